@@ -1,0 +1,94 @@
+//! Where a session lives: a customer on a channel and DID, and the stream of the log that follows from it.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::id::{ChannelId, StreamId};
+
+/// A customer's address on a channel and DID. One address has at most one open session.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Address {
+    /// The channel.
+    pub channel: ChannelId,
+    /// The business's own address on it (number, page id), in the provider's canonical spelling.
+    pub did: Arc<str>,
+    /// The customer's address, in the provider's canonical spelling.
+    pub customer: Arc<str>,
+}
+
+impl Address {
+    /// The stream of the log that holds this address's sessions.
+    pub fn stream(&self) -> StreamId {
+        stream_of(b'a', &[self.channel.as_str(), &self.did, &self.customer])
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.channel, self.did, self.customer)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The stream of a channel's own facts (stopped, receipts nobody knows, ...).
+pub fn channel_stream(channel: &ChannelId) -> StreamId {
+    stream_of(b'c', &[channel.as_str()])
+}
+
+/// The look-up key of a message id, the same for every channel: an id is used once.
+pub fn message_key(id: &str) -> u128 {
+    stream_of(b'm', &[id]).0
+}
+
+/// The look-up key of a provider's id for a part, as spelled, on a channel.
+pub fn provider_id_key(channel: &ChannelId, provider_id: &str) -> u128 {
+    stream_of(b'r', &[channel.as_str(), provider_id]).0
+}
+
+/// The look-up key of an inbound message's provider id on a channel.
+pub fn inbound_key(channel: &ChannelId, provider_id: &str) -> u128 {
+    stream_of(b'i', &[channel.as_str(), provider_id]).0
+}
+
+/// The look-up key under which the head of a closed stream is remembered.
+pub fn head_key(stream: StreamId) -> u128 {
+    stream_of(b'h', &[&stream.to_string()]).0
+}
+
+/// 128 bits of SHA-256 over the fields, each with its length, so that no two lists of fields look alike.
+fn stream_of(kind: u8, fields: &[&str]) -> StreamId {
+    let mut hash = Sha256::new();
+    hash.update([kind]);
+    for field in fields {
+        hash.update((field.len() as u64).to_le_bytes());
+        hash.update(field.as_bytes());
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut first = [0; 16];
+    for (to, from) in first.iter_mut().zip(digest) {
+        *to = from;
+    }
+    StreamId(u128::from_be_bytes(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_do_not_run_into_each_other() {
+        let of = |c: &str, d: &str, k: &str| {
+            Address { channel: c.into(), did: d.into(), customer: k.into() }.stream()
+        };
+        assert_ne!(of("a", "b", "c"), of("ab", "", "c"));
+        assert_ne!(of("a", "b", "c"), of("a", "bc", ""));
+        assert_eq!(of("a", "b", "c"), of("a", "b", "c"));
+    }
+}
