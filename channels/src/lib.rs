@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Providers as pure translation: what a channel can carry, how a message is cut into parts, how parts and
+//! answers look on the wire. No IO, no clock, no randomness, no runtime: a test proves it with `cargo tree`.
+
+pub mod capability;
+pub mod error;
+pub mod provider;
+
+pub use capability::Capabilities;
+pub use error::SendError;
+pub use provider::{Channel, PROVIDERS, Prepared, Provider, Rejection, provider};

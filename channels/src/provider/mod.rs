@@ -1,0 +1,95 @@
+//! The registry of providers and what each of them is: a description and a typed account. One file each.
+
+pub mod smpp;
+
+use std::{fmt, sync::Arc};
+
+use message::{
+    Content,
+    event::{Cause, Split},
+};
+use smallvec::SmallVec;
+
+use crate::capability::Capabilities;
+
+/// Every provider, in the order in which they are documented.
+pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER];
+
+/// The description of a provider: everything that can be known before an account exists.
+pub struct Provider {
+    /// The name used in config, file names, metrics and webhook paths.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Where its documentation is.
+    pub documentation: &'static str,
+    /// The keys of `[channel.account]` that hold secrets.
+    pub secrets: &'static [&'static str],
+    /// Checks an account and makes the channel of it.
+    pub channel: fn(toml::Table) -> Result<Arc<dyn Channel>, AccountError>,
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// The provider of this name.
+pub fn provider(name: &str) -> Option<&'static Provider> {
+    PROVIDERS.iter().find(|p| p.name == name).copied()
+}
+
+/// An account that cannot be used. Names the key and the fix; never holds a value of a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct AccountError {
+    /// The key of `[channel.account]`; empty when the whole is meant.
+    pub key: String,
+    /// What is wrong and what is expected.
+    pub problem: String,
+}
+
+/// A content made ready for a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prepared {
+    /// What will be sent (adapted, transliterated): what the log keeps.
+    pub content: Content,
+    /// How it is cut.
+    pub split: Split,
+    /// What was changed, in words for the business.
+    pub adapted: SmallVec<[Box<str>; 1]>,
+}
+
+/// A message that this channel will never take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} ({})", .0.reason, .0.code)]
+pub struct Rejection(pub Cause);
+
+/// A configured account at a provider: the pure side of a channel.
+pub trait Channel: Send + Sync + fmt::Debug {
+    /// Its provider.
+    fn provider(&self) -> &'static Provider;
+
+    /// What it can carry.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The canonical spelling of a customer's address; an error names what is wrong with it.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection>;
+
+    /// The canonical spelling of one of our own addresses.
+    fn did(&self, address: &str) -> Arc<str>;
+
+    /// Adapts and cuts a content; `reference` is what a long text's parts will share.
+    fn prepare(&self, content: &Content, reference: u16) -> Result<Prepared, Rejection>;
+
+    /// The kind of link that carries it.
+    fn link(&self) -> LinkKind<'_>;
+}
+
+/// The kinds of link.
+#[derive(Debug)]
+pub enum LinkKind<'a> {
+    /// Persistent SMPP binds.
+    Smpp(&'a smpp::Account),
+}
