@@ -1,1 +1,7 @@
-//! Placeholder.
+//! What providers say and how it is said: alphabets, parts, receipts. Pure: no IO, no clock, no randomness.
+
+pub mod gsm7;
+pub mod national;
+mod parts;
+pub mod split;
+pub mod transliterate;
