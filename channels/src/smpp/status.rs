@@ -90,6 +90,8 @@ pub const THROTTLED: u32 = 0x58;
 pub const RETRY_LATER: u32 = 0x64;
 /// ESME_RX_P_APPN: never deliver this again.
 pub const NEVER: u32 = 0x65;
+/// ESME_RUNKNOWNERR.
+pub const UNKNOWN_ERROR: u32 = 0xFF;
 
 const fn status(code: u32, name: &'static str, words: &'static str, class: Class) -> Status {
     Status { code, name, words, class }
