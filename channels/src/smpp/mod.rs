@@ -9,6 +9,7 @@ pub mod pdu;
 pub mod server;
 pub mod session;
 pub mod status;
+pub mod submit;
 pub mod tlv;
 mod window;
 pub mod wire;
