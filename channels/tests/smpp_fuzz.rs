@@ -1,5 +1,13 @@
 //! Damaged streams against both ends of a connection: no panic, no PDU of ours that is not one, no outcome lost or
 //! told twice. `SEED=` repeats a run, `FUZZ_SECONDS=` makes it longer (1 by default).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail by a panic"
+)]
 
 use std::time::Duration;
 

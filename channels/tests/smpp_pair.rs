@@ -1,5 +1,13 @@
 //! The two ends of a connection against each other under a virtual clock: bytes in random pieces, answers in any
 //! order, late, twice or never. Whatever happens, each request has exactly one outcome.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail by a panic"
+)]
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,12 @@
 //! The rules of a session one by one, with the octets of the other side written by hand.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may fail by a panic"
+)]
 
 use channels::smpp::{
     LineConfig, SubmitError,
