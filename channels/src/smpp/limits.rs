@@ -27,7 +27,7 @@ pub struct LineConfig {
     pub inbound_full_status: u32,
     /// The first sequence number of own requests.
     pub first_sequence: u32,
-    /// Tells this connection's [`ReplyToken`]s from those of earlier ones, so that a reply which comes after a
+    /// Tells this connection's [`super::ReplyToken`]s from those of earlier ones, so that a reply which comes after a
     /// reconnect cannot confirm another message. Different for each connection.
     pub epoch: u64,
 }

@@ -439,7 +439,7 @@ impl<T: Copy> Server<T> {
         let header = frame.header;
         if let State::Unbinding { sequence, .. } = self.state
             && sequence == header.sequence
-            && matches!(header.command.request(), CommandId::UNBIND | CommandId(0))
+            && (header.command == CommandId::UNBIND.reply() || header.command == CommandId::GENERIC_NACK)
         {
             return self.end(CloseReason::Requested);
         }

@@ -344,16 +344,21 @@ impl<T: Copy> Session<T> {
 
     fn handle_reply(&mut self, frame: Frame) {
         let header = frame.header;
+        let answers = |request: CommandId| {
+            header.command == CommandId::GENERIC_NACK || header.command == request.reply()
+        };
         match self.state {
-            State::Binding { sequence, .. } if sequence == header.sequence => {
-                if header.command == CommandId::GENERIC_NACK || BindKind::of(header.command).is_some() {
-                    return self.handle_bind_reply(&frame);
-                }
+            // Some answer every bind as a transceiver's.
+            State::Binding { sequence, .. }
+                if sequence == header.sequence
+                    && (BindKind::of(header.command).is_some() || answers(self.bind.command())) =>
+            {
+                return self.handle_bind_reply(&frame);
             }
-            State::Unbinding { sequence, .. } if sequence == header.sequence => {
-                if matches!(header.command.request(), CommandId::UNBIND | CommandId(0)) {
-                    return self.end(CloseReason::Requested);
-                }
+            State::Unbinding { sequence, .. }
+                if sequence == header.sequence && answers(CommandId::UNBIND) =>
+            {
+                return self.end(CloseReason::Requested);
             }
             _ => {}
         }

@@ -19,7 +19,7 @@ pub fn write(pdu: &Pdu<'_>, status: u32, sequence: u32, out: &mut Vec<u8>) -> Re
 ///
 /// # Errors
 ///
-/// As [`write`].
+/// As [`write()`].
 pub fn write_submit(
     command: CommandId,
     message: &ShortMessage<'_>,

@@ -123,7 +123,7 @@ pub enum ServerEvent<T> {
         /// The status; 0 = taken.
         status: u32,
     },
-    /// The peer's reply to a PDU of [`Server::raw`], or to nothing: its header.
+    /// The peer's reply to a PDU of [`super::Server::raw`], or to nothing: its header.
     UnknownReply(Header),
     /// Something was tolerated.
     Protocol(Warning),

@@ -166,7 +166,7 @@ pub enum SessionEvent<T> {
         /// The answer.
         answer: Answer,
     },
-    /// A message or receipt came. Acknowledge it with [`Session::ack`] once it is safe.
+    /// A message or receipt came. Acknowledge it with [`super::Session::ack`] once it is safe.
     Delivered {
         /// To be given back with the outcome.
         ack: AckToken,
