@@ -5,5 +5,7 @@ pub mod incoming;
 pub mod join;
 pub mod national;
 mod parts;
+pub mod smpp;
+pub mod spelling;
 pub mod split;
 pub mod transliterate;

@@ -1,0 +1,3 @@
+//! SMPP without sockets or clocks.
+
+pub mod receipt;
