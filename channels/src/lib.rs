@@ -10,6 +10,7 @@ pub mod national;
 mod parts;
 pub mod provider;
 pub mod smpp;
+pub mod spelling;
 pub mod split;
 pub mod transliterate;
 

@@ -1,6 +1,6 @@
 //! Joining: what splitting made comes back as it was, in any order; what is damaged or missing comes out marked.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
 use channels::{
     incoming::{Concat, Decoding, Raw, read},

@@ -6,6 +6,7 @@ pub mod frame;
 mod limits;
 mod line;
 pub mod pdu;
+pub mod receipt;
 pub mod server;
 pub mod session;
 pub mod status;
