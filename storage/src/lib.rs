@@ -41,7 +41,7 @@ mod writer;
 
 pub use block::BlockFault;
 pub use checkpoint::CheckpointStats;
-pub use codec::CodecError;
+pub use codec::{CodecError, decode_snapshot, encode_snapshot};
 pub use engine::{Engine, EngineError, Pair, SledEngine, Store, Value, Write};
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use index::{Entry, Index};

@@ -375,6 +375,21 @@ impl Log {
         self.shared.append(&items, done)
     }
 
+    /// Calls `done` once everything appended so far is flushed, or with what poisoned the log; at once and here
+    /// when there is nothing to wait for. For answers that show what was appended by others.
+    pub fn after(&self, done: Completion) {
+        let mut queue = self.shared.queue();
+        if let Some(poisoned) = self.poisoned() {
+            drop(queue);
+            return done(Err(poisoned));
+        }
+        let at_once = queue.complete_after(done);
+        drop(queue);
+        if let Some(done) = at_once {
+            done(Ok(()));
+        }
+    }
+
     /// The watermark: every event up to it is flushed.
     pub fn committed(&self) -> Seq {
         Seq(self.shared.committed.load(Ordering::Acquire))

@@ -45,6 +45,8 @@ pub(crate) struct Queue {
     pub(crate) next: Seq,
     blocks: VecDeque<Pending>,
     pub(crate) writing: Option<Arc<Writing>>,
+    /// Those who wait for the block that is being written, having appended nothing to it.
+    pub(crate) after: Vec<Completion>,
     /// Bytes in `blocks` and in `writing`.
     pub(crate) bytes: usize,
     /// The segment that the next block goes to, if one was begun.
@@ -71,6 +73,7 @@ impl Queue {
             next,
             blocks: VecDeque::new(),
             writing: None,
+            after: Vec::new(),
             bytes: 0,
             segment: active,
             segment_bytes,
@@ -106,6 +109,16 @@ impl Queue {
         self.bytes = self.bytes.saturating_add(records.len());
         self.segment_bytes = self.segment_bytes.saturating_add(records.len() as u64);
         self.segment.as_ref().map(|(_, fresh)| fresh.clone()).unwrap_or_default()
+    }
+
+    /// Hangs a completion on whatever is not flushed yet; gives it back when everything is.
+    pub(crate) fn complete_after(&mut self, done: Completion) -> Option<Completion> {
+        match self.blocks.back_mut() {
+            Some(last) => last.done.push(done),
+            None if self.writing.is_some() => self.after.push(done),
+            None => return Some(done),
+        }
+        None
     }
 
     /// Hangs a completion on the last event.

@@ -39,13 +39,14 @@ impl Shared {
             return self.fail_waiting(Vec::new());
         }
         let Some((mut pending, writing)) = self.queue().take() else { return false };
-        let done = std::mem::take(&mut pending.done);
+        let mut done = std::mem::take(&mut pending.done);
         match self.write(&pending, &writing, seal) {
             Ok(()) => {
                 self.committed.store(pending.first.0 + u64::from(pending.count) - 1, Ordering::Release);
                 let mut queue = self.queue();
                 queue.written(writing, self.options.block_bytes_max.saturating_mul(KEEP_FACTOR));
                 self.note_waiting(&queue);
+                done.append(&mut queue.after);
                 drop(queue);
                 self.advanced.notify_all();
                 for done in done {

@@ -152,7 +152,7 @@ impl Slot {
     pub(crate) fn write_to_index(&self, shared: &Arc<Shared>, now: Timestamp) {
         let entry = self.channel.and_then(|ix| shared.channels.get(ix));
         let due = entry.map_or(Some(Timestamp(0)), |e| self.session.wake_at(&e.policy, now));
-        match storage::snapshot::encode(&self.session) {
+        match storage::encode_snapshot(&self.session) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due, bytes: bytes.into_boxed_slice() };
                 shared.log.index().put(self.stream, entry);
@@ -164,5 +164,5 @@ impl Slot {
 
 /// A session from the index.
 pub(crate) fn decode(entry: &Entry) -> Result<Session, String> {
-    storage::snapshot::decode(&entry.bytes).map_err(|e| e.to_string())
+    storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())
 }
