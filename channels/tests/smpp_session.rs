@@ -23,7 +23,7 @@ fn config() -> Config {
 }
 
 fn fresh(config: &Config) -> Session<u32> {
-    Session::new(config, 0).unwrap()
+    Session::new(config, 0, 0).unwrap()
 }
 
 /// Its PDUs since the last call: command, status, sequence number, body.
@@ -54,7 +54,10 @@ fn events(session: &mut Session<u32>) -> Vec<Event> {
 }
 
 fn bound_with(config: &Config) -> Session<u32> {
-    let mut session = fresh(config);
+    bind(fresh(config), config)
+}
+
+fn bind(mut session: Session<u32>, config: &Config) -> Session<u32> {
     assert_eq!(sent(&mut session).len(), 1);
     receive(&mut session, config.bind.command().reply(), 0, 1, b"smsc\0");
     assert!(matches!(events(&mut session)[..], [Event::Bound { peer_version: None, .. }]));
@@ -95,7 +98,7 @@ fn the_bind_goes_first_and_nothing_else_before_its_reply() {
 #[test]
 fn what_cannot_be_bound_with_is_refused_at_once() {
     let long = Config { system_id: "x".repeat(16), ..config() };
-    assert!(Session::<u32>::new(&long, 0).unwrap_err().to_string().starts_with("system_id has 16"));
+    assert!(Session::<u32>::new(&long, 0, 0).unwrap_err().to_string().starts_with("system_id has 16"));
 }
 
 #[test]
@@ -296,8 +299,7 @@ fn an_acknowledgement_for_an_earlier_connection_does_nothing() {
     let mut old = bound();
     receive(&mut old, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     let Some(Event::Delivered { ack, .. }) = old.poll_event() else { panic!("delivered") };
-    let line = LineConfig { epoch: 1, ..LineConfig::default() };
-    let mut new = bound_with(&Config { line, ..config() });
+    let mut new = bind(Session::new(&config(), 1, 0).unwrap(), &config());
     receive(&mut new, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     new.ack(ack, 0, 0);
     assert_eq!((sent(&mut new), new.unacknowledged()), (vec![], 1));

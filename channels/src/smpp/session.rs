@@ -50,11 +50,14 @@ pub struct Session<T> {
 impl<T: Copy> Session<T> {
     /// A session on a fresh connection; its bind waits in [`Session::transmit`].
     ///
+    /// `epoch` is another number for each connection of a channel: an acknowledgement that comes after a
+    /// reconnect must not confirm another delivery, one that happens to have the same sequence number.
+    ///
     /// # Errors
     ///
     /// Fails when a field of the bind is too long, and names it.
-    pub fn new(config: &Config, now: Millis) -> Result<Self, EncodeError> {
-        let mut line = Line::new(config.line, now);
+    pub fn new(config: &Config, epoch: u64, now: Millis) -> Result<Self, EncodeError> {
+        let mut line = Line::new(config.line, epoch, now);
         let address_range =
             Address { ton: config.addr_ton, npi: config.addr_npi, text: config.address_range.as_bytes() };
         let bind = Bind {
