@@ -159,6 +159,23 @@ fn answers_come_in_any_order_and_errors_without_a_body() {
 }
 
 #[test]
+fn an_error_without_a_body_is_no_repair_and_a_nack_is_never_a_success() {
+    let mut session = bound();
+    let (first, second) = (submit(&mut session, 1), submit(&mut session, 2));
+    receive(&mut session, CommandId::SUBMIT_SM.reply(), 0x45, first, b"");
+    receive(&mut session, CommandId::GENERIC_NACK, 0, second, b"");
+    let seen = events(&mut session);
+    let [Event::Answered { answer: error, .. }, Event::Answered { answer: nack, .. }] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((error.status, nack.status, session.counters().salvaged), (0x45, 0xFF, 0));
+    let third = submit(&mut session, 3);
+    receive(&mut session, CommandId::SUBMIT_SM.reply(), 0, third, b"");
+    let [Event::Answered { answer, .. }] = &events(&mut session)[..] else { panic!("answered") };
+    assert_eq!((answer.status, answer.message_id.len(), session.counters().salvaged), (0, 0, 1));
+}
+
+#[test]
 fn replies_to_nothing_or_of_the_wrong_kind_answer_nothing() {
     let mut session = bound();
     let sequence = submit(&mut session, 1);
@@ -378,7 +395,7 @@ fn closing_unbinds_takes_last_answers_and_waits_only_so_long() {
     assert_eq!(session.submit(2, &SubmitSm::default(), 0), Err(SubmitError::NotBound));
     receive(&mut session, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     assert_eq!(sent(&mut session)[0].1, status::RETRY_LATER);
-    receive(&mut session, CommandId::SUBMIT_SM.reply(), 0, sequence, b"x\0");
+    receive(&mut session, CommandId::GENERIC_NACK, 0x08, sequence, b"");
     assert!(matches!(events(&mut session)[..], [Event::Answered { token: 1, .. }]));
     assert_eq!(session.poll_timeout(), Some(6_000));
     receive(&mut session, CommandId::UNBIND.reply(), 0, unbind, b"");

@@ -374,11 +374,10 @@ impl<T: Copy> Session<T> {
     }
 
     fn handle_bind_reply(&mut self, frame: &Frame) {
-        let refused = frame.header.command == CommandId::GENERIC_NACK && frame.header.status == status::OK;
-        let code = if refused { status::BIND_FAILED } else { frame.header.status };
-        if code != status::OK {
-            return self.end(CloseReason::BindRefused(code));
+        if frame.header.status != status::OK {
+            return self.end(CloseReason::BindRefused(frame.header.status));
         }
+        // A generic_nack of "no error" is still no bind.
         let Ok((Pdu::BindResp(_, reply), salvage)) =
             Pdu::read(frame.header.command, frame.header.status, &frame.body)
         else {
