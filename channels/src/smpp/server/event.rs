@@ -69,10 +69,16 @@ impl fmt::Debug for BindRequest {
 }
 
 /// A query_sm, cancel_sm, replace_sm or submit_multi, its octets as they came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub(super) command: CommandId,
     pub(super) body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.pdu()).finish()
+    }
 }
 
 impl Request {
