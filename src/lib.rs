@@ -1,0 +1,6 @@
+//! The binary's own parts: configuration, HTTP surfaces, the web page, the command line. Routing is in `actors`.
+
+pub mod config;
+pub mod out;
+pub mod seams;
+pub mod telemetry;
