@@ -133,6 +133,21 @@ pub enum Event {
         /// The number of the delivery.
         delivery: u32,
     },
+    /// Nothing more is expected for a message that the provider took: no receipt was asked for, or none came
+    /// in time.
+    Settled {
+        /// The message.
+        message: MessageNo,
+    },
+    /// A finished stream was touched again.
+    Revived(Box<Revived>),
+    /// A receipt for a message that had been settled.
+    LateReceipt(Box<LateReceipt>),
+    /// Parts of a longer inbound message are no longer waited for: what came follows as [`Event::Received`].
+    PartsGivenUp {
+        /// The reference its parts share.
+        reference: u16,
+    },
     /// Channel stream: the link is stopped until someone changes something (credentials refused, ...).
     ChannelStopped {
         /// Why.
@@ -169,6 +184,80 @@ pub struct SessionOpened {
     pub by: OpenedBy,
     /// Who handles it; empty until someone takes it.
     pub handler: Arc<str>,
+    /// Where the stream's numbers go on.
+    pub counters: Counters,
+}
+
+/// The numbers that a stream has given out: they go on from one session on an address to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Sessions begun.
+    pub sessions: u32,
+    /// Outbound messages accepted.
+    pub messages: u32,
+    /// Deliveries made.
+    pub deliveries: u32,
+    /// References used for long texts.
+    pub references: u16,
+}
+
+impl Counters {
+    /// All in one number, for the look-up that outlives the session.
+    pub fn pack(self) -> u128 {
+        u128::from(self.sessions) << 96
+            | u128::from(self.messages) << 64
+            | u128::from(self.deliveries) << 32
+            | u128::from(self.references)
+    }
+
+    /// The reverse of [`Counters::pack`].
+    pub fn unpack(packed: u128) -> Self {
+        let at = |shift: u32| (packed >> shift & 0xffff_ffff) as u32;
+        Self { sessions: at(96), messages: at(64), deliveries: at(32), references: at(0) as u16 }
+    }
+}
+
+/// A finished stream was touched again by a late receipt: who it belongs to and where its numbers go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revived {
+    /// Whose it is.
+    pub address: Address,
+    /// The customer's address as the business should see it.
+    pub customer_shown: Arc<str>,
+    /// The DID as configured.
+    pub did_shown: Arc<str>,
+    /// Where the stream's numbers go on.
+    pub counters: Counters,
+}
+
+/// A receipt for a message that had been settled: all a notification needs, for its state is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateReceipt {
+    /// The message.
+    pub message: MessageNo,
+    /// The part, from 0.
+    pub part: u16,
+    /// What the receipt says.
+    pub state: PartState,
+    /// The provider's code.
+    pub code: Box<str>,
+    /// Set when the message's status rose by it: what the business is told.
+    pub notify: Option<LateNotification>,
+}
+
+/// What a late receipt tells the business.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LateNotification {
+    /// The message's status now.
+    pub status: crate::status::MessageStatus,
+    /// The business's id for it.
+    pub id: MessageId,
+    /// Where its notifications go when not to the DID's destination.
+    pub destination: Option<DestinationId>,
+    /// CIM `conversationId`.
+    pub conversation_id: Option<Box<str>>,
+    /// CIM `channelData` as it came.
+    pub channel_data: Option<Box<str>>,
 }
 
 /// Who began a session.

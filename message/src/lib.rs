@@ -9,6 +9,6 @@ pub mod status;
 
 pub use address::Address;
 pub use content::{BodyType, Content};
-pub use event::Event;
+pub use event::{Counters, Event};
 pub use id::{ChannelId, DestinationId, MessageId, MessageNo, Seq, SessionId, StreamId, Timestamp};
 pub use status::{MessageStatus, PartState, PartStatus};
