@@ -2,6 +2,7 @@
 //! Pure: no IO, no clock, no randomness, no runtime.
 
 pub mod address;
+pub mod cim;
 pub mod content;
 pub mod event;
 pub mod id;
