@@ -36,6 +36,8 @@ pub struct ChannelConfig {
     pub inactivity_timeout: Option<Duration>,
     /// What happens to a part in doubt.
     pub on_unknown: OnUnknown,
+    /// How long a part in doubt waits for a receipt that settles it before it is sent again.
+    pub doubt_grace: Duration,
     /// Messages without a validity of their own are given up after this; `None`: never.
     pub validity: Option<Duration>,
     /// How often a part is tried before it fails.

@@ -3,7 +3,16 @@
 
 pub mod capability;
 pub mod error;
+pub mod gsm7;
+pub mod incoming;
+pub mod join;
+pub mod national;
+mod parts;
 pub mod provider;
+pub mod smpp;
+pub mod spelling;
+pub mod split;
+pub mod transliterate;
 
 pub use capability::Capabilities;
 pub use error::SendError;

@@ -1,5 +1,5 @@
 //! The CIM wire form: the JSON that a business and Patchbay exchange. [`parse`] reads what a business posts,
-//! [`write`] appends what is posted to it, [`body`] reads rich bodies, [`adapt`] turns them into plain text.
+//! [`mod@write`] appends what is posted to it, [`body`] reads rich bodies, [`adapt`] turns them into plain text.
 //! Nothing here draws an id, reads a clock or fails on keys it does not know.
 //!
 //! What is read is taken in the spirit of the peers that write it: enum text in any case, numbers as texts,

@@ -79,8 +79,8 @@ pub enum Event {
         part: u16,
         /// What happened.
         cause: DoubtCause,
-        /// What follows: true, it is sent again (and flagged); false, it waits for a receipt or an operator.
-        resend: bool,
+        /// When it is sent again (and flagged); `None`: it waits for a receipt or an operator.
+        resend_at: Option<Timestamp>,
     },
     /// An operator or a policy settled a part in doubt.
     DoubtSettled {
@@ -143,11 +143,9 @@ pub enum Event {
     Revived(Box<Revived>),
     /// A receipt for a message that had been settled.
     LateReceipt(Box<LateReceipt>),
-    /// Parts of a longer inbound message are no longer waited for: what came follows as [`Event::Received`].
-    PartsGivenUp {
-        /// The reference its parts share.
-        reference: u16,
-    },
+    /// The oldest incomplete inbound message is no longer waited for: the [`Event::Received`] before this one
+    /// holds what came of it.
+    PartsGivenUp,
     /// Channel stream: the link is stopped until someone changes something (credentials refused, ...).
     ChannelStopped {
         /// Why.

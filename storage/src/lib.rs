@@ -1,1 +1,55 @@
-//! Placeholder.
+//! The event log: many streams of events in one chain of segments, and a write-behind index of what is open.
+//! Nothing is reported as committed before it is flushed; damage is named and never skipped.
+//!
+//! # Layout
+//!
+//! | file | what |
+//! |---|---|
+//! | `log.rs` | [`Log`], the handle: append, watermark, look-ups, room |
+//! | `queue.rs`, `writer.rs` | what waits for the disk; the one thread that writes it |
+//! | `block.rs`, `codec.rs` | a group commit as bytes; the only file that knows bincode |
+//! | `segment.rs`, `lookup.rs` | the chain of segments; what is remembered of finished messages |
+//! | `index.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
+//! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
+//! | `engine.rs`, `memory.rs` | the disk: by sled, the only file that names it; and in memory, with crashes |
+//!
+//! # Invariants
+//!
+//! - An event's number is given once, consecutively, and never given again.
+//! - The watermark only rises, and completions run in the order of the appends, after the flush.
+//! - No lock is held across a write or a flush that an append could wait for.
+//! - The index on the disk is never ahead of the log on the disk.
+
+mod block;
+mod bytes;
+mod checkpoint;
+mod codec;
+mod engine;
+mod error;
+mod index;
+mod item;
+mod log;
+mod lookup;
+mod memory;
+mod open;
+mod queue;
+mod read;
+mod retention;
+mod segment;
+mod stats;
+mod writer;
+
+pub use block::BlockFault;
+pub use checkpoint::CheckpointStats;
+pub use codec::{CodecError, decode_snapshot, encode_snapshot};
+pub use engine::{Engine, EngineError, Pair, SledEngine, Store, Value, Write};
+pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
+pub use index::{Entry, Index};
+pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
+pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};
+pub use memory::{Crash, MemoryDisk, MemoryEngine};
+pub use open::Recovery;
+pub use queue::Completion;
+pub use read::{Forward, History};
+pub use retention::Retained;
+pub use stats::{Report, Stats, verify};

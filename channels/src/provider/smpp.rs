@@ -5,12 +5,22 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use message::{Content, event::Concatenation};
+use message::{
+    BodyType, Content, cim,
+    event::{Alphabet, Cause, Concatenation},
+};
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use smallvec::SmallVec;
 
 use super::{AccountError, Channel, LinkKind, Prepared, Provider, Rejection};
-use crate::capability::Capabilities;
+use crate::{
+    capability::Capabilities,
+    incoming::Decoding,
+    national::Language,
+    smpp::{pdu::BindKind, status::Class},
+    split,
+};
 
 /// The description.
 pub const PROVIDER: Provider = Provider {
@@ -152,4 +162,295 @@ pub struct Account {
     /// Overrides of the error table: status code (decimal or 0x...) to `retry`, `throttled`, `permanent`.
     #[serde(default)]
     pub errors: BTreeMap<String, String>,
+}
+
+fn default_port() -> u16 {
+    2775
+}
+fn default_bind() -> Bind {
+    Bind::Transceiver
+}
+fn default_binds() -> u16 {
+    1
+}
+fn default_window() -> u16 {
+    10
+}
+fn default_interface_version() -> u8 {
+    0x34
+}
+fn default_enquire_link() -> Duration {
+    Duration::from_secs(30)
+}
+fn default_reply_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+fn default_bind_timeout() -> Duration {
+    Duration::from_secs(30)
+}
+fn default_connect_timeout() -> Duration {
+    Duration::from_secs(10)
+}
+fn default_registered_delivery() -> u8 {
+    1
+}
+fn default_alphabet() -> DefaultAlphabet {
+    DefaultAlphabet::Gsm7
+}
+fn default_concatenation() -> Concatenation {
+    Concatenation::Udh8
+}
+fn default_parts_max() -> u16 {
+    split::PARTS_MAX
+}
+fn default_characters_max() -> usize {
+    split::CHARACTERS_MAX as usize
+}
+fn default_receipt_ids() -> ReceiptIds {
+    ReceiptIds::Auto
+}
+
+fn concatenation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Concatenation, D::Error> {
+    let word = String::deserialize(deserializer)?;
+    CONCATENATIONS
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map(|(_, concatenation)| *concatenation)
+        .ok_or_else(|| D::Error::unknown_variant(&word, &["udh8", "udh16", "sar", "payload"]))
+}
+
+const CONCATENATIONS: [(&str, Concatenation); 4] = [
+    ("udh8", Concatenation::Udh8),
+    ("udh16", Concatenation::Udh16),
+    ("sar", Concatenation::Sar),
+    ("payload", Concatenation::Payload),
+];
+
+impl Account {
+    /// Checks `[channel.account]`.
+    ///
+    /// # Errors
+    /// Names the key that is wrong, and what is expected.
+    pub fn from_table(table: toml::Table) -> Result<Self, AccountError> {
+        let account: Self = toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
+            AccountError { key: String::new(), problem: error.message().trim().to_owned() }
+        })?;
+        account.check()?;
+        Ok(account)
+    }
+
+    fn check(&self) -> Result<(), AccountError> {
+        let wrong = |key: &str, problem: String| Err(AccountError { key: key.into(), problem });
+        let range = |key: &str, value: usize, least: usize, most: usize| {
+            if (least..=most).contains(&value) {
+                return Ok(());
+            }
+            wrong(key, format!("is {value}, expected {least} to {most}"))
+        };
+        if self.host.is_empty() {
+            return wrong("host", "is empty, expected a host name or address".into());
+        }
+        if self.port == 0 {
+            return wrong("port", "is 0, expected 1 to 65535".into());
+        }
+        range("system_id", self.system_id.len(), 1, 64)?;
+        range("system_type", self.system_type.len(), 0, 12)?;
+        range("address_range", self.address_range.len(), 0, 40)?;
+        range("service_type", self.service_type.len(), 0, 5)?;
+        range("binds", usize::from(self.binds), 1, 64)?;
+        range("window", usize::from(self.window), 1, 10_000)?;
+        range("parts_max", usize::from(self.parts_max), 1, 255)?;
+        range("characters_max", self.characters_max, 1, 65_535)?;
+        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)?;
+        if let Some(language) = &self.national_language
+            && national(language).is_none()
+        {
+            return wrong("national_language", format!("is {language:?}, expected tr, es or pt"));
+        }
+        self.error_classes().map(|_| ())
+    }
+
+    /// The channel's own table of statuses.
+    ///
+    /// # Errors
+    /// Names the entry that is wrong.
+    pub fn error_classes(&self) -> Result<BTreeMap<u32, Class>, AccountError> {
+        let entry = |(code, word): (&String, &String)| {
+            let wrong = |problem: String| AccountError { key: format!("errors.{code}"), problem };
+            let number = match code.strip_prefix("0x") {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => code.parse(),
+            };
+            let number =
+                number.map_err(|_| wrong("is no status code, expected e.g. \"0x58\" or \"88\"".into()))?;
+            let class = match word.as_str() {
+                "retry" => Class::Retry { after_ms: 30_000 },
+                "throttled" => Class::Throttled { after_ms: 0 },
+                "permanent" => Class::Permanent,
+                other => return Err(wrong(format!("is {other:?}, expected retry, throttled or permanent"))),
+            };
+            Ok((number, class))
+        };
+        self.errors.iter().map(entry).collect()
+    }
+
+    /// How texts are cut here.
+    pub fn policy(&self) -> split::Policy {
+        split::Policy {
+            gsm7: self.default_alphabet == DefaultAlphabet::Gsm7,
+            latin1: self.default_alphabet == DefaultAlphabet::Latin1,
+            national: self.national_language.as_deref().and_then(national),
+            concatenation: self.concatenation,
+            transliterate: self.transliterate,
+            strip_accents: self.strip_accents,
+            parts_max: self.parts_max,
+            characters_max: u32::try_from(self.characters_max).unwrap_or(split::CHARACTERS_MAX),
+            ..split::Policy::default()
+        }
+    }
+
+    /// How inbound texts are read here.
+    pub fn decoding(&self) -> Decoding {
+        let default_alphabet = match self.default_alphabet {
+            DefaultAlphabet::Gsm7 => Alphabet::Gsm7,
+            DefaultAlphabet::Latin1 => Alphabet::Latin1,
+        };
+        Decoding { default_alphabet, ..Decoding::default() }
+    }
+
+    /// The binds of one of `binds`: what each connection asks for.
+    pub fn connections(&self) -> Vec<BindKind> {
+        let one: &[BindKind] = match self.bind {
+            Bind::Transceiver => &[BindKind::Transceiver],
+            Bind::Pair => &[BindKind::Transmitter, BindKind::Receiver],
+            Bind::Transmitter => &[BindKind::Transmitter],
+            Bind::Receiver => &[BindKind::Receiver],
+        };
+        (0..self.binds).flat_map(|_| one.iter().copied()).collect()
+    }
+}
+
+fn national(code: &str) -> Option<Language> {
+    match code {
+        "tr" => Some(Language::Turkish),
+        "es" => Some(Language::Spanish),
+        "pt" => Some(Language::Portuguese),
+        _ => None,
+    }
+}
+
+impl Channel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            native: &[BodyType::Plain],
+            text_characters_max: self.characters_max,
+            receipts: self.registered_delivery & 0x03 != 0,
+            read_receipts: false,
+            inbound: self.bind != Bind::Transmitter,
+        }
+    }
+
+    /// A telephone number without `+`, `00` and separators; letters are refused: nobody answers a name.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        let canonical = canonical_number(address);
+        let digits = canonical.bytes().all(|b| b.is_ascii_digit());
+        if canonical.is_empty() || !digits || canonical.len() > ADDRESS_DIGITS_MAX {
+            let reason = format!(
+                "channelCustomerIdentifier {address:?} is no telephone number: expected up to {ADDRESS_DIGITS_MAX} digits, with or without +"
+            );
+            return Err(Rejection(Cause::new("400", reason)));
+        }
+        Ok(canonical.into())
+    }
+
+    fn did(&self, address: &str) -> Arc<str> {
+        canonical_number(address).into()
+    }
+
+    fn prepare(&self, content: &Content, reference: u16) -> Result<Prepared, Rejection> {
+        let policy = self.policy();
+        let refused = |error: &dyn std::fmt::Display| Rejection(Cause::new("400", error.to_string()));
+        if let Content::Binary(octets) = content {
+            let split = split::plan_octets(octets, &policy, reference).map_err(|e| refused(&e))?;
+            return Ok(Prepared { content: content.clone(), split, adapted: SmallVec::new() });
+        }
+        let adapted = cim::plain_text_of(content).map_err(|e| refused(&e))?;
+        let prepared = split::prepare(&adapted.text, &policy, reference).map_err(|e| refused(&e))?;
+        let notes = adapted.notes.into_iter().chain(prepared.adapted.iter().map(|a| Box::from(a.as_str())));
+        Ok(Prepared {
+            adapted: notes.collect(),
+            split: prepared.split,
+            content: Content::Text(prepared.text.into()),
+        })
+    }
+
+    fn link(&self) -> LinkKind<'_> {
+        LinkKind::Smpp(self)
+    }
+}
+
+/// The most digits of a number, by SMPP's address field.
+const ADDRESS_DIGITS_MAX: usize = 20;
+
+/// A telephone number without what people put around its digits; anything with letters as it is, trimmed.
+fn canonical_number(address: &str) -> String {
+    let address = address.trim();
+    if address.chars().any(char::is_alphabetic) {
+        return address.to_owned();
+    }
+    let bare = address.strip_prefix('+').unwrap_or(address);
+    let digits: String = bare.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
+    match digits.strip_prefix("00") {
+        Some(rest) if rest.len() > 6 && !address.starts_with('+') => rest.to_owned(),
+        _ => digits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(text: &str) -> Result<Account, AccountError> {
+        let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
+        Account::from_table(format!("{base}{text}").parse().unwrap())
+    }
+
+    #[test]
+    fn wrong_accounts_name_the_key_and_the_fix() {
+        for (text, expected) in [
+            ("window = 0", "window: is 0, expected 1 to 10000"),
+            ("binds = 65", "binds: is 65, expected 1 to 64"),
+            ("national_language = \"de\"", "expected tr, es or pt"),
+            ("errors = { \"0x58\" = \"sometimes\" }", "expected retry, throttled or permanent"),
+            ("errors = { \"many\" = \"retry\" }", "is no status code"),
+            ("concatenation = \"udh\"", "udh8"),
+            ("windows = 10", "unknown field `windows`"),
+        ] {
+            let error = account(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_have_one_spelling() {
+        let account = account("").unwrap();
+        for spelling in ["+49 176 0000-0001", "0049176 00000001", "4917600000001", "+4917600000001"] {
+            assert_eq!(&*account.customer(spelling).unwrap(), "4917600000001", "{spelling}");
+        }
+        assert_eq!(&*account.did("5155"), "5155");
+        assert_eq!(&*account.did("Patch Bay"), "Patch Bay");
+        assert!(account.customer("Ann").is_err());
+        assert!(account.customer("").is_err());
+        assert!(account.customer("123456789012345678901").is_err());
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let shown = format!("{:?}", account("").unwrap());
+        assert!(!shown.contains("\"p\""), "{shown}");
+    }
 }

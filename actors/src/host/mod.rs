@@ -1,0 +1,339 @@
+//! A session host: runs the sessions of one address range, one task at a time, taking and giving work in
+//! batches. Decides through [`crate::session`], appends to the log, and lets effects happen only after the
+//! flush ([`stage`]). A panic in one session is caught at its boundary and that session is rebuilt from the
+//! log; its neighbours never notice.
+
+pub(crate) mod hydrate;
+pub(crate) mod live;
+mod perform;
+pub(crate) mod stage;
+mod view;
+
+use std::{
+    collections::BTreeSet,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
+
+use message::{
+    Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
+    event::{Cause, CloseReason, DoubtSettlement},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
+
+use self::{
+    live::{LiveSessions, Slot},
+    stage::Stage,
+};
+use crate::{
+    channel::InboundAck,
+    error::Refusal,
+    router::Acceptance,
+    session::{Identity, Inbound, Outcome},
+    shared::{ChannelIx, DestinationIx, Shared},
+    view::{DeadLetterView, DoubtView, MessageView, SessionView},
+};
+
+/// Dirty sessions written to the index in one turn of a checkpoint: about a millisecond of work.
+const CHECKPOINT_CHUNK: usize = 256;
+
+/// What a host is told.
+pub(crate) enum HostMessage {
+    /// Work on sessions, in order.
+    Work(Vec<Task>),
+    /// Time has passed.
+    Tick,
+    /// Write every session changed so far to the index, then answer.
+    Checkpoint(oneshot::Sender<()>),
+    /// Go on with the checkpoint.
+    CheckpointMore,
+    /// A channel's actor was restarted: what it held is told again, what was with its links is in doubt.
+    ChannelRestarted(ChannelIx),
+    /// A destination's actor was restarted: deliveries are offered again.
+    DestinationRestarted(DestinationIx),
+    /// Open sessions of this host, after a stream.
+    List { after: Option<StreamId>, limit: usize, reply: oneshot::Sender<Vec<SessionView>> },
+}
+
+/// One piece of work on one session.
+pub(crate) struct Task {
+    /// The session's stream.
+    pub(crate) stream: StreamId,
+    /// What to do.
+    pub(crate) op: Op,
+}
+
+/// What can be done on a session.
+pub(crate) enum Op {
+    /// Accept an outbound message.
+    Accept(Box<AcceptTask>),
+    /// Open, or take over.
+    Open { identity: Identity, handler: Box<str>, takeover: bool, reply: Reply<SessionView> },
+    /// End the open session.
+    End { id: SessionId, reason: CloseReason, reply: Option<Reply<()>> },
+    /// Withdraw a message.
+    Cancel { number: MessageNo, reply: Reply<()> },
+    /// Settle a part in doubt.
+    SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
+    /// Hand at most `max` parts to the channel, which has kept room for them.
+    Take { max: usize },
+    /// What became of a part.
+    Outcome { number: MessageNo, part: u16, outcome: Outcome, spellings: Vec<u128> },
+    /// A receipt whose part is known.
+    Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, ack: Option<InboundAck> },
+    /// A receipt whose id nobody knows, kept by the channel under a number.
+    DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str> },
+    /// The customer wrote.
+    Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<InboundAck> },
+    /// Give deliveries to this destination, if there are any.
+    Offer { destination: DestinationIx },
+    /// The destination took these.
+    Taken { destination: DestinationIx, deliveries: Vec<u32> },
+    /// The destination gave this one up.
+    DeadLetter { delivery: u32, cause: Cause },
+    /// Deliver a dead letter after all.
+    Replay { delivery: u32, reply: Reply<()> },
+    /// Time may have changed something.
+    Wake,
+    /// Look at a session.
+    View { id: SessionId, at: Option<Timestamp>, reply: Reply<SessionView> },
+    /// Look at a message.
+    ViewMessage { number: MessageNo, reply: Reply<MessageView> },
+    /// How many messages wait ahead, and the open session's ordinal (0: none open).
+    Ahead { reply: Reply<Ahead> },
+    /// Parts in doubt or sent again.
+    Doubts { reply: Reply<Vec<DoubtView>> },
+    /// Dead letters.
+    DeadLetters { reply: Reply<Vec<DeadLetterView>> },
+}
+
+/// What a plan needs to know of a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    pub(crate) messages: usize,
+    pub(crate) open: bool,
+    pub(crate) ordinal: u32,
+    pub(crate) replies: bool,
+}
+
+/// Where an answer goes.
+pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// A message to be accepted.
+pub(crate) struct AcceptTask {
+    pub(crate) identity: Identity,
+    pub(crate) channel: ChannelIx,
+    pub(crate) id: MessageId,
+    pub(crate) content: Content,
+    pub(crate) priority: Option<u8>,
+    pub(crate) send_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) destination: Option<DestinationId>,
+    pub(crate) conversation_id: Option<Box<str>>,
+    pub(crate) channel_data: Option<Box<str>>,
+    pub(crate) adapted: Vec<Box<str>>,
+    pub(crate) reply: Arc<Answers>,
+    /// Its place among the answers.
+    pub(crate) place: usize,
+}
+
+/// The answers to one request, filled in as its messages become durable; the last one wakes the caller.
+pub(crate) struct Answers {
+    inner: std::sync::Mutex<AnswersInner>,
+}
+
+struct AnswersInner {
+    answers: Vec<Option<Result<Acceptance, Refusal>>>,
+    missing: usize,
+    done: Option<oneshot::Sender<Vec<Option<Result<Acceptance, Refusal>>>>>,
+}
+
+impl Answers {
+    pub(crate) fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<Vec<Option<Result<Acceptance, Refusal>>>>) {
+        let (done, wait) = oneshot::channel();
+        let inner = AnswersInner { answers: vec![None; count], missing: count, done: Some(done) };
+        (Arc::new(Self { inner: std::sync::Mutex::new(inner) }), wait)
+    }
+
+    pub(crate) fn put(&self, place: usize, answer: Result<Acceptance, Refusal>) {
+        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(slot) = inner.answers.get_mut(place)
+            && slot.is_none()
+        {
+            *slot = Some(answer);
+            inner.missing -= 1;
+        }
+        if inner.missing == 0
+            && let Some(done) = inner.done.take()
+        {
+            let _caller_gone = done.send(std::mem::take(&mut inner.answers));
+        }
+    }
+}
+
+/// The actor.
+pub(crate) struct SessionHost;
+
+/// Its state.
+pub(crate) struct HostState {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) live: LiveSessions,
+    /// The instants at which time alone changes a live session.
+    pub(crate) timers: BTreeSet<(Timestamp, StreamId)>,
+    checkpoint: Option<CheckpointRun>,
+    panics: metrics::Counter,
+}
+
+struct CheckpointRun {
+    dirty: Vec<u32>,
+    reply: oneshot::Sender<()>,
+}
+
+impl Actor for SessionHost {
+    type Msg = HostMessage;
+    type State = HostState;
+    type Arguments = (Arc<Shared>, usize, Vec<Slot>);
+
+    async fn pre_start(
+        &self,
+        _myself: ActorRef<HostMessage>,
+        (shared, hosts, replayed): Self::Arguments,
+    ) -> Result<HostState, ActorProcessingErr> {
+        let live_max = (shared.config.limits.live_sessions_max / hosts.max(1)).max(16);
+        let mut state = HostState {
+            shared,
+            live: LiveSessions::new(live_max),
+            timers: BTreeSet::new(),
+            checkpoint: None,
+            panics: metrics::counter!("patchbay_session_panics_total"),
+        };
+        state.adopt(replayed);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<HostMessage>,
+        message: HostMessage,
+        state: &mut HostState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            HostMessage::Work(tasks) => state.work(tasks),
+            HostMessage::Tick => state.tick(),
+            HostMessage::Checkpoint(reply) => {
+                state.checkpoint = Some(CheckpointRun { dirty: state.live.take_dirty(), reply });
+                state.checkpoint_turn(&myself);
+            }
+            HostMessage::CheckpointMore => state.checkpoint_turn(&myself),
+            HostMessage::ChannelRestarted(channel) => state.channel_restarted(channel),
+            HostMessage::DestinationRestarted(destination) => state.destination_restarted(destination),
+            HostMessage::List { after, limit, reply } => {
+                let _caller_gone = reply.send(state.list(after, limit));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl HostState {
+    /// Performs tasks in order, then appends all their facts at once.
+    pub(crate) fn work(&mut self, tasks: Vec<Task>) {
+        let now = self.shared.now();
+        let mut stage = Stage::new(now);
+        for task in tasks {
+            let stream = task.stream;
+            let before = stage.mark();
+            let done = catch_unwind(AssertUnwindSafe(|| self.perform(task, &mut stage)));
+            if done.is_err() {
+                stage.rollback(before);
+                self.rebuild(stream, &mut stage);
+            }
+        }
+        self.finish(stage);
+    }
+
+    /// A session's code panicked: its memory is not to be trusted, its log is.
+    fn rebuild(&mut self, stream: StreamId, stage: &mut Stage) {
+        self.panics.increment(1);
+        tracing::error!(%stream, "a session panicked and is rebuilt from the log");
+        let pending = stage.drop_stream(stream);
+        if let Some(slot) = self.live.remove(stream) {
+            if let Some(timer) = slot.timer {
+                self.timers.remove(&(timer, stream));
+            }
+            // What this batch had already appended in memory for it is dropped too; its callers see an error.
+            let head = if pending { slot.committed_head } else { slot.head };
+            match self.hydrate_from_log(stream, head) {
+                Ok(slot) => {
+                    self.live.insert(stream, slot);
+                }
+                Err(reason) => self.shared.fail(format!("session {stream} cannot be rebuilt: {reason}")),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = self.shared.now();
+        let mut due = Vec::new();
+        while let Some(&(at, stream)) = self.timers.first() {
+            if at > now || due.len() >= 1_000 {
+                break;
+            }
+            self.timers.pop_first();
+            if let Some(slot) = self.live.get_mut(stream) {
+                slot.timer = None;
+            }
+            due.push(Task { stream, op: Op::Wake });
+        }
+        if !due.is_empty() {
+            self.work(due);
+        }
+        self.passivate(now);
+    }
+
+    fn checkpoint_turn(&mut self, myself: &ActorRef<HostMessage>) {
+        let Some(run) = &mut self.checkpoint else { return };
+        let now = self.shared.now();
+        let from = run.dirty.len().saturating_sub(CHECKPOINT_CHUNK);
+        for index in run.dirty.split_off(from) {
+            if let Some((stream, slot)) = self.live.at(index) {
+                slot.write_to_index(&self.shared, stream, now);
+            }
+        }
+        if run.dirty.is_empty() {
+            if let Some(run) = self.checkpoint.take() {
+                let _coordinator_gone = run.reply.send(());
+            }
+        } else {
+            let _self_gone = myself.cast(HostMessage::CheckpointMore);
+        }
+    }
+
+    fn channel_restarted(&mut self, channel: ChannelIx) {
+        let Some(entry) = self.shared.channels.get(channel) else { return };
+        let id = entry.config.id.clone();
+        let streams = self.live.streams(|slot| slot.session.address.channel == id);
+        let mut stage = Stage::new(self.shared.now());
+        for stream in streams {
+            self.recover(stream, message::event::DoubtCause::LinkLost, &mut stage);
+            if let Some(slot) = self.live.get_mut(stream) {
+                slot.announced = false;
+            }
+            stage.touch(stream);
+        }
+        self.finish(stage);
+    }
+
+    fn destination_restarted(&mut self, _destination: DestinationIx) {
+        let streams = self.live.streams(|slot| !slot.session.deliveries.is_empty());
+        let mut stage = Stage::new(self.shared.now());
+        for stream in streams {
+            if let Some(slot) = self.live.get_mut(stream) {
+                slot.offered.clear();
+            }
+            stage.touch(stream);
+        }
+        self.finish(stage);
+    }
+}

@@ -1,0 +1,432 @@
+//! One task on one session: what is decided, recorded, and promised for after the flush.
+
+use std::sync::Arc;
+
+use message::{
+    Address, ChannelId, Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address,
+    event::{Cause, DoubtSettlement, Split},
+};
+use storage::{Key, Tag};
+
+use super::{AcceptTask, Ahead, HostState, Op, Reply, Stage, Task};
+use crate::{
+    channel::{InboundAck, Job, JobMessage},
+    error::Refusal,
+    fold::MessageRecord,
+    router::Acceptance,
+    session::{Events, Identity, Inbound, Outcome, Policy},
+    shared::ChannelIx,
+};
+
+impl HostState {
+    /// Performs one task.
+    pub(super) fn perform(&mut self, task: Task, stage: &mut Stage) {
+        let Task { stream, op } = task;
+        match op {
+            Op::Accept(task) => self.accept(stream, *task, stage),
+            Op::Open { identity, handler, takeover, reply } => {
+                self.open(stream, &identity, &handler, takeover, reply, stage);
+            }
+            Op::End { id, reason, reply } => {
+                let done = self.change(stream, stage, |session, _| session.end(id, reason));
+                if let Some(reply) = reply {
+                    answer(stage, reply, done);
+                }
+            }
+            Op::Cancel { number, reply } => {
+                let done = self.change(stream, stage, |session, _| session.cancel(number));
+                answer(stage, reply, done);
+            }
+            Op::SettleDoubt { number, part, by, reply } => {
+                self.settle_doubt(stream, number, part, by, reply, stage);
+            }
+            Op::Take { max } => self.take(stream, max, stage),
+            Op::Outcome { number, part, outcome, spellings } => {
+                self.outcome(stream, number, part, outcome, &spellings, stage);
+            }
+            Op::Receipt { number, part, state, code, ack } => {
+                self.receipt(stream, number, part, state, &code, stage);
+                acknowledge(stage, ack);
+            }
+            Op::DoubtReceipt { channel, parked, state, code } => {
+                self.doubt_receipt(stream, channel, parked, state, &code, stage);
+            }
+            Op::Receive { identity, inbound, key, ack } => {
+                self.receive(stream, &identity, *inbound, key, stage);
+                acknowledge(stage, ack);
+            }
+            Op::Offer { .. } => {
+                if self.activate(stream, None, stage) {
+                    if let Some(slot) = self.live.get_mut(stream) {
+                        slot.offered.clear();
+                    }
+                    stage.touch(stream);
+                }
+            }
+            Op::Taken { destination, deliveries } => {
+                if self.activate(stream, None, stage) {
+                    let events: Vec<Event> = self.taken(stream, &deliveries);
+                    self.record(stream, events, &[], stage);
+                    self.offer_again(stream, destination, stage);
+                }
+            }
+            Op::DeadLetter { delivery, cause } => {
+                if self.activate(stream, None, stage) {
+                    self.record(stream, [Event::DeadLettered { delivery, cause }], &[], stage);
+                    if let Some(slot) = self.live.get_mut(stream) {
+                        slot.offered.clear();
+                    }
+                    stage.touch(stream);
+                }
+            }
+            Op::Replay { delivery, reply } => {
+                let done = self.change(stream, stage, |session, _| {
+                    let known = session.dead_letters.iter().any(|(d, _)| d.number == delivery);
+                    let event = Event::DeadLetterReplayed { delivery };
+                    if known { Ok(std::iter::once(event).collect()) } else { Err(Refusal::NotFound("dead letter")) }
+                });
+                answer(stage, reply, done);
+            }
+            Op::Wake => self.wake(stream, stage),
+            Op::View { id, at, reply } => {
+                let view = self.view(stream, id, at, stage);
+                answer(stage, reply, view);
+            }
+            Op::ViewMessage { number, reply } => {
+                let view = self.view_message(stream, number, stage);
+                answer(stage, reply, view);
+            }
+            Op::Ahead { reply } => {
+                let ahead = self.ahead(stream, stage);
+                answer(stage, reply, Ok(ahead));
+            }
+            Op::Doubts { reply } => {
+                let doubts = self.doubts(stream, stage);
+                answer(stage, reply, Ok(doubts));
+            }
+            Op::DeadLetters { reply } => {
+                let letters = self.dead_letters(stream, stage);
+                answer(stage, reply, Ok(letters));
+            }
+        }
+    }
+
+    /// Decides on a session that must exist, records what follows.
+    fn change(
+        &mut self,
+        stream: StreamId,
+        stage: &mut Stage,
+        decide: impl FnOnce(&crate::session::Session, &Policy) -> Result<Events, Refusal>,
+    ) -> Result<(), Refusal> {
+        if !self.activate(stream, None, stage) {
+            return Err(Refusal::NotFound("open session"));
+        }
+        let shared = self.shared.clone();
+        let Some((slot, policy)) = self.live.get(stream).and_then(|slot| {
+            let entry = shared.channels.get(slot.channel?)?;
+            Some((slot, &entry.policy))
+        }) else {
+            return Err(Refusal::NotFound("channel of this session"));
+        };
+        let events = decide(&slot.session, policy)?;
+        self.record(stream, events, &[], stage);
+        Ok(())
+    }
+
+    fn accept(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) {
+        let (reply, place) = (task.reply.clone(), task.place);
+        let answer = self.accepted(stream, task, stage);
+        stage.effects.answers.push((reply, place, answer));
+    }
+
+    fn accepted(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) -> Result<Acceptance, Refusal> {
+        if let Some(found) = self.shared.log.find(address::message_key(task.id.as_str())) {
+            if found.a != stream.0 {
+                return Err(Refusal::IdTaken(task.id));
+            }
+            let ordinal = self.live.get(stream).map_or(0, |slot| slot.session.counters.sessions);
+            let session = SessionId { stream, ordinal: ordinal.max(1) };
+            return Ok(Acceptance { message_id: task.id, duplicate: true, session });
+        }
+        if !self.activate(stream, Some(&task.identity), stage) {
+            return Err(busy("the session cannot be read"));
+        }
+        // The id may have been accepted earlier in this very batch.
+        let shared = self.shared.clone();
+        let (Some(slot), Some(entry)) = (self.live.get(stream), shared.channels.get(task.channel)) else {
+            return Err(busy("the session cannot be read"));
+        };
+        if slot.session.message_by_id(&task.id).is_some() {
+            let session = slot.session.id();
+            return Ok(Acceptance { message_id: task.id, duplicate: true, session });
+        }
+        let mut prepared = entry
+            .channel()
+            .prepare(&task.content, slot.session.next_reference())
+            .map_err(|rejection| Refusal::Unsendable(rejection.0))?;
+        prepared.adapted.extend(task.adapted);
+        let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
+        let from = task.send_at.unwrap_or(stage.now).max(stage.now);
+        let accept = crate::session::Accept {
+            id: task.id.clone(),
+            prepared,
+            priority: task.priority,
+            send_at: task.send_at,
+            expires_at: task.expires_at.or_else(|| validity.map(|ms| from.plus_ms(ms))),
+            destination: task.destination,
+            conversation_id: task.conversation_id,
+            channel_data: task.channel_data,
+        };
+        let events = slot.session.accept(&entry.policy, &task.identity, accept, stage.now)?;
+        self.record(stream, events, &[], stage);
+        let session = self.live.get(stream).map_or(SessionId { stream, ordinal: 0 }, |slot| SessionId {
+            stream,
+            ordinal: slot.session.counters.sessions,
+        });
+        Ok(Acceptance { message_id: task.id, duplicate: false, session })
+    }
+
+    fn open(
+        &mut self,
+        stream: StreamId,
+        identity: &Identity,
+        handler: &str,
+        takeover: bool,
+        reply: Reply<crate::view::SessionView>,
+        stage: &mut Stage,
+    ) {
+        if !self.activate(stream, Some(identity), stage) {
+            return answer(stage, reply, Err(busy("the session cannot be read")));
+        }
+        let Some(slot) = self.live.get(stream) else { return };
+        let done = slot.session.open_for(identity, handler, takeover).map(|events| {
+            self.record(stream, events, &[], stage);
+        });
+        let view = done.and_then(|()| {
+            let id = self.live.get(stream).map(|slot| slot.session.id());
+            id.ok_or(Refusal::NotFound("session")).and_then(|id| self.view(stream, id, None, stage))
+        });
+        answer(stage, reply, view);
+    }
+
+    fn settle_doubt(
+        &mut self,
+        stream: StreamId,
+        number: MessageNo,
+        part: u16,
+        by: DoubtSettlement,
+        reply: Reply<()>,
+        stage: &mut Stage,
+    ) {
+        let done = self.change(stream, stage, |session, _| session.settle_doubt(number, part, by));
+        answer(stage, reply, done);
+    }
+
+    /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
+    fn take(&mut self, stream: StreamId, max: usize, stage: &mut Stage) {
+        let Some(channel) = self.channel_of(stream, stage) else {
+            return;
+        };
+        let now = stage.now;
+        let Some(slot) = self.live.get_mut(stream) else { return };
+        slot.announced = false;
+        let Some(event) = slot.session.submit(now, max) else {
+            stage.effects.channel(channel).released += max;
+            stage.touch(stream);
+            return;
+        };
+        let Event::Submitting { message: number, parts } = &event else { return };
+        let (number, parts) = (*number, parts.clone());
+        let Some(message) = slot.session.message(number) else { return };
+        let job = Job {
+            stream,
+            number,
+            reserved: max,
+            parts,
+            message: Arc::new(JobMessage {
+                content: message.content.clone(),
+                split: message.split,
+                did: slot.session.did_shown.clone(),
+                customer: slot.session.address.customer.clone(),
+                customer_shown: slot.session.customer_shown.clone(),
+                expires_at: message.expires_at,
+                priority: message.priority,
+            }),
+        };
+        self.record(stream, [event], &[], stage);
+        stage.effects.channel(channel).jobs.push(job);
+    }
+
+    fn channel_of(&mut self, stream: StreamId, stage: &mut Stage) -> Option<ChannelIx> {
+        if self.activate(stream, None, stage) { self.live.get(stream)?.channel } else { None }
+    }
+
+    fn outcome(
+        &mut self,
+        stream: StreamId,
+        number: MessageNo,
+        part: u16,
+        outcome: Outcome,
+        spellings: &[u128],
+        stage: &mut Stage,
+    ) {
+        let Some(channel) = self.channel_of(stream, stage) else { return };
+        let shared = self.shared.clone();
+        let (Some(slot), Some(entry)) = (self.live.get(stream), shared.channels.get(channel)) else { return };
+        let jitter = shared.seams.ids.jitter(entry.policy.backoff_ms / 4 + 1);
+        let events = slot.session.outcome(&entry.policy, number, part, outcome, jitter, stage.now);
+        let b = u64::from(number.0) << 16 | u64::from(part);
+        for event in events {
+            // Only an acceptance carries the keys under which its receipts will be looked for.
+            let keys: Vec<Key> = if matches!(event, Event::Submitted { .. }) {
+                spellings.iter().map(|hash| Key { hash: *hash, a: stream.0, b: Tag::Value(b) }).collect()
+            } else {
+                Vec::new()
+            };
+            self.record(stream, [event], &keys, stage);
+        }
+        let no_receipts = entry.policy.receipt_timeout_ms == 0;
+        let sent = self.live.get(stream).is_some_and(|s| s.session.sent.contains_key(&number));
+        if no_receipts && sent {
+            self.record(stream, [Event::Settled { message: number }], &[], stage);
+        }
+    }
+
+    fn receipt(
+        &mut self,
+        stream: StreamId,
+        number: MessageNo,
+        part: u16,
+        state: PartState,
+        code: &str,
+        stage: &mut Stage,
+    ) {
+        if self.activate(stream, None, stage)
+            && let Some(slot) = self.live.get(stream)
+            && let Some(events) = slot.session.receipt(number, part, state, code)
+        {
+            return self.record(stream, events, &[], stage);
+        }
+        self.late_receipt(stream, number, part, state, code, stage);
+    }
+
+    /// A receipt for a message that is settled: its history says what it changes.
+    fn late_receipt(
+        &mut self,
+        stream: StreamId,
+        number: MessageNo,
+        part: u16,
+        state: PartState,
+        code: &str,
+        stage: &mut Stage,
+    ) {
+        let head = match self.live.get(stream) {
+            Some(slot) => Some(slot.head),
+            None => self.shared.log.find(address::head_key(stream)).map(|f| message::Seq(f.b)),
+        };
+        let record = head.and_then(|head| MessageRecord::read(&self.shared.log, head, number).ok().flatten());
+        let Some(late) = record.and_then(|r| r.late_receipt(part, state, code)) else { return };
+        if self.live.contains(stream) || self.revive(stream, stage) {
+            self.record(stream, [Event::LateReceipt(Box::new(late))], &[], stage);
+        }
+    }
+
+    fn doubt_receipt(
+        &mut self,
+        stream: StreamId,
+        channel: ChannelIx,
+        parked: u32,
+        state: PartState,
+        code: &str,
+        stage: &mut Stage,
+    ) {
+        let events = if self.activate(stream, None, stage) {
+            self.live.get(stream).and_then(|slot| slot.session.doubt_receipt(state, code))
+        } else {
+            None
+        };
+        let matched = events.is_some();
+        if let Some(events) = events {
+            self.record(stream, events, &[], stage);
+        }
+        stage.effects.channel(channel).settled.push((parked, matched));
+    }
+
+    fn receive(
+        &mut self,
+        stream: StreamId,
+        identity: &Identity,
+        inbound: Inbound,
+        key: Option<u128>,
+        stage: &mut Stage,
+    ) {
+        // A repeat is acknowledged and changes nothing.
+        if key.is_some_and(|key| self.shared.log.find(key).is_some()) {
+            return;
+        }
+        if !self.activate(stream, Some(identity), stage) {
+            return;
+        }
+        let Some(slot) = self.live.get(stream) else { return };
+        let ids = self.shared.seams.ids.clone();
+        let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
+        let keys: Vec<Key> = key.map(|hash| Key { hash, a: stream.0, b: Tag::OwnSeq }).into_iter().collect();
+        self.record(stream, events, &keys, stage);
+    }
+
+    fn taken(&self, stream: StreamId, deliveries: &[u32]) -> Vec<Event> {
+        let Some(slot) = self.live.get(stream) else { return Vec::new() };
+        let waits = |n: &u32| slot.session.deliveries.iter().any(|d| d.number == *n);
+        deliveries.iter().filter(|n| waits(n)).map(|delivery| Event::Taken { delivery: *delivery }).collect()
+    }
+
+    fn offer_again(&mut self, stream: StreamId, destination: usize, stage: &mut Stage) {
+        if let Some(slot) = self.live.get_mut(stream) {
+            slot.offered.retain(|d| *d != destination);
+        }
+        stage.touch(stream);
+    }
+
+    /// Lets time have its effect, and has everything the session waits for announced.
+    fn wake(&mut self, stream: StreamId, stage: &mut Stage) {
+        if !self.activate(stream, None, stage) {
+            return;
+        }
+        let shared = self.shared.clone();
+        let Some(slot) = self.live.get(stream) else { return };
+        let Some(entry) = slot.channel.and_then(|ix| shared.channels.get(ix)) else { return };
+        let parts = slot.session.give_up_parts(&entry.policy, || shared.seams.ids.message_id(), stage.now);
+        self.record(stream, parts, &[], stage);
+        let Some(slot) = self.live.get(stream) else { return };
+        let events = slot.session.wake(&entry.policy, stage.now);
+        self.record(stream, events, &[], stage);
+        stage.touch(stream);
+    }
+
+    fn ahead(&mut self, stream: StreamId, stage: &mut Stage) -> Ahead {
+        let session = self.activate(stream, None, stage).then(|| self.live.get(stream)).flatten();
+        session.map_or(Ahead { messages: 0, open: false, ordinal: 0, replies: false }, |slot| Ahead {
+            messages: slot.session.queue.len(),
+            open: slot.session.open,
+            ordinal: slot.session.counters.sessions,
+            replies: slot.session.last_inbound.is_some(),
+        })
+    }
+}
+
+fn acknowledge(stage: &mut Stage, ack: Option<InboundAck>) {
+    if let Some(ack) = ack {
+        stage.effects.channel(ack.channel).acks.push(ack);
+    }
+}
+
+/// Sends an answer after the flush.
+fn answer<T: Send + 'static>(stage: &mut Stage, reply: Reply<T>, answer: Result<T, Refusal>) {
+    stage.effects.replies.push(Box::new(move || {
+        let _caller_gone = reply.send(answer);
+    }));
+}
+
+fn busy(reason: &str) -> Refusal {
+    Refusal::Busy { reason: reason.into(), retry_after_s: 5 }
+}

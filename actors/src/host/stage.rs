@@ -1,0 +1,292 @@
+//! One batch of work on its way to the log: the facts, and the effects that may happen only once those facts
+//! are flushed. Nothing leaves the router before that: not an answer, not a submit, not an acknowledgement.
+
+use std::sync::Arc;
+
+use message::{Event, Seq, StreamId, Timestamp, address};
+use smallvec::SmallVec;
+use storage::{Item, Key, Prev, Tag};
+
+use super::{Answers, HostState};
+use crate::{
+    channel::{ChannelMessage, HostBatch},
+    destination::{DestinationMessage, Offer, OfferedDelivery},
+    error::Refusal,
+    router::Acceptance,
+    shared::{ChannelIx, DestinationIx, Shared},
+    tail,
+};
+
+/// A batch under way.
+pub(crate) struct Stage {
+    pub(crate) now: Timestamp,
+    items: Vec<Item>,
+    touched: Vec<StreamId>,
+    pub(crate) effects: Effects,
+}
+
+/// What happens after the flush.
+#[derive(Default)]
+pub(crate) struct Effects {
+    pub(crate) answers: Vec<(Arc<Answers>, usize, Result<Acceptance, Refusal>)>,
+    pub(crate) replies: Vec<Box<dyn FnOnce() + Send>>,
+    channels: Vec<(ChannelIx, HostBatch)>,
+    offers: Vec<(DestinationIx, Vec<Offer>)>,
+    tail: Vec<tail::Committed>,
+}
+
+impl Effects {
+    /// What a channel will be told.
+    pub(crate) fn channel(&mut self, channel: ChannelIx) -> &mut HostBatch {
+        entry(&mut self.channels, channel)
+    }
+
+    fn offer(&mut self, destination: DestinationIx, offer: Offer) {
+        entry(&mut self.offers, destination).push(offer);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.answers.is_empty() && self.replies.is_empty() && self.channels.is_empty() && self.offers.is_empty()
+    }
+
+    /// Lets everything happen. Runs on the log's writer: only sends.
+    fn happen(self, shared: &Shared) {
+        for (answers, place, answer) in self.answers {
+            answers.put(place, answer);
+        }
+        for (channel, batch) in self.channels {
+            if let Some(entry) = shared.channels.get(channel) {
+                entry.cast(ChannelMessage::FromHost(batch));
+            }
+        }
+        for (destination, offers) in self.offers {
+            if let Some(entry) = shared.destinations.get(destination) {
+                entry.cast(DestinationMessage::Offers(offers));
+            }
+        }
+        for reply in self.replies {
+            reply();
+        }
+        tail::publish(shared, self.tail);
+    }
+}
+
+/// The value of `key` in a short list, made when missing.
+fn entry<T: Default>(list: &mut Vec<(usize, T)>, key: usize) -> &mut T {
+    let at = match list.iter().position(|(k, _)| *k == key) {
+        Some(at) => at,
+        None => {
+            list.push((key, T::default()));
+            list.len() - 1
+        }
+    };
+    #[allow(clippy::indexing_slicing, reason = "found or pushed one line above")]
+    &mut list[at].1
+}
+
+impl Stage {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { now, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
+    }
+
+    /// How far the batch has come, to go back to.
+    pub(crate) fn mark(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Forgets the facts recorded since the mark.
+    pub(crate) fn rollback(&mut self, mark: usize) {
+        self.items.truncate(mark);
+    }
+
+    /// The facts of one stream in this batch, with their places.
+    pub(crate) fn of_stream(&self, stream: StreamId) -> impl Iterator<Item = (u32, &Item)> {
+        self.items.iter().enumerate().filter(move |(_, i)| i.stream == stream).map(|(n, i)| (n as u32, i))
+    }
+
+    /// Has the session looked at when the batch ends: announcements, offers, timers.
+    pub(crate) fn touch(&mut self, stream: StreamId) {
+        self.touched.push(stream);
+    }
+}
+
+impl HostState {
+    /// Records facts of a live session: applies them at once, appends them when the batch ends.
+    pub(crate) fn record(
+        &mut self,
+        stream: StreamId,
+        events: impl IntoIterator<Item = Event>,
+        extra_keys: &[Key],
+        stage: &mut Stage,
+    ) {
+        let Some(slot) = self.live.get_mut(stream) else { return };
+        if !slot.touched {
+            slot.touched = true;
+            stage.touched.push(stream);
+        }
+        for event in events {
+            slot.session.apply(&event, stage.now);
+            if matches!(event, Event::SessionOpened(_)) {
+                slot.channel = self.shared.channel_ix.get(&slot.session.address.channel).copied();
+            }
+            let mut keys: SmallVec<[Key; 2]> = own_keys(stream, &event);
+            keys.extend_from_slice(extra_keys);
+            let prev = slot.pending.map_or(Prev::At(slot.head), Prev::Earlier);
+            slot.pending = Some(stage.items.len() as u32);
+            stage.items.push(Item { stream, prev, at: stage.now, keys, event });
+        }
+    }
+
+    /// Ends a batch: looks at every touched session, appends all facts, lets the effects follow the flush.
+    pub(crate) fn finish(&mut self, mut stage: Stage) {
+        for stream in std::mem::take(&mut stage.touched) {
+            self.announce(stream, &mut stage);
+        }
+        let Stage { items, mut effects, .. } = stage;
+        if items.is_empty() && effects.is_empty() {
+            return;
+        }
+        if self.shared.tail.receiver_count() > 0 {
+            effects.tail = items.iter().map(|item| tail::Committed::of(item, &self.live)).collect();
+        }
+        let streams: Vec<(StreamId, bool)> = items.iter().map(|item| (item.stream, true)).collect();
+        let shared = self.shared.clone();
+        let done: storage::Completion = Box::new(move |flushed| match flushed {
+            Ok(()) => effects.happen(&shared),
+            Err(poisoned) => {
+                shared.fail(format!("the event log: {poisoned}"));
+                for (answers, place, _) in effects.answers {
+                    let reason = "the event log failed".into();
+                    answers.put(place, Err(Refusal::Busy { reason, retry_after_s: 10 }));
+                }
+            }
+        });
+        match self.shared.log.append(items, Some(done)) {
+            Ok(first) => self.appended(first, &streams),
+            Err(error) => self.shared.fail(format!("the event log: {error}")),
+        }
+    }
+
+    /// The log has given numbers to a batch: every session's head moves there.
+    fn appended(&mut self, first: Seq, streams: &[(StreamId, bool)]) {
+        if streams.is_empty() {
+            return;
+        }
+        self.shared.appended(Seq(first.0 + streams.len() as u64 - 1));
+        for (n, (stream, _)) in streams.iter().enumerate() {
+            let Some(slot) = self.live.get_mut(*stream) else { continue };
+            slot.head = Seq(first.0 + n as u64);
+            slot.pending = None;
+            if slot.session.is_done() {
+                self.retire(*stream);
+            } else {
+                self.live.mark_dirty(*stream);
+            }
+        }
+    }
+
+    /// A finished stream leaves memory and index; its last event's key leads to it from now on.
+    fn retire(&mut self, stream: StreamId) {
+        let last = self.live.get(stream).is_some_and(|slot| slot.session.is_done() && slot.pending.is_none());
+        if !last {
+            return;
+        }
+        if let Some(slot) = self.live.remove(stream) {
+            if let Some(timer) = slot.timer {
+                self.timers.remove(&(timer, stream));
+            }
+            self.shared.log.index().remove(stream, slot.head);
+        }
+    }
+
+    /// Tells channel and destinations what a session has for them, and sets its timer.
+    fn announce(&mut self, stream: StreamId, stage: &mut Stage) {
+        let shared = self.shared.clone();
+        let Some(slot) = self.live.get_mut(stream) else { return };
+        slot.touched = false;
+        let Some(channel) = slot.channel else { return };
+        let Some(entry) = shared.channels.get(channel) else { return };
+        if !slot.announced
+            && let Some((_, parts)) = slot.session.sendable(stage.now, usize::from(u8::MAX))
+        {
+            slot.announced = true;
+            let ready = (stream, slot.session.lane(), parts.len() as u16);
+            stage.effects.channel(channel).ready.push(ready);
+        }
+        let of_did = entry.destination(&slot.session.address.did);
+        let mut wanted: SmallVec<[DestinationIx; 1]> = SmallVec::new();
+        for delivery in slot.session.deliveries.iter().take(OFFER_LOOK_MAX) {
+            let ix = delivery.destination.as_ref().and_then(|id| shared.destination_ix.get(id).copied());
+            let ix = ix.unwrap_or(of_did);
+            if !wanted.contains(&ix) && !slot.offered.contains(&ix) {
+                wanted.push(ix);
+            }
+        }
+        for destination in wanted {
+            slot.offered.push(destination);
+            let offer = offer_of(&shared, slot, destination, of_did);
+            stage.effects.offer(destination, offer);
+        }
+        // The key of a finished stream goes with its last event.
+        if slot.session.is_done()
+            && let Some(item) = slot.pending.and_then(|at| stage.items.get_mut(at as usize))
+        {
+            let a = slot.session.counters.pack();
+            item.keys.push(Key { hash: address::head_key(stream), a, b: Tag::OwnSeq });
+        }
+        let next = slot.session.next_instant(&entry.policy, stage.now);
+        if let Some(next) = next
+            && slot.timer.is_none_or(|armed| next < armed)
+        {
+            if let Some(armed) = slot.timer.replace(next) {
+                self.timers.remove(&(armed, stream));
+            }
+            self.timers.insert((next, stream));
+        }
+    }
+}
+
+/// Deliveries looked at for other destinations than the first one's.
+const OFFER_LOOK_MAX: usize = 64;
+/// Deliveries in one offer; further ones follow when these are taken.
+const OFFER_MAX: usize = 100;
+
+/// The first deliveries of a session for a destination.
+pub(crate) fn offer_of(
+    shared: &Shared,
+    slot: &super::Slot,
+    destination: DestinationIx,
+    of_did: DestinationIx,
+) -> Offer {
+    let most = shared.destinations.get(destination).map_or(1, |d| d.config.batch_max.clamp(1, OFFER_MAX));
+    let deliveries = slot
+        .session
+        .deliveries
+        .iter()
+        .filter(|d| {
+            let named = d.destination.as_ref().and_then(|id| shared.destination_ix.get(id).copied());
+            named.unwrap_or(of_did) == destination
+        })
+        .take(most)
+        .map(|d| OfferedDelivery { number: d.number, at: d.at, ordinal: d.ordinal, kind: d.kind.clone() })
+        .collect();
+    Offer {
+        stream: slot.stream,
+        customer: slot.session.customer_shown.clone(),
+        did: slot.session.did_shown.clone(),
+        channel: slot.session.address.channel.clone(),
+        deliveries,
+    }
+}
+
+/// What an event is found by, from the event alone.
+fn own_keys(stream: StreamId, event: &Event) -> SmallVec<[Key; 2]> {
+    match event {
+        Event::Accepted(accepted) => {
+            let b = Tag::Value(u64::from(accepted.number.0));
+            let hash = address::message_key(accepted.id.as_str());
+            [Key { hash, a: stream.0, b }].into_iter().collect()
+        }
+        _ => SmallVec::new(),
+    }
+}

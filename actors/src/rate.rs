@@ -1,0 +1,200 @@
+//! The pace of a channel: parts are let through evenly, never more than `send_rate` in any sliding second,
+//! and not at all while the provider asks for a pause. Pure: time is an argument, in milliseconds of any
+//! clock that does not go back.
+
+/// The window over which the rate holds. Ten milliseconds more than a second, so that what leaves evenly here
+/// does not arrive as one part too many in a second measured there.
+const WINDOW_MS: u64 = 1_010;
+/// How far a late timer may be made up for by sending closer together.
+const CATCH_UP_MS: f64 = 20.0;
+/// The first pause after a throttled answer that names none, and the longest it grows to.
+const PAUSE_MIN_MS: u64 = 1_000;
+/// The longest own pause.
+const PAUSE_MAX_MS: u64 = 30_000;
+
+/// The pace of one channel.
+#[derive(Clone, Debug)]
+pub struct Rate {
+    /// Most parts in a window.
+    window_max: u32,
+    /// Milliseconds between two parts when evenly paced.
+    interval_ms: f64,
+    /// When the next part is due by the even pace.
+    next_slot_ms: f64,
+    /// Parts in each of the last milliseconds, as a ring.
+    sent: Box<[u32]>,
+    /// Their sum.
+    sent_total: u32,
+    /// The millisecond the ring stands at.
+    at_ms: u64,
+    /// Nothing goes out before.
+    paused_until_ms: u64,
+    /// The last pause of our own choosing, which grows while answers stay throttled.
+    pause_ms: u64,
+}
+
+impl Rate {
+    /// A pace of `per_second` parts (above 0), beginning at `now_ms`.
+    pub fn new(per_second: f64, now_ms: u64) -> Self {
+        let per_second = if per_second.is_finite() { per_second.clamp(0.001, 1_000_000.0) } else { 1.0 };
+        Self {
+            window_max: (per_second.ceil() as u32).max(1),
+            interval_ms: WINDOW_MS as f64 / per_second,
+            next_slot_ms: now_ms as f64,
+            sent: vec![0; WINDOW_MS as usize].into_boxed_slice(),
+            sent_total: 0,
+            at_ms: now_ms,
+            paused_until_ms: 0,
+            pause_ms: 0,
+        }
+    }
+
+    /// How many parts may go out now.
+    pub fn allowance(&mut self, now_ms: u64) -> usize {
+        self.advance(now_ms);
+        if now_ms < self.paused_until_ms {
+            return 0;
+        }
+        let now = now_ms as f64;
+        self.next_slot_ms = self.next_slot_ms.max(now - CATCH_UP_MS.max(self.interval_ms.min(1.0)));
+        if self.next_slot_ms > now {
+            return 0;
+        }
+        let due = ((now - self.next_slot_ms) / self.interval_ms).floor() as u32 + 1;
+        due.min(self.window_max.saturating_sub(self.sent_total)) as usize
+    }
+
+    /// Counts `parts` as sent; at most what [`Rate::allowance`] gave.
+    pub fn sent(&mut self, parts: usize, now_ms: u64) {
+        self.advance(now_ms);
+        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        if let Some(slot) = self.sent.get_mut((self.at_ms % WINDOW_MS) as usize) {
+            *slot = slot.saturating_add(parts);
+        }
+        self.sent_total = self.sent_total.saturating_add(parts);
+        self.next_slot_ms += self.interval_ms * f64::from(parts);
+    }
+
+    /// When to ask again after an allowance of 0.
+    pub fn next_at(&self, now_ms: u64) -> u64 {
+        let slot = self.next_slot_ms.ceil() as u64;
+        slot.max(self.paused_until_ms).max(now_ms + 1)
+    }
+
+    /// The provider asks for less: nothing goes out for `after_ms`, or for a pause of our own that grows.
+    pub fn pause(&mut self, after_ms: u64, now_ms: u64) {
+        if after_ms == 0 {
+            // Answers to what was out before the pause began must not make it grow.
+            if now_ms < self.paused_until_ms {
+                return;
+            }
+            self.pause_ms = (self.pause_ms * 2).clamp(PAUSE_MIN_MS, PAUSE_MAX_MS);
+        }
+        let pause = if after_ms == 0 { self.pause_ms } else { after_ms };
+        self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(pause));
+    }
+
+    /// A part was taken: the next own pause begins small again.
+    pub fn relax(&mut self, now_ms: u64) {
+        if now_ms >= self.paused_until_ms {
+            self.pause_ms = 0;
+        }
+    }
+
+    /// Until when nothing goes out, if that is later than now.
+    pub fn paused_until(&self, now_ms: u64) -> Option<u64> {
+        (self.paused_until_ms > now_ms).then_some(self.paused_until_ms)
+    }
+
+    fn advance(&mut self, now_ms: u64) {
+        let steps = now_ms.saturating_sub(self.at_ms);
+        if steps >= WINDOW_MS {
+            self.sent.fill(0);
+            self.sent_total = 0;
+            self.at_ms = now_ms;
+        }
+        while self.at_ms < now_ms {
+            self.at_ms += 1;
+            if let Some(slot) = self.sent.get_mut((self.at_ms % WINDOW_MS) as usize) {
+                self.sent_total -= *slot;
+                *slot = 0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Runs a greedy sender whose timer is late by `late(i)` milliseconds; gives the instants of its parts.
+    fn run(rate: f64, duration_ms: u64, late: impl Fn(usize) -> u64, pauses: &[u64]) -> Vec<u64> {
+        let mut pace = Rate::new(rate, 0);
+        let (mut now, mut sent, mut turns) = (0, Vec::new(), 0);
+        let mut pauses = pauses.to_vec();
+        while now < duration_ms {
+            if pauses.first().is_some_and(|p| *p <= now) {
+                pace.pause(500, now);
+                pauses.remove(0);
+            }
+            let n = pace.allowance(now);
+            pace.sent(n, now);
+            sent.extend(std::iter::repeat_n(now, n));
+            now = pace.next_at(now) + late(turns);
+            turns += 1;
+        }
+        sent
+    }
+
+    fn most_in_a_second(sent: &[u64]) -> usize {
+        let mut from = 0;
+        let mut most = 0;
+        for (at, instant) in sent.iter().enumerate() {
+            while sent[from] + 1_000 <= *instant {
+                from += 1;
+            }
+            most = most.max(at - from + 1);
+        }
+        most
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_the_rate_in_any_second(
+            rate in prop_oneof![0.2f64..5.0, 5.0f64..500.0, 500.0f64..20_000.0],
+            jitter in prop::collection::vec(0u64..40, 1..50),
+            pauses in prop::collection::vec(0u64..5_000, 0..3),
+        ) {
+            let sent = run(rate, 5_000, |i| jitter[i % jitter.len()], &pauses);
+            prop_assert!(most_in_a_second(&sent) <= rate.ceil() as usize);
+        }
+    }
+
+    #[test]
+    fn a_punctual_sender_reaches_the_rate_evenly() {
+        for rate in [1.0, 7.0, 100.0, 999.0, 12_345.0] {
+            let sent = run(rate, 20_000, |_| 0, &[]);
+            let reached = sent.len() as f64 / 20.0;
+            assert!(reached > rate * 0.97 && reached <= rate + 1.0, "{rate}: {reached}");
+            let first_half = sent.iter().filter(|t| **t % 1_000 < 500).count() as f64 / sent.len() as f64;
+            assert!((0.4..=0.6).contains(&first_half) || rate < 2.0, "{rate}: bunched, {first_half}");
+        }
+    }
+
+    #[test]
+    fn throttled_answers_grow_the_pause_once_per_pause() {
+        let mut pace = Rate::new(100.0, 0);
+        pace.pause(0, 0);
+        pace.pause(0, 5);
+        assert_eq!(pace.paused_until(5), Some(1_000));
+        pace.pause(0, 1_001);
+        assert_eq!(pace.paused_until(1_001), Some(3_001));
+        pace.relax(3_002);
+        pace.pause(0, 3_003);
+        assert_eq!(pace.paused_until(3_003), Some(4_003));
+        assert_eq!(pace.allowance(4_002), 0);
+        assert!(pace.allowance(4_003) > 0);
+    }
+}

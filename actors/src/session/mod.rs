@@ -1,0 +1,60 @@
+//! A session, pure: what it is ([`state`]), how facts change it ([`apply`]), which facts follow from a
+//! command ([`decide`], [`inbound`]), and what it waits for ([`ready`]). No IO, no clock, no policy of its own:
+//! the log's replay through `apply` gives the live state, always.
+
+pub mod apply;
+pub mod decide;
+pub mod inbound;
+pub mod ready;
+pub mod state;
+
+#[cfg(test)]
+mod tests;
+
+pub use decide::{Accept, Events, Identity, Outcome};
+pub use inbound::{Inbound, InboundBody};
+pub use state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
+
+use crate::config::{ChannelConfig, OnUnknown};
+
+/// What a channel's configuration says about its sessions, in plain numbers.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// A session without any message for so long is closed.
+    pub inactivity_ms: Option<u64>,
+    /// What happens to a part in doubt.
+    pub on_unknown: OnUnknown,
+    /// How long a part in doubt waits for a receipt that settles it before it is sent again.
+    pub doubt_grace_ms: u64,
+    /// Counted tries before a part fails.
+    pub tries_max: u16,
+    /// First pause after an unavailable provider.
+    pub backoff_ms: u64,
+    /// Longest pause.
+    pub backoff_max_ms: u64,
+    /// How long a receipt is waited for; 0: none are expected.
+    pub receipt_timeout_ms: u64,
+    /// How long the parts of an inbound message are waited for.
+    pub reassembly_timeout_ms: u64,
+    /// Messages that may wait on one session.
+    pub queue_max: usize,
+}
+
+impl Policy {
+    /// The policy of a channel.
+    pub fn of(channel: &ChannelConfig, session_queue_max: usize) -> Self {
+        let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let receipts = channel.channel.capabilities().receipts;
+        Self {
+            inactivity_ms: channel.inactivity_timeout.map(ms),
+            on_unknown: channel.on_unknown,
+            doubt_grace_ms: ms(channel.doubt_grace),
+            tries_max: channel.tries_max,
+            backoff_ms: ms(channel.backoff),
+            backoff_max_ms: ms(channel.backoff_max),
+            receipt_timeout_ms: if receipts { ms(channel.receipt_timeout) } else { 0 },
+            reassembly_timeout_ms: ms(channel.reassembly_timeout),
+            queue_max: session_queue_max,
+        }
+    }
+}

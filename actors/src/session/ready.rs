@@ -1,0 +1,96 @@
+//! What a session waits for: parts that may go out now, deliveries for a destination, the next instant at
+//! which time alone changes something.
+
+use message::{DestinationId, MessageNo, Timestamp};
+use smallvec::SmallVec;
+
+use super::{
+    Policy,
+    state::{Delivery, Outbound, Phase, Session},
+};
+
+/// How deep into a long queue the next instant is looked for; what lies behind is looked at when it comes up.
+const LOOK_AHEAD_MAX: usize = 256;
+
+impl Session {
+    /// The message whose turn it is: the first not fully answered whose time has come. One that has begun
+    /// holds back all behind it, one that is scheduled for later holds back nobody.
+    pub fn head(&self, now: Timestamp) -> Option<&Outbound> {
+        self.queue.iter().find(|m| m.started() || m.send_at.is_none_or(|at| at <= now))
+    }
+
+    /// The parts that may be submitted now: message and parts, at most `max` of them.
+    pub fn sendable(&self, now: Timestamp, max: usize) -> Option<(MessageNo, SmallVec<[u16; 4]>)> {
+        let head = self.head(now)?;
+        if head.expires_at.is_some_and(|at| at <= now) {
+            return None;
+        }
+        let parts: SmallVec<[u16; 4]> = head
+            .parts
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.phase == Phase::Waiting && p.retry_at <= now)
+            .map(|(n, _)| n as u16)
+            .take(max)
+            .collect();
+        (!parts.is_empty()).then_some((head.number, parts))
+    }
+
+    /// The lane the session waits in: the most urgent of what it has queued.
+    pub fn lane(&self) -> u8 {
+        self.queue.iter().take(LOOK_AHEAD_MAX).map(|m| m.priority).max().unwrap_or(0)
+    }
+
+    /// Whether any part is with a link.
+    pub fn submitting(&self) -> bool {
+        self.queue.iter().any(|m| m.parts.iter().any(|p| p.phase == Phase::Submitting))
+    }
+
+    /// The first deliveries for one destination, in order.
+    pub fn deliveries_for<'a>(
+        &'a self,
+        destination: &'a DestinationId,
+        of_did: &'a DestinationId,
+    ) -> impl Iterator<Item = &'a Delivery> {
+        self.deliveries.iter().filter(move |d| d.destination.as_ref().unwrap_or(of_did) == destination)
+    }
+
+    /// The next instant at which time alone changes something; `Timestamp(0)` when there is work now.
+    pub fn wake_at(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+        if self.submitting() || !self.deliveries.is_empty() || self.sendable(now, 1).is_some() {
+            return Some(Timestamp(0));
+        }
+        self.next_instant(policy, now)
+    }
+
+    /// Like [`Session::wake_at`], for a live session whose work is already announced.
+    pub fn next_instant(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+        let queued = self.queue.iter().take(LOOK_AHEAD_MAX).flat_map(|m| {
+            let retry = m
+                .parts
+                .iter()
+                .filter(|p| p.phase == Phase::Waiting && p.retry_at > now)
+                .map(|p| p.retry_at)
+                .min();
+            let send_at = m.send_at.filter(|at| *at > now && !m.started());
+            [retry, send_at, m.expires_at].into_iter().flatten()
+        });
+        let receipts = self
+            .sent
+            .values()
+            .take(LOOK_AHEAD_MAX)
+            .filter(|m| m.parts.iter().all(|p| p.phase != Phase::Held))
+            .filter_map(|m| m.answered_at)
+            .map(|at| at.plus_ms(policy.receipt_timeout_ms));
+        let parts = self.assembly.next_due(policy.reassembly_timeout_ms);
+        queued.chain(receipts).chain(parts).chain(self.closes_at(policy)).min()
+    }
+
+    /// When inactivity will close the open session; not while anything of it still waits to be sent.
+    pub fn closes_at(&self, policy: &Policy) -> Option<Timestamp> {
+        if !self.open || !self.queue.is_empty() {
+            return None;
+        }
+        policy.inactivity_ms.map(|ms| self.last_activity.plus_ms(ms))
+    }
+}

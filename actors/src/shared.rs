@@ -1,0 +1,204 @@
+//! What all actors of one router share: the checked configuration, the log, the seams, and the addresses of
+//! one another. Addresses of actors that are restarted are replaced here.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::ArcSwapOption;
+use channels::Channel;
+use message::{Address, ChannelId, DestinationId, StreamId, Timestamp};
+use ractor::ActorRef;
+use storage::Log;
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    channel::ChannelMessage,
+    config::{ChannelConfig, Config},
+    destination::DestinationMessage,
+    host::HostMessage,
+    router::TailEvent,
+    seams::Seams,
+    session::{Identity, Policy},
+};
+
+/// A channel's place in [`Shared::channels`].
+pub(crate) type ChannelIx = usize;
+/// A destination's place in [`Shared::destinations`].
+pub(crate) type DestinationIx = usize;
+
+/// A configured channel and its actor.
+pub(crate) struct ChannelEntry {
+    pub(crate) config: ChannelConfig,
+    pub(crate) policy: Policy,
+    /// Canonical DID, DID as configured, destination.
+    pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
+    pub(crate) actor: ArcSwapOption<ActorRef<ChannelMessage>>,
+}
+
+impl ChannelEntry {
+    /// The provider's side.
+    pub(crate) fn channel(&self) -> &dyn Channel {
+        &*self.config.channel
+    }
+
+    /// Where a DID's deliveries go; those of a DID that is not configured go where the first one's do, for
+    /// nothing may be lost.
+    pub(crate) fn destination(&self, did: &str) -> DestinationIx {
+        let known = self.dids.iter().find(|(canonical, _, _)| **canonical == *did);
+        known.or(self.dids.first()).map_or(0, |(_, _, destination)| *destination)
+    }
+
+    /// Tells its actor; without one (it is being restarted) the message is dropped, and the restart asks anew.
+    pub(crate) fn cast(&self, message: ChannelMessage) {
+        if let Some(actor) = &*self.actor.load() {
+            let _gone = actor.cast(message);
+        }
+    }
+}
+
+/// A configured destination and its actor.
+pub(crate) struct DestinationEntry {
+    pub(crate) config: crate::config::DestinationConfig,
+    pub(crate) actor: ArcSwapOption<ActorRef<DestinationMessage>>,
+}
+
+impl DestinationEntry {
+    pub(crate) fn cast(&self, message: DestinationMessage) {
+        if let Some(actor) = &*self.actor.load() {
+            let _gone = actor.cast(message);
+        }
+    }
+}
+
+/// What all share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) log: Log,
+    pub(crate) seams: Seams,
+    pub(crate) channels: Vec<ChannelEntry>,
+    pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
+    pub(crate) destinations: Vec<DestinationEntry>,
+    pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
+    pub(crate) hosts: OnceLock<Vec<ActorRef<HostMessage>>>,
+    pub(crate) tail: broadcast::Sender<Arc<TailEvent>>,
+    /// Set once, with the reason, when the router can no longer run.
+    pub(crate) failure: watch::Sender<Option<String>>,
+    /// Messages are refused while it drains.
+    pub(crate) draining: AtomicBool,
+    /// The highest sequence number any actor was given.
+    pub(crate) appended: AtomicU64,
+    started: tokio::time::Instant,
+}
+
+impl Shared {
+    #[allow(clippy::too_many_arguments, reason = "each is a different thing, given once")]
+    pub(crate) fn new(config: Config, log: Log, seams: Seams) -> Result<Self, crate::StartError> {
+        use crate::StartError;
+        let mut destination_ix = BTreeMap::new();
+        let mut destinations = Vec::new();
+        for destination in &config.destinations {
+            if destination_ix.insert(destination.id.clone(), destinations.len()).is_some() {
+                return Err(StartError::Config(format!("two destinations have the id {}", destination.id)));
+            }
+            destinations
+                .push(DestinationEntry { config: destination.clone(), actor: ArcSwapOption::empty() });
+        }
+        let mut channel_ix = BTreeMap::new();
+        let mut channels = Vec::new();
+        for channel in &config.channels {
+            if channel_ix.insert(channel.id.clone(), channels.len()).is_some() {
+                return Err(StartError::Config(format!("two channels have the id {}", channel.id)));
+            }
+            let dids = channel.dids.iter().map(|did| {
+                let ix = destination_ix.get(&did.destination).copied();
+                ix.map(|ix| (channel.channel.did(&did.number), did.number.clone(), ix)).ok_or_else(|| {
+                    StartError::Config(format!("channel {}: no destination {}", channel.id, did.destination))
+                })
+            });
+            let dids = dids.collect::<Result<Vec<_>, _>>()?;
+            if dids.is_empty() {
+                return Err(StartError::Config(format!("channel {} has no dids", channel.id)));
+            }
+            channels.push(ChannelEntry {
+                policy: Policy::of(channel, config.limits.session_queue_max),
+                config: channel.clone(),
+                dids,
+                actor: ArcSwapOption::empty(),
+            });
+        }
+        Ok(Self {
+            config,
+            log,
+            seams,
+            channels,
+            channel_ix,
+            destinations,
+            destination_ix,
+            hosts: OnceLock::new(),
+            tail: broadcast::channel(TAIL_EVENTS_MAX).0,
+            failure: watch::channel(None).0,
+            draining: AtomicBool::new(false),
+            appended: AtomicU64::new(0),
+            started: tokio::time::Instant::now(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.seams.clock.now()
+    }
+
+    /// Milliseconds since the start, on a clock that never goes back.
+    pub(crate) fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The host that runs a stream's sessions.
+    pub(crate) fn host_of(&self, stream: StreamId) -> usize {
+        (stream.0 % self.config.limits.hosts.max(1) as u128) as usize
+    }
+
+    pub(crate) fn cast_host(&self, host: usize, message: HostMessage) {
+        if let Some(actor) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
+            let _gone = actor.cast(message);
+        }
+    }
+
+    pub(crate) fn channel(&self, id: &ChannelId) -> Option<(ChannelIx, &ChannelEntry)> {
+        let ix = *self.channel_ix.get(id)?;
+        Some((ix, self.channels.get(ix)?))
+    }
+
+    /// Who a session on these addresses belongs to.
+    pub(crate) fn identity(&self, channel: &ChannelEntry, did: &str, customer: Arc<str>, shown: &str) -> Identity {
+        let canonical = channel.channel().did(did);
+        let known = channel.dids.iter().find(|(c, _, _)| *c == canonical);
+        Identity {
+            did_shown: known.map_or_else(|| Arc::from(did), |(_, shown, _)| shown.clone()),
+            address: Address { channel: channel.config.id.clone(), did: canonical, customer },
+            customer_shown: Arc::from(shown),
+        }
+    }
+
+    /// The router cannot go on: the first reason is kept.
+    pub(crate) fn fail(&self, reason: String) {
+        tracing::error!(reason, "the router cannot go on");
+        self.failure.send_if_modified(|failure| {
+            let first = failure.is_none();
+            failure.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// Notes a number given out by the log.
+    pub(crate) fn appended(&self, seq: message::Seq) {
+        self.appended.fetch_max(seq.0, Ordering::AcqRel);
+    }
+}
+
+/// Events a slow reader of the tail may be behind.
+const TAIL_EVENTS_MAX: usize = 4_096;

@@ -1,0 +1,224 @@
+//! Command statuses: their names, what they mean in words, and what to do about each. The default may be
+//! overridden per channel, because vendors reuse and invent codes.
+
+use std::collections::BTreeMap;
+
+/// What to do about a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// The request was taken.
+    Accepted,
+    /// A passing failure of this part: try again after so long, in milliseconds.
+    Retry {
+        /// How long to wait first.
+        after_ms: u64,
+    },
+    /// Too fast: pause the whole channel, first so long, growing.
+    Throttled {
+        /// The first pause, in milliseconds; it grows to [`THROTTLE_MS_MAX`].
+        after_ms: u64,
+    },
+    /// The provider's queue is full: pause, and go on more slowly.
+    QueueFull {
+        /// How long to wait first.
+        after_ms: u64,
+    },
+    /// Ambiguous: try once more, then give up.
+    RetryOnce,
+    /// The part is refused for good.
+    Permanent,
+    /// Refused for good because the account or channel is set up wrongly.
+    Config,
+    /// The bind is not what the peer thinks it is: bind again and resend.
+    Rebind,
+    /// The account is refused: stop the channel (repeated wrong passwords get accounts locked).
+    CredentialsRefused,
+    /// The bind failed for now: wait so long before the next try, longer than for a lost link.
+    BindRetryLater {
+        /// How long to wait.
+        after_ms: u64,
+    },
+}
+
+/// The longest pause that throttling grows to.
+pub const THROTTLE_MS_MAX: u64 = 30_000;
+const THROTTLE_MS: u64 = 1_000;
+const RETRY_MS: u64 = 30_000;
+const QUEUE_FULL_MS: u64 = 180_000;
+/// The provider must first notice that the old bind is gone.
+const ALREADY_BOUND_MS: u64 = 60_000;
+const BIND_FAILED_MS: u64 = 300_000;
+
+/// One status of the specification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// The code.
+    pub code: u32,
+    /// The specification's name, without its `ESME_` in front.
+    pub name: &'static str,
+    /// What it means.
+    pub words: &'static str,
+    /// What to do about it unless the channel says otherwise.
+    pub class: Class,
+}
+
+/// ESME_ROK.
+pub const OK: u32 = 0x00;
+/// ESME_RINVMSGLEN: also said of a body that cannot be read.
+pub const INVALID_LENGTH: u32 = 0x01;
+/// ESME_RINVCMDLEN: the answer to a body that is cut off.
+pub const INVALID_COMMAND_LENGTH: u32 = 0x02;
+/// ESME_RINVCMDID: the answer to a command that nobody knows.
+pub const INVALID_COMMAND: u32 = 0x03;
+/// ESME_RINVBNDSTS: not on this bind.
+pub const INVALID_BIND_STATE: u32 = 0x04;
+/// ESME_RALYBND.
+pub const ALREADY_BOUND: u32 = 0x05;
+/// ESME_RSYSERR.
+pub const SYSTEM_ERROR: u32 = 0x08;
+/// ESME_RBINDFAIL.
+pub const BIND_FAILED: u32 = 0x0D;
+/// ESME_RINVPASWD.
+pub const INVALID_PASSWORD: u32 = 0x0E;
+/// ESME_RINVSYSID.
+pub const INVALID_SYSTEM_ID: u32 = 0x0F;
+/// ESME_RMSGQFUL.
+pub const QUEUE_FULL: u32 = 0x14;
+/// ESME_RTHROTTLED.
+pub const THROTTLED: u32 = 0x58;
+/// ESME_RX_T_APPN: try the delivery again later.
+pub const RETRY_LATER: u32 = 0x64;
+/// ESME_RX_P_APPN: never deliver this again.
+pub const NEVER: u32 = 0x65;
+/// ESME_RUNKNOWNERR.
+pub const UNKNOWN_ERROR: u32 = 0xFF;
+
+const fn status(code: u32, name: &'static str, words: &'static str, class: Class) -> Status {
+    Status { code, name, words, class }
+}
+
+use Class::{Config, CredentialsRefused, Permanent, Rebind, RetryOnce};
+const RETRY: Class = Class::Retry { after_ms: RETRY_MS };
+
+/// Every status of SMPP 3.4 and 5.0, by rising code.
+#[rustfmt::skip]
+pub const STATUSES: &[Status] = &[
+    status(0x00, "ROK", "no error", Class::Accepted),
+    status(0x01, "RINVMSGLEN", "message length is invalid", Permanent),
+    status(0x02, "RINVCMDLEN", "command length is invalid", Permanent),
+    status(0x03, "RINVCMDID", "command id is invalid", Permanent),
+    status(0x04, "RINVBNDSTS", "not allowed on this bind", Rebind),
+    status(0x05, "RALYBND", "already bound", Class::BindRetryLater { after_ms: ALREADY_BOUND_MS }),
+    status(0x06, "RINVPRTFLG", "priority flag is invalid", Permanent),
+    status(0x07, "RINVREGDLVFLG", "registered delivery flag is invalid", Permanent),
+    status(0x08, "RSYSERR", "system error", RETRY),
+    status(0x0A, "RINVSRCADR", "source address is invalid", Permanent),
+    status(0x0B, "RINVDSTADR", "destination address is invalid", Permanent),
+    status(0x0C, "RINVMSGID", "message id is invalid", Permanent),
+    status(0x0D, "RBINDFAIL", "bind failed", Class::BindRetryLater { after_ms: BIND_FAILED_MS }),
+    status(0x0E, "RINVPASWD", "password is invalid", CredentialsRefused),
+    status(0x0F, "RINVSYSID", "system id is invalid", CredentialsRefused),
+    status(0x11, "RCANCELFAIL", "cancel failed", Permanent),
+    status(0x13, "RREPLACEFAIL", "replace failed", Permanent),
+    status(0x14, "RMSGQFUL", "message queue is full", Class::QueueFull { after_ms: QUEUE_FULL_MS }),
+    status(0x15, "RINVSERTYP", "service type is invalid", Config),
+    status(0x33, "RINVNUMDESTS", "number of destinations is invalid", Permanent),
+    status(0x34, "RINVDLNAME", "distribution list name is invalid", Permanent),
+    status(0x40, "RINVDESTFLAG", "destination flag is invalid", Permanent),
+    status(0x42, "RINVSUBREP", "submit with replace is invalid", Permanent),
+    status(0x43, "RINVESMCLASS", "esm class is invalid", Permanent),
+    status(0x44, "RCNTSUBDL", "cannot submit to a distribution list", Permanent),
+    status(0x45, "RSUBMITFAIL", "submit failed", RetryOnce),
+    status(0x48, "RINVSRCTON", "source type of number is invalid", Permanent),
+    status(0x49, "RINVSRCNPI", "source numbering plan is invalid", Permanent),
+    status(0x50, "RINVDSTTON", "destination type of number is invalid", Permanent),
+    status(0x51, "RINVDSTNPI", "destination numbering plan is invalid", Permanent),
+    status(0x53, "RINVSYSTYP", "system type is invalid", Config),
+    status(0x54, "RINVREPFLAG", "replace flag is invalid", Permanent),
+    status(0x55, "RINVNUMMSGS", "number of messages is invalid", Permanent),
+    status(0x58, "RTHROTTLED", "throttled: too many messages", Class::Throttled { after_ms: THROTTLE_MS }),
+    status(0x61, "RINVSCHED", "scheduled delivery time is invalid", Permanent),
+    status(0x62, "RINVEXPIRY", "validity period is invalid", Permanent),
+    status(0x63, "RINVDFTMSGID", "predefined message is invalid or missing", Permanent),
+    status(0x64, "RX_T_APPN", "receiver: temporary error", RETRY),
+    status(0x65, "RX_P_APPN", "receiver: permanent error", Permanent),
+    status(0x66, "RX_R_APPN", "receiver: message rejected", Permanent),
+    status(0x67, "RQUERYFAIL", "query failed", Permanent),
+    status(0xC0, "RINVOPTPARSTREAM", "optional parameters are malformed", Permanent),
+    status(0xC1, "ROPTPARNOTALLWD", "optional parameter is not allowed", Permanent),
+    status(0xC2, "RINVPARLEN", "parameter length is invalid", Permanent),
+    status(0xC3, "RMISSINGOPTPARAM", "optional parameter is missing", Permanent),
+    status(0xC4, "RINVOPTPARAMVAL", "optional parameter value is invalid", Permanent),
+    status(0xFE, "RDELIVERYFAILURE", "delivery failed", RetryOnce),
+    status(0xFF, "RUNKNOWNERR", "unknown error", RetryOnce),
+    status(0x100, "RSERTYPUNAUTH", "not authorised for the service type", Config),
+    status(0x101, "RPROHIBITED", "operation is prohibited", Config),
+    status(0x102, "RSERTYPUNAVAIL", "service type is unavailable", RETRY),
+    status(0x103, "RSERTYPDENIED", "service type is denied", Config),
+    status(0x104, "RINVDCS", "data coding is invalid", Permanent),
+    status(0x105, "RINVSRCADDRSUBUNIT", "source subunit is invalid", Permanent),
+    status(0x106, "RINVDSTADDRSUBUNIT", "destination subunit is invalid", Permanent),
+    status(0x107, "RINVBCASTFREQINT", "broadcast frequency is invalid", Permanent),
+    status(0x108, "RINVBCASTALIAS_NAME", "broadcast alias is invalid", Permanent),
+    status(0x109, "RINVBCASTAREAFMT", "broadcast area format is invalid", Permanent),
+    status(0x10A, "RINVNUMBCAST_AREAS", "number of broadcast areas is invalid", Permanent),
+    status(0x10B, "RINVBCASTCNTTYPE", "broadcast content type is invalid", Permanent),
+    status(0x10C, "RINVBCASTMSGCLASS", "broadcast message class is invalid", Permanent),
+    status(0x10D, "RBCASTFAIL", "broadcast failed", Permanent),
+    status(0x10E, "RBCASTQUERYFAIL", "broadcast query failed", Permanent),
+    status(0x10F, "RBCASTCANCELFAIL", "broadcast cancel failed", Permanent),
+    status(0x110, "RINVBCAST_REP", "number of repeated broadcasts is invalid", Permanent),
+    status(0x111, "RINVBCASTSRVGRP", "broadcast service group is invalid", Permanent),
+    status(0x112, "RINVBCASTCHANIND", "broadcast channel indicator is invalid", Permanent),
+];
+
+/// What the specification says of a code; none for vendors' and reserved ones.
+pub fn of(code: u32) -> Option<&'static Status> {
+    let at = STATUSES.binary_search_by_key(&code, |status| status.code).ok()?;
+    STATUSES.get(at)
+}
+
+/// What to do about a code: the channel's own table first, then the specification; unknown ones are permanent.
+pub fn class(code: u32, overrides: &BTreeMap<u32, Class>) -> Class {
+    overrides.get(&code).copied().or_else(|| Some(of(code)?.class)).unwrap_or(Permanent)
+}
+
+/// A code as people read it: `ESME_RTHROTTLED (0x58): throttled: too many messages`.
+pub fn describe(code: u32) -> String {
+    match of(code) {
+        Some(status) => format!("ESME_{} (0x{code:02X}): {}", status.name, status.words),
+        None if code >= 0x400 => format!("vendor status 0x{code:X}"),
+        None => format!("reserved status 0x{code:X}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted_so_that_look_ups_find_everything() {
+        assert!(STATUSES.is_sorted_by(|a, b| a.code < b.code));
+        for status in STATUSES {
+            assert_eq!(of(status.code), Some(status));
+        }
+    }
+
+    #[test]
+    fn classes_are_those_of_the_providers_notes() {
+        let own = BTreeMap::from([(0x45, Permanent), (0x400, RETRY)]);
+        let none = BTreeMap::new();
+        let temporary: Vec<u32> =
+            (0..0x600).filter(|code| matches!(class(*code, &none), Class::Retry { .. })).collect();
+        assert_eq!(temporary, [0x08, 0x64, 0x102]);
+        let once: Vec<u32> = (0..0x600).filter(|code| class(*code, &none) == RetryOnce).collect();
+        assert_eq!(once, [0x45, 0xFE, 0xFF]);
+        let config: Vec<u32> = (0..0x600).filter(|code| class(*code, &none) == Config).collect();
+        assert_eq!(config, [0x15, 0x53, 0x100, 0x101, 0x103]);
+        assert_eq!(class(0x58, &none), Class::Throttled { after_ms: 1_000 });
+        assert_eq!(class(0x0E, &none), CredentialsRefused);
+        assert_eq!(class(0x400, &none), Permanent);
+        assert_eq!(class(0x400, &own), RETRY);
+        assert_eq!(class(0x45, &own), Permanent);
+    }
+}

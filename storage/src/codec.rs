@@ -1,0 +1,69 @@
+//! How an event becomes bytes and bytes an event. The only file that knows bincode; what it writes is frozen
+//! under block version 1 and must never change its meaning (golden files prove it).
+
+use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
+use message::Event;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The most memory that decoding one event may claim, in bytes: a damaged length must not exhaust memory.
+const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Why an event could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// It could not be written.
+    #[error("event cannot be encoded: {0}")]
+    Encode(String),
+    /// It could not be read.
+    #[error("event cannot be decoded: {0}")]
+    Decode(String),
+    /// Bytes were left over after it.
+    #[error("event is followed by {0} unexpected bytes")]
+    Trailing(usize),
+}
+
+fn config() -> Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> {
+    standard().with_limit()
+}
+
+/// Appends the event's bytes to `to`.
+pub(crate) fn encode(event: &Event, to: &mut Vec<u8>) -> Result<(), CodecError> {
+    bincode::serde::encode_into_std_write(event, to, config())
+        .map(|_| ())
+        .map_err(|e| CodecError::Encode(e.to_string()))
+}
+
+/// Reads an event that fills `bytes` exactly.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Event, CodecError> {
+    read(bytes)
+}
+
+/// The version that a snapshot's first byte names. A snapshot of another version is not read but made anew by
+/// replay, so that a state may change its shape.
+const SNAPSHOT_VERSION: u8 = 1;
+
+/// A state as an index entry's bytes.
+pub fn encode_snapshot<T: Serialize>(state: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = vec![SNAPSHOT_VERSION];
+    bincode::serde::encode_into_std_write(state, &mut bytes, config())
+        .map_err(|e| CodecError::Encode(e.to_string()))?;
+    Ok(bytes)
+}
+
+/// A state from an index entry's bytes.
+pub fn decode_snapshot<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    match bytes.split_first() {
+        Some((&SNAPSHOT_VERSION, rest)) => read(rest),
+        Some((version, _)) => Err(CodecError::Decode(format!("snapshot version {version} is not known"))),
+        None => Err(CodecError::Decode("a snapshot is empty".into())),
+    }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (event, used) =
+        bincode::serde::decode_from_slice(bytes, config()).map_err(|e| CodecError::Decode(e.to_string()))?;
+    match bytes.len().checked_sub(used) {
+        Some(0) | None => Ok(event),
+        Some(left) => Err(CodecError::Trailing(left)),
+    }
+}

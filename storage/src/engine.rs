@@ -1,0 +1,362 @@
+//! What the log needs of a disk, and that on sled: named databases, small whole files beside them, and room.
+//! The only file that names sled, and it must report nothing as flushed that a power cut could take back.
+//!
+//! sled 0.34 ends a flush with `sync_file_range`, which neither commits the file's new length nor empties the
+//! drive's cache, and it never syncs its blob files (values that outgrow one of its segments). So each flush is
+//! followed by `fdatasync` here, sled's segments are made large enough that blocks stay inside them, and a value
+//! that is larger still makes the next flush sync the whole file system.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+/// The value of a key.
+pub type Value = Arc<[u8]>;
+
+/// One write of an atomic batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a key.
+    Put(Box<[u8]>, Box<[u8]>),
+    /// Removes a key.
+    Delete(Box<[u8]>),
+}
+
+/// Why the disk did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Another process holds the directory.
+    #[error("{0} is in use by another process: stop it first, or ask it through its admin port")]
+    InUse(String),
+    /// It failed.
+    #[error("{what}: {reason}")]
+    Failed {
+        /// What was tried, on what.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// An error from what was tried and what the system said.
+    pub(crate) fn new(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Failed { what: what.into(), reason: reason.to_string() }
+    }
+}
+
+/// A place that holds named databases.
+pub trait Engine: Send + Sync {
+    /// Opens a database, and creates it when it is not there.
+    fn open(&self, name: &str) -> Result<Arc<dyn Store>, EngineError>;
+    /// The names of all databases, in order.
+    fn names(&self) -> Result<Vec<String>, EngineError>;
+    /// Removes a database and its files, at once or not at all.
+    fn remove(&self, name: &str) -> Result<(), EngineError>;
+    /// Writes a whole file beside a database's own: after this returns it is all there, before it nothing is.
+    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError>;
+    /// Reads up to `len` bytes of such a file from `offset`; fewer at its end, `None` when there is no file.
+    fn read_file(
+        &self,
+        name: &str,
+        file: &str,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError>;
+    /// Bytes a database and its files take on the disk.
+    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
+    /// Bytes that may still be written.
+    fn free_bytes(&self) -> Result<u64, EngineError>;
+}
+
+/// A key and its value.
+pub type Pair = (Box<[u8]>, Value);
+
+/// An ordered map on the disk.
+pub trait Store: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
+    /// Sets a key. Survives a crash only after [`Store::flush`].
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError>;
+    /// Does all writes or none of them, also when a crash comes between.
+    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError>;
+    /// Returns when everything written before is safe from a power cut.
+    fn flush(&self) -> Result<(), EngineError>;
+    /// The greatest key not above `key`.
+    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError>;
+    /// Up to `limit` keys above `after` and below `end`, in order.
+    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError>;
+}
+
+/// Size of sled's own segments for the log, in bytes: its pages hold up to 17 values, and a page that outgrows a
+/// segment would go to a blob file.
+const LOG_SLED_SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// The same for the index, whose values are small.
+const INDEX_SLED_SEGMENT_BYTES: usize = 512 * 1024;
+/// A value above this share of a sled segment may end in a blob file.
+const VALUES_PER_PAGE_MAX: usize = 18;
+/// Cache of the active segment and the index.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+/// How often a database that this process is still closing is tried again, and the pause between.
+const OPEN_TRIES: u32 = 200;
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
+/// Prefix of folders that are being removed.
+const REMOVED: &str = "removed-";
+/// The file that is locked while a process has the directory open.
+const LOCK_FILE: &str = "lock";
+
+/// Databases in folders of one directory, by sled.
+pub struct SledEngine {
+    root: PathBuf,
+    /// Held, not read: the lock ends with it.
+    _lock: File,
+}
+
+impl SledEngine {
+    /// Takes the directory for this process, and creates it when it is not there.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, EngineError> {
+        let root = root.into();
+        let at = |what: &str| format!("{what} {}", root.display());
+        fs::create_dir_all(&root).map_err(|e| EngineError::new(at("create"), e))?;
+        let path = root.join(LOCK_FILE);
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(|e| EngineError::new(at("lock"), e))?;
+        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(EngineError::InUse(root.display().to_string())),
+            Err(e) => return Err(EngineError::new(at("lock"), e)),
+        }
+        let engine = Self { root, _lock: lock };
+        engine.finish_removals()?;
+        Ok(engine)
+    }
+
+    /// Completes removals that a crash interrupted.
+    fn finish_removals(&self) -> Result<(), EngineError> {
+        for name in self.folders()? {
+            if name.starts_with(REMOVED) {
+                let gone = fs::remove_dir_all(self.root.join(&name));
+                gone.map_err(|e| EngineError::new(format!("remove {name}"), e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> Result<Vec<String>, EngineError> {
+        let fail = |e: io::Error| EngineError::new(format!("list {}", self.root.display()), e);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if entry.file_type().map_err(fail)?.is_dir()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_folder(path: &Path) -> Result<(), EngineError> {
+        File::open(path)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|e| EngineError::new(format!("sync folder {}", path.display()), e))
+    }
+}
+
+impl Engine for SledEngine {
+    fn open(&self, name: &str) -> Result<Arc<dyn Store>, EngineError> {
+        let path = self.root.join(name);
+        let is_new = !path.join("db").exists();
+        let segment =
+            if name == crate::index::NAME { INDEX_SLED_SEGMENT_BYTES } else { LOG_SLED_SEGMENT_BYTES };
+        let config = sled::Config::new()
+            .path(&path)
+            .mode(sled::Mode::HighThroughput)
+            .cache_capacity(CACHE_BYTES)
+            .segment_size(segment)
+            .flush_every_ms(None);
+        let mut tries = 0;
+        let db = loop {
+            match config.open() {
+                Ok(db) => break db,
+                // A reader of this process may be closing the same folder at this moment.
+                Err(sled::Error::Io(e)) if tries < OPEN_TRIES && e.to_string().contains("lock") => {
+                    tries += 1;
+                    thread::sleep(OPEN_PAUSE);
+                }
+                Err(e) => return Err(EngineError::new(format!("open {}", path.display()), e)),
+            }
+        };
+        let file = File::options().write(true).open(path.join("db"));
+        let file = file.map_err(|e| EngineError::new(format!("open {}/db", path.display()), e))?;
+        let store = SledStore {
+            db,
+            file,
+            name: name.to_owned(),
+            inline_max: segment / VALUES_PER_PAGE_MAX,
+            has_blobs: AtomicBool::new(false),
+        };
+        if is_new {
+            store.flush()?;
+            Self::sync_folder(&path)?;
+            Self::sync_folder(&self.root)?;
+        }
+        Ok(Arc::new(store))
+    }
+
+    fn names(&self) -> Result<Vec<String>, EngineError> {
+        Ok(self.folders()?.into_iter().filter(|name| !name.starts_with(REMOVED)).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let gone = self.root.join(format!("{REMOVED}{name}"));
+        let fail = |e| EngineError::new(format!("remove {name}"), e);
+        fs::rename(self.root.join(name), &gone).map_err(fail)?;
+        Self::sync_folder(&self.root)?;
+        fs::remove_dir_all(&gone).map_err(fail)
+    }
+
+    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        let folder = self.root.join(name);
+        let (path, part) = (folder.join(file), folder.join(format!("{file}.part")));
+        let written = File::create(&part)
+            .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
+            .and_then(|()| fs::rename(&part, &path));
+        written.map_err(|e| EngineError::new(format!("write {}", path.display()), e))?;
+        Self::sync_folder(&folder)
+    }
+
+    fn read_file(
+        &self,
+        name: &str,
+        file: &str,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let path = self.root.join(name).join(file);
+        let fail = |e| EngineError::new(format!("read {}", path.display()), e);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(fail(e)),
+        };
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset)).map_err(fail)?;
+        }
+        let mut bytes = Vec::new();
+        file.take(u64::try_from(len).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(fail)?;
+        Ok(Some(bytes))
+    }
+
+    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        folder_bytes(&self.root.join(name), 2).map_err(|e| EngineError::new(format!("measure {name}"), e))
+    }
+
+    fn free_bytes(&self) -> Result<u64, EngineError> {
+        let room = rustix::fs::statvfs(&self.root)
+            .map_err(|e| EngineError::new(format!("ask for free space of {}", self.root.display()), e))?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+}
+
+/// Bytes of all files in a folder, `depth` levels down. A file that vanishes meanwhile counts nothing.
+fn folder_bytes(path: &Path, depth: u32) -> io::Result<u64> {
+    let mut sum = 0_u64;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(facts) if facts.is_dir() && depth > 0 => {
+                sum = sum.saturating_add(folder_bytes(&entry.path(), depth - 1)?);
+            }
+            Ok(facts) if facts.is_file() => {
+                use std::os::unix::fs::MetadataExt;
+                sum = sum.saturating_add(facts.blocks().saturating_mul(512));
+            }
+            _ => {}
+        }
+    }
+    Ok(sum)
+}
+
+/// One sled database.
+struct SledStore {
+    db: sled::Db,
+    /// A handle of our own on sled's file, to sync it.
+    file: File,
+    name: String,
+    inline_max: usize,
+    has_blobs: AtomicBool,
+}
+
+impl SledStore {
+    fn fail(&self, what: &str) -> impl FnOnce(sled::Error) -> EngineError {
+        let what = format!("{what} {}", self.name);
+        move |e| EngineError::new(what, e)
+    }
+
+    fn note_size(&self, value: &[u8]) {
+        if value.len() > self.inline_max {
+            self.has_blobs.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+fn pair((key, value): (sled::IVec, sled::IVec)) -> Pair {
+    (key.as_ref().into(), value.as_ref().into())
+}
+
+impl Store for SledStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
+        let value = self.db.get(key).map_err(self.fail("read"))?;
+        Ok(value.map(|v| v.as_ref().into()))
+    }
+
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.note_size(value);
+        self.db.insert(key, value).map(|_| ()).map_err(self.fail("write"))
+    }
+
+    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        let mut batch = sled::Batch::default();
+        for write in writes {
+            match write {
+                Write::Put(key, value) => {
+                    self.note_size(&value);
+                    batch.insert(key, value);
+                }
+                Write::Delete(key) => batch.remove(key),
+            }
+        }
+        self.db.apply_batch(batch).map_err(self.fail("write"))
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        self.db.flush().map_err(self.fail("flush"))?;
+        let synced = if self.has_blobs.load(Ordering::Relaxed) {
+            rustix::fs::syncfs(&self.file)
+        } else {
+            rustix::fs::fdatasync(&self.file)
+        };
+        synced.map_err(|e| EngineError::new(format!("sync {}", self.name), e))
+    }
+
+    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
+        let found = self.db.range(..=key).next_back().transpose().map_err(self.fail("read"))?;
+        Ok(found.map(pair))
+    }
+
+    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
+        use std::ops::Bound::Excluded;
+        let range = self.db.range::<&[u8], _>((Excluded(after), Excluded(end)));
+        range.take(limit).map(|found| found.map(pair).map_err(self.fail("read"))).collect()
+    }
+}

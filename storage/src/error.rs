@@ -1,0 +1,168 @@
+//! What can go wrong, named for what the caller does next.
+
+use std::sync::Arc;
+
+use message::Seq;
+
+use crate::{block::BlockFault, codec::CodecError, engine::EngineError};
+
+/// The log takes nothing more: a write or flush failed, and what the disk holds is no longer known. The process
+/// must end and start again; nothing that was acknowledged is lost by that.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the log is poisoned, restart after mending the disk: {0}")]
+pub struct Poisoned(pub Arc<str>);
+
+/// A block that is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("segment {segment}, block {block}: {fault}")]
+pub struct BadBlock {
+    /// The segment's folder.
+    pub segment: String,
+    /// The block's key: the number of its first event.
+    pub block: Seq,
+    /// What is wrong with it.
+    pub fault: BlockFault,
+}
+
+/// Why a log did not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A block is damaged that may have been acknowledged.
+    #[error("{0}; restore the folder from a backup, `patchbay log verify` lists every damaged block")]
+    Block(#[from] BadBlock),
+    /// Segments do not follow each other.
+    #[error("segment {segment} begins at {found}, but the one before it ends at {end}: a folder is missing")]
+    Gap {
+        /// The later segment's folder.
+        segment: String,
+        /// Its first event.
+        found: Seq,
+        /// The last event before it.
+        end: Seq,
+    },
+    /// The index knows events that the log does not have.
+    #[error(
+        "the index has applied events up to {checkpoint}, but the log ends at {last}: folders of two logs were mixed, or the newest segment is missing"
+    )]
+    IndexAhead {
+        /// Applied to the index.
+        checkpoint: Seq,
+        /// The log's last event.
+        last: Seq,
+    },
+    /// The index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A thread could not be started.
+    #[error("thread {0} cannot be started: {1}")]
+    Thread(&'static str, String),
+}
+
+/// Why events were not appended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The log takes nothing more.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+    /// Nothing was given.
+    #[error("an append needs at least one item")]
+    Empty,
+    /// Far more waits for the disk than [`crate::Options::queue_bytes_max`] allows.
+    #[error("{waiting} bytes wait for the disk, at most {max} may: ask room() before taking work")]
+    Full {
+        /// Bytes waiting.
+        waiting: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// An item is too large.
+    #[error("item {index} takes {bytes} bytes, at most {max} are allowed")]
+    TooLarge {
+        /// Which.
+        index: usize,
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// An item names a previous one that is not before it.
+    #[error("item {0} names a previous item that does not come before it")]
+    Prev(usize),
+    /// An item has too many keys.
+    #[error("item {0} has more than {max} keys", max = crate::KEYS_MAX)]
+    Keys(usize),
+    /// An event cannot be encoded.
+    #[error("item {0}: {1}")]
+    Codec(usize, CodecError),
+}
+
+/// Why work should not be accepted now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// Not before a restart.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+    /// The log was closed.
+    #[error("the log is closed")]
+    Closed,
+    /// The disk is nearly full.
+    #[error("{free} bytes are free on the disk, {reserve} are kept in reserve: free some space")]
+    Disk {
+        /// Bytes free.
+        free: u64,
+        /// Bytes kept in reserve.
+        reserve: u64,
+    },
+    /// The disk does not keep up.
+    #[error("{waiting} bytes wait for the disk, at most {max} may")]
+    Queue {
+        /// Bytes waiting.
+        waiting: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+}
+
+/// Why an event could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    /// The disk.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// Its block is damaged.
+    #[error(transparent)]
+    Block(#[from] BadBlock),
+    /// It should be there and is not.
+    #[error("event {0} is missing from the log")]
+    Missing(Seq),
+}
+
+/// Why the index did not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// The disk.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// An entry on the disk is not as it was written.
+    #[error(
+        "index entry {0} is damaged: remove the index folder only if every segment since the first is there"
+    )]
+    Damaged(String),
+    /// A checkpoint met a log that cannot flush what it needs.
+    #[error(transparent)]
+    Poisoned(#[from] Poisoned),
+    /// A checkpoint would go backwards.
+    #[error("checkpoint {wanted} is below the one written, {written}")]
+    Backwards {
+        /// Asked for.
+        wanted: Seq,
+        /// On the disk.
+        written: Seq,
+    },
+}

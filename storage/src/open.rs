@@ -1,0 +1,233 @@
+//! Opening: reads the active segment and the index, in parallel, and nothing else, so that the time it takes does
+//! not grow with history. Damage stops it; only a torn last block, which nobody was told of, is cut.
+
+use std::{sync::Arc, thread};
+
+use message::{Seq, Timestamp};
+
+use crate::{
+    block::{Block, BlockFault},
+    engine::{Engine, Pair, Store},
+    error::{BadBlock, OpenError},
+    index::Index,
+    item::{Found, Tag},
+    log::{Log, Options, Shared},
+    lookup::{Fresh, Sealed},
+    segment::{Chain, KEY_END, Lookup, Segment, first_of, key_of, name_of, seq_of},
+    writer,
+};
+
+/// Blocks read in one go.
+pub(crate) const BLOCKS_PER_PAGE: usize = 8;
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Recovery {
+    /// The last event.
+    pub last: Seq,
+    /// Replay begins after this one: `log.read(Seq(checkpoint.0 + 1))`.
+    pub checkpoint: Seq,
+    /// Segments there are.
+    pub segments: usize,
+    /// Segments whose look-ups had to be rebuilt, the active one among them.
+    pub rebuilt: usize,
+    /// Bytes of blocks read for that.
+    pub bytes_read: u64,
+    /// The block that a crash tore, and that was cut. It was never acknowledged.
+    pub torn: Option<BadBlock>,
+}
+
+impl Log {
+    /// Opens a log, and creates it when there is none.
+    pub fn open(engine: impl Engine + 'static, options: Options) -> Result<(Self, Recovery), OpenError> {
+        let engine: Arc<dyn Engine> = Arc::new(engine);
+        let names = segment_names(&*engine)?;
+        let (index, walked) = thread::scope(|scope| {
+            let index = scope.spawn(|| Index::open(&*engine));
+            let walked = walk(&engine, &names);
+            let index = index.join().map_err(|_| OpenError::Thread("open-index", "it panicked".into()));
+            (index, walked)
+        });
+        let (index, mut walked) = (index??, walked?);
+        let checkpoint = index.checkpoint_seq();
+        if let Some((store, bad)) = walked.torn.take() {
+            if bad.block <= checkpoint {
+                return Err(bad.into());
+            }
+            store.apply(vec![crate::engine::Write::Delete(Box::from(key_of(bad.block)))])?;
+            store.flush()?;
+            tracing::warn!(%bad, "a torn last block was cut");
+            walked.recovery.torn = Some(bad);
+        }
+        let last = Seq(walked.end.0.saturating_sub(1));
+        if checkpoint > last {
+            return Err(OpenError::IndexAhead { checkpoint, last });
+        }
+        let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
+        let shared = Shared::new(engine, options, walked.chain, index, last, walked.active);
+        shared.sample_room();
+        let shared = Arc::new(shared);
+        let threads = writer::start(&shared, walked.unsealed)?;
+        Ok((Self::start(shared, threads), recovery))
+    }
+}
+
+/// The segments' folders, in the order of their events.
+pub(crate) fn segment_names(engine: &dyn Engine) -> Result<Vec<(Seq, String)>, OpenError> {
+    let mut names: Vec<(Seq, String)> =
+        engine.names()?.into_iter().filter_map(|name| Some((first_of(&name)?, name))).collect();
+    names.sort_unstable();
+    names.dedup_by_key(|(first, _)| *first);
+    Ok(names.into_iter().filter(|(first, name)| *name == name_of(*first)).collect())
+}
+
+/// What a walk over the segments gave.
+struct Walked {
+    chain: Chain,
+    end: Seq,
+    active: Option<(Arc<Segment>, Arc<Fresh>)>,
+    unsealed: Vec<Arc<Segment>>,
+    torn: Option<(Arc<dyn Store>, BadBlock)>,
+    recovery: Recovery,
+}
+
+fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, OpenError> {
+    let mut walked = Walked {
+        chain: Chain::new(engine.clone()),
+        end: names.first().map_or(Seq(1), |(first, _)| *first),
+        active: None,
+        unsealed: Vec::new(),
+        torn: None,
+        recovery: Recovery::default(),
+    };
+    for (at, (first, name)) in names.iter().enumerate() {
+        if *first != walked.end {
+            let end = Seq(walked.end.0.saturating_sub(1));
+            return Err(OpenError::Gap { segment: name.clone(), found: *first, end });
+        }
+        let is_last = at + 1 == names.len();
+        let segment = match Sealed::load(&**engine, name)? {
+            Some(sealed) => {
+                walked.end = Seq(sealed.facts.last.0.saturating_add(1));
+                Arc::new(Segment::sealed(*first, sealed))
+            }
+            None => walked.rebuild(&**engine, *first, is_last)?,
+        };
+        walked.chain.push(segment);
+    }
+    Ok(walked)
+}
+
+impl Walked {
+    /// Reads a segment that is not sealed.
+    fn rebuild(&mut self, engine: &dyn Engine, first: Seq, is_last: bool) -> Result<Arc<Segment>, OpenError> {
+        let lookups: Arc<Fresh> = Arc::default();
+        let segment = Arc::new(Segment::fresh(first, lookups.clone()));
+        let store = segment.pinned_or_open(engine)?;
+        let mut bad = None;
+        for_each_block(&*store, first, |block| {
+            // A block after the bad one: it was not the last.
+            if let Some(bad) = bad.take() {
+                return Err(OpenError::Block(bad));
+            }
+            let Pairing { key, bytes, expected } = block;
+            let read = Block::parse(key, bytes).and_then(|block| follow(block, expected));
+            match read.and_then(|block| note(&segment, &lookups, block, bytes.len()).map(|()| block.end())) {
+                Ok(end) => Ok(end),
+                Err(fault) => {
+                    bad = Some(BadBlock { segment: segment.name.clone(), block: key, fault });
+                    Ok(expected)
+                }
+            }
+        })?;
+        let facts = segment.facts();
+        self.end = Seq(facts.last.0.saturating_add(1));
+        self.recovery.rebuilt += 1;
+        self.recovery.bytes_read += facts.block_bytes;
+        if let Some(bad) = bad {
+            if !is_last || !may_be_torn(&bad.fault) {
+                return Err(bad.into());
+            }
+            self.torn = Some((store, bad));
+        }
+        if is_last {
+            self.active = Some((segment.clone(), lookups));
+        } else {
+            self.unsealed.push(segment.clone());
+        }
+        Ok(segment)
+    }
+}
+
+/// Whether a crash in the middle of a write can have done this.
+fn may_be_torn(fault: &BlockFault) -> bool {
+    matches!(fault, BlockFault::Short { .. } | BlockFault::Checksum { .. })
+}
+
+fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {
+    if block.first == expected { Ok(block) } else { Err(BlockFault::Gap { wanted: expected }) }
+}
+
+/// Takes a block's facts and keys up.
+fn note(segment: &Segment, lookups: &Fresh, block: Block<'_>, bytes: usize) -> Result<(), BlockFault> {
+    let (mut from, mut to) = (Timestamp(u64::MAX), Timestamp(0));
+    for record in block.records() {
+        let record = record?;
+        let envelope = record.envelope()?;
+        (from, to) = (from.min(envelope.at), to.max(envelope.at));
+        lookups.expect(envelope.keys.len() as u64);
+        for key in &envelope.keys {
+            let b = match key.b {
+                Tag::Value(value) => value,
+                Tag::OwnSeq => record.seq.0,
+            };
+            lookups.insert(key.hash, Found { a: key.a, b }, record.seq);
+        }
+    }
+    segment.note(block.end(), bytes, from, to);
+    Ok(())
+}
+
+/// A block as it lies in its segment.
+pub(crate) struct Pairing<'a> {
+    pub(crate) key: Seq,
+    pub(crate) bytes: &'a [u8],
+    /// Where it should begin.
+    pub(crate) expected: Seq,
+}
+
+/// Visits every block of a segment that begins at `first`; `visit` returns where the next should begin.
+pub(crate) fn for_each_block(
+    store: &dyn Store,
+    first: Seq,
+    mut visit: impl FnMut(Pairing<'_>) -> Result<Seq, OpenError>,
+) -> Result<(), OpenError> {
+    let mut expected = first;
+    let mut cursor: Box<[u8]> = Box::default();
+    loop {
+        let page: Vec<Pair> = store.range(&cursor, KEY_END, BLOCKS_PER_PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        cursor = last.clone();
+        for (key, bytes) in &page {
+            let key = seq_of(key).unwrap_or_default();
+            expected = visit(Pairing { key, bytes, expected })?;
+        }
+    }
+}
+
+impl Shared {
+    /// Look-ups in memory, on the disk, and bytes of the filters in front of the latter.
+    pub(crate) fn lookup_sizes(&self) -> (u64, u64, u64) {
+        let (mut fresh_keys, mut sealed_keys, mut filter_bytes) = (0, 0, 0);
+        for segment in self.chain.segments().iter() {
+            match segment.lookup() {
+                Lookup::Fresh(fresh) => fresh_keys += fresh.len() as u64,
+                Lookup::Sealed(sealed) => {
+                    sealed_keys += sealed.len();
+                    filter_bytes += sealed.filter_bytes() as u64;
+                }
+            }
+        }
+        (fresh_keys, sealed_keys, filter_bytes)
+    }
+}

@@ -1,0 +1,287 @@
+//! The chain of segments: each a database of its own, named by its first event. The last one is written to; the
+//! others are sealed, closed, and opened again only while someone reads them.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
+};
+
+use message::{Seq, Timestamp};
+
+use crate::{
+    block::{Block, BlockFault},
+    engine::{Engine, EngineError, Store, Value},
+    error::{BadBlock, ReadError},
+    item::Found,
+    lookup::{Facts, Fresh, Sealed},
+};
+
+/// Sealed segments that stay open for readers.
+const OPEN_MAX: usize = 4;
+/// Blocks kept for readers that come back to them.
+const BLOCKS_MAX: usize = 8;
+const PREFIX: &str = "segment-";
+/// Above every block's key.
+pub(crate) const KEY_END: &[u8] = &[0xff];
+
+/// The folder of the segment that begins at `first`.
+pub(crate) fn name_of(first: Seq) -> String {
+    format!("{PREFIX}{:020}", first.0)
+}
+
+/// The first event of a segment, by its folder.
+pub(crate) fn first_of(name: &str) -> Option<Seq> {
+    name.strip_prefix(PREFIX)?.parse().ok().map(Seq)
+}
+
+/// The key of the block that begins at `first`.
+pub(crate) fn key_of(first: Seq) -> [u8; 8] {
+    first.0.to_be_bytes()
+}
+
+/// The first event of a block, by its key.
+pub(crate) fn seq_of(key: &[u8]) -> Option<Seq> {
+    key.try_into().ok().map(|key| Seq(u64::from_be_bytes(key)))
+}
+
+#[derive(Clone)]
+pub(crate) enum Lookup {
+    Fresh(Arc<Fresh>),
+    Sealed(Arc<Sealed>),
+}
+
+enum Access {
+    /// Not opened by anyone now; perhaps still held by a reader.
+    Closed(Option<Weak<dyn Store>>),
+    /// Held open: it is written to, or not yet sealed.
+    Pinned(Arc<dyn Store>),
+    Removed,
+}
+
+/// One segment.
+pub(crate) struct Segment {
+    pub(crate) first: Seq,
+    pub(crate) name: String,
+    access: Mutex<Access>,
+    lookup: RwLock<Lookup>,
+    facts: Mutex<Facts>,
+}
+
+impl Segment {
+    pub(crate) fn fresh(first: Seq, lookups: Arc<Fresh>) -> Self {
+        let facts = Facts { first, last: Seq(first.0.saturating_sub(1)), ..Facts::default() };
+        Self::new(first, Lookup::Fresh(lookups), facts)
+    }
+
+    pub(crate) fn sealed(first: Seq, sealed: Sealed) -> Self {
+        let facts = sealed.facts;
+        Self::new(first, Lookup::Sealed(Arc::new(sealed)), facts)
+    }
+
+    fn new(first: Seq, lookup: Lookup, facts: Facts) -> Self {
+        Self {
+            first,
+            name: name_of(first),
+            access: Mutex::new(Access::Closed(None)),
+            lookup: RwLock::new(lookup),
+            facts: Mutex::new(facts),
+        }
+    }
+
+    fn access(&self) -> MutexGuard<'_, Access> {
+        self.access.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn facts_mut(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        *self.facts_mut()
+    }
+
+    /// Counts a block in.
+    pub(crate) fn note(&self, end: Seq, bytes: usize, from: Timestamp, to: Timestamp) {
+        let mut facts = self.facts_mut();
+        let is_first = facts.events == 0;
+        facts.last = Seq(end.0.saturating_sub(1));
+        facts.events = end.0.saturating_sub(self.first.0);
+        facts.block_bytes = facts.block_bytes.saturating_add(bytes as u64);
+        facts.from = if is_first { from } else { facts.from.min(from) };
+        facts.to = facts.to.max(to);
+    }
+
+    pub(crate) fn lookup(&self) -> Lookup {
+        self.lookup.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The database, held open from now on.
+    pub(crate) fn pinned_or_open(&self, engine: &dyn Engine) -> Result<Arc<dyn Store>, EngineError> {
+        let mut access = self.access();
+        if let Access::Pinned(store) = &*access {
+            return Ok(store.clone());
+        }
+        let store = engine.open(&self.name)?;
+        *access = Access::Pinned(store.clone());
+        Ok(store)
+    }
+
+    /// Writes the look-ups down and closes the segment.
+    pub(crate) fn seal(&self, engine: &dyn Engine) -> Result<(), EngineError> {
+        let Lookup::Fresh(fresh) = self.lookup() else { return Ok(()) };
+        while !fresh.is_complete() {
+            // An append has its numbers and is about to insert its keys.
+            std::thread::yield_now();
+        }
+        let sealed = Sealed::write(engine, &self.name, self.facts(), &fresh)?;
+        *self.lookup.write().unwrap_or_else(PoisonError::into_inner) = Lookup::Sealed(Arc::new(sealed));
+        let mut access = self.access();
+        if let Access::Pinned(store) = &*access {
+            let reader = Arc::downgrade(store);
+            let store = std::mem::replace(&mut *access, Access::Closed(Some(reader)));
+            drop(access);
+            // Closing takes a while; readers wait for it in `Engine::open`.
+            drop(store);
+        }
+        Ok(())
+    }
+}
+
+/// A block that was read and found sound.
+#[derive(Clone)]
+pub(crate) struct Read {
+    pub(crate) first: Seq,
+    pub(crate) count: u32,
+    pub(crate) bytes: Value,
+    pub(crate) segment: Arc<Segment>,
+}
+
+impl Read {
+    pub(crate) fn block(&self) -> Block<'_> {
+        Block::unfinished(self.first, self.count, &self.bytes)
+    }
+
+    fn holds(&self, seq: Seq) -> bool {
+        self.first <= seq && seq < self.block().end()
+    }
+
+    pub(crate) fn bad(&self, fault: BlockFault) -> BadBlock {
+        BadBlock { segment: self.segment.name.clone(), block: self.first, fault }
+    }
+}
+
+pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
+
+/// All segments, in order.
+pub(crate) struct Chain {
+    engine: Arc<dyn Engine>,
+    segments: RwLock<Segments>,
+    /// Sealed segments that are open, the latest used last.
+    open: Mutex<VecDeque<(Seq, Arc<dyn Store>)>>,
+    blocks: Mutex<VecDeque<Read>>,
+}
+
+impl Chain {
+    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, segments: RwLock::default(), open: Mutex::default(), blocks: Mutex::default() }
+    }
+
+    pub(crate) fn segments(&self) -> Segments {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn push(&self, segment: Arc<Segment>) {
+        let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut segments).push(segment);
+    }
+
+    /// Takes segments off the front and removes them from the disk.
+    pub(crate) fn remove_front(&self, count: usize) -> Result<(), EngineError> {
+        let gone: Vec<Arc<Segment>> = {
+            let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+            let list = Arc::make_mut(&mut segments);
+            list.drain(..count.min(list.len())).collect()
+        };
+        for segment in gone {
+            *segment.access() = Access::Removed;
+            self.opened().retain(|(first, _)| *first != segment.first);
+            self.read_blocks().retain(|read| read.segment.first != segment.first);
+            self.engine.remove(&segment.name)?;
+        }
+        Ok(())
+    }
+
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(Seq, Arc<dyn Store>)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read_blocks(&self) -> MutexGuard<'_, VecDeque<Read>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The segment's database, opened if need be. `None`: the segment was removed meanwhile.
+    pub(crate) fn store(&self, segment: &Segment) -> Result<Option<Arc<dyn Store>>, EngineError> {
+        let mut access = segment.access();
+        let store = match &*access {
+            Access::Removed => return Ok(None),
+            Access::Pinned(store) => return Ok(Some(store.clone())),
+            Access::Closed(reader) => match reader.as_ref().and_then(Weak::upgrade) {
+                Some(store) => store,
+                None => self.engine.open(&segment.name)?,
+            },
+        };
+        *access = Access::Closed(Some(Arc::downgrade(&store)));
+        drop(access);
+        let evicted = {
+            let mut open = self.opened();
+            open.retain(|(first, _)| *first != segment.first);
+            open.push_back((segment.first, store.clone()));
+            if open.len() > OPEN_MAX { open.pop_front() } else { None }
+        };
+        drop(evicted);
+        Ok(Some(store))
+    }
+
+    /// The block that holds `seq`. `None`: it was removed, or is not flushed.
+    pub(crate) fn block_of(&self, seq: Seq) -> Result<Option<Read>, ReadError> {
+        if let Some(read) = self.read_blocks().iter().find(|read| read.holds(seq)) {
+            return Ok(Some(read.clone()));
+        }
+        let segments = self.segments();
+        let after = segments.partition_point(|segment| segment.first <= seq);
+        let Some(segment) = after.checked_sub(1).and_then(|at| segments.get(at)) else { return Ok(None) };
+        let Some(store) = self.store(segment)? else { return Ok(None) };
+        let Some((key, bytes)) = store.at_or_below(&key_of(seq))? else { return Ok(None) };
+        let first = seq_of(&key).unwrap_or_default();
+        let block = Block::parse(first, &bytes);
+        let block = block.map_err(|fault| BadBlock { segment: segment.name.clone(), block: first, fault })?;
+        let count = block.count;
+        let read = Read { first, count, bytes, segment: segment.clone() };
+        if !read.holds(seq) {
+            return Ok(None);
+        }
+        let mut blocks = self.read_blocks();
+        if blocks.len() >= BLOCKS_MAX {
+            blocks.pop_front();
+        }
+        blocks.push_back(read.clone());
+        Ok(Some(read))
+    }
+
+    /// What was remembered under a key, the newest first.
+    pub(crate) fn find(&self, hash: u128) -> Result<Option<Found>, EngineError> {
+        for segment in self.segments().iter().rev() {
+            let found = match &*segment.lookup.read().unwrap_or_else(PoisonError::into_inner) {
+                Lookup::Fresh(fresh) => fresh.find(hash),
+                Lookup::Sealed(sealed) if sealed.may_hold(hash) => {
+                    sealed.find(&*self.engine, &segment.name, hash)?
+                }
+                Lookup::Sealed(_) => None,
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+}

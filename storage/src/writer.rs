@@ -1,0 +1,178 @@
+//! The writer: takes a block off the queue, writes it, flushes it, moves the watermark, and only then tells those
+//! who waited. The same code runs on a thread of its own or, in simulation, where it is called.
+
+use std::{
+    sync::{
+        Arc, PoisonError,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::{self, JoinHandle},
+};
+
+use message::Seq;
+
+use crate::{
+    block,
+    engine::EngineError,
+    error::OpenError,
+    log::{Driver, Shared},
+    queue::{Pending, Writing},
+    segment::{Lookup, Segment, key_of},
+};
+
+/// Segments that wait to be sealed; the writer waits when there are more, which bounds memory.
+const SEALING_MAX: usize = 1;
+/// Free space is asked for after so many bytes were written.
+const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
+/// A block's buffer is kept for the next one up to so many times the block's bound.
+const KEEP_FACTOR: usize = 2;
+
+impl Shared {
+    /// Writes one block. True if there was anything to do.
+    pub(crate) fn cycle(&self) -> bool {
+        self.cycle_with(&|segment| self.seal_now(&segment))
+    }
+
+    fn cycle_with(&self, seal: &dyn Fn(Arc<Segment>)) -> bool {
+        if self.poisoned().is_some() {
+            return self.fail_waiting(Vec::new());
+        }
+        let Some((mut pending, writing)) = self.queue().take() else { return false };
+        let mut done = std::mem::take(&mut pending.done);
+        match self.write(&pending, &writing, seal) {
+            Ok(()) => {
+                self.committed.store(pending.first.0 + u64::from(pending.count) - 1, Ordering::Release);
+                let mut queue = self.queue();
+                queue.written(writing, self.options.block_bytes_max.saturating_mul(KEEP_FACTOR));
+                self.note_waiting(&queue);
+                done.append(&mut queue.after);
+                drop(queue);
+                self.advanced.notify_all();
+                for done in done {
+                    done(Ok(()));
+                }
+                true
+            }
+            Err(e) => {
+                self.poison(&e);
+                self.fail_waiting(done)
+            }
+        }
+    }
+
+    /// Tells everyone who waits that the log is poisoned. True if there was anyone.
+    fn fail_waiting(&self, mut done: Vec<crate::Completion>) -> bool {
+        let Some(poisoned) = self.poisoned() else { return false };
+        done.extend(self.queue().drain());
+        let was_anyone = !done.is_empty();
+        for done in done {
+            done(Err(poisoned.clone()));
+        }
+        was_anyone
+    }
+
+    fn write(
+        &self,
+        pending: &Pending,
+        writing: &Writing,
+        seal: &dyn Fn(Arc<Segment>),
+    ) -> Result<(), EngineError> {
+        let segment = &pending.segment;
+        let is_first = pending.first == segment.first;
+        let store = segment.pinned_or_open(&*self.engine)?;
+        let bytes = {
+            let mut bytes = writing.bytes.write().unwrap_or_else(PoisonError::into_inner);
+            block::finish(&mut bytes, pending.first, pending.count);
+            store.insert(&key_of(pending.first), &bytes)?;
+            bytes.len()
+        };
+        store.flush()?;
+        let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
+        segment.note(end, bytes, pending.from, pending.to);
+        self.blocks_written.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before / SAMPLE_BYTES != (before + bytes as u64) / SAMPLE_BYTES {
+            self.sample_room();
+        }
+        if is_first {
+            self.seal_before(segment, seal);
+        }
+        Ok(())
+    }
+
+    /// The first block of a segment is safe: the segment before it will not change any more.
+    fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Arc<Segment>)) {
+        let segments = self.chain.segments();
+        let at = segments.partition_point(|other| other.first < segment.first);
+        if let Some(before) = at.checked_sub(1).and_then(|at| segments.get(at)) {
+            seal(before.clone());
+        }
+    }
+
+    /// Seals a segment, here.
+    pub(crate) fn seal_now(&self, segment: &Segment) {
+        if self.poisoned().is_none()
+            && let Lookup::Fresh(_) = segment.lookup()
+            && let Err(e) = segment.seal(&*self.engine)
+        {
+            self.poison(&e);
+        }
+    }
+
+    /// The writer's thread, until the log is closed and everything is written.
+    fn run(&self, seal: &SyncSender<Arc<Segment>>) {
+        let send = |segment| {
+            if seal.send(segment).is_err() {
+                self.poison(&"the sealing thread ended");
+            }
+        };
+        loop {
+            while self.cycle_with(&send) {}
+            let mut queue = self.queue();
+            if !queue.is_empty() {
+                continue;
+            }
+            if queue.is_closed {
+                return;
+            }
+            queue.is_idle = true;
+            drop(self.work.wait(queue));
+        }
+    }
+
+    fn run_sealing(&self, segments: &Receiver<Arc<Segment>>) {
+        while let Ok(segment) = segments.recv() {
+            self.seal_now(&segment);
+        }
+    }
+}
+
+/// Starts the threads, if there are to be any, and seals what a crash left unsealed.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    unsealed: Vec<Arc<Segment>>,
+) -> Result<Vec<JoinHandle<()>>, OpenError> {
+    if shared.options.driver == Driver::Inline {
+        for segment in unsealed {
+            shared.seal_now(&segment);
+        }
+        return Ok(Vec::new());
+    }
+    let (send, receive) = sync_channel(SEALING_MAX);
+    let sealer = shared.clone();
+    let sealing = spawn("log-sealer", move || {
+        for segment in unsealed {
+            sealer.seal_now(&segment);
+        }
+        sealer.run_sealing(&receive);
+    })?;
+    let writer = shared.clone();
+    let writing = spawn("log-writer", move || writer.run(&send))?;
+    Ok(vec![writing, sealing])
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let thread = thread::Builder::new().name(name.into()).spawn(work);
+    thread.map_err(|e| OpenError::Thread(name, e.to_string()))
+}

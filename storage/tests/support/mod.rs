@@ -1,0 +1,165 @@
+//! Two worlds that the contract runs in, and items to append. Nothing here knows how the log works inside.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(missing_docs, reason = "test support")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use message::{Event, MessageNo, Seq, StreamId, Timestamp};
+use smallvec::smallvec;
+use storage::{
+    Driver, Engine, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options, Prev, Recovery, SledEngine,
+    Tag,
+};
+
+/// A disk on which a log lives, that can lose power.
+pub trait World: Sized {
+    type Engine: Engine + 'static;
+    fn new() -> Self;
+    fn engine(&self) -> Self::Engine;
+    /// Pulls the plug on everything opened so far; what was not flushed is lost.
+    fn crash(&mut self);
+}
+
+pub struct Memory(pub MemoryDisk);
+
+impl World for Memory {
+    type Engine = MemoryEngine;
+
+    fn new() -> Self {
+        Self(MemoryDisk::new())
+    }
+
+    fn engine(&self) -> MemoryEngine {
+        self.0.engine()
+    }
+
+    fn crash(&mut self) {
+        self.0.crash(storage::Crash::Lose);
+    }
+}
+
+/// Folders; a crash is a copy of the files as they are while the log is still open on the originals.
+pub struct Sled {
+    folder: tempfile::TempDir,
+    copies: u32,
+}
+
+impl Sled {
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join(self.copies.to_string())
+    }
+}
+
+impl World for Sled {
+    type Engine = SledEngine;
+
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), copies: 0 }
+    }
+
+    fn engine(&self) -> SledEngine {
+        SledEngine::open(self.path()).expect("the engine opens")
+    }
+
+    fn crash(&mut self) {
+        let before = self.path();
+        self.copies += 1;
+        copy(&before, &self.path());
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+pub fn inline() -> Options {
+    Options { driver: Driver::Inline, disk_reserve_bytes: 0, ..Options::default() }
+}
+
+pub fn open<W: World>(world: &W) -> (Log, Recovery) {
+    open_with(world, inline())
+}
+
+pub fn open_with<W: World>(world: &W, options: Options) -> (Log, Recovery) {
+    try_open(world, options).expect("the log opens")
+}
+
+pub fn try_open<W: World>(world: &W, options: Options) -> Result<(Log, Recovery), OpenError> {
+    Log::open(world.engine(), options)
+}
+
+/// An event of `stream`, told apart by `number`.
+pub fn item(stream: u128, prev: Prev, number: u32) -> Item {
+    Item {
+        stream: StreamId(stream),
+        prev,
+        at: Timestamp(1_000 + u64::from(number)),
+        keys: smallvec![],
+        event: Event::Expired { message: MessageNo(number) },
+    }
+}
+
+pub fn first(stream: u128, number: u32) -> Item {
+    item(stream, Prev::At(Seq::NONE), number)
+}
+
+pub fn keyed(stream: u128, number: u32, hash: u128) -> Item {
+    let mut item = first(stream, number);
+    item.keys.push(Key { hash, a: u128::from(number), b: Tag::OwnSeq });
+    item
+}
+
+/// Spreads small numbers over all bits, as the hashes that keys are.
+pub fn spread(number: u64) -> u128 {
+    let mut x = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835) ^ 0x1234_5678_9abc;
+    for _ in 0..3 {
+        x ^= x >> 61;
+        x = x.wrapping_mul(0xda94_2042_e4dd_58b5_d6e8_feb8_6659_fd93);
+    }
+    x ^ (x >> 64)
+}
+
+pub fn number_of(event: &Event) -> u32 {
+    match event {
+        Event::Expired { message } => message.0,
+        other => panic!("not one of ours: {other:?}"),
+    }
+}
+
+pub fn drive(log: &Log) {
+    while log.drive() {}
+}
+
+/// Appends one by one, each in a block of its own.
+pub fn append_blocks(log: &Log, items: impl IntoIterator<Item = Item>) -> Vec<Seq> {
+    items
+        .into_iter()
+        .map(|item| {
+            let seq = log.append(vec![item], None).unwrap();
+            drive(log);
+            seq
+        })
+        .collect()
+}
+
+/// A list that completions write to.
+pub type Told = Arc<Mutex<Vec<(u64, bool)>>>;
+
+pub fn tell(told: &Told, number: u64) -> Option<storage::Completion> {
+    let told = told.clone();
+    Some(Box::new(move |fate| told.lock().unwrap().push((number, fate.is_ok()))))
+}
