@@ -35,6 +35,7 @@ pub(super) fn read(section: Section<'_>, destinations: &[DestinationConfig]) -> 
     let common = Common {
         inactivity_timeout: section.or("inactivity_timeout", OrOff(Some(DAY))).0,
         on_unknown: on_unknown(&section),
+        doubt_grace: section.or("doubt_grace", OrOff(Some(Duration::from_secs(10)))).0.unwrap_or_default(),
         validity: section.or("validity", OrOff(Some(2 * DAY))).0,
         tries_max: u16::try_from(section.number("tries_max", 1..=10_000, 20)).unwrap_or(u16::MAX),
         backoff: section.or("backoff", Duration::from_secs(1)),
@@ -51,6 +52,7 @@ pub(super) fn read(section: Section<'_>, destinations: &[DestinationConfig]) -> 
 struct Common {
     inactivity_timeout: Option<Duration>,
     on_unknown: OnUnknown,
+    doubt_grace: Duration,
     validity: Option<Duration>,
     tries_max: u16,
     backoff: Duration,
@@ -76,6 +78,7 @@ impl Common {
             send_rate,
             inactivity_timeout: self.inactivity_timeout,
             on_unknown: self.on_unknown,
+            doubt_grace: self.doubt_grace,
             validity: self.validity,
             tries_max: self.tries_max,
             backoff: self.backoff,

@@ -17,6 +17,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, html};
 
+pub(crate) use self::parts::{encoded, rfc3339};
 use crate::http::admin::Inner;
 
 const STYLE: &str = include_str!("style.css");

@@ -17,7 +17,7 @@ pub(super) fn since(at: Timestamp) -> Markup {
     html! { time.since datetime=(text) data-ms=(at.0) data-since { (text) } }
 }
 
-pub(super) fn rfc3339(at: Timestamp) -> String {
+pub(crate) fn rfc3339(at: Timestamp) -> String {
     i64::try_from(at.0)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
@@ -95,7 +95,7 @@ pub(super) fn button(name: &str, to: &str, body: &str, sure: &str) -> Markup {
 }
 
 /// Percent-encodes a value for a query.
-pub(super) fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
