@@ -1,6 +1,9 @@
 //! What HTTP and the web page need of the router, as a trait: the router in the process, and in tests one that
 //! answers whatever the test wants to see mapped.
 
+#[cfg(test)]
+pub(crate) mod fake;
+
 use std::sync::Arc;
 
 use actors::{
