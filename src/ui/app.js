@@ -19,7 +19,7 @@
   const times = (root) => {
     for (const t of root.querySelectorAll("time[data-ms]")) {
       const ms = Number(t.dataset.ms);
-      t.textContent = "since" in t.dataset ? ago(ms) : clock(ms);
+      t.textContent = "since" in t.dataset ? (t.classList.contains("for") ? `for ${ago(ms)}` : `${ago(ms)} ago`) : clock(ms);
       t.title = new Date(ms).toISOString();
     }
   };

@@ -8,6 +8,7 @@ use maud::html;
 use message::ChannelId;
 use serde::Deserialize;
 
+use super::message::again;
 use super::parts::{button, encoded, nothing, refused, time};
 use crate::http::admin::Shared;
 
@@ -67,7 +68,7 @@ pub(super) async fn doubt(State(inner): Shared) -> Response {
                         td { (doubt.channel) }
                         td {
                             @if doubt.held { "held for a receipt or for you" }
-                            @else { "sent again " (doubt.resent) @if doubt.resent == 1 { " time" } @else { " times" } }
+                            @else { (again(doubt.resent)) }
                         }
                         td.actions { @if doubt.held {
                             (button("Send again", "/api/in-doubt", &settle(id, doubt.part, "resend"), "Send it again? The customer may get it twice."))

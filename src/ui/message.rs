@@ -52,7 +52,7 @@ fn shown(view: &MessageView) -> Markup {
             div { dt { "From" } dd { (view.did) } }
             div { dt { "Channel" } dd { (view.channel) } }
             div { dt { "Accepted" } dd { (time(view.accepted_at)) } }
-            div { dt { "Session" } dd { a.break href={"/session?id=" (encoded(&session))} { (session) } } }
+            div.wide { dt { "Session" } dd { a.break href={"/session?id=" (encoded(&session))} { (session) } } }
         }
         @if !view.adapted.is_empty() {
             h2 { "Changed to fit the channel" }
@@ -69,7 +69,7 @@ fn shown(view: &MessageView) -> Markup {
                         td.break { code { (part.provider_id) } }
                         td.num { (part.tries) }
                         td { @if part.resent_in_doubt > 0 {
-                            span.warn { "sent again " (part.resent_in_doubt) " times after being in doubt" }
+                            span.warn { (again(part.resent_in_doubt)) " after being in doubt" }
                         } }
                     }
                 }
@@ -77,5 +77,13 @@ fn shown(view: &MessageView) -> Markup {
         } }
         h2 { "What happened" }
         (timeline(&view.events, |_| None))
+    }
+}
+
+/// `sent again`, `sent again 3 times`.
+pub(super) fn again(times: u16) -> String {
+    match times {
+        1 => "sent again".into(),
+        _ => format!("sent again {times} times"),
     }
 }

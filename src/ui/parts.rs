@@ -11,8 +11,14 @@ pub(super) fn time(at: Timestamp) -> Markup {
     html! { time datetime=(text) data-ms=(at.0) { (text) } }
 }
 
-/// How long since; the script keeps it up to date.
+/// For how long; the script keeps it up to date.
 pub(super) fn since(at: Timestamp) -> Markup {
+    let text = rfc3339(at);
+    html! { time.since.for datetime=(text) data-ms=(at.0) data-since { (text) } }
+}
+
+/// How long ago; the script keeps it up to date.
+pub(super) fn ago(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time.since datetime=(text) data-ms=(at.0) data-since { (text) } }
 }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 use serde::Deserialize;
 
-use super::parts::{count, encoded, nothing, refused, since, state, time, timeline};
+use super::parts::{count, encoded, nothing, refused, ago, state, time, timeline};
 use crate::http::admin::{Shared, at_of};
 
 /// Sessions on one page.
@@ -60,7 +60,7 @@ fn row(session: &SessionView) -> Markup {
             td { (session.did) }
             td { (session.channel) }
             td { (session.handler) }
-            td { (since(session.last_activity)) }
+            td { (ago(session.last_activity)) }
             td.num { (count(session.messages_open as u64)) }
             td.num { (count(session.deliveries_waiting as u64)) }
             td { @if session.dead_letters > 0 { span.bad { (session.dead_letters) " dead" } } }

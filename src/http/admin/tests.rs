@@ -197,7 +197,7 @@ async fn every_page_is_whole() {
         ("/".to_owned(), "credentials refused"),
         ("/tail".into(), "Waiting for the next event"),
         ("/message".into(), "Find a message"),
-        ("/message?id=m".into(), "sent again 1 times"),
+        ("/message?id=m".into(), "sent again after being in doubt"),
         ("/message?id=none".into(), "no such message"),
         ("/sessions".into(), "+4917600000001"),
         (format!("/session?id={session}"), "agent-7"),
