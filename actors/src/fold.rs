@@ -33,6 +33,7 @@ pub(crate) fn message_of(event: &Event) -> Option<MessageNo> {
         | Event::Settled { message }
         | Event::InDoubt { message, .. }
         | Event::DoubtSettled { message, .. }
+        | Event::Queried { message, .. }
         | Event::Receipt { message, .. } => Some(*message),
         _ => None,
     }

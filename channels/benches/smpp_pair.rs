@@ -32,7 +32,7 @@ impl Pair {
     fn new(receipts: bool) -> Self {
         let mut config = Config { system_id: "bench".into(), password: "bench".into(), ..Config::default() };
         config.line.window = WINDOW;
-        let session = Session::new(&config, 0).unwrap();
+        let session = Session::new(&config, 0, 0).unwrap();
         let server = Server::new(ServerConfig::default(), 0);
         Self { session, server, wire: BytesMut::new(), receipts, submitted: 0, answered: 0, delivered: 0 }
     }

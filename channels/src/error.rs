@@ -8,6 +8,9 @@ pub enum SendError {
     /// Try again later, with backoff; counts as a try.
     #[error("unavailable ({}): {}", .0.code, .0.reason)]
     Unavailable(Cause),
+    /// An ambiguous refusal: one more try, then final.
+    #[error("ambiguous ({}): {}", .0.code, .0.reason)]
+    RetryOnce(Cause),
     /// The provider asks for less: the whole channel slows down and the part waits; not counted as a try.
     #[error("throttled for {after_ms} ms ({}): {}", .cause.code, .cause.reason)]
     Throttled {

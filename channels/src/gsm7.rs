@@ -97,19 +97,24 @@ impl Code {
 pub struct Tables {
     base: &'static [char; 128],
     extension: &'static [(u8, char)],
+    /// Neither table is a national one: the turned-round table can be used.
+    standard: bool,
 }
 
 impl Tables {
     /// GSM 03.38 without national tables.
-    pub const STANDARD: Tables = Tables { base: &DEFAULT, extension: &EXTENSION };
+    pub const STANDARD: Tables = Tables { base: &DEFAULT, extension: &EXTENSION, standard: true };
 
     /// The tables that shift elements of a header ask for (language ids of TS 23.038), and whether one of them
     /// is a language without a table here: then the standard one stands in, and the text should be marked.
     pub fn shifted(locking: Option<u8>, single: Option<u8>) -> (Tables, bool) {
-        let base = locking.map_or(Some(&DEFAULT), national::locking);
-        let extension = single.map_or(Some(&EXTENSION[..]), national::single);
-        let missing = base.is_none() || extension.is_none();
-        (Tables { base: base.unwrap_or(&DEFAULT), extension: extension.unwrap_or(&EXTENSION) }, missing)
+        let base = locking.map(national::locking);
+        let extension = single.map(national::single);
+        let missing = base == Some(None) || extension == Some(None);
+        let (base, extension) = (base.flatten(), extension.flatten());
+        let standard = base.is_none() && extension.is_none();
+        let (base, extension) = (base.unwrap_or(&DEFAULT), extension.unwrap_or(&EXTENSION));
+        (Tables { base, extension, standard }, missing)
     }
 
     /// The tables of an alphabet, when it is a GSM one.
@@ -125,12 +130,10 @@ impl Tables {
     /// The code of a character; none when the tables lack it.
     pub fn code(&self, c: char) -> Option<Code> {
         let standard = standard_code(c);
-        if let Some(code) = standard
-            && self.decode_code(code) == c
-        {
-            return Some(code);
+        if self.standard || standard.is_some_and(|code| self.decode_code(code) == c) {
+            return standard;
         }
-        if c == '\u{1B}' || (std::ptr::eq(self.base, &DEFAULT) && std::ptr::eq(self.extension, &EXTENSION)) {
+        if c == '\u{1B}' {
             return None;
         }
         let plain = self.base.iter().position(|&at| at == c).and_then(|code| u8::try_from(code).ok());

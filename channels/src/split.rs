@@ -166,6 +166,9 @@ pub struct Count {
 /// # Errors
 /// The text is too long, or has a character that no allowed alphabet has.
 pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Prepared<'t>, Refused> {
+    if fits_at_sight(text, policy) {
+        return Ok(Prepared { text: Cow::Borrowed(text), split: ONE_GSM7, adapted: SmallVec::new() });
+    }
     too_long_at_sight(text, policy)?;
     let mut adapted = SmallVec::new();
     let mut text = Cow::Borrowed(text);
@@ -202,6 +205,9 @@ pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Pre
 /// # Errors
 /// As [`prepare`].
 pub fn plan(text: &str, policy: &Policy, reference: u16) -> Result<Split, Refused> {
+    if fits_at_sight(text, policy) {
+        return Ok(ONE_GSM7);
+    }
     too_long_at_sight(text, policy)?;
     Ok(cuts(text, &Survey::of(text), policy, reference)?.1)
 }
@@ -285,6 +291,21 @@ impl Survey {
         }
         survey
     }
+}
+
+/// What most texts are: one part of GSM.
+const ONE_GSM7: Split =
+    Split { parts: 1, alphabet: Alphabet::Gsm7, concatenation: Concatenation::None, reference: 0 };
+
+/// The fast path: a short text of characters that are one octet here and one septet there. Nothing in it
+/// needs an escape, and nothing is ever replaced.
+fn fits_at_sight(text: &str, policy: &Policy) -> bool {
+    const OCTETS_MAX: usize = 160;
+    let septet = |octet: u8| matches!(octet, b' '..=b'Z' | b'a'..=b'z' | b'\n' | b'_');
+    policy.gsm7
+        && policy.parts_max > 0
+        && text.len() <= OCTETS_MAX.min(usize::try_from(policy.characters_max).unwrap_or(OCTETS_MAX))
+        && text.bytes().all(septet)
 }
 
 /// Spares the walk over a text that is too long however it is counted.

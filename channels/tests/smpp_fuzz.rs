@@ -133,7 +133,7 @@ fn attack_session(rng: &mut Pcg64Mcg) {
     let bind = Pdu::BindResp(BindKind::Transceiver, BindReply { system_id: b"smsc", tlvs: Tlvs::default() });
     let mut config = Config { system_id: "me".into(), ..Config::default() };
     config.line.inbound_max = 2;
-    let mut session: Session<u32> = Session::new(&config, 0).unwrap();
+    let mut session: Session<u32> = Session::new(&config, 0, 0).unwrap();
     let mut bytes = stream(rng, bind);
     cut_a_body(rng, &mut bytes);
     let head = 16 + usize::from(bytes[3]).saturating_sub(16);

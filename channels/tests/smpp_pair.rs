@@ -68,7 +68,7 @@ impl World {
         smsc.line.window = window;
         smsc.line.first_sequence = first_sequence;
         Self {
-            session: Session::new(&config, 0).unwrap(),
+            session: Session::new(&config, 0, 0).unwrap(),
             server: Server::new(smsc, 0),
             now: 0,
             up: BytesMut::new(),

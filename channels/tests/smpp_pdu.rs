@@ -187,10 +187,19 @@ fn what_does_not_fit_is_refused_and_leaves_the_buffer_alone() {
 }
 
 #[test]
-fn passwords_are_never_shown() {
+fn passwords_and_texts_are_never_shown() {
     let bind = Bind { system_id: b"me", password: b"s3cret", ..Bind::default() };
     let outbind = Outbind { system_id: b"me", password: b"s3cret" };
     let shown = format!("{:?} {:?}", Pdu::Bind(BindKind::Receiver, bind), Pdu::Outbind(outbind));
     assert!(shown.contains("me") && !shown.contains("s3cret"), "{shown}");
     assert!(!shown.contains("115"), "octets of the password: {shown}");
+    let payload = [Tlv { tag: tlv::MESSAGE_PAYLOAD, value: b"private" }];
+    let message =
+        ShortMessage { short_message: b"private", tlvs: Tlvs::list(&payload), ..ShortMessage::default() };
+    let replace = ReplaceSm { short_message: b"private", ..ReplaceSm::default() };
+    let mut frames = Frames::new(PDU_BYTES_MAX);
+    frames.push(&written(&Pdu::DeliverSm(message), 0, 1));
+    let frame = frames.next_frame().unwrap().unwrap();
+    let shown = format!("{:?} {:?} {frame:?} {frames:?}", Pdu::DeliverSm(message), replace);
+    assert!(shown.contains("7 octets") && !shown.contains("private") && !shown.contains("112"), "{shown}");
 }

@@ -23,7 +23,7 @@ fn config() -> Config {
 }
 
 fn fresh(config: &Config) -> Session<u32> {
-    Session::new(config, 0).unwrap()
+    Session::new(config, 0, 0).unwrap()
 }
 
 /// Its PDUs since the last call: command, status, sequence number, body.
@@ -54,7 +54,10 @@ fn events(session: &mut Session<u32>) -> Vec<Event> {
 }
 
 fn bound_with(config: &Config) -> Session<u32> {
-    let mut session = fresh(config);
+    bind(fresh(config), config)
+}
+
+fn bind(mut session: Session<u32>, config: &Config) -> Session<u32> {
     assert_eq!(sent(&mut session).len(), 1);
     receive(&mut session, config.bind.command().reply(), 0, 1, b"smsc\0");
     assert!(matches!(events(&mut session)[..], [Event::Bound { peer_version: None, .. }]));
@@ -95,7 +98,7 @@ fn the_bind_goes_first_and_nothing_else_before_its_reply() {
 #[test]
 fn what_cannot_be_bound_with_is_refused_at_once() {
     let long = Config { system_id: "x".repeat(16), ..config() };
-    assert!(Session::<u32>::new(&long, 0).unwrap_err().to_string().starts_with("system_id has 16"));
+    assert!(Session::<u32>::new(&long, 0, 0).unwrap_err().to_string().starts_with("system_id has 16"));
 }
 
 #[test]
@@ -153,6 +156,23 @@ fn answers_come_in_any_order_and_errors_without_a_body() {
     assert!(seen.contains(&Event::Congestion { state: 0x55 }));
     assert_eq!(session.window_free(), 10);
     assert_eq!(session.counters().salvaged, 0);
+}
+
+#[test]
+fn an_error_without_a_body_is_no_repair_and_a_nack_is_never_a_success() {
+    let mut session = bound();
+    let (first, second) = (submit(&mut session, 1), submit(&mut session, 2));
+    receive(&mut session, CommandId::SUBMIT_SM.reply(), 0x45, first, b"");
+    receive(&mut session, CommandId::GENERIC_NACK, 0, second, b"");
+    let seen = events(&mut session);
+    let [Event::Answered { answer: error, .. }, Event::Answered { answer: nack, .. }] = &seen[..] else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((error.status, nack.status, session.counters().salvaged), (0x45, 0xFF, 0));
+    let third = submit(&mut session, 3);
+    receive(&mut session, CommandId::SUBMIT_SM.reply(), 0, third, b"");
+    let [Event::Answered { answer, .. }] = &events(&mut session)[..] else { panic!("answered") };
+    assert_eq!((answer.status, answer.message_id.len(), session.counters().salvaged), (0, 0, 1));
 }
 
 #[test]
@@ -296,8 +316,7 @@ fn an_acknowledgement_for_an_earlier_connection_does_nothing() {
     let mut old = bound();
     receive(&mut old, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     let Some(Event::Delivered { ack, .. }) = old.poll_event() else { panic!("delivered") };
-    let line = LineConfig { epoch: 1, ..LineConfig::default() };
-    let mut new = bound_with(&Config { line, ..config() });
+    let mut new = bind(Session::new(&config(), 1, 0).unwrap(), &config());
     receive(&mut new, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     new.ack(ack, 0, 0);
     assert_eq!((sent(&mut new), new.unacknowledged()), (vec![], 1));
@@ -376,7 +395,7 @@ fn closing_unbinds_takes_last_answers_and_waits_only_so_long() {
     assert_eq!(session.submit(2, &SubmitSm::default(), 0), Err(SubmitError::NotBound));
     receive(&mut session, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     assert_eq!(sent(&mut session)[0].1, status::RETRY_LATER);
-    receive(&mut session, CommandId::SUBMIT_SM.reply(), 0, sequence, b"x\0");
+    receive(&mut session, CommandId::GENERIC_NACK, 0x08, sequence, b"");
     assert!(matches!(events(&mut session)[..], [Event::Answered { token: 1, .. }]));
     assert_eq!(session.poll_timeout(), Some(6_000));
     receive(&mut session, CommandId::UNBIND.reply(), 0, unbind, b"");

@@ -139,6 +139,13 @@ pub enum Event {
         /// The message.
         message: MessageNo,
     },
+    /// The provider was asked what became of a part for which no receipt came.
+    Queried {
+        /// The message.
+        message: MessageNo,
+        /// The part, from 0.
+        part: u16,
+    },
     /// A finished stream was touched again.
     Revived(Box<Revived>),
     /// A receipt for a message that had been settled.

@@ -184,7 +184,7 @@ impl Queue {
 
     /// Everyone who waits.
     pub(crate) fn drain(&mut self) -> Vec<Completion> {
-        self.blocks.drain(..).flat_map(|pending| pending.done).collect()
+        self.blocks.drain(..).flat_map(|pending| pending.done).chain(self.after.drain(..)).collect()
     }
 
     /// The bytes of an event that is not on the disk yet, if it is here.

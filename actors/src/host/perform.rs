@@ -8,9 +8,10 @@ use message::{
 };
 use storage::{Key, Tag};
 
-use super::{AcceptTask, Ahead, HostState, Op, Reply, Stage, Task};
+use super::{AcceptTask, Ahead, HostState, Op, Reply, Slot, Stage, Task};
 use crate::{
-    channel::{InboundAck, Job, JobMessage},
+    channel::{InboundAck, Job, JobMessage, Query},
+    correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
     router::Acceptance,
@@ -399,6 +400,10 @@ impl HostState {
         self.record(stream, parts, &[], stage);
         let Some(slot) = self.live.get(stream) else { return };
         let events = slot.session.wake(&entry.policy, stage.now);
+        if let Some(channel) = slot.channel {
+            let queries = events.iter().filter_map(|event| slot.query_of(event));
+            stage.effects.channel(channel).queries.extend(queries);
+        }
         self.record(stream, events, &[], stage);
         stage.touch(stream);
     }
@@ -411,6 +416,16 @@ impl HostState {
             ordinal: slot.session.counters.sessions,
             replies: slot.session.last_inbound.is_some(),
         })
+    }
+}
+
+impl Slot {
+    /// What the provider is to be asked.
+    fn query_of(&self, event: &Event) -> Option<Query> {
+        let Event::Queried { message, part } = event else { return None };
+        let provider_id = self.session.message(*message)?.parts.get(usize::from(*part))?.provider_id.clone();
+        let part = PartRef { stream: self.stream, number: *message, part: *part };
+        Some(Query { part, provider_id, did: self.session.did_shown.clone() })
     }
 }
 

@@ -77,6 +77,7 @@ impl Outbound {
                 self.part(*part, |p| p.receipt(*state));
             }
             Event::LateReceipt(late) => self.part(late.part, |p| p.receipt(late.state)),
+            Event::Queried { part, .. } => self.part(*part, |p| p.queried = true),
             _ => {}
         }
         if self.answered() && self.answered_at.is_none() {
@@ -165,6 +166,7 @@ impl Session {
             | Event::Expired { message }
             | Event::InDoubt { message, .. }
             | Event::DoubtSettled { message, .. }
+            | Event::Queried { message, .. }
             | Event::Receipt { message, .. } => {
                 if matches!(event, Event::Submitted { .. }) {
                     self.last_activity = at;

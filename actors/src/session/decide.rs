@@ -185,6 +185,10 @@ impl Session {
                     let retry_at = now.plus_ms(backoff_ms(policy, p.tries) + jitter_ms);
                     deferred(number, part, cause, retry_at, true)
                 }
+                SendError::RetryOnce(cause) if p.tries == 0 => {
+                    let retry_at = now.plus_ms(policy.backoff_ms + jitter_ms);
+                    deferred(number, part, cause, retry_at, true)
+                }
                 SendError::Throttled { after_ms, cause } => {
                     deferred(number, part, cause, now.plus_ms(after_ms), false)
                 }
@@ -192,9 +196,10 @@ impl Session {
                 SendError::Unknown(_) => {
                     self.doubt(policy, number, part, p.resent, DoubtCause::NoAnswer, now)
                 }
-                SendError::Unavailable(cause) | SendError::Rejected(cause) | SendError::Unsubscribed(cause) => {
-                    give_up(message, part, cause)
-                }
+                SendError::Unavailable(cause)
+                | SendError::RetryOnce(cause)
+                | SendError::Rejected(cause)
+                | SendError::Unsubscribed(cause) => give_up(message, part, cause),
             },
         }
     }
@@ -290,6 +295,9 @@ impl Session {
             }
         }
         for message in self.sent.values() {
+            if query_at(policy, message).is_some_and(|at| at <= now) {
+                events.extend(unreported(message).map(|part| Event::Queried { message: message.number, part }));
+            }
             let held = message.parts.iter().any(|p| p.phase == Phase::Held);
             let waited = message.answered_at.is_some_and(|at| now.since_ms(at) >= policy.receipt_timeout_ms);
             if !held && waited {
@@ -301,6 +309,19 @@ impl Session {
         }
         events
     }
+}
+
+/// When the provider is asked about a message, if it is.
+pub(super) fn query_at(policy: &Policy, message: &Outbound) -> Option<Timestamp> {
+    let after = policy.query_after_ms?;
+    unreported(message).next()?;
+    Some(message.answered_at?.plus_ms(after))
+}
+
+/// Parts with an id to ask for and no final receipt.
+fn unreported(message: &Outbound) -> impl Iterator<Item = u16> {
+    let asks = |p: &super::Part| !p.queried && !p.provider_id.is_empty() && !p.state.is_final();
+    message.parts.iter().enumerate().filter(move |(_, p)| asks(p)).map(|(n, _)| n as u16)
 }
 
 fn deferred(message: MessageNo, part: u16, cause: Cause, retry_at: Timestamp, counted: bool) -> Events {

@@ -15,6 +15,8 @@ pub use decide::{Accept, Events, Identity, Outcome};
 pub use inbound::{Inbound, InboundBody};
 pub use state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
 
+use channels::provider::LinkKind;
+
 use crate::config::{ChannelConfig, OnUnknown};
 
 /// What a channel's configuration says about its sessions, in plain numbers.
@@ -32,6 +34,8 @@ pub struct Policy {
     pub backoff_ms: u64,
     /// Longest pause.
     pub backoff_max_ms: u64,
+    /// After so long without a receipt the provider is asked; `None`: never.
+    pub query_after_ms: Option<u64>,
     /// How long a receipt is waited for; 0: none are expected.
     pub receipt_timeout_ms: u64,
     /// How long the parts of an inbound message are waited for.
@@ -45,6 +49,7 @@ impl Policy {
     pub fn of(channel: &ChannelConfig, session_queue_max: usize) -> Self {
         let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let receipts = channel.channel.capabilities().receipts;
+        let LinkKind::Smpp(account) = channel.channel.link();
         Self {
             inactivity_ms: channel.inactivity_timeout.map(ms),
             on_unknown: channel.on_unknown,
@@ -52,6 +57,7 @@ impl Policy {
             tries_max: channel.tries_max,
             backoff_ms: ms(channel.backoff),
             backoff_max_ms: ms(channel.backoff_max),
+            query_after_ms: account.query_after.map(ms),
             receipt_timeout_ms: if receipts { ms(channel.receipt_timeout) } else { 0 },
             reassembly_timeout_ms: ms(channel.reassembly_timeout),
             queue_max: session_queue_max,

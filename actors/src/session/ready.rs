@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use super::{
     Policy,
+    decide::query_at,
     state::{Delivery, Outbound, Phase, Session},
 };
 
@@ -82,8 +83,9 @@ impl Session {
             .filter(|m| m.parts.iter().all(|p| p.phase != Phase::Held))
             .filter_map(|m| m.answered_at)
             .map(|at| at.plus_ms(policy.receipt_timeout_ms));
+        let queries = self.sent.values().take(LOOK_AHEAD_MAX).filter_map(|m| query_at(policy, m));
         let parts = self.assembly.next_due(policy.reassembly_timeout_ms);
-        queued.chain(receipts).chain(parts).chain(self.closes_at(policy)).min()
+        queued.chain(receipts).chain(queries).chain(parts).chain(self.closes_at(policy)).min()
     }
 
     /// When inactivity will close the open session; not while anything of it still waits to be sent.

@@ -100,6 +100,8 @@ pub struct Part {
     pub resent: u16,
     /// Whether it was in doubt and nothing has told since whether that submit was taken.
     pub doubtful: bool,
+    /// Whether the provider was asked what became of it.
+    pub queried: bool,
     /// The provider's id for it; empty until known.
     pub provider_id: Arc<str>,
 }

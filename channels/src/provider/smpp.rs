@@ -63,6 +63,10 @@ pub enum ReceiptIds {
     Auto,
     /// Only as spelled.
     Exact,
+    /// Answers are hexadecimal, receipts decimal.
+    HexToDecimal,
+    /// Answers are decimal, receipts hexadecimal.
+    DecimalToHex,
 }
 
 /// `[channel.account]` of an `smpp` channel.

@@ -1,5 +1,5 @@
 //! Requests and replies as they are handed to the caller: the peer's octets, shared and unchanged, with views on
-//! them. Never copies a text.
+//! them. Never copies a text: what is kept for long should be copied out, as it holds on to the whole read.
 
 use std::fmt;
 

@@ -1,6 +1,8 @@
 //! PDU boundaries in a stream of bytes. Never assumes that one read is one PDU, and never holds more of a PDU
 //! than its limit.
 
+use std::fmt;
+
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::pdu::Header;
@@ -12,12 +14,19 @@ pub const PDU_BYTES_MAX: usize = 65 * 1024;
 pub const HEADER_BYTES: usize = 16;
 
 /// One PDU, its header read, its body untouched.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The header: good even when the body is not.
     pub header: Header,
     /// The octets after the header.
     pub body: Bytes,
+}
+
+/// Without the body: it may hold a password, or what a customer wrote.
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame").field("header", &self.header).field("body_octets", &self.body.len()).finish()
+    }
 }
 
 /// A length that no PDU can have: the boundaries are lost, the connection must be closed.
@@ -31,10 +40,15 @@ pub struct FrameError {
 }
 
 /// Cuts PDUs out of a stream.
-#[derive(Debug)]
 pub struct Frames {
     buffer: BytesMut,
     max: usize,
+}
+
+impl fmt::Debug for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frames").field("buffered_octets", &self.buffer.len()).finish_non_exhaustive()
+    }
 }
 
 impl Frames {

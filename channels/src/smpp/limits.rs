@@ -6,7 +6,7 @@ use super::pdu::EncodeError;
 /// What both ends are told about their line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LineConfig {
-    /// How many own requests may wait for their replies.
+    /// How many own requests may wait for their replies: 1 to [`WINDOW_MAX`](super::WINDOW_MAX).
     pub window: usize,
     /// After so long without a sign of life the peer is asked for one; 0 = never.
     pub enquire_link_ms: u64,
@@ -27,9 +27,6 @@ pub struct LineConfig {
     pub inbound_full_status: u32,
     /// The first sequence number of own requests.
     pub first_sequence: u32,
-    /// Tells this connection's [`super::ReplyToken`]s from those of earlier ones, so that a reply which comes after a
-    /// reconnect cannot confirm another message. Different for each connection.
-    pub epoch: u64,
 }
 
 impl Default for LineConfig {
@@ -45,7 +42,6 @@ impl Default for LineConfig {
             inbound_max: 1_000,
             inbound_full_status: super::status::RETRY_LATER,
             first_sequence: 1,
-            epoch: 0,
         }
     }
 }

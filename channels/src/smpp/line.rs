@@ -27,6 +27,8 @@ pub(super) enum Matched<T> {
 
 pub(super) struct Line<T> {
     pub(super) config: LineConfig,
+    /// Tells this connection's tokens from those of others.
+    epoch: u64,
     pub(super) counters: Counters,
     frames: Frames,
     output: Vec<u8>,
@@ -62,9 +64,10 @@ pub(super) enum Dead {
 }
 
 impl<T: Copy> Line<T> {
-    pub(super) fn new(config: LineConfig, now: Millis) -> Self {
+    pub(super) fn new(config: LineConfig, epoch: u64, now: Millis) -> Self {
         Self {
             config,
+            epoch,
             counters: Counters::default(),
             frames: Frames::new(config.pdu_bytes_max),
             output: Vec::new(),
@@ -228,12 +231,12 @@ impl<T: Copy> Line<T> {
         }
         self.inbound += 1;
         let Header { command, sequence, .. } = header;
-        Some(ReplyToken { command, sequence, epoch: self.config.epoch })
+        Some(ReplyToken { command, sequence, epoch: self.epoch })
     }
 
     /// Gives a token back. False when it is another connection's.
     pub(super) fn settle(&mut self, token: &ReplyToken, now: Millis) -> bool {
-        if token.epoch != self.config.epoch {
+        if token.epoch != self.epoch {
             return false;
         }
         let paused = self.is_paused();

@@ -165,7 +165,7 @@ impl BindKind {
 }
 
 /// An address with its type of number and numbering plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Address<'a> {
     /// Type of number.
     pub ton: u8,
@@ -173,6 +173,12 @@ pub struct Address<'a> {
     pub npi: u8,
     /// The number or name, at most 20 octets (64 in data_sm).
     pub text: &'a [u8],
+}
+
+impl fmt::Debug for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}:{}", self.ton, self.npi, self.text.escape_ascii())
+    }
 }
 
 /// The body of a bind request.
@@ -203,7 +209,7 @@ impl fmt::Debug for Bind<'_> {
 }
 
 /// A submit_sm or a deliver_sm: they have one form.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct ShortMessage<'a> {
     pub service_type: &'a [u8],
@@ -221,6 +227,21 @@ pub struct ShortMessage<'a> {
     /// At most 254 octets in 3.4, 255 in 5.0. May hold NULs: `@` is one.
     pub short_message: &'a [u8],
     pub tlvs: Tlvs<'a>,
+}
+
+/// Without the text: what customers write does not belong into logs.
+impl fmt::Debug for ShortMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ShortMessage")
+            .field("source", &self.source)
+            .field("destination", &self.destination)
+            .field("esm_class", &self.esm_class)
+            .field("registered_delivery", &self.registered_delivery)
+            .field("data_coding", &self.data_coding)
+            .field("text_octets", &self.short_message.len())
+            .field("tlvs", &self.tlvs)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What is submitted.
@@ -313,7 +334,7 @@ pub struct CancelSm<'a> {
 }
 
 /// A replace_sm.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct ReplaceSm<'a> {
     pub message_id: &'a [u8],
@@ -324,6 +345,17 @@ pub struct ReplaceSm<'a> {
     pub sm_default_msg_id: u8,
     pub short_message: &'a [u8],
     pub tlvs: Tlvs<'a>,
+}
+
+/// Without the text, as [`ShortMessage`].
+impl fmt::Debug for ReplaceSm<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.message_id.escape_ascii().to_string();
+        f.debug_struct("ReplaceSm")
+            .field("message_id", &id)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The reply to a submit_multi: the id, and how many destinations were refused.
@@ -361,7 +393,7 @@ impl fmt::Debug for Outbind<'_> {
 }
 
 /// The body of a PDU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub enum Pdu<'a> {
     Bind(BindKind, Bind<'a>),
@@ -420,6 +452,26 @@ impl Pdu<'_> {
             Self::Outbind(_) => CommandId::OUTBIND,
             Self::AlertNotification(_) => CommandId::ALERT_NOTIFICATION,
             Self::Unknown(command, _) => *command,
+        }
+    }
+}
+
+/// Without texts and passwords: the kinds whose octets are not read apart show their names only.
+impl fmt::Debug for Pdu<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = self.command();
+        match self {
+            Self::Bind(_, bind) => write!(f, "{command} {bind:?}"),
+            Self::BindResp(_, reply) => write!(f, "{command} {reply:?}"),
+            Self::SubmitSm(message) | Self::DeliverSm(message) => write!(f, "{command} {message:?}"),
+            Self::DataSm(data) => write!(f, "{command} {data:?}"),
+            Self::SubmitSmResp(reply) | Self::DeliverSmResp(reply) | Self::DataSmResp(reply) => {
+                write!(f, "{command} {reply:?}")
+            }
+            Self::QuerySm(query) => write!(f, "{command} {query:?}"),
+            Self::QuerySmResp(reply) => write!(f, "{command} {reply:?}"),
+            Self::CancelSm(cancel) => write!(f, "{command} {cancel:?}"),
+            _ => write!(f, "{command}"),
         }
     }
 }

@@ -70,6 +70,10 @@ pub fn is_receipt(source: &Source<'_>) -> bool {
     if source.esm_class & 0x7C != 0 {
         return false;
     }
+    // Every message of a customer comes by here.
+    if source.text.iter().filter(|octet| **octet == b':').take(2).count() < 2 {
+        return false;
+    }
     let text = text_of(source.text);
     let fields = Fields::of(&text);
     fields.word(Key::Id).is_some() && fields.word(Key::Stat).is_some_and(|word| word.len() <= WORD_BYTES_MAX)
@@ -273,14 +277,8 @@ impl<'t> Fields<'t> {
 
     /// The field of a key: the first before `text:`, else the last after it.
     fn find(&self, key: Key) -> Option<usize> {
-        let is = |(_, field): &(usize, &Field)| field.key == key;
-        let mut fields = self.fields.iter().enumerate();
-        fields
-            .by_ref()
-            .take(self.text)
-            .find(is)
-            .or_else(|| self.fields.iter().enumerate().skip(self.text + 1).rfind(|field| is(field)))
-            .map(|(at, _)| at)
+        let before = self.fields.iter().take(self.text).position(|field| field.key == key);
+        before.or_else(|| self.fields.iter().rposition(|field| field.key == key).filter(|at| *at > self.text))
     }
 
     /// From a field's colon to the next field, without what separates them.
@@ -319,6 +317,9 @@ fn separates(c: char) -> bool {
 /// The key whose name begins at `start`, and where its value begins.
 fn key_at(whole: &str, start: usize) -> Option<(Key, usize)> {
     let rest = whole.as_bytes().get(start..)?;
+    if !matches!(rest.first()?.to_ascii_lowercase(), b'd' | b'e' | b'i' | b's' | b't') {
+        return None;
+    }
     KEYS.iter().find_map(|(name, key)| {
         let mut at = 0;
         for letter in name.bytes() {

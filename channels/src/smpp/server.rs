@@ -26,7 +26,7 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open { deadline: Option<Millis> },
-    Deciding,
+    Deciding { deadline: Option<Millis> },
     Bound(BindKind),
     Unbinding { sequence: u32, deadline: Millis },
     Closed,
@@ -45,7 +45,7 @@ impl<T: Copy> Server<T> {
     /// A fresh connection, waiting for a bind.
     pub fn new(config: ServerConfig, now: Millis) -> Self {
         let deadline = (config.bind_timeout_ms > 0).then(|| now.saturating_add(config.bind_timeout_ms));
-        let line = Line::new(config.line, now);
+        let line = Line::new(config.line, config.epoch, now);
         Self { config, state: State::Open { deadline }, line, events: VecDeque::new() }
     }
 
@@ -61,7 +61,7 @@ impl<T: Copy> Server<T> {
             // A name too long for the protocol is left out.
             let _ = self.line.reply(&fallback, status::OK, request.sequence);
         }
-        if self.state == State::Deciding {
+        if matches!(self.state, State::Deciding { .. }) {
             self.state = State::Bound(request.kind);
         }
     }
@@ -69,8 +69,8 @@ impl<T: Copy> Server<T> {
     /// Keeps the peer out; it may try again on the same connection.
     pub fn refuse_bind(&mut self, request: &BindRequest, code: u32) {
         self.line.reply_bare(request.kind.command(), request.sequence, code);
-        if self.state == State::Deciding {
-            self.state = State::Open { deadline: None };
+        if let State::Deciding { deadline } = self.state {
+            self.state = State::Open { deadline };
         }
     }
 
@@ -281,7 +281,7 @@ impl<T: Copy> Server<T> {
                 }
                 Err(_) => self.end(CloseReason::Requested),
             },
-            State::Open { .. } | State::Deciding => self.end(CloseReason::Requested),
+            State::Open { .. } | State::Deciding { .. } => self.end(CloseReason::Requested),
             State::Unbinding { .. } | State::Closed => {}
         }
     }
@@ -294,7 +294,7 @@ impl<T: Copy> Server<T> {
     /// When [`Server::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Millis> {
         match self.state {
-            State::Closed | State::Deciding => None,
+            State::Closed | State::Deciding { .. } => None,
             State::Open { deadline } => deadline,
             State::Unbinding { deadline, .. } => {
                 Some(self.line.oldest_deadline().map_or(deadline, |due| due.min(deadline)))
@@ -386,15 +386,15 @@ impl<T: Copy> Server<T> {
     }
 
     fn handle_bind(&mut self, kind: BindKind, frame: Frame) {
-        if !matches!(self.state, State::Open { .. }) {
+        let State::Open { deadline } = self.state else {
             self.line.counters.wrong_state += 1;
             self.line.refuse(frame.header, status::ALREADY_BOUND);
             return self.warn(Warning::WrongState(frame.header.command));
-        }
+        };
         match Pdu::read(frame.header.command, frame.header.status, &frame.body) {
             Ok((_, salvage)) => {
                 self.line.note(salvage);
-                self.state = State::Deciding;
+                self.state = State::Deciding { deadline };
                 let request = BindRequest { kind, sequence: frame.header.sequence, body: frame.body };
                 self.events.push_back(ServerEvent::Bind(request));
             }

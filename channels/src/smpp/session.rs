@@ -50,11 +50,14 @@ pub struct Session<T> {
 impl<T: Copy> Session<T> {
     /// A session on a fresh connection; its bind waits in [`Session::transmit`].
     ///
+    /// `epoch` is another number for each connection of a channel: an acknowledgement that comes after a
+    /// reconnect must not confirm another delivery, one that happens to have the same sequence number.
+    ///
     /// # Errors
     ///
     /// Fails when a field of the bind is too long, and names it.
-    pub fn new(config: &Config, now: Millis) -> Result<Self, EncodeError> {
-        let mut line = Line::new(config.line, now);
+    pub fn new(config: &Config, epoch: u64, now: Millis) -> Result<Self, EncodeError> {
+        let mut line = Line::new(config.line, epoch, now);
         let address_range =
             Address { ton: config.addr_ton, npi: config.addr_npi, text: config.address_range.as_bytes() };
         let bind = Bind {
@@ -371,11 +374,10 @@ impl<T: Copy> Session<T> {
     }
 
     fn handle_bind_reply(&mut self, frame: &Frame) {
-        let refused = frame.header.command == CommandId::GENERIC_NACK && frame.header.status == status::OK;
-        let code = if refused { status::BIND_FAILED } else { frame.header.status };
-        if code != status::OK {
-            return self.end(CloseReason::BindRefused(code));
+        if frame.header.status != status::OK {
+            return self.end(CloseReason::BindRefused(frame.header.status));
         }
+        // A generic_nack of "no error" is still no bind.
         let Ok((Pdu::BindResp(_, reply), salvage)) =
             Pdu::read(frame.header.command, frame.header.status, &frame.body)
         else {

@@ -35,7 +35,7 @@ pub const MESSAGE_STATE: u16 = 0x0427;
 pub const CONGESTION_STATE: u16 = 0x0428;
 
 /// One optional parameter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tlv<'a> {
     /// Its tag; 0x1400 to 0x3FFF are the vendors'.
     pub tag: u16,
@@ -57,6 +57,16 @@ impl<'a> Tlv<'a> {
     /// The value up to its NUL, if it has one.
     pub fn text(&self) -> &'a [u8] {
         self.value.split(|octet| *octet == 0).next().unwrap_or_default()
+    }
+}
+
+/// A payload is a customer's text: only its length is shown.
+impl std::fmt::Debug for Tlv<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.tag {
+            MESSAGE_PAYLOAD => write!(f, "message_payload: {} octets", self.value.len()),
+            tag => write!(f, "0x{tag:04X}: {}", self.value.escape_ascii()),
+        }
     }
 }
 

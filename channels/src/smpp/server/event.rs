@@ -18,6 +18,8 @@ pub struct ServerConfig {
     pub system_id: String,
     /// `sc_interface_version` in the reply to a bind; none leaves it out.
     pub interface_version: Option<u8>,
+    /// Tells this connection's tokens from those of other connections; a token of another does nothing.
+    pub epoch: u64,
     /// After so long without a bind the connection is closed; 0 = never.
     pub bind_timeout_ms: u64,
     /// Window, timers and limits.
@@ -29,6 +31,7 @@ impl Default for ServerConfig {
         Self {
             system_id: "smsc".to_owned(),
             interface_version: Some(0x34),
+            epoch: 0,
             bind_timeout_ms: 30_000,
             line: LineConfig { window: 100, inbound_max: 100_000, ..LineConfig::default() },
         }
@@ -66,10 +69,16 @@ impl fmt::Debug for BindRequest {
 }
 
 /// A query_sm, cancel_sm, replace_sm or submit_multi, its octets as they came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     pub(super) command: CommandId,
     pub(super) body: Bytes,
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Request").field(&self.pdu()).finish()
+    }
 }
 
 impl Request {

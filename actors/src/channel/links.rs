@@ -1,0 +1,203 @@
+//! The links of a channel: started, watched, started anew when their actor dies; what they report is taken in.
+
+use std::collections::BTreeMap;
+
+use channels::{
+    provider::LinkKind,
+    smpp::{ReplyToken, status::Class},
+};
+use message::{Timestamp, event::Cause};
+use ractor::{Actor, ActorId, ActorRef};
+
+use super::{ChannelState, Query, send::LOST};
+use crate::{
+    host::Task,
+    link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, smpp::SmppLink},
+};
+
+/// A link as its channel sees it.
+pub(crate) struct LinkSlot {
+    actor: Option<ActorRef<LinkMessage>>,
+    /// Parts it can take now.
+    pub(crate) free: usize,
+    pub(crate) batch: Vec<LinkPart>,
+    pub(crate) acks: Vec<ReplyToken>,
+    /// The channel's own table of statuses.
+    pub(crate) errors: BTreeMap<u32, Class>,
+    pub(crate) status: &'static str,
+    pub(crate) reason: String,
+    pub(crate) since: Timestamp,
+    pub(crate) attempts: u32,
+}
+
+impl LinkSlot {
+    pub(crate) fn tell(&self, message: LinkMessage) {
+        if let Some(actor) = &self.actor {
+            let _gone = actor.cast(message);
+        }
+    }
+
+    pub(crate) fn is_bound(&self) -> bool {
+        self.status == "bound"
+    }
+}
+
+impl ChannelState {
+    pub(super) async fn start_links(&mut self) -> Result<(), String> {
+        let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
+        let LinkKind::Smpp(account) = entry.channel().link();
+        let errors = account.error_classes().map_err(|e| e.to_string())?;
+        for _ in account.connections() {
+            self.links.push(LinkSlot {
+                actor: None,
+                free: 0,
+                batch: Vec::new(),
+                acks: Vec::new(),
+                errors: errors.clone(),
+                status: "connecting",
+                reason: String::new(),
+                since: self.shared.now(),
+                attempts: 0,
+            });
+        }
+        for link in 0..self.links.len() {
+            self.start_link(link).await?;
+        }
+        Ok(())
+    }
+
+    async fn start_link(&mut self, link: usize) -> Result<(), String> {
+        let arguments = LinkArguments {
+            shared: self.shared.clone(),
+            channel: self.ix,
+            link: link as u16,
+            owner: self.myself.clone(),
+        };
+        let cell = self.myself.get_cell();
+        let (actor, _handle) =
+            Actor::spawn_linked(None, SmppLink, arguments, cell).await.map_err(|e| format!("a link: {e}"))?;
+        if let Some(slot) = self.links.get_mut(link) {
+            slot.actor = Some(actor);
+        }
+        Ok(())
+    }
+
+    /// A link's actor died: what was with it is in doubt, and a new one takes its place.
+    pub(super) async fn link_gone(&mut self, id: ActorId) {
+        let gone = |slot: &LinkSlot| slot.actor.as_ref().is_some_and(|a| a.get_id() == id);
+        let Some(link) = self.links.iter().position(gone) else { return };
+        self.link_down(link, "its actor failed".to_owned());
+        let mut tasks = Vec::new();
+        for token in self.outstanding.of_link(link as u16) {
+            if let Some(part) = self.outstanding.get(token) {
+                self.answered(link as u16, LinkToken { token, part }, LOST, &mut tasks);
+            }
+        }
+        self.tell_hosts(tasks);
+        if !self.is_draining
+            && let Err(error) = self.start_link(link).await
+        {
+            tracing::error!(link, error, "a link cannot be started");
+        }
+        self.pump();
+    }
+
+    fn link_down(&mut self, link: usize, reason: String) {
+        let now = self.shared.now();
+        if let Some(slot) = self.links.get_mut(link) {
+            slot.free = 0;
+            slot.status = "waiting";
+            slot.reason = reason;
+            slot.since = now;
+        }
+    }
+
+    /// What happened on a link, in order.
+    pub(super) fn from_link(&mut self, link: u16, _epoch: u32, events: Vec<LinkEvent>) {
+        let mut tasks: Vec<Vec<Task>> = Vec::new();
+        for event in events {
+            match event {
+                LinkEvent::Up { window } => {
+                    let now = self.shared.now();
+                    if let Some(slot) = self.links.get_mut(usize::from(link)) {
+                        slot.free = window;
+                        slot.status = "bound";
+                        slot.reason.clear();
+                        slot.since = now;
+                        slot.attempts = 0;
+                    }
+                }
+                LinkEvent::Down { reason } => self.link_down(usize::from(link), reason),
+                LinkEvent::Trying { attempts, status, reason } => {
+                    let now = self.shared.now();
+                    if let Some(slot) = self.links.get_mut(usize::from(link)) {
+                        slot.attempts = attempts;
+                        if slot.status != status || slot.reason != reason {
+                            (slot.status, slot.reason, slot.since) = (status, reason, now);
+                        }
+                    }
+                }
+                LinkEvent::Refused(cause) => self.stop(cause),
+                LinkEvent::Answered(token, answer) => self.answered(link, token, answer, &mut tasks),
+                LinkEvent::Delivered { token, message } => self.delivered(link, token, &message, &mut tasks),
+                LinkEvent::Queried { part, status } => self.query_answered(part, status, &mut tasks),
+                LinkEvent::Congested(state) => self.congested(state),
+                LinkEvent::Malformed(count) => {
+                    self.counts.malformed += count;
+                    self.metrics.malformed.increment(count);
+                }
+            }
+        }
+        self.tell_hosts(tasks);
+        self.pump();
+        self.show_status();
+    }
+
+    /// The provider refuses the credentials: nothing is tried until someone changes something.
+    fn stop(&mut self, cause: Cause) {
+        if self.stopped.is_some() {
+            return;
+        }
+        tracing::error!(code = &*cause.code, reason = &*cause.reason, "the channel stops: credentials refused");
+        self.stopped = Some(cause.clone());
+        for link in &self.links {
+            link.tell(LinkMessage::Stop);
+        }
+        self.append_own(message::Event::ChannelStopped { cause }, None);
+        self.return_outbox();
+    }
+
+    /// Parts that cannot go out for long are given back, so that their sessions know.
+    pub(super) fn return_outbox(&mut self) {
+        let mut tasks = Vec::new();
+        while let Some(job) = self.outbox.pop_front() {
+            let op = crate::host::Op::Outcome {
+                number: job.part.number,
+                part: job.part.part,
+                outcome: crate::session::Outcome::NotSent,
+                spellings: Vec::new(),
+            };
+            self.to_host(job.part.stream, op, &mut tasks);
+        }
+        self.tell_hosts(tasks);
+    }
+
+    /// SMPP 5.0 congestion: above 80 the channel pauses.
+    fn congested(&mut self, state: u8) {
+        if state > CONGESTED_ABOVE {
+            self.rate.pause(0, self.shared.monotonic_ms());
+            self.counts.throttled += 1;
+        }
+    }
+
+    /// Asks the provider what became of parts, on the first link that can.
+    pub(super) fn query(&mut self, queries: Vec<Query>) {
+        if !queries.is_empty()
+            && let Some(link) = self.links.iter().find(|link| link.is_bound() && link.free > 0)
+        {
+            link.tell(LinkMessage::Query(queries));
+        }
+    }
+}
+
+const CONGESTED_ABOVE: u8 = 80;

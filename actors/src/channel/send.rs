@@ -1,0 +1,289 @@
+//! The way out: sessions are asked in turn, what they hand over waits here for window and rate, answers go back.
+
+use channels::{
+    SendError,
+    provider::{LinkKind, smpp::ReceiptIds},
+    smpp::status::{self, Class},
+    spelling::IdBase,
+};
+use message::{StreamId, event::Cause, event::DoubtCause};
+
+use super::{ChannelState, Job, JobMessage};
+use crate::{
+    correlation::PartRef,
+    host::{HostMessage, Op, Task},
+    link::{Answer, LinkMessage, LinkPart, LinkToken},
+    session::Outcome,
+    shared::ChannelEntry,
+};
+use std::sync::Arc;
+
+/// How much of a second's parts is asked for ahead of the rate: an urgent message waits at most so long.
+const AHEAD_SECONDS: f64 = 0.05;
+/// Most sessions asked in one turn.
+const ASK_MAX: usize = 2_048;
+/// The longest pause that "queue full" asks for: the queue itself will say when it has room.
+const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
+
+/// A part that waits for window and rate.
+pub(crate) struct PartJob {
+    pub(crate) part: PartRef,
+    pub(crate) message: Arc<JobMessage>,
+}
+
+/// Parts with a link, by the token the link knows them under.
+#[derive(Default)]
+pub(crate) struct Outstanding {
+    slots: Vec<Option<(PartRef, u16)>>,
+    free: Vec<u32>,
+}
+
+impl Outstanding {
+    fn insert(&mut self, part: PartRef, link: u16) -> u32 {
+        match self.free.pop() {
+            Some(token) => {
+                if let Some(slot) = self.slots.get_mut(token as usize) {
+                    *slot = Some((part, link));
+                }
+                token
+            }
+            None => {
+                self.slots.push(Some((part, link)));
+                (self.slots.len() - 1) as u32
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, token: u32) -> Option<PartRef> {
+        let (part, _) = self.slots.get_mut(token as usize)?.take()?;
+        self.free.push(token);
+        Some(part)
+    }
+
+    pub(crate) fn get(&self, token: u32) -> Option<PartRef> {
+        self.slots.get(token as usize)?.as_ref().map(|(part, _)| *part)
+    }
+
+    /// All that is with one link.
+    pub(crate) fn of_link(&self, link: u16) -> Vec<u32> {
+        let with = |slot: &Option<(PartRef, u16)>| slot.as_ref().is_some_and(|(_, l)| *l == link);
+        self.slots.iter().enumerate().filter(|(_, s)| with(s)).map(|(n, _)| n as u32).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// How this channel's receipts spell ids.
+pub(crate) fn id_base(entry: &ChannelEntry) -> IdBase {
+    match entry.channel().link() {
+        LinkKind::Smpp(account) => match account.receipt_ids {
+            ReceiptIds::Auto => IdBase::Auto,
+            ReceiptIds::Exact => IdBase::Exact,
+            ReceiptIds::HexToDecimal => IdBase::ReplyHexReceiptDec,
+            ReceiptIds::DecimalToHex => IdBase::ReplyDecReceiptHex,
+        },
+    }
+}
+
+impl ChannelState {
+    /// Parts that a session handed over.
+    pub(super) fn take_job(&mut self, job: Job) {
+        let Job { stream, number, parts, reserved, message } = job;
+        self.reserved = self.reserved.saturating_sub(reserved);
+        for part in parts {
+            self.outbox.push_back(PartJob { part: PartRef { stream, number, part }, message: message.clone() });
+        }
+    }
+
+    /// Lets out what window and rate allow, asks for more, arranges to be woken.
+    pub(super) fn pump(&mut self) {
+        let now_ms = self.shared.monotonic_ms();
+        if self.stopped.is_none() {
+            self.send_out(now_ms);
+            if !self.is_draining {
+                self.ask(now_ms);
+            }
+        }
+        let waits = !self.outbox.is_empty() || !self.lanes.is_empty();
+        if waits && self.window_free() > 0 && self.stopped.is_none() {
+            self.wake_at(self.rate.next_at(now_ms), now_ms);
+        }
+        self.finish_drain();
+    }
+
+    fn window_free(&self) -> usize {
+        self.links.iter().map(|link| link.free).sum()
+    }
+
+    fn send_out(&mut self, now_ms: u64) {
+        let allowed = self.rate.allowance(now_ms).min(self.outbox.len()).min(self.window_free());
+        if allowed == 0 {
+            return;
+        }
+        for _ in 0..allowed {
+            let Some(job) = self.outbox.pop_front() else { break };
+            // The emptiest link: binds share the work evenly.
+            let emptiest = self.links.iter_mut().enumerate().max_by_key(|(n, link)| (link.free, usize::MAX - n));
+            let Some((n, link)) = emptiest.filter(|(_, link)| link.free > 0) else {
+                self.outbox.push_front(job);
+                break;
+            };
+            let token = self.outstanding.insert(job.part, n as u16);
+            link.free -= 1;
+            link.batch.push(LinkPart { token: LinkToken { token, part: job.part }, message: job.message });
+        }
+        for link in &mut self.links {
+            if !link.batch.is_empty() {
+                link.tell(LinkMessage::Submit(std::mem::take(&mut link.batch)));
+            }
+        }
+        self.rate.sent(allowed, now_ms);
+    }
+
+    /// Asks sessions for parts, as far as there will be room for them soon.
+    fn ask(&mut self, now_ms: u64) {
+        if self.rate.paused_until(now_ms).is_some_and(|until| until > now_ms + 100) {
+            return;
+        }
+        let rate = self.entry().map_or(1.0, |e| e.config.send_rate);
+        let ahead = ((rate * AHEAD_SECONDS).ceil() as usize).max(1);
+        let room = ahead.min(self.window_free());
+        let mut free = room.saturating_sub(self.reserved + self.outbox.len());
+        let hosts = self.shared.config.limits.hosts.max(1);
+        let mut tasks: Vec<Vec<Task>> = Vec::new();
+        let mut asked = 0;
+        while free > 0 && asked < ASK_MAX {
+            let Some((stream, parts)) = self.lanes.pop() else { break };
+            let max = usize::from(parts).clamp(1, free);
+            free -= max;
+            asked += 1;
+            self.reserved += max;
+            if tasks.is_empty() {
+                tasks.resize_with(hosts, Vec::new);
+            }
+            if let Some(tasks) = tasks.get_mut(self.shared.host_of(stream)) {
+                tasks.push(Task { stream, op: Op::Take { max } });
+            }
+        }
+        self.tell_hosts(tasks);
+    }
+
+    pub(super) fn tell_hosts(&self, tasks: Vec<Vec<Task>>) {
+        for (host, tasks) in tasks.into_iter().enumerate() {
+            if !tasks.is_empty() {
+                self.shared.cast_host(host, HostMessage::Work(tasks));
+            }
+        }
+    }
+
+    fn wake_at(&mut self, at_ms: u64, now_ms: u64) {
+        if at_ms >= self.kick_at_ms {
+            return;
+        }
+        self.kick_at_ms = at_ms;
+        let wait = std::time::Duration::from_millis(at_ms.saturating_sub(now_ms).max(1));
+        self.myself.send_after(wait, || super::ChannelMessage::Kick);
+    }
+
+    /// A link's word on a part.
+    pub(super) fn answered(&mut self, link: u16, token: LinkToken, answer: Answer, tasks: &mut Vec<Vec<Task>>) {
+        let part = if matches!(answer, Answer::Late { .. }) {
+            token.part
+        } else {
+            if let Some(slot) = self.links.get_mut(usize::from(link)) {
+                slot.free += usize::from(slot.is_bound());
+            }
+            let Some(part) = self.outstanding.remove(token.token) else { return };
+            part
+        };
+        let now_ms = self.shared.monotonic_ms();
+        let mut spellings = Vec::new();
+        let outcome = match answer {
+            Answer::Taken { id } | Answer::Late { id } => {
+                self.counts.submitted += 1;
+                self.metrics.submitted.increment(1);
+                self.rate.relax(now_ms);
+                spellings = self.correlation.keys(&id);
+                let early = self.correlation.answered(&spellings, part);
+                self.to_host(part.stream, outcome_op(part, Outcome::Taken(id), spellings), tasks);
+                if let Some(number) = early {
+                    self.early_receipt(number, part, tasks);
+                }
+                return;
+            }
+            Answer::NotSent => Outcome::NotSent,
+            Answer::Unsendable(cause) => Outcome::Refused(SendError::Rejected(cause)),
+            Answer::Unanswered(cause) => {
+                self.counts.in_doubt += 1;
+                self.metrics.in_doubt.increment(1);
+                Outcome::Unanswered(cause)
+            }
+            Answer::Refused { status, words } => Outcome::Refused(self.refused(status, words, now_ms)),
+        };
+        let in_doubt = matches!(outcome, Outcome::Unanswered(_));
+        self.to_host(part.stream, outcome_op(part, outcome, spellings), tasks);
+        if in_doubt {
+            // A receipt for it may be here already: then it was taken, and must not be sent again.
+            self.try_on_doubt(part.stream, tasks);
+        }
+    }
+
+    fn refused(&mut self, status: u32, words: String, now_ms: u64) -> SendError {
+        let cause = Cause::new(format!("0x{status:08X}"), words);
+        let overrides = self.links.first().map(|l| l.errors.clone()).unwrap_or_default();
+        let error = match status::class(status, &overrides) {
+            Class::Throttled { .. } => {
+                self.rate.pause(0, now_ms);
+                self.counts.throttled += 1;
+                self.metrics.throttled.increment(1);
+                SendError::Throttled { after_ms: 0, cause }
+            }
+            Class::QueueFull { after_ms } => {
+                self.rate.pause(after_ms.min(QUEUE_FULL_PAUSE_MS), now_ms);
+                self.counts.throttled += 1;
+                self.metrics.throttled.increment(1);
+                SendError::Throttled { after_ms: 0, cause }
+            }
+            Class::RetryOnce => SendError::RetryOnce(cause),
+            Class::Accepted | Class::Retry { .. } => SendError::Unavailable(cause),
+            Class::Rebind | Class::BindRetryLater { .. } => SendError::Throttled { after_ms: 1_000, cause },
+            Class::CredentialsRefused => SendError::CredentialsRefused(cause),
+            Class::Permanent | Class::Config => SendError::Rejected(cause),
+        };
+        match &error {
+            SendError::Rejected(_) => {
+                self.counts.rejected += 1;
+                self.metrics.rejected.increment(1);
+            }
+            _ => {
+                self.counts.deferred += 1;
+                self.metrics.deferred.increment(1);
+            }
+        }
+        error
+    }
+
+    pub(super) fn to_host(&self, stream: StreamId, op: Op, tasks: &mut Vec<Vec<Task>>) {
+        if tasks.is_empty() {
+            tasks.resize_with(self.shared.config.limits.hosts.max(1), Vec::new);
+        }
+        if let Some(tasks) = tasks.get_mut(self.shared.host_of(stream)) {
+            tasks.push(Task { stream, op });
+        }
+    }
+}
+
+fn outcome_op(part: PartRef, outcome: Outcome, spellings: Vec<u128>) -> Op {
+    let PartRef { number, part, .. } = part;
+    Op::Outcome { number, part, outcome, spellings }
+}
+
+/// Parts that were with a link that is gone without a word.
+pub(super) const LOST: Answer = Answer::Unanswered(DoubtCause::LinkLost);
+

@@ -1,0 +1,101 @@
+//! Links: the live connections of channels. A link actor owns the life of one connection (connect, backoff,
+//! stop); what happens on it is told to the channel in batches.
+
+pub(crate) mod pump;
+pub(crate) mod smpp;
+
+use std::sync::Arc;
+
+use channels::smpp::{Inbound, ReplyToken};
+use message::event::{Cause, DoubtCause};
+use ractor::ActorRef;
+
+use crate::{
+    channel::{ChannelMessage, JobMessage, Query},
+    correlation::PartRef,
+    shared::{ChannelIx, Shared},
+};
+
+/// What a link is told.
+pub(crate) enum LinkMessage {
+    /// Submit parts, in order. Each gets exactly one answer, come what may (and perhaps a late one).
+    Submit(Vec<LinkPart>),
+    /// Deliveries that are safe.
+    Acknowledge(Vec<ReplyToken>),
+    /// Ask what became of parts.
+    Query(Vec<Query>),
+    /// Connect again now, after a stop or in the middle of a pause.
+    Restart,
+    /// Unbind and stay away.
+    Stop,
+    /// Time to connect.
+    Connect(u32),
+    /// The connection of this epoch ended.
+    Ended(u32, pump::End),
+}
+
+/// A part for a link.
+pub(crate) struct LinkPart {
+    pub(crate) token: LinkToken,
+    pub(crate) message: Arc<JobMessage>,
+}
+
+/// What a link knows a request by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LinkToken {
+    /// The channel's own number for it; [`QUERY`] for a question.
+    pub(crate) token: u32,
+    /// The part it is about.
+    pub(crate) part: PartRef,
+}
+
+/// The number of every question.
+pub(crate) const QUERY: u32 = u32::MAX;
+
+/// What became of a part on a link.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// The provider took it.
+    Taken { id: Arc<str> },
+    /// The provider refused it, with a command status.
+    Refused { status: u32, words: String },
+    /// It cannot be put on the wire at all.
+    Unsendable(Cause),
+    /// It was not written: the link was not bound, or full.
+    NotSent,
+    /// It was written, and no answer came.
+    Unanswered(DoubtCause),
+    /// The provider took it after all: a second word on a part that was unanswered.
+    Late { id: Arc<str> },
+}
+
+/// What happened on a link.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// It is bound and takes so many unanswered submits.
+    Up { window: usize },
+    /// It is lost.
+    Down { reason: String },
+    /// It is being tried.
+    Trying { attempts: u32, status: &'static str, reason: String },
+    /// The provider refuses the credentials.
+    Refused(Cause),
+    /// The word on a part.
+    Answered(LinkToken, Answer),
+    /// A message or receipt came.
+    Delivered { token: ReplyToken, message: Inbound },
+    /// The provider's answer to a question.
+    Queried { part: PartRef, status: u8 },
+    /// SMPP 5.0 congestion, 0 to 100.
+    Congested(u8),
+    /// So many PDUs made no sense.
+    Malformed(u64),
+}
+
+/// What a link actor is started with.
+pub(crate) struct LinkArguments {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) channel: ChannelIx,
+    pub(crate) link: u16,
+    pub(crate) owner: ActorRef<ChannelMessage>,
+}
