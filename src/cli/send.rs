@@ -1,0 +1,143 @@
+//! `patchbay send`: one message through a running Patchbay.
+
+use std::time::Duration;
+
+use clap::Args;
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::{Client, encoded};
+use crate::{out, run::Failure};
+
+/// Between two looks at the status.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The customer's address
+    #[arg(long)]
+    to: String,
+    /// Your own address on the channel (its number, page id, ...)
+    #[arg(long)]
+    from: String,
+    /// What to say
+    #[arg(long)]
+    text: String,
+    /// The message's id; the same id is sent once only
+    #[arg(long)]
+    id: Option<String>,
+    /// 0 (bulk) to 10 (most urgent)
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10))]
+    priority: Option<u8>,
+    /// The address of Patchbay's send API
+    #[arg(long, default_value = "http://127.0.0.1:8080", env = "PATCHBAY_URL")]
+    url: String,
+    /// The API key
+    #[arg(long, env = "PATCHBAY_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+    /// Wait until the status is final, at most so long
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60s", value_parser = humantime::parse_duration)]
+    wait: Option<Duration>,
+    /// Only tell what would be sent
+    #[arg(long, conflicts_with = "wait")]
+    plan: bool,
+    /// Write answers as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Accepted {
+    message_id: String,
+    #[serde(default)]
+    duplicate: bool,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    status: String,
+    parts: Vec<serde_json::Value>,
+}
+
+pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+    let client = Client::new(&arguments.url, arguments.api_key.clone())?;
+    let mut channel_data = json!({
+        "channelCustomerIdentifier": arguments.to,
+        "serviceIdentifier": arguments.from,
+    });
+    if let (Some(priority), Some(map)) = (arguments.priority, channel_data.as_object_mut()) {
+        map.insert("requestPriority".into(), priority.into());
+    }
+    let message = json!({
+        "id": arguments.id,
+        "header": {
+            "channelData": channel_data,
+            "sender": { "id": "patchbay-send", "type": "APP", "senderName": "patchbay send" },
+        },
+        "body": { "type": "PLAIN", "markdownText": arguments.text },
+    });
+    let path = if arguments.plan { "/v1/messages?plan=true" } else { "/v1/messages" };
+    let answer = client.ask(Method::POST, path, Some(message.to_string().into_bytes())).await?;
+    if !(200..300).contains(&answer.status) {
+        return Err(Failure::Running(format!("not sent: {}", answer.problem())));
+    }
+    if arguments.plan {
+        return plan(&arguments, &answer.body);
+    }
+    let accepted: Accepted = serde_json::from_slice(&answer.body).map_err(Failure::running)?;
+    match (arguments.json, accepted.duplicate) {
+        (true, _) => out::line(answer.text()),
+        (false, false) => out::line(format!("{} ACCEPTED", accepted.message_id)),
+        (false, true) => out::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id)),
+    }
+    match arguments.wait {
+        Some(wait) => follow(&client, &accepted.message_id, wait, arguments.json).await,
+        None => Ok(()),
+    }
+}
+
+fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
+    if arguments.json {
+        out::line(String::from_utf8_lossy(body));
+        return Ok(());
+    }
+    let plan: serde_json::Value = serde_json::from_slice(body).map_err(Failure::running)?;
+    for (key, value) in plan.as_object().into_iter().flatten() {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        out::line(format!("{key:<16} {text}"));
+    }
+    Ok(())
+}
+
+/// Prints each new status until it is final; a failed message is a failure.
+async fn follow(client: &Client, id: &str, wait: Duration, as_json: bool) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + wait;
+    let path = format!("/v1/messages/{}", encoded(id));
+    let mut last = String::new();
+    loop {
+        let answer = client.ask(Method::GET, &path, None).await?;
+        if answer.status != 200 {
+            return Err(Failure::Running(answer.problem()));
+        }
+        let seen: Status = serde_json::from_slice(&answer.body).map_err(Failure::running)?;
+        let is_final = matches!(seen.status.as_str(), "DELIVERED" | "READ" | "FAILED");
+        if seen.status != last {
+            if as_json && is_final {
+                out::line(answer.text());
+            } else if !as_json {
+                out::line(format!("{id} {} ({} parts)", seen.status, seen.parts.len()));
+            }
+            last = seen.status;
+        }
+        if is_final {
+            let failed = last == "FAILED";
+            return if failed { Err(Failure::Running(format!("message {id} failed"))) } else { Ok(()) };
+        }
+        if tokio::time::Instant::now() + LOOK_EVERY > deadline {
+            return Err(Failure::Running(format!("message {id} is {last} after {} s", wait.as_secs())));
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,96 @@
+//! `patchbay tail`: what happens in a running Patchbay, as it happens.
+
+use clap::Args;
+use http::Method;
+use http_body_util::BodyExt;
+use message::Timestamp;
+use serde::Deserialize;
+
+use super::client::{Answer, Client, encoded};
+use crate::{out, run::Failure, ui};
+
+/// The longest line of the stream, in bytes.
+const LINE_BYTES_MAX: usize = 1024 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The address of Patchbay's admin port
+    #[arg(long, default_value = "http://127.0.0.1:9090", env = "PATCHBAY_ADMIN_URL")]
+    url: String,
+    /// The admin token
+    #[arg(long, env = "PATCHBAY_ADMIN_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+    /// Only this channel
+    #[arg(long)]
+    channel: Option<String>,
+    /// Only this session
+    #[arg(long)]
+    session: Option<String>,
+    /// Only this message
+    #[arg(long)]
+    message: Option<String>,
+    /// Write each event as JSON, as the admin port does
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    at: u64,
+    event: String,
+    #[serde(default)]
+    channel: String,
+    #[serde(default)]
+    message_id: String,
+    part: Option<u16>,
+    #[serde(default)]
+    detail: String,
+}
+
+pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+    let client = Client::new(&arguments.url, arguments.token.clone())?;
+    let filters = [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
+    let query: Vec<String> = filters
+        .iter()
+        .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", encoded(v))))
+        .collect();
+    let answer = client.open(Method::GET, &format!("/api/tail?{}", query.join("&")), None).await?;
+    let status = answer.status().as_u16();
+    let mut body = answer.into_body();
+    if status != 200 {
+        let body = body.collect().await.map_err(Failure::running)?.to_bytes();
+        return Err(Failure::Running(Answer { status, body }.problem()));
+    }
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| Failure::Running(format!("the connection was lost: {e}")))?;
+        rest.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            if show(&line, arguments.json).is_err() {
+                return Ok(());
+            }
+        }
+        if rest.len() > LINE_BYTES_MAX {
+            return Err(Failure::running("a line of the stream is too long"));
+        }
+    }
+    Err(Failure::running("Patchbay ended the stream"))
+}
+
+/// Shows a line; an error means that nobody reads any more.
+fn show(line: &[u8], as_json: bool) -> std::io::Result<()> {
+    let Some(data) = line.trim_ascii_end().strip_prefix(b"data: ") else { return Ok(()) };
+    let mut text = match serde_json::from_slice::<Line>(data) {
+        Ok(line) if !as_json => {
+            let part = line.part.map(|p| format!(" part {p}")).unwrap_or_default();
+            let at = ui::rfc3339(Timestamp(line.at));
+            format!("{at} {:<18} {:<12} {}{part} {}", line.event, line.channel, line.message_id, line.detail)
+                .into_bytes()
+        }
+        _ => data.to_vec(),
+    };
+    text.push(b'\n');
+    out::bytes(&text)
+}

@@ -1,0 +1,233 @@
+//! `[[channel]]`: what is the same for every provider, and the hand-over of `[channel.account]` to the
+//! provider, with its secrets already resolved.
+
+use std::{sync::Arc, time::Duration};
+
+use actors::config::{ChannelConfig, DestinationConfig, Did, OnUnknown};
+use channels::{Channel, PROVIDERS, Provider};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use toml::de::DeValue;
+
+use super::{
+    check::id,
+    problem::suggestion,
+    section::{OrOff, Section, Value},
+};
+
+/// Parts per second that may be configured at most.
+const SEND_RATE_MAX: f64 = 100_000.0;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn read(section: Section<'_>, destinations: &[DestinationConfig]) -> Option<ChannelConfig> {
+    let id = id(&section);
+    let name: Option<String> = section.optional("name");
+    let account_section = section.table("account");
+    let channel = provider(&section).and_then(|provider| account(&section, account_section, provider));
+    let dids = dids(&section, destinations);
+    let send_rate = section.or("send_rate", 100.0);
+    if !(send_rate > 0.0 && send_rate <= SEND_RATE_MAX) {
+        section.problem(
+            "send_rate",
+            format!("found {send_rate}; expected parts per second, above 0 and at most {SEND_RATE_MAX}"),
+        );
+    }
+    let common = Common {
+        inactivity_timeout: section.or("inactivity_timeout", OrOff(Some(DAY))).0,
+        on_unknown: on_unknown(&section),
+        doubt_grace: section.or("doubt_grace", OrOff(Some(Duration::from_secs(10)))).0.unwrap_or_default(),
+        validity: section.or("validity", OrOff(Some(2 * DAY))).0,
+        tries_max: u16::try_from(section.number("tries_max", 1..=10_000, 20)).unwrap_or(u16::MAX),
+        backoff: section.or("backoff", Duration::from_secs(1)),
+        backoff_max: section.or("backoff_max", Duration::from_secs(300)),
+        receipt_timeout: section.or("receipt_timeout", 3 * DAY),
+        reassembly_timeout: section.or("reassembly_timeout", Duration::from_secs(300)),
+    };
+    section.finish();
+    let (id, channel) = (id?, channel?);
+    let name = name.unwrap_or_else(|| id.clone());
+    Some(common.into_config(id, name, channel, dids?, send_rate))
+}
+
+struct Common {
+    inactivity_timeout: Option<Duration>,
+    on_unknown: OnUnknown,
+    doubt_grace: Duration,
+    validity: Option<Duration>,
+    tries_max: u16,
+    backoff: Duration,
+    backoff_max: Duration,
+    receipt_timeout: Duration,
+    reassembly_timeout: Duration,
+}
+
+impl Common {
+    fn into_config(
+        self,
+        id: String,
+        name: String,
+        channel: Arc<dyn Channel>,
+        dids: Vec<Did>,
+        send_rate: f64,
+    ) -> ChannelConfig {
+        ChannelConfig {
+            id: message::ChannelId::new(id),
+            name: name.into(),
+            channel,
+            dids,
+            send_rate,
+            inactivity_timeout: self.inactivity_timeout,
+            on_unknown: self.on_unknown,
+            doubt_grace: self.doubt_grace,
+            validity: self.validity,
+            tries_max: self.tries_max,
+            backoff: self.backoff,
+            backoff_max: self.backoff_max,
+            receipt_timeout: self.receipt_timeout,
+            reassembly_timeout: self.reassembly_timeout,
+        }
+    }
+}
+
+fn on_unknown(section: &Section<'_>) -> OnUnknown {
+    let word: String = section.or("on_unknown", "resend".into());
+    match word.as_str() {
+        "resend" => OnUnknown::Resend,
+        "hold" => OnUnknown::Hold,
+        _ => {
+            let text = format!("found {word:?}; expected \"resend\" (never lost) or \"hold\" (never twice)");
+            section.problem("on_unknown", text);
+            OnUnknown::Resend
+        }
+    }
+}
+
+fn provider(section: &Section<'_>) -> Option<&'static Provider> {
+    let name: String = section.required("provider")?;
+    let found = channels::provider(&name);
+    if found.is_none() {
+        let hint = suggestion(&name, PROVIDERS.iter().map(|p| p.name));
+        section.problem("provider", format!("there is no provider {name:?}{hint}"));
+    }
+    found
+}
+
+/// Secrets become their values, then the provider reads its own types.
+fn account(
+    section: &Section<'_>,
+    account: Option<Section<'_>>,
+    provider: &'static Provider,
+) -> Option<Arc<dyn Channel>> {
+    let Some(account) = account else {
+        if section.get("account").is_none() {
+            section.problem("account", format!("is missing; see {}", provider.documentation));
+        }
+        return None;
+    };
+    let mut table = toml::Table::new();
+    let mut whole = true;
+    for (key, value) in account.raw().iter() {
+        let name: &str = key.get_ref();
+        let read = match provider.secrets.iter().find(|s| **s == name) {
+            Some(secret) => account.secret(secret).map(|s| toml::Value::String(s.expose_secret().into())),
+            None => toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone())).ok(),
+        };
+        match read {
+            Some(value) => _ = table.insert(name.into(), value),
+            None => whole = false,
+        }
+    }
+    if !whole {
+        return None;
+    }
+    match (provider.channel)(table) {
+        Ok(channel) => Some(channel),
+        Err(error) => {
+            let (key, problem) = explained(error.key, error.problem);
+            account.problem(&key, problem);
+            None
+        }
+    }
+}
+
+/// serde's words for an unknown key or a missing one, in ours.
+fn explained(key: String, problem: String) -> (String, String) {
+    let mut quoted = problem.split('`').skip(1).step_by(2);
+    match quoted.next() {
+        Some(found) if problem.contains("unknown field") => {
+            let hint = suggestion(found, quoted);
+            (found.into(), format!("unknown key{hint}"))
+        }
+        Some(missing) if problem.contains("missing field") => (missing.into(), "is missing".into()),
+        _ => (key, problem.trim_end().into()),
+    }
+}
+
+fn dids(section: &Section<'_>, destinations: &[DestinationConfig]) -> Option<Vec<Did>> {
+    let Some(value) = section.get("dids") else {
+        let text = "is missing; expected your own numbers or names on this channel: [{ number = \"5155\", destination = \"...\" }]";
+        section.problem("dids", text);
+        return None;
+    };
+    let Some(items) = value.get_ref().as_array().filter(|items| !items.is_empty()) else {
+        section.wrong("dids", value, "a list such as [{ number = \"5155\", destination = \"...\" }]");
+        return None;
+    };
+    let dids: Vec<Option<Did>> = items.iter().map(|item| did(section, item, destinations)).collect();
+    let all: Option<Vec<Did>> = dids.into_iter().collect();
+    let mut numbers: Vec<&str> = all.iter().flatten().map(|d| &*d.number).collect();
+    numbers.sort_unstable();
+    if let Some([twice, _]) = numbers.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
+        section.problem("dids", format!("{twice:?} is listed twice"));
+        return None;
+    }
+    all
+}
+
+fn did(
+    section: &Section<'_>,
+    item: &toml::Spanned<DeValue<'_>>,
+    destinations: &[DestinationConfig],
+) -> Option<Did> {
+    let text = |value: &toml::Spanned<DeValue<'_>>| String::read(value.get_ref());
+    let Some(table) = item.get_ref().as_table() else {
+        // The short form: a number alone, when there is only one place it can go.
+        let number = text(item);
+        return match (number, destinations) {
+            (Some(number), [only]) => Some(Did { number: number.into(), destination: only.id.clone() }),
+            _ => {
+                section.wrong("dids", item, "{ number = \"5155\", destination = \"...\" }");
+                None
+            }
+        };
+    };
+    for (key, _) in table.iter() {
+        let name: &str = key.get_ref();
+        if !matches!(name, "number" | "destination") {
+            let hint = suggestion(name, ["number", "destination"]);
+            section.problem("dids", format!("unknown key {name:?}{hint}"));
+            return None;
+        }
+    }
+    let Some(number) = table.get("number").and_then(text) else {
+        section.wrong("dids", item, "number = \"...\" as a text in each of them");
+        return None;
+    };
+    let destination = match (table.get("destination").map(text), destinations) {
+        (Some(name), _) => name.unwrap_or_default(),
+        (None, [only]) => only.id.as_str().to_owned(),
+        (None, _) => {
+            section.problem("dids", format!("{number:?} has no destination; expected destination = \"...\""));
+            return None;
+        }
+    };
+    let Some(found) = destinations.iter().find(|d| d.id.as_str() == destination) else {
+        let hint = match destinations {
+            [] => "; there is no valid [[destination]]".into(),
+            _ => suggestion(&destination, destinations.iter().map(|d| d.id.as_str())),
+        };
+        section.problem("dids", format!("{number:?} names the unknown destination {destination:?}{hint}"));
+        return None;
+    };
+    Some(Did { number: number.into(), destination: found.id.clone() })
+}

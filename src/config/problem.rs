@@ -1,0 +1,112 @@
+//! What is wrong with a configuration: file, line, key, what was found and what is expected. Never holds the
+//! value of a secret.
+
+use std::{cell::RefCell, fmt, ops::Range};
+
+/// Most problems told at once; the rest only repeat the pattern.
+const PROBLEMS_MAX: usize = 50;
+
+/// All that is wrong with a configuration file.
+#[derive(Debug, thiserror::Error)]
+pub struct ConfigError {
+    /// The file.
+    pub file: String,
+    /// Line (0 when the whole file is meant) and text of each, in the order of the file.
+    pub problems: Vec<(usize, String)>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (line, text)) in self.problems.iter().enumerate() {
+            let new_line = if at == 0 { "" } else { "\n" };
+            match line {
+                0 => write!(f, "{new_line}{}: {text}", self.file)?,
+                _ => write!(f, "{new_line}{}:{line}: {text}", self.file)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gathers problems while a file is read.
+#[derive(Debug, Default)]
+pub(super) struct Problems(RefCell<Vec<(usize, String)>>);
+
+impl Problems {
+    /// Notes one, at a place of the file.
+    pub(super) fn add(&self, span: &Range<usize>, text: impl Into<String>) {
+        let mut all = self.0.borrow_mut();
+        if all.len() < PROBLEMS_MAX {
+            all.push((span.start, text.into()));
+        }
+    }
+
+    /// Whether there is none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    /// The error that tells them all.
+    pub(super) fn into_error(self, file: &str, text: &str) -> ConfigError {
+        let mut problems = self.0.into_inner();
+        problems.sort();
+        problems.dedup();
+        let with_lines =
+            problems.into_iter().map(|(offset, problem)| (line_of(text, offset), problem)).collect();
+        ConfigError { file: file.into(), problems: with_lines }
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset.min(text.len())).unwrap_or_default();
+    before.iter().filter(|b| **b == b'\n').count() + 1
+}
+
+/// `; did you mean "x"?` when one of the known words is close to the one found, else all of them when few.
+pub(super) fn suggestion<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> String {
+    let mut known: Vec<&str> = known.into_iter().collect();
+    let mut seen = std::collections::BTreeSet::new();
+    known.retain(|word| seen.insert(*word));
+    let nearest = known.iter().map(|k| (distance(found, k), *k)).min();
+    match nearest {
+        Some((far, word)) if far < word.len() && far <= 2.max(1 + word.len() / 4) => format!("; did you mean {word:?}?"),
+        Some(_) => format!("; known: {}", known.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// Levenshtein's distance without case, in one row.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.to_lowercase().chars().take(100).enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (slot, cb) in row.iter_mut().skip(1).zip(&b) {
+            let up = *slot;
+            let cost = diagonal + usize::from(ca != *cb);
+            left = cost.min(up + 1).min(left + 1);
+            diagonal = up;
+            *slot = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances() {
+        for (a, b, far) in [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("sned_rate", "send_rate", 2)] {
+            assert_eq!(distance(a, b), far, "{a} {b}");
+        }
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", ""), 3);
+    }
+}

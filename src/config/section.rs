@@ -1,0 +1,312 @@
+//! Reads one table of the file: typed values with their place, every problem gathered instead of the first
+//! one only, unknown keys told with the nearest known one. serde would stop at the first of each table.
+
+use std::{cell::RefCell, net::SocketAddr, ops::Range, path::Path, time::Duration};
+
+use secrecy::SecretString;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    problem::{Problems, suggestion},
+    secret,
+};
+
+/// The longest part of a found value that is repeated in a problem, in characters.
+const FOUND_CHARS_MAX: usize = 60;
+
+/// A table being read.
+pub(super) struct Section<'a> {
+    table: &'a DeTable<'a>,
+    /// Where it begins.
+    pub(super) span: Range<usize>,
+    /// How it is named to people: `[http]`, `[[channel]] "sms-main"`; empty for the root.
+    pub(super) name: String,
+    known: RefCell<Vec<&'static str>>,
+    problems: &'a Problems,
+    folder: &'a Path,
+}
+
+/// A value of the file, read as a type.
+pub(super) trait Value: Sized {
+    /// What is expected, in words.
+    const EXPECTED: &'static str;
+    /// Reads it; `None` when it is something else.
+    fn read(value: &DeValue<'_>) -> Option<Self>;
+}
+
+impl<'a> Section<'a> {
+    pub(super) fn new(
+        table: &'a DeTable<'a>,
+        span: Range<usize>,
+        name: impl Into<String>,
+        problems: &'a Problems,
+        folder: &'a Path,
+    ) -> Self {
+        Self { table, span, name: name.into(), known: RefCell::default(), problems, folder }
+    }
+
+    /// A sub-table as a section of its own; `None` when absent.
+    pub(super) fn table(&self, key: &'static str) -> Option<Section<'a>> {
+        let value = self.get(key)?;
+        match value.get_ref().as_table() {
+            Some(table) => {
+                let name = if self.name.is_empty() { format!("[{key}]") } else { self.below(key) };
+                Some(Section::new(table, value.span(), name, self.problems, self.folder))
+            }
+            None => {
+                self.wrong(key, value, "a table");
+                None
+            }
+        }
+    }
+
+    /// `[channel.account]` of `[[channel]] "x"` is named so that the line can be found and the channel known.
+    fn below(&self, key: &str) -> String {
+        format!("{} {key}", self.name)
+    }
+
+    /// An array of tables as sections.
+    pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let items = value.get_ref().as_array().map(|a| a.iter().collect::<Vec<_>>());
+        let tables: Option<Vec<_>> =
+            items.and_then(|items| items.iter().map(|i| Some((i.get_ref().as_table()?, i.span()))).collect());
+        match tables {
+            Some(tables) => tables
+                .into_iter()
+                .map(|(table, span)| {
+                    let id = table.get("id").and_then(|id| id.get_ref().as_str());
+                    let name = match id {
+                        Some(id) => format!("[[{key}]] {id:?}"),
+                        None => format!("[[{key}]]"),
+                    };
+                    Section::new(table, span, name, self.problems, self.folder)
+                })
+                .collect(),
+            None => {
+                self.wrong(key, value, &format!("tables, each begun by [[{key}]]"));
+                Vec::new()
+            }
+        }
+    }
+
+    /// A value that may be absent.
+    pub(super) fn optional<T: Value>(&self, key: &'static str) -> Option<T> {
+        let value = self.get(key)?;
+        let read = T::read(value.get_ref());
+        if read.is_none() {
+            self.wrong(key, value, T::EXPECTED);
+        }
+        read
+    }
+
+    /// A value with a default.
+    pub(super) fn or<T: Value>(&self, key: &'static str, default: T) -> T {
+        self.optional(key).unwrap_or(default)
+    }
+
+    /// A value that must be there.
+    pub(super) fn required<T: Value>(&self, key: &'static str) -> Option<T> {
+        if self.get(key).is_none() {
+            self.problem(key, format!("is missing; expected {}", T::EXPECTED));
+        }
+        self.optional(key)
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+        let Some(value) = self.get(key) else { return default };
+        match u64::read(value.get_ref()) {
+            Some(number) if bounds.contains(&number) => number,
+            _ => {
+                let expected = format!("a whole number from {} to {}", bounds.start(), bounds.end());
+                self.wrong(key, value, &expected);
+                default
+            }
+        }
+    }
+
+    /// A secret: `env:NAME`, `file:PATH` or literal. Its value is never repeated in a problem.
+    pub(super) fn secret(&self, key: &'static str) -> Option<SecretString> {
+        let value = self.get(key)?;
+        self.secret_of(key, value)
+    }
+
+    /// A list of secrets.
+    pub(super) fn secrets(&self, key: &'static str) -> Vec<SecretString> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        match value.get_ref().as_array() {
+            Some(items) => items.iter().filter_map(|item| self.secret_of(key, item)).collect(),
+            None => {
+                self.problem(key, "expected a list of secrets, each \"env:NAME\", \"file:PATH\" or the text");
+                Vec::new()
+            }
+        }
+    }
+
+    fn secret_of(&self, key: &'static str, value: &Spanned<DeValue<'_>>) -> Option<SecretString> {
+        let Some(text) = value.get_ref().as_str() else {
+            self.add(&value.span(), key, "expected \"env:NAME\", \"file:PATH\" or the secret as text");
+            return None;
+        };
+        match secret::resolve(text, self.folder) {
+            Ok(secret) => Some(secret),
+            Err(why) => {
+                self.add(&value.span(), key, why);
+                None
+            }
+        }
+    }
+
+    /// A path, relative to the folder of the configuration file.
+    pub(super) fn path(&self, key: &'static str) -> Option<std::path::PathBuf> {
+        self.optional::<String>(key).map(|path| self.folder.join(path))
+    }
+
+    /// The raw value; the key counts as known from now on.
+    pub(super) fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.known.borrow_mut().push(key);
+        self.table.get(key)
+    }
+
+    /// The raw table.
+    pub(super) fn raw(&self) -> &'a DeTable<'a> {
+        self.table
+    }
+
+    /// Where the configuration file is.
+    pub(super) fn folder(&self) -> &'a Path {
+        self.folder
+    }
+
+    /// Notes a problem with a key.
+    pub(super) fn problem(&self, key: &str, text: impl AsRef<str>) {
+        let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
+        self.add(&span, key, text);
+    }
+
+    /// Notes that a value is not what is expected, repeating it.
+    pub(super) fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
+        let found = shown(value.get_ref());
+        self.add(&value.span(), key, format!("found {found}; expected {expected}"));
+    }
+
+    fn add(&self, span: &Range<usize>, key: &str, text: impl AsRef<str>) {
+        let gap = if self.name.is_empty() { "" } else { " " };
+        self.problems.add(span, format!("{}{gap}{key}: {}", self.name, text.as_ref()));
+    }
+
+    /// Tells every key that nobody asked for.
+    pub(super) fn finish(self) {
+        let known = self.known.borrow();
+        for (key, _) in self.table.iter() {
+            let name: &str = key.get_ref();
+            if !known.contains(&name) {
+                let text = format!("unknown key{}", suggestion(name, known.iter().copied()));
+                self.add(&key.span(), name, text);
+            }
+        }
+    }
+}
+
+/// A value as it is repeated to people, shortened.
+fn shown(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) if text.chars().count() > FOUND_CHARS_MAX => {
+            format!("{:?}...", text.chars().take(FOUND_CHARS_MAX).collect::<String>())
+        }
+        DeValue::String(text) => format!("{text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(_) => "a list".into(),
+        DeValue::Table(_) => "a table".into(),
+    }
+}
+
+impl Value for String {
+    const EXPECTED: &'static str = "a text that is not empty";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(Into::into)
+    }
+}
+
+impl Value for bool {
+    const EXPECTED: &'static str = "true or false";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_bool()
+    }
+}
+
+impl Value for u64 {
+    const EXPECTED: &'static str = "a whole number, 0 or more";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let number = value.as_integer()?;
+        u64::from_str_radix(number.as_str(), number.radix()).ok()
+    }
+}
+
+impl Value for f64 {
+    const EXPECTED: &'static str = "a number";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let whole = || value.as_integer().and_then(|n| n.as_str().parse().ok());
+        value.as_float().and_then(|n| n.as_str().parse().ok()).or_else(whole)
+    }
+}
+
+impl Value for SocketAddr {
+    const EXPECTED: &'static str = "an address and port such as \"127.0.0.1:8080\" or \"[::]:8080\"";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+}
+
+impl Value for Duration {
+    const EXPECTED: &'static str = "a duration such as \"500ms\", \"30s\", \"15m\", \"12h\" or \"30d\"";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        humantime::parse_duration(value.as_str()?).ok().filter(|d| !d.is_zero())
+    }
+}
+
+/// A duration, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OrOff(pub(super) Option<Duration>);
+
+impl Value for OrOff {
+    const EXPECTED: &'static str = "a duration such as \"30s\", \"15m\" or \"30d\", or \"off\"";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        if value.as_str()?.eq_ignore_ascii_case("off") {
+            return Some(Self(None));
+        }
+        Duration::read(value).map(|d| Self(Some(d)))
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl Value for Size {
+    const EXPECTED: &'static str = "a size such as \"64KB\", \"5MB\" or \"2GB\"";
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        if let Some(bytes) = u64::read(value) {
+            return Some(Self(bytes));
+        }
+        let text = value.as_str()?.trim();
+        let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let (number, unit) = text.split_at_checked(split)?;
+        let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "k" | "kb" | "kib" => 1 << 10,
+            "m" | "mb" | "mib" => 1 << 20,
+            "g" | "gb" | "gib" => 1 << 30,
+            "t" | "tb" | "tib" => 1 << 40,
+            _ => return None,
+        };
+        number.parse::<u64>().ok()?.checked_mul(factor).map(Self)
+    }
+}

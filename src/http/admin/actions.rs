@@ -1,0 +1,68 @@
+//! What an operator can do: start a channel again, settle a part in doubt, replay a dead letter.
+
+use actors::Refusal;
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Path, Request, State},
+};
+use http::{Response, StatusCode};
+use message::{ChannelId, MessageId, event::DoubtSettlement};
+use serde::Deserialize;
+
+use super::Shared;
+use crate::http::answer;
+
+/// The largest body of an action, in bytes.
+const ACTION_BYTES_MAX: usize = 16 * 1024;
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Settlement {
+    message_id: String,
+    part: u16,
+    action: Action,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Resend,
+    Fail,
+    Sent,
+}
+
+pub(super) async fn restart(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
+    done(inner.admin.core.restart_channel(&ChannelId::new(id)).await)
+}
+
+pub(super) async fn replay(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
+    done(inner.admin.core.replay_dead_letter(&id).await)
+}
+
+/// Parts are counted from 1, as the list shows them.
+pub(super) async fn settle(State(inner): Shared, request: Request) -> Response<Body> {
+    let body = to_bytes(request.into_body(), ACTION_BYTES_MAX).await.unwrap_or_default();
+    let settlement: Settlement = match serde_json::from_slice(&body) {
+        Ok(settlement) => settlement,
+        Err(e) => {
+            let text = format!(
+                "{e}; expected {{\"messageId\":\"...\",\"part\":1,\"action\":\"resend\"}} (or \"fail\", \"sent\")"
+            );
+            return answer::error(StatusCode::BAD_REQUEST, &text);
+        }
+    };
+    let by = match settlement.action {
+        Action::Resend => DoubtSettlement::Resend,
+        Action::Fail => DoubtSettlement::Fail,
+        Action::Sent => DoubtSettlement::Sent,
+    };
+    let id = MessageId::new(settlement.message_id);
+    done(inner.admin.core.settle_doubt(&id, settlement.part, by).await)
+}
+
+fn done(result: Result<(), Refusal>) -> Response<Body> {
+    match result {
+        Ok(()) => answer::json_bytes(StatusCode::OK, &b"{\"done\":true}"[..]),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}

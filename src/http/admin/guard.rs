@@ -1,0 +1,146 @@
+//! Who may see: the token as a bearer or, for the web page, as a cookie made of it. A page of another site can
+//! neither read nor do anything here.
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    middleware::Next,
+    response::IntoResponse,
+};
+use hmac::{Hmac, Mac};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+
+use super::Shared;
+use crate::{
+    http::{
+        answer,
+        keys::{bearer, same},
+    },
+    ui,
+};
+
+const COOKIE: &str = "patchbay_admin";
+/// The largest body of a login, in bytes.
+const LOGIN_BYTES_MAX: usize = 4096;
+
+/// Lets a request through, or says why not.
+pub(super) async fn check(State(inner): Shared, request: Request, next: Next) -> Response<Body> {
+    let headers = request.headers();
+    if is_foreign(request.method(), headers) {
+        return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
+    }
+    let Some(token) = &inner.admin.token else {
+        if !inner.admin.any_host && !is_local_name(headers) {
+            let text = "open it by its address or as localhost: no [admin] token is set";
+            return answer::error(StatusCode::FORBIDDEN, text);
+        }
+        return next.run(request).await;
+    };
+    if is_allowed(token, headers) {
+        return next.run(request).await;
+    }
+    if request.uri().path().starts_with("/api") || request.uri().path() == "/metrics" {
+        let text = "the admin token is missing or wrong; send [admin] token as Authorization: Bearer";
+        return answer::error_with(StatusCode::UNAUTHORIZED, text, header::WWW_AUTHENTICATE, "Bearer");
+    }
+    (StatusCode::UNAUTHORIZED, ui::login(false)).into_response()
+}
+
+fn is_allowed(token: &SecretString, headers: &HeaderMap) -> bool {
+    if bearer(headers).is_some_and(|given| same(given, token.expose_secret().as_bytes())) {
+        return true;
+    }
+    let expected = cookie_of(token);
+    let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    all.flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .any(|(name, value)| name == COOKIE && same(value.as_bytes(), expected.as_bytes()))
+}
+
+/// The cookie proves the token and does not hold it.
+fn cookie_of(token: &SecretString) -> String {
+    // HMAC takes a key of any length: the error cannot happen, and an empty cookie would match nothing.
+    Hmac::<Sha256>::new_from_slice(token.expose_secret().as_bytes())
+        .map(|mac| hex::encode(mac.chain_update(b"patchbay admin cookie 1").finalize().into_bytes()))
+        .unwrap_or_default()
+}
+
+/// Browsers name the page's own site in Origin whenever something is changed.
+fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return false;
+    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
+    let own = origin.to_str().ok().and_then(|o| o.split_once("://")).map(|(_, authority)| authority);
+    own.is_none() || own != host
+}
+
+fn is_local_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|h| h.to_str().ok()) else { return true };
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
+}
+
+/// `POST /login` with `token=...`.
+pub(super) async fn login(State(inner): Shared, request: Request) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    if is_foreign(&head.method, &head.headers) {
+        return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
+    }
+    let form = to_bytes(body, LOGIN_BYTES_MAX).await.unwrap_or_default();
+    let given = form_value(&form, "token");
+    let Some(token) = &inner.admin.token else { return to_start(None) };
+    if same(given.as_bytes(), token.expose_secret().as_bytes()) {
+        return to_start(Some(format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", cookie_of(token))));
+    }
+    (StatusCode::UNAUTHORIZED, ui::login(true)).into_response()
+}
+
+fn to_start(cookie: Option<String>) -> Response<Body> {
+    let mut answer = StatusCode::SEE_OTHER.into_response();
+    answer.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/"));
+    if let Some(Ok(cookie)) = cookie.map(HeaderValue::try_from) {
+        answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    answer
+}
+
+/// A value of a form, decoded.
+fn form_value(form: &[u8], name: &str) -> String {
+    let text = std::str::from_utf8(form).unwrap_or_default();
+    let found = text.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let Some((_, value)) = found else { return String::new() };
+    let mut out = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let hex = tail.split_at_checked(2).filter(|_| *first == b'%');
+        let decoded = hex.and_then(|(digits, after)| Some((hex::decode(digits).ok()?, after)));
+        match decoded {
+            Some((byte, after)) => {
+                out.extend(byte);
+                rest = after;
+            }
+            None => {
+                out.push(if *first == b'+' { b' ' } else { *first });
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_is_decoded() {
+        assert_eq!(form_value(b"a=1&token=a%2Bb+c%", "token"), "a+b c%");
+        assert_eq!(form_value(b"token=", "token"), "");
+        assert_eq!(form_value(b"%zz\xff", "token"), "");
+    }
+}

@@ -1,0 +1,115 @@
+//! A session now, as it was at an instant, and what changed between two.
+
+use actors::{
+    Refusal,
+    view::{EventView, SessionView},
+};
+use axum::{
+    body::Body,
+    extract::{Path, State},
+};
+use http::{Response, StatusCode, Uri};
+use message::{SessionId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{Shared, at_of, query};
+use crate::{core::Core, http::answer};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Instants {
+    at: Option<String>,
+    diff: Option<String>,
+}
+
+/// What changed in a session between two instants.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Difference {
+    /// The earlier instant.
+    pub(crate) from: Timestamp,
+    /// The later one.
+    pub(crate) to: Timestamp,
+    /// Lines of the state that were there before.
+    pub(crate) removed: Vec<String>,
+    /// Lines of the state that are there after.
+    pub(crate) added: Vec<String>,
+    /// What happened between.
+    pub(crate) events: Vec<EventView>,
+}
+
+pub(super) async fn show(State(inner): Shared, Path(id): Path<String>, uri: Uri) -> Response<Body> {
+    let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
+    let id: SessionId = match id.parse() {
+        Ok(id) => id,
+        Err(e) => return bad(&format!("{e}")),
+    };
+    let instants: Instants = match query::of(&uri) {
+        Ok(instants) => instants,
+        Err(answer) => return *answer,
+    };
+    let at = instants.at.as_deref().map(at_of).transpose();
+    let diff = instants.diff.as_deref().map(at_of).transpose();
+    let core = &*inner.admin.core;
+    match (at, diff) {
+        (Err(e), _) => bad(&format!("at: {e}")),
+        (_, Err(e)) => bad(&format!("diff: {e}")),
+        (Ok(None), Ok(Some(_))) => bad("diff: needs at= as well: the state between the two is compared"),
+        (Ok(Some(at)), Ok(Some(diff))) => respond(difference(core, id, at, diff).await),
+        (Ok(at), Ok(None)) => respond(core.session(id, at).await),
+    }
+}
+
+fn respond<T: Serialize>(result: Result<T, Refusal>) -> Response<Body> {
+    match result {
+        Ok(view) => answer::json(&view),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+/// Compares a session at two instants, in either order.
+pub(crate) async fn difference(
+    core: &dyn Core,
+    id: SessionId,
+    a: Timestamp,
+    b: Timestamp,
+) -> Result<Difference, Refusal> {
+    let (from, to) = (a.min(b), a.max(b));
+    let before = core.session(id, Some(from)).await?;
+    let after = core.session(id, Some(to)).await?;
+    let (removed, added) = changed_lines(&lines(&before), &lines(&after));
+    let events = after.events.into_iter().filter(|e| e.at > from && e.at <= to).collect();
+    Ok(Difference { from, to, removed, added, events })
+}
+
+fn lines(view: &SessionView) -> Vec<&str> {
+    view.snapshot.as_deref().unwrap_or_default().lines().collect()
+}
+
+/// Lines that only one of both has, each as often as it is missing on the other side, in their order.
+fn changed_lines(before: &[&str], after: &[&str]) -> (Vec<String>, Vec<String>) {
+    let only_in = |a: &[&str], b: &[&str]| {
+        let mut rest = b.to_vec();
+        rest.sort_unstable();
+        let mut only = Vec::new();
+        for line in a {
+            match rest.binary_search(line) {
+                Ok(at) => _ = rest.remove(at),
+                Err(_) => only.push((*line).to_owned()),
+            }
+        }
+        only
+    };
+    (only_in(before, after), only_in(after, before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_changed_is_told() {
+        let (removed, added) = changed_lines(&["a", "b", "b", "c"], &["b", "c", "d", "a"]);
+        assert_eq!((removed, added), (vec!["b".to_owned()], vec!["d".to_owned()]));
+    }
+}

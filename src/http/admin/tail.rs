@@ -1,0 +1,136 @@
+//! `GET /api/tail`: committed events as they happen, as server-sent events. A reader that is too slow misses some
+//! and is told how many; nobody waits for it.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use actors::{router::TailEvent, view::EventView};
+use axum::{body::Body, extract::State};
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, Response, StatusCode, Uri, header};
+use message::{ChannelId, MessageId, SessionId};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
+
+use super::{Shared, query};
+use crate::http::answer;
+
+/// A comment is sent after so much silence, so that a broken connection is noticed.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Events written in one go.
+const CHUNK_EVENTS_MAX: usize = 256;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    channel: Option<String>,
+    session: Option<String>,
+    message: Option<String>,
+}
+
+impl Filter {
+    fn takes(&self, event: &TailEvent) -> bool {
+        let is = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|w| found == Some(w));
+        is(&self.channel, event.channel.as_ref().map(ChannelId::as_str))
+            && is(&self.message, event.message_id.as_ref().map(MessageId::as_str))
+            && (self.session.is_none() || is(&self.session, event.session.map(|s| s.to_string()).as_deref()))
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    #[serde(flatten)]
+    event: &'a EventView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<&'a ChannelId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a MessageId>,
+}
+
+struct Tail {
+    events: broadcast::Receiver<Arc<TailEvent>>,
+    filter: Filter,
+    stop: watch::Receiver<bool>,
+    _permit: OwnedSemaphorePermit,
+}
+
+pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
+    let filter: Filter = match query::of(&uri) {
+        Ok(filter) => filter,
+        Err(answer) => return *answer,
+    };
+    if let Some(session) = &filter.session
+        && let Err(e) = session.parse::<SessionId>()
+    {
+        return answer::error(StatusCode::BAD_REQUEST, &format!("session: {e}"));
+    }
+    let Ok(permit) = inner.tails.clone().try_acquire_owned() else {
+        return answer::busy("too many live tails are open", 5);
+    };
+    let tail =
+        Tail { events: inner.admin.core.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
+    // A first comment shows the reader at once that it is connected.
+    let hello = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b": connected\n\n")) });
+    let events = stream::unfold(tail, |mut tail| async move {
+        let chunk = tail.next().await?;
+        Some((Ok::<_, Infallible>(Bytes::from(chunk)), tail))
+    });
+    let mut answer = Response::new(Body::from_stream(stream::StreamExt::chain(hello, events)));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+impl Tail {
+    /// The next events as text; `None` ends the stream.
+    async fn next(&mut self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        loop {
+            let first = tokio::select! {
+                biased;
+                _ = self.stop.wait_for(|stop| *stop) => return None,
+                event = tokio::time::timeout(KEEP_ALIVE, self.events.recv()) => event,
+            };
+            match first {
+                Err(_) => out.extend_from_slice(b": still here\n\n"),
+                Ok(Err(broadcast::error::RecvError::Closed)) => return None,
+                Ok(Err(broadcast::error::RecvError::Lagged(missed))) => lag(&mut out, missed),
+                Ok(Ok(event)) => self.write(&mut out, &event),
+            }
+            for _ in 1..CHUNK_EVENTS_MAX {
+                match self.events.try_recv() {
+                    Ok(event) => self.write(&mut out, &event),
+                    Err(broadcast::error::TryRecvError::Lagged(missed)) => lag(&mut out, missed),
+                    Err(_) => break,
+                }
+            }
+            if !out.is_empty() {
+                return Some(out);
+            }
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, event: &TailEvent) {
+        if !self.filter.takes(event) {
+            return;
+        }
+        let line = Line {
+            event: &event.event,
+            channel: event.channel.as_ref(),
+            session_id: event.session.map(|s| s.to_string()),
+            message_id: event.message_id.as_ref(),
+        };
+        let Ok(json) = serde_json::to_vec(&line) else { return };
+        out.extend_from_slice(format!("id: {}\ndata: ", event.event.seq).as_bytes());
+        out.extend_from_slice(&json);
+        out.extend_from_slice(b"\n\n");
+    }
+}
+
+fn lag(out: &mut Vec<u8>, missed: u64) {
+    out.extend_from_slice(format!("event: lag\ndata: {{\"missed\":{missed}}}\n\n").as_bytes());
+}

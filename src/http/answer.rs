@@ -1,0 +1,81 @@
+//! Answers as bytes, and refusals as statuses. An error always says what is wrong and what to do about it.
+
+use actors::Refusal;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use message::cim::write::{self, Outcome, Report};
+use serde::Serialize;
+
+/// A JSON answer of bytes that are JSON already.
+pub fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
+    let mut answer = Response::new(Body::from(body.into()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+}
+
+/// A JSON answer of a view.
+pub fn json<T: Serialize + ?Sized>(view: &T) -> Response<Body> {
+    match serde_json::to_vec(view) {
+        Ok(body) => json_bytes(StatusCode::OK, body),
+        Err(e) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("the answer cannot be written: {e}")),
+    }
+}
+
+/// `{"status":404,"error":"..."}`.
+pub fn error(status: StatusCode, text: &str) -> Response<Body> {
+    let mut body = format!("{{\"status\":{},\"error\":", status.as_u16()).into_bytes();
+    write::string(&mut body, text);
+    body.push(b'}');
+    json_bytes(status, body)
+}
+
+/// The same with a further header.
+pub fn error_with(status: StatusCode, text: &str, name: HeaderName, value: &str) -> Response<Body> {
+    let mut answer = error(status, text);
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
+    answer
+}
+
+/// 503 with Retry-After.
+pub fn busy(text: &str, retry_after_s: u32) -> Response<Body> {
+    let seconds = retry_after_s.max(1).to_string();
+    error_with(StatusCode::SERVICE_UNAVAILABLE, text, header::RETRY_AFTER, &seconds)
+}
+
+/// The status a refusal is answered with.
+pub fn status_of(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::UnknownChannel { .. } | Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::Unsendable(_) | Refusal::UnknownDestination(_) => StatusCode::BAD_REQUEST,
+        Refusal::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Held { .. } | Refusal::TooLate(_) | Refusal::IdTaken(_) => StatusCode::CONFLICT,
+    }
+}
+
+/// A refusal of a request that is not about one message.
+pub fn refusal(refusal: &Refusal) -> Response<Body> {
+    match refusal {
+        Refusal::Busy { retry_after_s, .. } => busy(&refusal.to_string(), *retry_after_s),
+        _ => error(status_of(refusal), &refusal.to_string()),
+    }
+}
+
+/// CIM knows three codes of a failure: 400, 404, and 500 for all else; a conflict is the sender's mistake.
+pub fn reason_code(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "404",
+        _ if status.is_client_error() => "400",
+        _ => "500",
+    }
+}
+
+/// Appends the DELIVERYNOTIFICATION body of a message that was not taken.
+pub fn failed(out: &mut Vec<u8>, message_id: &str, status: StatusCode, text: &str) {
+    let report =
+        Report { message_id, outcome: Outcome::Failed, reason_code: reason_code(status), text: Some(text) };
+    write::delivery_notification_body(out, &report);
+}

@@ -1,0 +1,73 @@
+//! Who may ask: API keys and the admin token, compared in constant time. Never shown anywhere.
+
+use actors::router::Origin;
+use http::{HeaderMap, header};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::config::ApiKey;
+
+/// The API keys of the public listener, each with the origin of what it sends.
+pub struct Keys(Vec<(SecretString, Origin)>);
+
+impl Keys {
+    /// Takes the configured ones; none means that everyone may.
+    pub fn new(keys: Vec<ApiKey>) -> Self {
+        Self(keys.into_iter().map(|k| (k.key, Origin { destination: k.destination })).collect())
+    }
+
+    /// Where a request comes from; `None` when its key is missing or wrong.
+    pub fn origin(&self, headers: &HeaderMap) -> Option<Origin> {
+        if self.0.is_empty() {
+            return Some(Origin::default());
+        }
+        let given = bearer(headers).or_else(|| headers.get("x-api-key").map(|v| v.as_bytes()))?;
+        // Every key is compared, so that the time does not tell which one was close.
+        let mut found = None;
+        for (key, origin) in &self.0 {
+            if same(given, key.expose_secret().as_bytes()) {
+                found = Some(origin);
+            }
+        }
+        found.cloned()
+    }
+}
+
+/// The token after `Authorization: Bearer`.
+pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = headers.get(header::AUTHORIZATION)?.as_bytes();
+    let (scheme, token) = value.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
+}
+
+/// Whether both are equal; the time depends on the lengths only.
+pub fn same(a: &[u8], b: &[u8]) -> bool {
+    let differing = a.iter().zip(b).fold(0, |all, (x, y)| std::hint::black_box(all | (x ^ y)));
+    a.len() == b.len() && std::hint::black_box(differing) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_in_both_headers_and_nowhere_else() {
+        let keys = Keys::new(vec![
+            ApiKey { key: "one".into(), destination: None },
+            ApiKey { key: "two".into(), destination: Some("crm".into()) },
+        ]);
+        let origin = |name: &'static str, value: &'static str| {
+            keys.origin(&HeaderMap::from_iter([(
+                header::HeaderName::from_static(name),
+                header::HeaderValue::from_static(value),
+            )]))
+        };
+        assert!(origin("authorization", "Bearer one").is_some());
+        assert_eq!(origin("x-api-key", "two").unwrap().destination.unwrap().as_str(), "crm");
+        for (name, value) in
+            [("authorization", "one"), ("authorization", "Bearer on"), ("x-api-key", "onee"), ("x-api-key", "")]
+        {
+            assert!(origin(name, value).is_none(), "{name} {value}");
+        }
+        assert!(Keys::new(vec![]).origin(&HeaderMap::new()).is_some());
+    }
+}

@@ -1,0 +1,160 @@
+//! The public listener: messages and sessions. The way of a single message to the router and back is kept
+//! short: it is matched before all other routes and its answer is written by hand.
+
+mod intents;
+mod messages;
+mod sessions;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router as Routes,
+    body::Body,
+    extract::{Path, Request, State},
+    routing,
+};
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{body::Incoming, service::Service as _};
+use hyper_util::service::TowerToHyperService;
+use tokio::sync::Semaphore;
+
+use super::{answer, keys::Keys};
+use crate::{config::EdgeLimits, core::Core};
+
+/// A request's body may take so long to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// When a client that found no room should come again, in seconds.
+const BUSY_RETRY_AFTER_S: u32 = 1;
+/// The routes, for those who missed them.
+const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive), GET and DELETE \
+                      /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}";
+
+/// What the public listener works with.
+pub struct Public {
+    core: Arc<dyn Core>,
+    keys: Keys,
+    room: Semaphore,
+    limits: EdgeLimits,
+}
+
+/// The public listener's handler.
+#[derive(Clone)]
+pub struct Handler {
+    public: Arc<Public>,
+    routes: Routes,
+}
+
+impl Handler {
+    /// A handler over a router.
+    pub fn new(core: Arc<dyn Core>, keys: Keys, limits: EdgeLimits) -> Self {
+        let public = Arc::new(Public { core, keys, room: Semaphore::new(limits.max_in_flight), limits });
+        let routes = Routes::new()
+            .route("/v1/messages", routing::post(unreachable_post))
+            .route("/ccm-msg/receive", routing::post(unreachable_post))
+            .route("/message/receive", routing::post(unreachable_post))
+            .route("/v1/messages/{id}", routing::get(messages::show).delete(messages::cancel))
+            .route("/v1/sessions", routing::post(sessions::open))
+            .route("/v1/sessions/{id}", routing::get(sessions::show).delete(sessions::end))
+            .fallback(no_route)
+            .method_not_allowed_fallback(no_method)
+            .with_state(public.clone());
+        Self { public, routes }
+    }
+
+    /// Answers one request.
+    pub async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
+        let Ok(_permit) = self.public.room.try_acquire() else {
+            metrics::counter!("patchbay_http_refused_total", "reason" => "in_flight").increment(1);
+            return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
+        };
+        let Some(origin) = self.public.keys.origin(request.headers()) else {
+            metrics::counter!("patchbay_http_refused_total", "reason" => "key").increment(1);
+            return unauthorized();
+        };
+        if request.method() == Method::POST && is_messages(request.uri().path()) {
+            return messages::post(&self.public, &origin, request).await;
+        }
+        let request = request.map(Body::new);
+        match TowerToHyperService::new(self.routes).call(request).await {
+            Ok(answer) => answer,
+            Err(never) => match never {},
+        }
+    }
+}
+
+fn is_messages(path: &str) -> bool {
+    matches!(path, "/v1/messages" | "/ccm-msg/receive" | "/message/receive")
+}
+
+/// Only there so that another method on these paths is told which one exists.
+async fn unreachable_post() -> Response<Body> {
+    answer::error(StatusCode::NOT_FOUND, ROUTES)
+}
+
+async fn no_route(request: Request) -> Response<Body> {
+    let text = format!("there is no {} {}; there are: {ROUTES}", request.method(), request.uri().path());
+    answer::error(StatusCode::NOT_FOUND, &text)
+}
+
+async fn no_method(request: Request) -> Response<Body> {
+    let text = format!("{} is not for {}; there are: {ROUTES}", request.method(), request.uri().path());
+    answer::error(StatusCode::METHOD_NOT_ALLOWED, &text)
+}
+
+fn unauthorized() -> Response<Body> {
+    answer::error_with(
+        StatusCode::UNAUTHORIZED,
+        "the API key is missing or wrong; send one of [http] api_keys as Authorization: Bearer or X-Api-Key",
+        header::WWW_AUTHENTICATE,
+        "Bearer",
+    )
+}
+
+/// Reads a body within the bounds.
+async fn body<B>(public: &Public, headers: &HeaderMap, body: B) -> Result<Bytes, Box<Response<Body>>>
+where
+    B: hyper::body::Body<Data = Bytes>,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let max = public.limits.body_bytes_max;
+    let too_large = || {
+        let text = format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
+        Box::new(answer::error(StatusCode::PAYLOAD_TOO_LARGE, &text))
+    };
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
+        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
+    {
+        let text = "compressed bodies are not taken; send it without Content-Encoding";
+        return Err(Box::new(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)));
+    }
+    if body.size_hint().lower() > max as u64 {
+        return Err(too_large());
+    }
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
+    match read {
+        Ok(Ok(all)) => Ok(all.to_bytes()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(e)) => {
+            Err(Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("the body did not arrive whole: {e}"))))
+        }
+        Err(_) => {
+            let text = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
+            Err(Box::new(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))
+        }
+    }
+}
+
+/// A boolean of the query: `?plan=true`, `?plan=1` or `?plan`.
+fn flag(uri: &http::Uri, name: &str) -> bool {
+    uri.query().unwrap_or_default().split('&').any(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
+        key == name && matches!(value, "true" | "1")
+    })
+}
+
+type Shared = State<Arc<Public>>;
+type Id = Path<String>;

@@ -1,0 +1,84 @@
+//! `POST /v1/sessions`, `GET` and `DELETE /v1/sessions/{id}`.
+
+use actors::router::OpenSession;
+use axum::{
+    body::Body,
+    extract::{Request, State},
+};
+use http::{Response, StatusCode};
+use message::SessionId;
+use serde::Deserialize;
+
+use super::{Id, Shared, body};
+use crate::http::answer;
+
+/// The body of `POST /v1/sessions`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Opening {
+    service_identifier: Box<str>,
+    #[serde(default)]
+    channel: Option<Box<str>>,
+    #[serde(alias = "channelCustomerIdentifier")]
+    customer: Box<str>,
+    #[serde(default)]
+    handler: Box<str>,
+    #[serde(default)]
+    takeover: bool,
+}
+
+/// Opens a session, or finds the open one.
+pub(super) async fn open(State(public): Shared, request: Request) -> Response<Body> {
+    let (head, incoming) = request.into_parts();
+    let bytes = match body(&public, &head.headers, incoming).await {
+        Ok(bytes) => bytes,
+        Err(answer) => return *answer,
+    };
+    let opening: Opening = match serde_json::from_slice(&bytes) {
+        Ok(opening) => opening,
+        Err(e) => {
+            let text = format!(
+                "{e}; expected {{\"serviceIdentifier\":\"5155\",\"customer\":\"+49...\",\"handler\":\"agent-7\",\"takeover\":false}}"
+            );
+            return answer::error(StatusCode::BAD_REQUEST, &text);
+        }
+    };
+    let request = OpenSession {
+        service_identifier: opening.service_identifier,
+        channel: opening.channel,
+        customer: opening.customer,
+        handler: opening.handler,
+        takeover: opening.takeover,
+    };
+    match public.core.open_session(request).await {
+        Ok(session) => answer::json(&session),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+/// A session as it is now.
+pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
+    let id: SessionId = match id.0.parse() {
+        Ok(id) => id,
+        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
+    };
+    match public.core.session(id, None).await {
+        Ok(session) => answer::json(&session),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+/// Ends a session.
+pub(super) async fn end(State(public): Shared, id: Id) -> Response<Body> {
+    let id: SessionId = match id.0.parse() {
+        Ok(id) => id,
+        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
+    };
+    match public.core.end_session(id).await {
+        Ok(()) => {
+            let text = format!("{{\"sessionId\":\"{id}\",\"state\":\"closed\"}}");
+            answer::json_bytes(StatusCode::OK, text)
+        }
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}

@@ -1,0 +1,11 @@
+//! The binary's own parts: configuration, HTTP surfaces, the web page, the command line. Routing is in `actors`.
+
+pub mod cli;
+pub mod config;
+pub mod core;
+pub mod http;
+pub mod out;
+pub mod run;
+pub mod seams;
+pub mod telemetry;
+pub mod ui;

@@ -1,0 +1,203 @@
+//! The whole process: opens the log, starts the router, serves both listeners, and ends them in order. Nothing
+//! is served before the router is ready, and nothing is left running after it stops.
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use actors::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use storage::{Log, Options, Recovery, SledEngine};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+    time::Instant,
+};
+
+use crate::{
+    config::{EdgeLimits, Settings},
+    core::Core,
+    http::{admin, keys::Keys, public, serve::Listener, tls},
+    seams::{self, Stopwatch},
+};
+
+/// Between two rounds of upkeep of the metrics.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why the process ends with something else than 0.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Bad usage or configuration: exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// It failed while running: exit code 1.
+    #[error("{0}")]
+    Running(String),
+}
+
+impl Failure {
+    /// A failure while running.
+    pub fn running(why: impl std::fmt::Display) -> Self {
+        Self::Running(why.to_string())
+    }
+}
+
+/// A running Patchbay.
+pub struct Running {
+    /// The router.
+    pub router: Router,
+    /// The public address.
+    pub public_url: String,
+    /// The admin address.
+    pub admin_url: String,
+    /// What opening the log found.
+    pub recovery: Recovery,
+    /// From the start to ready.
+    pub ready_after: Duration,
+    stop: watch::Sender<bool>,
+    servers: JoinSet<()>,
+    metrics: Option<PrometheusHandle>,
+    drain_timeout: Duration,
+}
+
+/// Starts everything; ready when this returns.
+///
+/// # Errors
+/// The log, an address, a certificate or the router could not be had.
+pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Result<Running, Failure> {
+    let watch = Stopwatch::start();
+    let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
+    // Addresses first: another process on the port is found out before the log is touched.
+    let public = bind(settings.http.listen, settings.http.tls.as_ref()).await?;
+    let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
+    let (log, recovery) = open(&settings).await?;
+    let figures = figures_of(log.clone());
+    let router = Router::start(settings.router, log, seams).await.map_err(Failure::running)?;
+    let core: Arc<dyn Core> = Arc::new(router.clone());
+    let (stop, stopping) = watch::channel(false);
+    let mut servers = JoinSet::new();
+    let (public_url, admin_url) = (public.url(), admin.url());
+    let limits = settings.http.limits;
+    let handler = public::Handler::new(core.clone(), Keys::new(settings.http.api_keys), limits);
+    servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
+    let handler = admin::Handler::new(admin::Admin {
+        core,
+        token: settings.admin.token,
+        metrics: metrics.clone(),
+        log: figures,
+        stop: stopping.clone(),
+        any_host: !settings.admin.listen.ip().is_loopback(),
+    });
+    let admin_limits = EdgeLimits { connections_max: 512, ..limits };
+    servers.spawn(admin.serve(admin_limits, move |r| handler.clone().handle(r), stopping));
+    Ok(Running {
+        router,
+        public_url,
+        admin_url,
+        recovery,
+        ready_after: watch.elapsed(),
+        stop,
+        servers,
+        metrics,
+        drain_timeout: settings.drain_timeout,
+    })
+}
+
+async fn bind(address: SocketAddr, tls: Option<&crate::config::Tls>) -> Result<Listener, Failure> {
+    let acceptor = tls.map(tls::acceptor).transpose().map_err(Failure::running)?;
+    Listener::bind(address, acceptor).await.map_err(Failure::running)
+}
+
+async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
+    let options = Options {
+        segment_bytes: settings.segment_bytes,
+        disk_reserve_bytes: settings.disk_reserve_bytes,
+        ..Options::default()
+    };
+    let folder = settings.data_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || open_log(&folder, options)).await;
+    opened.map_err(Failure::running)?
+}
+
+/// Opens the log in a folder.
+///
+/// # Errors
+/// When another process has it, or it is damaged.
+pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
+    let engine = SledEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
+    Log::open(engine, options).map_err(|e| Failure::Running(format!("the event log: {e}")))
+}
+
+fn figures_of(log: Log) -> admin::LogFigures {
+    // A weak hold would be better still; the log is closed by the router's drain, and this one only reads.
+    Arc::new(move || log.stats().map(|s| crate::cli::log::figures(&s).to_string()).map_err(|e| e.to_string()))
+}
+
+impl Running {
+    /// Runs until a signal, or until the router can no longer run.
+    ///
+    /// # Errors
+    /// Why the router can no longer run.
+    pub async fn until_stopped(self) -> Result<(), Failure> {
+        let mut signals = Signals::new()?;
+        let mut upkeep = tokio::time::interval(UPKEEP);
+        let failed = {
+            let router = self.router.clone();
+            async move { router.failed().await }
+        };
+        tokio::pin!(failed);
+        loop {
+            tokio::select! {
+                biased;
+                why = &mut failed => {
+                    tracing::error!(%why, "the router can no longer run");
+                    self.stop.send_replace(true);
+                    return Err(Failure::Running(why));
+                }
+                name = signals.next() => {
+                    tracing::info!(signal = name, "stopping");
+                    return tokio::select! {
+                        biased;
+                        () = self.stop() => Ok(()),
+                        _ = signals.next() => Err(Failure::running("a second signal ended it before it was done")),
+                    };
+                }
+                _ = upkeep.tick() => if let Some(metrics) = &self.metrics { metrics.run_upkeep() },
+            }
+        }
+    }
+
+    /// Ends in order: requests under way are answered, outstanding submits too, then the log is closed.
+    pub async fn stop(mut self) {
+        let deadline = Instant::now() + self.drain_timeout;
+        self.stop.send_replace(true);
+        let served = async { while self.servers.join_next().await.is_some() {} };
+        if tokio::time::timeout_at(deadline, served).await.is_err() {
+            tracing::warn!("requests still under way were cut off");
+            self.servers.abort_all();
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.router.drain(u64::try_from(left.as_millis()).unwrap_or(u64::MAX)).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let of = |kind| signal(kind).map_err(|e| Failure::Running(format!("signals: {e}")));
+        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The real outside: the only files of the product that read the clock, draw randomness and open connections.
+
+mod clock;
+mod connector;
+mod ids;
+mod poster;
+mod roots;
+
+use std::{io, path::Path, sync::Arc};
+
+use actors::Seams;
+
+pub use clock::{Stopwatch, SystemClock};
+pub use connector::TcpConnector;
+pub use ids::RandomIds;
+pub use poster::HttpPoster;
+
+/// All of them. `trust`: a PEM file with roots to trust beside the built-in ones when posting.
+///
+/// # Errors
+/// When that file cannot be used.
+pub fn real(trust: Option<&Path>) -> io::Result<Seams> {
+    Ok(Seams {
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+        connector: Arc::new(TcpConnector::default()),
+        poster: Arc::new(HttpPoster::new(trust)?),
+    })
+}

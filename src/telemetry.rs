@@ -1,0 +1,211 @@
+//! What the process tells about itself: structured logs, to standard error or to a rotated file, and
+//! Prometheus metrics. Never a message's text, never a secret.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::LogSettings;
+
+/// Bounds of the latency histograms, in seconds.
+const SECONDS: [f64; 14] =
+    [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Starts logging as configured; `PATCHBAY_LOG` overrides the filter.
+///
+/// # Errors
+/// When the log file cannot be opened.
+pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
+    let filter = std::env::var("PATCHBAY_LOG").unwrap_or_else(|_| settings.filter.clone());
+    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    let layer = tracing_subscriber::fmt::layer().with_target(true);
+    let started = match (&settings.file, settings.json) {
+        (Some(path), true) => registry.with(layer.json().with_writer(file(path, settings)?)).try_init(),
+        (Some(path), false) => {
+            registry.with(layer.with_ansi(false).with_writer(file(path, settings)?)).try_init()
+        }
+        (None, true) => registry.with(layer.json().with_writer(io::stderr)).try_init(),
+        (None, false) => {
+            let colour = io::IsTerminal::is_terminal(&io::stderr());
+            registry.with(layer.with_ansi(colour).with_writer(io::stderr)).try_init()
+        }
+    };
+    started.map_err(|e| io::Error::other(format!("logging was started before: {e}")))
+}
+
+fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {
+    RotatingFile::open(path, settings.file_bytes_max, settings.total_bytes_max)
+        .map_err(|e| io::Error::new(e.kind(), format!("the log file {}: {e}", path.display())))
+}
+
+/// Installs the metrics recorder; what it returns renders them.
+///
+/// # Errors
+/// When one is installed already.
+pub fn start_metrics() -> io::Result<PrometheusHandle> {
+    let recorder =
+        PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?.build_recorder();
+    let handle = recorder.handle();
+    metrics::set_global_recorder(recorder).map_err(|e| io::Error::other(e.to_string()))?;
+    Ok(handle)
+}
+
+/// Sets the gauges about the process itself, from `/proc`; elsewhere nothing is set.
+pub fn measure_process() {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kilobytes = |key: &str| {
+        let line = status.lines().find(|l| l.starts_with(key))?;
+        line.split_whitespace().nth(1)?.parse::<f64>().ok()
+    };
+    if let Some(kb) = kilobytes("VmRSS:") {
+        metrics::gauge!("process_resident_memory_bytes").set(kb * 1024.0);
+    }
+    if let Ok(entries) = fs::read_dir("/proc/self/fd") {
+        metrics::gauge!("process_open_fds").set(entries.count() as f64);
+    }
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The second field is a name in brackets that may hold spaces; user and system time are 14 and 15.
+    let mut ticks = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
+    if let (Some(Ok(user)), Some(Ok(system))) =
+        (ticks.next().map(str::parse::<f64>), ticks.next().map(str::parse::<f64>))
+    {
+        // Linux counts in hundredths of a second on every platform it is built for.
+        metrics::gauge!("process_cpu_seconds").set((user + system) / 100.0);
+    }
+}
+
+/// A log file that is renamed to `<name>.<n>` at a size; the oldest go when all together are too large.
+#[derive(Debug)]
+pub struct RotatingFile {
+    path: PathBuf,
+    file_bytes_max: u64,
+    total_bytes_max: u64,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    bytes: u64,
+}
+
+impl RotatingFile {
+    fn open(path: &Path, file_bytes_max: u64, total_bytes_max: u64) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let file = append(path)?;
+        let bytes = file.metadata()?.len();
+        let open = Mutex::new(Open { file, bytes });
+        Ok(Self { path: path.into(), file_bytes_max, total_bytes_max, open })
+    }
+
+    fn write_line(&self, line: &[u8]) -> io::Result<()> {
+        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let length = line.len() as u64;
+        if open.bytes > 0 && open.bytes.saturating_add(length) > self.file_bytes_max {
+            self.rotate()?;
+            *open = Open { file: append(&self.path)?, bytes: 0 };
+        }
+        open.file.write_all(line)?;
+        open.bytes = open.bytes.saturating_add(length);
+        Ok(())
+    }
+
+    /// Numbers only rise, so that nothing is renamed twice however many files there are.
+    fn rotate(&self) -> io::Result<()> {
+        let mut old = self.rotated()?;
+        let next = old.last().map_or(1, |(number, ..)| number.saturating_add(1));
+        let to = self.numbered(next);
+        fs::rename(&self.path, &to)?;
+        let bytes = fs::metadata(&to)?.len();
+        old.push((next, to, bytes));
+        let mut total: u64 = old.iter().map(|(_, _, bytes)| bytes).sum();
+        // The file being written may grow to its full size.
+        let keep = self.total_bytes_max.saturating_sub(self.file_bytes_max);
+        for (_, path, bytes) in old {
+            if total <= keep {
+                break;
+            }
+            fs::remove_file(path)?;
+            total = total.saturating_sub(bytes);
+        }
+        Ok(())
+    }
+
+    fn numbered(&self, number: u64) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+
+    /// The rotated files, the oldest first, with number and size.
+    fn rotated(&self) -> io::Result<Vec<(u64, PathBuf, u64)>> {
+        let folder = self.path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut found = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let entry_name = entry.file_name().to_string_lossy().into_owned();
+            let number = entry_name.strip_prefix(&name).and_then(|rest| rest.strip_prefix('.'));
+            if let Some(Ok(number)) = number.map(str::parse) {
+                found.push((number, entry.path(), entry.metadata()?.len()));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+impl Write for &RotatingFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_line(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for RotatingFile {
+    type Writer = &'a RotatingFile;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_file_is_rotated_by_size_and_all_of_them_stay_below_the_cap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("patchbay.log");
+        let file = RotatingFile::open(&path, 100, 350).unwrap();
+        for line in 0..100 {
+            (&file).write_all(format!("line {line:03} of about thirty bytes\n").as_bytes()).unwrap();
+        }
+        let total: u64 = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        assert!(total <= 350, "{total}");
+        assert!(fs::metadata(&path).unwrap().len() <= 100);
+        assert!(fs::read_to_string(&path).unwrap().contains("line 099"));
+        let again = RotatingFile::open(&path, 100, 350).unwrap();
+        let before = again.rotated().unwrap().last().unwrap().0;
+        again.write_line(&[b'x'; 99]).unwrap();
+        assert_eq!(again.rotated().unwrap().last().unwrap().0, before + 1, "numbers go on after a restart");
+    }
+}

@@ -1,0 +1,89 @@
+//! One message on one timeline: every part, every event, from acceptance to the last receipt.
+
+use actors::view::MessageView;
+use axum::{
+    extract::{Query, State},
+    response::Response,
+};
+use maud::{Markup, html};
+use message::MessageId;
+use serde::Deserialize;
+
+use super::parts::{encoded, refused, state, time, timeline};
+use crate::http::admin::Shared;
+
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    id: Option<String>,
+}
+
+pub(super) async fn page(State(inner): Shared, Query(wanted): Query<Wanted>) -> Response {
+    let id = wanted.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
+    let Some(id) = id else {
+        let content = html! {
+            h1 { "Find a message" }
+            (search(""))
+            p.quiet { "By the id that you gave it or that was given back when it was accepted." }
+        };
+        return super::page("/message", "Messages", None, &content);
+    };
+    match inner.admin.core.message(&MessageId::from(id)).await {
+        Ok(view) => super::page("/message", "Message", Some(3), &shown(&view)),
+        Err(refusal) => refused("/message", &format!("Message {id}"), &refusal),
+    }
+}
+
+fn search(id: &str) -> Markup {
+    html! {
+        form.search method="get" action="/message" {
+            input type="search" name="id" value=(id) placeholder="Message id" aria-label="Message id" required;
+            button type="submit" { "Find" }
+        }
+    }
+}
+
+fn shown(view: &MessageView) -> Markup {
+    let session = view.session_id.0.to_string();
+    html! {
+        (search(view.message_id.as_str()))
+        header.title { h1.break { "Message " (view.message_id) } (state(view.status.as_str())) }
+        dl.grid.panel {
+            div { dt { "To" } dd { (view.customer) } }
+            div { dt { "From" } dd { (view.did) } }
+            div { dt { "Channel" } dd { (view.channel) } }
+            div { dt { "Accepted" } dd { (time(view.accepted_at)) } }
+            div.wide { dt { "Session" } dd { a.break href={"/session?id=" (encoded(&session))} { (session) } } }
+        }
+        @if !view.adapted.is_empty() {
+            h2 { "Changed to fit the channel" }
+            ul { @for change in &view.adapted { li { (change) } } }
+        }
+        h2 { "Parts" }
+        div.scroll { table {
+            thead { tr { th { "Part" } th { "Status" } th { "Provider's id" } th.num { "Tries" } th { "" } } }
+            tbody {
+                @for part in &view.parts {
+                    tr {
+                        td { (part.part) }
+                        td { (state(part.status.as_str())) }
+                        td.break { code { (part.provider_id) } }
+                        td.num { (part.tries) }
+                        td { @if part.resent_in_doubt > 0 {
+                            span.warn { (again(part.resent_in_doubt)) " after being in doubt" }
+                        } }
+                    }
+                }
+            }
+        } }
+        h2 { "What happened" }
+        (timeline(&view.events, |_| None))
+    }
+}
+
+/// `sent again`, `sent again 3 times`.
+pub(super) fn again(times: u16) -> String {
+    match times {
+        1 => "sent again".into(),
+        _ => format!("sent again {times} times"),
+    }
+}

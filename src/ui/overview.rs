@@ -1,0 +1,129 @@
+//! The first page: channels with their links, destinations, and what needs someone's attention.
+
+use actors::view::{ChannelView, DestinationView};
+use axum::{extract::State, response::Response};
+use maud::{Markup, html};
+
+use super::parts::{button, count, encoded, nothing, since, state};
+use crate::http::admin::Shared;
+
+/// Seconds between two looks.
+const REFRESH_S: u32 = 2;
+/// Parts in doubt and dead letters counted at most; more are shown as "100+".
+const COUNT_MAX: usize = 100;
+
+pub(super) async fn page(State(inner): Shared) -> Response {
+    let core = &inner.admin.core;
+    let channels = core.channels().await;
+    let destinations = core.destinations().await;
+    let doubts = core.in_doubt(COUNT_MAX).await.map(|d| d.len()).unwrap_or_default();
+    let dead = core.dead_letters(COUNT_MAX).await.map(|d| d.len()).unwrap_or_default();
+    let unmatched: usize = channels.iter().map(|c| c.receipts_unmatched).sum();
+    let sent: u64 = channels.iter().map(|c| c.counts.submitted).sum();
+    let received: u64 = channels.iter().map(|c| c.counts.received).sum();
+    let waiting: usize = channels.iter().map(|c| c.sessions_waiting).sum();
+    let content = html! {
+        h1.visually-hidden { "Overview" }
+        @if let Err(refusal) = core.accepting() {
+            div.alarm { b { "Not accepting messages. " } (refusal) }
+        }
+        section.figures {
+            (figure("Parts sent", &count(sent), None, ""))
+            (figure("Messages received", &count(received), None, ""))
+            (figure("Sessions waiting to send", &count(waiting as u64), None, ""))
+            (figure("In doubt", &capped(doubts), Some("/doubt"), if doubts > 0 { "warn" } else { "" }))
+            (figure("Unmatched receipts", &count(unmatched as u64), Some("/receipts"), if unmatched > 0 { "warn" } else { "" }))
+            (figure("Dead letters", &capped(dead), Some("/dead"), if dead > 0 { "bad" } else { "" }))
+            (figure("Events in the log", &count(core.committed().0), Some("/tail"), ""))
+        }
+        h2 { "Channels" }
+        @if channels.is_empty() { (nothing("No channel is configured.", "Add a [[channel]] to the configuration.")) }
+        div.cards { @for channel in &channels { (channel_card(channel)) } }
+        h2 { "Destinations" }
+        @if destinations.is_empty() {
+            (nothing("No destination is configured.", "Add a [[destination]] to the configuration."))
+        }
+        div.cards { @for destination in &destinations { (destination_card(destination)) } }
+    };
+    super::page("/", "Overview", Some(REFRESH_S), &content)
+}
+
+fn capped(number: usize) -> String {
+    if number >= COUNT_MAX { format!("{COUNT_MAX}+") } else { number.to_string() }
+}
+
+fn figure(name: &str, value: &str, href: Option<&str>, class: &str) -> Markup {
+    let inside = html! { span.name { (name) } span.value { (value) } };
+    html! {
+        @match href {
+            Some(href) => a.figure.(class) href=(href) { (inside) },
+            None => div.figure.(class) { (inside) },
+        }
+    }
+}
+
+fn channel_card(channel: &ChannelView) -> Markup {
+    let counts = &channel.counts;
+    html! {
+        article.card {
+            header {
+                div { h3 { (channel.name) } p.quiet { (channel.id) " · " (channel.provider) } }
+                div.right { (state(channel.status)) (since(channel.since)) }
+            }
+            @if !channel.reason.is_empty() { p.reason { (channel.reason) } }
+            @if let Some(until) = channel.paused_until {
+                p.reason.warn { "The provider asked for less: nothing is sent until " (super::parts::time(until)) }
+            }
+            dl.grid {
+                div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
+                div { dt { "Rate" } dd { (channel.send_rate) " parts/s" } }
+                div { dt { "Sessions waiting" } dd { (count(channel.sessions_waiting as u64)) } }
+                div { dt { "Parts unanswered" } dd { (count(channel.parts_outstanding as u64)) } }
+                div { dt { "Sent" } dd { (count(counts.submitted)) } }
+                div { dt { "Received" } dd { (count(counts.received)) } }
+                div { dt { "Receipts" } dd { (count(counts.receipts)) } }
+                div { dt { "Rejected" } dd { (count(counts.rejected)) } }
+                div { dt { "Put off" } dd { (count(counts.deferred)) } }
+                div { dt { "Throttled" } dd { (count(counts.throttled)) } }
+            }
+            @if !channel.links.is_empty() {
+                table {
+                    thead { tr { th { "Link" } th { "State" } th { "Since" } th.num { "Unanswered" } th { "" } } }
+                    tbody {
+                        @for link in &channel.links {
+                            tr {
+                                td { (link.link) }
+                                td { (state(link.status)) }
+                                td { (since(link.since)) }
+                                td.num { (link.outstanding) }
+                                td.quiet { (link.reason) @if link.attempts > 1 { " (" (link.attempts) " attempts)" } }
+                            }
+                        }
+                    }
+                }
+            }
+            @if matches!(channel.status, "credentials_refused" | "failed") {
+                (button("Start again", &format!("/api/channels/{}/restart", encoded(channel.id.as_str())), "{}",
+                    "Start this channel again?"))
+            }
+        }
+    }
+}
+
+fn destination_card(destination: &DestinationView) -> Markup {
+    html! {
+        article.card {
+            header {
+                div { h3 { (destination.id) } p.quiet.break { (destination.url) } }
+                div.right { (state(destination.status)) (since(destination.since)) }
+            }
+            @if !destination.reason.is_empty() { p.reason { (destination.reason) } }
+            dl.grid {
+                div { dt { "Sessions waiting" } dd { (count(destination.sessions_waiting as u64)) } }
+                div { dt { "POSTs under way" } dd { (count(destination.posts_outstanding as u64)) } }
+                div { dt { "Taken" } dd { (count(destination.taken)) } }
+                div { dt { "Failed POSTs" } dd { (count(destination.failed)) } }
+            }
+        }
+    }
+}

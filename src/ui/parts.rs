@@ -1,0 +1,133 @@
+//! What the pages have in common: times, states, tables of events, empty lists, refusals.
+
+use actors::{Refusal, view::EventView};
+use axum::response::Response;
+use maud::{Markup, html};
+use message::Timestamp;
+
+/// An instant; the script shows it in the reader's own time zone.
+pub(super) fn time(at: Timestamp) -> Markup {
+    let text = rfc3339(at);
+    html! { time datetime=(text) data-ms=(at.0) { (text) } }
+}
+
+/// For how long; the script keeps it up to date.
+pub(super) fn since(at: Timestamp) -> Markup {
+    let text = rfc3339(at);
+    html! { time.since.for datetime=(text) data-ms=(at.0) data-since { (text) } }
+}
+
+/// How long ago; the script keeps it up to date.
+pub(super) fn ago(at: Timestamp) -> Markup {
+    let text = rfc3339(at);
+    html! { time.since datetime=(text) data-ms=(at.0) data-since { (text) } }
+}
+
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    i64::try_from(at.0)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .map_or_else(|| at.0.to_string(), |t| format!("{t:.3}"))
+}
+
+/// A state as a coloured word.
+pub(super) fn state(word: &str) -> Markup {
+    let class = match word {
+        "connected" | "bound" | "up" | "open" | "DELIVERED" | "READ" => "good",
+        "failed" | "credentials_refused" | "disconnected" | "down" | "stopped" | "FAILED" => "bad",
+        "IN_DOUBT" | "connecting" | "waiting" => "warn",
+        _ => "calm",
+    };
+    html! { span.state.(class) { (word.replace('_', " ")) } }
+}
+
+/// A number with thin gaps between thousands.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 2);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('\u{202f}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Events, oldest first, each with the time since the first; `link` makes an address for an instant.
+pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option<String>) -> Markup {
+    let first = events.first().map(|e| e.at).unwrap_or_default();
+    html! {
+        ol.timeline {
+            @for event in events {
+                li.{"e-" (event.event)} {
+                    div.when {
+                        (time(event.at))
+                        span.quiet { "+" (offset(event.at.since_ms(first))) }
+                    }
+                    div.what {
+                        b { (event.event.replace('_', " ")) }
+                        @if let Some(message) = event.message { span.tag { "message " (message) } }
+                        @if let Some(part) = event.part { span.tag { "part " (part) } }
+                        @if !event.detail.is_empty() { p { (event.detail) } }
+                    }
+                    div.seq.quiet {
+                        @if let Some(href) = link(event) { a href=(href) title="the session just after this" { "#" (event.seq) } }
+                        @else { "#" (event.seq) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn offset(ms: u64) -> String {
+    match ms {
+        0..=9_999 => format!("{ms} ms"),
+        10_000..=599_999 => format!("{:.1} s", ms as f64 / 1000.0),
+        600_000..=7_199_999 => format!("{} min", ms / 60_000),
+        _ => format!("{} h", ms / 3_600_000),
+    }
+}
+
+/// What is shown instead of an empty list.
+pub(super) fn nothing(text: &str, why: &str) -> Markup {
+    html! { div.empty { p { (text) } p.quiet { (why) } } }
+}
+
+/// A button that posts JSON and reloads; `sure` is asked first.
+pub(super) fn button(name: &str, to: &str, body: &str, sure: &str) -> Markup {
+    html! { button type="button" data-post=(to) data-body=(body) data-sure=(sure) { (name) } }
+}
+
+/// Percent-encodes a value for a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// A page that says why there is nothing to show.
+pub(super) fn refused(at: &str, title: &str, refusal: &Refusal) -> Response {
+    let content = html! { h1 { (title) } div.empty { p { (refusal) } } };
+    super::page(at, title, None, &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_people() {
+        assert_eq!(count(0), "0");
+        assert_eq!(count(1234567), "1\u{202f}234\u{202f}567");
+        assert_eq!(rfc3339(Timestamp(1_760_000_000_123)), "2025-10-09T08:53:20.123Z");
+        assert_eq!(encoded("a+b/ü"), "a%2Bb%2F%C3%BC");
+        assert_eq!(rfc3339(Timestamp(u64::MAX)), u64::MAX.to_string());
+    }
+}

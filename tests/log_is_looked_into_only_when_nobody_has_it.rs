@@ -1,0 +1,23 @@
+//! `patchbay log` on the folder of a log. In a process of its own: a neighbour test that starts a process would
+//! hand it this one's lock for a moment.
+
+#[path = "support/command_line.rs"]
+mod command_line;
+
+use command_line::check;
+use storage::{Log, Options, SledEngine};
+
+#[test]
+fn a_log_is_looked_into_only_when_nobody_has_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let (log, _) = Log::open(SledEngine::open(&data).unwrap(), Options::default()).unwrap();
+    for what in ["verify", "stats", "export"] {
+        check(folder.path(), &["log", what, "--data-dir", "data"], 1, "in use by another process");
+    }
+    log.close().unwrap();
+    check(folder.path(), &["log", "verify", "--data-dir", "data"], 0, "0 events");
+    check(folder.path(), &["log", "verify", "--data-dir", "data", "--json"], 0, "\"sound\":true");
+    check(folder.path(), &["log", "stats", "--data-dir", "data"], 0, "committed");
+    check(folder.path(), &["log", "export", "--data-dir", "data"], 0, "");
+}

@@ -1,0 +1,18 @@
+//! Runs the binary once and looks at its exit code and its words.
+
+use std::{path::Path, process::Command};
+
+/// Runs it and checks exit code and a piece of what is told.
+#[track_caller]
+pub(crate) fn check(folder: &Path, arguments: &[&str], code: i32, told: &str) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+    for name in
+        ["PATCHBAY_CONFIG", "PATCHBAY_URL", "PATCHBAY_API_KEY", "PATCHBAY_ADMIN_URL", "PATCHBAY_ADMIN_TOKEN"]
+    {
+        command.env_remove(name);
+    }
+    let output = command.current_dir(folder).args(arguments).output().unwrap();
+    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{all}");
+    assert!(all.contains(told), "{arguments:?} does not tell {told:?}:\n{all}");
+}
