@@ -21,18 +21,24 @@ use crate::{
 const LOOK_BACK_MAX: usize = 40;
 
 /// Whether a session was in this state at its end, or shortly before.
-pub(crate) fn replay_has(events: &[Stored], stream: StreamId, live: &str) -> bool {
+/// The lines that differ in the newest state, if it was in none of them.
+pub(crate) fn replay_lacks(events: &[Stored], stream: StreamId, live: &str) -> Option<String> {
     let of_stream: Vec<&Stored> = events.iter().filter(|e| e.stream == stream).collect();
+    let mut newest = None;
     for back in 0..LOOK_BACK_MAX.min(of_stream.len()) {
         let mut session = Session::blank();
         for stored in &of_stream[..of_stream.len() - back] {
             session.apply(&stored.event, stored.at);
         }
-        if format!("{session:#?}") == live {
-            return true;
+        let replayed = format!("{session:#?}");
+        if replayed == live {
+            return None;
         }
+        newest.get_or_insert(replayed);
     }
-    false
+    let newest = newest.unwrap_or_default();
+    let differing = newest.lines().zip(live.lines()).filter(|(a, b)| a != b);
+    Some(differing.take(8).map(|(a, b)| format!("log {} live {}; ", a.trim(), b.trim())).collect())
 }
 
 /// What a message's own events say of it.

@@ -188,8 +188,8 @@ async fn replays(world: &World, log: &Log, router: &Router) {
         let Ok(view) = router.session(id, None).await else { continue };
         let live = view.snapshot.unwrap_or_default();
         let events: Vec<Stored> = log.read(Seq(1)).map_while(Result::ok).collect();
-        if !oracle::replay_has(&events, id.stream, &live) {
-            world.fail(format!("{id} is not what its log says: {live}"));
+        if let Some(lines) = oracle::replay_lacks(&events, id.stream, &live) {
+            world.fail(format!("{id} is not what its log says: {lines}"));
         }
     }
 }
