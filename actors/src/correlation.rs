@@ -8,10 +8,7 @@ use channels::{
     smpp::receipt::Receipt,
     spelling::{self, IdBase, Rule, Tally},
 };
-use message::{
-    ChannelId, MessageNo, StreamId, Timestamp, address,
-    event::UnmatchedReceipt,
-};
+use message::{ChannelId, MessageNo, StreamId, Timestamp, address, event::UnmatchedReceipt};
 use storage::Found;
 
 use crate::hash::StreamHash;

@@ -4,11 +4,11 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 /// For maps keyed by [`message::StreamId`] or a look-up key.
-pub type StreamHash = BuildHasherDefault<Folded>;
+pub(crate) type StreamHash = BuildHasherDefault<Folded>;
 
 /// Folds the last 128-bit value written into 64 bits.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Folded(u64);
+pub(crate) struct Folded(u64);
 
 impl Hasher for Folded {
     fn finish(&self) -> u64 {

@@ -12,7 +12,7 @@ const LANES: usize = 11;
 
 /// The waiting sessions.
 #[derive(Debug)]
-pub struct Lanes {
+pub(crate) struct Lanes {
     lanes: [VecDeque<(StreamId, u16)>; LANES],
     /// The lane each waits in, to wait only once and to be moved up.
     waiting: HashMap<StreamId, u8, StreamHash>,
@@ -27,7 +27,7 @@ impl Default for Lanes {
 impl Lanes {
     /// Puts a session in its lane with the number of parts it has ready. One that waits in a lower lane moves
     /// up; its place there is passed over when it comes.
-    pub fn push(&mut self, stream: StreamId, lane: u8, parts: u16) {
+    pub(crate) fn push(&mut self, stream: StreamId, lane: u8, parts: u16) {
         let lane = lane.min(LANES as u8 - 1);
         match self.waiting.get(&stream) {
             Some(now) if *now >= lane => return,
@@ -39,7 +39,7 @@ impl Lanes {
     }
 
     /// The session whose turn it is, and its ready parts.
-    pub fn pop(&mut self) -> Option<(StreamId, u16)> {
+    pub(crate) fn pop(&mut self) -> Option<(StreamId, u16)> {
         for (lane, queue) in self.lanes.iter_mut().enumerate().rev() {
             while let Some((stream, parts)) = queue.pop_front() {
                 if self.waiting.get(&stream) == Some(&(lane as u8)) {
@@ -52,12 +52,12 @@ impl Lanes {
     }
 
     /// How many wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
     /// Whether none wait.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 }

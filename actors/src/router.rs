@@ -1,24 +1,49 @@
 //! The handle through which HTTP, CLI and tests use the router.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
-use message::{ChannelId, DestinationId, MessageId, Seq, SessionId, Timestamp, event::DoubtSettlement};
-use tokio::sync::broadcast;
+use message::{
+    Address, ChannelId, DestinationId, MessageId, MessageNo, Seq, SessionId, StreamId, Timestamp, address,
+    cim,
+    event::{CloseReason, DoubtSettlement},
+};
+use ractor::{Actor, ActorRef};
+use tokio::{
+    sync::{broadcast, oneshot},
+    time::timeout,
+};
 
 use crate::{
+    channel::ChannelMessage,
     config::Config,
+    destination::DestinationMessage,
     error::{Refusal, StartError},
+    host::{AcceptTask, Answers, HostMessage, Op, Reply, Scan, Scanned, Task},
+    plan, replay,
+    root::{RootActor, RootMessage},
     seams::Seams,
+    session::Identity,
+    shared::{ChannelEntry, ChannelIx, Shared},
+    timers,
     view::{
         ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
         SessionView, UnmatchedView,
     },
 };
 
+/// How long an answer from the actors is waited for before the caller is told to come again.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+/// Identifiers named when one is not known.
+const KNOWN_SHOWN_MAX: usize = 8;
+
 /// A running router. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
-    inner: Arc<()>,
+    shared: Arc<Shared>,
+    root: ActorRef<RootMessage>,
 }
 
 /// Who a message came from, as far as the router cares.
@@ -67,94 +92,456 @@ pub struct TailEvent {
     pub message_id: Option<MessageId>,
 }
 
-#[allow(clippy::todo, reason = "being written")]
-#[allow(missing_docs, unused_variables, clippy::unused_async, reason = "being written")]
 impl Router {
-    /// Replays what the last run left, starts all actors. Ready when this returns.
+    /// Replays what the last run left and starts all actors. Ready when this returns.
+    ///
+    /// # Errors
+    /// The configuration contradicts itself, or the log cannot be read.
     pub async fn start(config: Config, log: storage::Log, seams: Seams) -> Result<Self, StartError> {
-        todo!()
+        let shared = Arc::new(Shared::new(config, log, seams)?);
+        let poisoned = Arc::downgrade(&shared);
+        shared.log.on_poison(move |reason| {
+            if let Some(shared) = poisoned.upgrade() {
+                shared.fail(format!("the event log: {reason}"));
+            }
+        });
+        replay::replay(&shared)?;
+        let (root, _) = Actor::spawn(None, RootActor, shared.clone())
+            .await
+            .map_err(|e| StartError::Actor(e.to_string()))?;
+        Ok(Self { shared, root })
     }
-    /// Takes messages; one answer for each, in order. Each answer is durable. At most `ACCEPT_MAX` at once.
+
+    /// Takes messages; one answer for each, in order. Each answer is durable when it is seen.
     pub async fn accept(
         &self,
-        messages: Vec<message::cim::Message>,
+        messages: Vec<cim::Message>,
         origin: &Origin,
     ) -> Vec<Result<Acceptance, Refusal>> {
-        todo!()
+        let count = messages.len();
+        if let Err(refusal) = self.accepting() {
+            return vec![Err(refusal); count];
+        }
+        let (answers, wait) = Answers::new(count);
+        let hosts = self.shared.config.limits.hosts.max(1);
+        let mut tasks: Vec<Vec<Task>> = Vec::new();
+        tasks.resize_with(hosts, Vec::new);
+        for (place, message) in messages.into_iter().enumerate() {
+            match self.accept_task(message, origin, answers.clone(), place) {
+                Ok(task) => {
+                    if let Some(tasks) = tasks.get_mut(self.shared.host_of(task.stream)) {
+                        tasks.push(task);
+                    }
+                }
+                Err(refusal) => answers.put(place, Err(refusal)),
+            }
+        }
+        drop(answers);
+        for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
+            self.shared.cast_host(host, HostMessage::Work(tasks));
+        }
+        let lost = || Err(no_answer());
+        match timeout(ANSWER_WAIT, wait).await {
+            Ok(Ok(answers)) => answers.into_iter().map(|a| a.unwrap_or_else(lost)).collect(),
+            _ => (0..count).map(|_| lost()).collect(),
+        }
     }
-    /// What accepting it would do. Changes nothing.
-    pub async fn plan(&self, message: message::cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
-        todo!()
+
+    fn accept_task(
+        &self,
+        message: cim::Message,
+        origin: &Origin,
+        reply: Arc<Answers>,
+        place: usize,
+    ) -> Result<Task, Refusal> {
+        let (channel, entry, _) = self.route(&message)?;
+        let identity = self.identity(entry, &message)?;
+        let now = self.shared.now();
+        let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());
+        let stream = identity.address.stream();
+        let expires_at = message.scheduling.expiry(now);
+        let task = AcceptTask {
+            identity,
+            channel,
+            id,
+            content: message.content,
+            priority: message.priority,
+            send_at: message.scheduling.send_at.filter(|at| *at > now),
+            expires_at,
+            destination: origin.destination.clone(),
+            conversation_id: message.conversation_id,
+            channel_data: message.channel_data_json,
+            adapted: Vec::new(),
+            reply,
+            place,
+        };
+        Ok(Task { stream, op: Op::Accept(Box::new(task)) })
     }
+
+    /// The channel that carries a message: by its service identifier, narrowed by its type.
+    fn route(&self, message: &cim::Message) -> Result<(ChannelIx, &ChannelEntry, String), Refusal> {
+        self.find_channel(&message.service_identifier, message.channel_type.as_deref())
+    }
+
+    fn find_channel(
+        &self,
+        service_identifier: &str,
+        channel_type: Option<&str>,
+    ) -> Result<(ChannelIx, &ChannelEntry, String), Refusal> {
+        let fits_type = |entry: &ChannelEntry| {
+            channel_type.is_none_or(|wanted| {
+                let provider = entry.channel().provider();
+                wanted.eq_ignore_ascii_case(entry.config.id.as_str())
+                    || wanted.eq_ignore_ascii_case(provider.name)
+                    || provider.channel_types.iter().any(|t| wanted.eq_ignore_ascii_case(t))
+            })
+        };
+        let has_did = |entry: &ChannelEntry| {
+            let canonical = entry.channel().did(service_identifier);
+            entry.dids.iter().any(|(did, _, _)| *did == canonical)
+        };
+        let mut fitting = self.shared.channels.iter().enumerate().filter(|(_, e)| has_did(e) && fits_type(e));
+        let Some((ix, entry)) = fitting.next() else {
+            return Err(self.unknown_channel(service_identifier));
+        };
+        let others = fitting.count();
+        let narrowed = channel_type.map(|t| format!(" and the type {t:?}")).unwrap_or_default();
+        let first =
+            if others > 0 { format!("; the first of {} that have it", others + 1) } else { String::new() };
+        let because = format!("it has the serviceIdentifier {service_identifier:?}{narrowed}{first}");
+        Ok((ix, entry, because))
+    }
+
+    fn unknown_channel(&self, service_identifier: &str) -> Refusal {
+        let all: Vec<&str> =
+            self.shared.channels.iter().flat_map(|c| c.config.dids.iter().map(|d| &*d.number)).collect();
+        let mut known = all.iter().take(KNOWN_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
+        if all.len() > KNOWN_SHOWN_MAX {
+            known.push_str(", ...");
+        }
+        Refusal::UnknownChannel { service_identifier: service_identifier.into(), known }
+    }
+
+    fn identity(&self, entry: &ChannelEntry, message: &cim::Message) -> Result<Identity, Refusal> {
+        self.identity_of(entry, &message.service_identifier, &message.customer)
+    }
+
+    fn identity_of(&self, entry: &ChannelEntry, did: &str, customer: &str) -> Result<Identity, Refusal> {
+        let canonical = entry.channel().customer(customer).map_err(|r| Refusal::Unsendable(r.0))?;
+        Ok(self.shared.identity(entry, did, canonical, customer))
+    }
+
+    /// What accepting a message would do. Changes nothing.
+    ///
+    /// # Errors
+    /// As accepting it.
+    pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
+        let (_, entry, because) = self.route(&message)?;
+        let identity = self.identity(entry, &message)?;
+        if let Some(id) = &message.id
+            && self.shared.log.find(address::message_key(id.as_str())).is_some()
+        {
+            return Err(Refusal::TooLate(
+                format!("message id {id} was accepted before: nothing would be sent").into(),
+            ));
+        }
+        let ahead = self.ask(identity.address.stream(), |reply| Op::Ahead { reply }).await?;
+        let destination = origin.destination.clone().or_else(|| {
+            let ix = entry.destination(&identity.address.did);
+            self.shared.destinations.get(ix).map(|d| d.config.id.clone())
+        });
+        plan::plan(entry, because, &identity, &message, ahead, destination)
+    }
+
+    /// Where a message's stream and number are, by the business's id.
+    fn locate(&self, id: &MessageId) -> Result<(StreamId, MessageNo), Refusal> {
+        let found = self.shared.log.find(address::message_key(id.as_str()));
+        let found = found.ok_or(Refusal::NotFound("message"))?;
+        Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
+    }
+
+    async fn ask<T>(&self, stream: StreamId, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, Refusal> {
+        let (reply, wait) = oneshot::channel();
+        let task = Task { stream, op: op(reply) };
+        self.shared.cast_host(self.shared.host_of(stream), HostMessage::Work(vec![task]));
+        match timeout(ANSWER_WAIT, wait).await {
+            Ok(Ok(answer)) => answer,
+            _ => Err(no_answer()),
+        }
+    }
+
     /// A message with its timeline.
+    ///
+    /// # Errors
+    /// When no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
-        todo!()
+        let (stream, number) = self.locate(id)?;
+        self.ask(stream, |reply| Op::ViewMessage { number, reply }).await
     }
+
     /// Withdraws a message of which nothing was sent yet.
+    ///
+    /// # Errors
+    /// When it is under way or settled.
     pub async fn cancel(&self, id: &MessageId) -> Result<(), Refusal> {
-        todo!()
+        let (stream, number) = self.locate(id)?;
+        self.ask(stream, |reply| Op::Cancel { number, reply }).await
     }
+
+    /// Opens a session, or takes it over.
+    ///
+    /// # Errors
+    /// When another handler has it and takeover was not asked for.
     pub async fn open_session(&self, request: OpenSession) -> Result<SessionView, Refusal> {
-        todo!()
+        self.accepting()?;
+        let (_, entry, _) = self.find_channel(&request.service_identifier, request.channel.as_deref())?;
+        let identity = self.identity_of(entry, &request.service_identifier, &request.customer)?;
+        let OpenSession { handler, takeover, .. } = request;
+        let stream = identity.address.stream();
+        self.ask(stream, |reply| Op::Open { identity, handler, takeover, reply }).await
     }
-    /// `at`: as it was then.
+
+    /// A session; with `at`, as it was then.
+    ///
+    /// # Errors
+    /// When there is none of this id.
     pub async fn session(&self, id: SessionId, at: Option<Timestamp>) -> Result<SessionView, Refusal> {
-        todo!()
+        self.ask(id.stream, |reply| Op::View { id, at, reply }).await
     }
+
+    /// The open session of a customer, as the business names both sides.
+    ///
+    /// # Errors
+    /// When there is no such channel or no open session.
+    pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
+        let (_, entry, _) = self.find_channel(service_identifier, None)?;
+        let identity = self.identity_of(entry, service_identifier, customer)?;
+        let stream = identity.address.stream();
+        let ahead = self.ask(stream, |reply| Op::Ahead { reply }).await?;
+        if !ahead.open {
+            return Err(Refusal::NotFound("open session"));
+        }
+        Ok(SessionId { stream, ordinal: ahead.ordinal })
+    }
+
+    /// Ends a session.
+    ///
+    /// # Errors
+    /// When it is not open.
     pub async fn end_session(&self, id: SessionId) -> Result<(), Refusal> {
-        todo!()
+        let end = |reply| Op::End { id, reason: CloseReason::Business, reply: Some(reply) };
+        self.ask(id.stream, end).await
     }
-    /// Open sessions, in the order of their ids, after a given one.
+
+    async fn scan(&self, what: Scan, after: Option<StreamId>, limit: usize) -> Result<Vec<Scanned>, Refusal> {
+        let mut all = Vec::new();
+        for host in 0..self.shared.config.limits.hosts.max(1) {
+            let (reply, wait) = oneshot::channel();
+            self.shared.cast_host(host, HostMessage::Scan { what, after, limit, reply });
+            match timeout(ANSWER_WAIT, wait).await {
+                Ok(Ok(scanned)) => all.push(scanned),
+                _ => return Err(no_answer()),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Open sessions in the order of their ids, after a given one.
+    ///
+    /// # Errors
+    /// When the hosts do not answer in time.
     pub async fn sessions(
         &self,
         after: Option<SessionId>,
         limit: usize,
     ) -> Result<Vec<SessionView>, Refusal> {
-        todo!()
+        let found = self.scan(Scan::Open, after.map(|id| id.stream), limit).await?;
+        let mut all: Vec<SessionView> = found.into_iter().flat_map(|s| s.sessions).collect();
+        all.sort_by_key(|s| s.session_id.0);
+        all.truncate(limit);
+        Ok(all)
     }
-    pub async fn channels(&self) -> Vec<ChannelView> {
-        todo!()
-    }
-    pub async fn destinations(&self) -> Vec<DestinationView> {
-        todo!()
-    }
-    /// Starts a stopped channel again (after credentials were refused).
-    pub async fn restart_channel(&self, id: &ChannelId) -> Result<(), Refusal> {
-        todo!()
-    }
-    pub async fn unmatched(&self, channel: Option<&ChannelId>, limit: usize) -> Vec<UnmatchedView> {
-        todo!()
-    }
+
+    /// Parts in doubt, or sent again after it.
+    ///
+    /// # Errors
+    /// When the hosts do not answer in time.
     pub async fn in_doubt(&self, limit: usize) -> Result<Vec<DoubtView>, Refusal> {
-        todo!()
+        let found = self.scan(Scan::Doubts, None, limit).await?;
+        Ok(found.into_iter().flat_map(|s| s.doubts).take(limit).collect())
     }
-    pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
-        todo!()
-    }
+
+    /// Deliveries that were given up.
+    ///
+    /// # Errors
+    /// When the hosts do not answer in time.
     pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterView>, Refusal> {
-        todo!()
+        let found = self.scan(Scan::DeadLetters, None, limit).await?;
+        Ok(found.into_iter().flat_map(|s| s.dead_letters).take(limit).collect())
     }
+
+    /// All channels.
+    pub async fn channels(&self) -> Vec<ChannelView> {
+        let mut views = Vec::new();
+        for entry in &self.shared.channels {
+            let (reply, wait) = oneshot::channel();
+            entry.cast(ChannelMessage::View(reply));
+            match timeout(ANSWER_WAIT, wait).await {
+                Ok(Ok(view)) => views.push(view),
+                _ => views.push(failed_channel(entry, self.shared.now())),
+            }
+        }
+        views
+    }
+
+    /// All destinations.
+    pub async fn destinations(&self) -> Vec<DestinationView> {
+        let mut views = Vec::new();
+        for entry in &self.shared.destinations {
+            let (reply, wait) = oneshot::channel();
+            entry.cast(DestinationMessage::View(reply));
+            if let Ok(Ok(view)) = timeout(ANSWER_WAIT, wait).await {
+                views.push(view);
+            }
+        }
+        views
+    }
+
+    /// Starts a stopped channel again (after credentials were refused).
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub async fn restart_channel(&self, id: &ChannelId) -> Result<(), Refusal> {
+        let (_, entry) = self.shared.channel(id).ok_or(Refusal::NotFound("channel"))?;
+        let (reply, wait) = oneshot::channel();
+        entry.cast(ChannelMessage::Restart(reply));
+        timeout(ANSWER_WAIT, wait).await.map_err(|_| no_answer())?.map_err(|_| no_answer())
+    }
+
+    /// Receipts whose part is not known, oldest first in each channel.
+    pub async fn unmatched(&self, channel: Option<&ChannelId>, limit: usize) -> Vec<UnmatchedView> {
+        let mut all = Vec::new();
+        for entry in &self.shared.channels {
+            if channel.is_some_and(|id| *id != entry.config.id) {
+                continue;
+            }
+            let (reply, wait) = oneshot::channel();
+            entry.cast(ChannelMessage::Unmatched { limit: limit.saturating_sub(all.len()), reply });
+            if let Ok(Ok(unmatched)) = timeout(ANSWER_WAIT, wait).await {
+                all.extend(unmatched);
+            }
+        }
+        all
+    }
+
+    /// Settles a held part (from 1) in doubt.
+    ///
+    /// # Errors
+    /// When it is not held.
+    pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
+        let (stream, number) = self.locate(id)?;
+        let part = part.checked_sub(1).ok_or(Refusal::NotFound("part; the first is 1"))?;
+        self.ask(stream, |reply| Op::SettleDoubt { number, part, by, reply }).await
+    }
+
     /// Puts a dead letter back into its session's deliveries.
+    ///
+    /// # Errors
+    /// When there is none of this id.
     pub async fn replay_dead_letter(&self, id: &str) -> Result<(), Refusal> {
-        todo!()
+        let parsed = id.split_once('-').and_then(|(stream, delivery)| {
+            let stream = u128::from_str_radix(stream, 16).ok()?;
+            Some((StreamId(stream), delivery.parse::<u32>().ok()?))
+        });
+        let (stream, delivery) = parsed.ok_or(Refusal::NotFound("dead letter"))?;
+        self.ask(stream, |reply| Op::Replay { delivery, reply }).await
     }
+
     /// Committed events as they happen; a slow reader misses some and is told how many.
     pub fn tail(&self) -> broadcast::Receiver<Arc<TailEvent>> {
-        todo!()
+        self.shared.tail.subscribe()
     }
+
     /// Whether messages are accepted now, and if not, why.
+    ///
+    /// # Errors
+    /// Why not.
     pub fn accepting(&self) -> Result<(), Refusal> {
-        todo!()
+        if self.shared.draining.load(Ordering::Acquire) {
+            return Err(Refusal::Busy { reason: "shutting down".into(), retry_after_s: 5 });
+        }
+        self.shared
+            .log
+            .room()
+            .map_err(|no_room| Refusal::Busy { reason: no_room.to_string().into(), retry_after_s: 10 })
     }
-    /// Resolves when the router can no longer run (the log was poisoned, a host died): exit 1 with this text.
+
+    /// Resolves when the router can no longer run: exit 1 with this text.
     pub async fn failed(&self) -> String {
-        todo!()
+        let mut failure = self.shared.failure.subscribe();
+        match failure.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the router is gone".to_owned(),
+        }
     }
-    /// Stops accepting, lets outstanding submits be answered up to `grace_ms`, writes a last checkpoint, closes the log.
-    pub async fn drain(&self, grace_ms: u64) {
-        todo!()
-    }
+
+    /// The log's watermark.
     pub fn committed(&self) -> Seq {
-        todo!()
+        self.shared.log.committed()
+    }
+
+    /// Stops accepting, lets what is out be answered for up to `grace_ms`, unbinds, writes a last checkpoint.
+    /// The log is closed by the caller.
+    pub async fn drain(&self, grace_ms: u64) {
+        self.shared.draining.store(true, Ordering::Release);
+        let mut waits = Vec::new();
+        for entry in &self.shared.channels {
+            let (reply, wait) = oneshot::channel();
+            entry.cast(ChannelMessage::Drain(reply));
+            waits.push(wait);
+        }
+        for entry in &self.shared.destinations {
+            let (reply, wait) = oneshot::channel();
+            entry.cast(DestinationMessage::Drain(reply));
+            waits.push(wait);
+        }
+        let all = async {
+            for wait in waits {
+                let _actor_gone = wait.await;
+            }
+        };
+        let _late = timeout(Duration::from_millis(grace_ms), all).await;
+        let _late = timeout(ANSWER_WAIT, timers::checkpoint(&self.shared)).await;
+        self.root.stop(Some("drained".to_owned()));
+    }
+
+    /// The address's stream, for tests and tools.
+    pub fn stream_of(&self, channel: &ChannelId, did: &str, customer: &str) -> Option<StreamId> {
+        let (_, entry) = self.shared.channel(channel)?;
+        let customer = entry.channel().customer(customer).ok()?;
+        Some(Address { channel: channel.clone(), did: entry.channel().did(did), customer }.stream())
+    }
+}
+
+fn no_answer() -> Refusal {
+    Refusal::Busy { reason: "the router did not answer in time".into(), retry_after_s: 5 }
+}
+
+fn failed_channel(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
+    ChannelView {
+        id: entry.config.id.clone(),
+        name: entry.config.name.clone(),
+        provider: entry.channel().provider().name,
+        dids: entry.config.dids.iter().map(|d| d.number.clone()).collect(),
+        status: "failed",
+        reason: "its actor does not answer; see the log".to_owned(),
+        since: now,
+        links: Vec::new(),
+        send_rate: entry.config.send_rate,
+        paused_until: None,
+        sessions_waiting: 0,
+        parts_outstanding: 0,
+        receipts_unmatched: 0,
+        counts: Default::default(),
     }
 }

@@ -174,7 +174,13 @@ impl Shared {
     }
 
     /// Who a session on these addresses belongs to.
-    pub(crate) fn identity(&self, channel: &ChannelEntry, did: &str, customer: Arc<str>, shown: &str) -> Identity {
+    pub(crate) fn identity(
+        &self,
+        channel: &ChannelEntry,
+        did: &str,
+        customer: Arc<str>,
+        shown: &str,
+    ) -> Identity {
         let canonical = channel.channel().did(did);
         let known = channel.dids.iter().find(|(c, _, _)| *c == canonical);
         Identity {

@@ -15,7 +15,7 @@ use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     bytes::Cursor,
-    engine::{Engine, Store},
+    engine::{Engine, Layout, Store},
     error::IndexError,
     lookup::UniformMap,
 };
@@ -145,7 +145,7 @@ pub struct Index {
 impl Index {
     /// Opens the index of an engine.
     pub(crate) fn open(engine: &dyn Engine) -> Result<Self, IndexError> {
-        let store = engine.open(NAME)?;
+        let store = engine.open(NAME, Layout::Random)?;
         let number = |key: &[u8]| -> Result<u64, IndexError> {
             let Some(value) = store.get(key)? else { return Ok(0) };
             let damaged = || IndexError::Damaged(String::from_utf8_lossy(key).into_owned());

@@ -42,7 +42,7 @@ mod writer;
 pub use block::BlockFault;
 pub use checkpoint::CheckpointStats;
 pub use codec::{CodecError, decode_snapshot, encode_snapshot};
-pub use engine::{Engine, EngineError, Pair, SledEngine, Store, Value, Write};
+pub use engine::{Engine, EngineError, Layout, Pair, SledEngine, Store, Value, Write};
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use index::{Entry, Index};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::engine::{Engine, EngineError, Pair, Store, Value, Write};
+use crate::engine::{Engine, EngineError, Layout, Pair, Store, Value, Write};
 
 /// Bytes of a disk nobody has limited.
 const FREE_BYTES_DEFAULT: u64 = 1 << 40;
@@ -169,7 +169,7 @@ pub struct MemoryEngine {
 }
 
 impl Engine for MemoryEngine {
-    fn open(&self, name: &str) -> Result<Arc<dyn Store>, EngineError> {
+    fn open(&self, name: &str, _layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
         self.disk.alive(self.life)?.databases.entry(name.to_owned()).or_default();
         Ok(Arc::new(MemoryStore { disk: self.disk.clone(), life: self.life, name: name.to_owned() }))
     }

@@ -10,7 +10,7 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::{Block, BlockFault},
-    engine::{Engine, EngineError, Store, Value},
+    engine::{Engine, EngineError, Layout, Store, Value},
     error::{BadBlock, ReadError},
     item::Found,
     lookup::{Facts, Fresh, Sealed},
@@ -121,7 +121,7 @@ impl Segment {
         if let Access::Pinned(store) = &*access {
             return Ok(store.clone());
         }
-        let store = engine.open(&self.name)?;
+        let store = engine.open(&self.name, Layout::Ascending)?;
         *access = Access::Pinned(store.clone());
         Ok(store)
     }
@@ -227,7 +227,7 @@ impl Chain {
             Access::Pinned(store) => return Ok(Some(store.clone())),
             Access::Closed(reader) => match reader.as_ref().and_then(Weak::upgrade) {
                 Some(store) => store,
-                None => self.engine.open(&segment.name)?,
+                None => self.engine.open(&segment.name, Layout::Ascending)?,
             },
         };
         *access = Access::Closed(Some(Arc::downgrade(&store)));

@@ -6,7 +6,7 @@ use message::Seq;
 
 use crate::{
     block::{Block, BlockFault},
-    engine::{Engine, EngineError},
+    engine::{Engine, EngineError, Layout},
     error::{BadBlock, OpenError},
     log::Log,
     open::{for_each_block, segment_names},
@@ -111,7 +111,7 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
         if let Some(end) = end.filter(|end| *end != first) {
             report.gaps.push((Seq(end.0.saturating_sub(1)), name.clone()));
         }
-        let store = engine.open(&name)?;
+        let store = engine.open(&name, Layout::Ascending)?;
         let mut next = first;
         for_each_block(&*store, first, |pairing| {
             match sound(pairing.key, pairing.bytes, pairing.expected) {

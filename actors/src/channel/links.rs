@@ -158,7 +158,11 @@ impl ChannelState {
         if self.stopped.is_some() {
             return;
         }
-        tracing::error!(code = &*cause.code, reason = &*cause.reason, "the channel stops: credentials refused");
+        tracing::error!(
+            code = &*cause.code,
+            reason = &*cause.reason,
+            "the channel stops: credentials refused"
+        );
         self.stopped = Some(cause.clone());
         for link in &self.links {
             link.tell(LinkMessage::Stop);

@@ -91,9 +91,7 @@ pub(crate) struct JobMessage {
     pub(crate) split: Split,
     pub(crate) did: Arc<str>,
     pub(crate) customer: Arc<str>,
-    pub(crate) customer_shown: Arc<str>,
     pub(crate) expires_at: Option<Timestamp>,
-    pub(crate) priority: u8,
 }
 
 /// The right to acknowledge a delivery on the link it came from, once it is safe.
@@ -189,7 +187,8 @@ impl Actor for ChannelActor {
         event: SupervisionEvent,
         state: &mut ChannelState,
     ) -> Result<(), ActorProcessingErr> {
-        if let SupervisionEvent::ActorFailed(cell, _) | SupervisionEvent::ActorTerminated(cell, _, _) = &event {
+        if let SupervisionEvent::ActorFailed(cell, _) | SupervisionEvent::ActorTerminated(cell, _, _) = &event
+        {
             state.link_gone(cell.get_id()).await;
         }
         Ok(())
@@ -263,7 +262,8 @@ impl ChannelState {
         }
         for link in &mut self.links {
             if !link.acks.is_empty() {
-                link.tell(LinkMessage::Acknowledge(std::mem::take(&mut link.acks)));
+                let acks = std::mem::take(&mut link.acks);
+                link.tell(LinkMessage::Acknowledge(acks));
             }
         }
     }

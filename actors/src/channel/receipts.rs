@@ -62,7 +62,8 @@ impl ChannelState {
         }
         self.own.head = applied;
         // The newest event of this stream is remembered under its key with each event.
-        let head = log.find(address::head_key(self.own.stream)).map_or(applied, |found| Seq(found.b).max(applied));
+        let head =
+            log.find(address::head_key(self.own.stream)).map_or(applied, |found| Seq(found.b).max(applied));
         let mut newer = Vec::new();
         for stored in log.history(head).take(REPLAY_MAX) {
             let stored = stored.map_err(|e| e.to_string())?;
@@ -247,4 +248,3 @@ fn stream_of(receipt: &message::event::UnmatchedReceipt) -> StreamId {
 fn receipt_op(part: PartRef, state: PartState, code: Box<str>, ack: Option<InboundAck>) -> Op {
     Op::Receipt { number: part.number, part: part.part, state, code, ack }
 }
-

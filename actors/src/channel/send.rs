@@ -97,7 +97,8 @@ impl ChannelState {
         let Job { stream, number, parts, reserved, message } = job;
         self.reserved = self.reserved.saturating_sub(reserved);
         for part in parts {
-            self.outbox.push_back(PartJob { part: PartRef { stream, number, part }, message: message.clone() });
+            self.outbox
+                .push_back(PartJob { part: PartRef { stream, number, part }, message: message.clone() });
         }
     }
 
@@ -129,7 +130,8 @@ impl ChannelState {
         for _ in 0..allowed {
             let Some(job) = self.outbox.pop_front() else { break };
             // The emptiest link: binds share the work evenly.
-            let emptiest = self.links.iter_mut().enumerate().max_by_key(|(n, link)| (link.free, usize::MAX - n));
+            let emptiest =
+                self.links.iter_mut().enumerate().max_by_key(|(n, link)| (link.free, usize::MAX - n));
             let Some((n, link)) = emptiest.filter(|(_, link)| link.free > 0) else {
                 self.outbox.push_front(job);
                 break;
@@ -140,7 +142,8 @@ impl ChannelState {
         }
         for link in &mut self.links {
             if !link.batch.is_empty() {
-                link.tell(LinkMessage::Submit(std::mem::take(&mut link.batch)));
+                let batch = std::mem::take(&mut link.batch);
+                link.tell(LinkMessage::Submit(batch));
             }
         }
         self.rate.sent(allowed, now_ms);
@@ -192,7 +195,13 @@ impl ChannelState {
     }
 
     /// A link's word on a part.
-    pub(super) fn answered(&mut self, link: u16, token: LinkToken, answer: Answer, tasks: &mut Vec<Vec<Task>>) {
+    pub(super) fn answered(
+        &mut self,
+        link: u16,
+        token: LinkToken,
+        answer: Answer,
+        tasks: &mut Vec<Vec<Task>>,
+    ) {
         let part = if matches!(answer, Answer::Late { .. }) {
             token.part
         } else {
@@ -286,4 +295,3 @@ fn outcome_op(part: PartRef, outcome: Outcome, spellings: Vec<u128>) -> Op {
 
 /// Parts that were with a link that is gone without a word.
 pub(super) const LOST: Answer = Answer::Unanswered(DoubtCause::LinkLost);
-

@@ -63,17 +63,20 @@ impl ChannelState {
         if let Some(entry) = self.entry() {
             let id = entry.config.id.to_string();
             metrics::gauge!("patchbay_links_bound", "channel" => id.clone()).set(bound as f64);
-            metrics::gauge!("patchbay_sessions_waiting", "channel" => id.clone()).set(self.lanes.len() as f64);
+            metrics::gauge!("patchbay_sessions_waiting", "channel" => id.clone())
+                .set(self.lanes.len() as f64);
             metrics::gauge!("patchbay_parts_outstanding", "channel" => id.clone())
                 .set(self.outstanding.len() as f64);
-            metrics::gauge!("patchbay_receipts_kept", "channel" => id).set(self.correlation.parked_len() as f64);
+            metrics::gauge!("patchbay_receipts_kept", "channel" => id)
+                .set(self.correlation.parked_len() as f64);
         }
     }
 
     pub(super) fn view(&self) -> ChannelView {
         let entry = self.entry();
         let now_ms = self.shared.monotonic_ms();
-        let paused_until = self.rate.paused_until(now_ms).map(|until| self.shared.now().plus_ms(until - now_ms));
+        let paused_until =
+            self.rate.paused_until(now_ms).map(|until| self.shared.now().plus_ms(until - now_ms));
         ChannelView {
             id: entry.map_or_else(|| ChannelId::from(""), |e| e.config.id.clone()),
             name: entry.map_or_else(|| "".into(), |e| e.config.name.clone()),

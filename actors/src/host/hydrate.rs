@@ -1,8 +1,6 @@
 //! Sessions come into memory: from the index, from the look-up of a finished stream, from the log itself; and
 //! leave it again.
 
-use std::sync::Arc;
-
 use message::{Counters, Event, Seq, StreamId, Timestamp, address, event::DoubtCause, event::Revived};
 use storage::Entry;
 
@@ -20,18 +18,13 @@ const PASSIVATE_MAX: usize = 20_000;
 const WALK_MAX: usize = 1_000_000;
 
 impl HostState {
-    /// Takes over the sessions that the start replayed.
-    pub(super) fn adopt(&mut self, slots: Vec<Slot>) {
-        for mut slot in slots {
-            slot.channel = self.shared.channel_ix.get(&slot.session.address.channel).copied();
-            let stream = slot.stream;
-            self.live.insert(slot);
-            self.live.mark_dirty(stream);
-        }
-    }
-
     /// Makes sure that the session is in memory; with an identity, a new one if there was none. Whether it is.
-    pub(super) fn activate(&mut self, stream: StreamId, identity: Option<&Identity>, stage: &mut Stage) -> bool {
+    pub(super) fn activate(
+        &mut self,
+        stream: StreamId,
+        identity: Option<&Identity>,
+        stage: &mut Stage,
+    ) -> bool {
         if self.live.contains(stream) {
             return true;
         }
@@ -63,8 +56,11 @@ impl HostState {
 
     fn load(&self, stream: StreamId, identity: Option<&Identity>) -> Result<Option<Slot>, String> {
         if let Some(entry) = self.shared.log.index().get(stream).map_err(|e| e.to_string())? {
-            let session = decode(&entry)?;
-            return Ok(Some(Slot::new(stream, session, entry.applied)));
+            return match decode(&entry) {
+                Ok(session) => Ok(Some(Slot::new(stream, session, entry.applied))),
+                // A snapshot of another version: its session is made anew from the log.
+                Err(_) => self.load_from_log(stream, entry.applied).map(Some),
+            };
         }
         let finished = self.shared.log.find(address::head_key(stream));
         let (counters, head) =
@@ -109,10 +105,8 @@ impl HostState {
     /// A session as the log has it, up to and with its event `head`: the index's snapshot, and what came after.
     pub(super) fn load_from_log(&self, stream: StreamId, head: Seq) -> Result<Slot, String> {
         let entry = self.shared.log.index().get(stream).map_err(|e| e.to_string())?;
-        let (mut session, applied) = match entry.filter(|e| e.applied <= head) {
-            Some(entry) => (decode(&entry)?, entry.applied),
-            None => (Session::blank(), Seq::NONE),
-        };
+        let snapshot = entry.filter(|e| e.applied <= head).and_then(|e| Some((decode(&e).ok()?, e.applied)));
+        let (mut session, applied) = snapshot.unwrap_or_else(|| (Session::blank(), Seq::NONE));
         let mut newer = Vec::new();
         for stored in self.shared.log.history(head) {
             let stored = stored.map_err(|e| e.to_string())?;
@@ -149,7 +143,7 @@ impl HostState {
 
 impl Slot {
     /// Writes the session into the index's delta, with the instant at which it must be looked at again.
-    pub(crate) fn write_to_index(&self, shared: &Arc<Shared>, now: Timestamp) {
+    pub(crate) fn write_to_index(&self, shared: &Shared, now: Timestamp) {
         let entry = self.channel.and_then(|ix| shared.channels.get(ix));
         let due = entry.map_or(Some(Timestamp(0)), |e| self.session.wake_at(&e.policy, now));
         match storage::encode_snapshot(&self.session) {

@@ -22,9 +22,10 @@ use message::{
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
-use self::{
-    live::{LiveSessions, Slot},
-    stage::Stage,
+use self::{live::LiveSessions, stage::Stage};
+pub(crate) use self::{
+    live::Slot,
+    view::{Scan, Scanned},
 };
 use crate::{
     channel::InboundAck,
@@ -32,11 +33,14 @@ use crate::{
     router::Acceptance,
     session::{Identity, Inbound, Outcome},
     shared::{ChannelIx, DestinationIx, Shared},
-    view::{DeadLetterView, DoubtView, MessageView, SessionView},
+    view::{MessageView, SessionView},
 };
 
 /// Dirty sessions written to the index in one turn of a checkpoint: about a millisecond of work.
 const CHECKPOINT_CHUNK: usize = 256;
+
+/// Sessions a host keeps in memory at least.
+const LIVE_MIN: usize = 16;
 
 /// What a host is told.
 pub(crate) enum HostMessage {
@@ -52,8 +56,8 @@ pub(crate) enum HostMessage {
     ChannelRestarted(ChannelIx),
     /// A destination's actor was restarted: deliveries are offered again.
     DestinationRestarted(DestinationIx),
-    /// Open sessions of this host, after a stream.
-    List { after: Option<StreamId>, limit: usize, reply: oneshot::Sender<Vec<SessionView>> },
+    /// Look through this host's sessions, after a stream.
+    Scan { what: Scan, after: Option<StreamId>, limit: usize, reply: oneshot::Sender<Scanned> },
 }
 
 /// One piece of work on one session.
@@ -62,6 +66,13 @@ pub(crate) struct Task {
     pub(crate) stream: StreamId,
     /// What to do.
     pub(crate) op: Op,
+}
+
+impl Task {
+    /// The room that a channel keeps for it.
+    fn kept_room(&self) -> usize {
+        if let Op::Take { max } = self.op { max } else { 0 }
+    }
 }
 
 /// What can be done on a session.
@@ -102,10 +113,6 @@ pub(crate) enum Op {
     ViewMessage { number: MessageNo, reply: Reply<MessageView> },
     /// How many messages wait ahead, and the open session's ordinal (0: none open).
     Ahead { reply: Reply<Ahead> },
-    /// Parts in doubt or sent again.
-    Doubts { reply: Reply<Vec<DoubtView>> },
-    /// Dead letters.
-    DeadLetters { reply: Reply<Vec<DeadLetterView>> },
 }
 
 /// What a plan needs to know of a session.
@@ -150,7 +157,9 @@ struct AnswersInner {
 }
 
 impl Answers {
-    pub(crate) fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<Vec<Option<Result<Acceptance, Refusal>>>>) {
+    pub(crate) fn new(
+        count: usize,
+    ) -> (Arc<Self>, oneshot::Receiver<Vec<Option<Result<Acceptance, Refusal>>>>) {
         let (done, wait) = oneshot::channel();
         let inner = AnswersInner { answers: vec![None; count], missing: count, done: Some(done) };
         (Arc::new(Self { inner: std::sync::Mutex::new(inner) }), wait)
@@ -177,6 +186,7 @@ pub(crate) struct SessionHost;
 
 /// Its state.
 pub(crate) struct HostState {
+    index: usize,
     pub(crate) shared: Arc<Shared>,
     pub(crate) live: LiveSessions,
     /// The instants at which time alone changes a live session.
@@ -193,23 +203,23 @@ struct CheckpointRun {
 impl Actor for SessionHost {
     type Msg = HostMessage;
     type State = HostState;
-    type Arguments = (Arc<Shared>, usize, Vec<Slot>);
+    type Arguments = (Arc<Shared>, usize);
 
     async fn pre_start(
         &self,
         _myself: ActorRef<HostMessage>,
-        (shared, hosts, replayed): Self::Arguments,
+        (shared, index): Self::Arguments,
     ) -> Result<HostState, ActorProcessingErr> {
-        let live_max = (shared.config.limits.live_sessions_max / hosts.max(1)).max(16);
-        let mut state = HostState {
+        let limits = &shared.config.limits;
+        let live_max = (limits.live_sessions_max / limits.hosts.max(1)).max(LIVE_MIN);
+        Ok(HostState {
+            index,
             shared,
             live: LiveSessions::new(live_max),
             timers: BTreeSet::new(),
             checkpoint: None,
             panics: metrics::counter!("patchbay_session_panics_total"),
-        };
-        state.adopt(replayed);
-        Ok(state)
+        })
     }
 
     async fn handle(
@@ -228,8 +238,8 @@ impl Actor for SessionHost {
             HostMessage::CheckpointMore => state.checkpoint_turn(&myself),
             HostMessage::ChannelRestarted(channel) => state.channel_restarted(channel),
             HostMessage::DestinationRestarted(destination) => state.destination_restarted(destination),
-            HostMessage::List { after, limit, reply } => {
-                let _caller_gone = reply.send(state.list(after, limit));
+            HostMessage::Scan { what, after, limit, reply } => {
+                let _caller_gone = reply.send(state.scan(after, limit, what));
             }
         }
         Ok(())
@@ -244,10 +254,15 @@ impl HostState {
         for task in tasks {
             let stream = task.stream;
             let before = stage.mark();
+            let kept = task.kept_room();
             let done = catch_unwind(AssertUnwindSafe(|| self.perform(task, &mut stage)));
             if done.is_err() {
                 stage.rollback(before);
+                let channel = self.live.get(stream).and_then(|slot| slot.channel);
                 self.rebuild(stream, &mut stage);
+                if let Some(channel) = channel.filter(|_| kept > 0) {
+                    stage.effects.channel(channel).released += kept;
+                }
             }
         }
         self.finish(stage);
@@ -257,19 +272,23 @@ impl HostState {
     fn rebuild(&mut self, stream: StreamId, stage: &mut Stage) {
         self.panics.increment(1);
         tracing::error!(%stream, "a session panicked and is rebuilt from the log");
-        let pending = stage.drop_stream(stream);
-        if let Some(slot) = self.live.remove(stream) {
-            if let Some(timer) = slot.timer {
-                self.timers.remove(&(timer, stream));
-            }
-            // What this batch had already appended in memory for it is dropped too; its callers see an error.
-            let head = if pending { slot.committed_head } else { slot.head };
-            match self.hydrate_from_log(stream, head) {
-                Ok(slot) => {
-                    self.live.insert(stream, slot);
+        let Some(slot) = self.live.remove(stream) else { return };
+        if let Some(timer) = slot.timer {
+            self.timers.remove(&(timer, stream));
+        }
+        match self.load_from_log(stream, slot.head) {
+            Ok(mut fresh) => {
+                fresh.channel = self.shared.channel_ix.get(&fresh.session.address.channel).copied();
+                for (at, item) in stage.of_stream(stream) {
+                    fresh.session.apply(&item.event, item.at);
+                    fresh.pending = Some(at);
                 }
-                Err(reason) => self.shared.fail(format!("session {stream} cannot be rebuilt: {reason}")),
+                fresh.touched = slot.touched;
+                self.live.insert(fresh);
+                self.live.mark_dirty(stream);
+                stage.touch(stream);
             }
+            Err(reason) => self.shared.fail(format!("session {stream} cannot be rebuilt: {reason}")),
         }
     }
 
@@ -297,8 +316,9 @@ impl HostState {
         let now = self.shared.now();
         let from = run.dirty.len().saturating_sub(CHECKPOINT_CHUNK);
         for index in run.dirty.split_off(from) {
-            if let Some((stream, slot)) = self.live.at(index) {
-                slot.write_to_index(&self.shared, stream, now);
+            if let Some(slot) = self.live.at_mut(index) {
+                slot.dirty = false;
+                slot.write_to_index(&self.shared, now);
             }
         }
         if run.dirty.is_empty() {

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use message::{
-    Address, ChannelId, Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address,
-    event::{Cause, DoubtSettlement, Split},
-};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, address, event::DoubtSettlement};
 use storage::{Key, Tag};
 
 use super::{AcceptTask, Ahead, HostState, Op, Reply, Slot, Stage, Task};
@@ -56,12 +53,9 @@ impl HostState {
                 self.receive(stream, &identity, *inbound, key, stage);
                 acknowledge(stage, ack);
             }
-            Op::Offer { .. } => {
+            Op::Offer { destination } => {
                 if self.activate(stream, None, stage) {
-                    if let Some(slot) = self.live.get_mut(stream) {
-                        slot.offered.clear();
-                    }
-                    stage.touch(stream);
+                    self.offer_again(stream, destination, stage);
                 }
             }
             Op::Taken { destination, deliveries } => {
@@ -84,7 +78,11 @@ impl HostState {
                 let done = self.change(stream, stage, |session, _| {
                     let known = session.dead_letters.iter().any(|(d, _)| d.number == delivery);
                     let event = Event::DeadLetterReplayed { delivery };
-                    if known { Ok(std::iter::once(event).collect()) } else { Err(Refusal::NotFound("dead letter")) }
+                    if known {
+                        Ok(std::iter::once(event).collect())
+                    } else {
+                        Err(Refusal::NotFound("dead letter"))
+                    }
                 });
                 answer(stage, reply, done);
             }
@@ -100,14 +98,6 @@ impl HostState {
             Op::Ahead { reply } => {
                 let ahead = self.ahead(stream, stage);
                 answer(stage, reply, Ok(ahead));
-            }
-            Op::Doubts { reply } => {
-                let doubts = self.doubts(stream, stage);
-                answer(stage, reply, Ok(doubts));
-            }
-            Op::DeadLetters { reply } => {
-                let letters = self.dead_letters(stream, stage);
-                answer(stage, reply, Ok(letters));
             }
         }
     }
@@ -140,7 +130,12 @@ impl HostState {
         stage.effects.answers.push((reply, place, answer));
     }
 
-    fn accepted(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) -> Result<Acceptance, Refusal> {
+    fn accepted(
+        &mut self,
+        stream: StreamId,
+        task: AcceptTask,
+        stage: &mut Stage,
+    ) -> Result<Acceptance, Refusal> {
         if let Some(found) = self.shared.log.find(address::message_key(task.id.as_str())) {
             if found.a != stream.0 {
                 return Err(Refusal::IdTaken(task.id));
@@ -249,9 +244,7 @@ impl HostState {
                 split: message.split,
                 did: slot.session.did_shown.clone(),
                 customer: slot.session.address.customer.clone(),
-                customer_shown: slot.session.customer_shown.clone(),
                 expires_at: message.expires_at,
-                priority: message.priority,
             }),
         };
         self.record(stream, [event], &[], stage);

@@ -46,7 +46,10 @@ impl Effects {
     }
 
     fn is_empty(&self) -> bool {
-        self.answers.is_empty() && self.replies.is_empty() && self.channels.is_empty() && self.offers.is_empty()
+        self.answers.is_empty()
+            && self.replies.is_empty()
+            && self.channels.is_empty()
+            && self.offers.is_empty()
     }
 
     /// Lets everything happen. Runs on the log's writer: only sends.
@@ -149,7 +152,7 @@ impl HostState {
         if self.shared.tail.receiver_count() > 0 {
             effects.tail = items.iter().map(|item| tail::Committed::of(item, &self.live)).collect();
         }
-        let streams: Vec<(StreamId, bool)> = items.iter().map(|item| (item.stream, true)).collect();
+        let streams: Vec<StreamId> = items.iter().map(|item| item.stream).collect();
         let shared = self.shared.clone();
         let done: storage::Completion = Box::new(move |flushed| match flushed {
             Ok(()) => effects.happen(&shared),
@@ -161,6 +164,10 @@ impl HostState {
                 }
             }
         });
+        if items.is_empty() {
+            // What is answered may rest on facts that others appended and nobody flushed yet.
+            return self.shared.log.after(done);
+        }
         match self.shared.log.append(items, Some(done)) {
             Ok(first) => self.appended(first, &streams),
             Err(error) => self.shared.fail(format!("the event log: {error}")),
@@ -168,16 +175,15 @@ impl HostState {
     }
 
     /// The log has given numbers to a batch: every session's head moves there.
-    fn appended(&mut self, first: Seq, streams: &[(StreamId, bool)]) {
-        if streams.is_empty() {
-            return;
-        }
+    fn appended(&mut self, first: Seq, streams: &[StreamId]) {
         self.shared.appended(Seq(first.0 + streams.len() as u64 - 1));
-        for (n, (stream, _)) in streams.iter().enumerate() {
+        for (n, stream) in streams.iter().enumerate() {
             let Some(slot) = self.live.get_mut(*stream) else { continue };
             slot.head = Seq(first.0 + n as u64);
             slot.pending = None;
-            if slot.session.is_done() {
+        }
+        for stream in streams {
+            if self.live.get(*stream).is_some_and(|slot| slot.session.is_done()) {
                 self.retire(*stream);
             } else {
                 self.live.mark_dirty(*stream);
@@ -187,10 +193,6 @@ impl HostState {
 
     /// A finished stream leaves memory and index; its last event's key leads to it from now on.
     fn retire(&mut self, stream: StreamId) {
-        let last = self.live.get(stream).is_some_and(|slot| slot.session.is_done() && slot.pending.is_none());
-        if !last {
-            return;
-        }
         if let Some(slot) = self.live.remove(stream) {
             if let Some(timer) = slot.timer {
                 self.timers.remove(&(timer, stream));

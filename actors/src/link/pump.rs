@@ -109,7 +109,7 @@ async fn connected(
     stream: Box<dyn Stream>,
     commands: &mut mpsc::UnboundedReceiver<Command>,
 ) -> End {
-    let session = match Session::new(&pump.config, pump.shared.monotonic_ms()) {
+    let session = match Session::new(&pump.config, u64::from(pump.epoch), pump.shared.monotonic_ms()) {
         Ok(session) => session,
         Err(error) => {
             let reason = format!("the bind cannot be written: {error}");
@@ -117,14 +117,8 @@ async fn connected(
         }
     };
     let (mut read, mut write) = tokio::io::split(stream);
-    let mut connection = Connection {
-        pump,
-        session,
-        was_bound: false,
-        closed: None,
-        bad_pdus: 0,
-        events: Vec::new(),
-    };
+    let mut connection =
+        Connection { pump, session, was_bound: false, closed: None, bad_pdus: 0, events: Vec::new() };
     connection.drive(&mut read, &mut write, commands).await;
     let rest = write.write_all(connection.session.transmit());
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
@@ -269,7 +263,9 @@ impl Connection<'_> {
                 LinkEvent::Answered(token, Answer::Unanswered(cause))
             }
             SessionEvent::LateAnswer { token, answer } => match answer_of(&answer) {
-                Answer::Taken { id } if token.token != QUERY => LinkEvent::Answered(token, Answer::Late { id }),
+                Answer::Taken { id } if token.token != QUERY => {
+                    LinkEvent::Answered(token, Answer::Late { id })
+                }
                 _ => return,
             },
             SessionEvent::QueryAnswered { token, answer } if answer.status == 0 => {
@@ -309,7 +305,9 @@ fn words(close: Option<CloseReason>, target: &Target) -> String {
         None => format!("the connection to {place} ended"),
         Some(CloseReason::Requested) => "unbound".to_owned(),
         Some(CloseReason::PeerUnbound) => format!("{place} unbound"),
-        Some(CloseReason::BindRefused(code)) => format!("{place} refused the bind: {}", status::describe(code)),
+        Some(CloseReason::BindRefused(code)) => {
+            format!("{place} refused the bind: {}", status::describe(code))
+        }
         Some(CloseReason::BindTimeout) => format!("{place} did not answer the bind"),
         Some(CloseReason::NoEnquireReply) => format!("{place} did not answer an enquire_link"),
         Some(CloseReason::Inactive) => format!("{place} was silent for too long"),

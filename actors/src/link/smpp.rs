@@ -163,7 +163,10 @@ impl State {
             target: Target { host: Arc::from(&*self.account.host), port: self.account.port, tls },
         };
         let (myself, epoch) = (self.myself.clone(), self.epoch);
-        #[allow(clippy::disallowed_methods, reason = "the connection belongs to this actor, which is told of its end")]
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "the connection belongs to this actor, which is told of its end"
+        )]
         tokio::spawn(async move {
             let end = pump::run(pump, receiver).await;
             let _link_gone = myself.cast(LinkMessage::Ended(epoch, end));
@@ -201,7 +204,8 @@ impl State {
             Some(CloseReason::BindRefused(code)) => Some(code),
             _ => None,
         };
-        let class = refused.map(|code| status::class(code, &self.account.error_classes().unwrap_or_default()));
+        let class =
+            refused.map(|code| status::class(code, &self.account.error_classes().unwrap_or_default()));
         if let (Some(code), Some(Class::CredentialsRefused)) = (refused, class) {
             self.is_stopped = true;
             let cause = Cause::new(format!("0x{code:08X}"), status::describe(code));

@@ -42,9 +42,11 @@ impl Outbound {
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::Submitting { parts, .. } => {
-                for part in parts.iter().filter_map(|at| self.parts.get_mut(usize::from(*at))) {
-                    part.phase = Phase::Submitting;
-                    part.state = part.state.join(PartState::reached(PartStatus::Enroute));
+                for part in parts {
+                    self.part(*part, |p| {
+                        p.phase = Phase::Submitting;
+                        p.state = p.state.join(PartState::reached(PartStatus::Enroute));
+                    });
                 }
             }
             Event::Submitted { part, provider_id, .. } => self.part(*part, |p| p.taken(provider_id)),

@@ -178,7 +178,9 @@ impl Session {
         match outcome {
             Outcome::Taken(provider_id) => smallvec![Event::Submitted { message: number, part, provider_id }],
             _ if !with_link => Events::new(),
-            Outcome::NotSent => deferred(number, part, Cause::new("not_sent", "the link was lost first"), now, false),
+            Outcome::NotSent => {
+                deferred(number, part, Cause::new("not_sent", "the link was lost first"), now, false)
+            }
             Outcome::Unanswered(cause) => self.doubt(policy, number, part, p.resent, cause, now),
             Outcome::Refused(error) => match error {
                 SendError::Unavailable(cause) if p.tries.saturating_add(1) < policy.tries_max => {
@@ -296,7 +298,8 @@ impl Session {
         }
         for message in self.sent.values() {
             if query_at(policy, message).is_some_and(|at| at <= now) {
-                events.extend(unreported(message).map(|part| Event::Queried { message: message.number, part }));
+                events
+                    .extend(unreported(message).map(|part| Event::Queried { message: message.number, part }));
             }
             let held = message.parts.iter().any(|p| p.phase == Phase::Held);
             let waited = message.answered_at.is_some_and(|at| now.since_ms(at) >= policy.receipt_timeout_ms);
@@ -341,6 +344,7 @@ fn give_up(message: &Outbound, part: u16, cause: Cause) -> Events {
 
 /// The pause after a number of counted tries: doubling, bounded.
 fn backoff_ms(policy: &Policy, tries: u16) -> u64 {
-    let doubled = policy.backoff_ms.saturating_mul(1u64.checked_shl(u32::from(tries.min(32))).unwrap_or(u64::MAX));
+    let doubled =
+        policy.backoff_ms.saturating_mul(1u64.checked_shl(u32::from(tries.min(32))).unwrap_or(u64::MAX));
     doubled.min(policy.backoff_max_ms)
 }

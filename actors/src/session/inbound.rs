@@ -81,7 +81,12 @@ impl Session {
     }
 
     /// Incomplete messages whose time is over: delivered as they are, marked.
-    pub fn give_up_parts(&self, policy: &Policy, mut id: impl FnMut() -> MessageId, now: Timestamp) -> Events {
+    pub fn give_up_parts(
+        &self,
+        policy: &Policy,
+        mut id: impl FnMut() -> MessageId,
+        now: Timestamp,
+    ) -> Events {
         if self.assembly.next_due(policy.reassembly_timeout_ms).is_none_or(|due| due > now) {
             return Events::new();
         }

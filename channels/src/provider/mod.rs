@@ -19,6 +19,8 @@ pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER];
 pub struct Provider {
     /// The name used in config, file names, metrics and webhook paths.
     pub name: &'static str,
+    /// What a business may call its channels (`channelTypeCode`), in any case, beside the name.
+    pub channel_types: &'static [&'static str],
     /// What it is, in one line.
     pub summary: &'static str,
     /// Where its documentation is.

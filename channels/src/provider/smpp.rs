@@ -25,6 +25,7 @@ use crate::{
 /// The description.
 pub const PROVIDER: Provider = Provider {
     name: "smpp",
+    channel_types: &["SMS"],
     summary: "SMS over persistent SMPP 3.4 binds",
     documentation: "https://smpp.org/SMPP_v3_4_Issue1_2.pdf",
     secrets: &["password"],

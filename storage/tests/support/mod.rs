@@ -1,7 +1,7 @@
 //! Two worlds that the contract runs in, and items to append. Nothing here knows how the log works inside.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(missing_docs, reason = "test support")]
+#![allow(missing_docs, unreachable_pub, reason = "test support")]
 
 use std::{
     fs,

@@ -1,0 +1,250 @@
+//! Time: tells hosts, channels and destinations that it has passed, wakes sessions that are not in memory, runs
+//! checkpoints and retention. Nothing here decides what time means.
+
+use std::{sync::Arc, time::Duration};
+
+use message::{Seq, StreamId, Timestamp};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::{runtime::RuntimeFlavor, sync::oneshot};
+
+use crate::{
+    channel::ChannelMessage,
+    destination::DestinationMessage,
+    host::{HostMessage, Op, Task},
+    shared::Shared,
+};
+
+/// How often time passes.
+const TICK_MS: u64 = 100;
+/// Sessions woken at once.
+const WAKE_PAGE: usize = 1_000;
+/// Pages of them in one tick.
+const WAKE_PAGES: usize = 20;
+/// How often old segments are looked for.
+const RETENTION_EVERY_MS: u64 = 10 * 60 * 1_000;
+/// Entries looked through for the oldest open session.
+const OLDEST_PAGE: usize = 5_000;
+
+/// What the timers are told.
+pub(crate) enum TimersMessage {
+    /// Time has passed.
+    Tick,
+    /// Begin at the beginning: an actor that was restarted knows of no session that waits.
+    Rescan,
+    /// A checkpoint ended.
+    CheckpointDone(Seq),
+    /// Retention ended.
+    RetentionDone,
+}
+
+/// The actor.
+pub(crate) struct TimersActor;
+
+/// Its state.
+pub(crate) struct TimersState {
+    shared: Arc<Shared>,
+    myself: ActorRef<TimersMessage>,
+    /// Sessions due up to here were woken.
+    cursor: Option<(Timestamp, StreamId)>,
+    checkpoint_at_ms: u64,
+    checkpoint_seq: Seq,
+    checkpointing: bool,
+    retention_at_ms: u64,
+    retaining: bool,
+}
+
+impl Actor for TimersActor {
+    type Msg = TimersMessage;
+    type State = TimersState;
+    type Arguments = Arc<Shared>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<TimersMessage>,
+        shared: Arc<Shared>,
+    ) -> Result<TimersState, ActorProcessingErr> {
+        myself.send_interval(Duration::from_millis(TICK_MS), || TimersMessage::Tick);
+        Ok(TimersState {
+            checkpoint_seq: shared.log.index().checkpoint_seq(),
+            checkpoint_at_ms: shared.monotonic_ms(),
+            retention_at_ms: shared.monotonic_ms(),
+            shared,
+            myself,
+            cursor: None,
+            checkpointing: false,
+            retaining: false,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<TimersMessage>,
+        message: TimersMessage,
+        state: &mut TimersState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            TimersMessage::Tick => state.tick(),
+            TimersMessage::Rescan => state.cursor = None,
+            TimersMessage::CheckpointDone(upto) => {
+                state.checkpointing = false;
+                state.checkpoint_seq = state.checkpoint_seq.max(upto);
+            }
+            TimersMessage::RetentionDone => state.retaining = false,
+        }
+        Ok(())
+    }
+}
+
+impl TimersState {
+    fn tick(&mut self) {
+        for host in 0..self.shared.config.limits.hosts.max(1) {
+            self.shared.cast_host(host, HostMessage::Tick);
+        }
+        for channel in &self.shared.channels {
+            channel.cast(ChannelMessage::Tick);
+        }
+        for destination in &self.shared.destinations {
+            destination.cast(DestinationMessage::Tick);
+        }
+        self.wake_due();
+        self.checkpoint_if_due();
+        self.retain_if_due();
+    }
+
+    /// Wakes sessions whose time has come, in memory or not. Each is found once: what is put off later than the
+    /// cursor is found again.
+    fn wake_due(&mut self) {
+        let now = self.shared.now();
+        for _ in 0..WAKE_PAGES {
+            let page = match self.shared.log.index().due(now, self.cursor, WAKE_PAGE) {
+                Ok(page) => page,
+                Err(error) => return self.shared.fail(format!("the index: {error}")),
+            };
+            let Some(last) = page.last().copied() else { break };
+            self.cursor = Some(last);
+            let mut tasks: Vec<Vec<Task>> = Vec::new();
+            tasks.resize_with(self.shared.config.limits.hosts.max(1), Vec::new);
+            for (_, stream) in &page {
+                if let Some(tasks) = tasks.get_mut(self.shared.host_of(*stream)) {
+                    tasks.push(Task { stream: *stream, op: Op::Wake });
+                }
+            }
+            for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
+                self.shared.cast_host(host, HostMessage::Work(tasks));
+            }
+            if page.len() < WAKE_PAGE {
+                break;
+            }
+        }
+    }
+
+    fn checkpoint_if_due(&mut self) {
+        let limits = &self.shared.config.limits;
+        let (now_ms, committed) = (self.shared.monotonic_ms(), self.shared.log.committed());
+        let events = committed.0.saturating_sub(self.checkpoint_seq.0);
+        let waited =
+            u128::from(now_ms.saturating_sub(self.checkpoint_at_ms)) >= limits.checkpoint_every.as_millis();
+        if self.checkpointing || events == 0 || !(waited || events >= limits.checkpoint_events) {
+            return;
+        }
+        self.checkpointing = true;
+        self.checkpoint_at_ms = now_ms;
+        let (shared, myself) = (self.shared.clone(), self.myself.clone());
+        #[allow(clippy::disallowed_methods, reason = "one checkpoint; its end is told to this actor")]
+        tokio::spawn(async move {
+            let upto = checkpoint(&shared).await.unwrap_or(Seq::NONE);
+            let _timers_gone = myself.cast(TimersMessage::CheckpointDone(upto));
+        });
+    }
+
+    fn retain_if_due(&mut self) {
+        let now_ms = self.shared.monotonic_ms();
+        let Some(retention) = self.shared.config.retention else { return };
+        if self.retaining || now_ms.saturating_sub(self.retention_at_ms) < RETENTION_EVERY_MS {
+            return;
+        }
+        (self.retaining, self.retention_at_ms) = (true, now_ms);
+        let (shared, myself) = (self.shared.clone(), self.myself.clone());
+        let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+        #[allow(
+            clippy::disallowed_methods,
+            reason = "one look for old segments; its end is told to this actor"
+        )]
+        tokio::spawn(async move {
+            blocking(move || retain(&shared, retention_ms)).await;
+            let _timers_gone = myself.cast(TimersMessage::RetentionDone);
+        });
+    }
+}
+
+/// Has every host and channel write what changed, then moves it to the disk. The number up to which replay is
+/// not needed any more.
+pub(crate) async fn checkpoint(shared: &Arc<Shared>) -> Option<Seq> {
+    // Everything up to here was applied before the messages below are handled.
+    let upto = shared.log.committed();
+    let mut waits = Vec::new();
+    for host in 0..shared.config.limits.hosts.max(1) {
+        let (done, wait) = oneshot::channel();
+        shared.cast_host(host, HostMessage::Checkpoint(done));
+        waits.push(wait);
+    }
+    for channel in &shared.channels {
+        let (done, wait) = oneshot::channel();
+        channel.cast(ChannelMessage::Checkpoint(done));
+        waits.push(wait);
+    }
+    let mut all = true;
+    for wait in waits {
+        all &= wait.await.is_ok();
+    }
+    // A channel that is being restarted has told nobody what it knew: the log still has it.
+    if !all {
+        return None;
+    }
+    let log = shared.log.clone();
+    let done = blocking(move || log.checkpoint(upto)).await;
+    match done {
+        Some(Ok(_)) => Some(upto),
+        Some(Err(error)) => {
+            shared.fail(format!("a checkpoint failed: {error}"));
+            None
+        }
+        None => None,
+    }
+}
+
+/// Work for the disk: beside the actors, or in line where there is only one thread (the simulation).
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    if tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return Some(work());
+    }
+    tokio::task::spawn_blocking(work).await.ok()
+}
+
+/// Removes segments past retention, but none that an open session's history lies in, unless that is twice as
+/// old as retention allows: disk stays bounded.
+fn retain(shared: &Shared, retention_ms: u64) {
+    let now = shared.now();
+    let latest = Timestamp(now.0.saturating_sub(retention_ms));
+    let earliest = Timestamp(now.0.saturating_sub(retention_ms.saturating_mul(2)));
+    let mut oldest_open = latest;
+    let mut after = None;
+    while oldest_open > earliest {
+        let Ok(page) = shared.log.index().scan(after, OLDEST_PAGE) else { return };
+        let Some((last, _)) = page.last() else { break };
+        after = Some(*last);
+        for (_, entry) in &page {
+            if let Ok(session) = crate::host::hydrate::decode(entry)
+                && session.open
+            {
+                oldest_open = oldest_open.min(session.opened_at);
+            }
+        }
+    }
+    let before = oldest_open.max(earliest);
+    let needed = Seq(shared.log.index().checkpoint_seq().0.saturating_add(1));
+    match shared.log.retain(before, needed) {
+        Ok(retained) => tracing::debug!(?retained, "retention"),
+        Err(error) => tracing::warn!(%error, "old segments cannot be removed"),
+    }
+}

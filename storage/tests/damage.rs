@@ -1,0 +1,293 @@
+//! Damage and failure: what is torn is cut and reported, what is corrupt stops, a failed flush poisons.
+
+mod support;
+
+use std::sync::{Arc, Mutex};
+
+use message::Seq;
+use storage::{
+    AppendError, BlockFault, Crash, Driver, Engine, Layout, Log, NoRoom, OpenError, Options, ReadError,
+    SledEngine, verify,
+};
+use support::{
+    Memory, Sled, Told, World, append_blocks, drive, first, inline, keyed, open, open_with, spread, tell,
+    try_open,
+};
+
+const SEGMENT: &str = "segment-00000000000000000001";
+
+fn three_blocks(world: &Memory) -> Log {
+    let (log, _) = open(world);
+    append_blocks(&log, [first(1, 1), first(1, 2), first(1, 3)]);
+    log
+}
+
+fn flip(world: &Memory, block: u64, at: usize) {
+    assert!(world.0.flip(SEGMENT, &block.to_be_bytes(), at));
+}
+
+#[test]
+fn a_flipped_byte_in_the_middle_stops_the_start_and_is_named() {
+    let mut world = Memory::new();
+    drop(three_blocks(&world));
+    world.crash();
+    for at in 0..40 {
+        flip(&world, 2, at);
+        let Err(error) = try_open(&world, inline()) else { panic!("byte {at}: it opened") };
+        let OpenError::Block(bad) = &error else { panic!("byte {at}: {error}") };
+        assert_eq!((bad.segment.as_str(), bad.block), (SEGMENT, Seq(2)), "byte {at}");
+        assert!(error.to_string().contains("segment-00000000000000000001, block 2: "), "{error}");
+        let report = verify(&world.engine()).unwrap();
+        assert_eq!(report.bad.first().map(|bad| bad.block), Some(Seq(2)), "byte {at}");
+        flip(&world, 2, at);
+    }
+    assert_eq!(open(&world).1.last, Seq(3));
+}
+
+#[test]
+fn a_torn_last_block_is_cut_and_reported() {
+    let world = Memory::new();
+    let log = three_blocks(&world);
+    log.append(vec![first(1, 4)], None).unwrap();
+    world.0.fail_flush_after(0);
+    drive(&log);
+    world.0.crash(Crash::Tear(0));
+    let (log, recovery) = open(&world);
+    let torn = recovery.torn.expect("reported");
+    assert_eq!((torn.block, recovery.last), (Seq(4), Seq(3)));
+    assert!(matches!(torn.fault, BlockFault::Short { .. }));
+    assert_eq!(
+        append_blocks(&log, [first(1, 5)]),
+        [Seq(4)],
+        "its number was never given to anyone who was told"
+    );
+    world.0.crash(Crash::Lose);
+    assert_eq!(open(&world).1.torn, None);
+}
+
+#[test]
+fn a_last_block_that_a_checkpoint_covers_is_not_torn_but_corrupt() {
+    let mut world = Memory::new();
+    let log = three_blocks(&world);
+    log.checkpoint(Seq(3)).unwrap();
+    world.crash();
+    flip(&world, 3, 30);
+    assert!(matches!(try_open(&world, inline()), Err(OpenError::Block(bad)) if bad.block == Seq(3)));
+}
+
+#[test]
+fn an_unknown_version_is_not_taken_for_damage() {
+    let mut world = Memory::new();
+    drop(three_blocks(&world));
+    world.crash();
+    flip(&world, 3, 0);
+    let Err(error) = try_open(&world, inline()) else { panic!("it opened") };
+    assert!(error.to_string().contains("version 0 is unknown"), "{error}");
+}
+
+#[test]
+fn a_missing_segment_stops_the_start() {
+    let mut world = Memory::new();
+    let options = Options { segment_bytes: 200, ..inline() };
+    let (log, _) = open_with(&world, options);
+    append_blocks(&log, (0..30).map(|number| first(1, number)));
+    world.crash();
+    let names = world.engine().names().unwrap();
+    assert!(names.len() > 4);
+    world.engine().remove(&names[2]).unwrap();
+    assert!(matches!(try_open(&world, options), Err(OpenError::Gap { segment, .. }) if segment == names[3]));
+    assert_eq!(verify(&world.engine()).unwrap().gaps.len(), 1);
+}
+
+#[test]
+fn an_index_ahead_of_its_log_stops_the_start() {
+    let mut world = Memory::new();
+    let log = three_blocks(&world);
+    log.checkpoint(Seq(3)).unwrap();
+    world.crash();
+    world.engine().remove(SEGMENT).unwrap();
+    assert!(matches!(try_open(&world, inline()), Err(OpenError::IndexAhead { .. })));
+}
+
+#[test]
+fn reading_a_damaged_block_is_an_error_and_ends_there() {
+    let world = Memory::new();
+    let log = three_blocks(&world);
+    assert!(world.0.flip(SEGMENT, &2_u64.to_be_bytes(), 30));
+    let mut events = log.read(Seq(1));
+    assert!(events.next().unwrap().is_ok());
+    assert!(matches!(events.next(), Some(Err(ReadError::Block(_)))));
+    assert!(events.next().is_none());
+}
+
+#[test]
+fn a_failed_flush_poisons_and_everyone_is_told() {
+    let mut world = Memory::new();
+    let (log, _) = open_with(&world, Options { block_bytes_max: 60, ..inline() });
+    let (told, heard) = (Told::default(), Arc::new(Mutex::new(0)));
+    let hook = heard.clone();
+    log.on_poison(move |_| *hook.lock().unwrap() += 1);
+    append_blocks(&log, [first(1, 0)]);
+    for number in 1..=5 {
+        log.append(vec![first(1, number)], tell(&told, number.into())).unwrap();
+    }
+    world.0.fail_flush_after(1);
+    drive(&log);
+    assert_eq!(*told.lock().unwrap(), [(1, true), (2, false), (3, false), (4, false), (5, false)]);
+    assert_eq!((log.committed(), *heard.lock().unwrap()), (Seq(2), 1));
+    assert!(matches!(log.append(vec![first(1, 9)], None), Err(AppendError::Poisoned(_))));
+    assert!(matches!(log.room(), Err(NoRoom::Poisoned(_))));
+    assert!(log.wait_flushed(Seq(3)).is_err() && log.poisoned().is_some());
+    let hook = heard.clone();
+    log.on_poison(move |_| *hook.lock().unwrap() += 10);
+    assert_eq!(*heard.lock().unwrap(), 11);
+    world.crash();
+    assert_eq!(open(&world).1.last, Seq(2));
+}
+
+#[test]
+fn a_failed_flush_poisons_the_thread_too() {
+    let world = Memory::new();
+    let (log, _) = open_with(&world, Options { disk_reserve_bytes: 0, ..Options::default() });
+    let told = Told::default();
+    log.append(vec![first(1, 0)], tell(&told, 0)).unwrap();
+    log.wait_flushed(Seq(1)).unwrap();
+    world.0.fail_flush_after(0);
+    log.append(vec![first(1, 1)], tell(&told, 1)).unwrap();
+    assert!(log.wait_flushed(Seq(2)).is_err());
+    assert!(log.close().is_err());
+    assert_eq!(*told.lock().unwrap(), [(0, true), (1, false)]);
+}
+
+#[test]
+fn a_directory_in_use_is_refused() {
+    let world = Sled::new();
+    let (log, _) = open(&world);
+    let Err(error) = SledEngine::open(world.path()) else { panic!("it opened twice") };
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+    log.close().unwrap();
+    assert!(SledEngine::open(world.path()).is_ok());
+}
+
+#[test]
+fn a_damaged_look_up_file_is_refused_and_can_be_rebuilt() {
+    let mut world = Sled::new();
+    let options = Options { segment_bytes: 500, ..inline() };
+    let (log, _) = open_with(&world, options);
+    append_blocks(&log, (0..30).map(|number| keyed(1, number, spread(number.into()))));
+    world.crash();
+    let file = world.path().join(SEGMENT).join("lookups");
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let Err(error) = try_open(&world, options) else { panic!("it opened") };
+    assert!(error.to_string().contains("remove the file and it is rebuilt"), "{error}");
+    std::fs::remove_file(&file).unwrap();
+    let (log, recovery) = open_with(&world, options);
+    assert_eq!(recovery.rebuilt, 2);
+    assert!((0..30).all(|number| log.find(spread(number)).is_some()));
+    assert!(file.exists());
+}
+
+#[test]
+fn an_item_of_the_largest_size_is_kept_and_a_larger_one_refused() {
+    let mut world = Sled::new();
+    let (log, _) = open(&world);
+    let of = |bytes: usize| {
+        let mut item = first(1, 1);
+        let json = "x".repeat(bytes).into();
+        let content = message::Content::Rich { body_type: message::BodyType::Custom, json };
+        item.event = message::Event::Received(Box::new(message::event::Received {
+            delivery: 1,
+            id: message::MessageId::new("m"),
+            provider_id: "".into(),
+            content,
+            provider_time: None,
+            incomplete: None,
+            attributes: vec![],
+        }));
+        item
+    };
+    let refused = log.append(vec![of(storage::RECORD_BYTES_MAX)], None);
+    assert!(matches!(refused, Err(AppendError::TooLarge { index: 0, .. })));
+    let large = of(storage::RECORD_BYTES_MAX - 100);
+    for _ in 0..4 {
+        append_blocks(&log, [large.clone()]);
+    }
+    world.crash();
+    let (log, _) = open(&world);
+    assert_eq!(log.event(Seq(4)).unwrap().unwrap().event, large.event);
+}
+
+#[test]
+fn many_threads_append_and_the_log_has_it_all() {
+    let mut world = Sled::new();
+    let options = Options {
+        segment_bytes: 100_000,
+        disk_reserve_bytes: 0,
+        driver: Driver::Threaded,
+        ..Options::default()
+    };
+    let (log, _) = open_with(&world, options);
+    let told = Told::default();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u32 {
+            let (log, told) = (log.clone(), told.clone());
+            scope.spawn(move || {
+                for number in 0..2_000 {
+                    let number = thread * 2_000 + number;
+                    let seq = log.append(vec![keyed(1, number, spread(number.into()))], None).unwrap();
+                    assert_eq!(
+                        log.find(spread(number.into())).unwrap().b,
+                        seq.0,
+                        "seen at once, sealed or not"
+                    );
+                    if number % 100 == 0 {
+                        log.append(vec![first(2, number)], tell(&told, seq.0 + 1)).unwrap();
+                    }
+                }
+            });
+        }
+    });
+    log.wait_flushed(Seq(8_080)).unwrap();
+    log.close().unwrap();
+    let told = told.lock().unwrap();
+    assert!(told.len() == 80 && told.iter().all(|(_, fate)| *fate));
+    world.crash();
+    let (log, recovery) = open_with(&world, options);
+    assert_eq!(recovery.last, Seq(8_080));
+    assert!(recovery.segments > 3);
+    assert_eq!(log.read(Seq(1)).filter(|event| event.is_ok()).count(), 8_080);
+    for number in 0..8_000 {
+        assert!(log.find(spread(number)).is_some());
+    }
+}
+
+#[test]
+fn an_engine_keeps_the_order_of_rising_keys_over_its_trees() {
+    fn check<W: World>() {
+        let mut world = W::new();
+        let value = |n: u64| vec![u8::try_from(n % 251).unwrap(); 20_000];
+        let store = world.engine().open("blocks", Layout::Ascending).unwrap();
+        for n in 1..=200_u64 {
+            store.insert(&(n * 10).to_be_bytes(), &value(n)).unwrap();
+        }
+        store.flush().unwrap();
+        world.crash();
+        let engine = world.engine();
+        let store = engine.open("blocks", Layout::Ascending).unwrap();
+        store.insert(&2_010_u64.to_be_bytes(), &value(201)).unwrap();
+        let all = store.range(&[], &[0xff], 1_000).unwrap();
+        assert_eq!(all.len(), 201);
+        assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for n in 1..=201_u64 {
+            let (key, bytes) = store.at_or_below(&(n * 10 + 3).to_be_bytes()).unwrap().unwrap();
+            assert_eq!((&*key, &*bytes), (&(n * 10).to_be_bytes()[..], &value(n)[..]));
+            let next = store.range(&(n * 10).to_be_bytes(), &[0xff], 3).unwrap();
+            assert_eq!(next.len() as u64, 3.min(201 - n));
+        }
+        assert_eq!(store.at_or_below(&9_u64.to_be_bytes()).unwrap(), None);
+    }
+    check::<Memory>();
+    check::<Sled>();
+}
