@@ -48,7 +48,11 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     let probes = if arguments.probe { probe(&settings).await? } else { Vec::new() };
     let failed = probes.iter().filter(|p| p.result.is_err()).count();
     report(&arguments, &settings, &probes);
-    if failed > 0 { Err(Failure::Running(format!("{failed} of {} probes failed", probes.len()))) } else { Ok(()) }
+    if failed > 0 {
+        Err(Failure::Running(format!("{failed} of {} probes failed", probes.len())))
+    } else {
+        Ok(())
+    }
 }
 
 /// Certificates are read now rather than at the start.
@@ -79,7 +83,9 @@ async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         // Certificates of destinations may be signed by the configured roots: only the way there is tried.
         let target = Target { host: host.into(), port, tls: None };
-        probes.push(connect(&seams, format!("destination {} ({})", destination.id, destination.url), target).await);
+        probes.push(
+            connect(&seams, format!("destination {} ({})", destination.id, destination.url), target).await,
+        );
     }
     Ok(probes)
 }
@@ -120,7 +126,9 @@ fn report(arguments: &Arguments, settings: &Settings, probes: &[Probe]) {
     out::line(format!("{file} is valid: {channels} channels, {destinations} destinations"));
     for probe in probes {
         match &probe.result {
-            Ok(took) => out::line(format!("  reached  {} in {:.0} ms", probe.what, took.as_secs_f64() * 1000.0)),
+            Ok(took) => {
+                out::line(format!("  reached  {} in {:.0} ms", probe.what, took.as_secs_f64() * 1000.0))
+            }
             Err(why) => out::line(format!("  FAILED   {}: {why}", probe.what)),
         }
     }

@@ -123,7 +123,8 @@ fn script(arguments: &Sms) -> Result<Script, Failure> {
             map.insert(key.into(), value);
         }
     };
-    let ms = |time: Option<Duration>| time.map(|t| Value::from(u64::try_from(t.as_millis()).unwrap_or(u64::MAX)));
+    let ms =
+        |time: Option<Duration>| time.map(|t| Value::from(u64::try_from(t.as_millis()).unwrap_or(u64::MAX)));
     put("latency_ms", ms(arguments.latency));
     put("receipt_delay_ms", ms(arguments.receipt_delay));
     put("throttle_per_second", arguments.throttle.map(Value::from));
