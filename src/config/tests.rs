@@ -43,9 +43,19 @@ fn the_smallest_configuration_gets_the_documented_defaults() {
     assert_eq!(channel.dids[0].destination.as_str(), "support");
 }
 
+#[track_caller]
+fn told(cases: &[(String, &[&str])]) {
+    for (text, parts) in cases {
+        let told = refused(text);
+        for part in *parts {
+            assert!(told.contains(part), "{text}\n---\n{told}\n--- lacks\n{part}");
+        }
+    }
+}
+
 #[test]
-fn every_mistake_is_told_with_its_line_its_key_and_the_way_out() {
-    let cases: &[(String, &[&str])] = &[
+fn mistakes_in_channels_and_destinations_are_told_with_line_key_and_way_out() {
+    told(&[
         (
             with("provider =", "provder ="),
             &["c.toml:7: ", "provder: unknown key; did you mean \"provider\"?"],
@@ -94,6 +104,12 @@ fn every_mistake_is_told_with_its_line_its_key_and_the_way_out() {
             &["inactivity_timeout: found \"30\"; expected a duration such as", "\"off\""],
         ),
         (with("\"sms-main\"", "\"sms main\""), &["c.toml:6: ", "id: found \"sms main\"; expected letters"]),
+    ]);
+}
+
+#[test]
+fn mistakes_elsewhere_are_told_with_line_key_and_way_out() {
+    told(&[
         (
             format!("{GOOD}{}", &GOOD[GOOD.find("[[channel]]").unwrap()..]),
             &["the id \"sms-main\" is used twice"],
@@ -125,13 +141,7 @@ fn every_mistake_is_told_with_its_line_its_key_and_the_way_out() {
         (format!("{GOOD}[htp]\n"), &["htp: unknown key; did you mean \"http\"?"]),
         ("a = \n".into(), &["c.toml:1: not TOML"]),
         ("[http]\nlisten = 1\n[http]\n".into(), &["c.toml:3: not TOML"]),
-    ];
-    for (text, parts) in cases {
-        let told = refused(text);
-        for part in *parts {
-            assert!(told.contains(part), "{text}\n---\n{told}\n--- lacks\n{part}");
-        }
-    }
+    ]);
 }
 
 #[test]

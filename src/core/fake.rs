@@ -59,7 +59,7 @@ pub(crate) fn event(
 
 fn events() -> Vec<EventView> {
     vec![
-        event(41, 0, "accepted", None, "3 parts, UCS-2, 8-bit reference 17; priority 5"),
+        event(41, 0, "accepted", None, "m-1 Hello 😀"),
         event(42, 3, "submitting", None, "parts 1, 2, 3"),
         event(43, 21, "submitted", Some(1), "provider id 7f3a01"),
         event(44, 22, "submitted", Some(2), "provider id 7f3a02"),
