@@ -6,7 +6,8 @@ use std::sync::Arc;
 use message::{
     Content, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
     event::{
-        ALL_PARTS, Accepted, Cause, DoubtSettlement, LateReceipt, PartReceived, Received, SessionOpened,
+        ALL_PARTS, Accepted, Cause, CloseReason, DoubtSettlement, LateReceipt, PartReceived, Received,
+        SessionOpened,
     },
 };
 
@@ -148,9 +149,11 @@ impl Session {
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::SessionOpened(opened) => self.opened(opened, at),
-            Event::SessionClosed { .. } => {
+            Event::SessionClosed { reason } => {
                 self.open = false;
-                self.deliver(None, DeliveryKind::EndChat, at);
+                if *reason != CloseReason::Business {
+                    self.deliver(None, DeliveryKind::EndChat(*reason), at);
+                }
             }
             Event::SessionTaken { handler } => {
                 self.handler = handler.clone();
