@@ -211,6 +211,10 @@ impl Session {
     }
 
     fn opened(&mut self, opened: &SessionOpened, at: Timestamp) {
+        // What a finished stream still remembers goes with its last session: a live host forgets it then.
+        if self.is_done() {
+            *self = Self::new(opened.address.clone(), opened.counters);
+        }
         self.address = opened.address.clone();
         self.customer_shown = opened.customer_shown.clone();
         self.did_shown = opened.did_shown.clone();
