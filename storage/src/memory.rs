@@ -240,8 +240,8 @@ impl MemoryStore {
     }
 }
 
-fn pair((key, value): (&Box<[u8]>, &Value)) -> Pair {
-    (key.clone(), value.clone())
+fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
+    (key.as_ref().into(), value.clone())
 }
 
 impl Store for MemoryStore {

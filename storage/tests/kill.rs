@@ -1,5 +1,14 @@
 //! kill -9 at random instants: a child appends, checkpoints and says what was acknowledged; all of it must be there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
 mod support;
 
 use std::{
