@@ -18,7 +18,7 @@ use message::{Seq, Timestamp};
 
 use crate::{
     bytes::{Cursor, overwrite},
-    engine::{Engine, EngineError},
+    disk::{Engine, EngineError},
     item::Found,
 };
 

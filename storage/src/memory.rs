@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::engine::{Engine, EngineError, Layout, Pair, Store, Value, Write};
+use crate::disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
 
 /// Bytes of a disk nobody has limited.
 const FREE_BYTES_DEFAULT: u64 = 1 << 40;

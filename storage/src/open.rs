@@ -7,7 +7,7 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::{Block, BlockFault},
-    engine::{Engine, Pair, Store},
+    disk::{Engine, Pair, Store},
     error::{BadBlock, OpenError},
     index::Index,
     item::{Found, Tag},
@@ -58,7 +58,7 @@ impl Log {
             if bad.block <= checkpoint {
                 return Err(bad.into());
             }
-            store.apply(vec![crate::engine::Write::Delete(Box::from(key_of(bad.block)))])?;
+            store.apply(vec![crate::disk::Write::Delete(Box::from(key_of(bad.block)))])?;
             store.flush()?;
             tracing::warn!(%bad, "a torn last block was cut");
             walked.recovery.torn = Some(bad);

@@ -15,7 +15,7 @@ use message::Seq;
 
 use crate::{
     block,
-    engine::EngineError,
+    disk::EngineError,
     error::{OpenError, Poisoned},
     log::{Driver, Shared},
     queue::{Completion, Pending, Writing},

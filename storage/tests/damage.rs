@@ -315,3 +315,25 @@ fn a_completion_that_panics_poisons_the_log_and_the_rest_are_told() {
     assert!(log.close().is_err());
     assert_eq!(*told.lock().unwrap(), [(7, false)]);
 }
+
+#[test]
+fn a_sealed_segment_does_not_grow_by_being_read() {
+    let world = Sled::new();
+    let engine = world.engine();
+    let fill = || {
+        let store = engine.open("blocks", Layout::Ascending).unwrap();
+        for n in 1..=100_u64 {
+            store.insert(&n.to_be_bytes(), &[7; 50_000]).unwrap();
+        }
+        store.flush().unwrap();
+    };
+    fill();
+    let mut sizes = vec![];
+    for _ in 0..8 {
+        let store = engine.open("blocks", Layout::Ascending).unwrap();
+        assert!(store.get(&50_u64.to_be_bytes()).unwrap().is_some());
+        drop(store);
+        sizes.push(engine.disk_bytes("blocks").unwrap());
+    }
+    assert!(sizes[7] <= sizes[1] + (1 << 16) && sizes[7] < 9_000_000, "{sizes:?}");
+}

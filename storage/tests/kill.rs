@@ -85,10 +85,10 @@ fn child() {
         assert_eq!(seq, next);
         heads[stream as usize] = seq;
         count(&log, StreamId(stream), seq);
-        if number % 400 == 0 {
+        if number.is_multiple_of(400) {
             log.checkpoint(Seq(seq.0 - u64::from(number) % 3)).unwrap();
         }
-        if number % 16 == 0 {
+        if number.is_multiple_of(16) {
             log.wait_flushed(seq).unwrap();
         }
     }
