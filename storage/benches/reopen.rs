@@ -12,7 +12,7 @@ mod support;
 use std::{fs, path::Path};
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{Entry, Log, Options, SledEngine};
+use storage::{Engine, Entry, Layout, Log, Options, SledEngine};
 use support::{Waiter, folder, items, now, open, spread};
 
 fn copy(from: &Path, to: &Path) {
@@ -44,6 +44,31 @@ fn fill(log: &Log, from: u64, events: u64) {
         }
     }
     log.wait_flushed(Seq(log.stats().unwrap().next.0 - 1)).unwrap();
+}
+
+/// What of it is sled's.
+fn time_engine(path: &Path) {
+    let begin = now();
+    let engine = SledEngine::open(path).unwrap();
+    let names = engine.names().unwrap();
+    let last = names.iter().rfind(|name| name.starts_with("segment")).unwrap();
+    let store = engine.open(last, Layout::Ascending).unwrap();
+    let opened = begin.elapsed();
+    let (mut cursor, mut bytes, mut blocks, begin): (Box<[u8]>, _, _, _) = (Box::default(), 0, 0, now());
+    loop {
+        let page = store.range(&cursor, &[0xff], 8).unwrap();
+        let Some((last, _)) = page.last() else { break };
+        cursor = last.clone();
+        bytes += page.iter().map(|(_, value)| value.len()).sum::<usize>();
+        blocks += page.len();
+    }
+    let read = begin.elapsed();
+    let begin = now();
+    drop(engine.open("index", Layout::Random).unwrap());
+    println!(
+        "   sled alone: segment {opened:.1?}, {blocks} blocks of {bytes} bytes read {read:.1?}, index {:.1?}",
+        begin.elapsed()
+    );
 }
 
 fn time_open(name: &str, path: &Path) -> Log {
@@ -97,6 +122,9 @@ fn main() {
     copy(&path, &copied);
     drop(time_open("killed, 4,500,000 events", &copied));
     fs::remove_dir_all(&copied).unwrap();
+    copy(&path, &copied);
+    time_engine(&copied);
+    fs::remove_dir_all(&copied).unwrap();
 
     let applied = log.committed();
     for stream in 0..1_000_000_u64 {
@@ -106,6 +134,9 @@ fn main() {
             log.checkpoint(applied).unwrap();
         }
     }
+    copy(&path, &copied);
+    time_engine(&copied);
+    fs::remove_dir_all(&copied).unwrap();
     copy(&path, &copied);
     drop(time_open("killed, and 1,000,000 entries in the index", &copied));
     drop(time_open("closed, and 1,000,000 entries in the index", &copied));

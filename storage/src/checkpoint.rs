@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 use message::{Seq, StreamId};
 
 use crate::{
-    engine::Write,
+    disk::Write,
     error::{IndexError, Poisoned},
     index::{Delta, Entry, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
     lookup::UniformMap,

@@ -16,7 +16,7 @@ use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     bytes::Cursor,
-    engine::{Engine, Layout, Store},
+    disk::{Engine, Layout, Store},
     error::IndexError,
     lookup::UniformMap,
 };

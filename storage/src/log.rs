@@ -16,7 +16,7 @@ use message::{Seq, Timestamp};
 use crate::{
     CheckpointStats,
     block::{self, ItemFault},
-    engine::Engine,
+    disk::Engine,
     error::{AppendError, IndexError, NoRoom, Poisoned},
     index::Index,
     item::{Found, Item, Tag},

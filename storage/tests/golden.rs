@@ -1,5 +1,14 @@
 //! Files of every format version, written once and read for ever. `UPDATE=1` writes those that are missing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
 mod support;
 
 use std::{fs, path::PathBuf};

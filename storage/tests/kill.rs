@@ -1,5 +1,14 @@
 //! kill -9 at random instants: a child appends, checkpoints and says what was acknowledged; all of it must be there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
 mod support;
 
 use std::{
@@ -76,10 +85,10 @@ fn child() {
         assert_eq!(seq, next);
         heads[stream as usize] = seq;
         count(&log, StreamId(stream), seq);
-        if number % 400 == 0 {
+        if number.is_multiple_of(400) {
             log.checkpoint(Seq(seq.0 - u64::from(number) % 3)).unwrap();
         }
-        if number % 16 == 0 {
+        if number.is_multiple_of(16) {
             log.wait_flushed(seq).unwrap();
         }
     }

@@ -2,6 +2,12 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends on the first surprise"
+)]
 
 use std::{
     fs,
