@@ -70,7 +70,12 @@ fn what_fails_while_running_ends_with_1() {
     check(folder.path(), &["sim", "smsc", "--listen", &address], 1, &format!("cannot listen on {address}"));
     drop(taken);
     let url = format!("http://{address}");
-    check(folder.path(), &["send", "--to", "1", "--from", "2", "--text", "x", "--url", &url], 1, "cannot be reached");
+    check(
+        folder.path(),
+        &["send", "--to", "1", "--from", "2", "--text", "x", "--url", &url],
+        1,
+        "cannot be reached",
+    );
     check(folder.path(), &["tail", "--url", &url], 1, "cannot be reached");
     check(folder.path(), &["check", "--probe"], 1, "FAILED   channel sms-main (127.0.0.1:9)");
 }

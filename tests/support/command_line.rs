@@ -11,8 +11,12 @@ pub(crate) fn check(folder: &Path, arguments: &[&str], code: i32, told: &str) {
     {
         command.env_remove(name);
     }
-    let output = command.current_dir(folder).args(arguments).output().unwrap();
-    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = match command.current_dir(folder).args(arguments).output() {
+        Ok(output) => output,
+        Err(e) => unreachable!("the binary cannot be started: {e}"),
+    };
+    let all =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{all}");
     assert!(all.contains(told), "{arguments:?} does not tell {told:?}:\n{all}");
 }

@@ -83,13 +83,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     ) || kind.ends_with("+json")
 }
 
-async fn one(
-    public: &Public,
-    origin: &Origin,
-    json: &[u8],
-    plan: bool,
-    takeover: bool,
-) -> Response<Body> {
+async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover: bool) -> Response<Body> {
     let message = match cim::parse(json) {
         Ok(message) => message,
         Err(error) => return single(Outcome::Malformed { message_id: id_of(json), error }),

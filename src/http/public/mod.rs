@@ -122,7 +122,8 @@ where
 {
     let max = public.limits.body_bytes_max;
     let too_large = || {
-        let text = format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
+        let text =
+            format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
         Box::new(answer::error(StatusCode::PAYLOAD_TOO_LARGE, &text))
     };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
@@ -138,9 +139,10 @@ where
     match read {
         Ok(Ok(all)) => Ok(all.to_bytes()),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(e)) => {
-            Err(Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("the body did not arrive whole: {e}"))))
-        }
+        Ok(Err(e)) => Err(Box::new(answer::error(
+            StatusCode::BAD_REQUEST,
+            &format!("the body did not arrive whole: {e}"),
+        ))),
         Err(_) => {
             let text = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
             Err(Box::new(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))
