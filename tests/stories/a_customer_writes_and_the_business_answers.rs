@@ -68,7 +68,7 @@ async fn and_the_answer_is_in_the_same_session() {
 async fn in_parts_that_come_in_any_order_and_marking() {
     let (peer, sink, _patchbay) = stage("").await;
     let plain = "A long text in the GSM alphabet, with {brackets} and € signs. ".repeat(6);
-    let emoji = "Un très long texte 🎉 avec des émojis 😊🔧 et 漢字. ".repeat(6);
+    let emoji = "Un très long texte 🎉 avec des émojis 😊🔧 et 漢字. ".repeat(5) + "Fin.";
     let concats = [MoConcat::Udh8, MoConcat::Udh16, MoConcat::Sar, MoConcat::Payload];
     for (n, (concat, text)) in concats.iter().flat_map(|c| [(c, &plain), (c, &emoji)]).enumerate() {
         for order in [MoOrder::Straight, MoOrder::Reversed, MoOrder::These(vec![1, 0, 1, 4, 2, 3, 0])] {

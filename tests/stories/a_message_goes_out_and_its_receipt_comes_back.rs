@@ -39,7 +39,7 @@ async fn a_single_one() {
     let events: Vec<_> = view["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
     println!("its events: {}", events.join(", "));
     let place = |name| events.iter().position(|event| *event == name).unwrap_or_else(|| panic!("no {name}: {events:?}"));
-    assert!(place("accepted") < place("submitted") && place("submitted") < place("receipted"), "{events:?}");
+    assert!(place("accepted") < place("submitted") && place("submitted") < place("receipt"), "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

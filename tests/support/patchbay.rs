@@ -18,6 +18,7 @@ use super::{Answer, Http, SOON, process::Process, sink::SECRET, until};
 #[derive(Clone)]
 pub(crate) struct Setup {
     top: String,
+    http: String,
     tables: String,
     binary: PathBuf,
     /// What the process is started through: words put before the command.
@@ -29,6 +30,7 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self {
             top: String::new(),
+            http: String::new(),
             tables: String::new(),
             binary: env!("CARGO_BIN_EXE_patchbay").into(),
             through: Vec::new(),
@@ -45,6 +47,13 @@ impl Setup {
     pub(crate) fn top(mut self, keys: &str) -> Self {
         self.top.push_str(keys);
         self.top.push('\n');
+        self
+    }
+
+    /// Keys of `[http]`.
+    pub(crate) fn http(mut self, keys: &str) -> Self {
+        self.http.push_str(keys);
+        self.http.push('\n');
         self
     }
 
@@ -101,9 +110,10 @@ impl Setup {
         let data = self.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let log = if self.tables.contains("[log]") { "" } else { "[log]\nfilter = \"warn\"\n" };
         let config = format!(
-            "data_dir = {data:?}\n{}[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n{log}{}",
+            "data_dir = {data:?}\n{}[http]\nlisten = \"127.0.0.1:0\"\n{}[admin]\nlisten = \"127.0.0.1:0\"\n{log}{}",
             // The reserve is about a production disk.
             over("disk_reserve = \"1MB\"", &self.top),
+            self.http,
             self.tables
         );
         fs::write(folder.path().join("config.toml"), config).unwrap();
