@@ -28,6 +28,17 @@ const queue = []; // deliveries that wait for a receiving session
 const fired = {};
 let nextId = 1048576;
 let recent = []; // instants of the submits of the last second
+const submittedAt = [];
+
+// The most submits in any second.
+function mostInSecond() {
+  let most = 0;
+  for (let from = 0, to = 0; to < submittedAt.length; to += 1) {
+    while (submittedAt[from] + 1000 <= submittedAt[to]) from += 1;
+    most = Math.max(most, to - from + 1);
+  }
+  return most;
+}
 
 function fires(name) {
   const pattern = script[name];
@@ -126,6 +137,7 @@ function answeredId(number) {
 
 function submit(session, pdu) {
   counts.submits += 1;
+  submittedAt.push(performance.now());
   if (throttled()) {
     counts.throttled += 1;
     session.send(pdu.response({ command_status: smpp.ESME_RTHROTTLED }));
@@ -233,7 +245,7 @@ function mo({ from, to, text, order }) {
 }
 
 const commands = {
-  'GET /counts': () => ({ ...counts, bind_kinds: bindKinds, waiting: queue.length }),
+  'GET /counts': () => ({ ...counts, bind_kinds: bindKinds, waiting: queue.length, most_in_second: mostInSecond() }),
   'GET /messages': () => messages,
   'GET /script': () => script,
   'PATCH /script': (changes) => {

@@ -8,4 +8,5 @@ mod a_customer_writes_and_the_business_answers;
 mod a_message_goes_out_and_its_receipt_comes_back;
 mod bad_input_is_answered_and_harms_nobody;
 mod cancel_expiry_priority;
+mod faults_that_cost_others_messages;
 mod independent_peers;

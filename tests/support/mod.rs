@@ -9,7 +9,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod sink;
 
-use std::{future::Future, time::Duration};
+use std::{fs, future::Future, io::Write, path::Path, time::Duration};
 
 use tokio::time::Instant;
 
@@ -49,6 +49,16 @@ where
             }
         }
     }
+}
+
+/// Tells a figure: on standard output, and in a file of the target folder that lists the figures of a run.
+pub(crate) fn figure(line: &str) {
+    println!("{line}");
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures");
+    fs::create_dir_all(&folder).unwrap();
+    let test = std::thread::current().name().unwrap_or("?").replace("::", ".");
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(folder.join(test)).unwrap();
+    writeln!(file, "{line}").unwrap();
 }
 
 /// The seed of a random test: `SEED=`, or a new one; always printed.

@@ -158,6 +158,14 @@ impl Peer {
         times
     }
 
+    /// The most submits in any second.
+    pub(crate) async fn most_in_second(&self) -> u64 {
+        match &self.kind {
+            Kind::Sim { smsc, .. } => smsc.most_in(1_000),
+            Kind::Npm { .. } => self.count("most_in_second").await,
+        }
+    }
+
     /// A customer writes.
     pub(crate) async fn mo(&self, from: &str, to: &str, text: &str) {
         match &self.kind {
