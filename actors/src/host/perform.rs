@@ -206,10 +206,8 @@ impl HostState {
         let done = slot.session.open_for(identity, handler, takeover).map(|events| {
             self.record(stream, events, &[], stage);
         });
-        let view = done.and_then(|()| {
-            let id = self.live.get(stream).map(|slot| slot.session.id());
-            id.ok_or(Refusal::NotFound("session")).and_then(|id| self.view(stream, id, None, stage))
-        });
+        // From memory: its opening is in this very batch, and not in the log yet.
+        let view = done.and_then(|()| self.live_view(stream).ok_or(Refusal::NotFound("session")));
         answer(stage, reply, view);
     }
 

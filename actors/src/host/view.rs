@@ -73,6 +73,12 @@ impl HostState {
         Ok(view)
     }
 
+    /// A live session without its events.
+    pub(super) fn live_view(&self, stream: StreamId) -> Option<SessionView> {
+        let session = &self.live.get(stream)?.session;
+        Some(session_view(session, session.id(), self.policy_of(session)))
+    }
+
     fn policy_of(&self, session: &Session) -> Option<&Policy> {
         let (_, entry) = self.shared.channel(&session.address.channel)?;
         Some(&entry.policy)
