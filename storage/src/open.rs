@@ -43,7 +43,7 @@ impl Log {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let names = segment_names(&*engine)?;
         let (index, walked) = thread::scope(|scope| {
-            let index = scope.spawn(|| Index::open(&*engine));
+            let index = scope.spawn(|| Index::open(&*engine, options.checkpoint_pause));
             let walked = walk(&engine, &names);
             let index = index.join().map_err(|_| OpenError::Thread("open-index", "it panicked".into()));
             (index, walked)

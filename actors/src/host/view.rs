@@ -189,7 +189,7 @@ impl HostState {
             kind: match delivery.kind {
                 DeliveryKind::Message(_) => "message",
                 DeliveryKind::Notification(_) => "notification",
-                DeliveryKind::EndChat => "intent",
+                DeliveryKind::EndChat(_) => "intent",
             },
             reason: format!("{} ({})", cause.reason, cause.code),
         };

@@ -87,7 +87,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 pub fn inline() -> Options {
-    Options { driver: Driver::Inline, disk_reserve_bytes: 0, ..Options::default() }
+    Options {
+        driver: Driver::Inline,
+        disk_reserve_bytes: 0,
+        checkpoint_pause: std::time::Duration::ZERO,
+        ..Options::default()
+    }
 }
 
 pub fn open<W: World>(world: &W) -> (Log, Recovery) {
