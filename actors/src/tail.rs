@@ -4,7 +4,13 @@ use std::sync::Arc;
 
 use message::{ChannelId, Event, MessageId, Seq, SessionId, StreamId, Timestamp};
 
-use crate::{fold::message_of, host::live::LiveSessions, router::TailEvent, shared::Shared, view::EventView};
+use crate::{
+    fold::message_of,
+    router::TailEvent,
+    session::{DeliveryKind, Session},
+    shared::Shared,
+    view::EventView,
+};
 
 /// A committed event, with what its session knew of it.
 pub(crate) struct Committed {
