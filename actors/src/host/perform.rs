@@ -140,8 +140,7 @@ impl HostState {
             if found.a != stream.0 {
                 return Err(Refusal::IdTaken(task.id));
             }
-            let ordinal = self.live.get(stream).map_or(0, |slot| slot.session.counters.sessions);
-            let session = SessionId { stream, ordinal: ordinal.max(1) };
+            let session = SessionId { stream, ordinal: self.ordinal(stream, stage) };
             return Ok(Acceptance { message_id: task.id, duplicate: true, session });
         }
         if !self.activate(stream, Some(&task.identity), stage) {
@@ -182,6 +181,15 @@ impl HostState {
         Ok(Acceptance { message_id: task.id, duplicate: false, session })
     }
 
+    /// The newest session on an address, open or finished.
+    fn ordinal(&mut self, stream: StreamId, stage: &mut Stage) -> u32 {
+        if self.activate(stream, None, stage) {
+            return self.live.get(stream).map_or(1, |slot| slot.session.counters.sessions);
+        }
+        let finished = self.shared.log.find(address::head_key(stream));
+        finished.map_or(1, |found| message::Counters::unpack(found.a).sessions)
+    }
+
     fn open(
         &mut self,
         stream: StreamId,
@@ -198,10 +206,8 @@ impl HostState {
         let done = slot.session.open_for(identity, handler, takeover).map(|events| {
             self.record(stream, events, &[], stage);
         });
-        let view = done.and_then(|()| {
-            let id = self.live.get(stream).map(|slot| slot.session.id());
-            id.ok_or(Refusal::NotFound("session")).and_then(|id| self.view(stream, id, None, stage))
-        });
+        // From memory: its opening is in this very batch, and not in the log yet.
+        let view = done.and_then(|()| self.live_view(stream).ok_or(Refusal::NotFound("session")));
         answer(stage, reply, view);
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use message::{
     Content, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
     event::{
-        ALL_PARTS, Accepted, Cause, DoubtSettlement, LateReceipt, PartReceived, Received, SessionOpened,
+        ALL_PARTS, Accepted, Cause, CloseReason, DoubtSettlement, LateReceipt, PartReceived, Received,
+        SessionOpened,
     },
 };
 
@@ -148,9 +149,11 @@ impl Session {
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::SessionOpened(opened) => self.opened(opened, at),
-            Event::SessionClosed { .. } => {
+            Event::SessionClosed { reason } => {
                 self.open = false;
-                self.deliver(None, DeliveryKind::EndChat, at);
+                if *reason != CloseReason::Business {
+                    self.deliver(None, DeliveryKind::EndChat(*reason), at);
+                }
             }
             Event::SessionTaken { handler } => {
                 self.handler = handler.clone();
@@ -208,6 +211,10 @@ impl Session {
     }
 
     fn opened(&mut self, opened: &SessionOpened, at: Timestamp) {
+        // What a finished stream still remembers goes with its last session: a live host forgets it then.
+        if self.is_done() {
+            *self = Self::new(opened.address.clone(), opened.counters);
+        }
         self.address = opened.address.clone();
         self.customer_shown = opened.customer_shown.clone();
         self.did_shown = opened.did_shown.clone();
