@@ -324,7 +324,10 @@ impl HostState {
             Some(slot) => Some(slot.head),
             None => self.shared.log.find(address::head_key(stream)).map(|f| message::Seq(f.b)),
         };
-        let record = head.and_then(|head| MessageRecord::read(&self.shared.log, head, number).ok().flatten());
+        // What this batch has recorded so far counts: it may have settled the message.
+        let pending = || stage.of_stream(stream).map(|(_, item)| item);
+        let record =
+            head.and_then(|head| MessageRecord::read(&self.shared.log, head, number, pending()).ok().flatten());
         let Some(late) = record.and_then(|r| r.late_receipt(part, state, code)) else { return };
         if self.live.contains(stream) || self.revive(stream, stage) {
             self.record(stream, [Event::LateReceipt(Box::new(late))], &[], stage);
