@@ -92,7 +92,7 @@ pub(crate) enum Op {
     /// What became of a part.
     Outcome { number: MessageNo, part: u16, outcome: Outcome, spellings: Vec<u128> },
     /// A receipt whose part is known.
-    Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, ack: Option<InboundAck> },
+    Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
     /// A receipt whose id nobody knows, kept by the channel under a number.
     DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str> },
     /// The customer wrote.
@@ -113,6 +113,16 @@ pub(crate) enum Op {
     ViewMessage { number: MessageNo, reply: Reply<MessageView> },
     /// How many messages wait ahead, and the open session's ordinal (0: none open).
     Ahead { reply: Reply<Ahead> },
+}
+
+/// Where a receipt comes from, and who waits until it is safe.
+pub(crate) enum ReceiptFrom {
+    /// A link: to be acknowledged.
+    Link(InboundAck),
+    /// The channel, which keeps it under a number until then.
+    Kept { channel: ChannelIx, parked: u32 },
+    /// Nobody waits.
+    Query,
 }
 
 /// What a plan needs to know of a session.

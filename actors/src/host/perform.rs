@@ -5,7 +5,7 @@ use std::sync::Arc;
 use message::{Event, MessageNo, PartState, SessionId, StreamId, address, event::DoubtSettlement};
 use storage::{Key, Tag};
 
-use super::{AcceptTask, Ahead, HostState, Op, Reply, Slot, Stage, Task};
+use super::{AcceptTask, Ahead, HostState, Op, ReceiptFrom, Reply, Slot, Stage, Task};
 use crate::{
     channel::{InboundAck, Job, JobMessage, Query},
     correlation::PartRef,
@@ -42,9 +42,15 @@ impl HostState {
             Op::Outcome { number, part, outcome, spellings } => {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
             }
-            Op::Receipt { number, part, state, code, ack } => {
+            Op::Receipt { number, part, state, code, from } => {
                 self.receipt(stream, number, part, state, &code, stage);
-                acknowledge(stage, ack);
+                match from {
+                    ReceiptFrom::Link(ack) => acknowledge(stage, Some(ack)),
+                    ReceiptFrom::Kept { channel, parked } => {
+                        stage.effects.channel(channel).settled.push((parked, true));
+                    }
+                    ReceiptFrom::Query => {}
+                }
             }
             Op::DoubtReceipt { channel, parked, state, code } => {
                 self.doubt_receipt(stream, channel, parked, state, &code, stage);
