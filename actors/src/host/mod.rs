@@ -71,7 +71,7 @@ pub(crate) struct Task {
 impl Task {
     /// The room that a channel keeps for it.
     fn kept_room(&self) -> usize {
-        if let Op::Take { max } = self.op { max } else { 0 }
+        if let Op::Take { max, .. } = self.op { max } else { 0 }
     }
 }
 
@@ -88,7 +88,7 @@ pub(crate) enum Op {
     /// Settle a part in doubt.
     SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
     /// Hand at most `max` parts to the channel, which has kept room for them.
-    Take { max: usize },
+    Take { channel: ChannelIx, max: usize },
     /// What became of a part.
     Outcome { number: MessageNo, part: u16, outcome: Outcome, spellings: Vec<u128> },
     /// A receipt whose part is known.

@@ -38,7 +38,7 @@ impl HostState {
             Op::SettleDoubt { number, part, by, reply } => {
                 self.settle_doubt(stream, number, part, by, reply, stage);
             }
-            Op::Take { max } => self.take(stream, max, stage),
+            Op::Take { channel, max } => self.take(stream, channel, max, stage),
             Op::Outcome { number, part, outcome, spellings } => {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
             }
@@ -231,12 +231,14 @@ impl HostState {
     }
 
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
-    fn take(&mut self, stream: StreamId, max: usize, stage: &mut Stage) {
-        let Some(channel) = self.channel_of(stream, stage) else {
+    fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
+        let now = stage.now;
+        self.activate(stream, None, stage);
+        let Some(slot) = self.live.get_mut(stream) else {
+            // It had parts when it was announced, and is finished since: its room must not stay kept.
+            stage.effects.channel(channel).released += max;
             return;
         };
-        let now = stage.now;
-        let Some(slot) = self.live.get_mut(stream) else { return };
         slot.announced = false;
         let Some(event) = slot.session.submit(now, max) else {
             stage.effects.channel(channel).released += max;
