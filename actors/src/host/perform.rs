@@ -359,7 +359,7 @@ impl HostState {
             return false;
         }
         let session = self.live.get(stream).map(|slot| &slot.session);
-        let events = session.and_then(|s| s.doubt_receipt(&entry.policy, state, code, came_at, stage.now));
+        let events = session.and_then(|s| s.doubt_receipt(&entry.policy, state, code, came_at));
         let matched = events.is_some();
         self.record(stream, events.unwrap_or_default(), &[], stage);
         matched

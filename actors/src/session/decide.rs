@@ -248,9 +248,8 @@ impl Session {
         state: PartState,
         code: &str,
         came_at: Timestamp,
-        now: Timestamp,
     ) -> Option<Events> {
-        let orphaned = self.orphaned_at.is_some_and(|at| now.since_ms(at) < policy.receipt_timeout_ms);
+        let orphaned = self.orphaned_at.is_some_and(|at| came_at.since_ms(at) < policy.receipt_timeout_ms);
         if self.submitting() || orphaned {
             return None;
         }
