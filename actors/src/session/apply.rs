@@ -210,6 +210,10 @@ impl Session {
     }
 
     fn opened(&mut self, opened: &SessionOpened, at: Timestamp) {
+        if self.is_done() {
+            // A finished stream left memory, and begins anew: replay must forget what memory has forgotten.
+            *self = Self::new(opened.address.clone(), opened.counters);
+        }
         // What a finished stream still remembers goes with its last session: a live host forgets it then.
         if self.is_done() {
             *self = Self::new(opened.address.clone(), opened.counters);
