@@ -41,7 +41,7 @@ pub struct PartView {
     pub status: MessageStatus,
     /// The provider's id for it; empty until known.
     pub provider_id: Arc<str>,
-    /// Counted tries.
+    /// Tries, without those that were throttled or never left.
     pub tries: u16,
     /// How often it was sent again after being in doubt: the customer may have it that many times more.
     pub resent_in_doubt: u16,

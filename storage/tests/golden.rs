@@ -14,8 +14,8 @@ mod support;
 use std::{fs, path::PathBuf};
 
 use message::{
-    Address, BodyType, ChannelId, Content, DestinationId, Event, MessageId, MessageNo, PartState, PartStatus,
-    Seq, StreamId, Timestamp, event::*,
+    Address, BodyType, ChannelId, Content, DestinationId, Event, MessageId, MessageNo, MessageStatus,
+    PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
 use storage::{Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, verify};
 use support::{drive, inline};
@@ -58,10 +58,15 @@ fn variant(event: &Event) -> usize {
         Event::ChannelStarted => 19,
         Event::ReceiptUnmatched(_) => 20,
         Event::ReceiptSettled { .. } => 21,
+        Event::Settled { .. } => 22,
+        Event::Queried { .. } => 23,
+        Event::Revived(_) => 24,
+        Event::LateReceipt(_) => 25,
+        Event::PartsGivenUp => 26,
     }
 }
 
-const VARIANTS: usize = 22;
+const VARIANTS: usize = 27;
 
 fn accepted() -> Accepted {
     Accepted {
@@ -96,6 +101,7 @@ fn session_events() -> Vec<Event> {
             did_shown: "5155".into(),
             by: OpenedBy::Agent,
             handler: "".into(),
+            counters: Counters { sessions: 1, messages: 2, deliveries: 3, references: 4 },
         })),
         Event::SessionClosed { reason: CloseReason::Customer },
         Event::SessionTaken { handler: "bot".into() },
@@ -116,6 +122,13 @@ fn session_events() -> Vec<Event> {
         Event::Taken { delivery: 9 },
         Event::DeadLettered { delivery: 10, cause: Cause::new("http 404", "not found") },
         Event::DeadLetterReplayed { delivery: 10 },
+        Event::PartsGivenUp,
+        Event::Revived(Box::new(Revived {
+            address: Address { channel: ChannelId::new("c"), did: "1".into(), customer: "2".into() },
+            customer_shown: "+2".into(),
+            did_shown: "1".into(),
+            counters: Counters { sessions: 9, messages: 70_000, deliveries: 1, references: 65_535 },
+        })),
     ]
 }
 
@@ -137,7 +150,7 @@ fn part_events() -> Vec<Event> {
         Event::Submitted { message, part, provider_id: "0A1b".into() },
         Event::Deferred { message, part, cause: cause.clone(), retry_at: Timestamp(77), counted: false },
         Event::PartFailed { message, part: ALL_PARTS, cause: cause.clone() },
-        Event::InDoubt { message, part, cause: DoubtCause::Restart, resend: true },
+        Event::InDoubt { message, part, cause: DoubtCause::Restart, resend_at: Some(Timestamp(9)) },
         Event::DoubtSettled { message, part, by: DoubtSettlement::Sent },
         Event::Receipt {
             message,
@@ -145,6 +158,21 @@ fn part_events() -> Vec<Event> {
             state: PartState { reached: PartStatus::Delivered, failed: true },
             code: "DELIVRD/000".into(),
         },
+        Event::Settled { message },
+        Event::Queried { message, part },
+        Event::LateReceipt(Box::new(LateReceipt {
+            message,
+            part,
+            state: PartState::failure(),
+            code: "UNDELIV/001".into(),
+            notify: Some(LateNotification {
+                status: MessageStatus::Failed,
+                id: MessageId::new("m-1"),
+                destination: None,
+                conversation_id: Some("c-1".into()),
+                channel_data: None,
+            }),
+        })),
         Event::ChannelStopped { cause },
         Event::ChannelStarted,
         Event::ReceiptUnmatched(Box::new(UnmatchedReceipt {
@@ -233,10 +261,10 @@ fn look_ups_version_1_are_written_as_ever_and_open() {
     let written = disk.engine().read_file(name, "lookups", 0, 1 << 20).unwrap().unwrap();
     let bytes = golden("lookups-v1.bin", &written);
     disk.engine().write_file(name, "lookups", &bytes).unwrap();
-    disk.engine().remove("segment-00000000000000000024").unwrap();
+    disk.engine().remove("segment-00000000000000000029").unwrap();
     drop(log);
     let (log, recovery) = Log::open(disk.engine(), inline()).unwrap();
-    assert_eq!((recovery.rebuilt, recovery.last), (0, Seq(23)));
+    assert_eq!((recovery.rebuilt, recovery.last), (0, Seq(28)));
     assert_eq!(log.find(5 << 120), Some(Found { a: u128::MAX, b: 6 }));
     assert_eq!(log.find(5 << 120 | 1), Some(Found { a: u128::MAX - 1, b: 1 << 40 }));
     assert_eq!(log.find(5 << 120 | 2), None);

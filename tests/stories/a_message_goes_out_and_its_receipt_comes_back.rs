@@ -30,15 +30,21 @@ async fn a_single_one() {
     }
     assert_eq!(told.body["header"]["sender"]["type"], "CONNECTOR");
     assert!(!told.event_id.is_empty());
-    assert_eq!(peer.messages().await, [("4917600000001".into(), "Hello Ann, your parcel is here.".into(), 1)]);
+    assert_eq!(
+        peer.messages().await,
+        [("4917600000001".into(), "Hello Ann, your parcel is here.".into(), 1)]
+    );
 
     let view = patchbay.until_status("m-1", "DELIVERED").await;
     assert_eq!(view["parts"].as_array().unwrap().len(), 1, "{view}");
     assert_eq!(view["parts"][0]["status"], "DELIVERED");
     assert_eq!(view["parts"][0]["providerId"], "1048577", "{view}");
-    let events: Vec<_> = view["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
+    let events: Vec<_> =
+        view["events"].as_array().unwrap().iter().map(|e| e["event"].as_str().unwrap()).collect();
     println!("its events: {}", events.join(", "));
-    let place = |name| events.iter().position(|event| *event == name).unwrap_or_else(|| panic!("no {name}: {events:?}"));
+    let place = |name| {
+        events.iter().position(|event| *event == name).unwrap_or_else(|| panic!("no {name}: {events:?}"))
+    };
     assert!(place("accepted") < place("submitted") && place("submitted") < place("receipt"), "{events:?}");
 }
 
@@ -48,11 +54,17 @@ async fn an_array_and_lines_of_them() {
     let all: Vec<Value> =
         (0..300).map(|n| cim::text(&format!("a-{n}"), &customer(n), &format!("number {n}"))).collect();
     patchbay.send_all(&all).await;
-    let lines: String =
-        (0..200).map(|n| cim::text(&format!("l-{n}"), &customer(n), &format!("line {n}")).to_string() + "\n").collect();
+    let lines: String = (0..200)
+        .map(|n| cim::text(&format!("l-{n}"), &customer(n), &format!("line {n}")).to_string() + "\n")
+        .collect();
     let answer = patchbay
         .http
-        .ask(http::Method::POST, &patchbay.messages.replace("/v1/messages", "/ccm-msg/receive"), "application/x-ndjson", lines)
+        .ask(
+            http::Method::POST,
+            &patchbay.messages.replace("/v1/messages", "/ccm-msg/receive"),
+            "application/x-ndjson",
+            lines,
+        )
         .await
         .unwrap();
     assert_eq!(answer.status, 202, "{}", answer.text);
@@ -97,7 +109,8 @@ async fn a_plan_is_told_and_nothing_sent() {
     let (peer, sink, patchbay) = stage().await;
     let text = "x".repeat(161);
     let url = format!("{}?plan=true", patchbay.messages);
-    let answer = patchbay.http.post(&url, cim::text("m-1", "+4917600000001", &text).to_string()).await.unwrap();
+    let answer =
+        patchbay.http.post(&url, cim::text("m-1", "+4917600000001", &text).to_string()).await.unwrap();
     assert_eq!(answer.status, 200, "{}", answer.text);
     let plan = answer.json();
     assert_eq!((&plan["channel"], &plan["parts"]), (&json!("sms"), &json!(2)), "{plan}");
@@ -115,7 +128,10 @@ async fn a_failure_is_told_too() {
     peer.set(json!({ "receipt_failed": "always" })).await;
     patchbay.send(&cim::text("m-1", "+4917600000001", "undeliverable")).await;
     let told = sink.wait_for("its notification", SOON, |body| body["body"]["messageId"] == "m-1").await;
-    assert_eq!((&told.body["body"]["status"], &told.body["body"]["reasonCode"]), (&json!("FAILED"), &json!("500")));
+    assert_eq!(
+        (&told.body["body"]["status"], &told.body["body"]["reasonCode"]),
+        (&json!("FAILED"), &json!("500"))
+    );
     peer.set(json!({ "refuse": "always", "refuse_status": 0x0B })).await;
     patchbay.send(&cim::text("m-2", "+4917600000001", "refused")).await;
     let told = sink.wait_for("its notification", SOON, |body| body["body"]["messageId"] == "m-2").await;

@@ -62,12 +62,22 @@ fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
         ("a text that is a number", broken(&["body", "markdownText"], json!(7)), 400, "markdownText"),
         ("a type that is an object", broken(&["body", "type"], json!({})), 400, "type"),
         ("a header that is an array", broken(&["header"], json!([])), 400, "header"),
-        ("a number that is a list", broken(&in_data("channelCustomerIdentifier"), json!([1])), 400, "channelCustomer"),
+        (
+            "a number that is a list",
+            broken(&in_data("channelCustomerIdentifier"), json!([1])),
+            400,
+            "channelCustomer",
+        ),
         ("no customer", broken(&in_data("channelCustomerIdentifier"), Value::Null), 400, "channelCustomer"),
         ("a priority of 11", broken(&in_data("requestPriority"), json!(11)), 400, "requestPriority"),
         ("a validity of ever", attribute("validityPeriod", "ever"), 400, "validityPeriod"),
         ("an endless id", broken(&["id"], json!("x".repeat(5_000))), 400, "id"),
-        ("a customer who is no number", broken(&in_data("channelCustomerIdentifier"), json!("'; drop")), 400, "FAILED"),
+        (
+            "a customer who is no number",
+            broken(&in_data("channelCustomerIdentifier"), json!("'; drop")),
+            400,
+            "FAILED",
+        ),
         ("an unknown channel", broken(&in_data("serviceIdentifier"), json!("9999")), 404, "404"),
         ("an internal note", broken(&["body", "type"], json!("WRAPUP")), 400, "FAILED"),
         ("a text without end", broken(&["body", "markdownText"], json!("x".repeat(100_000))), 400, "FAILED"),
@@ -98,12 +108,17 @@ async fn over_http() {
     let answer = patchbay.post(json!([good("one"), { "id": "bad" }, unknown, good("two")]).to_string()).await;
     assert_eq!(answer.status, 202);
     let results = answer.json();
-    let statuses: Vec<_> = results.as_array().unwrap().iter().map(|r| r["status"].as_str().unwrap()).collect();
+    let statuses: Vec<_> =
+        results.as_array().unwrap().iter().map(|r| r["status"].as_str().unwrap()).collect();
     assert_eq!(statuses, ["ACCEPTED", "FAILED", "FAILED", "ACCEPTED"], "{results}");
     for id in ["one", "two"] {
         sink.wait_for(id, SOON, |m| m["body"]["messageId"] == id).await;
     }
-    assert_eq!(peer.smsc().texts_to("4917600000001"), ["one".into(), "two".into()], "only the good ones went out");
+    assert_eq!(
+        peer.smsc().texts_to("4917600000001"),
+        ["one".into(), "two".into()],
+        "only the good ones went out"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,23 +128,53 @@ async fn over_http_by_the_octet() {
     let table: &[(&str, String, &[u16])] = &[
         ("rubbish", "\0\x01\x02rubbish\r\n\r\n".into(), &[0, 400]),
         ("half a head, then nothing", format!("POST /v1/messages HTTP/1.1\r\n{host}"), &[0, 408]),
-        ("an endless head", format!("GET / HTTP/1.1\r\n{host}x: {}\r\n\r\n", "y".repeat(1 << 20)), &[0, 400, 431]),
-        ("two lengths", format!("POST /v1/messages HTTP/1.1\r\n{host}content-length: 1\r\ncontent-length: 2\r\n\r\nxx"), &[0, 400]),
-        ("a length of -1", format!("POST /v1/messages HTTP/1.1\r\n{host}content-length: -1\r\n\r\n"), &[0, 400]),
+        (
+            "an endless head",
+            format!("GET / HTTP/1.1\r\n{host}x: {}\r\n\r\n", "y".repeat(1 << 20)),
+            &[0, 400, 431],
+        ),
+        (
+            "two lengths",
+            format!("POST /v1/messages HTTP/1.1\r\n{host}content-length: 1\r\ncontent-length: 2\r\n\r\nxx"),
+            &[0, 400],
+        ),
+        (
+            "a length of -1",
+            format!("POST /v1/messages HTTP/1.1\r\n{host}content-length: -1\r\n\r\n"),
+            &[0, 400],
+        ),
         (
             "2 MB in chunks",
-            format!("POST /v1/messages HTTP/1.1\r\n{host}connection: close\r\ntransfer-encoding: chunked\r\n\r\n1e8480\r\n{}\r\n0\r\n\r\n", " ".repeat(2_000_000)),
+            format!(
+                "POST /v1/messages HTTP/1.1\r\n{host}connection: close\r\ntransfer-encoding: chunked\r\n\r\n1e8480\r\n{}\r\n0\r\n\r\n",
+                " ".repeat(2_000_000)
+            ),
             &[413],
         ),
-        ("a bad chunk", format!("POST /v1/messages HTTP/1.1\r\n{host}transfer-encoding: chunked\r\n\r\nzz\r\n"), &[0, 400]),
+        (
+            "a bad chunk",
+            format!("POST /v1/messages HTTP/1.1\r\n{host}transfer-encoding: chunked\r\n\r\nzz\r\n"),
+            &[0, 400],
+        ),
         ("another method", format!("PUT /v1/messages HTTP/1.1\r\n{host}connection: close\r\n\r\n"), &[405]),
         ("another path", format!("GET /v2 HTTP/1.1\r\n{host}connection: close\r\n\r\n"), &[404]),
-        ("a session that is none", format!("GET /v1/sessions/x HTTP/1.1\r\n{host}connection: close\r\n\r\n"), &[400]),
-        ("a message that is none", format!("GET /v1/messages/%ff%00 HTTP/1.1\r\n{host}connection: close\r\n\r\n"), &[400, 404]),
+        (
+            "a session that is none",
+            format!("GET /v1/sessions/x HTTP/1.1\r\n{host}connection: close\r\n\r\n"),
+            &[400],
+        ),
+        (
+            "a message that is none",
+            format!("GET /v1/messages/%ff%00 HTTP/1.1\r\n{host}connection: close\r\n\r\n"),
+            &[400, 404],
+        ),
     ];
     for (what, octets, allowed) in table {
         let (status, text) = raw::http(&patchbay.public, octets.as_bytes(), Duration::from_secs(20)).await;
-        println!("{what:<28} {status:<4} {}", text.lines().last().unwrap_or_default().chars().take(100).collect::<String>());
+        println!(
+            "{what:<28} {status:<4} {}",
+            text.lines().last().unwrap_or_default().chars().take(100).collect::<String>()
+        );
         assert!(allowed.contains(&status), "{what}: {text}");
     }
     // Slow ones: each opens a connection and sends one octet of its head; they are cut off, and nobody waits.
@@ -205,17 +250,25 @@ async fn over_smpp() {
         ("an unknown command", pdu(16, 0x0666, 0, 77, b""), Answered(0x8000_0000, Some(3))),
         ("a deliver_sm without a body", pdu(16, 5, 0, 78, b""), Answered(0x8000_0005, None)),
         ("a truncated deliver_sm", pdu(26, 5, 0, 79, &deliver_body[..10]), Answered(0x8000_0005, None)),
-        ("an sm_length beyond the end", {
-            let mut body = deliver_body.to_vec();
-            let at = body.len() - 6;
-            body[at] = 200;
-            pdu(16 + body.len() as u32, 5, 0, 80, &body)
-        }, Answered(0x8000_0005, None)),
+        (
+            "an sm_length beyond the end",
+            {
+                let mut body = deliver_body.to_vec();
+                let at = body.len() - 6;
+                body[at] = 200;
+                pdu(16 + body.len() as u32, 5, 0, 80, &body)
+            },
+            Answered(0x8000_0005, None),
+        ),
         ("an answer nobody waits for", pdu(17, 0x8000_0004, 0, 4_711, b"\0"), Ignored),
         ("an answer with sequence 0", pdu(17, 0x8000_0004, 0, 0, b"\0"), Ignored),
         ("a nack nobody waits for", pdu(16, 0x8000_0000, 3, 0xffff_ffff, b""), Ignored),
         ("a request only an ESME sends", pdu(16, 4, 0, 81, b""), Answered(0x8000_0004, None)),
-        ("an enquire_link with a body", pdu(20, 0x15, 0, 0xffff_fff0, b"junk"), Answered(0x8000_0015, Some(0))),
+        (
+            "an enquire_link with a body",
+            pdu(20, 0x15, 0, 0xffff_fff0, b"junk"),
+            Answered(0x8000_0015, Some(0)),
+        ),
     ];
     let mut stream = accept_bound(&tcp).await;
     for (what, octets, then) in table {
@@ -244,7 +297,11 @@ async fn over_smpp() {
         let body = [&deliver_body[..], b""].concat();
         stream.write_all(&pdu(16 + body.len() as u32, 5, 0, 1_000, &body)).await.unwrap();
         let answer = read_pdu(&mut stream).await;
-        assert_eq!((&answer[4..8], &answer[8..16]), (&[0x80, 0, 0, 5][..], &[0, 0, 0, 0, 0, 0, 3, 0xe8][..]), "{what}");
+        assert_eq!(
+            (&answer[4..8], &answer[8..16]),
+            (&[0x80, 0, 0, 5][..], &[0, 0, 0, 0, 0, 0, 3, 0xe8][..]),
+            "{what}"
+        );
     }
     assert!(!sink.texts().is_empty());
     drop(stream);

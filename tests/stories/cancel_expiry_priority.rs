@@ -23,7 +23,8 @@ async fn stage(send_rate: u32) -> (Peer, Sink, Patchbay) {
 }
 
 async fn cancel(patchbay: &Patchbay, id: &str) -> (u16, Value) {
-    let answer = patchbay.http.ask(Method::DELETE, &format!("{}/{id}", patchbay.messages), "", "").await.unwrap();
+    let answer =
+        patchbay.http.ask(Method::DELETE, &format!("{}/{id}", patchbay.messages), "", "").await.unwrap();
     (answer.status, answer.json())
 }
 
@@ -83,7 +84,13 @@ async fn what_is_urgent_goes_first() {
     patchbay.send_all(&texts(100, "bulk", 0)).await;
     peer.until_count("accepted", 5, SOON).await;
     let urgent: Vec<Value> = (0..5)
-        .map(|n| cim::with(cim::text(&format!("u-{n}"), &customer(500 + n), &format!("urgent {n}")), "requestPriority", json!(10)))
+        .map(|n| {
+            cim::with(
+                cim::text(&format!("u-{n}"), &customer(500 + n), &format!("urgent {n}")),
+                "requestPriority",
+                json!(10),
+            )
+        })
         .collect();
     patchbay.send_all(&urgent).await;
     // An answer to a customer who waits goes before bulk too.

@@ -28,7 +28,8 @@ impl Stage {
     async fn set(with: With, script: Value, keys: &str, account: &str) -> Self {
         let peer = Peer::start(with, script).await;
         let sink = Sink::start().await;
-        let setup = Setup::new().destination("support", &sink.url, "").channel("sms", DID, peer.port, keys, account);
+        let setup =
+            Setup::new().destination("support", &sink.url, "").channel("sms", DID, peer.port, keys, account);
         Self { with, peer, sink, setup }
     }
 
@@ -41,7 +42,11 @@ impl Stage {
     async fn until_delivered(&self, count: usize) {
         until("all delivered", PATIENCE, || async {
             let delivered = self.sink.notified("DELIVERED");
-            if delivered >= count { Ok(()) } else { Err(format!("{delivered} of {count}; {}", self.peer.counts().await)) }
+            if delivered >= count {
+                Ok(())
+            } else {
+                Err(format!("{delivered} of {count}; {}", self.peer.counts().await))
+            }
         })
         .await;
     }
@@ -57,11 +62,15 @@ impl Stage {
         for (text, times) in times.into_iter().filter(|(_, times)| *times > 1) {
             let view = patchbay.message(&text).await;
             let resent = view["parts"][0]["resentInDoubt"].as_u64();
-            assert!(resent.unwrap() as usize >= times - 1, "{text} came {times} times and is not flagged: {view}");
+            assert!(
+                resent.unwrap() as usize >= times - 1,
+                "{text} came {times} times and is not flagged: {view}"
+            );
             twice.insert(text, times);
         }
         let unmatched = patchbay.admin("/api/receipts/unmatched").await;
-        let (unmatched, in_doubt) = (unmatched.as_array().unwrap().len(), patchbay.admin("/api/in-doubt").await);
+        let (unmatched, in_doubt) =
+            (unmatched.as_array().unwrap().len(), patchbay.admin("/api/in-doubt").await);
         let with = if self.with == With::Sim { "sim smsc" } else { "npm smpp" };
         figure(&format!(
             "| {case} | {with} | {kannel} | {count} of {count} delivered and notified once, {} sent again after doubt (each flagged), {} still listed as resent or in doubt, {unmatched} receipts unmatched |",
@@ -78,7 +87,9 @@ fn texts(from: usize, to: usize) -> Vec<Value> {
 
 async fn kill_9_under_load(with: With) {
     const COUNT: usize = 2_000;
-    let stage = Stage::set(with, json!({ "latency_ms": 20, "receipt_delay_ms": 200 }), "doubt_grace = \"2s\"", "").await;
+    let stage =
+        Stage::set(with, json!({ "latency_ms": 20, "receipt_delay_ms": 200 }), "doubt_grace = \"2s\"", "")
+            .await;
     let mut patchbay = stage.start().await;
     let all = texts(0, COUNT);
     for (n, several) in all.chunks(COUNT / 4).enumerate() {
@@ -87,7 +98,14 @@ async fn kill_9_under_load(with: With) {
         stage.peer.until_count("accepted", (n * COUNT / 4 + 100) as u64, PATIENCE).await;
         patchbay = patchbay.kill_and_restart().await;
     }
-    stage.settle(&patchbay, COUNT, "kill -9 under load, 4 times", "360 of 2,000 sent (no store); 70-80 receipts lost (file store)").await;
+    stage
+        .settle(
+            &patchbay,
+            COUNT,
+            "kill -9 under load, 4 times",
+            "360 of 2,000 sent (no store); 70-80 receipts lost (file store)",
+        )
+        .await;
 }
 
 async fn clean_restart_with_receipts_awaited(with: With) {
@@ -121,14 +139,20 @@ async fn swallowed_answers(with: With) {
     patchbay.send_all(&texts(0, 2_000)).await;
     stage.settle(&patchbay, 2_000, "each 100th answer swallowed", "20 receipts lost").await;
     assert_eq!(stage.peer.count("swallowed").await, 20);
-    assert_eq!(stage.peer.count("accepted").await, 2_000, "their receipts settled the doubt; nothing was sent again");
+    assert_eq!(
+        stage.peer.count("accepted").await,
+        2_000,
+        "their receipts settled the doubt; nothing was sent again"
+    );
 }
 
 async fn hexadecimal_then_decimal(with: With) {
     let stage = Stage::set(with, json!({ "id_style": "hex_then_decimal" }), "", "").await;
     let patchbay = stage.start().await;
     patchbay.send_all(&texts(0, 2_000)).await;
-    stage.settle(&patchbay, 2_000, "ids hexadecimal in answers, decimal in receipts", "0 of 2,000 receipts").await;
+    stage
+        .settle(&patchbay, 2_000, "ids hexadecimal in answers, decimal in receipts", "0 of 2,000 receipts")
+        .await;
 }
 
 async fn throttled_at_200(with: With) {
@@ -145,7 +169,9 @@ async fn throttled_at_200(with: With) {
 
 async fn dropped_connections(with: With) {
     const COUNT: usize = 2_000;
-    let stage = Stage::set(with, json!({ "latency_ms": 20, "receipt_delay_ms": 100 }), "doubt_grace = \"2s\"", "").await;
+    let stage =
+        Stage::set(with, json!({ "latency_ms": 20, "receipt_delay_ms": 100 }), "doubt_grace = \"2s\"", "")
+            .await;
     let patchbay = stage.start().await;
     patchbay.send_all(&texts(0, COUNT)).await;
     for at in [200, 800, 1_400] {
@@ -163,7 +189,8 @@ async fn a_rate_of_200(with: With) {
     stage.until_delivered(1_000).await;
     let took = started.elapsed();
     let most = stage.peer.most_in_second().await;
-    let case = format!("send_rate = 200: at most {most} in any second, 1,000 took {:.2} s", took.as_secs_f64());
+    let case =
+        format!("send_rate = 200: at most {most} in any second, 1,000 took {:.2} s", took.as_secs_f64());
     stage.settle(&patchbay, 1_000, &case, "249/s over 4 s").await;
     // The peer sees what queued while it was not scheduled as a burst: 50 ms of that are 10 submits. Without any
     // blur this is checked on virtual time.

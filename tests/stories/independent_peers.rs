@@ -16,7 +16,8 @@ use crate::support::{
 async fn stage(keys: &str, account: &str) -> (Peer, Sink, Patchbay) {
     let peer = Peer::start(With::Npm, json!({})).await;
     let sink = Sink::start().await;
-    let setup = Setup::new().destination("support", &sink.url, "").channel("sms", DID, peer.port, keys, account);
+    let setup =
+        Setup::new().destination("support", &sink.url, "").channel("sms", DID, peer.port, keys, account);
     let patchbay = setup.start().await;
     patchbay.until_channel("sms", "connected").await;
     (peer, sink, patchbay)
@@ -44,13 +45,17 @@ async fn npm_binds_of_every_kind() {
         peer.mo("4917600000001", DID, "Hello").await;
         sink.wait_for("the customer's", SOON, |m| m["body"]["markdownText"] == "Hello").await;
         let counts = peer.counts().await;
-        let mut seen: Vec<_> = counts["bind_kinds"].as_array().unwrap().iter().map(|k| k.as_str().unwrap()).collect();
+        let mut seen: Vec<_> =
+            counts["bind_kinds"].as_array().unwrap().iter().map(|k| k.as_str().unwrap()).collect();
         seen.sort_unstable();
         assert_eq!(seen, kinds, "{counts}");
         let (status, ..) = patchbay.terminate().await;
         assert!(status.success());
         peer.until_count("unbinds", kinds.len() as u64, SOON).await;
-        println!("{account:?}: {seen:?}, 50 delivered, unbound at the end; errors at the peer: {}", counts["errors"]);
+        println!(
+            "{account:?}: {seen:?}, 50 delivered, unbound at the end; errors at the peer: {}",
+            counts["errors"]
+        );
         assert_eq!((&counts["errors"], &counts["pdus_unknown"]), (&json!(0), &json!(0)));
     }
 }
@@ -79,7 +84,8 @@ async fn npm_reads_every_alphabet_and_length() {
         "👩‍👩‍👧‍👦 family, 🇩🇪 flag, 👍🏽 tone. ".repeat(12),
     ];
     for concatenation in ["udh8", "udh16", "sar"] {
-        let (peer, sink, patchbay) = stage("", &format!("concatenation = \"{concatenation}\"\nparts_max = 20")).await;
+        let (peer, sink, patchbay) =
+            stage("", &format!("concatenation = \"{concatenation}\"\nparts_max = 20")).await;
         for (n, text) in texts.iter().enumerate() {
             patchbay.send(&cim::text(&format!("t-{n}"), &customer(n), text)).await;
         }
@@ -107,7 +113,9 @@ async fn npm_sends_customers_texts_in_any_order() {
     let text = "Ein langer Text mit Emoji 🎉😊 und Umlauten äöü, in vielen Teilen geschrieben. ".repeat(4);
     let text = text.trim_end();
     let count = text.encode_utf16().count().div_ceil(60) + 1;
-    let mut order: Vec<u8> = (0..u8::try_from(count).unwrap()).filter(|n| usize::from(*n) * 59 < text.encode_utf16().count()).collect();
+    let mut order: Vec<u8> = (0..u8::try_from(count).unwrap())
+        .filter(|n| usize::from(*n) * 59 < text.encode_utf16().count())
+        .collect();
     for n in 0..order.len() {
         order.rotate_left(1);
         let from = format!("49176000000{n:02}");
@@ -147,7 +155,10 @@ async fn npm_throttles_and_cuts_the_link() {
     let times = peer.times().await;
     let twice = times.values().filter(|times| **times > 1).count();
     let channel = patchbay.channel("sms").await;
-    println!("link cut twice: all of 600 delivered, {twice} twice at the peer, {} in doubt", channel["counts"]["inDoubt"]);
+    println!(
+        "link cut twice: all of 600 delivered, {twice} twice at the peer, {} in doubt",
+        channel["counts"]["inDoubt"]
+    );
     assert_eq!(times.len(), 900);
     assert!(sink.notifications().values().all(|all| *all == ["DELIVERED"]), "one notification each");
 }
@@ -170,12 +181,17 @@ async fn smpplib_is_content_with_our_smsc() {
     assert_eq!(of("refused")[0]["status"], 0x0E, "a wrong password");
     assert_eq!((of("bound").len(), of("sent").len(), of("receipt").len(), of("mo").len()), (1, 5, 5, 3));
     let ids: BTreeSet<_> = of("sent").iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect();
-    let receipted: BTreeSet<_> = of("receipt").iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect();
+    let receipted: BTreeSet<_> =
+        of("receipt").iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, receipted, "every receipt names a submit");
     for receipt in of("receipt") {
         assert_eq!(receipt["state"], 2);
         let text = receipt["text"].as_str().unwrap();
-        assert!(text.contains("stat:DELIVRD") && text.starts_with(&format!("id:{}", receipt["id"].as_str().unwrap())), "{text}");
+        assert!(
+            text.contains("stat:DELIVRD")
+                && text.starts_with(&format!("id:{}", receipt["id"].as_str().unwrap())),
+            "{text}"
+        );
     }
     let texts: Vec<_> = of("mo").iter().map(|line| line["text"].as_str().unwrap()).collect();
     assert_eq!((texts[0], texts[1..].concat().as_str()), ("short", mo));

@@ -2,9 +2,9 @@
 
 use std::{path::Path, process::Command};
 
-/// Runs it and checks exit code and a piece of what is told.
+/// Runs it, checks exit code and a piece of what is told, and gives back all of that.
 #[track_caller]
-pub(crate) fn check(folder: &Path, arguments: &[&str], code: i32, told: &str) {
+pub(crate) fn check(folder: &Path, arguments: &[&str], code: i32, told: &str) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
     for name in
         ["PATCHBAY_CONFIG", "PATCHBAY_URL", "PATCHBAY_API_KEY", "PATCHBAY_ADMIN_URL", "PATCHBAY_ADMIN_TOKEN"]
@@ -19,4 +19,5 @@ pub(crate) fn check(folder: &Path, arguments: &[&str], code: i32, told: &str) {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{all}");
     assert!(all.contains(told), "{arguments:?} does not tell {told:?}:\n{all}");
+    all
 }

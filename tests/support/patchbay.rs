@@ -76,7 +76,15 @@ impl Setup {
     }
 
     /// A channel; what `keys` and `account` name takes the place of this default.
-    pub(crate) fn channel_to(self, to: &str, id: &str, did: &str, port: u16, keys: &str, account: &str) -> Self {
+    pub(crate) fn channel_to(
+        self,
+        to: &str,
+        id: &str,
+        did: &str,
+        port: u16,
+        keys: &str,
+        account: &str,
+    ) -> Self {
         let keys = over("send_rate = 100000\nbackoff = \"100ms\"", keys);
         let account = over("host = \"127.0.0.1\"\nsystem_id = \"patchbay\"\npassword = \"secret\"", account);
         self.tables(&format!(
@@ -119,7 +127,8 @@ impl Setup {
         fs::write(folder.path().join("config.toml"), config).unwrap();
         let mut words = self.through.clone();
         words.push(self.binary.to_str().unwrap().to_owned());
-        let stderr = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("stderr")).unwrap();
+        let stderr =
+            fs::OpenOptions::new().create(true).append(true).open(folder.path().join("stderr")).unwrap();
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
@@ -275,7 +284,11 @@ impl Patchbay {
 
     /// Waits until a message has this status.
     #[track_caller]
-    pub(crate) fn until_status<'a>(&'a self, id: &'a str, status: &'a str) -> impl Future<Output = Value> + 'a {
+    pub(crate) fn until_status<'a>(
+        &'a self,
+        id: &'a str,
+        status: &'a str,
+    ) -> impl Future<Output = Value> + 'a {
         until("a message's status", SOON, move || async move {
             let answer = self.public(&format!("/v1/messages/{id}")).await;
             match answer.json() {
@@ -287,7 +300,11 @@ impl Patchbay {
 
     /// Waits until a channel says so of itself.
     #[track_caller]
-    pub(crate) fn until_channel<'a>(&'a self, id: &'a str, status: &'a str) -> impl Future<Output = Value> + 'a {
+    pub(crate) fn until_channel<'a>(
+        &'a self,
+        id: &'a str,
+        status: &'a str,
+    ) -> impl Future<Output = Value> + 'a {
         until("a channel's status", SOON, move || async move {
             let channel = self.channel(id).await;
             if channel["status"] == status { Ok(channel) } else { Err(channel.to_string()) }
@@ -306,7 +323,10 @@ impl Drop for Patchbay {
         let stderr = self.stderr();
         let lines: Vec<&str> = stderr.lines().collect();
         if std::thread::panicking() {
-            println!("--- what Patchbay told, the last lines\n{}", lines[lines.len().saturating_sub(40)..].join("\n"));
+            println!(
+                "--- what Patchbay told, the last lines\n{}",
+                lines[lines.len().saturating_sub(40)..].join("\n")
+            );
         } else if let Some(line) = lines.iter().find(|line| line.contains("panicked at")) {
             panic!("the process panicked: {line}");
         }

@@ -142,7 +142,11 @@ impl Peer {
             Kind::Npm { .. } => {
                 let all = self.control(Method::GET, "/messages", Value::Null).await;
                 let of = |m: &Value| {
-                    (m["to"].as_str().unwrap().into(), m["text"].as_str().unwrap().into(), m["parts"].as_u64().unwrap())
+                    (
+                        m["to"].as_str().unwrap().into(),
+                        m["text"].as_str().unwrap().into(),
+                        m["parts"].as_u64().unwrap(),
+                    )
                 };
                 all.as_array().unwrap().iter().map(of).collect()
             }
@@ -242,7 +246,8 @@ fn installed(name: &str, files: &[&str], install: impl Fn(&Path) -> Command) -> 
     let lock = fs::File::create(top.join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();
     let folder = top.join(name);
-    let wanted: Vec<String> = files.iter().map(|file| fs::read_to_string(peers().join(file)).unwrap()).collect();
+    let wanted: Vec<String> =
+        files.iter().map(|file| fs::read_to_string(peers().join(file)).unwrap()).collect();
     let done = folder.join("installed");
     if fs::read_to_string(&done).ok() == Some(wanted.concat()) {
         return folder;
@@ -259,4 +264,3 @@ fn installed(name: &str, files: &[&str], install: impl Fn(&Path) -> Command) -> 
     fs::write(done, wanted.concat()).unwrap();
     folder
 }
-

@@ -100,7 +100,10 @@ impl Sink {
         let mut texts = Vec::new();
         for taken in self.taken() {
             let (body, header) = (&taken.body["body"], &taken.body["header"]);
-            if body["type"] == "PLAIN" && header["intent"].is_null() && seen.insert(taken.event_id.clone(), ()).is_none() {
+            if body["type"] == "PLAIN"
+                && header["intent"].is_null()
+                && seen.insert(taken.event_id.clone(), ()).is_none()
+            {
                 let customer = text_of(&header["channelData"]["channelCustomerIdentifier"]);
                 texts.push((customer, text_of(&body["markdownText"])));
             }
@@ -161,9 +164,8 @@ async fn serve(tcp: TcpListener, inner: Arc<Inner>) {
 }
 
 async fn take(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let header = |name: &str| {
-        request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
-    };
+    let header =
+        |name: &str| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let (event_id, signature) = (header("x-patchbay-event-id"), header("x-patchbay-signature"));
     let Ok(body) = request.into_body().collect().await else {
         return Ok(answer(400));

@@ -261,7 +261,7 @@ fn part_view(n: usize, part: &Part) -> PartView {
         part: n as u16 + 1,
         status: part.state.as_message(),
         provider_id: part.provider_id.clone(),
-        tries: part.tries,
+        tries: part.tries.saturating_add(u16::from(part.phase != Phase::Waiting)),
         resent_in_doubt: part.resent,
     }
 }
