@@ -237,11 +237,7 @@ impl ChannelState {
         }
         self.acknowledge(batch.acks);
         self.query(batch.queries);
-        for (number, matched) in batch.settled {
-            if matched {
-                self.settle_parked(number, true);
-            }
-        }
+        self.doubts_settled(batch.settled);
         self.pump();
     }
 
