@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     destination::DestinationMessage,
     error::{Refusal, StartError},
-    host::{AcceptTask, Answers, HostMessage, Op, Reply, Scan, Scanned, Task},
+    host::{AcceptTask, Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
@@ -245,7 +245,7 @@ impl Router {
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
         }
-        let ahead = self.ask(identity.address.stream(), |reply| Op::Ahead { reply }).await?;
+        let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
         let destination = origin.destination.clone().or_else(|| {
             let ix = entry.destination(&identity.address.did);
             self.shared.destinations.get(ix).map(|d| d.config.id.clone())
@@ -260,9 +260,13 @@ impl Router {
         Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
     }
 
-    async fn ask<T>(&self, stream: StreamId, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, Refusal> {
+    async fn ask<T>(
+        &self,
+        stream: StreamId,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Refusal> {
         let (reply, wait) = oneshot::channel();
-        let task = Task { stream, op: op(reply) };
+        let task = Task { stream, op: Op::Request(request(reply)) };
         self.shared.cast_host(self.shared.host_of(stream), HostMessage::Work(vec![task]));
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answer)) => answer,
@@ -276,7 +280,7 @@ impl Router {
     /// When no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
         let (stream, number) = self.locate(id)?;
-        self.ask(stream, |reply| Op::ViewMessage { number, reply }).await
+        self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
     }
 
     /// Withdraws a message of which nothing was sent yet.
@@ -285,7 +289,7 @@ impl Router {
     /// When it is under way or settled.
     pub async fn cancel(&self, id: &MessageId) -> Result<(), Refusal> {
         let (stream, number) = self.locate(id)?;
-        self.ask(stream, |reply| Op::Cancel { number, reply }).await
+        self.ask(stream, |reply| Request::Cancel { number, reply }).await
     }
 
     /// Opens a session, or takes it over.
@@ -298,7 +302,7 @@ impl Router {
         let identity = self.identity_of(entry, &request.service_identifier, &request.customer)?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
-        self.ask(stream, |reply| Op::Open { identity, handler, takeover, reply }).await
+        self.ask(stream, |reply| Request::Open { identity, handler, takeover, reply }).await
     }
 
     /// A session; with `at`, as it was then.
@@ -306,7 +310,7 @@ impl Router {
     /// # Errors
     /// When there is none of this id.
     pub async fn session(&self, id: SessionId, at: Option<Timestamp>) -> Result<SessionView, Refusal> {
-        self.ask(id.stream, |reply| Op::View { id, at, reply }).await
+        self.ask(id.stream, |reply| Request::View { id, at, reply }).await
     }
 
     /// The open session of a customer, as the business names both sides.
@@ -317,7 +321,7 @@ impl Router {
         let (_, entry, _) = self.find_channel(service_identifier, None)?;
         let identity = self.identity_of(entry, service_identifier, customer)?;
         let stream = identity.address.stream();
-        let ahead = self.ask(stream, |reply| Op::Ahead { reply }).await?;
+        let ahead = self.ask(stream, |reply| Request::Ahead { reply }).await?;
         if !ahead.open {
             return Err(Refusal::NotFound("open session"));
         }
@@ -329,7 +333,7 @@ impl Router {
     /// # Errors
     /// When it is not open.
     pub async fn end_session(&self, id: SessionId) -> Result<(), Refusal> {
-        let end = |reply| Op::End { id, reason: CloseReason::Business, reply: Some(reply) };
+        let end = |reply| Request::End { id, reason: CloseReason::Business, reply };
         self.ask(id.stream, end).await
     }
 
@@ -441,7 +445,7 @@ impl Router {
     pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
         let (stream, number) = self.locate(id)?;
         let part = part.checked_sub(1).ok_or(Refusal::NotFound("part; the first is 1"))?;
-        self.ask(stream, |reply| Op::SettleDoubt { number, part, by, reply }).await
+        self.ask(stream, |reply| Request::SettleDoubt { number, part, by, reply }).await
     }
 
     /// Puts a dead letter back into its session's deliveries.
@@ -454,7 +458,7 @@ impl Router {
             Some((StreamId(stream), delivery.parse::<u32>().ok()?))
         });
         let (stream, delivery) = parsed.ok_or(Refusal::NotFound("dead letter"))?;
-        self.ask(stream, |reply| Op::Replay { delivery, reply }).await
+        self.ask(stream, |reply| Request::Replay { delivery, reply }).await
     }
 
     /// Committed events as they happen; a slow reader misses some and is told how many.

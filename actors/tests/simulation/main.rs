@@ -64,7 +64,10 @@ fn one(seed: u64) {
     for (at_ms, line) in &outcome.trace {
         println!("{at_ms:>8} {line}");
     }
-    println!("seed {seed}: trace {:016x}, {} virtual ms, {} events", outcome.hash, outcome.virtual_ms, outcome.events);
+    println!(
+        "seed {seed}: trace {:016x}, {} virtual ms, {} events",
+        outcome.hash, outcome.virtual_ms, outcome.events
+    );
     for failure in &outcome.failures {
         println!("seed {seed}: {failure}");
     }

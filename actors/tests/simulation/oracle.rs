@@ -148,7 +148,8 @@ pub(crate) fn same(world: &World, before: &Shown, after: &Shown) {
     if before.doubts != after.doubts {
         world.fail(format!("in doubt: {:?} before the restart, {:?} after it", before.doubts, after.doubts));
     }
-    let numbers = |shown: &Shown| shown.unmatched.iter().map(|u| (u.channel.clone(), u.number)).collect::<Vec<_>>();
+    let numbers =
+        |shown: &Shown| shown.unmatched.iter().map(|u| (u.channel.clone(), u.number)).collect::<Vec<_>>();
     if numbers(before) != numbers(after) {
         world.fail(format!("unmatched: {:?} before, {:?} after", before.unmatched, after.unmatched));
     }
@@ -203,10 +204,12 @@ impl Judge<'_> {
                     failures.push(format!("m{n}.{part} was sent {copies} times under hold"));
                 }
                 let id = &told.outbound.id;
-                let held = self.shown.doubts.iter().any(|d| d.held && d.message_id == *id && d.part == part + 1);
+                let held =
+                    self.shown.doubts.iter().any(|d| d.held && d.message_id == *id && d.part == part + 1);
                 let excused = cancelled || status == MessageStatus::Failed;
                 if copies == 0 && !held && !excused {
-                    failures.push(format!("m{n}.{part} is lost: it is {status:?} and never reached the SMSC"));
+                    failures
+                        .push(format!("m{n}.{part} is lost: it is {status:?} and never reached the SMSC"));
                 }
             }
         }
@@ -262,12 +265,17 @@ impl Judge<'_> {
                 continue;
             };
             if view.status != told.outbound.status() {
-                failures.push(format!("m{n} is shown as {:?}, its log says {:?}", view.status, told.outbound.status()));
+                failures.push(format!(
+                    "m{n} is shown as {:?}, its log says {:?}",
+                    view.status,
+                    told.outbound.status()
+                ));
             }
             for (part, p) in told.outbound.parts.iter().enumerate() {
                 let most = self.most(*n, part as u16, told);
                 if most.join(p.state) != most {
-                    failures.push(format!("m{n}.{part} is {:?}; the SMSC reported at most {most:?}", p.state));
+                    failures
+                        .push(format!("m{n}.{part} is {:?}; the SMSC reported at most {most:?}", p.state));
                 }
             }
             let delivered = told.outbound.status() >= MessageStatus::Delivered;
@@ -329,7 +337,11 @@ impl Judge<'_> {
                 if last.at_ms < first.at_ms + 1_000 {
                     failures.push(format!(
                         "{} parts came to SMSC {n} from {} to {} ms (m{} to m{}); its rate is {most}",
-                        most + 1, first.at_ms, last.at_ms, first.message, last.message
+                        most + 1,
+                        first.at_ms,
+                        last.at_ms,
+                        first.message,
+                        last.message
                     ));
                     return;
                 }
@@ -358,7 +370,8 @@ impl Judge<'_> {
             for stored in self.shown.events.iter().filter(|e| e.stream == stream) {
                 session.apply(&stored.event, stored.at);
                 let channel = self.script.channels.iter().enumerate();
-                let channel = channel.map(|(n, _)| n).find(|n| session.address.channel.as_str() == channel_id(*n));
+                let channel =
+                    channel.map(|(n, _)| n).find(|n| session.address.channel.as_str() == channel_id(*n));
                 let Some(channel) = channel else { continue };
                 for delivery in session.deliveries.iter().filter(|d| d.number > last) {
                     let own = destination_id(self.script.channels[channel].destination);
@@ -408,7 +421,10 @@ impl Judge<'_> {
             let waiting = next.entry((delivery.stream, delivery.destination.as_str())).or_default();
             if first {
                 if waiting.first() != Some(&delivery.number) {
-                    failures.push(format!("delivery {} of {} overtook {waiting:?}", delivery.number, delivery.stream));
+                    failures.push(format!(
+                        "delivery {} of {} overtook {waiting:?}",
+                        delivery.number, delivery.stream
+                    ));
                 }
                 waiting.retain(|number| *number != delivery.number);
             }

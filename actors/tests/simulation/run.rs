@@ -79,7 +79,10 @@ pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
     let mut trace = inner.lines.take().unwrap_or_default();
     trace.extend(shown.events.iter().map(|stored| {
         let stream = stored.stream.to_string();
-        (crate::world::virtual_ms(stored.at), format!("  log {} {} {:?}", stored.seq, &stream[..6], stored.event))
+        (
+            crate::world::virtual_ms(stored.at),
+            format!("  log {} {} {:?}", stored.seq, &stream[..6], stored.event),
+        )
     }));
     trace.sort_by_key(|(at, _)| *at);
     let (failures, events) = (std::mem::take(&mut inner.failures), shown.events.len() as u64);
@@ -113,7 +116,8 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
         (inner.rng.pick(&[5, 200, 1_500]), inner.script.segment_bytes)
     };
     world.begin(pause);
-    let options = Options { driver: Driver::Inline, segment_bytes, disk_reserve_bytes: 0, ..Options::default() };
+    let options =
+        Options { driver: Driver::Inline, segment_bytes, disk_reserve_bytes: 0, ..Options::default() };
     let (log, recovery) = match Log::open(disk.engine(), options) {
         Ok(opened) => opened,
         Err(error) => {
