@@ -239,12 +239,24 @@ impl Session {
 
     /// A receipt whose id nobody knows: it belongs to the single part in doubt, if there is exactly one and
     /// nothing else is under way that it could belong to.
-    pub fn doubt_receipt(&self, state: PartState, code: &str) -> Option<Events> {
-        if self.submitting() {
+    ///
+    /// `came_at` is when it came: what was accepted later cannot be meant. A message that is settled already may
+    /// have left a copy, too, whose receipts come as long as receipts are waited for at all.
+    pub fn doubt_receipt(
+        &self,
+        policy: &Policy,
+        state: PartState,
+        code: &str,
+        came_at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Events> {
+        let orphaned = self.orphaned_at.is_some_and(|at| now.since_ms(at) < policy.receipt_timeout_ms);
+        if self.submitting() || orphaned {
             return None;
         }
         let mut doubtful = self.queue.iter().chain(self.sent.values()).flat_map(|m| {
-            m.parts.iter().enumerate().filter(|(_, p)| p.doubtful).map(move |(n, _)| (m.number, n as u16))
+            let meant = move |p: &super::Part| p.doubts > 0 && m.accepted_at <= came_at;
+            m.parts.iter().enumerate().filter(move |(_, p)| meant(p)).map(move |(n, _)| (m.number, n as u16))
         });
         let (message, part) = doubtful.next()?;
         if doubtful.next().is_some() {
