@@ -137,6 +137,7 @@ impl Engine for SledEngine {
             db,
             file,
             name: name.to_owned(),
+            folder: path.clone(),
             inline_max: segment / VALUES_PER_PAGE_MAX,
             has_blobs: AtomicBool::new(false),
         };
@@ -238,14 +239,17 @@ struct SledStore {
     /// A handle of our own on sled's file, to sync it.
     file: File,
     name: String,
+    folder: PathBuf,
     inline_max: usize,
     has_blobs: AtomicBool,
 }
 
 impl SledStore {
-    fn fail(&self, what: &str) -> impl FnOnce(sled::Error) -> EngineError {
-        let what = format!("{what} {}", self.name);
-        move |e| EngineError::new(what, e)
+    fn fail(&self, what: &'static str) -> impl FnOnce(sled::Error) -> EngineError {
+        move |e| match e {
+            sled::Error::Corruption { .. } => damaged(&self.name, &self.folder, &e),
+            e => EngineError::new(format!("{what} {}", self.name), e),
+        }
     }
 
     fn note_size(&self, value: &[u8]) {
