@@ -171,7 +171,7 @@ impl ChannelState {
                 tasks.resize_with(hosts, Vec::new);
             }
             if let Some(tasks) = tasks.get_mut(self.shared.host_of(stream)) {
-                tasks.push(Task { stream, op: Op::Take { max } });
+                tasks.push(Task { stream, op: Op::Take { channel: self.ix, max } });
             }
         }
         self.tell_hosts(tasks);

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, address, event::DoubtSettlement};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, address};
 use storage::{Key, Tag};
 
-use super::{AcceptTask, Ahead, HostState, Op, Reply, Slot, Stage, Task};
+use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
     channel::{InboundAck, Job, JobMessage, Query},
     correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
     router::Acceptance,
-    session::{Events, Identity, Inbound, Outcome, Policy},
+    session::{Identity, Inbound, Outcome},
     shared::ChannelIx,
 };
 
@@ -22,29 +22,20 @@ impl HostState {
         let Task { stream, op } = task;
         match op {
             Op::Accept(task) => self.accept(stream, *task, stage),
-            Op::Open { identity, handler, takeover, reply } => {
-                self.open(stream, &identity, &handler, takeover, reply, stage);
-            }
-            Op::End { id, reason, reply } => {
-                let done = self.change(stream, stage, |session, _| session.end(id, reason));
-                if let Some(reply) = reply {
-                    answer(stage, reply, done);
-                }
-            }
-            Op::Cancel { number, reply } => {
-                let done = self.change(stream, stage, |session, _| session.cancel(number));
-                answer(stage, reply, done);
-            }
-            Op::SettleDoubt { number, part, by, reply } => {
-                self.settle_doubt(stream, number, part, by, reply, stage);
-            }
-            Op::Take { max } => self.take(stream, max, stage),
+            Op::Request(request) => self.request(stream, request, stage),
+            Op::Take { channel, max } => self.take(stream, channel, max, stage),
             Op::Outcome { number, part, outcome, spellings } => {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
             }
-            Op::Receipt { number, part, state, code, ack } => {
+            Op::Receipt { number, part, state, code, from } => {
                 self.receipt(stream, number, part, state, &code, stage);
-                acknowledge(stage, ack);
+                match from {
+                    ReceiptFrom::Link(ack) => acknowledge(stage, Some(ack)),
+                    ReceiptFrom::Kept { channel, parked } => {
+                        stage.effects.channel(channel).settled.push((parked, true));
+                    }
+                    ReceiptFrom::Query => {}
+                }
             }
             Op::DoubtReceipt { channel, parked, state, code } => {
                 self.doubt_receipt(stream, channel, parked, state, &code, stage);
@@ -74,54 +65,8 @@ impl HostState {
                     stage.touch(stream);
                 }
             }
-            Op::Replay { delivery, reply } => {
-                let done = self.change(stream, stage, |session, _| {
-                    let known = session.dead_letters.iter().any(|(d, _)| d.number == delivery);
-                    let event = Event::DeadLetterReplayed { delivery };
-                    if known {
-                        Ok(std::iter::once(event).collect())
-                    } else {
-                        Err(Refusal::NotFound("dead letter"))
-                    }
-                });
-                answer(stage, reply, done);
-            }
             Op::Wake => self.wake(stream, stage),
-            Op::View { id, at, reply } => {
-                let view = self.view(stream, id, at, stage);
-                answer(stage, reply, view);
-            }
-            Op::ViewMessage { number, reply } => {
-                let view = self.view_message(stream, number, stage);
-                answer(stage, reply, view);
-            }
-            Op::Ahead { reply } => {
-                let ahead = self.ahead(stream, stage);
-                answer(stage, reply, Ok(ahead));
-            }
         }
-    }
-
-    /// Decides on a session that must exist, records what follows.
-    fn change(
-        &mut self,
-        stream: StreamId,
-        stage: &mut Stage,
-        decide: impl FnOnce(&crate::session::Session, &Policy) -> Result<Events, Refusal>,
-    ) -> Result<(), Refusal> {
-        if !self.activate(stream, None, stage) {
-            return Err(Refusal::NotFound("open session"));
-        }
-        let shared = self.shared.clone();
-        let Some((slot, policy)) = self.live.get(stream).and_then(|slot| {
-            let entry = shared.channels.get(slot.channel?)?;
-            Some((slot, &entry.policy))
-        }) else {
-            return Err(Refusal::NotFound("channel of this session"));
-        };
-        let events = decide(&slot.session, policy)?;
-        self.record(stream, events, &[], stage);
-        Ok(())
     }
 
     fn accept(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) {
@@ -190,47 +135,15 @@ impl HostState {
         finished.map_or(1, |found| message::Counters::unpack(found.a).sessions)
     }
 
-    fn open(
-        &mut self,
-        stream: StreamId,
-        identity: &Identity,
-        handler: &str,
-        takeover: bool,
-        reply: Reply<crate::view::SessionView>,
-        stage: &mut Stage,
-    ) {
-        if !self.activate(stream, Some(identity), stage) {
-            return answer(stage, reply, Err(busy("the session cannot be read")));
-        }
-        let Some(slot) = self.live.get(stream) else { return };
-        let done = slot.session.open_for(identity, handler, takeover).map(|events| {
-            self.record(stream, events, &[], stage);
-        });
-        // From memory: its opening is in this very batch, and not in the log yet.
-        let view = done.and_then(|()| self.live_view(stream).ok_or(Refusal::NotFound("session")));
-        answer(stage, reply, view);
-    }
-
-    fn settle_doubt(
-        &mut self,
-        stream: StreamId,
-        number: MessageNo,
-        part: u16,
-        by: DoubtSettlement,
-        reply: Reply<()>,
-        stage: &mut Stage,
-    ) {
-        let done = self.change(stream, stage, |session, _| session.settle_doubt(number, part, by));
-        answer(stage, reply, done);
-    }
-
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
-    fn take(&mut self, stream: StreamId, max: usize, stage: &mut Stage) {
-        let Some(channel) = self.channel_of(stream, stage) else {
+    fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
+        let now = stage.now;
+        self.activate(stream, None, stage);
+        let Some(slot) = self.live.get_mut(stream) else {
+            // It had parts when it was announced, and is finished since: its room must not stay kept.
+            stage.effects.channel(channel).released += max;
             return;
         };
-        let now = stage.now;
-        let Some(slot) = self.live.get_mut(stream) else { return };
         slot.announced = false;
         let Some(event) = slot.session.submit(now, max) else {
             stage.effects.channel(channel).released += max;
@@ -324,7 +237,10 @@ impl HostState {
             Some(slot) => Some(slot.head),
             None => self.shared.log.find(address::head_key(stream)).map(|f| message::Seq(f.b)),
         };
-        let record = head.and_then(|head| MessageRecord::read(&self.shared.log, head, number).ok().flatten());
+        // What this batch has recorded so far counts: it may have settled the message.
+        let pending = || stage.of_stream(stream).map(|(_, item)| item);
+        let record = head
+            .and_then(|head| MessageRecord::read(&self.shared.log, head, number, pending()).ok().flatten());
         let Some(late) = record.and_then(|r| r.late_receipt(part, state, code)) else { return };
         if self.live.contains(stream) || self.revive(stream, stage) {
             self.record(stream, [Event::LateReceipt(Box::new(late))], &[], stage);
@@ -406,16 +322,6 @@ impl HostState {
         self.record(stream, events, &[], stage);
         stage.touch(stream);
     }
-
-    fn ahead(&mut self, stream: StreamId, stage: &mut Stage) -> Ahead {
-        let session = self.activate(stream, None, stage).then(|| self.live.get(stream)).flatten();
-        session.map_or(Ahead { messages: 0, open: false, ordinal: 0, replies: false }, |slot| Ahead {
-            messages: slot.session.queue.len(),
-            open: slot.session.open,
-            ordinal: slot.session.counters.sessions,
-            replies: slot.session.last_inbound.is_some(),
-        })
-    }
 }
 
 impl Slot {
@@ -434,13 +340,6 @@ fn acknowledge(stage: &mut Stage, ack: Option<InboundAck>) {
     }
 }
 
-/// Sends an answer after the flush.
-fn answer<T: Send + 'static>(stage: &mut Stage, reply: Reply<T>, answer: Result<T, Refusal>) {
-    stage.effects.replies.push(Box::new(move || {
-        let _caller_gone = reply.send(answer);
-    }));
-}
-
-fn busy(reason: &str) -> Refusal {
+pub(super) fn busy(reason: &str) -> Refusal {
     Refusal::Busy { reason: reason.into(), retry_after_s: 5 }
 }

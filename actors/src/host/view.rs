@@ -91,7 +91,7 @@ impl HostState {
         stage: &mut Stage,
     ) -> Result<MessageView, Refusal> {
         let head = self.head_of(stream, stage).ok_or(Refusal::NotFound("message"))?;
-        let record = MessageRecord::read(&self.shared.log, head, number)
+        let record = MessageRecord::read(&self.shared.log, head, number, std::iter::empty())
             .map_err(|reason| Refusal::Busy { reason: reason.into(), retry_after_s: 10 })?
             .ok_or(Refusal::NotFound("message"))?;
         let (session, ordinal) = self.session_at(stream, &record)?;
