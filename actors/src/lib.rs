@@ -29,6 +29,7 @@ mod replay;
 pub mod restart;
 mod root;
 pub mod router;
+mod routing;
 pub mod seams;
 pub mod session;
 mod shared;

@@ -113,7 +113,7 @@ impl ChannelState {
     }
 
     /// What happened on a link, in order.
-    pub(super) fn from_link(&mut self, link: u16, _epoch: u32, events: Vec<LinkEvent>) {
+    pub(super) fn link_reports(&mut self, link: u16, _epoch: u32, events: Vec<LinkEvent>) {
         let mut tasks: Vec<Vec<Task>> = Vec::new();
         for event in events {
             match event {

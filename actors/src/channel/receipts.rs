@@ -219,6 +219,20 @@ impl ChannelState {
         }
     }
 
+    /// Kept receipts were tried on sessions in doubt. Where one fitted there is one doubt less, and the others
+    /// with these addresses may be plain now.
+    pub(super) fn doubts_settled(&mut self, tried: Vec<(u32, bool)>) {
+        let mut tasks = Vec::new();
+        for (number, _) in tried.into_iter().filter(|(_, matched)| *matched) {
+            let stream = self.correlation.get(number).map(|p| stream_of(&p.receipt));
+            self.settle_parked(number, true);
+            if let Some(stream) = stream {
+                self.try_on_doubt(stream, &mut tasks);
+            }
+        }
+        self.tell_hosts(tasks);
+    }
+
     /// The provider's answer to a question after a part.
     pub(super) fn query_answered(&mut self, part: PartRef, message_state: u8, tasks: &mut Vec<Vec<Task>>) {
         let state = match message_state {

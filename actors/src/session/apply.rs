@@ -46,6 +46,7 @@ impl Outbound {
                 for part in parts {
                     self.part(*part, |p| {
                         p.phase = Phase::Submitting;
+                        p.resent = p.resent.saturating_add(u16::from(p.doubtful));
                         p.state = p.state.join(PartState::reached(PartStatus::Enroute));
                     });
                 }
@@ -65,7 +66,6 @@ impl Outbound {
                 p.state = p.state.join(PartState::reached(PartStatus::InDoubt));
                 p.doubts = p.doubts.saturating_add(1);
                 p.phase = if resend_at.is_some() { Phase::Waiting } else { Phase::Held };
-                p.resent = p.resent.saturating_add(u16::from(resend_at.is_some()));
                 p.retry_at = resend_at.unwrap_or(at);
             }),
             Event::DoubtSettled { part, by, .. } => {
@@ -133,7 +133,6 @@ impl Part {
         match by {
             DoubtSettlement::Resend => {
                 self.phase = Phase::Waiting;
-                self.resent = self.resent.saturating_add(1);
                 self.retry_at = at;
                 return;
             }
