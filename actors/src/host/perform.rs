@@ -7,11 +7,12 @@ use storage::{Key, Tag};
 
 use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
-    channel::{InboundAck, Job, JobMessage, Query},
+    channel::{ChannelMessage, InboundAck, Job, JobMessage, Query},
     correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
     router::Acceptance,
+    sabotage::Sabotage,
     session::{Identity, Inbound, Outcome},
     shared::ChannelIx,
 };
@@ -43,6 +44,13 @@ impl HostState {
             }
             Op::Receive { identity, inbound, key, ack } => {
                 self.receive(stream, &identity, *inbound, key, stage);
+                let mut ack = ack;
+                if Sabotage::AcknowledgeBeforeFlush.is_chosen()
+                    && let Some(ack) = ack.take()
+                    && let Some(entry) = self.shared.channels.get(ack.channel)
+                {
+                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                }
                 acknowledge(stage, ack);
             }
             Op::Offer { destination } => {

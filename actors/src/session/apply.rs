@@ -11,6 +11,8 @@ use message::{
     },
 };
 
+use crate::sabotage::Sabotage;
+
 use super::state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
 
 /// The most dead letters one session keeps; the oldest give way.
@@ -121,7 +123,7 @@ impl Part {
     }
 
     fn receipt(&mut self, state: PartState) {
-        self.state = self.state.join(state);
+        self.state = if Sabotage::StatusGoesBack.is_chosen() { state } else { self.state.join(state) };
         // Whatever it says, there would be none for a part that was not taken.
         if matches!(self.phase, Phase::Waiting | Phase::Held) {
             self.phase = Phase::Answered;

@@ -17,7 +17,7 @@ use super::{
     Policy,
     state::{Outbound, Phase, Session},
 };
-use crate::{config::OnUnknown, error::Refusal};
+use crate::{config::OnUnknown, error::Refusal, sabotage::Sabotage};
 
 /// The facts of one decision, in order.
 pub type Events = SmallVec<[Event; 2]>;
@@ -215,7 +215,7 @@ impl Session {
         cause: DoubtCause,
         now: Timestamp,
     ) -> Events {
-        let resend = policy.on_unknown == OnUnknown::Resend;
+        let resend = policy.on_unknown == OnUnknown::Resend || Sabotage::ResendOnHold.is_chosen();
         let resend_at = resend.then(|| now.plus_ms(policy.doubt_grace_ms));
         let mut events: Events = smallvec![Event::InDoubt { message, part, cause, resend_at }];
         if resend && resent.saturating_add(1) >= policy.tries_max {
