@@ -48,7 +48,7 @@ impl Outbound {
                 for part in parts {
                     self.part(*part, |p| {
                         p.phase = Phase::Submitting;
-                        p.resent = p.resent.saturating_add(u16::from(p.doubtful));
+                        p.resent = p.resent.saturating_add(u16::from(p.resent < p.doubts));
                         p.state = p.state.join(PartState::reached(PartStatus::Enroute));
                     });
                 }
