@@ -21,8 +21,6 @@ pub(crate) struct Setup {
     http: String,
     tables: String,
     binary: PathBuf,
-    /// What the process is started through: words put before the command.
-    through: Vec<String>,
     data: Option<PathBuf>,
 }
 
@@ -33,7 +31,6 @@ impl Setup {
             http: String::new(),
             tables: String::new(),
             binary: env!("CARGO_BIN_EXE_patchbay").into(),
-            through: Vec::new(),
             data: None,
         }
     }
@@ -98,11 +95,6 @@ impl Setup {
         self
     }
 
-    pub(crate) fn through(mut self, words: &[&str]) -> Self {
-        self.through = words.iter().map(|word| (*word).into()).collect();
-        self
-    }
-
     /// A folder elsewhere for the log.
     pub(crate) fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.into());
@@ -125,13 +117,10 @@ impl Setup {
             self.tables
         );
         fs::write(folder.path().join("config.toml"), config).unwrap();
-        let mut words = self.through.clone();
-        words.push(self.binary.to_str().unwrap().to_owned());
         let stderr =
             fs::OpenOptions::new().create(true).append(true).open(folder.path().join("stderr")).unwrap();
-        let mut command = Command::new(&words[0]);
+        let mut command = Command::new(&self.binary);
         command
-            .args(&words[1..])
             .args(["run", "--config", "config.toml"])
             .current_dir(folder.path())
             .env_remove("PATCHBAY_LOG")
