@@ -13,6 +13,7 @@ use super::{ChannelState, Query, send::LOST};
 use crate::{
     host::Task,
     link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, smpp::SmppLink},
+    sabotage::Sabotage,
 };
 
 /// A link as its channel sees it.
@@ -118,6 +119,10 @@ impl ChannelState {
         for event in events {
             match event {
                 LinkEvent::Up { window } => {
+                    if Sabotage::DropQueueOnReconnect.is_chosen() {
+                        self.outbox.clear();
+                        self.lanes = Default::default();
+                    }
                     let now = self.shared.now();
                     if let Some(slot) = self.links.get_mut(usize::from(link)) {
                         slot.free = window;

@@ -109,7 +109,7 @@ pub(crate) enum Op {
     /// A receipt whose part is known.
     Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
     /// A receipt whose id nobody knows, kept by the channel under a number.
-    DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str> },
+    DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str>, came_at: Timestamp },
     /// The customer wrote.
     Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<InboundAck> },
     /// Give deliveries to this destination, if there are any.

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, address};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
 use storage::{Key, Tag};
 
 use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
-    channel::{InboundAck, Job, JobMessage, Query},
+    channel::{ChannelMessage, InboundAck, Job, JobMessage, Query},
     correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
     router::Acceptance,
+    sabotage::Sabotage,
     session::{Identity, Inbound, Outcome},
     shared::ChannelIx,
 };
@@ -37,11 +38,19 @@ impl HostState {
                     ReceiptFrom::Query => {}
                 }
             }
-            Op::DoubtReceipt { channel, parked, state, code } => {
-                self.doubt_receipt(stream, channel, parked, state, &code, stage);
+            Op::DoubtReceipt { channel, parked, state, code, came_at } => {
+                let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
+                stage.effects.channel(channel).settled.push((parked, matched));
             }
             Op::Receive { identity, inbound, key, ack } => {
                 self.receive(stream, &identity, *inbound, key, stage);
+                let mut ack = ack;
+                if Sabotage::AcknowledgeBeforeFlush.is_chosen()
+                    && let Some(ack) = ack.take()
+                    && let Some(entry) = self.shared.channels.get(ack.channel)
+                {
+                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                }
                 acknowledge(stage, ack);
             }
             Op::Offer { destination } => {
@@ -247,25 +256,26 @@ impl HostState {
         }
     }
 
+    /// Whether it was meant for this session.
     fn doubt_receipt(
         &mut self,
         stream: StreamId,
         channel: ChannelIx,
-        parked: u32,
         state: PartState,
         code: &str,
+        came_at: Timestamp,
         stage: &mut Stage,
-    ) {
-        let events = if self.activate(stream, None, stage) {
-            self.live.get(stream).and_then(|slot| slot.session.doubt_receipt(state, code))
-        } else {
-            None
-        };
-        let matched = events.is_some();
-        if let Some(events) = events {
-            self.record(stream, events, &[], stage);
+    ) -> bool {
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(channel) else { return false };
+        if !self.activate(stream, None, stage) {
+            return false;
         }
-        stage.effects.channel(channel).settled.push((parked, matched));
+        let session = self.live.get(stream).map(|slot| &slot.session);
+        let events = session.and_then(|s| s.doubt_receipt(&entry.policy, state, code, came_at));
+        let matched = events.is_some();
+        self.record(stream, events.unwrap_or_default(), &[], stage);
+        matched
     }
 
     fn receive(
