@@ -22,6 +22,7 @@ pub(crate) struct Setup {
     tables: String,
     binary: PathBuf,
     data: Option<PathBuf>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -32,6 +33,7 @@ impl Setup {
             tables: String::new(),
             binary: env!("CARGO_BIN_EXE_patchbay").into(),
             data: None,
+            environment: Vec::new(),
         }
     }
 
@@ -95,6 +97,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
     /// A folder elsewhere for the log.
     pub(crate) fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.into());
@@ -124,6 +131,7 @@ impl Setup {
             .args(["run", "--config", "config.toml"])
             .current_dir(folder.path())
             .env_remove("PATCHBAY_LOG")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(stderr);
         let mut process = Process::start(command);
