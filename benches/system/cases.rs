@@ -140,7 +140,7 @@ fn outbound_kannel(plan: &Plan) -> Result<Row> {
         batch: 1,
         pace: None,
         requests: kannel::sendsms(plan.customers, sink.address),
-        accepted: "Accepted",
+        accepted: "0: Accepted",
     };
     let mut row = sent(plan, load, &mut smsc, &sink)?;
     Clocks::of(&[&gateway.bearerbox, &gateway.smsbox], &smsc).since(&before, plan.messages, &mut row);

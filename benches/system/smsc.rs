@@ -19,7 +19,8 @@ use crate::{
 pub struct Smsc {
     pub process: Process,
     pub address: SocketAddr,
-    control: TcpStream,
+    control_at: String,
+    control: Option<TcpStream>,
 }
 
 impl Smsc {
@@ -33,10 +34,7 @@ impl Smsc {
         let mut process = Process::start("smsc", &mut command, folder)?;
         let address = process.line_after("simulated SMSC")?.parse()?;
         let url = process.line_after("control port")?;
-        let control = TcpStream::connect(url.trim_start_matches("http://"))?;
-        control.set_nodelay(true)?;
-        control.set_read_timeout(Some(Duration::from_secs(10)))?;
-        Ok(Self { process, address, control })
+        Ok(Self { process, address, control_at: url.trim_start_matches("http://").to_owned(), control: None })
     }
 
     /// One of its counts.
@@ -65,16 +63,35 @@ impl Smsc {
         }
     }
 
+    /// An idle connection may have been closed meanwhile: asked twice at most.
     fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<Value> {
+        if let Ok(answer) = self.ask_once(method, path, body) {
+            return Ok(answer);
+        }
+        self.control = None;
+        self.process.still_runs()?;
+        self.ask_once(method, path, body)
+    }
+
+    fn ask_once(&mut self, method: &str, path: &str, body: &str) -> Result<Value> {
+        let control = match &mut self.control {
+            Some(control) => control,
+            none => {
+                let control = TcpStream::connect(&self.control_at)?;
+                control.set_nodelay(true)?;
+                control.set_read_timeout(Some(Duration::from_secs(10)))?;
+                none.insert(control)
+            }
+        };
         let length = body.len();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nhost: smsc\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
         );
-        self.control.write_all(request.as_bytes())?;
+        control.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
         let mut chunk = [0; 16 * 1024];
         loop {
-            let count = self.control.read(&mut chunk)?;
+            let count = control.read(&mut chunk)?;
             answer.extend_from_slice(&chunk[..count]);
             if let Some((status, from, length)) = crate::driver::head(&answer)
                 && answer.len() >= from + length
