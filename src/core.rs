@@ -15,11 +15,7 @@ use actors::{
         UnmatchedView,
     },
 };
-use message::{
-    ChannelId, MessageId, Seq, SessionId, Timestamp,
-    cim::Message,
-    event::DoubtSettlement,
-};
+use message::{ChannelId, MessageId, Seq, SessionId, Timestamp, cim::Message, event::DoubtSettlement};
 use tokio::sync::broadcast;
 
 /// An answer that comes later.
@@ -47,11 +43,8 @@ pub trait Core: Send + Sync + 'static {
     fn channels(&self) -> Later<'_, Vec<ChannelView>>;
     fn destinations(&self) -> Later<'_, Vec<DestinationView>>;
     fn restart_channel<'a>(&'a self, id: &'a ChannelId) -> Later<'a, Result<(), Refusal>>;
-    fn unmatched<'a>(
-        &'a self,
-        channel: Option<&'a ChannelId>,
-        limit: usize,
-    ) -> Later<'a, Vec<UnmatchedView>>;
+    fn unmatched<'a>(&'a self, channel: Option<&'a ChannelId>, limit: usize)
+    -> Later<'a, Vec<UnmatchedView>>;
     fn in_doubt(&self, limit: usize) -> Later<'_, Result<Vec<DoubtView>, Refusal>>;
     fn settle_doubt<'a>(
         &'a self,

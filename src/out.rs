@@ -1,6 +1,6 @@
 //! The only place that writes to the terminal. A closed pipe ends the output, never the process.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 /// Writes a line to standard output.
 pub fn line(text: impl AsRef<str>) {
@@ -20,9 +20,9 @@ pub fn bytes(data: &[u8]) -> io::Result<()> {
     io::stdout().lock().write_all(data)
 }
 
-/// Whether a person is looking at standard output.
-pub fn is_terminal() -> bool {
-    io::stdout().is_terminal()
+/// `1 channel`, `2 channels`.
+pub fn counted(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 fn write(to: &mut dyn Write, text: &str) {

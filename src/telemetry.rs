@@ -50,8 +50,7 @@ fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {
 /// # Errors
 /// When one is installed already.
 pub fn start_metrics() -> io::Result<PrometheusHandle> {
-    let recorder =
-        PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?.build_recorder();
+    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|e| io::Error::other(e.to_string()))?;
     Ok(handle)
@@ -199,7 +198,8 @@ mod tests {
         for line in 0..100 {
             (&file).write_all(format!("line {line:03} of about thirty bytes\n").as_bytes()).unwrap();
         }
-        let total: u64 = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+        let total: u64 =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
         assert!(total <= 350, "{total}");
         assert!(fs::metadata(&path).unwrap().len() <= 100);
         assert!(fs::read_to_string(&path).unwrap().contains("line 099"));

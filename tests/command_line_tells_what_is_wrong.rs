@@ -4,7 +4,12 @@
 #[path = "support/command_line.rs"]
 mod command_line;
 
-use std::{fs, net::TcpListener};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use command_line::check;
 
@@ -70,7 +75,38 @@ fn what_fails_while_running_ends_with_1() {
     check(folder.path(), &["sim", "smsc", "--listen", &address], 1, &format!("cannot listen on {address}"));
     drop(taken);
     let url = format!("http://{address}");
-    check(folder.path(), &["send", "--to", "1", "--from", "2", "--text", "x", "--url", &url], 1, "cannot be reached");
+    check(
+        folder.path(),
+        &["send", "--to", "1", "--from", "2", "--text", "x", "--url", &url],
+        1,
+        "cannot be reached",
+    );
     check(folder.path(), &["tail", "--url", &url], 1, "cannot be reached");
     check(folder.path(), &["check", "--probe"], 1, "FAILED   channel sms-main (127.0.0.1:9)");
+}
+
+#[test]
+fn a_probe_logs_in_at_the_provider() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut simulator = Command::new(env!("CARGO_BIN_EXE_patchbay"))
+        .args(["sim", "smsc", "--listen", "127.0.0.1:0", "--account", "patchbay:right"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(simulator.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.trim().rsplit(':').next().unwrap().to_owned();
+    let destination = TcpListener::bind("127.0.0.1:0").unwrap();
+    for (password, code, told) in
+        [("right", 0, "reached  channel sms-main"), ("wrong", 1, "the login was refused")]
+    {
+        let text = config("127.0.0.1:0")
+            .replace("port = 9", &format!("port = {port}"))
+            .replace("127.0.0.1:9/", &format!("{}/", destination.local_addr().unwrap()))
+            .replace("\"x\"", &format!("{password:?}"));
+        fs::write(folder.path().join("config.toml"), text).unwrap();
+        check(folder.path(), &["check", "--probe"], code, told);
+    }
+    simulator.kill().unwrap();
+    simulator.wait().unwrap();
 }

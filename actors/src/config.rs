@@ -1,7 +1,7 @@
 //! The router's configuration, checked: what `src/config.rs` makes of `config.toml`. Nothing here is text
 //! to be looked up by name later.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use channels::Channel;
 use message::{ChannelId, DestinationId};
@@ -71,7 +71,7 @@ pub struct Did {
 }
 
 /// An HTTP endpoint of the business.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DestinationConfig {
     /// Its id.
     pub id: DestinationId,
@@ -91,6 +91,16 @@ pub struct DestinationConfig {
     pub backoff_max: Duration,
     /// After so long without success a delivery becomes a dead letter; `None`: it is tried for ever.
     pub give_up_after: Option<Duration>,
+}
+
+impl fmt::Debug for DestinationConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DestinationConfig")
+            .field("id", &self.id)
+            .field("url", &self.url)
+            .field("secret", &self.secret.as_ref().map(|_| "***"))
+            .finish_non_exhaustive()
+    }
 }
 
 /// The bounds of memory and work.

@@ -59,6 +59,9 @@ fn describe(event: &Event) -> (&'static str, Option<u16>, String) {
             let parts = if a.split.parts > 1 { format!("{} parts: ", a.split.parts) } else { String::new() };
             ("accepted", None, format!("{} {parts}{}", a.id, excerpt(&a.content)))
         }
+        Event::Submitting { parts, .. } if parts.len() == 1 => {
+            ("submitting", parts.first().copied(), String::new())
+        }
         Event::Submitting { parts, .. } => {
             ("submitting", parts.first().copied(), format!("{} parts", parts.len()))
         }

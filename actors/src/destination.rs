@@ -334,7 +334,8 @@ impl DestinationState {
         if !own_fault {
             if !self.is_down {
                 (self.is_down, self.since) = (true, now);
-                tracing::warn!(destination = self.ix, reason, "the destination does not take deliveries");
+                let id = self.shared.destinations.get(self.ix).map(|d| d.config.id.clone());
+                tracing::warn!(destination = ?id, reason, "the destination does not take deliveries");
             }
             if now_ms >= self.paused_until_ms {
                 let pause = self.backoff.next_ms();

@@ -4,7 +4,7 @@ use message::{
     Event, MessageNo, MessageStatus, PartState, Seq,
     event::{LateNotification, LateReceipt},
 };
-use storage::{Log, Stored};
+use storage::{Item, Log, Stored};
 
 use crate::session::Outbound;
 
@@ -39,19 +39,33 @@ pub(crate) fn message_of(event: &Event) -> Option<MessageNo> {
     }
 }
 
+/// A fact that has no number yet, as if it had.
+fn stored(item: &Item) -> Stored {
+    let Item { stream, at, keys, event, .. } = item.clone();
+    Stored { seq: Seq::NONE, prev: Seq::NONE, stream, at, keys, event }
+}
+
 impl MessageRecord {
     /// Reads a message's history, walking back from its stream's newest event.
-    pub(crate) fn read(log: &Log, head: Seq, number: MessageNo) -> Result<Option<Self>, String> {
+    /// `pending` are the stream's facts that follow and have no number yet.
+    pub(crate) fn read<'a>(
+        log: &Log,
+        head: Seq,
+        number: MessageNo,
+        pending: impl Iterator<Item = &'a Item>,
+    ) -> Result<Option<Self>, String> {
         let mut events = Vec::new();
-        for stored in log.history(head).take(WALK_MAX) {
-            let stored = stored.map_err(|e| e.to_string())?;
-            if message_of(&stored.event) != Some(number) {
+        for earlier in log.history(head).take(WALK_MAX) {
+            let earlier = earlier.map_err(|e| e.to_string())?;
+            if message_of(&earlier.event) != Some(number) {
                 continue;
             }
-            let first = matches!(stored.event, Event::Accepted(_));
-            events.push(stored);
+            let first = matches!(earlier.event, Event::Accepted(_));
+            events.push(earlier);
             if first {
                 events.reverse();
+                let pending = pending.filter(|item| message_of(&item.event) == Some(number));
+                events.extend(pending.map(stored));
                 return Ok(Self::of(events));
             }
         }

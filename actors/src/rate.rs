@@ -49,6 +49,13 @@ impl Rate {
         }
     }
 
+    /// A pace that begins after another, which is not known any more and may have sent until just now.
+    pub fn resumed(per_second: f64, now_ms: u64) -> Self {
+        let mut rate = Self::new(per_second, now_ms);
+        rate.next_slot_ms += rate.interval_ms;
+        rate
+    }
+
     /// How many parts may go out now.
     pub fn allowance(&mut self, now_ms: u64) -> usize {
         self.advance(now_ms);

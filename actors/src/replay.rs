@@ -32,7 +32,11 @@ pub(crate) fn replay(shared: &Shared) -> Result<(), StartError> {
                         let session = hydrate::decode(&entry).map_err(|e| failed(&e))?;
                         Slot::new(stored.stream, session, entry.applied)
                     }
-                    None => Slot::new(stored.stream, Session::blank(), Seq::NONE),
+                    None => {
+                        // Removed since the checkpoint: what it had applied then is not applied again.
+                        let applied = shared.log.index().applied(stored.stream).map_err(|e| failed(&e))?;
+                        Slot::new(stored.stream, Session::blank(), applied)
+                    }
                 };
                 changed.entry(stored.stream).or_insert(slot)
             }

@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use message::{ChannelId, Event, MessageId, Seq, SessionId, StreamId, Timestamp};
-use storage::Item;
 
-use crate::{fold::message_of, host::live::LiveSessions, router::TailEvent, shared::Shared, view::EventView};
+use crate::{
+    fold::message_of,
+    router::TailEvent,
+    session::{DeliveryKind, Session},
+    shared::Shared,
+    view::EventView,
+};
 
 /// A committed event, with what its session knew of it.
 pub(crate) struct Committed {
@@ -18,21 +23,33 @@ pub(crate) struct Committed {
 }
 
 impl Committed {
-    pub(crate) fn of(item: &Item, live: &LiveSessions) -> Self {
-        let slot = live.get(item.stream);
-        let session = slot.map(|s| &s.session);
-        let by_number = || session.and_then(|s| s.message(message_of(&item.event)?)).map(|m| m.id.clone());
-        let message_id = match &item.event {
+    /// An event that is about to be applied to this session.
+    pub(crate) fn of(event: &Event, at: Timestamp, stream: StreamId, session: &Session) -> Self {
+        let of_delivery = |number: &u32| {
+            let delivery = session.deliveries.iter().find(|d| d.number == *number)?;
+            Some(match &delivery.kind {
+                DeliveryKind::Message(received) => received.id.clone(),
+                DeliveryKind::Notification(notification) => notification.id.clone(),
+                DeliveryKind::EndChat(_) => return None,
+            })
+        };
+        let message_id = match event {
             Event::Accepted(accepted) => Some(accepted.id.clone()),
             Event::Received(received) => Some(received.id.clone()),
-            _ => by_number(),
+            Event::LateReceipt(late) => late.notify.as_ref().map(|n| n.id.clone()),
+            Event::Taken { delivery } | Event::DeadLettered { delivery, .. } => of_delivery(delivery),
+            _ => message_of(event).and_then(|number| session.message(number)).map(|m| m.id.clone()),
+        };
+        let (channel, ordinal) = match event {
+            Event::SessionOpened(opened) => (&opened.address.channel, opened.ordinal),
+            _ => (&session.address.channel, session.counters.sessions),
         };
         Self {
-            at: item.at,
-            stream: item.stream,
-            event: item.event.clone(),
-            channel: session.map(|s| s.address.channel.clone()),
-            session: session.map(|s| SessionId { stream: item.stream, ordinal: s.counters.sessions }),
+            at,
+            stream,
+            event: event.clone(),
+            channel: Some(channel.clone()),
+            session: Some(SessionId { stream, ordinal }),
             message_id,
         }
     }

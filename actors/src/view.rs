@@ -41,7 +41,7 @@ pub struct PartView {
     pub status: MessageStatus,
     /// The provider's id for it; empty until known.
     pub provider_id: Arc<str>,
-    /// Counted tries.
+    /// Tries, without those that were throttled or never left.
     pub tries: u16,
     /// How often it was sent again after being in doubt: the customer may have it that many times more.
     pub resent_in_doubt: u16,
@@ -51,7 +51,8 @@ pub struct PartView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EventView {
-    /// Its place in the log.
+    /// Its place in the log; absent in the live tail.
+    #[serde(skip_serializing_if = "is_none")]
     pub seq: Seq,
     /// When.
     pub at: Timestamp,
@@ -67,6 +68,10 @@ pub struct EventView {
     pub part: Option<u16>,
     /// The rest, in words.
     pub detail: String,
+}
+
+fn is_none(seq: &Seq) -> bool {
+    *seq == Seq::NONE
 }
 
 /// A session id as text.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use message::{
     ChannelId, MessageStatus, SessionId, StreamId,
     cim::write::{self, Head, Inbound, Outcome, Report},
+    event::CloseReason,
 };
 
 use crate::{
@@ -56,7 +57,14 @@ pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDeli
             write::write_inbound(out, &head, &inbound, &received.content);
         }
         DeliveryKind::Notification(notification) => write_notification(out, head, notification),
-        DeliveryKind::EndChat => write::write_intent(out, &head, "END_CHAT", Some("INACTIVITY")),
+        DeliveryKind::EndChat(reason) => {
+            let reason = match reason {
+                CloseReason::Inactivity => "INACTIVITY",
+                CloseReason::Customer => "CUSTOMER",
+                CloseReason::Business => "AGENT",
+            };
+            write::write_intent(out, &head, "END_CHAT", Some(reason));
+        }
     }
 }
 

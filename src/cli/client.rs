@@ -62,7 +62,12 @@ impl Client {
     }
 
     /// Performs a request and reads its answer.
-    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer, Failure> {
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Failure> {
         let whole = async {
             let answer = self.open(method, path, body).await?;
             let status = answer.status().as_u16();
@@ -72,7 +77,9 @@ impl Client {
         };
         match tokio::time::timeout(TIMEOUT, whole).await {
             Ok(answer) => answer,
-            Err(_) => Err(Failure::Running(format!("{} did not answer in {} s", self.base, TIMEOUT.as_secs()))),
+            Err(_) => {
+                Err(Failure::Running(format!("{} did not answer in {} s", self.base, TIMEOUT.as_secs())))
+            }
         }
     }
 
@@ -87,7 +94,8 @@ impl Client {
         let headers: Option<&mut HeaderMap> = request.headers_mut();
         if let Some(headers) = headers {
             if body.is_some() {
-                headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+                headers
+                    .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
             }
             if let Some(Ok(value)) = self.key.as_ref().map(|k| format!("Bearer {k}").try_into()) {
                 headers.insert(http::header::AUTHORIZATION, value);
@@ -101,7 +109,10 @@ impl Client {
                 why = inner.to_string();
                 cause = inner.source();
             }
-            Failure::Running(format!("{} cannot be reached: {why}; is `patchbay run` running there?", self.base))
+            Failure::Running(format!(
+                "{} cannot be reached: {why}; is `patchbay run` running there?",
+                self.base
+            ))
         })
     }
 }

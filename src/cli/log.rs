@@ -57,7 +57,10 @@ impl Place {
         if folder.is_dir() {
             Ok(folder)
         } else {
-            Err(Failure::Usage(format!("there is no log in {}; name its folder with --data-dir", folder.display())))
+            Err(Failure::Usage(format!(
+                "there is no log in {}; name its folder with --data-dir",
+                folder.display()
+            )))
         }
     }
 }
@@ -76,7 +79,8 @@ fn verify(place: &Place) -> Result<(), Failure> {
     let sound = report.bad.is_empty() && report.gaps.is_empty();
     if place.json {
         let bad: Vec<String> = report.bad.iter().map(ToString::to_string).collect();
-        let gaps: Vec<_> = report.gaps.iter().map(|(end, next)| json!({ "after": end.0, "next": next })).collect();
+        let gaps: Vec<_> =
+            report.gaps.iter().map(|(end, next)| json!({ "after": end.0, "next": next })).collect();
         let view = json!({
             "sound": sound, "segments": report.segments, "blocks": report.blocks, "events": report.events,
             "blockBytes": report.block_bytes, "bad": bad, "gaps": gaps,
@@ -84,7 +88,10 @@ fn verify(place: &Place) -> Result<(), Failure> {
         out::line(view.to_string());
     } else {
         let (segments, blocks, events) = (report.segments, report.blocks, report.events);
-        out::line(format!("{segments} segments, {blocks} blocks, {events} events, {} bytes", report.block_bytes));
+        out::line(format!(
+            "{segments} segments, {blocks} blocks, {events} events, {} bytes",
+            report.block_bytes
+        ));
         for bad in &report.bad {
             out::line(format!("  DAMAGED  {bad}"));
         }
@@ -92,7 +99,11 @@ fn verify(place: &Place) -> Result<(), Failure> {
             out::line(format!("  MISSING  events after {end}, before folder {next}"));
         }
     }
-    if sound { Ok(()) } else { Err(Failure::running("the log is damaged; restore the named folders from a backup")) }
+    if sound {
+        Ok(())
+    } else {
+        Err(Failure::running("the log is damaged; restore the named folders from a backup"))
+    }
 }
 
 fn stats(place: &Place) -> Result<(), Failure> {

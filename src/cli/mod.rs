@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod demo;
 pub mod log;
+mod probe;
 mod run;
 mod send;
 mod sim;
@@ -28,7 +29,7 @@ struct Arguments {
 enum Command {
     /// Run the router until SIGTERM or Ctrl-C
     Run(run::Arguments),
-    /// Check a configuration; with --probe also whether its hosts can be reached
+    /// Check a configuration; with --probe also log in at its providers
     Check(check::Arguments),
     /// Try it in under a minute: simulated SMS provider, router, echo bot; needs no account and no configuration
     Demo(demo::Arguments),

@@ -59,8 +59,8 @@ impl Summary {
         let found = match recovery.last.0 {
             0 => "new".to_owned(),
             last => format!(
-                "{last} events in {} segments, {replayed} replayed since the last checkpoint",
-                recovery.segments
+                "{last} events in {}, {replayed} replayed since the last checkpoint",
+                out::counted(recovery.segments, "segment")
             ),
         };
         let keys = if self.open_to_all { "no API key needed on this address" } else { "API key required" };

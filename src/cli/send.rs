@@ -127,7 +127,7 @@ async fn follow(client: &Client, id: &str, wait: Duration, as_json: bool) -> Res
             if as_json && is_final {
                 out::line(answer.text());
             } else if !as_json {
-                out::line(format!("{id} {} ({} parts)", seen.status, seen.parts.len()));
+                out::line(format!("{id} {} ({})", seen.status, out::counted(seen.parts.len(), "part")));
             }
             last = seen.status;
         }

@@ -123,7 +123,8 @@ fn script(arguments: &Sms) -> Result<Script, Failure> {
             map.insert(key.into(), value);
         }
     };
-    let ms = |time: Option<Duration>| time.map(|t| Value::from(u64::try_from(t.as_millis()).unwrap_or(u64::MAX)));
+    let ms =
+        |time: Option<Duration>| time.map(|t| Value::from(u64::try_from(t.as_millis()).unwrap_or(u64::MAX)));
     put("latency_ms", ms(arguments.latency));
     put("receipt_delay_ms", ms(arguments.receipt_delay));
     put("throttle_per_second", arguments.throttle.map(Value::from));
@@ -195,13 +196,19 @@ fn control(smsc: Smsc) -> Routes {
         .route("/script", patch(change))
         .route("/messages", get(messages))
         .route("/mo", post(write))
-        .route("/drop", post(async |State(smsc): State<Smsc>| done(smsc.drop_connections())))
-        .route("/unbind", post(async |State(smsc): State<Smsc>| done(smsc.unbind_all())))
+        .route("/drop", post(drop_connections))
+        .route("/unbind", post(unbind))
         .with_state(smsc)
 }
 
-fn done((): ()) -> Response<Body> {
-    answer::json_bytes(StatusCode::OK, &b"{\"done\":true}"[..])
+async fn drop_connections(State(smsc): State<Smsc>) -> Response<Body> {
+    smsc.drop_connections();
+    answer::json(&smsc.counts())
+}
+
+async fn unbind(State(smsc): State<Smsc>) -> Response<Body> {
+    smsc.unbind_all();
+    answer::json(&smsc.counts())
 }
 
 async fn change(State(smsc): State<Smsc>, Json(changes): Json<Map<String, Value>>) -> Response<Body> {

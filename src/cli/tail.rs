@@ -50,7 +50,8 @@ struct Line {
 
 pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.token.clone())?;
-    let filters = [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
+    let filters =
+        [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
     let query: Vec<String> = filters
         .iter()
         .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", encoded(v))))

@@ -41,7 +41,7 @@ pub(super) fn read(section: Section<'_>, destinations: &[DestinationConfig]) -> 
         backoff: section.or("backoff", Duration::from_secs(1)),
         backoff_max: section.or("backoff_max", Duration::from_secs(300)),
         receipt_timeout: section.or("receipt_timeout", 3 * DAY),
-        reassembly_timeout: section.or("reassembly_timeout", Duration::from_secs(300)),
+        reassembly_timeout: section.or("reassembly_timeout", Duration::from_secs(2 * 3600)),
     };
     section.finish();
     let (id, channel) = (id?, channel?);

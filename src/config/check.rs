@@ -104,7 +104,8 @@ pub(super) fn id(section: &Section<'_>) -> Option<String> {
     if id.len() <= ID_BYTES_MAX && id.chars().all(plain) {
         return Some(id);
     }
-    section.problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
+    section
+        .problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
     None
 }
 
@@ -117,11 +118,7 @@ fn limits(section: Option<Section<'_>>) -> Limits {
         live_sessions_max: count("live_sessions_max", 1..=100_000_000, defaults.live_sessions_max),
         session_queue_max: count("session_queue_max", 1..=10_000_000, defaults.session_queue_max),
         unmatched_max: count("unmatched_max", 0..=10_000_000, defaults.unmatched_max),
-        checkpoint_events: section.number(
-            "checkpoint_events",
-            1..=1_000_000_000,
-            defaults.checkpoint_events,
-        ),
+        checkpoint_events: section.number("checkpoint_events", 1..=1_000_000_000, defaults.checkpoint_events),
         checkpoint_every: section.or("checkpoint_every", defaults.checkpoint_every),
     };
     section.finish();
@@ -151,9 +148,11 @@ fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Secti
     if let Some(url) = &http.public_url
         && !is_http_url(url)
     {
-        section.problem("public_url", format!("found {url:?}; expected a URL such as \"https://example.org\""));
+        section
+            .problem("public_url", format!("found {url:?}; expected a URL such as \"https://example.org\""));
     }
-    http.api_keys.extend(section.secrets("api_keys").into_iter().map(|key| ApiKey { key, destination: None }));
+    http.api_keys
+        .extend(section.secrets("api_keys").into_iter().map(|key| ApiKey { key, destination: None }));
     http.limits = EdgeLimits {
         max_in_flight: as_usize(section.number("max_in_flight", 1..=1_000_000, 10_000)),
         body_bytes_max: as_usize(size(&section, "body_max", 1024..=BODY_BYTES_MAX, 4 * MB)),
@@ -178,7 +177,10 @@ fn same_keys(keys: &[ApiKey], root: &Section<'_>) {
     let mut all: Vec<&str> = keys.iter().map(|k| k.key.expose_secret()).collect();
     all.sort_unstable();
     if all.windows(2).any(|pair| matches!(pair, [a, b] if a == b)) {
-        root.problem("destination", "two API keys (api_key, [http] api_keys) are the same; each needs its own");
+        root.problem(
+            "destination",
+            "two API keys (api_key, [http] api_keys) are the same; each needs its own",
+        );
     }
 }
 
@@ -230,7 +232,10 @@ fn log(section: Option<Section<'_>>) -> LogSettings {
     let Some(section) = section else { return log };
     log.filter = section.or("filter", log.filter);
     if let Err(why) = tracing_subscriber::EnvFilter::try_new(&log.filter) {
-        section.problem("filter", format!("found {:?}; expected e.g. \"info,patchbay=debug\": {why}", log.filter));
+        section.problem(
+            "filter",
+            format!("found {:?}; expected e.g. \"info,patchbay=debug\": {why}", log.filter),
+        );
     }
     let format: String = section.or("format", "text".into());
     log.json = format == "json";
@@ -254,7 +259,10 @@ fn destination(section: Section<'_>, api_keys: &mut Vec<ApiKey>) -> Option<Desti
     let url = url.filter(|url| {
         let ok = is_http_url(url);
         if !ok {
-            section.problem("url", format!("found {url:?}; expected a URL such as \"http://127.0.0.1:9000/cim\""));
+            section.problem(
+                "url",
+                format!("found {url:?}; expected a URL such as \"http://127.0.0.1:9000/cim\""),
+            );
         }
         ok
     });

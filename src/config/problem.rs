@@ -69,7 +69,9 @@ pub(super) fn suggestion<'k>(found: &str, known: impl IntoIterator<Item = &'k st
     known.retain(|word| seen.insert(*word));
     let nearest = known.iter().map(|k| (distance(found, k), *k)).min();
     match nearest {
-        Some((far, word)) if far < word.len() && far <= 2.max(1 + word.len() / 4) => format!("; did you mean {word:?}?"),
+        Some((far, word)) if far < word.len() && far <= 2.max(1 + word.len() / 4) => {
+            format!("; did you mean {word:?}?")
+        }
         Some(_) => format!("; known: {}", known.join(", ")),
         None => String::new(),
     }
@@ -102,7 +104,8 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, far) in [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("sned_rate", "send_rate", 2)] {
+        for (a, b, far) in [("", "", 0), ("abc", "abc", 0), ("abc", "abd", 1), ("sned_rate", "send_rate", 2)]
+        {
             assert_eq!(distance(a, b), far, "{a} {b}");
         }
         assert_eq!(distance("kitten", "sitting"), 3);

@@ -16,7 +16,9 @@ pub(super) fn resolve(text: &str, folder: &Path) -> Result<SecretString, String>
         match std::env::var(name) {
             Ok(value) => value,
             Err(std::env::VarError::NotPresent) => {
-                return Err(format!("the environment variable {name} is not set; set it or use \"file:PATH\""));
+                return Err(format!(
+                    "the environment variable {name} is not set; set it or use \"file:PATH\""
+                ));
             }
             Err(std::env::VarError::NotUnicode(_)) => {
                 return Err(format!("the environment variable {name} is not valid UTF-8"));

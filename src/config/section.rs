@@ -117,7 +117,12 @@ impl<'a> Section<'a> {
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(&self, key: &'static str, bounds: std::ops::RangeInclusive<u64>, default: u64) -> u64 {
+    pub(super) fn number(
+        &self,
+        key: &'static str,
+        bounds: std::ops::RangeInclusive<u64>,
+        default: u64,
+    ) -> u64 {
         let Some(value) = self.get(key) else { return default };
         match u64::read(value.get_ref()) {
             Some(number) if bounds.contains(&number) => number,

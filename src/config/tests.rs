@@ -43,47 +43,105 @@ fn the_smallest_configuration_gets_the_documented_defaults() {
     assert_eq!(channel.dids[0].destination.as_str(), "support");
 }
 
-#[test]
-fn every_mistake_is_told_with_its_line_its_key_and_the_way_out() {
-    let cases: &[(String, &[&str])] = &[
-        (with("provider =", "provder ="), &["c.toml:7: ", "provder: unknown key; did you mean \"provider\"?"]),
-        (with("provider =", "provder ="), &["[[channel]] \"sms-main\" provider: is missing"]),
-        (with("\"smpp\"", "\"smp\""), &["c.toml:7: ", "there is no provider \"smp\"; did you mean \"smpp\"?"]),
-        (
-            with("destination = \"support\" }", "destination = \"suport\" }"),
-            &["c.toml:8: ", "\"5155\" names the unknown destination \"suport\"; did you mean \"support\"?"],
-        ),
-        (with("host =", "hots ="), &["c.toml:10: ", "account hots: unknown key; did you mean \"host\"?"]),
-        (with("host = \"127.0.0.1\"\n", ""), &["account host: is missing"]),
-        (with("\"pa55word\"", "\"env:PATCHBAY_TEST_UNSET\""), &["c.toml:12: ", "account password: ", "PATCHBAY_TEST_UNSET is not set"]),
-        (with("\"pa55word\"", "\"file:none.txt\""), &["c.toml:12: ", "cannot read the secret file /nowhere/none.txt"]),
-        (with("http://127.0.0.1:9000/cim", "127.0.0.1:9000"), &["c.toml:4: ", "url: found \"127.0.0.1:9000\"; expected a URL such as"]),
-        (with("url =", "batch_max = 0\nurl ="), &["c.toml:4: ", "batch_max: found 0; expected a whole number from 1 to 1000"]),
-        (with("provider =", "send_rate = 0\nprovider ="), &["c.toml:7: ", "send_rate: found 0; expected parts per second"]),
-        (with("provider =", "send_rate = \"fast\"\nprovider ="), &["send_rate: found \"fast\"; expected a number"]),
-        (with("provider =", "on_unknown = \"drop\"\nprovider ="), &["on_unknown: found \"drop\"; expected \"resend\""]),
-        (with("provider =", "inactivity_timeout = \"30\"\nprovider ="), &["inactivity_timeout: found \"30\"; expected a duration such as", "\"off\""]),
-        (with("\"sms-main\"", "\"sms main\""), &["c.toml:6: ", "id: found \"sms main\"; expected letters"]),
-        (format!("{GOOD}{}", &GOOD[GOOD.find("[[channel]]").unwrap()..]), &["the id \"sms-main\" is used twice"]),
-        (format!("retention = 30\n{GOOD}"), &["c.toml:1: retention: found 30; expected a duration such as"]),
-        (format!("segment_size = \"1KB\"\n{GOOD}"), &["segment_size: found 1024 bytes; expected 1048576 to"]),
-        (format!("{GOOD}[http]\nlisten = \"localhost\""), &["[http] listen: found \"localhost\"; expected an address and port"]),
-        (format!("{GOOD}[http]\nlisten = \"0.0.0.0:80\""), &["[http] api_keys: is missing, and 0.0.0.0:80 is not a loopback address"]),
-        (format!("{GOOD}[admin]\nlisten = \"0.0.0.0:80\""), &["[admin] token: is missing, and 0.0.0.0:80 is not a loopback address"]),
-        (format!("{GOOD}[admin]\nlisten = \"127.0.0.1:8080\""), &["same address as [http]"]),
-        (format!("{GOOD}[http.tls]\ncert = \"a.pem\""), &["[http] tls cert: expected cert and key"]),
-        (format!("{GOOD}[http.tls]\nself_signed = true\ncert = \"a.pem\""), &["[http] tls self_signed: is true, and so is"]),
-        (format!("{GOOD}[log]\nformat = \"xml\""), &["[log] format: found \"xml\"; expected \"text\" or \"json\""]),
-        (format!("{GOOD}[htp]\n"), &["htp: unknown key; did you mean \"http\"?"]),
-        ("a = \n".into(), &["c.toml:1: not TOML"]),
-        ("[http]\nlisten = 1\n[http]\n".into(), &["c.toml:3: not TOML"]),
-    ];
+#[track_caller]
+fn told(cases: &[(String, &[&str])]) {
     for (text, parts) in cases {
         let told = refused(text);
         for part in *parts {
             assert!(told.contains(part), "{text}\n---\n{told}\n--- lacks\n{part}");
         }
     }
+}
+
+#[test]
+fn mistakes_in_channels_and_destinations_are_told_with_line_key_and_way_out() {
+    told(&[
+        (
+            with("provider =", "provder ="),
+            &["c.toml:7: ", "provder: unknown key; did you mean \"provider\"?"],
+        ),
+        (with("provider =", "provder ="), &["[[channel]] \"sms-main\" provider: is missing"]),
+        (
+            with("\"smpp\"", "\"smp\""),
+            &["c.toml:7: ", "there is no provider \"smp\"; did you mean \"smpp\"?"],
+        ),
+        (
+            with("destination = \"support\" }", "destination = \"suport\" }"),
+            &["c.toml:8: ", "\"5155\" names the unknown destination \"suport\"; did you mean \"support\"?"],
+        ),
+        (with("host =", "hots ="), &["c.toml:10: ", "account hots: unknown key; did you mean \"host\"?"]),
+        (with("host = \"127.0.0.1\"\n", ""), &["account host: is missing"]),
+        (
+            with("\"pa55word\"", "\"env:PATCHBAY_TEST_UNSET\""),
+            &["c.toml:12: ", "account password: ", "PATCHBAY_TEST_UNSET is not set"],
+        ),
+        (
+            with("\"pa55word\"", "\"file:none.txt\""),
+            &["c.toml:12: ", "cannot read the secret file /nowhere/none.txt"],
+        ),
+        (
+            with("http://127.0.0.1:9000/cim", "127.0.0.1:9000"),
+            &["c.toml:4: ", "url: found \"127.0.0.1:9000\"; expected a URL such as"],
+        ),
+        (
+            with("url =", "batch_max = 0\nurl ="),
+            &["c.toml:4: ", "batch_max: found 0; expected a whole number from 1 to 1000"],
+        ),
+        (
+            with("provider =", "send_rate = 0\nprovider ="),
+            &["c.toml:7: ", "send_rate: found 0; expected parts per second"],
+        ),
+        (
+            with("provider =", "send_rate = \"fast\"\nprovider ="),
+            &["send_rate: found \"fast\"; expected a number"],
+        ),
+        (
+            with("provider =", "on_unknown = \"drop\"\nprovider ="),
+            &["on_unknown: found \"drop\"; expected \"resend\""],
+        ),
+        (
+            with("provider =", "inactivity_timeout = \"30\"\nprovider ="),
+            &["inactivity_timeout: found \"30\"; expected a duration such as", "\"off\""],
+        ),
+        (with("\"sms-main\"", "\"sms main\""), &["c.toml:6: ", "id: found \"sms main\"; expected letters"]),
+    ]);
+}
+
+#[test]
+fn mistakes_elsewhere_are_told_with_line_key_and_way_out() {
+    told(&[
+        (
+            format!("{GOOD}{}", &GOOD[GOOD.find("[[channel]]").unwrap()..]),
+            &["the id \"sms-main\" is used twice"],
+        ),
+        (format!("retention = 30\n{GOOD}"), &["c.toml:1: retention: found 30; expected a duration such as"]),
+        (format!("segment_size = \"1KB\"\n{GOOD}"), &["segment_size: found 1024 bytes; expected 1048576 to"]),
+        (
+            format!("{GOOD}[http]\nlisten = \"localhost\""),
+            &["[http] listen: found \"localhost\"; expected an address and port"],
+        ),
+        (
+            format!("{GOOD}[http]\nlisten = \"0.0.0.0:80\""),
+            &["[http] api_keys: is missing, and 0.0.0.0:80 is not a loopback address"],
+        ),
+        (
+            format!("{GOOD}[admin]\nlisten = \"0.0.0.0:80\""),
+            &["[admin] token: is missing, and 0.0.0.0:80 is not a loopback address"],
+        ),
+        (format!("{GOOD}[admin]\nlisten = \"127.0.0.1:8080\""), &["same address as [http]"]),
+        (format!("{GOOD}[http.tls]\ncert = \"a.pem\""), &["[http] tls cert: expected cert and key"]),
+        (
+            format!("{GOOD}[http.tls]\nself_signed = true\ncert = \"a.pem\""),
+            &["[http] tls self_signed: is true, and so is"],
+        ),
+        (
+            format!("{GOOD}[log]\nformat = \"xml\""),
+            &["[log] format: found \"xml\"; expected \"text\" or \"json\""],
+        ),
+        (format!("{GOOD}[htp]\n"), &["htp: unknown key; did you mean \"http\"?"]),
+        ("a = \n".into(), &["c.toml:1: not TOML"]),
+        ("[http]\nlisten = 1\n[http]\n".into(), &["c.toml:3: not TOML"]),
+    ]);
 }
 
 #[test]

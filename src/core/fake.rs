@@ -39,7 +39,13 @@ pub(crate) fn session_id() -> SessionId {
     SessionId { stream: StreamId(0xfeed), ordinal: 1 }
 }
 
-pub(crate) fn event(seq: u64, after_ms: u64, event: &'static str, part: Option<u16>, detail: &str) -> EventView {
+pub(crate) fn event(
+    seq: u64,
+    after_ms: u64,
+    event: &'static str,
+    part: Option<u16>,
+    detail: &str,
+) -> EventView {
     EventView {
         seq: Seq(seq),
         at: START.plus_ms(after_ms),
@@ -53,7 +59,7 @@ pub(crate) fn event(seq: u64, after_ms: u64, event: &'static str, part: Option<u
 
 fn events() -> Vec<EventView> {
     vec![
-        event(41, 0, "accepted", None, "3 parts, UCS-2, 8-bit reference 17; priority 5"),
+        event(41, 0, "accepted", None, "m-1 Hello 😀"),
         event(42, 3, "submitting", None, "parts 1, 2, 3"),
         event(43, 21, "submitted", Some(1), "provider id 7f3a01"),
         event(44, 22, "submitted", Some(2), "provider id 7f3a02"),
@@ -192,7 +198,11 @@ impl Core for Fake {
         self.ask(format!("end {id}"));
         soon(if id == session_id() { Ok(()) } else { Err(Refusal::NotFound("session")) })
     }
-    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Later<'_, Result<Vec<SessionView>, Refusal>> {
+    fn sessions(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Vec<SessionView>, Refusal>> {
         self.ask(format!("sessions after {after:?} limit {limit}"));
         let mut view = session(None);
         (view.events, view.snapshot) = (Vec::new(), None);
@@ -221,10 +231,21 @@ impl Core for Fake {
             sessions_waiting: 4,
             parts_outstanding: 24,
             receipts_unmatched: 2,
-            counts: ChannelCounts { submitted: 1_234_567, receipts: 1_230_001, received: 9_120, ..Default::default() },
+            counts: ChannelCounts {
+                submitted: 1_234_567,
+                receipts: 1_230_001,
+                received: 9_120,
+                ..Default::default()
+            },
         };
         soon(vec![
-            channel("sms-main", "Main SMS", "connected", "", vec![link(1, "bound", "", 1), link(2, "bound", "", 1)]),
+            channel(
+                "sms-main",
+                "Main SMS",
+                "connected",
+                "",
+                vec![link(1, "bound", "", 1), link(2, "bound", "", 1)],
+            ),
             channel(
                 "sms-spare",
                 "Spare SMS",

@@ -63,9 +63,12 @@ mod tests {
         };
         assert!(origin("authorization", "Bearer one").is_some());
         assert_eq!(origin("x-api-key", "two").unwrap().destination.unwrap().as_str(), "crm");
-        for (name, value) in
-            [("authorization", "one"), ("authorization", "Bearer on"), ("x-api-key", "onee"), ("x-api-key", "")]
-        {
+        for (name, value) in [
+            ("authorization", "one"),
+            ("authorization", "Bearer on"),
+            ("x-api-key", "onee"),
+            ("x-api-key", ""),
+        ] {
             assert!(origin(name, value).is_none(), "{name} {value}");
         }
         assert!(Keys::new(vec![]).origin(&HeaderMap::new()).is_some());

@@ -5,6 +5,8 @@ mod connector;
 mod ids;
 mod poster;
 mod roots;
+#[cfg(test)]
+mod tests;
 
 use std::{io, path::Path, sync::Arc};
 

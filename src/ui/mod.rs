@@ -114,7 +114,10 @@ fn document(title: &str, at: Option<&str>, body: &Markup) -> Response {
     let mut answer = (StatusCode::OK, Html(page.into_string())).into_response();
     let headers = answer.headers_mut();
     for (name, value) in [
-        ("content-security-policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
+        (
+            "content-security-policy",
+            "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        ),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "same-origin"),
         ("cache-control", "no-store"),

@@ -69,7 +69,7 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
                         b { (event.event.replace('_', " ")) }
                         @if let Some(message) = event.message { span.tag { "message " (message) } }
                         @if let Some(part) = event.part { span.tag { "part " (part) } }
-                        @if !event.detail.is_empty() { p { (event.detail) } }
+                        @if !event.detail.is_empty() { p { (detail(event)) } }
                     }
                     div.seq.quiet {
                         @if let Some(href) = link(event) { a href=(href) title="the session just after this" { "#" (event.seq) } }
@@ -78,6 +78,16 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
                 }
             }
         }
+    }
+}
+
+/// The words of an event; an acceptance begins with the message's id, which leads to its trace.
+fn detail(event: &EventView) -> Markup {
+    match event.detail.split_once(' ') {
+        Some((id, rest)) if event.event == "accepted" => {
+            html! { a href={"/message?id=" (encoded(id))} { (id) } " " (rest) }
+        }
+        _ => html! { (event.detail) },
     }
 }
 

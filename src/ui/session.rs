@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 use serde::Deserialize;
 
-use super::parts::{count, encoded, nothing, refused, ago, state, time, timeline};
+use super::parts::{ago, count, encoded, nothing, refused, state, time, timeline};
 use crate::http::admin::{Shared, at_of};
 
 /// Sessions on one page.

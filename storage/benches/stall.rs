@@ -1,2 +1,118 @@
-//! Placeholder.
-fn main() {}
+//! What a checkpoint costs those who commit meanwhile: sled batches of 50, 5,000 and 100,000 keys beside commits,
+//! and then our own checkpoint and the sealing of a segment.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints, and ends on the first surprise"
+)]
+
+mod support;
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use message::{Seq, StreamId, Timestamp};
+use storage::{Engine, Entry, Layout, Log, Options, SledEngine, Write};
+use support::{Waiter, folder, items, now, open, quantile, spread};
+
+const KEYS: usize = 100_000;
+
+/// Commits batches of 64 until told to stop; gives how long each took.
+fn commit(stop: &AtomicBool, mut once: impl FnMut()) -> Vec<Duration> {
+    let mut times = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let begin = now();
+        once();
+        times.push(begin.elapsed());
+    }
+    times.sort_unstable();
+    times
+}
+
+fn show(name: &str, times: &[Duration], note: &str) {
+    let [p50, p99, p999, max] = [0.5, 0.99, 0.999, 1.0].map(|share| quantile(times, share));
+    println!(
+        "{name:34} commit p50 {p50:>10.1?}  p99 {p99:>10.1?}  p99.9 {p999:>10.1?}  max {max:>10.1?}  {note}"
+    );
+}
+
+/// Runs `work` beside commits of 64 events.
+fn beside(name: &str, log: &Log, first: u64, work: impl FnOnce() -> String + Send) {
+    let stop = AtomicBool::new(false);
+    let waiter = Waiter::new();
+    let (times, note) = thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let note = work();
+            stop.store(true, Ordering::Relaxed);
+            note
+        });
+        let mut number = first;
+        let times = commit(&stop, || {
+            waiter.append(log, items(number, 64));
+            number += 64;
+            waiter.wait();
+        });
+        (times, worker.join().unwrap())
+    });
+    show(name, &times, &note);
+}
+
+fn batches(log: &Log, engine: &SledEngine, size: usize) {
+    let store = engine.open(&format!("batches-{size}"), Layout::Random).unwrap();
+    beside(&format!("sled batches of {size} keys"), log, 0, || {
+        let begin = now();
+        for start in (0..KEYS).step_by(size) {
+            let keys = start..(start + size).min(KEYS);
+            let writes =
+                keys.map(|key| Write::Put(Box::from(spread(key as u64).to_be_bytes()), vec![1; 200].into()));
+            store.apply(writes.collect()).unwrap();
+        }
+        store.flush().unwrap();
+        format!("{:.0} keys/s", KEYS as f64 / begin.elapsed().as_secs_f64())
+    });
+}
+
+fn checkpoint(log: &Log, name: &str, applied: Seq) {
+    for stream in 0..KEYS as u64 {
+        let due = Some(Timestamp(stream));
+        log.index().put(StreamId(spread(stream)), Entry { applied, due, bytes: vec![1; 200].into() });
+    }
+    beside(name, log, 1 << 40, || {
+        let begin = now();
+        let stats = log.checkpoint(applied).unwrap();
+        format!(
+            "{:.0} entries/s, {} batches",
+            stats.written as f64 / begin.elapsed().as_secs_f64(),
+            stats.batches
+        )
+    });
+}
+
+fn main() {
+    let folder = folder();
+    let log = open(&folder.path().join("log"), Options::default());
+    beside("nothing beside", &log, 0, || {
+        thread::sleep(Duration::from_secs(3));
+        String::new()
+    });
+    let engine = SledEngine::open(folder.path().join("other")).unwrap();
+    for size in [50, 5_000, 100_000] {
+        batches(&log, &engine, size);
+    }
+    checkpoint(&log, "checkpoint of 100,000 new entries", log.committed());
+    checkpoint(&log, "the same entries changed", log.committed());
+    log.close().unwrap();
+    let options = Options { segment_bytes: 16 << 20, ..Options::default() };
+    let log = open(&folder.path().join("sealing"), options);
+    beside("sealing segments of 16 MB", &log, 0, || {
+        thread::sleep(Duration::from_secs(5));
+        String::new()
+    });
+    let stats = log.stats().unwrap();
+    println!("   {} segments, {} keys sealed", stats.segments, stats.lookups_sealed);
+    log.close().unwrap();
+}

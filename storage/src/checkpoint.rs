@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 use message::{Seq, StreamId};
 
 use crate::{
-    engine::Write,
+    disk::Write,
     error::{IndexError, Poisoned},
     index::{Delta, Entry, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
     lookup::UniformMap,
@@ -21,7 +21,7 @@ const BATCH_KEYS_MAX: usize = 50;
 /// Keys one stream may add: its entry, two due keys, its grave, and the count.
 const STREAM_KEYS_MAX: usize = 5;
 /// Batches between flushes, so that no flush has much to write.
-const BATCHES_PER_FLUSH: usize = 40;
+const BATCHES_PER_FLUSH: u64 = 8;
 
 /// What a checkpoint did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +64,13 @@ impl Index {
                 self.take_back(&frozen);
                 Err(e)
             }
+        }
+    }
+
+    /// Leaves the disk to the commits for a moment.
+    fn pause(&self) {
+        if !self.pause.is_zero() {
+            std::thread::sleep(self.pause);
         }
     }
 
@@ -125,6 +132,7 @@ impl Index {
         for some in past.chunks(BATCH_KEYS_MAX) {
             self.store.apply(some.iter().map(|stream| Write::Delete(grave_key(*stream))).collect())?;
             stats.batches += 1;
+            self.pause();
         }
         graves.retain(|_, applied| *applied > upto);
         Ok((stats, graves))
@@ -192,9 +200,10 @@ impl<'a> Batch<'a> {
         self.index.store.apply(std::mem::take(&mut self.writes))?;
         self.index.stored.store(self.stored, Ordering::Release);
         self.stats.batches += 1;
-        if self.stats.batches.is_multiple_of(BATCHES_PER_FLUSH as u64) {
+        if self.stats.batches.is_multiple_of(BATCHES_PER_FLUSH) {
             self.index.store.flush()?;
         }
+        self.index.pause();
         Ok(())
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use message::Seq;
 
-use crate::{block::BlockFault, codec::CodecError, engine::EngineError};
+use crate::{block::BlockFault, codec::CodecError, disk::EngineError};
 
 /// The log takes nothing more: a write or flush failed, and what the disk holds is no longer known. The process
 /// must end and start again; nothing that was acknowledged is lost by that.

@@ -9,13 +9,14 @@ use std::{
         Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     bytes::Cursor,
-    engine::{Engine, Layout, Store},
+    disk::{Engine, Layout, Store},
     error::IndexError,
     lookup::UniformMap,
 };
@@ -140,11 +141,13 @@ pub struct Index {
     pub(crate) checkpointing: Mutex<()>,
     pub(crate) checkpoint: AtomicU64,
     pub(crate) stored: AtomicU64,
+    /// Between two batches of a checkpoint.
+    pub(crate) pause: Duration,
 }
 
 impl Index {
     /// Opens the index of an engine.
-    pub(crate) fn open(engine: &dyn Engine) -> Result<Self, IndexError> {
+    pub(crate) fn open(engine: &dyn Engine, pause: Duration) -> Result<Self, IndexError> {
         let store = engine.open(NAME, Layout::Random)?;
         let number = |key: &[u8]| -> Result<u64, IndexError> {
             let Some(value) = store.get(key)? else { return Ok(0) };
@@ -159,6 +162,7 @@ impl Index {
             checkpointing: Mutex::default(),
             checkpoint: AtomicU64::new(checkpoint),
             stored: AtomicU64::new(stored),
+            pause,
         })
     }
 

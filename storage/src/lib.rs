@@ -11,7 +11,7 @@
 //! | `segment.rs`, `lookup.rs` | the chain of segments; what is remembered of finished messages |
 //! | `index.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
 //! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
-//! | `engine.rs`, `memory.rs` | the disk: by sled, the only file that names it; and in memory, with crashes |
+//! | `disk.rs`, `engine.rs`, `memory.rs` | what is asked of a disk; that by sled, the only file that names it; and in memory, with crashes |
 //!
 //! # Invariants
 //!
@@ -24,6 +24,7 @@ mod block;
 mod bytes;
 mod checkpoint;
 mod codec;
+mod disk;
 mod engine;
 mod error;
 mod index;
@@ -42,7 +43,8 @@ mod writer;
 pub use block::BlockFault;
 pub use checkpoint::CheckpointStats;
 pub use codec::{CodecError, decode_snapshot, encode_snapshot};
-pub use engine::{Engine, EngineError, Layout, Pair, SledEngine, Store, Value, Write};
+pub use disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
+pub use engine::SledEngine;
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use index::{Entry, Index};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};

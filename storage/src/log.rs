@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use message::{Seq, Timestamp};
@@ -15,7 +16,7 @@ use message::{Seq, Timestamp};
 use crate::{
     CheckpointStats,
     block::{self, ItemFault},
-    engine::Engine,
+    disk::Engine,
     error::{AppendError, IndexError, NoRoom, Poisoned},
     index::Index,
     item::{Found, Item, Tag},
@@ -55,6 +56,8 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// [`Log::room`] says no when fewer bytes are free on the disk.
     pub disk_reserve_bytes: u64,
+    /// A checkpoint rests so long between two batches, so that commits meanwhile find the disk free.
+    pub checkpoint_pause: Duration,
     /// Who writes.
     pub driver: Driver,
 }
@@ -66,6 +69,7 @@ impl Default for Options {
             block_bytes_max: 256 * 1024,
             queue_bytes_max: 32 * 1024 * 1024,
             disk_reserve_bytes: 512 * 1024 * 1024,
+            checkpoint_pause: Duration::from_millis(1),
             driver: Driver::Threaded,
         }
     }

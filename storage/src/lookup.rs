@@ -1,8 +1,9 @@
 //! What was remembered under keys, per segment: a map in memory while the segment is written to, a sorted file
 //! with a small filter in front once it is sealed. The filter may say "perhaps" wrongly, never "no".
 //!
-//! File, version 1, little-endian: header (see [`Facts`]), filter, then pages of [`PAGE_BYTES`], each with up to
-//! [`PAGE_ENTRIES`] entries `hash u128 | a u128 | b u64` in order, their number, and a checksum.
+//! File, version 1, little-endian: header (see [`Facts`]), filter, fences (the upper half of each page's first
+//! hash), then pages of [`PAGE_BYTES`], each with up to [`PAGE_ENTRIES`] entries `hash u128 | a u128 | b u64` in
+//! order, their number, and a checksum. Filter and fences are in memory, so that a look-up reads one page.
 
 use std::{
     collections::HashMap,
@@ -17,7 +18,7 @@ use message::{Seq, Timestamp};
 
 use crate::{
     bytes::{Cursor, overwrite},
-    engine::{Engine, EngineError},
+    disk::{Engine, EngineError},
     item::Found,
 };
 
@@ -94,6 +95,13 @@ impl Default for Shards {
 }
 
 impl Fresh {
+    /// With room for about so many keys.
+    pub(crate) fn with_room(keys: usize) -> Self {
+        let map = || UniformMap::with_capacity_and_hasher(keys / SHARDS, BuildHasherDefault::default());
+        let shards = Shards((0..SHARDS).map(|_| RwLock::new(map())).collect());
+        Self { shards, ..Self::default() }
+    }
+
     fn shard(&self, hash: u128) -> Option<&RwLock<UniformMap<u128, Slot>>> {
         // Not the bits the map inside chooses its places by.
         let shard = usize::try_from(hash >> 122).unwrap_or(0);
@@ -209,6 +217,7 @@ pub(crate) struct Sealed {
     pub(crate) facts: Facts,
     entries: u64,
     filter: Filter,
+    fences: Vec<u64>,
 }
 
 impl Sealed {
@@ -224,7 +233,8 @@ impl Sealed {
         for (hash, _) in &all {
             filter.insert(*hash);
         }
-        let sealed = Self { facts, entries: all.len() as u64, filter };
+        let fences = all.chunks(PAGE_ENTRIES).filter_map(|page| page.first()).map(|(hash, _)| high(*hash));
+        let sealed = Self { facts, entries: all.len() as u64, filter, fences: fences.collect() };
         let mut bytes = sealed.header();
         for page in all.chunks(PAGE_ENTRIES) {
             let start = bytes.len();
@@ -244,7 +254,7 @@ impl Sealed {
         Ok(sealed)
     }
 
-    /// The header and the filter as bytes.
+    /// The header, the filter and the fences as bytes.
     fn header(&self) -> Vec<u8> {
         let Facts { first, last, from, to, events, block_bytes } = self.facts;
         let words = self.filter.words.len() as u64;
@@ -253,7 +263,7 @@ impl Sealed {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(&[0; 4]);
-        for word in &self.filter.words {
+        for word in self.filter.words.iter().chain(&self.fences) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         let crc = Self::header_crc(&bytes);
@@ -285,59 +295,50 @@ impl Sealed {
         let [first, last, from, to, events, block_bytes, entries, words] = fields;
         let words = usize::try_from(words).ok().filter(|w| *w > 0 && w % LINE_WORDS == 0);
         let words = words.filter(|_| entries <= ENTRIES_MAX).ok_or_else(|| fail("its header is damaged"))?;
-        let all = engine.read_file(name, FILE, 0, HEADER_BYTES.saturating_add(words.saturating_mul(8)))?;
+        let fences = usize::try_from(entries.div_ceil(PAGE_ENTRIES as u64)).unwrap_or(0);
+        let in_memory = words.saturating_add(fences).saturating_mul(8);
+        let all = engine.read_file(name, FILE, 0, HEADER_BYTES.saturating_add(in_memory))?;
         let all = all.ok_or_else(|| fail("it vanished"))?;
         if Self::header_crc(&all) != crc {
             return Err(fail("its checksum is wrong; remove the file and it is rebuilt at the next start"));
         }
-        let filter = all.get(HEADER_BYTES..).unwrap_or_default().as_chunks().0;
-        let filter = Filter { words: filter.iter().map(|word| u64::from_le_bytes(*word)).collect() };
+        let in_memory = all.get(HEADER_BYTES..).unwrap_or_default().as_chunks().0;
+        let mut in_memory = in_memory.iter().map(|word| u64::from_le_bytes(*word));
+        let filter = Filter { words: in_memory.by_ref().take(words).collect() };
+        let fences = in_memory.collect();
         let (first, last) = (Seq(first), Seq(last));
         let (from, to) = (Timestamp(from), Timestamp(to));
         let facts = Facts { first, last, from, to, events, block_bytes };
-        Ok(Some(Self { facts, entries, filter }))
+        Ok(Some(Self { facts, entries, filter, fences }))
     }
 
     pub(crate) fn may_hold(&self, hash: u128) -> bool {
         self.entries > 0 && self.filter.may_hold(hash)
     }
 
+    /// Bytes of what is kept in memory.
     pub(crate) fn filter_bytes(&self) -> usize {
-        self.filter.words.len() * 8
+        (self.filter.words.len() + self.fences.len()) * 8
     }
 
     pub(crate) fn len(&self) -> u64 {
         self.entries
     }
 
-    /// Looks a key up in the file. Keys are uniform, so its page is guessed from its value and is rarely far.
+    /// Looks a key up in the file.
     pub(crate) fn find(
         &self,
         engine: &dyn Engine,
         name: &str,
         hash: u128,
     ) -> Result<Option<Found>, EngineError> {
-        let pages = self.entries.div_ceil(PAGE_ENTRIES as u64);
-        let (mut low_page, mut high_page) = (0, pages);
-        let guess = (u128::from(high(hash)) * u128::from(pages)) >> 64;
-        let mut page = u64::try_from(guess).unwrap_or(0);
-        let mut reach = 1;
-        while low_page < high_page {
-            match self.find_in_page(engine, name, page, hash)? {
+        let mut after = self.fences.partition_point(|fence| *fence <= high(hash));
+        // More than once only if two pages begin with the same upper half.
+        while let Some(page) = after.checked_sub(1) {
+            match self.find_in_page(engine, name, page as u64, hash)? {
+                Side::Before => after = page,
                 Side::Here(found) => return Ok(found),
-                Side::Before => {
-                    high_page = page;
-                    page = page.saturating_sub(reach).max(low_page);
-                }
-                Side::After => {
-                    low_page = page + 1;
-                    page = page.saturating_add(reach).min(high_page.saturating_sub(1));
-                }
-            }
-            reach *= 2;
-            // Overshot: from here on, halve.
-            if reach > 4 {
-                page = low_page + (high_page - low_page) / 2;
+                Side::After => return Ok(None),
             }
         }
         Ok(None)

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::engine::{Engine, EngineError, Layout, Pair, Store, Value, Write};
+use crate::disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
 
 /// Bytes of a disk nobody has limited.
 const FREE_BYTES_DEFAULT: u64 = 1 << 40;
@@ -240,8 +240,8 @@ impl MemoryStore {
     }
 }
 
-fn pair((key, value): (&Box<[u8]>, &Value)) -> Pair {
-    (key.clone(), value.clone())
+fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
+    (key.as_ref().into(), value.clone())
 }
 
 impl Store for MemoryStore {

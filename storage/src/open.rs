@@ -7,7 +7,7 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::{Block, BlockFault},
-    engine::{Engine, Pair, Store},
+    disk::{Engine, Pair, Store},
     error::{BadBlock, OpenError},
     index::Index,
     item::{Found, Tag},
@@ -19,6 +19,10 @@ use crate::{
 
 /// Blocks read in one go.
 pub(crate) const BLOCKS_PER_PAGE: usize = 8;
+
+/// Bytes of blocks for which one key is expected, and the most bytes for which room is made ahead.
+const BYTES_PER_KEY: u64 = 256;
+const KEYS_BYTES_MAX: u64 = 1 << 30;
 
 /// What opening found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -43,7 +47,7 @@ impl Log {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let names = segment_names(&*engine)?;
         let (index, walked) = thread::scope(|scope| {
-            let index = scope.spawn(|| Index::open(&*engine));
+            let index = scope.spawn(|| Index::open(&*engine, options.checkpoint_pause));
             let walked = walk(&engine, &names);
             let index = index.join().map_err(|_| OpenError::Thread("open-index", "it panicked".into()));
             (index, walked)
@@ -54,7 +58,7 @@ impl Log {
             if bad.block <= checkpoint {
                 return Err(bad.into());
             }
-            store.apply(vec![crate::engine::Write::Delete(Box::from(key_of(bad.block)))])?;
+            store.apply(vec![crate::disk::Write::Delete(Box::from(key_of(bad.block)))])?;
             store.flush()?;
             tracing::warn!(%bad, "a torn last block was cut");
             walked.recovery.torn = Some(bad);
@@ -121,7 +125,9 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, Ope
 impl Walked {
     /// Reads a segment that is not sealed.
     fn rebuild(&mut self, engine: &dyn Engine, first: Seq, is_last: bool) -> Result<Arc<Segment>, OpenError> {
-        let lookups: Arc<Fresh> = Arc::default();
+        // A guess, but a map that grows while it is filled takes three times as long.
+        let keys = engine.disk_bytes(&name_of(first)).unwrap_or(0).min(KEYS_BYTES_MAX) / BYTES_PER_KEY;
+        let lookups = Arc::new(Fresh::with_room(usize::try_from(keys).unwrap_or(0)));
         let segment = Arc::new(Segment::fresh(first, lookups.clone()));
         let store = segment.pinned_or_open(engine)?;
         let mut bad = None;

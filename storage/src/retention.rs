@@ -3,7 +3,7 @@
 
 use message::{Seq, Timestamp};
 
-use crate::{engine::EngineError, log::Log, segment::Lookup};
+use crate::{disk::EngineError, log::Log, segment::Lookup};
 
 /// What retention removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -10,7 +10,7 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::{Block, BlockFault},
-    engine::{Engine, EngineError, Layout, Store, Value},
+    disk::{Engine, EngineError, Layout, Store, Value},
     error::{BadBlock, ReadError},
     item::Found,
     lookup::{Facts, Fresh, Sealed},

@@ -6,7 +6,7 @@ use message::Seq;
 
 use crate::{
     block::{Block, BlockFault},
-    engine::{Engine, EngineError, Layout},
+    disk::{Engine, EngineError, Layout},
     error::{BadBlock, OpenError},
     log::Log,
     open::{for_each_block, segment_names},

@@ -2,6 +2,7 @@
 //! who waited. The same code runs on a thread of its own or, in simulation, where it is called.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, PoisonError,
         atomic::Ordering,
@@ -14,10 +15,10 @@ use message::Seq;
 
 use crate::{
     block,
-    engine::EngineError,
-    error::OpenError,
+    disk::EngineError,
+    error::{OpenError, Poisoned},
     log::{Driver, Shared},
-    queue::{Pending, Writing},
+    queue::{Completion, Pending, Writing},
     segment::{Lookup, Segment, key_of},
 };
 
@@ -49,9 +50,7 @@ impl Shared {
                 done.append(&mut queue.after);
                 drop(queue);
                 self.advanced.notify_all();
-                for done in done {
-                    done(Ok(()));
-                }
+                self.tell(done, &Ok(()));
                 true
             }
             Err(e) => {
@@ -62,14 +61,22 @@ impl Shared {
     }
 
     /// Tells everyone who waits that the log is poisoned. True if there was anyone.
-    fn fail_waiting(&self, mut done: Vec<crate::Completion>) -> bool {
+    fn fail_waiting(&self, mut done: Vec<Completion>) -> bool {
         let Some(poisoned) = self.poisoned() else { return false };
         done.extend(self.queue().drain());
         let was_anyone = !done.is_empty();
-        for done in done {
-            done(Err(poisoned.clone()));
-        }
+        self.tell(done, &Err(poisoned.clone()));
         was_anyone
+    }
+
+    /// Runs completions. One that panics poisons the log: someone will never be told what happened.
+    fn tell(&self, done: Vec<Completion>, fate: &Result<(), Poisoned>) {
+        for done in done {
+            let fate = fate.clone();
+            if catch_unwind(AssertUnwindSafe(move || done(fate))).is_err() {
+                self.poison(&"a completion panicked");
+            }
+        }
     }
 
     fn write(

@@ -1,5 +1,14 @@
 //! What every engine must give the log: each story runs in memory and on sled.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
 mod support;
 
 use message::{Seq, StreamId, Timestamp};

@@ -1,5 +1,14 @@
 //! Damage and failure: what is torn is cut and reported, what is corrupt stops, a failed flush poisons.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
 mod support;
 
 use std::sync::{Arc, Mutex};
@@ -224,6 +233,7 @@ fn many_threads_append_and_the_log_has_it_all() {
     let mut world = Sled::new();
     let options = Options {
         segment_bytes: 100_000,
+        block_bytes_max: 20_000,
         disk_reserve_bytes: 0,
         driver: Driver::Threaded,
         ..Options::default()
@@ -290,4 +300,40 @@ fn an_engine_keeps_the_order_of_rising_keys_over_its_trees() {
     }
     check::<Memory>();
     check::<Sled>();
+}
+
+#[test]
+fn a_completion_that_panics_poisons_the_log_and_the_rest_are_told() {
+    let world = Memory::new();
+    let (log, _) = open_with(&world, Options { disk_reserve_bytes: 0, ..Options::default() });
+    let told = Told::default();
+    let heard = told.clone();
+    let done: storage::Completion = Box::new(|_| panic!("on purpose"));
+    log.append(vec![first(1, 0)], Some(done)).unwrap();
+    let hook = tell(&heard, 7).unwrap();
+    log.on_poison(move |poisoned| hook(Err(poisoned)));
+    assert!(log.close().is_err());
+    assert_eq!(*told.lock().unwrap(), [(7, false)]);
+}
+
+#[test]
+fn a_sealed_segment_does_not_grow_by_being_read() {
+    let world = Sled::new();
+    let engine = world.engine();
+    let fill = || {
+        let store = engine.open("blocks", Layout::Ascending).unwrap();
+        for n in 1..=100_u64 {
+            store.insert(&n.to_be_bytes(), &[7; 50_000]).unwrap();
+        }
+        store.flush().unwrap();
+    };
+    fill();
+    let mut sizes = vec![];
+    for _ in 0..8 {
+        let store = engine.open("blocks", Layout::Ascending).unwrap();
+        assert!(store.get(&50_u64.to_be_bytes()).unwrap().is_some());
+        drop(store);
+        sizes.push(engine.disk_bytes("blocks").unwrap());
+    }
+    assert!(sizes[7] <= sizes[1] + (1 << 16) && sizes[7] < 9_000_000, "{sizes:?}");
 }

@@ -1,6 +1,15 @@
 //! Any sequence of appends, index changes, checkpoints, failures and crashes equals a model that keeps every
 //! event in a list and folds it anew each time.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
 mod support;
 
 use std::collections::BTreeMap;
@@ -34,12 +43,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// What an event makes of a stream's entry. Each sixth finishes the stream.
 fn apply(entry: Option<Entry>, seq: Seq, number: u32) -> Option<Entry> {
-    if number % 6 == 0 {
+    if number.is_multiple_of(6) {
         return None;
     }
     let mut bytes = entry.map_or_else(Vec::new, |entry| entry.bytes.into_vec());
     bytes.extend_from_slice(&(seq.0 as u32 ^ number).to_le_bytes());
-    let due = (number % 3 > 0).then(|| Timestamp(u64::from(number % 50)));
+    let due = (!number.is_multiple_of(3)).then(|| Timestamp(u64::from(number % 50)));
     Some(Entry { applied: seq, due, bytes: bytes.into() })
 }
 

@@ -127,7 +127,13 @@ impl ChannelState {
                         slot.attempts = 0;
                     }
                 }
-                LinkEvent::Down { reason } => self.link_down(usize::from(link), reason),
+                LinkEvent::Down { reason } => {
+                    self.link_down(usize::from(link), reason);
+                    // Who knows for how long: until then parts may expire, or more urgent ones come.
+                    if self.links.iter().all(|link| !link.is_bound()) {
+                        self.return_outbox();
+                    }
+                }
                 LinkEvent::Trying { attempts, status, reason } => {
                     let now = self.shared.now();
                     if let Some(slot) = self.links.get_mut(usize::from(link)) {

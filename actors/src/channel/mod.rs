@@ -203,7 +203,7 @@ impl ChannelState {
         let id = entry.config.id.clone();
         Some(Self {
             lanes: Lanes::default(),
-            rate: Rate::new(entry.config.send_rate, now_ms),
+            rate: Rate::resumed(entry.config.send_rate, now_ms),
             outbox: VecDeque::new(),
             reserved: 0,
             outstanding: Outstanding::default(),
@@ -237,11 +237,7 @@ impl ChannelState {
         }
         self.acknowledge(batch.acks);
         self.query(batch.queries);
-        for (number, matched) in batch.settled {
-            if matched {
-                self.settle_parked(number, true);
-            }
-        }
+        self.doubts_settled(batch.settled);
         self.pump();
     }
 

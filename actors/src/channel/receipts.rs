@@ -13,7 +13,7 @@ use channels::smpp::receipt::Receipt;
 use super::{ChannelMessage, ChannelState, InboundAck};
 use crate::{
     correlation::{Parked, PartRef},
-    host::{Op, Task},
+    host::{Op, ReceiptFrom, Task},
     view::UnmatchedView,
 };
 
@@ -144,7 +144,7 @@ impl ChannelState {
         if let Some(part) = self.correlation.find(&receipt.ids, false, |key| log.find(key)) {
             self.counts.receipts += 1;
             self.metrics.receipts.increment(1);
-            let op = receipt_op(part, receipt.state, receipt.code().into(), Some(ack));
+            let op = receipt_op(part, receipt.state, receipt.code().into(), ReceiptFrom::Link(ack));
             return self.to_host(part.stream, op, tasks);
         }
         self.counts.receipts_unmatched += 1;
@@ -158,12 +158,12 @@ impl ChannelState {
         }
     }
 
-    /// The answer came after its receipt.
+    /// The answer came after its receipt, which is kept until its session has it in the log.
     pub(super) fn early_receipt(&mut self, number: u32, part: PartRef, tasks: &mut Vec<Vec<Task>>) {
         let Some(parked) = self.correlation.get(number) else { return };
-        let op = receipt_op(part, parked.receipt.state, parked.receipt.code.clone(), None);
+        let from = ReceiptFrom::Kept { channel: self.ix, parked: number };
+        let op = receipt_op(part, parked.receipt.state, parked.receipt.code.clone(), from);
         self.to_host(part.stream, op, tasks);
-        self.settle_parked(number, true);
     }
 
     /// Part of a session has come in doubt: kept receipts with its addresses may be meant for it.
@@ -213,6 +213,20 @@ impl ChannelState {
         }
     }
 
+    /// Kept receipts were tried on sessions in doubt. Where one fitted there is one doubt less, and the others
+    /// with these addresses may be plain now.
+    pub(super) fn doubts_settled(&mut self, tried: Vec<(u32, bool)>) {
+        let mut tasks = Vec::new();
+        for (number, _) in tried.into_iter().filter(|(_, matched)| *matched) {
+            let stream = self.correlation.get(number).map(|p| stream_of(&p.receipt));
+            self.settle_parked(number, true);
+            if let Some(stream) = stream {
+                self.try_on_doubt(stream, &mut tasks);
+            }
+        }
+        self.tell_hosts(tasks);
+    }
+
     /// The provider's answer to a question after a part.
     pub(super) fn query_answered(&mut self, part: PartRef, message_state: u8, tasks: &mut Vec<Vec<Task>>) {
         let state = match message_state {
@@ -221,7 +235,7 @@ impl ChannelState {
             _ => return,
         };
         let code = format!("query_sm/{message_state}");
-        self.to_host(part.stream, receipt_op(part, state, code.into(), None), tasks);
+        self.to_host(part.stream, receipt_op(part, state, code.into(), ReceiptFrom::Query), tasks);
     }
 
     /// Receipts nobody knows, oldest first.
@@ -245,6 +259,6 @@ fn stream_of(receipt: &message::event::UnmatchedReceipt) -> StreamId {
     Address { channel: receipt.channel.clone(), did, customer }.stream()
 }
 
-fn receipt_op(part: PartRef, state: PartState, code: Box<str>, ack: Option<InboundAck>) -> Op {
-    Op::Receipt { number: part.number, part: part.part, state, code, ack }
+fn receipt_op(part: PartRef, state: PartState, code: Box<str>, from: ReceiptFrom) -> Op {
+    Op::Receipt { number: part.number, part: part.part, state, code, from }
 }

@@ -171,7 +171,7 @@ impl ChannelState {
                 tasks.resize_with(hosts, Vec::new);
             }
             if let Some(tasks) = tasks.get_mut(self.shared.host_of(stream)) {
-                tasks.push(Task { stream, op: Op::Take { max } });
+                tasks.push(Task { stream, op: Op::Take { channel: self.ix, max } });
             }
         }
         self.tell_hosts(tasks);
@@ -233,7 +233,15 @@ impl ChannelState {
                 self.metrics.in_doubt.increment(1);
                 Outcome::Unanswered(cause)
             }
-            Answer::Refused { status, words } => Outcome::Refused(self.refused(status, words, now_ms)),
+            Answer::Refused { status: code, words } => {
+                let error = self.refused(code, words, now_ms);
+                if code == status::INVALID_BIND_STATE
+                    && let Some(slot) = self.links.get(usize::from(link))
+                {
+                    slot.tell(LinkMessage::Rebind);
+                }
+                Outcome::Refused(error)
+            }
         };
         let in_doubt = matches!(outcome, Outcome::Unanswered(_));
         self.to_host(part.stream, outcome_op(part, outcome, spellings), tasks);

@@ -71,7 +71,7 @@ pub(crate) struct Task {
 impl Task {
     /// The room that a channel keeps for it.
     fn kept_room(&self) -> usize {
-        if let Op::Take { max } = self.op { max } else { 0 }
+        if let Op::Take { max, .. } = self.op { max } else { 0 }
     }
 }
 
@@ -88,11 +88,11 @@ pub(crate) enum Op {
     /// Settle a part in doubt.
     SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
     /// Hand at most `max` parts to the channel, which has kept room for them.
-    Take { max: usize },
+    Take { channel: ChannelIx, max: usize },
     /// What became of a part.
     Outcome { number: MessageNo, part: u16, outcome: Outcome, spellings: Vec<u128> },
     /// A receipt whose part is known.
-    Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, ack: Option<InboundAck> },
+    Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
     /// A receipt whose id nobody knows, kept by the channel under a number.
     DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str> },
     /// The customer wrote.
@@ -113,6 +113,16 @@ pub(crate) enum Op {
     ViewMessage { number: MessageNo, reply: Reply<MessageView> },
     /// How many messages wait ahead, and the open session's ordinal (0: none open).
     Ahead { reply: Reply<Ahead> },
+}
+
+/// Where a receipt comes from, and who waits until it is safe.
+pub(crate) enum ReceiptFrom {
+    /// A link: to be acknowledged.
+    Link(InboundAck),
+    /// The channel, which keeps it under a number until then.
+    Kept { channel: ChannelIx, parked: u32 },
+    /// Nobody waits.
+    Query,
 }
 
 /// What a plan needs to know of a session.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use message::{Event, MessageNo, PartState, SessionId, StreamId, address, event::DoubtSettlement};
 use storage::{Key, Tag};
 
-use super::{AcceptTask, Ahead, HostState, Op, Reply, Slot, Stage, Task};
+use super::{AcceptTask, Ahead, HostState, Op, ReceiptFrom, Reply, Slot, Stage, Task};
 use crate::{
     channel::{InboundAck, Job, JobMessage, Query},
     correlation::PartRef,
@@ -38,13 +38,19 @@ impl HostState {
             Op::SettleDoubt { number, part, by, reply } => {
                 self.settle_doubt(stream, number, part, by, reply, stage);
             }
-            Op::Take { max } => self.take(stream, max, stage),
+            Op::Take { channel, max } => self.take(stream, channel, max, stage),
             Op::Outcome { number, part, outcome, spellings } => {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
             }
-            Op::Receipt { number, part, state, code, ack } => {
+            Op::Receipt { number, part, state, code, from } => {
                 self.receipt(stream, number, part, state, &code, stage);
-                acknowledge(stage, ack);
+                match from {
+                    ReceiptFrom::Link(ack) => acknowledge(stage, Some(ack)),
+                    ReceiptFrom::Kept { channel, parked } => {
+                        stage.effects.channel(channel).settled.push((parked, true));
+                    }
+                    ReceiptFrom::Query => {}
+                }
             }
             Op::DoubtReceipt { channel, parked, state, code } => {
                 self.doubt_receipt(stream, channel, parked, state, &code, stage);
@@ -140,8 +146,7 @@ impl HostState {
             if found.a != stream.0 {
                 return Err(Refusal::IdTaken(task.id));
             }
-            let ordinal = self.live.get(stream).map_or(0, |slot| slot.session.counters.sessions);
-            let session = SessionId { stream, ordinal: ordinal.max(1) };
+            let session = SessionId { stream, ordinal: self.ordinal(stream, stage) };
             return Ok(Acceptance { message_id: task.id, duplicate: true, session });
         }
         if !self.activate(stream, Some(&task.identity), stage) {
@@ -182,6 +187,15 @@ impl HostState {
         Ok(Acceptance { message_id: task.id, duplicate: false, session })
     }
 
+    /// The newest session on an address, open or finished.
+    fn ordinal(&mut self, stream: StreamId, stage: &mut Stage) -> u32 {
+        if self.activate(stream, None, stage) {
+            return self.live.get(stream).map_or(1, |slot| slot.session.counters.sessions);
+        }
+        let finished = self.shared.log.find(address::head_key(stream));
+        finished.map_or(1, |found| message::Counters::unpack(found.a).sessions)
+    }
+
     fn open(
         &mut self,
         stream: StreamId,
@@ -198,10 +212,8 @@ impl HostState {
         let done = slot.session.open_for(identity, handler, takeover).map(|events| {
             self.record(stream, events, &[], stage);
         });
-        let view = done.and_then(|()| {
-            let id = self.live.get(stream).map(|slot| slot.session.id());
-            id.ok_or(Refusal::NotFound("session")).and_then(|id| self.view(stream, id, None, stage))
-        });
+        // From memory: its opening is in this very batch, and not in the log yet.
+        let view = done.and_then(|()| self.live_view(stream).ok_or(Refusal::NotFound("session")));
         answer(stage, reply, view);
     }
 
@@ -219,12 +231,14 @@ impl HostState {
     }
 
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
-    fn take(&mut self, stream: StreamId, max: usize, stage: &mut Stage) {
-        let Some(channel) = self.channel_of(stream, stage) else {
+    fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
+        let now = stage.now;
+        self.activate(stream, None, stage);
+        let Some(slot) = self.live.get_mut(stream) else {
+            // It had parts when it was announced, and is finished since: its room must not stay kept.
+            stage.effects.channel(channel).released += max;
             return;
         };
-        let now = stage.now;
-        let Some(slot) = self.live.get_mut(stream) else { return };
         slot.announced = false;
         let Some(event) = slot.session.submit(now, max) else {
             stage.effects.channel(channel).released += max;
@@ -318,7 +332,10 @@ impl HostState {
             Some(slot) => Some(slot.head),
             None => self.shared.log.find(address::head_key(stream)).map(|f| message::Seq(f.b)),
         };
-        let record = head.and_then(|head| MessageRecord::read(&self.shared.log, head, number).ok().flatten());
+        // What this batch has recorded so far counts: it may have settled the message.
+        let pending = || stage.of_stream(stream).map(|(_, item)| item);
+        let record =
+            head.and_then(|head| MessageRecord::read(&self.shared.log, head, number, pending()).ok().flatten());
         let Some(late) = record.and_then(|r| r.late_receipt(part, state, code)) else { return };
         if self.live.contains(stream) || self.revive(stream, stage) {
             self.record(stream, [Event::LateReceipt(Box::new(late))], &[], stage);

@@ -127,7 +127,11 @@ impl HostState {
             slot.touched = true;
             stage.touched.push(stream);
         }
+        let is_watched = self.shared.tail.receiver_count() > 0;
         for event in events {
+            if is_watched {
+                stage.effects.tail.push(tail::Committed::of(&event, stage.now, stream, &slot.session));
+            }
             slot.session.apply(&event, stage.now);
             if matches!(event, Event::SessionOpened(_)) {
                 slot.channel = self.shared.channel_ix.get(&slot.session.address.channel).copied();
@@ -145,12 +149,9 @@ impl HostState {
         for stream in std::mem::take(&mut stage.touched) {
             self.announce(stream, &mut stage);
         }
-        let Stage { items, mut effects, .. } = stage;
+        let Stage { items, effects, .. } = stage;
         if items.is_empty() && effects.is_empty() {
             return;
-        }
-        if self.shared.tail.receiver_count() > 0 {
-            effects.tail = items.iter().map(|item| tail::Committed::of(item, &self.live)).collect();
         }
         let streams: Vec<StreamId> = items.iter().map(|item| item.stream).collect();
         let shared = self.shared.clone();

@@ -73,6 +73,12 @@ impl HostState {
         Ok(view)
     }
 
+    /// A live session without its events.
+    pub(super) fn live_view(&self, stream: StreamId) -> Option<SessionView> {
+        let session = &self.live.get(stream)?.session;
+        Some(session_view(session, session.id(), self.policy_of(session)))
+    }
+
     fn policy_of(&self, session: &Session) -> Option<&Policy> {
         let (_, entry) = self.shared.channel(&session.address.channel)?;
         Some(&entry.policy)
@@ -85,7 +91,7 @@ impl HostState {
         stage: &mut Stage,
     ) -> Result<MessageView, Refusal> {
         let head = self.head_of(stream, stage).ok_or(Refusal::NotFound("message"))?;
-        let record = MessageRecord::read(&self.shared.log, head, number)
+        let record = MessageRecord::read(&self.shared.log, head, number, std::iter::empty())
             .map_err(|reason| Refusal::Busy { reason: reason.into(), retry_after_s: 10 })?
             .ok_or(Refusal::NotFound("message"))?;
         let (session, ordinal) = self.session_at(stream, &record)?;
@@ -189,7 +195,7 @@ impl HostState {
             kind: match delivery.kind {
                 DeliveryKind::Message(_) => "message",
                 DeliveryKind::Notification(_) => "notification",
-                DeliveryKind::EndChat => "intent",
+                DeliveryKind::EndChat(_) => "intent",
             },
             reason: format!("{} ({})", cause.reason, cause.code),
         };
@@ -255,7 +261,7 @@ fn part_view(n: usize, part: &Part) -> PartView {
         part: n as u16 + 1,
         status: part.state.as_message(),
         provider_id: part.provider_id.clone(),
-        tries: part.tries,
+        tries: part.tries.saturating_add(u16::from(part.phase != Phase::Waiting)),
         resent_in_doubt: part.resent,
     }
 }

@@ -26,6 +26,8 @@ pub(crate) enum LinkMessage {
     Query(Vec<Query>),
     /// Connect again now, after a stop or in the middle of a pause.
     Restart,
+    /// Unbind and bind again: the provider takes the bind for another.
+    Rebind,
     /// Unbind and stay away.
     Stop,
     /// Time to connect.

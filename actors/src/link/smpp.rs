@@ -108,6 +108,9 @@ impl Actor for SmppLink {
                     state.connect();
                 }
             }
+            LinkMessage::Rebind => {
+                state.command(Command::Close);
+            }
             LinkMessage::Stop => {
                 state.is_stopped = true;
                 state.command(Command::Close);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use message::{
     Content, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
     event::{
-        ALL_PARTS, Accepted, Cause, DoubtSettlement, LateReceipt, PartReceived, Received, SessionOpened,
+        ALL_PARTS, Accepted, Cause, CloseReason, DoubtSettlement, LateReceipt, PartReceived, Received,
+        SessionOpened,
     },
 };
 
@@ -45,6 +46,7 @@ impl Outbound {
                 for part in parts {
                     self.part(*part, |p| {
                         p.phase = Phase::Submitting;
+                        p.resent = p.resent.saturating_add(u16::from(p.doubtful));
                         p.state = p.state.join(PartState::reached(PartStatus::Enroute));
                     });
                 }
@@ -64,7 +66,6 @@ impl Outbound {
                 p.state = p.state.join(PartState::reached(PartStatus::InDoubt));
                 p.doubtful = true;
                 p.phase = if resend_at.is_some() { Phase::Waiting } else { Phase::Held };
-                p.resent = p.resent.saturating_add(u16::from(resend_at.is_some()));
                 p.retry_at = resend_at.unwrap_or(at);
             }),
             Event::DoubtSettled { part, by, .. } => {
@@ -131,7 +132,6 @@ impl Part {
         match by {
             DoubtSettlement::Resend => {
                 self.phase = Phase::Waiting;
-                self.resent = self.resent.saturating_add(1);
                 self.retry_at = at;
                 return;
             }
@@ -148,9 +148,11 @@ impl Session {
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::SessionOpened(opened) => self.opened(opened, at),
-            Event::SessionClosed { .. } => {
+            Event::SessionClosed { reason } => {
                 self.open = false;
-                self.deliver(None, DeliveryKind::EndChat, at);
+                if *reason != CloseReason::Business {
+                    self.deliver(None, DeliveryKind::EndChat(*reason), at);
+                }
             }
             Event::SessionTaken { handler } => {
                 self.handler = handler.clone();
@@ -208,6 +210,14 @@ impl Session {
     }
 
     fn opened(&mut self, opened: &SessionOpened, at: Timestamp) {
+        if self.is_done() {
+            // A finished stream left memory, and begins anew: replay must forget what memory has forgotten.
+            *self = Self::new(opened.address.clone(), opened.counters);
+        }
+        // What a finished stream still remembers goes with its last session: a live host forgets it then.
+        if self.is_done() {
+            *self = Self::new(opened.address.clone(), opened.counters);
+        }
         self.address = opened.address.clone();
         self.customer_shown = opened.customer_shown.clone();
         self.did_shown = opened.did_shown.clone();

@@ -10,7 +10,7 @@ use channels::join::Assembly;
 use message::{
     Address, ChannelId, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus, PartState,
     SessionId, Timestamp,
-    event::{Cause, Received, Split},
+    event::{Cause, CloseReason, Received, Split},
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -142,8 +142,8 @@ pub enum DeliveryKind {
     Message(Arc<Received>),
     /// The fate of an outbound message.
     Notification(Box<Notification>),
-    /// The session ended.
-    EndChat,
+    /// The session ended, and not because the business said so.
+    EndChat(CloseReason),
 }
 
 /// The fate of an outbound message.

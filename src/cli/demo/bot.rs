@@ -12,12 +12,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::story::{Happening, digits};
-use crate::{
-    cli::client::Client,
-    config::EdgeLimits,
-    http::answer,
-    run::Failure,
-};
+use crate::{cli::client::Client, config::EdgeLimits, http::answer, run::Failure};
 
 pub(super) const LIMITS: EdgeLimits = EdgeLimits {
     max_in_flight: 64,
@@ -113,7 +108,8 @@ impl Bot {
             },
             "body": { "type": "PLAIN", "markdownText": format!("You wrote: {text}") },
         });
-        let answer = self.router.ask(Method::POST, "/v1/messages", Some(message.to_string().into_bytes())).await?;
+        let answer =
+            self.router.ask(Method::POST, "/v1/messages", Some(message.to_string().into_bytes())).await?;
         if answer.status != 202 {
             return Err(Failure::Running(answer.problem()));
         }

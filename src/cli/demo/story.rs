@@ -64,7 +64,9 @@ impl Story {
         self.until(&what, |story| story.outcomes.contains_key(customer)).await?;
         match self.outcomes.get(customer).map(String::as_str) {
             Some("DELIVERED" | "READ") => Ok(()),
-            other => Err(Failure::Running(format!("the answer to +{customer} ended {}", other.unwrap_or("?")))),
+            other => {
+                Err(Failure::Running(format!("the answer to +{customer} ended {}", other.unwrap_or("?"))))
+            }
         }
     }
 
@@ -98,16 +100,25 @@ impl Story {
                 self.bound = true;
                 line("router", "provider", "logged in (SMPP bind), ready to send and receive");
             }
-            Happening::BotHeard { from, text } => line("router", "bot", &format!("+{from} wrote: {}", quoted(&text))),
+            Happening::BotHeard { from, text } => {
+                line("router", "bot", &format!("+{from} wrote: {}", quoted(&text)))
+            }
             Happening::BotAnswered { to, id } => {
-                line("bot", "router", &format!("answer for +{to}: accepted, and safe in the log from now on"));
+                line(
+                    "bot",
+                    "router",
+                    &format!("answer for +{to}: accepted, and safe in the log from now on"),
+                );
                 if self.open.len() < OPEN_MAX {
                     self.open.insert(id, to);
                 }
             }
-            Happening::BotFailed { why } => line("bot", "router", &format!("the answer was not accepted: {why}")),
+            Happening::BotFailed { why } => {
+                line("bot", "router", &format!("the answer was not accepted: {why}"))
+            }
             Happening::ProviderGot { to, text, parts } => {
-                let parts = if parts > 1 { format!(" in {parts} parts (SMS segments)") } else { String::new() };
+                let parts =
+                    if parts > 1 { format!(" in {parts} parts (SMS segments)") } else { String::new() };
                 line("router", "provider", &format!("SMS to +{}{parts}: {}", digits(&to), quoted(&text)));
             }
             Happening::BotTold { id, status, reason } => {

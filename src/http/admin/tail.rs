@@ -30,7 +30,8 @@ struct Filter {
 
 impl Filter {
     fn takes(&self, event: &TailEvent) -> bool {
-        let is = |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|w| found == Some(w));
+        let is =
+            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|w| found == Some(w));
         is(&self.channel, event.channel.as_ref().map(ChannelId::as_str))
             && is(&self.message, event.message_id.as_ref().map(MessageId::as_str))
             && (self.session.is_none() || is(&self.session, event.session.map(|s| s.to_string()).as_deref()))

@@ -50,8 +50,11 @@ impl Port {
     async fn ask(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
-        let host = if headers.contains("host:") { String::new() } else { format!("host: {}\r\n", self.address) };
-        let request = format!("{line} HTTP/1.1\r\n{host}connection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}");
+        let host =
+            if headers.contains("host:") { String::new() } else { format!("host: {}\r\n", self.address) };
+        let request = format!(
+            "{line} HTTP/1.1\r\n{host}connection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
@@ -145,7 +148,8 @@ async fn pages_of_other_sites_get_nothing() {
     let port = port(0, None).await;
     assert_eq!(port.ask("GET /api/channels", "host: evil.example\r\n", "").await.0, 403, "a rebound name");
     assert_eq!(port.ask("GET /api/channels", "host: localhost:9090\r\n", "").await.0, 200);
-    let foreign = port.ask("POST /api/channels/sms-main/restart", "origin: https://evil.example\r\n", "").await;
+    let foreign =
+        port.ask("POST /api/channels/sms-main/restart", "origin: https://evil.example\r\n", "").await;
     assert_eq!(foreign.0, 403);
     let own = format!("origin: http://{}\r\n", port.address);
     assert_eq!(port.ask("POST /api/channels/sms-main/restart", &own, "").await.0, 200);

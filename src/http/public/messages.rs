@@ -70,7 +70,8 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
-/// Clients that name no type mean JSON; curl's form type by default is taken for the mistake that it is.
+/// Clients that name no type mean JSON, and so do those whose tool names the form type by itself (`curl -d`): a
+/// body that is no JSON is refused with better words than these.
 fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
         return true;
@@ -79,17 +80,16 @@ fn is_json(headers: &HeaderMap) -> bool {
     let kind = whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     matches!(
         kind.as_str(),
-        "application/json" | "text/json" | "application/x-ndjson" | "application/ndjson" | "text/plain"
+        "application/json"
+            | "text/json"
+            | "application/x-ndjson"
+            | "application/ndjson"
+            | "text/plain"
+            | "application/x-www-form-urlencoded"
     ) || kind.ends_with("+json")
 }
 
-async fn one(
-    public: &Public,
-    origin: &Origin,
-    json: &[u8],
-    plan: bool,
-    takeover: bool,
-) -> Response<Body> {
+async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover: bool) -> Response<Body> {
     let message = match cim::parse(json) {
         Ok(message) => message,
         Err(error) => return single(Outcome::Malformed { message_id: id_of(json), error }),

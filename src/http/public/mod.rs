@@ -3,6 +3,7 @@
 
 mod intents;
 mod messages;
+mod meters;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -20,8 +21,9 @@ use http::{HeaderMap, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 
+use self::meters::Meters;
 use super::{answer, keys::Keys};
 use crate::{config::EdgeLimits, core::Core};
 
@@ -39,6 +41,7 @@ pub struct Public {
     keys: Keys,
     room: Semaphore,
     limits: EdgeLimits,
+    meters: Meters,
 }
 
 /// The public listener's handler.
@@ -51,7 +54,8 @@ pub struct Handler {
 impl Handler {
     /// A handler over a router.
     pub fn new(core: Arc<dyn Core>, keys: Keys, limits: EdgeLimits) -> Self {
-        let public = Arc::new(Public { core, keys, room: Semaphore::new(limits.max_in_flight), limits });
+        let room = Semaphore::new(limits.max_in_flight);
+        let public = Arc::new(Public { core, keys, room, limits, meters: Meters::new() });
         let routes = Routes::new()
             .route("/v1/messages", routing::post(unreachable_post))
             .route("/ccm-msg/receive", routing::post(unreachable_post))
@@ -68,15 +72,18 @@ impl Handler {
     /// Answers one request.
     pub async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
         let Ok(_permit) = self.public.room.try_acquire() else {
-            metrics::counter!("patchbay_http_refused_total", "reason" => "in_flight").increment(1);
+            self.public.meters.no_room.increment(1);
             return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
         let Some(origin) = self.public.keys.origin(request.headers()) else {
-            metrics::counter!("patchbay_http_refused_total", "reason" => "key").increment(1);
+            self.public.meters.no_key.increment(1);
             return unauthorized();
         };
         if request.method() == Method::POST && is_messages(request.uri().path()) {
-            return messages::post(&self.public, &origin, request).await;
+            let started = Instant::now();
+            let answer = messages::post(&self.public, &origin, request).await;
+            self.public.meters.answered(answer.status(), started.elapsed());
+            return answer;
         }
         let request = request.map(Body::new);
         match TowerToHyperService::new(self.routes).call(request).await {
@@ -122,7 +129,8 @@ where
 {
     let max = public.limits.body_bytes_max;
     let too_large = || {
-        let text = format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
+        let text =
+            format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
         Box::new(answer::error(StatusCode::PAYLOAD_TOO_LARGE, &text))
     };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
@@ -138,9 +146,10 @@ where
     match read {
         Ok(Ok(all)) => Ok(all.to_bytes()),
         Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(e)) => {
-            Err(Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("the body did not arrive whole: {e}"))))
-        }
+        Ok(Err(e)) => Err(Box::new(answer::error(
+            StatusCode::BAD_REQUEST,
+            &format!("the body did not arrive whole: {e}"),
+        ))),
         Err(_) => {
             let text = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
             Err(Box::new(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))

@@ -76,7 +76,10 @@ async fn a_message_is_accepted_on_every_path_and_a_repetition_is_told() {
         assert_eq!((answer.0, &*answer.2), (202, r#"{"messageId":"m-1","status":"ACCEPTED"}"#), "{path}");
     }
     let answer = edge.post(&message("dup-1", "5155")).await;
-    assert_eq!((answer.0, &*answer.2), (202, r#"{"messageId":"dup-1","status":"ACCEPTED","duplicate":true}"#));
+    assert_eq!(
+        (answer.0, &*answer.2),
+        (202, r#"{"messageId":"dup-1","status":"ACCEPTED","duplicate":true}"#)
+    );
     let spread = message("m-2", "5155").replace(",\"body\"", "\n,\n\"body\"");
     assert_eq!(edge.post(&spread).await.2, r#"{"messageId":"m-2","status":"ACCEPTED"}"#);
 }
@@ -86,7 +89,11 @@ async fn every_refusal_has_its_status_and_says_what_to_do() {
     let edge = edge(vec![]).await;
     let no_to = message("m-9", "5155").replace("\"serviceIdentifier\":\"5155\"", "\"x\":1");
     let cases: &[(String, u16, &[&str])] = &[
-        (message("m", "unknown"), 404, &["\"status\":\"FAILED\"", "\"reasonCode\":\"404\"", "configured: 5155", "\"messageId\":\"m\""]),
+        (
+            message("m", "unknown"),
+            404,
+            &["\"status\":\"FAILED\"", "\"reasonCode\":\"404\"", "configured: 5155", "\"messageId\":\"m\""],
+        ),
         (message("m", "unsendable"), 400, &["\"reasonCode\":\"400\"", "there is no text in it"]),
         (message("m", "busy"), 503, &["the disk is nearly full"]),
         (message("m", "taken"), 409, &["used before for another address"]),
@@ -138,9 +145,16 @@ async fn wrong_paths_methods_and_types_are_told_what_there_is() {
 #[tokio::test]
 async fn several_messages_get_a_result_each_in_their_order() {
     let edge = edge(vec![]).await;
-    let all = [message("a", "5155"), message("b", "unknown"), "{}".into(), message("dup", "5155"), message("e", "busy")];
+    let all = [
+        message("a", "5155"),
+        message("b", "unknown"),
+        "{}".into(),
+        message("dup", "5155"),
+        message("e", "busy"),
+    ];
     let array = edge.post(&format!("[{}]", all.join(","))).await;
-    let lines = edge.ask("POST /v1/messages", "content-type: application/x-ndjson\r\n", &all.join("\n")).await;
+    let lines =
+        edge.ask("POST /v1/messages", "content-type: application/x-ndjson\r\n", &all.join("\n")).await;
     assert_eq!((array.0, &array.2), (202, &lines.2));
     let results: Vec<serde_json::Value> = serde_json::from_str(&array.2).unwrap();
     let of = |at: usize, key: &str| results[at][key].as_str().unwrap_or_default().to_owned();
@@ -152,7 +166,8 @@ async fn several_messages_get_a_result_each_in_their_order() {
     assert_eq!(edge.core.asked.lock().unwrap()[0], "accept 4 for None", "one call for all of them");
     let busy = edge.post(&format!("[{0},{0}]", message("e", "busy"))).await;
     assert_eq!(busy.0, 503, "nothing was taken, so the client's retry must see it");
-    let many = edge.ask("POST /v1/messages", "content-type: application/x-ndjson\r\n", &"{}\n".repeat(1_001)).await;
+    let many =
+        edge.ask("POST /v1/messages", "content-type: application/x-ndjson\r\n", &"{}\n".repeat(1_001)).await;
     assert_eq!(many.0, 413, "{}", many.2);
 }
 
@@ -168,7 +183,9 @@ async fn a_plan_sends_nothing() {
 #[tokio::test]
 async fn intents_open_and_end_sessions() {
     let edge = edge(vec![]).await;
-    let with = |intent: &str, to: &str| message("m", to).replace("\"sender\"", &format!("\"intent\":\"{intent}\",\"sender\""));
+    let with = |intent: &str, to: &str| {
+        message("m", to).replace("\"sender\"", &format!("\"intent\":\"{intent}\",\"sender\""))
+    };
     let silent = |text: String| text.replace("\"markdownText\":\"Hello\"", "\"markdownText\":\"\"");
     let answer = edge.post(&with("START_CHAT", "5155")).await;
     assert_eq!(answer.0, 202, "{}", answer.2);
@@ -212,7 +229,8 @@ async fn slow_heads_are_cut_off_and_requests_beyond_the_bound_are_put_off() {
     let mut open = Vec::new();
     for _ in 0..LIMITS.max_in_flight {
         let mut stream = TcpStream::connect(edge.address).await.unwrap();
-        let head = "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+        let head =
+            "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
         // The invitation to go on shows that the request is under way.
         let mut invitation = [0; 12];
@@ -231,7 +249,10 @@ async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
     let edge = edge(vec![]).await;
     let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let json = message("m", "5155");
-    let head = format!("POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n", json.len());
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        json.len()
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut invitation = [0; 25];
     stream.read_exact(&mut invitation).await.unwrap();

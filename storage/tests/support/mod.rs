@@ -2,6 +2,12 @@
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test ends on the first surprise"
+)]
 
 use std::{
     fs,
@@ -87,7 +93,12 @@ fn copy(from: &Path, to: &Path) {
 }
 
 pub fn inline() -> Options {
-    Options { driver: Driver::Inline, disk_reserve_bytes: 0, ..Options::default() }
+    Options {
+        driver: Driver::Inline,
+        disk_reserve_bytes: 0,
+        checkpoint_pause: std::time::Duration::ZERO,
+        ..Options::default()
+    }
 }
 
 pub fn open<W: World>(world: &W) -> (Log, Recovery) {

@@ -1,0 +1,131 @@
+//! The whole router, every actor of it, in one thread on virtual time, over a disk, SMSCs and destinations that fail
+//! as a seed says. A run that fails is repeated exactly by `SEED=<n>`, with its trace; `SEEDS=<n>` runs more.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test may fail by a panic, and the world outside the router needs no supervisor"
+)]
+
+mod business;
+mod destination;
+mod oracle;
+mod rng;
+mod run;
+mod script;
+mod smsc;
+mod world;
+
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
+
+use run::{Outcome, PANICS, run};
+
+/// Seeds run unless `SEEDS` says otherwise.
+const SEEDS_DEFAULT: u64 = 2_000;
+const THREADS: u64 = 2;
+/// Failing seeds that are told of.
+const FAILURES_SHOWN_MAX: usize = 30;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn listen_to_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = format!("panic: {panic}");
+        if std::env::var_os("SEED").is_some() {
+            eprintln!("{text}\n{}", std::backtrace::Backtrace::force_capture());
+        }
+        PANICS.with(|panics| panics.borrow_mut().push(text));
+    }));
+}
+
+/// A run whose harness panics has failed like any other.
+fn caught(seed: u64, verbose: bool) -> Outcome {
+    std::panic::catch_unwind(|| run(seed, verbose)).unwrap_or_else(|_| Outcome {
+        failures: PANICS.with(|panics| std::mem::take(&mut *panics.borrow_mut())),
+        hash: 0,
+        virtual_ms: 0,
+        events: 0,
+        trace: Vec::new(),
+    })
+}
+
+fn one(seed: u64) {
+    let outcome = caught(seed, true);
+    for (at_ms, line) in &outcome.trace {
+        println!("{at_ms:>8} {line}");
+    }
+    println!("seed {seed}: trace {:016x}, {} virtual ms, {} events", outcome.hash, outcome.virtual_ms, outcome.events);
+    for failure in &outcome.failures {
+        println!("seed {seed}: {failure}");
+    }
+    if !outcome.failures.is_empty() {
+        std::process::exit(1);
+    }
+}
+
+fn many(first: u64, seeds: u64) {
+    let began = std::time::Instant::now();
+    let (next, events, virtual_ms) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
+    let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + seeds {
+                        return;
+                    }
+                    let outcome = caught(seed, false);
+                    events.fetch_add(outcome.events, Ordering::Relaxed);
+                    virtual_ms.fetch_add(outcome.virtual_ms, Ordering::Relaxed);
+                    if let Some(failure) = outcome.failures.first() {
+                        failed.lock().unwrap().push((seed, failure.chars().take(600).collect()));
+                    }
+                }
+            });
+        }
+    });
+    let took = began.elapsed().as_secs_f64();
+    println!(
+        "{seeds} seeds in {took:.1} s ({:.0} a second): {} events, {} virtual hours",
+        seeds as f64 / took,
+        events.load(Ordering::Relaxed),
+        virtual_ms.load(Ordering::Relaxed) / 3_600_000
+    );
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort();
+    for (seed, failure) in failed.iter().take(FAILURES_SHOWN_MAX) {
+        println!("SEED={seed}: {failure}");
+    }
+    if !failed.is_empty() {
+        println!("{} of {seeds} seeds failed", failed.len());
+        std::process::exit(1);
+    }
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_or_doubled_in_silence() {
+    listen_to_panics();
+    match number("SEED") {
+        Some(seed) => one(seed),
+        None => many(number("FIRST").unwrap_or(0), number("SEEDS").unwrap_or(SEEDS_DEFAULT)),
+    }
+}
+
+#[test]
+fn one_seed_gives_one_trace() {
+    for seed in 0..20 {
+        let (first, second) = (run(seed, false), run(seed, false));
+        assert_eq!(first.hash, second.hash, "seed {seed}");
+    }
+}

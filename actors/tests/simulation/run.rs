@@ -1,0 +1,288 @@
+//! One run: lives of the router one after the other on one disk, each ended as the script says, then quiet, then
+//! the oracle.
+
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+
+use actors::{
+    Router,
+    view::{ChannelView, DestinationView, DoubtView, MessageView, UnmatchedView},
+};
+use message::{Seq, SessionId, StreamId};
+use storage::{Crash, Driver, Log, MemoryDisk, Options, Stored};
+use tokio::time::{sleep, sleep_until, timeout};
+
+use crate::{
+    business, oracle,
+    script::{End, QUIET_MS},
+    smsc::JobState,
+    world::World,
+};
+
+/// How long everything may take to settle after the last fault, in virtual milliseconds.
+const SETTLE_MS: u64 = 900_000;
+/// How long a router whose disk refused a flush may take to say that it failed.
+const FAIL_WAIT: Duration = Duration::from_secs(60);
+
+thread_local! {
+    /// What panicked on this thread.
+    pub(crate) static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What a run showed.
+pub(crate) struct Outcome {
+    pub(crate) failures: Vec<String>,
+    pub(crate) hash: u64,
+    pub(crate) virtual_ms: u64,
+    pub(crate) events: u64,
+    /// The trace with the log's events among it, if it was asked for.
+    pub(crate) trace: Vec<(u64, String)>,
+}
+
+/// What the router shows when all is over.
+#[derive(Default)]
+pub(crate) struct Shown {
+    pub(crate) messages: BTreeMap<usize, MessageView>,
+    pub(crate) doubts: Vec<DoubtView>,
+    pub(crate) unmatched: Vec<UnmatchedView>,
+    pub(crate) channels: Vec<ChannelView>,
+    pub(crate) destinations: Vec<DestinationView>,
+    pub(crate) events: Vec<Stored>,
+}
+
+/// Runs a seed.
+pub(crate) fn run(seed: u64, verbose: bool) -> Outcome {
+    run_world(&World::new(seed, verbose))
+}
+
+pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
+    let disk = MemoryDisk::new();
+    let ends = world.lock().script.ends.clone();
+    for end in ends {
+        if world.now_ms() < end.at_ms() && world.lock().failures.is_empty() {
+            live(world, &disk, Some(end));
+        }
+    }
+    let mut shown = live(world, &disk, None).unwrap_or_default();
+    if world.lock().failures.is_empty() {
+        // Once more, on what the disk holds: nothing may look different.
+        if let Some(again) = live(world, &disk, None) {
+            oracle::same(world, &shown, &again);
+            shown = again;
+        }
+    }
+    if world.lock().failures.is_empty() {
+        oracle::judge(world, &shown);
+    }
+    let panics = PANICS.with(|panics| std::mem::take(&mut *panics.borrow_mut()));
+    let mut inner = world.lock();
+    inner.failures.extend(panics);
+    let mut trace = inner.lines.take().unwrap_or_default();
+    trace.extend(shown.events.iter().map(|stored| {
+        let stream = stored.stream.to_string();
+        (crate::world::virtual_ms(stored.at), format!("  log {} {} {:?}", stored.seq, &stream[..6], stored.event))
+    }));
+    trace.sort_by_key(|(at, _)| *at);
+    let (failures, events) = (std::mem::take(&mut inner.failures), shown.events.len() as u64);
+    drop(inner);
+    Outcome { failures, hash: world.hash(), virtual_ms: world.now_ms(), events, trace }
+}
+
+/// One life; without an end it goes on until everything is settled, and shows what is there.
+fn live(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option<Shown> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
+    let shown = runtime.block_on(life(world, disk, end));
+    // Outside of its runtime, time would be the machine's.
+    let inside = runtime.enter();
+    world.note(|| format!("the router ends: {end:?}"));
+    let how = Crash::from_seed(world.lock().rng.next());
+    world.freeze();
+    drop(inside);
+    // The plug is pulled before anything is dropped: what is dropped must not write any more.
+    disk.crash(how);
+    drop(runtime);
+    shown
+}
+
+async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option<Shown> {
+    let (pause, segment_bytes) = {
+        let mut inner = world.lock();
+        (inner.rng.pick(&[5, 200, 1_500]), inner.script.segment_bytes)
+    };
+    world.begin(pause);
+    let options = Options { driver: Driver::Inline, segment_bytes, disk_reserve_bytes: 0, ..Options::default() };
+    let (log, recovery) = match Log::open(disk.engine(), options) {
+        Ok(opened) => opened,
+        Err(error) => {
+            world.fail(format!("the log cannot be opened: {error}"));
+            return None;
+        }
+    };
+    world.note(|| format!("the router begins: {recovery:?}"));
+    let config = world.lock().script.config();
+    let router = match Router::start(config, log.clone(), world.seams()).await {
+        Ok(router) => router,
+        Err(error) => {
+            world.fail(format!("the router cannot be started: {error}"));
+            return None;
+        }
+    };
+    tokio::spawn(drive(world.clone(), log.clone()));
+    business::start(world, &router);
+    match end {
+        Some(end) => {
+            until(world, disk, &log, &router, end).await;
+            None
+        }
+        None => finish(world, &log, &router).await,
+    }
+}
+
+/// The log's writer: writes after a while, so that flushes lag behind.
+async fn drive(world: Arc<World>, log: Log) {
+    loop {
+        let pause = {
+            let mut inner = world.lock();
+            let most = inner.script.flush_ms_max;
+            inner.rng.within(1, most)
+        };
+        sleep(Duration::from_millis(pause)).await;
+        while log.drive() {}
+    }
+}
+
+async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router, end: End) {
+    tokio::select! {
+        biased;
+        why = router.failed() => return world.fail(format!("the router failed: {why}")),
+        () = sleep_until(world.instant(end.at_ms())) => {}
+    }
+    match end {
+        End::Kill { look_first, .. } => {
+            if look_first {
+                replays(world, log, router).await;
+            }
+        }
+        End::KillInFlush { .. } => {
+            disk.fail_flush_after(0);
+            log.drive();
+        }
+        End::FlushFails { .. } => {
+            disk.fail_flush_after(world.lock().rng.below(3));
+            if timeout(FAIL_WAIT, router.failed()).await.is_err() {
+                // Nothing was written meanwhile: then nothing can have failed.
+                let written = disk.flushes();
+                world.note(|| format!("no flush failed in time ({written})"));
+            }
+        }
+    }
+}
+
+/// Every session as it is live equals what its log says.
+async fn replays(world: &World, log: &Log, router: &Router) {
+    let sessions: Vec<SessionId> = world.lock().sessions.keys().copied().collect();
+    for id in sessions {
+        let Ok(view) = router.session(id, None).await else { continue };
+        let live = view.snapshot.unwrap_or_default();
+        let events: Vec<Stored> = log.read(Seq(1)).map_while(Result::ok).collect();
+        if let Some(lines) = oracle::replay_lacks(&events, id.stream, &live) {
+            world.fail(format!("{id} is not what its log says: {lines}"));
+        }
+    }
+}
+
+async fn finish(world: &Arc<World>, log: &Log, router: &Router) -> Option<Shown> {
+    tokio::select! {
+        biased;
+        why = router.failed() => {
+            world.fail(format!("the router failed: {why}"));
+            None
+        }
+        shown = settle(world, log, router) => Some(shown),
+    }
+}
+
+async fn settle(world: &Arc<World>, log: &Log, router: &Router) -> Shown {
+    sleep_until(world.instant(QUIET_MS)).await;
+    world.lock().quiet = true;
+    world.note(|| "quiet".to_owned());
+    let mut last = String::new();
+    loop {
+        sleep(Duration::from_millis(3_000)).await;
+        let mut shown = show(world, router).await;
+        let unsettled = unsettled(world, &shown);
+        let late = world.now_ms() > QUIET_MS + SETTLE_MS;
+        if let (Some(why), true) = (&unsettled, late) {
+            world.fail(format!("not settled: {why}; before: {last}"));
+        }
+        if unsettled.is_none() || late {
+            if unsettled.is_none() {
+                replays(world, log, router).await;
+            }
+            shown.events = log.read(Seq(1)).map_while(Result::ok).collect();
+            return shown;
+        }
+        last = unsettled.unwrap_or_default();
+    }
+}
+
+async fn show(world: &World, router: &Router) -> Shown {
+    let mut shown = Shown {
+        doubts: router.in_doubt(10_000).await.unwrap_or_default(),
+        unmatched: router.unmatched(None, 10_000).await,
+        channels: router.channels().await,
+        destinations: router.destinations().await,
+        ..Shown::default()
+    };
+    let count = world.lock().known.len();
+    for n in 0..count {
+        if let Some(view) = business::look(world, router, n).await {
+            shown.messages.insert(n, view);
+        }
+    }
+    shown
+}
+
+/// Why it is not over yet.
+fn unsettled(world: &World, shown: &Shown) -> Option<String> {
+    let inner = world.lock();
+    if let Some(op) = inner.done.iter().position(|done| !done) {
+        return Some(format!("the business waits for {:?}", inner.script.ops[op]));
+    }
+    for (n, smsc) in inner.smscs.iter().enumerate() {
+        if let Some(job) = smsc.jobs.iter().position(|job| job.state != JobState::Done) {
+            return Some(format!("SMSC {n} waits for the acknowledgement of delivery {job}"));
+        }
+    }
+    if let Some(view) = shown.channels.iter().find(|c| c.sessions_waiting > 0 || c.parts_outstanding > 0) {
+        return Some(format!("{view:?}"));
+    }
+    let waits = |d: &&DestinationView| d.sessions_waiting > 0 || d.posts_outstanding > 0;
+    if let Some(view) = shown.destinations.iter().find(waits) {
+        return Some(format!("{view:?}"));
+    }
+    for (n, known) in inner.known.iter().enumerate() {
+        if known.accepted.is_none() {
+            continue;
+        }
+        let Some(view) = shown.messages.get(&n) else { return Some(format!("m{n} is not shown")) };
+        let held = shown.doubts.iter().any(|d| d.held && d.message_id == view.message_id);
+        let over = view.events.iter().any(|e| matches!(e.event, "settled" | "cancelled"));
+        let final_parts = view.parts.iter().all(|p| p.status > message::MessageStatus::Sent);
+        if !held && !over && !final_parts {
+            return Some(format!("m{n} is {:?}: {:?}", view.status, view.parts));
+        }
+    }
+    None
+}
+
+/// The streams of all sessions.
+pub(crate) fn streams(events: &[Stored]) -> Vec<StreamId> {
+    let mut streams: Vec<StreamId> = events.iter().map(|e| e.stream).collect();
+    streams.sort_unstable();
+    streams.dedup();
+    streams
+}

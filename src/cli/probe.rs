@@ -1,0 +1,127 @@
+//! What `patchbay check --probe` tries: a login at each provider, a connection to each destination. Sends no
+//! message, takes none, and leaves at once.
+
+use std::time::Duration;
+
+use actors::{
+    Seams,
+    seams::{Stream, Target},
+};
+use channels::{
+    provider::{LinkKind, smpp::Account},
+    smpp::{
+        pdu::BindKind,
+        session::{CloseReason, Config, Session, SessionEvent},
+        status,
+    },
+};
+use secrecy::ExposeSecret;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::{
+    config::Settings,
+    run::Failure,
+    seams::{self, Stopwatch},
+};
+
+/// A probe may take so long.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Read in one go, in bytes.
+const READ_BYTES: usize = 4096;
+
+/// One thing that was tried.
+pub(super) struct Probe {
+    /// What.
+    pub(super) what: String,
+    /// How long it took, or why it failed.
+    pub(super) result: Result<Duration, String>,
+}
+
+/// Tries every channel and every destination.
+pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
+    let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
+    let mut probes = Vec::new();
+    for channel in &settings.router.channels {
+        let LinkKind::Smpp(account) = channel.channel.link();
+        let what = format!("channel {} ({}:{})", channel.id, account.host, account.port);
+        probes.push(timed(what, login(&seams, account)).await);
+    }
+    for destination in &settings.router.destinations {
+        let Ok(uri) = destination.url.parse::<http::Uri>() else { continue };
+        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        // Its certificate may be signed by the configured roots: only the way there is tried.
+        let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: None };
+        let what = format!("destination {} ({})", destination.id, destination.url);
+        probes.push(timed(what, async { connect(&seams, target).await.map(drop) }).await);
+    }
+    Ok(probes)
+}
+
+async fn timed(what: String, probe: impl Future<Output = Result<(), String>>) -> Probe {
+    let watch = Stopwatch::start();
+    let result = match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
+        Ok(Ok(())) => Ok(watch.elapsed()),
+        Ok(Err(why)) => Err(why),
+        Err(_) => Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
+    };
+    Probe { what, result }
+}
+
+async fn connect(seams: &Seams, target: Target) -> Result<Box<dyn Stream>, String> {
+    seams.connector.connect(target).await.map_err(|e| e.to_string())
+}
+
+async fn login(seams: &Seams, account: &Account) -> Result<(), String> {
+    let target = Target {
+        host: (&*account.host).into(),
+        port: account.port,
+        tls: account.tls.then(|| account.tls_ca.as_deref().map(Into::into)),
+    };
+    for bind in account.connections() {
+        let stream = connect(seams, target.clone()).await?;
+        login_as(bind, account, stream).await?;
+    }
+    Ok(())
+}
+
+/// Binds and unbinds. The time limit is around it, so the session's own clock may stand still.
+async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>) -> Result<(), String> {
+    let config = Config {
+        bind,
+        system_id: account.system_id.to_string(),
+        password: account.password.expose_secret().to_owned(),
+        system_type: account.system_type.to_string(),
+        interface_version: account.interface_version,
+        address_range: account.address_range.to_string(),
+        ..Config::default()
+    };
+    let mut session = Session::<()>::new(&config, 1, 0).map_err(|e| e.to_string())?;
+    let mut bound = false;
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        stream.write_all(session.transmit()).await.map_err(|e| e.to_string())?;
+        session.transmitted(session.transmit().len());
+        while let Some(event) = session.poll_event() {
+            match event {
+                SessionEvent::Bound { .. } => {
+                    bound = true;
+                    session.close(0);
+                }
+                SessionEvent::Closed { .. } if bound => return Ok(()),
+                SessionEvent::Closed { reason: CloseReason::BindRefused(code), .. } => {
+                    return Err(format!("the login was refused: {} (0x{code:08X})", status::describe(code)));
+                }
+                SessionEvent::Closed { reason, .. } => return Err(format!("no login: {reason:?}")),
+                _ => {}
+            }
+        }
+        if !session.transmit().is_empty() {
+            continue;
+        }
+        match stream.read(&mut buffer).await.map_err(|e| e.to_string())? {
+            0 => session.handle_eof(0),
+            count => session.handle_bytes(buffer.get(..count).unwrap_or_default(), 0),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What is counted of the send API. The meters are looked up once, not for each request.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use metrics::{Counter, Histogram};
+
+pub(super) struct Meters {
+    accepted: Counter,
+    refused: Counter,
+    failed: Counter,
+    seconds: Histogram,
+    /// Requests beyond the bound of requests under way.
+    pub(super) no_room: Counter,
+    /// Requests without a valid key.
+    pub(super) no_key: Counter,
+}
+
+impl Meters {
+    pub(super) fn new() -> Self {
+        let of = |answer: &'static str| metrics::counter!("patchbay_send_requests_total", "answer" => answer);
+        let refused =
+            |reason: &'static str| metrics::counter!("patchbay_http_refused_total", "reason" => reason);
+        Self {
+            accepted: of("2xx"),
+            refused: of("4xx"),
+            failed: of("5xx"),
+            seconds: metrics::histogram!("patchbay_send_request_seconds"),
+            no_room: refused("in_flight"),
+            no_key: refused("key"),
+        }
+    }
+
+    /// A send request was answered.
+    pub(super) fn answered(&self, status: StatusCode, after: Duration) {
+        let counter = match status.as_u16() {
+            0..=399 => &self.accepted,
+            400..=499 => &self.refused,
+            _ => &self.failed,
+        };
+        counter.increment(1);
+        self.seconds.record(after.as_secs_f64());
+    }
+}

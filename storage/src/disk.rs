@@ -1,0 +1,91 @@
+//! What the log needs of a disk: named databases, small whole files beside them, and room. Nothing here knows
+//! what provides it.
+
+use std::sync::Arc;
+
+/// The value of a key.
+pub type Value = Arc<[u8]>;
+
+/// One write of an atomic batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a key.
+    Put(Box<[u8]>, Box<[u8]>),
+    /// Removes a key.
+    Delete(Box<[u8]>),
+}
+
+/// Why the disk did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Another process holds the directory.
+    #[error("{0} is in use by another process: stop it first, or ask it through its admin port")]
+    InUse(String),
+    /// It failed.
+    #[error("{what}: {reason}")]
+    Failed {
+        /// What was tried, on what.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// An error from what was tried and what the system said.
+    pub(crate) fn new(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Failed { what: what.into(), reason: reason.to_string() }
+    }
+}
+
+/// What a database is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Large values under rising keys, each written once: blocks.
+    Ascending,
+    /// Small values under any keys, changed often: the index.
+    Random,
+}
+
+/// A place that holds named databases.
+pub trait Engine: Send + Sync {
+    /// Opens a database, and creates it when it is not there. The layout is the same each time.
+    fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError>;
+    /// The names of all databases, in order.
+    fn names(&self) -> Result<Vec<String>, EngineError>;
+    /// Removes a database and its files, at once or not at all.
+    fn remove(&self, name: &str) -> Result<(), EngineError>;
+    /// Writes a whole file beside a database's own: after this returns it is all there, before it nothing is.
+    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError>;
+    /// Reads up to `len` bytes of such a file from `offset`; fewer at its end, `None` when there is no file.
+    fn read_file(
+        &self,
+        name: &str,
+        file: &str,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError>;
+    /// Bytes a database and its files take on the disk.
+    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
+    /// Bytes that may still be written.
+    fn free_bytes(&self) -> Result<u64, EngineError>;
+}
+
+/// A key and its value.
+pub type Pair = (Box<[u8]>, Value);
+
+/// An ordered map on the disk.
+pub trait Store: Send + Sync {
+    /// The value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
+    /// Sets a key. Survives a crash only after [`Store::flush`].
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError>;
+    /// Does all writes or none of them, also when a crash comes between. With [`Layout::Ascending`] one at a time.
+    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError>;
+    /// Returns when everything written before is safe from a power cut.
+    fn flush(&self) -> Result<(), EngineError>;
+    /// The greatest key not above `key`.
+    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError>;
+    /// Up to `limit` keys above `after` and below `end`, in order.
+    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError>;
+}

@@ -1,0 +1,326 @@
+//! Files of every format version, written once and read for ever. `UPDATE=1` writes those that are missing.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
+mod support;
+
+use std::{fs, path::PathBuf};
+
+use message::{
+    Address, BodyType, ChannelId, Content, DestinationId, Event, MessageId, MessageNo, MessageStatus,
+    PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
+};
+use storage::{Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, verify};
+use support::{drive, inline};
+
+fn golden(name: &str, written: &[u8]) -> Vec<u8> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE").is_some() && !path.exists() {
+        fs::write(&path, written).unwrap();
+    }
+    let golden = fs::read(&path).unwrap();
+    assert_eq!(
+        written, golden,
+        "{name} is not written as it was; a new format needs a new version and a new file"
+    );
+    golden
+}
+
+/// Fails to compile when an event is added, as a reminder to add it to [`events`] in a new golden file.
+fn variant(event: &Event) -> usize {
+    match event {
+        Event::SessionOpened(_) => 0,
+        Event::SessionClosed { .. } => 1,
+        Event::SessionTaken { .. } => 2,
+        Event::Accepted(_) => 3,
+        Event::Submitting { .. } => 4,
+        Event::Submitted { .. } => 5,
+        Event::Deferred { .. } => 6,
+        Event::PartFailed { .. } => 7,
+        Event::InDoubt { .. } => 8,
+        Event::DoubtSettled { .. } => 9,
+        Event::Receipt { .. } => 10,
+        Event::Expired { .. } => 11,
+        Event::Cancelled { .. } => 12,
+        Event::Received(_) => 13,
+        Event::PartReceived(_) => 14,
+        Event::Taken { .. } => 15,
+        Event::DeadLettered { .. } => 16,
+        Event::DeadLetterReplayed { .. } => 17,
+        Event::ChannelStopped { .. } => 18,
+        Event::ChannelStarted => 19,
+        Event::ReceiptUnmatched(_) => 20,
+        Event::ReceiptSettled { .. } => 21,
+        Event::Settled { .. } => 22,
+        Event::Queried { .. } => 23,
+        Event::Revived(_) => 24,
+        Event::LateReceipt(_) => 25,
+        Event::PartsGivenUp => 26,
+    }
+}
+
+const VARIANTS: usize = 27;
+
+fn accepted() -> Accepted {
+    Accepted {
+        number: MessageNo(300),
+        id: MessageId::new("m-1"),
+        content: Content::Text("Grüße, 世界 👋".into()),
+        split: Split {
+            parts: 2,
+            alphabet: Alphabet::Gsm7Locking(3),
+            concatenation: Concatenation::Udh16,
+            reference: 513,
+        },
+        priority: 5,
+        send_at: Some(Timestamp(1_700_000_000_001)),
+        expires_at: None,
+        destination: Some(DestinationId::new("support")),
+        conversation_id: Some("c-1".into()),
+        channel_data: Some("{\"a\":1}".into()),
+        adapted: ["cut to 160 characters".into()].into_iter().collect(),
+    }
+}
+
+fn session_events() -> Vec<Event> {
+    let address =
+        Address { channel: ChannelId::new("sms-main"), did: "5155".into(), customer: "491701".into() };
+    let rich = Content::Rich { body_type: BodyType::Location, json: "{\"x\":[1,2]}".into() };
+    vec![
+        Event::SessionOpened(Box::new(SessionOpened {
+            address,
+            ordinal: 2,
+            customer_shown: "+491701".into(),
+            did_shown: "5155".into(),
+            by: OpenedBy::Agent,
+            handler: "".into(),
+            counters: Counters { sessions: 1, messages: 2, deliveries: 3, references: 4 },
+        })),
+        Event::SessionClosed { reason: CloseReason::Customer },
+        Event::SessionTaken { handler: "bot".into() },
+        Event::Accepted(Box::new(accepted())),
+        Event::Accepted(Box::new(Accepted { content: rich, split: Split::WHOLE, ..accepted() })),
+        Event::Expired { message: MessageNo(1) },
+        Event::Cancelled { message: MessageNo(u32::MAX) },
+        Event::Received(Box::new(Received {
+            delivery: 1,
+            id: MessageId::new("in-1"),
+            provider_id: "wamid.1".into(),
+            content: Content::Binary(Box::from([0, 255, 7])),
+            provider_time: Some(Timestamp(5)),
+            incomplete: Some((1, 3)),
+            attributes: vec![("profile".into(), "Ann".into())],
+        })),
+        Event::PartReceived(Box::new(part_received())),
+        Event::Taken { delivery: 9 },
+        Event::DeadLettered { delivery: 10, cause: Cause::new("http 404", "not found") },
+        Event::DeadLetterReplayed { delivery: 10 },
+        Event::PartsGivenUp,
+        Event::Revived(Box::new(Revived {
+            address: Address { channel: ChannelId::new("c"), did: "1".into(), customer: "2".into() },
+            customer_shown: "+2".into(),
+            did_shown: "1".into(),
+            counters: Counters { sessions: 9, messages: 70_000, deliveries: 1, references: 65_535 },
+        })),
+    ]
+}
+
+fn part_received() -> PartReceived {
+    PartReceived {
+        reference: 77,
+        total: 3,
+        number: 2,
+        octets: Box::from([1, 2, 3]),
+        alphabet: Alphabet::Ucs2,
+    }
+}
+
+fn part_events() -> Vec<Event> {
+    let (message, part) = (MessageNo(3), 1);
+    let cause = Cause::new("0x00000058", "throttled");
+    vec![
+        Event::Submitting { message, parts: [0, 1, 65_535].into_iter().collect() },
+        Event::Submitted { message, part, provider_id: "0A1b".into() },
+        Event::Deferred { message, part, cause: cause.clone(), retry_at: Timestamp(77), counted: false },
+        Event::PartFailed { message, part: ALL_PARTS, cause: cause.clone() },
+        Event::InDoubt { message, part, cause: DoubtCause::Restart, resend_at: Some(Timestamp(9)) },
+        Event::DoubtSettled { message, part, by: DoubtSettlement::Sent },
+        Event::Receipt {
+            message,
+            part,
+            state: PartState { reached: PartStatus::Delivered, failed: true },
+            code: "DELIVRD/000".into(),
+        },
+        Event::Settled { message },
+        Event::Queried { message, part },
+        Event::LateReceipt(Box::new(LateReceipt {
+            message,
+            part,
+            state: PartState::failure(),
+            code: "UNDELIV/001".into(),
+            notify: Some(LateNotification {
+                status: MessageStatus::Failed,
+                id: MessageId::new("m-1"),
+                destination: None,
+                conversation_id: Some("c-1".into()),
+                channel_data: None,
+            }),
+        })),
+        Event::ChannelStopped { cause },
+        Event::ChannelStarted,
+        Event::ReceiptUnmatched(Box::new(UnmatchedReceipt {
+            number: 4,
+            channel: ChannelId::new("sms-main"),
+            provider_id: "0A1b".into(),
+            customer: "491701".into(),
+            did: "5155".into(),
+            state: PartState::reached(PartStatus::Read),
+            code: "UNDELIV/001".into(),
+        })),
+        Event::ReceiptSettled { number: 4, matched: true },
+    ]
+}
+
+fn items() -> Vec<Item> {
+    let events = session_events().into_iter().chain(part_events());
+    events
+        .enumerate()
+        .map(|(at, event)| Item {
+            stream: StreamId((at as u128) << 100 | 7),
+            prev: match at {
+                0 => Prev::At(Seq::NONE),
+                1 => Prev::At(Seq(1)),
+                _ => Prev::Earlier(at as u32 - 2),
+            },
+            at: Timestamp(1_700_000_000_000 + at as u64),
+            keys: (0..at as u64 % 3)
+                .map(|n| Key {
+                    hash: (at as u128) << 120 | u128::from(n),
+                    a: u128::MAX - u128::from(n),
+                    b: if n == 0 { Tag::OwnSeq } else { Tag::Value(n << 40) },
+                })
+                .collect(),
+            event,
+        })
+        .collect()
+}
+
+#[test]
+fn every_event_is_in_the_golden_block() {
+    let mut seen = [false; VARIANTS];
+    for item in items() {
+        seen[variant(&item.event)] = true;
+    }
+    assert!(seen.iter().all(|seen| *seen), "{seen:?}");
+}
+
+#[test]
+fn block_version_1_is_written_as_ever_and_opens() {
+    const SEGMENT: &str = "segment-00000000000000000001";
+    let disk = MemoryDisk::new();
+    let (log, _) = Log::open(disk.engine(), inline()).unwrap();
+    log.append(items(), None).unwrap();
+    drive(&log);
+    let store = disk.engine().open(SEGMENT, Layout::Ascending).unwrap();
+    let key = 1_u64.to_be_bytes();
+    let bytes = golden("block-v1.bin", &store.get(&key).unwrap().unwrap());
+
+    let disk = MemoryDisk::new();
+    let store = disk.engine().open(SEGMENT, Layout::Ascending).unwrap();
+    store.insert(&key, &bytes).unwrap();
+    store.flush().unwrap();
+    assert!(verify(&disk.engine()).unwrap().bad.is_empty());
+    let (log, _) = Log::open(disk.engine(), inline()).unwrap();
+    let read: Vec<_> = log.read(Seq(1)).map(|event| event.unwrap()).collect();
+    assert_eq!(read.len(), items().len());
+    for (at, (stored, item)) in read.into_iter().zip(items()).enumerate() {
+        let prev = if at < 2 { at as u64 } else { at as u64 - 1 };
+        assert_eq!((stored.seq, stored.prev), (Seq(at as u64 + 1), Seq(prev)));
+        assert_eq!((stored.stream, stored.at, stored.keys), (item.stream, item.at, item.keys));
+        assert_eq!(stored.event, item.event);
+    }
+}
+
+#[test]
+fn look_ups_version_1_are_written_as_ever_and_open() {
+    let disk = MemoryDisk::new();
+    let (log, _) = Log::open(disk.engine(), inline()).unwrap();
+    log.append(items(), None).unwrap();
+    drive(&log);
+    log.seal();
+    log.append(items(), None).unwrap();
+    drive(&log);
+    let name = "segment-00000000000000000001";
+    let written = disk.engine().read_file(name, "lookups", 0, 1 << 20).unwrap().unwrap();
+    let bytes = golden("lookups-v1.bin", &written);
+    disk.engine().write_file(name, "lookups", &bytes).unwrap();
+    disk.engine().remove("segment-00000000000000000029").unwrap();
+    drop(log);
+    let (log, recovery) = Log::open(disk.engine(), inline()).unwrap();
+    assert_eq!((recovery.rebuilt, recovery.last), (0, Seq(28)));
+    assert_eq!(log.find(5 << 120), Some(Found { a: u128::MAX, b: 6 }));
+    assert_eq!(log.find(5 << 120 | 1), Some(Found { a: u128::MAX - 1, b: 1 << 40 }));
+    assert_eq!(log.find(5 << 120 | 2), None);
+}
+
+/// Key and value, each with its length.
+fn flat(store: &dyn Store) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (key, value) in store.range(&[], &[0xff], 100).unwrap() {
+        for field in [&*key, &*value] {
+            bytes.push(u8::try_from(field.len()).unwrap());
+            bytes.extend_from_slice(field);
+        }
+    }
+    bytes
+}
+
+#[test]
+fn index_version_1_is_written_as_ever_and_opens() {
+    let disk = MemoryDisk::new();
+    let (log, _) = Log::open(disk.engine(), inline()).unwrap();
+    log.append(items(), None).unwrap();
+    let entry = |applied, due| Entry { applied: Seq(applied), due, bytes: Box::from(*b"state") };
+    log.index().put(StreamId(1 << 90), entry(4, Some(Timestamp(1_700_000_000_000))));
+    log.index().put(StreamId(2), entry(5, None));
+    log.index().remove(StreamId(3), Seq(20));
+    log.checkpoint(Seq(10)).unwrap();
+    let store = disk.engine().open("index", Layout::Random).unwrap();
+    let bytes = golden("index-v1.bin", &flat(&*store));
+
+    let disk = MemoryDisk::new();
+    let store = disk.engine().open("index", Layout::Random).unwrap();
+    let mut rest = bytes.as_slice();
+    let mut field = || {
+        let (len, tail) = rest.split_first()?;
+        let (field, tail) = tail.split_at(usize::from(*len));
+        rest = tail;
+        Some(field)
+    };
+    while let Some(key) = field() {
+        store.insert(key, field().unwrap()).unwrap();
+    }
+    store.flush().unwrap();
+    let segment = disk.engine().open("segment-00000000000000000011", Layout::Ascending).unwrap();
+    segment.flush().unwrap();
+    let (log, recovery) = Log::open(disk.engine(), inline()).unwrap();
+    assert_eq!(recovery.checkpoint, Seq(10));
+    assert_eq!(
+        log.index().get(StreamId(1 << 90)).unwrap(),
+        Some(entry(4, Some(Timestamp(1_700_000_000_000))))
+    );
+    assert_eq!(
+        log.index().applied(StreamId(3)).unwrap(),
+        Seq(20),
+        "removed beyond the checkpoint: replay is told"
+    );
+    assert_eq!(log.index().scan(None, 10).unwrap().len(), 2);
+    assert_eq!(log.index().due(Timestamp(u64::MAX), None, 10).unwrap().len(), 1);
+}
