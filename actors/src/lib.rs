@@ -29,6 +29,11 @@ mod replay;
 pub mod restart;
 mod root;
 pub mod router;
+mod routing;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
+#[cfg(not(feature = "sabotage"))]
+mod sabotage;
 pub mod seams;
 pub mod session;
 mod shared;

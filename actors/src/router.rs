@@ -21,12 +21,11 @@ use crate::{
     config::Config,
     destination::DestinationMessage,
     error::{Refusal, StartError},
-    host::{AcceptTask, Answers, HostMessage, Op, Reply, Scan, Scanned, Task},
+    host::{AcceptTask, Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
-    session::Identity,
-    shared::{ChannelEntry, ChannelIx, Shared},
+    shared::{ChannelEntry, Shared},
     timers,
     view::{
         ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
@@ -36,8 +35,6 @@ use crate::{
 
 /// How long an answer from the actors is waited for before the caller is told to come again.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
-/// Identifiers named when one is not known.
-const KNOWN_SHOWN_MAX: usize = 8;
 
 /// A running router. Cheap to clone.
 #[derive(Clone)]
@@ -154,8 +151,8 @@ impl Router {
         reply: Arc<Answers>,
         place: usize,
     ) -> Result<Task, Refusal> {
-        let (channel, entry, _) = self.route(&message)?;
-        let identity = self.identity(entry, &message)?;
+        let (channel, entry, _) = self.shared.route(&message)?;
+        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
         let now = self.shared.now();
         let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());
         let stream = identity.address.stream();
@@ -178,66 +175,13 @@ impl Router {
         Ok(Task { stream, op: Op::Accept(Box::new(task)) })
     }
 
-    /// The channel that carries a message: by its service identifier, narrowed by its type.
-    fn route(&self, message: &cim::Message) -> Result<(ChannelIx, &ChannelEntry, String), Refusal> {
-        self.find_channel(&message.service_identifier, message.channel_type.as_deref())
-    }
-
-    fn find_channel(
-        &self,
-        service_identifier: &str,
-        channel_type: Option<&str>,
-    ) -> Result<(ChannelIx, &ChannelEntry, String), Refusal> {
-        let fits_type = |entry: &ChannelEntry| {
-            channel_type.is_none_or(|wanted| {
-                let provider = entry.channel().provider();
-                wanted.eq_ignore_ascii_case(entry.config.id.as_str())
-                    || wanted.eq_ignore_ascii_case(provider.name)
-                    || provider.channel_types.iter().any(|t| wanted.eq_ignore_ascii_case(t))
-            })
-        };
-        let has_did = |entry: &ChannelEntry| {
-            let canonical = entry.channel().did(service_identifier);
-            entry.dids.iter().any(|(did, _, _)| *did == canonical)
-        };
-        let mut fitting = self.shared.channels.iter().enumerate().filter(|(_, e)| has_did(e) && fits_type(e));
-        let Some((ix, entry)) = fitting.next() else {
-            return Err(self.unknown_channel(service_identifier));
-        };
-        let others = fitting.count();
-        let narrowed = channel_type.map(|t| format!(" and the type {t:?}")).unwrap_or_default();
-        let first =
-            if others > 0 { format!("; the first of {} that have it", others + 1) } else { String::new() };
-        let because = format!("it has the serviceIdentifier {service_identifier:?}{narrowed}{first}");
-        Ok((ix, entry, because))
-    }
-
-    fn unknown_channel(&self, service_identifier: &str) -> Refusal {
-        let all: Vec<&str> =
-            self.shared.channels.iter().flat_map(|c| c.config.dids.iter().map(|d| &*d.number)).collect();
-        let mut known = all.iter().take(KNOWN_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
-        if all.len() > KNOWN_SHOWN_MAX {
-            known.push_str(", ...");
-        }
-        Refusal::UnknownChannel { service_identifier: service_identifier.into(), known }
-    }
-
-    fn identity(&self, entry: &ChannelEntry, message: &cim::Message) -> Result<Identity, Refusal> {
-        self.identity_of(entry, &message.service_identifier, &message.customer)
-    }
-
-    fn identity_of(&self, entry: &ChannelEntry, did: &str, customer: &str) -> Result<Identity, Refusal> {
-        let canonical = entry.channel().customer(customer).map_err(|r| Refusal::Unsendable(r.0))?;
-        Ok(self.shared.identity(entry, did, canonical, customer))
-    }
-
     /// What accepting a message would do. Changes nothing.
     ///
     /// # Errors
     /// As accepting it.
     pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
-        let (_, entry, because) = self.route(&message)?;
-        let identity = self.identity(entry, &message)?;
+        let (_, entry, because) = self.shared.route(&message)?;
+        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
         if let Some(id) = &message.id
             && self.shared.log.find(address::message_key(id.as_str())).is_some()
         {
@@ -245,7 +189,7 @@ impl Router {
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
         }
-        let ahead = self.ask(identity.address.stream(), |reply| Op::Ahead { reply }).await?;
+        let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
         let destination = origin.destination.clone().or_else(|| {
             let ix = entry.destination(&identity.address.did);
             self.shared.destinations.get(ix).map(|d| d.config.id.clone())
@@ -260,9 +204,13 @@ impl Router {
         Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
     }
 
-    async fn ask<T>(&self, stream: StreamId, op: impl FnOnce(Reply<T>) -> Op) -> Result<T, Refusal> {
+    async fn ask<T>(
+        &self,
+        stream: StreamId,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Refusal> {
         let (reply, wait) = oneshot::channel();
-        let task = Task { stream, op: op(reply) };
+        let task = Task { stream, op: Op::Request(request(reply)) };
         self.shared.cast_host(self.shared.host_of(stream), HostMessage::Work(vec![task]));
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answer)) => answer,
@@ -276,7 +224,7 @@ impl Router {
     /// When no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
         let (stream, number) = self.locate(id)?;
-        self.ask(stream, |reply| Op::ViewMessage { number, reply }).await
+        self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
     }
 
     /// Withdraws a message of which nothing was sent yet.
@@ -285,7 +233,7 @@ impl Router {
     /// When it is under way or settled.
     pub async fn cancel(&self, id: &MessageId) -> Result<(), Refusal> {
         let (stream, number) = self.locate(id)?;
-        self.ask(stream, |reply| Op::Cancel { number, reply }).await
+        self.ask(stream, |reply| Request::Cancel { number, reply }).await
     }
 
     /// Opens a session, or takes it over.
@@ -294,11 +242,12 @@ impl Router {
     /// When another handler has it and takeover was not asked for.
     pub async fn open_session(&self, request: OpenSession) -> Result<SessionView, Refusal> {
         self.accepting()?;
-        let (_, entry, _) = self.find_channel(&request.service_identifier, request.channel.as_deref())?;
-        let identity = self.identity_of(entry, &request.service_identifier, &request.customer)?;
+        let (_, entry, _) =
+            self.shared.find_channel(&request.service_identifier, request.channel.as_deref())?;
+        let identity = self.shared.identity_of(entry, &request.service_identifier, &request.customer)?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
-        self.ask(stream, |reply| Op::Open { identity, handler, takeover, reply }).await
+        self.ask(stream, |reply| Request::Open { identity, handler, takeover, reply }).await
     }
 
     /// A session; with `at`, as it was then.
@@ -306,7 +255,7 @@ impl Router {
     /// # Errors
     /// When there is none of this id.
     pub async fn session(&self, id: SessionId, at: Option<Timestamp>) -> Result<SessionView, Refusal> {
-        self.ask(id.stream, |reply| Op::View { id, at, reply }).await
+        self.ask(id.stream, |reply| Request::View { id, at, reply }).await
     }
 
     /// The open session of a customer, as the business names both sides.
@@ -314,10 +263,10 @@ impl Router {
     /// # Errors
     /// When there is no such channel or no open session.
     pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
-        let (_, entry, _) = self.find_channel(service_identifier, None)?;
-        let identity = self.identity_of(entry, service_identifier, customer)?;
+        let (_, entry, _) = self.shared.find_channel(service_identifier, None)?;
+        let identity = self.shared.identity_of(entry, service_identifier, customer)?;
         let stream = identity.address.stream();
-        let ahead = self.ask(stream, |reply| Op::Ahead { reply }).await?;
+        let ahead = self.ask(stream, |reply| Request::Ahead { reply }).await?;
         if !ahead.open {
             return Err(Refusal::NotFound("open session"));
         }
@@ -329,7 +278,7 @@ impl Router {
     /// # Errors
     /// When it is not open.
     pub async fn end_session(&self, id: SessionId) -> Result<(), Refusal> {
-        let end = |reply| Op::End { id, reason: CloseReason::Business, reply: Some(reply) };
+        let end = |reply| Request::End { id, reason: CloseReason::Business, reply };
         self.ask(id.stream, end).await
     }
 
@@ -441,7 +390,7 @@ impl Router {
     pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
         let (stream, number) = self.locate(id)?;
         let part = part.checked_sub(1).ok_or(Refusal::NotFound("part; the first is 1"))?;
-        self.ask(stream, |reply| Op::SettleDoubt { number, part, by, reply }).await
+        self.ask(stream, |reply| Request::SettleDoubt { number, part, by, reply }).await
     }
 
     /// Puts a dead letter back into its session's deliveries.
@@ -454,7 +403,7 @@ impl Router {
             Some((StreamId(stream), delivery.parse::<u32>().ok()?))
         });
         let (stream, delivery) = parsed.ok_or(Refusal::NotFound("dead letter"))?;
-        self.ask(stream, |reply| Op::Replay { delivery, reply }).await
+        self.ask(stream, |reply| Request::Replay { delivery, reply }).await
     }
 
     /// Committed events as they happen; a slow reader misses some and is told how many.

@@ -54,6 +54,12 @@ pub enum BlockFault {
         /// Written in it.
         wanted: u32,
     },
+    /// It was there once.
+    #[error("it was flushed, as was everything up to block {flushed}, and cannot be found any more")]
+    Lost {
+        /// The newest block known to have been flushed.
+        flushed: Seq,
+    },
     /// It lies under a key that is not its own.
     #[error("it says that it begins at {0}")]
     Key(Seq),
@@ -182,6 +188,19 @@ impl<'a> Block<'a> {
             return Err(BlockFault::Key(Seq(first)));
         }
         Ok(Self { first: Seq(first), count, body: cursor.0 })
+    }
+
+    /// A whole block at the beginning of these bytes: its number, the one after its last event's, its length.
+    pub(crate) fn find(bytes: &'a [u8]) -> Option<(Seq, Seq, usize)> {
+        let mut cursor = Cursor(bytes);
+        if cursor.u8()? != VERSION {
+            return None;
+        }
+        let (_, first, count, body_bytes) = (cursor.u32()?, cursor.u64()?, cursor.u32()?, cursor.u32()?);
+        let want = HEADER_BYTES.checked_add(usize::try_from(body_bytes).ok()?)?;
+        let is_plausible = first > 0 && count > 0 && count.checked_mul(4)? <= body_bytes;
+        let block = Self::parse(Seq(first), bytes.get(..want).filter(|_| is_plausible)?).ok()?;
+        Some((block.first, block.end(), want))
     }
 
     /// A block's records as they wait for the writer, before its header is filled in.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use message::Seq;
+
 /// The value of a key.
 pub type Value = Arc<[u8]>;
 
@@ -84,6 +86,10 @@ pub trait Store: Send + Sync {
     fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError>;
     /// Returns when everything written before is safe from a power cut.
     fn flush(&self) -> Result<(), EngineError>;
+    /// The greatest key that an earlier run is known to have flushed. It may have flushed more.
+    fn flushed(&self) -> Option<Seq> {
+        None
+    }
     /// The greatest key not above `key`.
     fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError>;
     /// Up to `limit` keys above `after` and below `end`, in order.

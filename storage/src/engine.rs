@@ -18,7 +18,13 @@ use std::{
     time::Duration,
 };
 
-use crate::disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
+use message::Seq;
+
+use crate::{
+    disk::{Engine, EngineError, Layout, Pair, Store, Value, Write},
+    mark::{Mark, first_missing},
+    segment::seq_of,
+};
 
 /// Size of sled's own segments for the log, in bytes: a page of a few blocks must fit, or it goes to a blob file.
 /// Larger ones cost more on each opening, which begins a new one.
@@ -119,6 +125,9 @@ impl Engine for SledEngine {
                     tries += 1;
                     thread::sleep(OPEN_PAUSE);
                 }
+                Err(e @ sled::Error::Corruption { .. }) if layout == Layout::Ascending => {
+                    return Err(damaged(name, &path, &e));
+                }
                 Err(e) => return Err(EngineError::new(format!("open {}", path.display()), e)),
             }
         };
@@ -128,6 +137,7 @@ impl Engine for SledEngine {
             db,
             file,
             name: name.to_owned(),
+            folder: path.clone(),
             inline_max: segment / VALUES_PER_PAGE_MAX,
             has_blobs: AtomicBool::new(false),
         };
@@ -137,7 +147,7 @@ impl Engine for SledEngine {
             Self::sync_folder(&self.root)?;
         }
         Ok(match layout {
-            Layout::Ascending => Arc::new(SledTrees::open(store)?),
+            Layout::Ascending => Arc::new(SledTrees::open(store, &path)?),
             Layout::Random => Arc::new(store),
         })
     }
@@ -216,20 +226,30 @@ fn folder_bytes(path: &Path, depth: u32) -> io::Result<u64> {
     Ok(sum)
 }
 
+/// sled cannot read its file, and does not say where: the first block that is missing is the place.
+fn damaged(name: &str, path: &Path, error: &sled::Error) -> EngineError {
+    let missing = fs::read(path.join("db")).ok().and_then(|file| first_missing(&file));
+    let place = missing.map_or_else(|| name.to_owned(), |block| format!("{name}, block {block}"));
+    EngineError::new(place, format!("its file is damaged there, restore the folder from a backup ({error})"))
+}
+
 /// One sled database.
 struct SledStore {
     db: sled::Db,
     /// A handle of our own on sled's file, to sync it.
     file: File,
     name: String,
+    folder: PathBuf,
     inline_max: usize,
     has_blobs: AtomicBool,
 }
 
 impl SledStore {
-    fn fail(&self, what: &str) -> impl FnOnce(sled::Error) -> EngineError {
-        let what = format!("{what} {}", self.name);
-        move |e| EngineError::new(what, e)
+    fn fail(&self, what: &'static str) -> impl FnOnce(sled::Error) -> EngineError {
+        move |e| match e {
+            sled::Error::Corruption { .. } => damaged(&self.name, &self.folder, &e),
+            e => EngineError::new(format!("{what} {}", self.name), e),
+        }
     }
 
     fn note_size(&self, value: &[u8]) {
@@ -297,6 +317,7 @@ impl Store for SledStore {
 /// block is written once. Small blocks share a tree, since a tree costs a kilobyte itself.
 struct SledTrees {
     store: SledStore,
+    mark: Mark,
     chain: RwLock<Trees>,
 }
 
@@ -314,7 +335,9 @@ const TREE_VALUES: usize = 8;
 const TREE_BYTES: usize = 128 * 1024;
 
 impl SledTrees {
-    fn open(store: SledStore) -> Result<Self, EngineError> {
+    fn open(store: SledStore, folder: &Path) -> Result<Self, EngineError> {
+        let mark = Mark::open(folder)
+            .map_err(|e| EngineError::new(format!("open the mark of {}", store.name), e))?;
         let mut names: Vec<sled::IVec> =
             store.db.tree_names().into_iter().filter(|name| *name != DEFAULT_TREE).collect();
         names.sort();
@@ -325,7 +348,7 @@ impl SledTrees {
         }
         let last = list.last().map_or(0, |(_, tree)| tree.iter().take(TREE_VALUES).count());
         let chain = RwLock::new(Trees { list, values: last, bytes: TREE_BYTES });
-        Ok(Self { store, chain })
+        Ok(Self { store, mark, chain })
     }
 
     fn trees(&self) -> std::sync::RwLockReadGuard<'_, Trees> {
@@ -369,6 +392,7 @@ impl Store for SledTrees {
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
         self.store.note_size(value);
         let tree = self.tree_for(key, value.len())?;
+        self.mark.written(seq_of(key).unwrap_or_default());
         tree.insert(key, value).map(|_| ()).map_err(self.store.fail("write"))
     }
 
@@ -387,7 +411,15 @@ impl Store for SledTrees {
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        self.store.flush()
+        let newest = self.mark.newest();
+        self.store.flush()?;
+        self.mark
+            .flushed(newest)
+            .map_err(|e| EngineError::new(format!("write the mark of {}", self.store.name), e))
+    }
+
+    fn flushed(&self) -> Option<Seq> {
+        self.mark.before
     }
 
     fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {

@@ -11,6 +11,7 @@
 //! | `segment.rs`, `lookup.rs` | the chain of segments; what is remembered of finished messages |
 //! | `index.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
 //! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
+//! | `mark.rs` | what tells a lost block from one that never was |
 //! | `disk.rs`, `engine.rs`, `memory.rs` | what is asked of a disk; that by sled, the only file that names it; and in memory, with crashes |
 //!
 //! # Invariants
@@ -31,6 +32,7 @@ mod index;
 mod item;
 mod log;
 mod lookup;
+mod mark;
 mod memory;
 mod open;
 mod queue;

@@ -150,8 +150,13 @@ impl Walked {
         self.end = Seq(facts.last.0.saturating_add(1));
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
+        let flushed = store.flushed().unwrap_or(Seq::NONE);
+        if bad.is_none() && flushed >= self.end {
+            let fault = BlockFault::Lost { flushed };
+            return Err(BadBlock { segment: segment.name.clone(), block: self.end, fault }.into());
+        }
         if let Some(bad) = bad {
-            if !is_last || !may_be_torn(&bad.fault) {
+            if !is_last || !may_be_torn(&bad.fault) || flushed >= bad.block {
                 return Err(bad.into());
             }
             self.torn = Some((store, bad));

@@ -128,6 +128,10 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
             }
             Ok(next)
         })?;
+        if let Some(flushed) = store.flushed().filter(|flushed| *flushed >= next) {
+            let fault = BlockFault::Lost { flushed };
+            report.bad.push(BadBlock { segment: name.clone(), block: next, fault });
+        }
         end = Some(next);
         report.segments += 1;
     }

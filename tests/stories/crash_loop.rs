@@ -135,8 +135,20 @@ impl Crashes {
         let mut setup = Setup::new()
             .destination("support", &sink.url, "")
             .tables(keys)
-            .channel("again", RESEND, peer.port, &format!("on_unknown = \"resend\"\n{doubt}"), &format!("system_id = \"{RESEND}\""))
-            .channel("hold", HOLD, peer.port, &format!("on_unknown = \"hold\"\n{doubt}"), &format!("system_id = \"{HOLD}\""));
+            .channel(
+                "again",
+                RESEND,
+                peer.port,
+                &format!("on_unknown = \"resend\"\n{doubt}"),
+                &format!("system_id = \"{RESEND}\""),
+            )
+            .channel(
+                "hold",
+                HOLD,
+                peer.port,
+                &format!("on_unknown = \"hold\"\n{doubt}"),
+                &format!("system_id = \"{HOLD}\""),
+            );
         if let Some(binary) = binary {
             setup = setup.binary(binary);
         }
@@ -208,7 +220,10 @@ impl Crashes {
             waiting += session["deliveriesWaiting"].as_u64().unwrap();
         }
         if messages > held.len() || waiting > 0 {
-            return Err(format!("{messages} messages open, {} of them held; {waiting} deliveries wait", held.len()));
+            return Err(format!(
+                "{messages} messages open, {} of them held; {waiting} deliveries wait",
+                held.len()
+            ));
         }
         Ok(())
     }
@@ -252,7 +267,10 @@ impl Crashes {
             let times = times.get(id).copied().unwrap_or(0);
             if id.starts_with(HOLD) {
                 assert!(times <= 1, "{id} is on hold when in doubt, and came {times} times");
-                assert!(times == 1 || held.contains(id), "{id} was accepted, never came, and is not listed in doubt");
+                assert!(
+                    times == 1 || held.contains(id),
+                    "{id} was accepted, never came, and is not listed in doubt"
+                );
             } else {
                 assert!(times >= 1, "{id} was accepted and never came");
             }
@@ -276,7 +294,9 @@ impl Crashes {
             let listed = unmatched.iter().any(|receipt| is_to(id, receipt));
             if !told.is_empty() || !held.contains(id) || !listed {
                 let (view, held) = (self.patchbay().message(id).await, held.contains(id));
-                panic!("{id}: its receipt came; told {told:?}; held {held}, listed {listed}: {view}\n{unmatched:?}");
+                panic!(
+                    "{id}: its receipt came; told {told:?}; held {held}, listed {listed}: {view}\n{unmatched:?}"
+                );
             }
             undecided += 1;
         }
@@ -355,6 +375,7 @@ async fn play(crashes: u64, binary: Option<&Path>, keys: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost() {
-    let crashes = std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
+    let crashes =
+        std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
     play(crashes, None, "").await;
 }

@@ -9,5 +9,6 @@ mod a_message_goes_out_and_its_receipt_comes_back;
 mod bad_input_is_answered_and_harms_nobody;
 mod cancel_expiry_priority;
 mod crash_loop;
+mod damage_and_full_disks_lose_nothing_acknowledged;
 mod faults_that_cost_others_messages;
 mod independent_peers;

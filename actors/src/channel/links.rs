@@ -13,6 +13,7 @@ use super::{ChannelState, Query, send::LOST};
 use crate::{
     host::Task,
     link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, smpp::SmppLink},
+    sabotage::Sabotage,
 };
 
 /// A link as its channel sees it.
@@ -113,11 +114,15 @@ impl ChannelState {
     }
 
     /// What happened on a link, in order.
-    pub(super) fn from_link(&mut self, link: u16, _epoch: u32, events: Vec<LinkEvent>) {
+    pub(super) fn link_reports(&mut self, link: u16, _epoch: u32, events: Vec<LinkEvent>) {
         let mut tasks: Vec<Vec<Task>> = Vec::new();
         for event in events {
             match event {
                 LinkEvent::Up { window } => {
+                    if Sabotage::DropQueueOnReconnect.is_chosen() {
+                        self.outbox.clear();
+                        self.lanes = Default::default();
+                    }
                     let now = self.shared.now();
                     if let Some(slot) = self.links.get_mut(usize::from(link)) {
                         slot.free = window;

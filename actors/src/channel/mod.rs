@@ -153,8 +153,8 @@ impl Actor for ChannelActor {
         state: &mut ChannelState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            ChannelMessage::FromHost(batch) => state.from_host(batch),
-            ChannelMessage::FromLink(link, epoch, events) => state.from_link(link, epoch, events),
+            ChannelMessage::FromHost(batch) => state.host_reports(batch),
+            ChannelMessage::FromLink(link, epoch, events) => state.link_reports(link, epoch, events),
             ChannelMessage::Kick => {
                 state.kick_at_ms = u64::MAX;
                 state.pump();
@@ -227,7 +227,7 @@ impl ChannelState {
         self.shared.channels.get(self.ix)
     }
 
-    fn from_host(&mut self, batch: HostBatch) {
+    fn host_reports(&mut self, batch: HostBatch) {
         for (stream, lane, parts) in batch.ready {
             self.lanes.push(stream, lane, parts);
         }

@@ -168,15 +168,21 @@ impl ChannelState {
 
     /// Part of a session has come in doubt: kept receipts with its addresses may be meant for it.
     pub(super) fn try_on_doubt(&mut self, stream: StreamId, tasks: &mut Vec<Vec<Task>>) {
+        let log = self.shared.log.clone();
         for number in self.correlation.of_stream(stream).to_vec() {
-            self.doubt_receipt(number, tasks);
+            let Some(ids) = self.correlation.get(number).map(|parked| parked.ids.clone()) else { continue };
+            // One that an id in another base explains is no stranger's.
+            match self.correlation.find(&ids, true, |key| log.find(key)) {
+                Some(part) => self.early_receipt(number, part, tasks),
+                None => self.doubt_receipt(number, tasks),
+            }
         }
     }
 
     fn doubt_receipt(&mut self, number: u32, tasks: &mut Vec<Vec<Task>>) {
         let Some(parked) = self.correlation.get(number) else { return };
-        let (state, code) = (parked.receipt.state, parked.receipt.code.clone());
-        let op = Op::DoubtReceipt { channel: self.ix, parked: number, state, code };
+        let (state, code, came_at) = (parked.receipt.state, parked.receipt.code.clone(), parked.since);
+        let op = Op::DoubtReceipt { channel: self.ix, parked: number, state, code, came_at };
         self.to_host(stream_of(&parked.receipt), op, tasks);
     }
 

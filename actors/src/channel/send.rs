@@ -13,6 +13,7 @@ use crate::{
     correlation::PartRef,
     host::{HostMessage, Op, Task},
     link::{Answer, LinkMessage, LinkPart, LinkToken},
+    sabotage::Sabotage,
     session::Outcome,
     shared::ChannelEntry,
 };
@@ -127,8 +128,12 @@ impl ChannelState {
         if allowed == 0 {
             return;
         }
+        let mut counted = allowed;
         for _ in 0..allowed {
             let Some(job) = self.outbox.pop_front() else { break };
+            if Sabotage::RateCountsMessages.is_chosen() && job.part.part > 0 {
+                counted -= 1;
+            }
             // The emptiest link: binds share the work evenly.
             let emptiest =
                 self.links.iter_mut().enumerate().max_by_key(|(n, link)| (link.free, usize::MAX - n));
@@ -146,7 +151,7 @@ impl ChannelState {
                 link.tell(LinkMessage::Submit(batch));
             }
         }
-        self.rate.sent(allowed, now_ms);
+        self.rate.sent(counted, now_ms);
     }
 
     /// Asks sessions for parts, as far as there will be room for them soon.
@@ -219,7 +224,8 @@ impl ChannelState {
                 self.metrics.submitted.increment(1);
                 self.rate.relax(now_ms);
                 spellings = self.correlation.keys(&id);
-                let early = self.correlation.answered(&spellings, part);
+                let meant = if Sabotage::ForgetPart.is_chosen() { PartRef { part: 0, ..part } } else { part };
+                let early = self.correlation.answered(&spellings, meant);
                 self.to_host(part.stream, outcome_op(part, Outcome::Taken(id), spellings), tasks);
                 if let Some(number) = early {
                     self.early_receipt(number, part, tasks);

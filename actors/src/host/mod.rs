@@ -6,6 +6,7 @@
 pub(crate) mod hydrate;
 pub(crate) mod live;
 mod perform;
+mod request;
 pub(crate) mod stage;
 mod view;
 
@@ -75,18 +76,32 @@ impl Task {
     }
 }
 
-/// What can be done on a session.
-pub(crate) enum Op {
-    /// Accept an outbound message.
-    Accept(Box<AcceptTask>),
+/// What people and their programs ask of a session; each is answered after the flush.
+pub(crate) enum Request {
     /// Open, or take over.
     Open { identity: Identity, handler: Box<str>, takeover: bool, reply: Reply<SessionView> },
     /// End the open session.
-    End { id: SessionId, reason: CloseReason, reply: Option<Reply<()>> },
+    End { id: SessionId, reason: CloseReason, reply: Reply<()> },
     /// Withdraw a message.
     Cancel { number: MessageNo, reply: Reply<()> },
     /// Settle a part in doubt.
     SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
+    /// Deliver a dead letter after all.
+    Replay { delivery: u32, reply: Reply<()> },
+    /// Look at a session.
+    View { id: SessionId, at: Option<Timestamp>, reply: Reply<SessionView> },
+    /// Look at a message.
+    ViewMessage { number: MessageNo, reply: Reply<MessageView> },
+    /// How many messages wait ahead, and the open session's ordinal (0: none open).
+    Ahead { reply: Reply<Ahead> },
+}
+
+/// What can be done on a session.
+pub(crate) enum Op {
+    /// What someone asks.
+    Request(Request),
+    /// Accept an outbound message.
+    Accept(Box<AcceptTask>),
     /// Hand at most `max` parts to the channel, which has kept room for them.
     Take { channel: ChannelIx, max: usize },
     /// What became of a part.
@@ -94,7 +109,7 @@ pub(crate) enum Op {
     /// A receipt whose part is known.
     Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
     /// A receipt whose id nobody knows, kept by the channel under a number.
-    DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str> },
+    DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str>, came_at: Timestamp },
     /// The customer wrote.
     Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<InboundAck> },
     /// Give deliveries to this destination, if there are any.
@@ -103,16 +118,8 @@ pub(crate) enum Op {
     Taken { destination: DestinationIx, deliveries: Vec<u32> },
     /// The destination gave this one up.
     DeadLetter { delivery: u32, cause: Cause },
-    /// Deliver a dead letter after all.
-    Replay { delivery: u32, reply: Reply<()> },
     /// Time may have changed something.
     Wake,
-    /// Look at a session.
-    View { id: SessionId, at: Option<Timestamp>, reply: Reply<SessionView> },
-    /// Look at a message.
-    ViewMessage { number: MessageNo, reply: Reply<MessageView> },
-    /// How many messages wait ahead, and the open session's ordinal (0: none open).
-    Ahead { reply: Reply<Ahead> },
 }
 
 /// Where a receipt comes from, and who waits until it is safe.
@@ -161,15 +168,16 @@ pub(crate) struct Answers {
 }
 
 struct AnswersInner {
-    answers: Vec<Option<Result<Acceptance, Refusal>>>,
+    answers: AnswerList,
     missing: usize,
-    done: Option<oneshot::Sender<Vec<Option<Result<Acceptance, Refusal>>>>>,
+    done: Option<oneshot::Sender<AnswerList>>,
 }
 
+/// The answers so far, in the order of the messages.
+type AnswerList = Vec<Option<Result<Acceptance, Refusal>>>;
+
 impl Answers {
-    pub(crate) fn new(
-        count: usize,
-    ) -> (Arc<Self>, oneshot::Receiver<Vec<Option<Result<Acceptance, Refusal>>>>) {
+    pub(crate) fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<AnswerList>) {
         let (done, wait) = oneshot::channel();
         let inner = AnswersInner { answers: vec![None; count], missing: count, done: Some(done) };
         (Arc::new(Self { inner: std::sync::Mutex::new(inner) }), wait)

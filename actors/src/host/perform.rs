@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, address, event::DoubtSettlement};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
 use storage::{Key, Tag};
 
-use super::{AcceptTask, Ahead, HostState, Op, ReceiptFrom, Reply, Slot, Stage, Task};
+use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
-    channel::{InboundAck, Job, JobMessage, Query},
+    channel::{ChannelMessage, InboundAck, Job, JobMessage, Query},
     correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
     router::Acceptance,
-    session::{Events, Identity, Inbound, Outcome, Policy},
+    sabotage::Sabotage,
+    session::{Identity, Inbound, Outcome},
     shared::ChannelIx,
 };
 
@@ -22,22 +23,7 @@ impl HostState {
         let Task { stream, op } = task;
         match op {
             Op::Accept(task) => self.accept(stream, *task, stage),
-            Op::Open { identity, handler, takeover, reply } => {
-                self.open(stream, &identity, &handler, takeover, reply, stage);
-            }
-            Op::End { id, reason, reply } => {
-                let done = self.change(stream, stage, |session, _| session.end(id, reason));
-                if let Some(reply) = reply {
-                    answer(stage, reply, done);
-                }
-            }
-            Op::Cancel { number, reply } => {
-                let done = self.change(stream, stage, |session, _| session.cancel(number));
-                answer(stage, reply, done);
-            }
-            Op::SettleDoubt { number, part, by, reply } => {
-                self.settle_doubt(stream, number, part, by, reply, stage);
-            }
+            Op::Request(request) => self.request(stream, request, stage),
             Op::Take { channel, max } => self.take(stream, channel, max, stage),
             Op::Outcome { number, part, outcome, spellings } => {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
@@ -52,11 +38,19 @@ impl HostState {
                     ReceiptFrom::Query => {}
                 }
             }
-            Op::DoubtReceipt { channel, parked, state, code } => {
-                self.doubt_receipt(stream, channel, parked, state, &code, stage);
+            Op::DoubtReceipt { channel, parked, state, code, came_at } => {
+                let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
+                stage.effects.channel(channel).settled.push((parked, matched));
             }
             Op::Receive { identity, inbound, key, ack } => {
                 self.receive(stream, &identity, *inbound, key, stage);
+                let mut ack = ack;
+                if Sabotage::AcknowledgeBeforeFlush.is_chosen()
+                    && let Some(ack) = ack.take()
+                    && let Some(entry) = self.shared.channels.get(ack.channel)
+                {
+                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                }
                 acknowledge(stage, ack);
             }
             Op::Offer { destination } => {
@@ -80,54 +74,8 @@ impl HostState {
                     stage.touch(stream);
                 }
             }
-            Op::Replay { delivery, reply } => {
-                let done = self.change(stream, stage, |session, _| {
-                    let known = session.dead_letters.iter().any(|(d, _)| d.number == delivery);
-                    let event = Event::DeadLetterReplayed { delivery };
-                    if known {
-                        Ok(std::iter::once(event).collect())
-                    } else {
-                        Err(Refusal::NotFound("dead letter"))
-                    }
-                });
-                answer(stage, reply, done);
-            }
             Op::Wake => self.wake(stream, stage),
-            Op::View { id, at, reply } => {
-                let view = self.view(stream, id, at, stage);
-                answer(stage, reply, view);
-            }
-            Op::ViewMessage { number, reply } => {
-                let view = self.view_message(stream, number, stage);
-                answer(stage, reply, view);
-            }
-            Op::Ahead { reply } => {
-                let ahead = self.ahead(stream, stage);
-                answer(stage, reply, Ok(ahead));
-            }
         }
-    }
-
-    /// Decides on a session that must exist, records what follows.
-    fn change(
-        &mut self,
-        stream: StreamId,
-        stage: &mut Stage,
-        decide: impl FnOnce(&crate::session::Session, &Policy) -> Result<Events, Refusal>,
-    ) -> Result<(), Refusal> {
-        if !self.activate(stream, None, stage) {
-            return Err(Refusal::NotFound("open session"));
-        }
-        let shared = self.shared.clone();
-        let Some((slot, policy)) = self.live.get(stream).and_then(|slot| {
-            let entry = shared.channels.get(slot.channel?)?;
-            Some((slot, &entry.policy))
-        }) else {
-            return Err(Refusal::NotFound("channel of this session"));
-        };
-        let events = decide(&slot.session, policy)?;
-        self.record(stream, events, &[], stage);
-        Ok(())
     }
 
     fn accept(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) {
@@ -194,40 +142,6 @@ impl HostState {
         }
         let finished = self.shared.log.find(address::head_key(stream));
         finished.map_or(1, |found| message::Counters::unpack(found.a).sessions)
-    }
-
-    fn open(
-        &mut self,
-        stream: StreamId,
-        identity: &Identity,
-        handler: &str,
-        takeover: bool,
-        reply: Reply<crate::view::SessionView>,
-        stage: &mut Stage,
-    ) {
-        if !self.activate(stream, Some(identity), stage) {
-            return answer(stage, reply, Err(busy("the session cannot be read")));
-        }
-        let Some(slot) = self.live.get(stream) else { return };
-        let done = slot.session.open_for(identity, handler, takeover).map(|events| {
-            self.record(stream, events, &[], stage);
-        });
-        // From memory: its opening is in this very batch, and not in the log yet.
-        let view = done.and_then(|()| self.live_view(stream).ok_or(Refusal::NotFound("session")));
-        answer(stage, reply, view);
-    }
-
-    fn settle_doubt(
-        &mut self,
-        stream: StreamId,
-        number: MessageNo,
-        part: u16,
-        by: DoubtSettlement,
-        reply: Reply<()>,
-        stage: &mut Stage,
-    ) {
-        let done = self.change(stream, stage, |session, _| session.settle_doubt(number, part, by));
-        answer(stage, reply, done);
     }
 
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
@@ -334,33 +248,34 @@ impl HostState {
         };
         // What this batch has recorded so far counts: it may have settled the message.
         let pending = || stage.of_stream(stream).map(|(_, item)| item);
-        let record =
-            head.and_then(|head| MessageRecord::read(&self.shared.log, head, number, pending()).ok().flatten());
+        let record = head
+            .and_then(|head| MessageRecord::read(&self.shared.log, head, number, pending()).ok().flatten());
         let Some(late) = record.and_then(|r| r.late_receipt(part, state, code)) else { return };
         if self.live.contains(stream) || self.revive(stream, stage) {
             self.record(stream, [Event::LateReceipt(Box::new(late))], &[], stage);
         }
     }
 
+    /// Whether it was meant for this session.
     fn doubt_receipt(
         &mut self,
         stream: StreamId,
         channel: ChannelIx,
-        parked: u32,
         state: PartState,
         code: &str,
+        came_at: Timestamp,
         stage: &mut Stage,
-    ) {
-        let events = if self.activate(stream, None, stage) {
-            self.live.get(stream).and_then(|slot| slot.session.doubt_receipt(state, code))
-        } else {
-            None
-        };
-        let matched = events.is_some();
-        if let Some(events) = events {
-            self.record(stream, events, &[], stage);
+    ) -> bool {
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(channel) else { return false };
+        if !self.activate(stream, None, stage) {
+            return false;
         }
-        stage.effects.channel(channel).settled.push((parked, matched));
+        let session = self.live.get(stream).map(|slot| &slot.session);
+        let events = session.and_then(|s| s.doubt_receipt(&entry.policy, state, code, came_at));
+        let matched = events.is_some();
+        self.record(stream, events.unwrap_or_default(), &[], stage);
+        matched
     }
 
     fn receive(
@@ -417,16 +332,6 @@ impl HostState {
         self.record(stream, events, &[], stage);
         stage.touch(stream);
     }
-
-    fn ahead(&mut self, stream: StreamId, stage: &mut Stage) -> Ahead {
-        let session = self.activate(stream, None, stage).then(|| self.live.get(stream)).flatten();
-        session.map_or(Ahead { messages: 0, open: false, ordinal: 0, replies: false }, |slot| Ahead {
-            messages: slot.session.queue.len(),
-            open: slot.session.open,
-            ordinal: slot.session.counters.sessions,
-            replies: slot.session.last_inbound.is_some(),
-        })
-    }
 }
 
 impl Slot {
@@ -445,13 +350,6 @@ fn acknowledge(stage: &mut Stage, ack: Option<InboundAck>) {
     }
 }
 
-/// Sends an answer after the flush.
-fn answer<T: Send + 'static>(stage: &mut Stage, reply: Reply<T>, answer: Result<T, Refusal>) {
-    stage.effects.replies.push(Box::new(move || {
-        let _caller_gone = reply.send(answer);
-    }));
-}
-
-fn busy(reason: &str) -> Refusal {
+pub(super) fn busy(reason: &str) -> Refusal {
     Refusal::Busy { reason: reason.into(), retry_after_s: 5 }
 }

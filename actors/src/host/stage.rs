@@ -13,6 +13,7 @@ use crate::{
     destination::{DestinationMessage, Offer, OfferedDelivery},
     error::Refusal,
     router::Acceptance,
+    sabotage::Sabotage,
     shared::{ChannelIx, DestinationIx, Shared},
     tail,
 };
@@ -152,6 +153,11 @@ impl HostState {
         let Stage { items, effects, .. } = stage;
         if items.is_empty() && effects.is_empty() {
             return;
+        }
+        if Sabotage::AcceptBeforeFlush.is_chosen() {
+            for (answers, place, answer) in effects.answers.drain(..) {
+                answers.put(place, answer);
+            }
         }
         let streams: Vec<StreamId> = items.iter().map(|item| item.stream).collect();
         let shared = self.shared.clone();

@@ -240,7 +240,8 @@ const SCAN_MAX: usize = 20_000;
 fn doubts_of(session: &Session) -> Vec<DoubtView> {
     let of_message = |m: &Outbound| {
         let parts = m.parts.iter().enumerate();
-        let doubtful = parts.filter(|(_, p)| p.phase == Phase::Held || p.doubtful || p.resent > 0);
+        let in_doubt = |p: &Part| p.phase == Phase::Held || (p.doubts > 0 && p.phase != Phase::Answered);
+        let doubtful = parts.filter(|(_, p)| in_doubt(p) || p.resent > 0);
         doubtful
             .map(|(n, p)| DoubtView {
                 message_id: m.id.clone(),

@@ -11,6 +11,8 @@ use message::{
     },
 };
 
+use crate::sabotage::Sabotage;
+
 use super::state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
 
 /// The most dead letters one session keeps; the oldest give way.
@@ -46,7 +48,7 @@ impl Outbound {
                 for part in parts {
                     self.part(*part, |p| {
                         p.phase = Phase::Submitting;
-                        p.resent = p.resent.saturating_add(u16::from(p.doubtful));
+                        p.resent = p.resent.saturating_add(u16::from(p.resent < p.doubts));
                         p.state = p.state.join(PartState::reached(PartStatus::Enroute));
                     });
                 }
@@ -64,7 +66,7 @@ impl Outbound {
             Event::Cancelled { .. } => self.failed(ALL_PARTS, &Cause::new("cancelled", "withdrawn in time")),
             Event::InDoubt { part, resend_at, .. } => self.part(*part, |p| {
                 p.state = p.state.join(PartState::reached(PartStatus::InDoubt));
-                p.doubtful = true;
+                p.doubts = p.doubts.saturating_add(1);
                 p.phase = if resend_at.is_some() { Phase::Waiting } else { Phase::Held };
                 p.retry_at = resend_at.unwrap_or(at);
             }),
@@ -113,18 +115,19 @@ impl Outbound {
 impl Part {
     fn taken(&mut self, provider_id: &Arc<str>) {
         // A second submit that was answered says nothing about the first, which is still in doubt.
-        self.doubtful = self.doubtful && self.phase == Phase::Submitting;
+        // One that comes late is the first's own.
+        self.doubts = self.doubts.saturating_sub(u16::from(self.phase != Phase::Submitting));
         self.phase = Phase::Answered;
         self.provider_id = provider_id.clone();
         self.state = self.state.join(PartState::reached(PartStatus::Sent));
     }
 
     fn receipt(&mut self, state: PartState) {
-        self.state = self.state.join(state);
-        self.doubtful = false;
-        let proves_taken = state.failed || state.reached >= PartStatus::Sent;
-        if proves_taken && matches!(self.phase, Phase::Waiting | Phase::Held) {
+        self.state = if Sabotage::StatusGoesBack.is_chosen() { state } else { self.state.join(state) };
+        // Whatever it says, there would be none for a part that was not taken.
+        if matches!(self.phase, Phase::Waiting | Phase::Held) {
             self.phase = Phase::Answered;
+            self.state = self.state.join(PartState::reached(PartStatus::Sent));
         }
     }
 
@@ -139,7 +142,6 @@ impl Part {
             DoubtSettlement::Sent => self.state = self.state.join(PartState::reached(PartStatus::Sent)),
         }
         self.phase = Phase::Answered;
-        self.doubtful = false;
     }
 }
 
@@ -161,6 +163,7 @@ impl Session {
             Event::Accepted(accepted) => self.accepted(accepted, at),
             Event::Cancelled { message } => self.queue.retain(|m| m.number != *message),
             Event::Settled { message } => {
+                self.note_orphans(*message, at);
                 self.sent.remove(message);
             }
             Event::Submitting { message, .. }
@@ -271,7 +274,16 @@ impl Session {
         if let Some((destination, kind)) = notification {
             self.deliver(destination, kind, at);
         }
+        if settled {
+            self.note_orphans(number, at);
+        }
         self.place(number, answered, settled);
+    }
+
+    fn note_orphans(&mut self, number: MessageNo, at: Timestamp) {
+        if self.message(number).is_some_and(Outbound::has_doubts) {
+            self.orphaned_at = Some(at);
+        }
     }
 
     /// Keeps an unanswered message in the queue and an answered one among the sent, in order.

@@ -17,7 +17,7 @@ use super::{
     Policy,
     state::{Outbound, Phase, Session},
 };
-use crate::{config::OnUnknown, error::Refusal};
+use crate::{config::OnUnknown, error::Refusal, sabotage::Sabotage};
 
 /// The facts of one decision, in order.
 pub type Events = SmallVec<[Event; 2]>;
@@ -215,7 +215,7 @@ impl Session {
         cause: DoubtCause,
         now: Timestamp,
     ) -> Events {
-        let resend = policy.on_unknown == OnUnknown::Resend;
+        let resend = policy.on_unknown == OnUnknown::Resend || Sabotage::ResendOnHold.is_chosen();
         let resend_at = resend.then(|| now.plus_ms(policy.doubt_grace_ms));
         let mut events: Events = smallvec![Event::InDoubt { message, part, cause, resend_at }];
         if resend && resent.saturating_add(1) >= policy.tries_max {
@@ -239,12 +239,23 @@ impl Session {
 
     /// A receipt whose id nobody knows: it belongs to the single part in doubt, if there is exactly one and
     /// nothing else is under way that it could belong to.
-    pub fn doubt_receipt(&self, state: PartState, code: &str) -> Option<Events> {
-        if self.submitting() {
+    ///
+    /// `came_at` is when it came: what was accepted later cannot be meant. A message that is settled already may
+    /// have left a copy, too, whose receipts come as long as receipts are waited for at all.
+    pub fn doubt_receipt(
+        &self,
+        policy: &Policy,
+        state: PartState,
+        code: &str,
+        came_at: Timestamp,
+    ) -> Option<Events> {
+        let orphaned = self.orphaned_at.is_some_and(|at| came_at.since_ms(at) < policy.receipt_timeout_ms);
+        if self.submitting() || orphaned {
             return None;
         }
         let mut doubtful = self.queue.iter().chain(self.sent.values()).flat_map(|m| {
-            m.parts.iter().enumerate().filter(|(_, p)| p.doubtful).map(move |(n, _)| (m.number, n as u16))
+            let meant = move |p: &super::Part| p.doubts > 0 && m.accepted_at <= came_at;
+            m.parts.iter().enumerate().filter(move |(_, p)| meant(p)).map(move |(n, _)| (m.number, n as u16))
         });
         let (message, part) = doubtful.next()?;
         if doubtful.next().is_some() {

@@ -46,6 +46,9 @@ pub struct Session {
     pub dead_letters: Vec<(Delivery, Cause)>,
     /// Inbound messages of which parts are missing.
     pub assembly: Assembly,
+    /// When a message was last dropped that may have left a copy whose receipts nobody can tell: until they
+    /// have come, no receipt of an unknown id says what it belongs to.
+    pub orphaned_at: Option<Timestamp>,
 }
 
 /// An outbound message.
@@ -98,8 +101,9 @@ pub struct Part {
     pub retry_at: Timestamp,
     /// How often it was sent again after being in doubt.
     pub resent: u16,
-    /// Whether it was in doubt and nothing has told since whether that submit was taken.
-    pub doubtful: bool,
+    /// Submits of it of which nobody told whether they were taken: each may have left a copy with the provider
+    /// under an id that is not known, and receipts for it.
+    pub doubts: u16,
     /// Whether the provider was asked what became of it.
     pub queried: bool,
     /// The provider's id for it; empty until known.
@@ -181,6 +185,7 @@ impl Session {
             deliveries: VecDeque::new(),
             dead_letters: Vec::new(),
             assembly: Assembly::default(),
+            orphaned_at: None,
         }
     }
 
@@ -235,6 +240,11 @@ impl Outbound {
     /// Whether the provider answered for every part, or it is held.
     pub fn answered(&self) -> bool {
         self.parts.iter().all(|p| matches!(p.phase, Phase::Answered | Phase::Held))
+    }
+
+    /// Whether the provider may have taken copies of it under ids that are not known.
+    pub fn has_doubts(&self) -> bool {
+        self.parts.iter().any(|p| p.doubts > 0)
     }
 
     /// Whether nothing more can come of it.

@@ -75,6 +75,11 @@ impl Subject {
         }
     }
 
+    /// A receipt of an unknown id, come just now.
+    fn doubt_receipt(&self, state: PartState) -> Option<Events> {
+        self.session.doubt_receipt(&self.policy, state, "x", self.now)
+    }
+
     fn accept(&mut self, id: &str, parts: u16) {
         let events = self.session.accept(&self.policy, &identity(), accept(id, parts), self.now).unwrap();
         self.record(events);
@@ -293,7 +298,7 @@ fn a_part_in_doubt_is_resent_flagged_or_held() {
         }
         // A receipt whose id nobody knows settles it.
         let delivered = PartState::reached(PartStatus::Delivered);
-        let events = subject.session.doubt_receipt(delivered, "DELIVRD/000").unwrap();
+        let events = subject.doubt_receipt(delivered).unwrap();
         subject.record(events);
         assert!(subject.session.message(MessageNo(1)).is_none(), "delivered and settled");
         assert_eq!(subject.session.deliveries.len(), 1);
@@ -313,9 +318,43 @@ fn a_receipt_with_an_unknown_id_settles_nothing_while_it_could_mean_another_part
             subject.record(events);
         }
         let delivered = PartState::reached(PartStatus::Delivered);
-        let single = subject.session.doubt_receipt(delivered, "x").is_some();
+        let single = subject.doubt_receipt(delivered).is_some();
         assert_eq!(single, id == "a", "{id}");
     }
+}
+
+#[test]
+fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
+    let mut subject = Subject::new(OnUnknown::Resend);
+    let delivered = PartState::reached(PartStatus::Delivered);
+    // The first is in doubt, sent again, taken and delivered: its first copy may still report.
+    subject.accept("a", 1);
+    for _ in 0..2 {
+        let event = subject.session.submit(subject.now, 1).unwrap();
+        subject.record([event]);
+        if subject.session.message(MessageNo(1)).unwrap().parts[0].resent == 0 {
+            let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
+            subject.record(events);
+            subject.now = subject.now.plus_ms(10_000);
+        }
+    }
+    subject.record([Event::Submitted { message: MessageNo(1), part: 0, provider_id: "2".into() }]);
+    let events = subject.session.receipt(MessageNo(1), 0, delivered, "DELIVRD").unwrap();
+    subject.record(events);
+    assert!(subject.session.message(MessageNo(1)).is_none(), "delivered and settled");
+    // The second comes in doubt: what reports now may be the first's copy.
+    subject.accept("b", 1);
+    let event = subject.session.submit(subject.now, 1).unwrap();
+    subject.record([event]);
+    let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
+    subject.record(events);
+    assert!(subject.doubt_receipt(delivered).is_none());
+    // Not for ever; and what came before the second was accepted never belongs to it.
+    let before = subject.now;
+    subject.now = subject.now.plus_ms(subject.policy.receipt_timeout_ms);
+    assert!(subject.doubt_receipt(delivered).is_some());
+    let early = subject.session.doubt_receipt(&subject.policy, delivered, "x", Timestamp(before.0 - 1));
+    assert!(early.is_none());
 }
 
 #[test]

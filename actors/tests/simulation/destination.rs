@@ -16,9 +16,6 @@ pub(crate) struct Taken {
     pub(crate) kind: String,
     /// The message's own id, or the event's for all others.
     pub(crate) id: String,
-    /// Of a notification: the message and its status.
-    pub(crate) message_id: String,
-    pub(crate) status: String,
     pub(crate) text: String,
 }
 
@@ -118,8 +115,6 @@ fn take(world: &World, number: usize, post: &Post) {
             event_id: (at == 0).then(|| post.event_id.clone()),
             kind: kind.to_owned(),
             id: text(&item["id"]),
-            message_id: text(&item["body"]["messageId"]),
-            status: text(&item["body"]["status"]),
             text: text(&item["body"]["markdownText"]),
         });
     }

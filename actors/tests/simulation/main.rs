@@ -21,17 +21,24 @@ mod script;
 mod smsc;
 mod world;
 
+use run::{Outcome, PANICS, run};
+
+#[cfg(not(feature = "sabotage"))]
 use std::sync::{
     Mutex,
     atomic::{AtomicU64, Ordering},
 };
 
-use run::{Outcome, PANICS, run};
-
 /// Seeds run unless `SEEDS` says otherwise.
+#[cfg(not(feature = "sabotage"))]
 const SEEDS_DEFAULT: u64 = 2_000;
+#[cfg(not(feature = "sabotage"))]
 const THREADS: u64 = 2;
+/// Seeds that a deliberate bug may stay hidden for.
+#[cfg(feature = "sabotage")]
+const SABOTAGE_SEEDS: u64 = 300;
 /// Failing seeds that are told of.
+#[cfg(not(feature = "sabotage"))]
 const FAILURES_SHOWN_MAX: usize = 30;
 
 fn number(name: &str) -> Option<u64> {
@@ -59,12 +66,16 @@ fn caught(seed: u64, verbose: bool) -> Outcome {
     })
 }
 
+#[cfg(not(feature = "sabotage"))]
 fn one(seed: u64) {
     let outcome = caught(seed, true);
     for (at_ms, line) in &outcome.trace {
         println!("{at_ms:>8} {line}");
     }
-    println!("seed {seed}: trace {:016x}, {} virtual ms, {} events", outcome.hash, outcome.virtual_ms, outcome.events);
+    println!(
+        "seed {seed}: trace {:016x}, {} virtual ms, {} events",
+        outcome.hash, outcome.virtual_ms, outcome.events
+    );
     for failure in &outcome.failures {
         println!("seed {seed}: {failure}");
     }
@@ -73,6 +84,7 @@ fn one(seed: u64) {
     }
 }
 
+#[cfg(not(feature = "sabotage"))]
 fn many(first: u64, seeds: u64) {
     let began = std::time::Instant::now();
     let (next, events, virtual_ms) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
@@ -113,6 +125,7 @@ fn many(first: u64, seeds: u64) {
     }
 }
 
+#[cfg(not(feature = "sabotage"))]
 #[test]
 fn whatever_happens_nothing_is_lost_or_doubled_in_silence() {
     listen_to_panics();
@@ -122,6 +135,34 @@ fn whatever_happens_nothing_is_lost_or_doubled_in_silence() {
     }
 }
 
+/// Deliberate bugs are found, each within a few seeds.
+#[cfg(feature = "sabotage")]
+#[test]
+fn every_deliberate_bug_is_found() {
+    use actors::sabotage::Sabotage;
+
+    listen_to_panics();
+    let wanted = std::env::var("SABOTAGE").ok();
+    let mut missed = Vec::new();
+    for (name, sabotage) in Sabotage::ALL {
+        if wanted.as_deref().is_some_and(|wanted| wanted != name) {
+            continue;
+        }
+        sabotage.choose();
+        let seeds = number("SEED").map_or(0..SABOTAGE_SEEDS, |seed| seed..seed + 1);
+        let found =
+            seeds.into_iter().find_map(|seed| Some((seed, caught(seed, false).failures.into_iter().next()?)));
+        match found {
+            Some((seed, failure)) => {
+                println!("{name}: SEED={seed}: {}", failure.chars().take(300).collect::<String>())
+            }
+            None => missed.push(name),
+        }
+    }
+    assert!(missed.is_empty(), "not found in {SABOTAGE_SEEDS} seeds: {missed:?}");
+}
+
+#[cfg(not(feature = "sabotage"))]
 #[test]
 fn one_seed_gives_one_trace() {
     for seed in 0..20 {

@@ -23,6 +23,9 @@ const SETTLE_MS: u64 = 900_000;
 /// How long a router whose disk refused a flush may take to say that it failed.
 const FAIL_WAIT: Duration = Duration::from_secs(60);
 
+/// How long the log's writer may sleep while there is nothing to write.
+const IDLE_FLUSH_MS: u64 = 30;
+
 thread_local! {
     /// What panicked on this thread.
     pub(crate) static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -79,7 +82,10 @@ pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
     let mut trace = inner.lines.take().unwrap_or_default();
     trace.extend(shown.events.iter().map(|stored| {
         let stream = stored.stream.to_string();
-        (crate::world::virtual_ms(stored.at), format!("  log {} {} {:?}", stored.seq, &stream[..6], stored.event))
+        (
+            crate::world::virtual_ms(stored.at),
+            format!("  log {} {} {:?}", stored.seq, &stream[..6], stored.event),
+        )
     }));
     trace.sort_by_key(|(at, _)| *at);
     let (failures, events) = (std::mem::take(&mut inner.failures), shown.events.len() as u64);
@@ -113,7 +119,13 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
         (inner.rng.pick(&[5, 200, 1_500]), inner.script.segment_bytes)
     };
     world.begin(pause);
-    let options = Options { driver: Driver::Inline, segment_bytes, disk_reserve_bytes: 0, ..Options::default() };
+    let options = Options {
+        driver: Driver::Inline,
+        segment_bytes,
+        disk_reserve_bytes: 0,
+        checkpoint_pause: Duration::ZERO,
+        ..Options::default()
+    };
     let (log, recovery) = match Log::open(disk.engine(), options) {
         Ok(opened) => opened,
         Err(error) => {
@@ -143,14 +155,18 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
 
 /// The log's writer: writes after a while, so that flushes lag behind.
 async fn drive(world: Arc<World>, log: Log) {
+    let mut idle = false;
     loop {
         let pause = {
             let mut inner = world.lock();
             let most = inner.script.flush_ms_max;
-            inner.rng.within(1, most)
+            inner.rng.within(1, if idle { most.max(IDLE_FLUSH_MS) } else { most })
         };
         sleep(Duration::from_millis(pause)).await;
-        while log.drive() {}
+        idle = true;
+        while log.drive() {
+            idle = false;
+        }
     }
 }
 

@@ -193,9 +193,27 @@ fn text(rng: &mut Rng, tag: &str) -> String {
     let wide = rng.chance(150);
     let units = match rng.weighed(&[70, 15, 10, 5]) {
         0 => 1,
-        1 => if wide { 20 } else { 40 },
-        2 => if wide { 30 } else { 90 },
-        _ => if wide { 60 } else { 150 },
+        1 => {
+            if wide {
+                20
+            } else {
+                40
+            }
+        }
+        2 => {
+            if wide {
+                30
+            } else {
+                90
+            }
+        }
+        _ => {
+            if wide {
+                60
+            } else {
+                150
+            }
+        }
     };
     let mut text = format!("<{tag}>").repeat(units);
     if wide {
@@ -204,7 +222,14 @@ fn text(rng: &mut Rng, tag: &str) -> String {
     text
 }
 
-fn message(rng: &mut Rng, n: usize, channels: usize, destinations: usize, many: u64, at_ms: u64) -> MessagePlan {
+fn message(
+    rng: &mut Rng,
+    n: usize,
+    channels: usize,
+    destinations: usize,
+    many: u64,
+    at_ms: u64,
+) -> MessagePlan {
     MessagePlan {
         id: format!("m{n}"),
         channel: rng.below(channels as u64) as usize,
@@ -297,7 +322,8 @@ impl Script {
                 let (channels, destinations) = (self.channels.len(), self.destinations.len());
                 let mut plan = message(rng, n, channels, destinations, many, at_ms);
                 // Answers of one request go to one destination.
-                plan.destination = ids.first().map_or(plan.destination, |first| self.messages[*first].destination);
+                plan.destination =
+                    ids.first().map_or(plan.destination, |first| self.messages[*first].destination);
                 self.messages.push(plan);
                 ids.push(n);
             }
@@ -338,8 +364,13 @@ impl Script {
             ChannelConfig {
                 id: channel_id(n).as_str().into(),
                 name: format!("Channel {n}").into(),
-                channel: channels::provider::provider("smpp").map(|p| (p.channel)(table).expect("an account")).expect("smpp"),
-                dids: vec![Did { number: did(n).into(), destination: destination_id(plan.destination).as_str().into() }],
+                channel: channels::provider::provider("smpp")
+                    .map(|p| (p.channel)(table).expect("an account"))
+                    .expect("smpp"),
+                dids: vec![Did {
+                    number: did(n).into(),
+                    destination: destination_id(plan.destination).as_str().into(),
+                }],
                 send_rate: plan.send_rate,
                 inactivity_timeout: plan.inactivity_s.map(Duration::from_secs),
                 on_unknown: plan.on_unknown,
@@ -363,7 +394,12 @@ impl Script {
             backoff_max: Duration::from_secs(5),
             give_up_after: None,
         });
-        Config { channels: channels.collect(), destinations: destinations.collect(), limits: self.limits.clone(), retention: None }
+        Config {
+            channels: channels.collect(),
+            destinations: destinations.collect(),
+            limits: self.limits.clone(),
+            retention: None,
+        }
     }
 }
 

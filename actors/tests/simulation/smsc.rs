@@ -156,7 +156,8 @@ impl Smsc {
         let (answered, reported) = self.spell(number);
         (copy.number, copy.id) = (number, answered.clone());
         let now = copy.at_ms;
-        let last = rng.pick(&["DELIVRD", "DELIVRD", "DELIVRD", "DELIVRD", "UNDELIV", "EXPIRED", "REJECTD", ""]);
+        let last =
+            rng.pick(&["DELIVRD", "DELIVRD", "DELIVRD", "DELIVRD", "UNDELIV", "EXPIRED", "REJECTD", ""]);
         copy.state = match last {
             "DELIVRD" => 2,
             "UNDELIV" => 5,
@@ -366,7 +367,8 @@ impl Connection {
             plan.bindless.iter().find(|(from, to, _)| (*from..*to).contains(&now)).map(|(_, _, code)| *code)
         };
         let (smsc, number, kind) = (self.smsc, self.number, request.kind());
-        self.world.note(|| format!("smsc{smsc}: connection {number} binds as {kind:?}, refused: {refused:?}"));
+        self.world
+            .note(|| format!("smsc{smsc}: connection {number} binds as {kind:?}, refused: {refused:?}"));
         match refused {
             Some(code) => self.server.refuse_bind(request, code),
             None => {
@@ -461,7 +463,9 @@ impl Connection {
         let smsc = self.smsc;
         let line = format!("smsc{smsc}: m{number}.{part} on {}: {fate:?} {id} in {answer_ms}", self.number);
         match fate {
-            Fate::Take | Fate::TakeLate => self.later(now + answer_ms, Action::Answer { token: reply, code: 0, id }),
+            Fate::Take | Fate::TakeLate => {
+                self.later(now + answer_ms, Action::Answer { token: reply, code: 0, id })
+            }
             Fate::TakeSilently | Fate::Ignore => self.server.ignore(reply, now),
             Fate::TakeAndHangUp | Fate::HangUp => self.hung_up = true,
             Fate::Refuse(code) => self.later(now + answer_ms, Action::Answer { token: reply, code, id }),

@@ -213,7 +213,8 @@ impl Connector for SimConnector {
                 let mut inner = world.lock();
                 inner.next_connection += 1;
                 inner.smscs[number].attempts += 1;
-                let closed = inner.script.channels[number].closed.iter().any(|(a, b)| (*a..*b).contains(&now));
+                let closed =
+                    inner.script.channels[number].closed.iter().any(|(a, b)| (*a..*b).contains(&now));
                 let (quiet, connection) = (inner.quiet, inner.next_connection);
                 let rng = &mut inner.rng;
                 (rng.pick(&[0, 3, 30]), !quiet && rng.chance(20), closed, connection)
