@@ -1,0 +1,204 @@
+//! The HTTP load driver: keep-alive connections on one thread, each with one request under way, HTTP written and
+//! read by hand so that it costs little. A message that is answered anything but 202 is sent again, or ends the run.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{Result, process::now};
+
+/// The text of every message: 100 characters.
+pub const TEXT: &str =
+    "Your parcel arrives between 10:00 and 12:00 today. Reply 1 to confirm or 2 to choose another time...";
+/// A request that was refused for want of room is tried again after so long.
+const AGAIN: Duration = Duration::from_millis(5);
+/// The longest that an answer may take.
+const ANSWER: Duration = Duration::from_secs(60);
+
+/// Writes the request for the messages `from..to`.
+pub type Requests = Arc<dyn Fn(&mut Vec<u8>, u64, u64) + Send + Sync>;
+
+/// What is to be sent.
+pub struct Load {
+    pub address: SocketAddr,
+    pub connections: usize,
+    pub messages: u64,
+    /// Messages in a request.
+    pub batch: u64,
+    /// Requests per second; none: as many as are answered.
+    pub pace: Option<f64>,
+    pub requests: Requests,
+    /// What each message's acceptance looks like in an answer; empty: the status alone is looked at.
+    pub accepted: &'static str,
+}
+
+/// How it went.
+pub struct Driven {
+    pub begun: Instant,
+    pub ended: Instant,
+    /// Of each request, sorted.
+    pub latencies: Vec<Duration>,
+    /// Requests that had to be sent again.
+    pub refused: u64,
+}
+
+impl Driven {
+    pub fn quantile(&self, share: f64) -> Duration {
+        let at = (self.latencies.len().saturating_sub(1) as f64 * share).round() as usize;
+        self.latencies.get(at).copied().unwrap_or_default()
+    }
+}
+
+/// Starts sending, on a thread of its own.
+pub fn start(load: Load) -> JoinHandle<Result<Driven>> {
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(drive(Arc::new(load)))
+    })
+}
+
+struct Progress {
+    next: AtomicU64,
+    refused: AtomicU64,
+    latencies: Mutex<Vec<Duration>>,
+    begun: Instant,
+}
+
+async fn drive(load: Arc<Load>) -> Result<Driven> {
+    let mut streams = Vec::new();
+    for _ in 0..load.connections {
+        let stream = TcpStream::connect(load.address).await?;
+        stream.set_nodelay(true)?;
+        streams.push(stream);
+    }
+    let begun = now();
+    let progress = Arc::new(Progress {
+        next: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        latencies: Mutex::default(),
+        begun,
+    });
+    let mut tasks = tokio::task::JoinSet::new();
+    for stream in streams {
+        tasks.spawn(connection(load.clone(), progress.clone(), stream));
+    }
+    while let Some(done) = tasks.join_next().await {
+        done??;
+    }
+    let ended = now();
+    let mut latencies = std::mem::take(&mut *progress.latencies.lock().unwrap());
+    latencies.sort_unstable();
+    Ok(Driven { begun, ended, latencies, refused: progress.refused.load(Ordering::Relaxed) })
+}
+
+async fn connection(load: Arc<Load>, progress: Arc<Progress>, mut stream: TcpStream) -> Result<()> {
+    let (mut request, mut answer) = (Vec::with_capacity(4096), Vec::with_capacity(4096));
+    let mut latencies = Vec::new();
+    loop {
+        let from = progress.next.fetch_add(load.batch, Ordering::Relaxed);
+        if from >= load.messages {
+            break;
+        }
+        if let Some(pace) = load.pace {
+            let due = Duration::from_secs_f64((from / load.batch) as f64 / pace);
+            tokio::time::sleep_until((progress.begun + due).into()).await;
+        }
+        let to = (from + load.batch).min(load.messages);
+        request.clear();
+        (load.requests)(&mut request, from, to);
+        let sent = now();
+        loop {
+            stream.write_all(&request).await?;
+            let status = tokio::time::timeout(ANSWER, read(&mut stream, &mut answer)).await??;
+            match status {
+                200 | 202 => break,
+                429 | 503 => {
+                    progress.refused.fetch_add(1, Ordering::Relaxed);
+                    tokio::time::sleep(AGAIN).await;
+                }
+                _ => return Err(format!("answered {status}: {}", String::from_utf8_lossy(&answer)).into()),
+            }
+        }
+        latencies.push(sent.elapsed());
+        let body = std::str::from_utf8(&answer)?;
+        if !load.accepted.is_empty() && body.matches(load.accepted).count() as u64 != to - from {
+            return Err(format!("not all of {from}..{to} were accepted: {body}").into());
+        }
+    }
+    progress.latencies.lock().unwrap().extend(latencies);
+    Ok(())
+}
+
+/// Reads one answer; its status.
+async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16> {
+    answer.clear();
+    loop {
+        if stream.read_buf(answer).await? == 0 {
+            return Err(format!("the connection was closed after {:?}", String::from_utf8_lossy(answer)).into());
+        }
+        if let Some((status, from, length)) = head(answer)
+            && answer.len() >= from + length
+        {
+            return Ok(status);
+        }
+    }
+}
+
+/// An answer's status, where its body begins, and how long that is; nothing while its head is not complete.
+pub fn head(answer: &[u8]) -> Option<(u16, usize, usize)> {
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&answer[..end]).ok()?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    Some((status, end + 4, length.unwrap_or(0)))
+}
+
+/// The customer of a message: digits only.
+pub fn customer(message: u64, customers: u64) -> u64 {
+    4_917_600_000_000 + message % customers
+}
+
+/// CIM messages over HTTP, one or an array in a request, with ids `b-<number>`.
+pub fn cim(customers: u64, batch: u64) -> Requests {
+    Arc::new(move |request, from, to| {
+        let mut body = Vec::with_capacity(400 * (to - from) as usize);
+        if batch > 1 {
+            body.push(b'[');
+        }
+        for message in from..to {
+            let comma = if message > from { "," } else { "" };
+            let customer = customer(message, customers);
+            // Writing to a Vec cannot fail.
+            let _ = write!(
+                body,
+                "{comma}{{\"id\":\"b-{message}\",\"header\":{{\"channelData\":{{\"channelCustomerIdentifier\":\"+{customer}\",\
+                 \"serviceIdentifier\":\"5155\"}},\"sender\":{{\"id\":\"bench\",\"type\":\"BOT\",\"senderName\":\"bench\"}}}},\
+                 \"body\":{{\"type\":\"PLAIN\",\"markdownText\":\"{TEXT}\"}}}}"
+            );
+        }
+        if batch > 1 {
+            body.push(b']');
+        }
+        let _ = write!(
+            request,
+            "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        request.extend_from_slice(&body);
+    })
+}

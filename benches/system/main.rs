@@ -1,0 +1,124 @@
+//! Whole-system runs: the release `patchbay` binary as a process of its own, a simulated SMSC as another, an HTTP
+//! load driver and an HTTP sink here, all on loopback; beside it, on request, Kannel on the same work. It ends by
+//! itself, and it must never report a figure of a run that lost or repeated a call-back.
+//!
+//! `cargo bench --bench system -- [outbound|batch|inbound|latency|raw|all] [--messages N] [--kannel]`
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "a bench prints, and ends on the first surprise"
+)]
+
+mod cases;
+mod driver;
+mod kannel;
+mod patchbay;
+mod process;
+mod raw;
+mod sink;
+mod smsc;
+mod table;
+
+use std::{path::PathBuf, process::ExitCode};
+
+pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// What is to be run, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub cases: Vec<String>,
+    /// Messages of each run.
+    pub messages: u64,
+    /// Distinct customers they go to.
+    pub customers: u64,
+    /// Keep-alive connections of the driver.
+    pub connections: usize,
+    /// Messages in a request, and POSTed at once, in the batch case.
+    pub batch: u64,
+    /// Unanswered submits on the bind, both gateways.
+    pub window: u64,
+    /// Binds of Patchbay.
+    pub binds: u64,
+    /// How long the SMSC thinks about a submit.
+    pub smsc_latency_ms: u64,
+    /// Run Kannel beside it.
+    pub kannel: bool,
+    /// Further lines of Patchbay's `[limits]`.
+    pub limits: String,
+    /// Keep folders and logs of the runs.
+    pub keep: bool,
+    pub runs: usize,
+    /// Where logs and data of the runs lie: a disk, not a memory file system.
+    pub folder: PathBuf,
+}
+
+const CASES: [&str; 5] = ["raw", "outbound", "batch", "inbound", "latency"];
+const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|inbound|latency|all]... [--messages N] \
+                     [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
+                     [--runs N] [--limits TOML] [--kannel] [--keep]";
+
+impl Plan {
+    fn read(arguments: impl Iterator<Item = String>) -> Result<Self> {
+        let folder = std::env::var_os("BENCH_DIR").map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
+        let mut plan = Self {
+            cases: Vec::new(),
+            messages: 100_000,
+            customers: 10_000,
+            connections: 32,
+            batch: 100,
+            window: 100,
+            binds: 1,
+            smsc_latency_ms: 0,
+            kannel: false,
+            limits: String::new(),
+            keep: false,
+            runs: 1,
+            folder,
+        };
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            let mut number = || -> Result<u64> {
+                let text = arguments.next().ok_or(USAGE)?;
+                Ok(text.replace('_', "").parse().map_err(|e| format!("{argument} {text}: {e}\n{USAGE}"))?)
+            };
+            match argument.as_str() {
+                "--messages" => plan.messages = number()?.clamp(1, 10_000_000),
+                "--customers" => plan.customers = number()?.clamp(1, 10_000_000),
+                "--connections" => plan.connections = number()?.clamp(1, 4_096) as usize,
+                "--batch" => plan.batch = number()?.clamp(1, 1_000),
+                "--window" => plan.window = number()?.clamp(1, 10_000),
+                "--binds" => plan.binds = number()?.clamp(1, 64),
+                "--smsc-latency" => plan.smsc_latency_ms = number()?.min(60_000),
+                "--runs" => plan.runs = number()?.clamp(1, 100) as usize,
+                "--kannel" => plan.kannel = true,
+                "--keep" => plan.keep = true,
+                "--limits" => plan.limits = arguments.next().ok_or(USAGE)?.replace(';', "\n"),
+                // What cargo adds.
+                "--bench" => {}
+                "all" => plan.cases = CASES.map(String::from).to_vec(),
+                case if CASES.contains(&case) => plan.cases.push(argument),
+                _ => return Err(format!("{argument:?}?\n{USAGE}").into()),
+            }
+        }
+        if plan.cases.is_empty() {
+            plan.cases = CASES.map(String::from).to_vec();
+        }
+        Ok(plan)
+    }
+}
+
+fn main() -> ExitCode {
+    let done = Plan::read(std::env::args().skip(1)).and_then(|plan| cases::run(&plan));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}

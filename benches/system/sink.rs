@@ -1,0 +1,185 @@
+//! The business's side: an HTTP server (hyper, keep-alive, one thread) that takes every call-back and remembers
+//! which message it was about. It must notice each one that comes twice.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty};
+use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+
+use crate::{
+    Result,
+    process::{LOOK, now},
+};
+
+/// How a call-back shows its message: the number stands between the two.
+#[derive(Clone, Copy)]
+pub struct Marks {
+    pub before: &'static str,
+    pub after: &'static str,
+}
+
+/// DELIVERYNOTIFICATIONs of Patchbay, alone or in arrays.
+pub const DELIVERED: Marks = Marks { before: "\"messageId\":\"b-", after: "\",\"status\":\"DELIVERED\"" };
+/// Customers' messages from Patchbay.
+pub const WRITTEN: Marks = Marks { before: "\"markdownText\":\"Hello ", after: "\"" };
+/// Kannel's `dlr-url`, as the driver asks for it.
+pub const DLR: Marks = Marks { before: "id=b-", after: "&status=1" };
+/// Kannel's `get-url`, as configured.
+pub const MO: Marks = Marks { before: "text=Hello+", after: "" };
+
+struct Seen {
+    marks: Marks,
+    times: Vec<AtomicU8>,
+    once: AtomicU64,
+    again: AtomicU64,
+    strange: AtomicU64,
+    requests: AtomicU64,
+    base: Instant,
+    /// Of the first and the last one, in microseconds after `base`.
+    first_us: AtomicU64,
+    last_us: AtomicU64,
+    stop: AtomicBool,
+}
+
+pub struct Sink {
+    pub address: SocketAddr,
+    seen: Arc<Seen>,
+}
+
+impl Sink {
+    /// Takes messages with numbers below `numbers`.
+    pub fn start(marks: Marks, numbers: u64) -> Result<Self> {
+        let seen = Arc::new(Seen {
+            marks,
+            times: (0..numbers).map(|_| AtomicU8::new(0)).collect(),
+            once: AtomicU64::new(0),
+            again: AtomicU64::new(0),
+            strange: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            base: now(),
+            first_us: AtomicU64::new(u64::MAX),
+            last_us: AtomicU64::new(0),
+            stop: AtomicBool::new(false),
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
+        let address = listener.local_addr()?;
+        let serving = seen.clone();
+        thread::spawn(move || runtime.block_on(serve(listener, serving)));
+        Ok(Self { address, seen })
+    }
+
+    /// Different messages seen.
+    pub fn count(&self) -> u64 {
+        self.seen.once.load(Ordering::Acquire)
+    }
+
+    pub fn requests(&self) -> u64 {
+        self.seen.requests.load(Ordering::Relaxed)
+    }
+
+    pub fn first(&self) -> Instant {
+        self.seen.base + Duration::from_micros(self.seen.first_us.load(Ordering::Relaxed))
+    }
+
+    pub fn last(&self) -> Instant {
+        self.seen.base + Duration::from_micros(self.seen.last_us.load(Ordering::Relaxed))
+    }
+
+    /// Waits until so many different messages were seen; when none comes for `silence`, that is an error.
+    pub fn wait(&self, messages: u64, silence: Duration) -> Result<()> {
+        let (mut before, mut since) = (self.count(), now());
+        while self.count() < messages {
+            thread::sleep(LOOK);
+            let count = self.count();
+            if count != before {
+                (before, since) = (count, now());
+            }
+            if since.elapsed() > silence {
+                return Err(format!("only {count} of {messages} call-backs came; none for {silence:?}").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// What came twice, or is no call-back that was asked for.
+    pub fn faults(&self) -> (u64, u64) {
+        (self.seen.again.load(Ordering::Relaxed), self.seen.strange.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.seen.stop.store(true, Ordering::Release);
+    }
+}
+
+async fn serve(listener: TcpListener, seen: Arc<Seen>) {
+    let mut connections = tokio::task::JoinSet::new();
+    while !seen.stop.load(Ordering::Acquire) {
+        let Ok(accepted) = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await else {
+            continue;
+        };
+        let Ok((stream, _)) = accepted else { return };
+        let _ = stream.set_nodelay(true);
+        let seen = seen.clone();
+        connections.spawn(async move {
+            let service = service_fn(move |request| take(seen.clone(), request));
+            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn take(
+    seen: Arc<Seen>,
+    request: Request<Incoming>,
+) -> std::result::Result<Response<Empty<Bytes>>, Infallible> {
+    seen.requests.fetch_add(1, Ordering::Relaxed);
+    if request.method() == Method::GET {
+        seen.note(request.uri().query().unwrap_or_default());
+    } else if let Ok(body) = request.into_body().collect().await {
+        seen.note(std::str::from_utf8(&body.to_bytes()).unwrap_or_default());
+    }
+    Ok(Response::new(Empty::new()))
+}
+
+impl Seen {
+    fn note(&self, text: &str) {
+        let at = u64::try_from(self.base.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let mut rest = text;
+        let mut any = false;
+        while let Some((_, tail)) = rest.split_once(self.marks.before) {
+            any = true;
+            let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+            let (number, after) = tail.split_at(digits);
+            let times = number.parse().ok().and_then(|n: usize| self.times.get(n));
+            match times {
+                Some(times) if after.starts_with(self.marks.after) => {
+                    self.last_us.fetch_max(at, Ordering::Relaxed);
+                    self.first_us.fetch_min(at, Ordering::Relaxed);
+                    match times.fetch_add(1, Ordering::Relaxed) {
+                        0 => self.once.fetch_add(1, Ordering::Release),
+                        _ => self.again.fetch_add(1, Ordering::Relaxed),
+                    };
+                }
+                _ => _ = self.strange.fetch_add(1, Ordering::Relaxed),
+            }
+            rest = after;
+        }
+        if !any {
+            self.strange.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}

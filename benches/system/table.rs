@@ -1,0 +1,108 @@
+//! What a run gave, as one table. It only prints.
+
+use std::time::Duration;
+
+use crate::raw::Raw;
+
+/// One run of one gateway.
+#[derive(Clone, Default)]
+pub struct Row {
+    pub case: String,
+    pub gateway: &'static str,
+    pub accepted_per_s: f64,
+    pub submitted_per_s: f64,
+    pub e2e_per_s: f64,
+    pub p50: Duration,
+    pub p99: Duration,
+    pub cpu_us: f64,
+    /// Of the simulated SMSC, and of driver and sink.
+    pub smsc_cpu_us: f64,
+    pub load_cpu_us: f64,
+    pub rss_bytes: u64,
+    pub disk_bytes: f64,
+    pub refused: u64,
+}
+
+const NONE: &str = "-";
+
+pub fn print(rows: &[Row], raw: Option<&Raw>) {
+    println!();
+    println!(
+        "{:<10} {:<9} {:>11} {:>12} {:>8} {:>9} {:>9} {:>12} {:>12} {:>12} {:>8} {:>9} {:>8}",
+        "case",
+        "gateway",
+        "accepted/s",
+        "submitted/s",
+        "e2e/s",
+        "p50 ms",
+        "p99 ms",
+        "gateway us",
+        "smsc us",
+        "load us",
+        "RSS MB",
+        "disk B",
+        "refused"
+    );
+    for row in rows {
+        println!(
+            "{:<10} {:<9} {:>11} {:>12} {:>8.0} {:>9} {:>9} {:>12.1} {:>12.1} {:>12.1} {:>8.0} {:>9.0} {:>8}",
+            row.case,
+            row.gateway,
+            rate(row.accepted_per_s),
+            rate(row.submitted_per_s),
+            row.e2e_per_s,
+            ms(row.p50),
+            ms(row.p99),
+            row.cpu_us,
+            row.smsc_cpu_us,
+            row.load_cpu_us,
+            row.rss_bytes as f64 / 1e6,
+            row.disk_bytes,
+            row.refused
+        );
+    }
+    println!("us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on");
+    ratios(rows, raw);
+    if let Some(raw) = raw {
+        println!(
+            "raw: driver to bare sink {:.0} requests/s; append 200 bytes + fdatasync {:.0}/s (p50 {:.2} ms), by 64 of 225 bytes {:.0} events/s",
+            raw.requests_per_s,
+            raw.appends_per_s,
+            raw.append_p50.as_secs_f64() * 1e3,
+            raw.grouped_per_s
+        );
+    }
+}
+
+fn ratios(rows: &[Row], raw: Option<&Raw>) {
+    for ours in rows.iter().filter(|row| row.gateway == "patchbay") {
+        // Kannel takes no batches: its single requests are what a batch is compared with.
+        let work = if ours.case == "batch" { "outbound" } else { &ours.case };
+        if let Some(kannel) = rows.iter().find(|row| row.gateway == "kannel" && row.case == work) {
+            println!(
+                "{}: e2e {:.2} x Kannel, CPU {:.2} x Kannel's",
+                ours.case,
+                ours.e2e_per_s / kannel.e2e_per_s,
+                ours.cpu_us / kannel.cpu_us
+            );
+        }
+        if let Some(raw) = raw.filter(|_| ours.case == "inbound") {
+            println!("inbound: {:.0} % of the raw HTTP limit", 100.0 * ours.e2e_per_s / raw.requests_per_s);
+        }
+    }
+}
+
+fn rate(per_s: f64) -> String {
+    if per_s > 0.0 { format!("{per_s:.0}") } else { NONE.to_owned() }
+}
+
+fn ms(time: Duration) -> String {
+    if time.is_zero() { NONE.to_owned() } else { format!("{:.2}", time.as_secs_f64() * 1e3) }
+}
+
+/// The run in the middle, by what went all the way.
+pub fn median(mut rows: Vec<Row>) -> Option<Row> {
+    rows.sort_by(|a, b| a.e2e_per_s.total_cmp(&b.e2e_per_s));
+    let at = rows.len() / 2;
+    rows.into_iter().nth(at)
+}
