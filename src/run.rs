@@ -65,6 +65,8 @@ pub struct Running {
 /// The log, an address, a certificate or the router could not be had.
 pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Result<Running, Failure> {
     let watch = Stopwatch::start();
+    #[cfg(feature = "sabotage")]
+    sabotage()?;
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     // Addresses first: another process on the port is found out before the log is touched.
     let public = bind(settings.http.listen, settings.http.tls.as_ref()).await?;
@@ -100,6 +102,19 @@ pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Res
         metrics,
         drain_timeout: settings.drain_timeout,
     })
+}
+
+/// Puts the deliberate bug into effect that the environment names.
+#[cfg(feature = "sabotage")]
+fn sabotage() -> Result<(), Failure> {
+    use actors::sabotage::Sabotage;
+    let Ok(wanted) = std::env::var("PATCHBAY_SABOTAGE") else { return Ok(()) };
+    let found = Sabotage::ALL.iter().find(|(name, _)| *name == wanted);
+    let (_, bug) =
+        found.ok_or_else(|| Failure::Usage(format!("PATCHBAY_SABOTAGE: there is no bug {wanted:?}")))?;
+    tracing::warn!(bug = %wanted, "sabotaged on purpose");
+    bug.choose();
+    Ok(())
 }
 
 async fn bind(address: SocketAddr, tls: Option<&crate::config::Tls>) -> Result<Listener, Failure> {

@@ -9,7 +9,7 @@
 //! └── timers                ticks, wake-ups of sessions not in memory, checkpoints, retention
 //! ```
 //!
-//! What a host decides is appended to the log; effects follow the flush ([`host::stage`]). Whatever an actor
+//! What a host decides is appended to the log; effects follow the flush (`host/stage.rs`). Whatever an actor
 //! knows can be rebuilt from configuration and log.
 
 mod channel;

@@ -3,7 +3,7 @@
 
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "without the feature nobody makes one")]
+#[allow(dead_code, unreachable_pub, reason = "without the feature nobody sees or makes one")]
 pub enum Sabotage {
     /// Messages are answered for before their flush.
     AcceptBeforeFlush = 1,

@@ -5,6 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -127,14 +128,13 @@ struct Crashes {
 }
 
 impl Crashes {
-    async fn begin(binary: Option<&Path>, keys: &str) -> Self {
+    async fn begin(broken: Option<(&Path, &str)>) -> Self {
         let script = json!({ "latency_ms": 5, "latency_jitter_ms": 10, "receipt_delay_ms": 30, "receipt_jitter_ms": 50 });
         let peer = Peer::start(With::Sim, script).await;
         let sink = Sink::start().await;
         let doubt = "doubt_grace = \"1s\"\nbackoff_max = \"500ms\"";
         let mut setup = Setup::new()
             .destination("support", &sink.url, "")
-            .tables(keys)
             .channel(
                 "again",
                 RESEND,
@@ -149,8 +149,8 @@ impl Crashes {
                 &format!("on_unknown = \"hold\"\n{doubt}"),
                 &format!("system_id = \"{HOLD}\""),
             );
-        if let Some(binary) = binary {
-            setup = setup.binary(binary);
+        if let Some((binary, bug)) = broken {
+            setup = setup.binary(binary).environment("PATCHBAY_SABOTAGE", bug);
         }
         let patchbay = setup.start().await;
         let (url, watched) = watch::channel(Some(patchbay.messages.clone()));
@@ -339,9 +339,9 @@ fn is_to(id: &str, receipt: &Value) -> bool {
     receipt["did"] == did && receipt["customer"] == to.trim_start_matches('+')
 }
 
-async fn play(crashes: u64, binary: Option<&Path>, keys: &str) {
+async fn play(crashes: u64, broken: Option<(&Path, &str)>) {
     let mut chance = Chance(seed());
-    let mut story = Crashes::begin(binary, keys).await;
+    let mut story = Crashes::begin(broken).await;
     for crash in 1..=crashes {
         let pause = Duration::from_millis(20 + chance.below(500));
         tokio::time::sleep(pause).await;
@@ -377,5 +377,26 @@ async fn play(crashes: u64, binary: Option<&Path>, keys: &str) {
 async fn nothing_acknowledged_is_lost() {
     let crashes =
         std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
-    play(crashes, None, "").await;
+    play(crashes, None).await;
+}
+
+/// The proof that the loop can fail: with a bug in the order of answer and flush it does. Builds the binary again,
+/// with its deliberate bugs, so it is not run with the others: `cargo test --test stories -- --ignored sabotage`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "builds the binary a second time"]
+async fn sabotage_is_found() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sabotage");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--bin", "patchbay", "--features", "sabotage", "--locked", "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status();
+    assert!(built.unwrap().success());
+    let binary: &'static Path = Box::leak(target.join("debug/patchbay").into_boxed_path());
+    for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
+        let played = tokio::spawn(play(60, Some((binary, bug)))).await;
+        let panic = played.expect_err("the loop must fail with this bug").into_panic();
+        let told = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        figure(&format!("with the bug {bug} the loop fails: {}", told.lines().next().unwrap_or_default()));
+    }
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::support::{
     Patchbay, Peer, SOON, Setup, Sink,
-    cim::{self, DID, customer},
+    cim::{self, customer},
     figure,
     peer::With,
     until,
@@ -27,7 +27,9 @@ async fn stage() -> (Peer, Sink, Patchbay) {
 
 async fn send_some(patchbay: &Patchbay, sink: &Sink, count: usize) {
     for n in 0..count {
-        patchbay.send(&cim::text(&format!("m-{n}"), &customer(n), &format!("a text of its own, number {n}."))).await;
+        patchbay
+            .send(&cim::text(&format!("m-{n}"), &customer(n), &format!("a text of its own, number {n}.")))
+            .await;
     }
     until("all delivered", SOON, || async {
         let delivered = sink.notified("DELIVERED");
@@ -57,6 +59,19 @@ fn find(data: &Path, text: &str) -> Vec<(PathBuf, usize)> {
     found
 }
 
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target)
+        } else {
+            _ = fs::copy(entry.path(), target).unwrap()
+        }
+    }
+}
+
 fn flip(path: &Path, at: usize) {
     let mut bytes = fs::read(path).unwrap();
     bytes[at] ^= 0x10;
@@ -83,21 +98,23 @@ async fn a_flipped_byte_stops_the_start_and_is_named() {
         let places = find(&data, &text);
         assert!(!places.is_empty(), "the texts can be found in the log's files");
         for (path, at) in places {
-            let whole = fs::read(&path).unwrap();
-            flip(&path, at + 3);
-            let told = match setup.clone().start_in(folder.clone()).await {
+            // On a copy: opening a damaged database changes it.
+            let copy = tempfile::tempdir().unwrap();
+            let copied = copy.path().join("data");
+            copy_folder(&data, &copied);
+            flip(&copied.join(path.strip_prefix(&data).unwrap()), at + 3);
+            let told = match setup.clone().data(&copied).start_in(folder.clone()).await {
                 Ok(patchbay) => panic!("{path:?}, octet {at}: it started: {}", patchbay.told),
                 Err(told) => told,
             };
-            println!("number {number}: {}", told.lines().last().unwrap_or_default());
+            println!("octet {at}: {}", told.lines().last().unwrap_or_default());
             assert!(told.contains("segment-") && told.contains("block "), "the address is named: {told}");
-            let (sound, told) = log_command(&data, "verify");
+            let (sound, told) = log_command(&copied, "verify");
             assert!(!sound && told.contains("segment-") && told.contains("block "), "{told}");
-            fs::write(&path, whole).unwrap();
         }
     }
     let (sound, told) = log_command(&data, "verify");
-    assert!(sound, "put back, it is sound: {told}");
+    assert!(sound, "the original is sound: {told}");
     let patchbay = setup.start_in(folder).await.unwrap();
     for n in 0..60 {
         assert_eq!(patchbay.message(&format!("m-{n}")).await["status"], "DELIVERED");
@@ -125,7 +142,11 @@ async fn a_torn_tail_is_cut_and_nothing_acknowledged_with_it() {
     for n in 0..20 {
         assert_eq!(patchbay.message(&format!("m-{n}")).await["status"], "DELIVERED");
     }
-    assert_eq!(patchbay.public("/v1/messages/last").await.status, 404, "it was torn, and nobody was told of it");
+    assert_eq!(
+        patchbay.public("/v1/messages/last").await.status,
+        404,
+        "it was torn, and nobody was told of it"
+    );
     patchbay.send(&cim::text("later", &customer(77), "and it goes on")).await;
     sink.wait_for("the later one", SOON, |m| m["body"]["messageId"] == "later").await;
     let (status, _, _folder) = patchbay.terminate().await;
@@ -150,9 +171,14 @@ impl SmallDisk {
     }
 
     fn mount(&self, options: &str) -> Result<(), String> {
-        let output = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path()).output();
+        let output =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.0.path()).output();
         let output = output.map_err(|e| e.to_string())?;
-        if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
     }
 
     fn resize(&self, megabytes: u32) {
@@ -189,7 +215,8 @@ async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged() {
     let disk = SmallDisk::new(40).unwrap_or_else(|why| {
         panic!("a small tmpfs cannot be mounted ({why}); run the tests as root, e.g. in a container")
     });
-    let setup = Setup::simple(peer.port, &sink.url).top("disk_reserve = \"16MB\"").data(&disk.0.path().join("data"));
+    let setup =
+        Setup::simple(peer.port, &sink.url).top("disk_reserve = \"16MB\"").data(&disk.0.path().join("data"));
     let patchbay = setup.start().await;
     let (accepted, status, told) = fill(&patchbay, 0).await;
     assert_eq!(status, 503, "{told}");
@@ -207,7 +234,9 @@ async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged() {
     })
     .await;
     delivered(&sink, accepted + 1).await;
-    figure(&format!("full disk (tmpfs of 40 MB): {accepted} accepted, then {status}: {told}; all {accepted} delivered, none lost; accepted again when there was room"));
+    figure(&format!(
+        "full disk (tmpfs of 40 MB): {accepted} accepted, then {status}: {told}; all {accepted} delivered, none lost; accepted again when there was room"
+    ));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +246,8 @@ async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
     let disk = SmallDisk::new(40).unwrap_or_else(|why| {
         panic!("a small tmpfs cannot be mounted ({why}); run the tests as root, e.g. in a container")
     });
-    let setup = Setup::simple(peer.port, &sink.url).top("disk_reserve = \"1MB\"").data(&disk.0.path().join("data"));
+    let setup =
+        Setup::simple(peer.port, &sink.url).top("disk_reserve = \"1MB\"").data(&disk.0.path().join("data"));
     let mut patchbay = setup.start().await;
     // Something else takes all the room from one moment to the next.
     let ballast = disk.0.path().join("ballast");
@@ -240,7 +270,9 @@ async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
     fs::remove_file(&ballast).unwrap();
     let _patchbay = setup.start_in(folder).await.unwrap_or_else(|told| panic!("with room again: {told}"));
     delivered(&sink, accepted).await;
-    figure(&format!("a write failed for want of room after {accepted} accepted: exit code 1; all {accepted} delivered after the restart"));
+    figure(&format!(
+        "a write failed for want of room after {accepted} accepted: exit code 1; all {accepted} delivered after the restart"
+    ));
 }
 
 /// Waits until at least so many messages are known to be delivered, the first so many among them.
@@ -248,7 +280,11 @@ async fn delivered(sink: &Sink, count: usize) {
     until("what was accepted to be delivered", Duration::from_secs(60), || async {
         let notified = sink.notifications();
         let missing = (0..count).filter(|n| !notified.contains_key(&format!("f-{n}"))).count();
-        if missing <= usize::from(notified.contains_key("room")) { Ok(()) } else { Err(format!("{missing} of {count} missing")) }
+        if missing <= usize::from(notified.contains_key("room")) {
+            Ok(())
+        } else {
+            Err(format!("{missing} of {count} missing"))
+        }
     })
     .await;
 }

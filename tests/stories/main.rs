@@ -1,13 +1,27 @@
 //! Stories: the binary as a process, against simulators and third-party peers. One story per file, named as a
 //! sentence; one program, so that it is linked once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "a test ends on the first surprise, and lives in real time"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod a_customer_writes_and_the_business_answers;
+mod a_lost_receipt_is_asked_for;
 mod a_message_goes_out_and_its_receipt_comes_back;
+mod arrows_point_one_way;
 mod bad_input_is_answered_and_harms_nobody;
 mod cancel_expiry_priority;
+mod channels_and_destinations_are_independent;
 mod crash_loop;
 mod damage_and_full_disks_lose_nothing_acknowledged;
 mod faults_that_cost_others_messages;

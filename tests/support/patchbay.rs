@@ -21,9 +21,8 @@ pub(crate) struct Setup {
     http: String,
     tables: String,
     binary: PathBuf,
-    /// What the process is started through: words put before the command.
-    through: Vec<String>,
     data: Option<PathBuf>,
+    environment: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -33,8 +32,8 @@ impl Setup {
             http: String::new(),
             tables: String::new(),
             binary: env!("CARGO_BIN_EXE_patchbay").into(),
-            through: Vec::new(),
             data: None,
+            environment: Vec::new(),
         }
     }
 
@@ -98,8 +97,8 @@ impl Setup {
         self
     }
 
-    pub(crate) fn through(mut self, words: &[&str]) -> Self {
-        self.through = words.iter().map(|word| (*word).into()).collect();
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.into(), value.into()));
         self
     }
 
@@ -125,16 +124,14 @@ impl Setup {
             self.tables
         );
         fs::write(folder.path().join("config.toml"), config).unwrap();
-        let mut words = self.through.clone();
-        words.push(self.binary.to_str().unwrap().to_owned());
         let stderr =
             fs::OpenOptions::new().create(true).append(true).open(folder.path().join("stderr")).unwrap();
-        let mut command = Command::new(&words[0]);
+        let mut command = Command::new(&self.binary);
         command
-            .args(&words[1..])
             .args(["run", "--config", "config.toml"])
             .current_dir(folder.path())
             .env_remove("PATCHBAY_LOG")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stderr(stderr);
         let mut process = Process::start(command);

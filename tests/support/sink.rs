@@ -41,7 +41,6 @@ struct Inner {
     taken: Mutex<Vec<Taken>>,
     /// Answered to everything instead of 200; 0: 200.
     refuse_with: AtomicU16,
-    delay_ms: AtomicU64,
     hang: AtomicBool,
     refused: AtomicU64,
     unsigned: AtomicU64,
@@ -68,11 +67,6 @@ impl Sink {
     /// From now on everything is refused with this status; 0 takes again.
     pub(crate) fn refuse_with(&self, status: u16) {
         self.inner.refuse_with.store(status, Ordering::SeqCst);
-    }
-
-    /// From now on an answer takes so long.
-    pub(crate) fn delay(&self, delay: Duration) {
-        self.inner.delay_ms.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
     /// From now on nothing is answered at all.
@@ -173,10 +167,6 @@ async fn take(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<
     let body = body.to_bytes();
     if inner.hang.load(Ordering::SeqCst) {
         std::future::pending::<()>().await;
-    }
-    let delay = inner.delay_ms.load(Ordering::SeqCst);
-    if delay > 0 {
-        tokio::time::sleep(Duration::from_millis(delay)).await;
     }
     let refuse_with = inner.refuse_with.load(Ordering::SeqCst);
     if refuse_with != 0 {

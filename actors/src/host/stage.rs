@@ -150,7 +150,7 @@ impl HostState {
         for stream in std::mem::take(&mut stage.touched) {
             self.announce(stream, &mut stage);
         }
-        let Stage { items, effects, .. } = stage;
+        let Stage { items, mut effects, .. } = stage;
         if items.is_empty() && effects.is_empty() {
             return;
         }

@@ -9,7 +9,7 @@ use std::{
 use channels::smpp::{
     Millis,
     frame::{HEADER_BYTES, PDU_BYTES_MAX},
-    pdu::{self, BindKind, CommandId, DataSm, Header, Pdu, ShortMessage},
+    pdu::{self, BindKind, CommandId, DataSm, Header, Pdu, QueryReply, ShortMessage},
     status,
 };
 use tokio::sync::Notify;
@@ -129,6 +129,11 @@ pub(super) struct Core {
     due_count: usize,
     next_connection: ConnectionId,
 }
+
+/// query_sm failed.
+const QUERY_FAILED: u32 = 0x67;
+/// message_state of a delivered message.
+const STATE_DELIVERED: u8 = 2;
 
 impl Core {
     pub(super) fn new(script: Script) -> Self {
@@ -356,8 +361,23 @@ impl Core {
                     delay => self.at(now + delay, Due::Bind(id, header, body.to_vec())),
                 }
             }
+            CommandId::QUERY_SM => self.queried(id, header, body),
             command => self.other(id, command, header.sequence),
         }
+    }
+
+    /// A message that was accepted is said to be delivered, whatever became of its receipt.
+    fn queried(&mut self, id: ConnectionId, header: Header, body: &[u8]) {
+        let read = Pdu::read(header.command, header.status, body);
+        let Ok((Pdu::QuerySm(query), _)) = read else {
+            return self.bare(id, header.command, header.sequence, QUERY_FAILED);
+        };
+        if !self.records.submits.iter().any(|submit| submit.message_id.as_bytes() == query.message_id) {
+            return self.bare(id, header.command, header.sequence, QUERY_FAILED);
+        }
+        let message_id = query.message_id;
+        let reply = QueryReply { message_id, message_state: STATE_DELIVERED, ..QueryReply::default() };
+        self.write(id, &Pdu::QuerySmResp(reply), 0, header.sequence);
     }
 
     fn enquired(&mut self, id: ConnectionId, header: Header) {
@@ -372,7 +392,6 @@ impl Core {
     /// What this SMSC knows but does not do, and what it does not know.
     fn other(&mut self, id: ConnectionId, command: CommandId, sequence: u32) {
         let code = match command {
-            CommandId::QUERY_SM => 0x67,
             CommandId::CANCEL_SM => 0x11,
             CommandId::REPLACE_SM => 0x13,
             CommandId::SUBMIT_MULTI => status::INVALID_COMMAND,
