@@ -108,22 +108,39 @@ impl Correlation {
         log: impl Fn(u128) -> Option<Found>,
     ) -> Option<PartRef> {
         let base = if self.base == IdBase::Auto { self.tally.habit() } else { self.base };
+        // As spelled is the rule, and comes first under these two; the other spellings cost more to make.
+        let exact_first = matches!(base, IdBase::Auto | IdBase::Exact);
         for id in ids {
+            if exact_first
+                && !id.is_empty()
+                && let Some(part) = self.known(id, &log)
+            {
+                self.tally.hit(Rule::Exact);
+                return Some(part);
+            }
             for spelling in spelling::lookup_spellings(id, base) {
+                if exact_first && spelling.rule == Rule::Exact {
+                    continue;
+                }
                 let guessed = matches!(spelling.rule, Rule::DecimalToHex | Rule::HexToDecimal);
                 if guessed && !guess && base == IdBase::Auto {
                     continue;
                 }
-                let key = address::provider_id_key(&self.channel, &spelling.key);
-                let [now, before] = &self.recent;
-                let found = now.get(&key).or_else(|| before.get(&key)).copied();
-                if let Some(part) = found.or_else(|| log(key).map(PartRef::of)) {
+                if let Some(part) = self.known(&spelling.key, &log) {
                     self.tally.hit(spelling.rule);
                     return Some(part);
                 }
             }
         }
         None
+    }
+
+    /// The part that is remembered under a spelling.
+    fn known(&self, spelling: &str, log: impl Fn(u128) -> Option<Found>) -> Option<PartRef> {
+        let key = address::provider_id_key(&self.channel, spelling);
+        let [now, before] = &self.recent;
+        let found = now.get(&key).or_else(|| before.get(&key)).copied();
+        found.or_else(|| log(key).map(PartRef::of))
     }
 
     /// The receipt to be kept, with its number given.

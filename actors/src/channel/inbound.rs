@@ -41,16 +41,15 @@ impl ChannelState {
                 .get(tlv::NETWORK_ERROR_CODE)
                 .and_then(|t| <[u8; 3]>::try_from(t.value).ok()),
         };
-        let customer = String::from_utf8_lossy(message.source.text).into_owned();
-        let did = String::from_utf8_lossy(message.destination.text).into_owned();
+        let customer = String::from_utf8_lossy(message.source.text);
+        let did = String::from_utf8_lossy(message.destination.text);
         if receipt::is_receipt(&source) {
-            let Some(address) = self.address(&did, &customer) else { return };
-            return self.receipt(&receipt::parse(&source), &address, ack, tasks);
+            return self.receipt(&receipt::parse(&source), (&did, &customer), ack, tasks);
         }
         self.received(&message, text, &did, &customer, ack, tasks);
     }
 
-    fn address(&self, did: &str, customer: &str) -> Option<Address> {
+    pub(super) fn address(&self, did: &str, customer: &str) -> Option<Address> {
         let entry = self.entry()?;
         let channel = entry.channel();
         Some(Address {

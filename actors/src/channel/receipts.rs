@@ -136,7 +136,7 @@ impl ChannelState {
     pub(super) fn receipt(
         &mut self,
         receipt: &Receipt,
-        address: &Address,
+        (did, customer): (&str, &str),
         ack: InboundAck,
         tasks: &mut Vec<Vec<Task>>,
     ) {
@@ -147,6 +147,7 @@ impl ChannelState {
             let op = receipt_op(part, receipt.state, receipt.code().into(), ReceiptFrom::Link(ack));
             return self.to_host(part.stream, op, tasks);
         }
+        let Some(address) = self.address(did, customer) else { return };
         self.counts.receipts_unmatched += 1;
         self.metrics.receipts_unmatched.increment(1);
         let unmatched = self.correlation.number(receipt, &address.customer, &address.did);

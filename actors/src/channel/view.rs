@@ -1,7 +1,7 @@
 //! A channel as people and metrics see it.
 
 use message::{ChannelId, Timestamp};
-use metrics::{Counter, counter};
+use metrics::{Counter, Gauge, counter, gauge};
 
 use super::ChannelState;
 use crate::view::{ChannelView, LinkView};
@@ -17,11 +17,16 @@ pub(crate) struct Metrics {
     pub(crate) received: Counter,
     pub(crate) throttled: Counter,
     pub(crate) malformed: Counter,
+    links_bound: Gauge,
+    sessions_waiting: Gauge,
+    parts_outstanding: Gauge,
+    receipts_kept: Gauge,
 }
 
 impl Metrics {
     pub(crate) fn of(channel: &ChannelId) -> Self {
         let named = |name: &'static str| counter!(name, "channel" => channel.to_string());
+        let level = |name: &'static str| gauge!(name, "channel" => channel.to_string());
         Self {
             submitted: named("patchbay_parts_submitted_total"),
             deferred: named("patchbay_parts_deferred_total"),
@@ -32,6 +37,10 @@ impl Metrics {
             received: named("patchbay_received_total"),
             throttled: named("patchbay_throttled_total"),
             malformed: named("patchbay_malformed_total"),
+            links_bound: level("patchbay_links_bound"),
+            sessions_waiting: level("patchbay_sessions_waiting"),
+            parts_outstanding: level("patchbay_parts_outstanding"),
+            receipts_kept: level("patchbay_receipts_kept"),
         }
     }
 }
@@ -60,16 +69,10 @@ impl ChannelState {
             }
             self.status = (status, reason, self.shared.now());
         }
-        if let Some(entry) = self.entry() {
-            let id = entry.config.id.to_string();
-            metrics::gauge!("patchbay_links_bound", "channel" => id.clone()).set(bound as f64);
-            metrics::gauge!("patchbay_sessions_waiting", "channel" => id.clone())
-                .set(self.lanes.len() as f64);
-            metrics::gauge!("patchbay_parts_outstanding", "channel" => id.clone())
-                .set(self.outstanding.len() as f64);
-            metrics::gauge!("patchbay_receipts_kept", "channel" => id)
-                .set(self.correlation.parked_len() as f64);
-        }
+        self.metrics.links_bound.set(bound as f64);
+        self.metrics.sessions_waiting.set(self.lanes.len() as f64);
+        self.metrics.parts_outstanding.set(self.outstanding.len() as f64);
+        self.metrics.receipts_kept.set(self.correlation.parked_len() as f64);
     }
 
     pub(super) fn view(&self) -> ChannelView {

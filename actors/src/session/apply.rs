@@ -239,13 +239,13 @@ impl Session {
             self.counters.references = accepted.split.reference;
         }
         self.last_activity = at;
-        self.queue.push_back(Outbound::of(accepted, at));
+        self.queue.push_back(Box::new(Outbound::of(accepted, at)));
     }
 
     fn find(&mut self, number: MessageNo) -> Option<&mut Outbound> {
         match self.sent.get_mut(&number) {
             Some(message) => Some(message),
-            None => self.queue.iter_mut().find(|m| m.number == number),
+            None => self.queue.iter_mut().map(|m| &mut **m).find(|m| m.number == number),
         }
     }
 

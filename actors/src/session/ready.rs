@@ -17,7 +17,7 @@ impl Session {
     /// The message whose turn it is: the first not fully answered whose time has come. One that has begun
     /// holds back all behind it, one that is scheduled for later holds back nobody.
     pub fn head(&self, now: Timestamp) -> Option<&Outbound> {
-        self.queue.iter().find(|m| m.started() || m.send_at.is_none_or(|at| at <= now))
+        self.queue.iter().map(|m| &**m).find(|m| m.started() || m.send_at.is_none_or(|at| at <= now))
     }
 
     /// The parts that may be submitted now: message and parts, at most `max` of them.

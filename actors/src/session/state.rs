@@ -36,10 +36,11 @@ pub struct Session {
     pub handler: Arc<str>,
     /// The numbers given out.
     pub counters: Counters,
-    /// Messages not fully answered by the provider, in order.
-    pub queue: VecDeque<Outbound>,
+    /// Messages not fully answered by the provider, in order. Boxed, here and below: a message is half a kilobyte,
+    /// and room for several of them would be kept and moved for most sessions in vain.
+    pub queue: VecDeque<Box<Outbound>>,
     /// Messages the provider answered for, awaiting receipts.
-    pub sent: BTreeMap<MessageNo, Outbound>,
+    pub sent: BTreeMap<MessageNo, Box<Outbound>>,
     /// Deliveries the destination has not taken, in order.
     pub deliveries: VecDeque<Delivery>,
     /// Deliveries given up.
@@ -212,12 +213,12 @@ impl Session {
 
     /// An outbound message that is not settled.
     pub fn message(&self, number: MessageNo) -> Option<&Outbound> {
-        self.sent.get(&number).or_else(|| self.queue.iter().find(|m| m.number == number))
+        self.sent.get(&number).or_else(|| self.queue.iter().find(|m| m.number == number)).map(|m| &**m)
     }
 
     /// An outbound message that is not settled, by the business's id.
     pub fn message_by_id(&self, id: &MessageId) -> Option<&Outbound> {
-        self.queue.iter().chain(self.sent.values()).find(|m| m.id == *id)
+        self.queue.iter().chain(self.sent.values()).find(|m| m.id == *id).map(|m| &**m)
     }
 
     /// Outbound messages not settled.
