@@ -137,14 +137,11 @@ impl HttpPoster {
         let url = post.url.clone();
         let (target, mut kept) = self.take(&url)?;
         let open = loop {
-            match kept {
-                Some(mut open) if open.is_usable().await => break open,
-                Some(closed) => {
-                    drop(closed);
-                    kept = self.take(&url)?.1;
-                }
-                None => break self.open(&target).await?,
+            let Some(mut open) = kept else { break self.open(&target).await? };
+            if open.is_usable().await {
+                break open;
             }
+            kept = self.take(&url)?.1;
         };
         let (answer, open) = open.exchange(request(&target, post)?).await;
         if let Some(open) = open {
