@@ -219,13 +219,7 @@ enum Gateway {
 }
 
 impl Gateway {
-    fn start(
-        name: &str,
-        plan: &Plan,
-        folder: &Folder,
-        smsc: SocketAddr,
-        sink: SocketAddr,
-    ) -> Result<Self> {
+    fn start(name: &str, plan: &Plan, folder: &Folder, smsc: SocketAddr, sink: SocketAddr) -> Result<Self> {
         Ok(match name {
             "kannel" => Self::Kannel(Kannel::start(plan, &folder.path, smsc, sink)?),
             _ => Self::Patchbay(Patchbay::start(plan, &folder.path, smsc, sink, 1)?),

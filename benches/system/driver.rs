@@ -146,7 +146,9 @@ async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16> {
     answer.clear();
     loop {
         if stream.read_buf(answer).await? == 0 {
-            return Err(format!("the connection was closed after {:?}", String::from_utf8_lossy(answer)).into());
+            return Err(
+                format!("the connection was closed after {:?}", String::from_utf8_lossy(answer)).into()
+            );
         }
         if let Some((status, from, length)) = head(answer)
             && answer.len() >= from + length

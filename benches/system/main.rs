@@ -64,7 +64,8 @@ const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|in
 
 impl Plan {
     fn read(arguments: impl Iterator<Item = String>) -> Result<Self> {
-        let folder = std::env::var_os("BENCH_DIR").map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
+        let folder =
+            std::env::var_os("BENCH_DIR").map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
         let mut plan = Self {
             cases: Vec::new(),
             messages: 100_000,

@@ -108,7 +108,9 @@ impl Sink {
                 (before, since) = (count, now());
             }
             if since.elapsed() > silence {
-                return Err(format!("only {count} of {messages} call-backs came; none for {silence:?}").into());
+                return Err(
+                    format!("only {count} of {messages} call-backs came; none for {silence:?}").into()
+                );
             }
         }
         Ok(())

@@ -61,7 +61,9 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
             row.refused
         );
     }
-    println!("us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on");
+    println!(
+        "us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on"
+    );
     ratios(rows, raw);
     if let Some(raw) = raw {
         println!(

@@ -25,11 +25,7 @@ use hyper::{
     service::Service as _,
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
-use hyper_util::{
-    client::legacy::connect::HttpConnector,
-    rt::TokioIo,
-    service::TowerToHyperService,
-};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo, service::TowerToHyperService};
 use tokio::{net::TcpStream, time::Instant};
 
 use super::roots;
@@ -137,11 +133,15 @@ impl HttpPoster {
         let url = post.url.clone();
         let (target, mut kept) = self.take(&url)?;
         let open = loop {
-            let Some(mut open) = kept else { break self.open(&target).await? };
-            if open.is_usable().await {
-                break open;
+            match kept {
+                Some(mut open) => {
+                    if open.is_usable().await {
+                        break open;
+                    }
+                    kept = self.take(&url)?.1;
+                }
+                None => break self.open(&target).await?,
             }
-            kept = self.take(&url)?.1;
         };
         let (answer, open) = open.exchange(request(&target, post)?).await;
         if let Some(open) = open {
@@ -215,7 +215,8 @@ impl Open {
 }
 
 fn request(target: &Target, post: Post) -> Result<Request<Full<Bytes>>, String> {
-    let text = |text: String| HeaderValue::try_from(text).map_err(|e| format!("the request cannot be made: {e}"));
+    let text =
+        |text: String| HeaderValue::try_from(text).map_err(|e| format!("the request cannot be made: {e}"));
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::HOST, target.host.clone());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

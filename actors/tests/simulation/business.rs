@@ -165,7 +165,7 @@ async fn poll(world: Arc<World>, router: Router) {
         let (pause, message) = {
             let mut inner = world.lock();
             let count = inner.known.len() as u64;
-            (inner.rng.within(50, 1_500), inner.rng.below(count) as usize)
+            (inner.rng.within(100, 3_000), inner.rng.below(count) as usize)
         };
         sleep(Duration::from_millis(pause)).await;
         look(&world, &router, message).await;

@@ -14,6 +14,8 @@
 
 mod business;
 mod destination;
+#[cfg(not(feature = "sabotage"))]
+mod hour;
 mod oracle;
 mod rng;
 mod run;

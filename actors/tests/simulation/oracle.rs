@@ -158,9 +158,12 @@ pub(crate) fn same(world: &World, before: &Shown, after: &Shown) {
     if let Some(unmatched) = after.unmatched.iter().find(|u| !known(u)) {
         world.fail(format!("{unmatched:?} is unmatched only after the restart"));
     }
-    let found = before.doubts.len() - after.doubts.len();
-    if before.unmatched.len() > after.unmatched.len() && found == 0 {
-        world.fail(format!("unmatched: {:?} before, {:?} after", before.unmatched, after.unmatched));
+    for kept in &before.unmatched {
+        let still = after.unmatched.iter().any(|u| (&u.channel, u.number) == (&kept.channel, kept.number));
+        let settled = |e: &Event| matches!(e, Event::ReceiptSettled { number, .. } if *number == kept.number);
+        if !still && !after.events.iter().any(|stored| settled(&stored.event)) {
+            world.fail(format!("{kept:?} is gone after the restart"));
+        }
     }
 }
 

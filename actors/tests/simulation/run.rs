@@ -154,7 +154,7 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
 }
 
 /// The log's writer: writes after a while, so that flushes lag behind.
-async fn drive(world: Arc<World>, log: Log) {
+pub(crate) async fn drive(world: Arc<World>, log: Log) {
     let mut idle = false;
     loop {
         let pause = {
@@ -200,10 +200,14 @@ async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router
 /// Every session as it is live equals what its log says.
 async fn replays(world: &World, log: &Log, router: &Router) {
     let sessions: Vec<SessionId> = world.lock().sessions.keys().copied().collect();
+    let mut lives = Vec::new();
     for id in sessions {
-        let Ok(view) = router.session(id, None).await else { continue };
-        let live = view.snapshot.unwrap_or_default();
-        let events: Vec<Stored> = log.read(Seq(1)).map_while(Result::ok).collect();
+        if let Ok(view) = router.session(id, None).await {
+            lives.push((id, view.snapshot.unwrap_or_default()));
+        }
+    }
+    let events: Vec<Stored> = log.read(Seq(1)).map_while(Result::ok).collect();
+    for (id, live) in lives {
         if let Some(lines) = oracle::replay_lacks(&events, id.stream, &live) {
             world.fail(format!("{id} is not what its log says: {lines}"));
         }
@@ -225,45 +229,26 @@ async fn settle(world: &Arc<World>, log: &Log, router: &Router) -> Shown {
     sleep_until(world.instant(QUIET_MS)).await;
     world.lock().quiet = true;
     world.note(|| "quiet".to_owned());
-    let mut last = String::new();
     loop {
         sleep(Duration::from_millis(3_000)).await;
-        let mut shown = show(world, router).await;
-        let unsettled = unsettled(world, &shown);
+        let mut shown = Shown::default();
+        let why = match waiting(world) {
+            Some(why) => Some(why),
+            None => show(world, router, &mut shown).await,
+        };
         let late = world.now_ms() > QUIET_MS + SETTLE_MS;
-        if let (Some(why), true) = (&unsettled, late) {
-            world.fail(format!("not settled: {why}; before: {last}"));
+        match why {
+            Some(why) if late => world.fail(format!("not settled: {why}")),
+            Some(_) => continue,
+            None => replays(world, log, router).await,
         }
-        if unsettled.is_none() || late {
-            if unsettled.is_none() {
-                replays(world, log, router).await;
-            }
-            shown.events = log.read(Seq(1)).map_while(Result::ok).collect();
-            return shown;
-        }
-        last = unsettled.unwrap_or_default();
+        shown.events = log.read(Seq(1)).map_while(Result::ok).collect();
+        return shown;
     }
 }
 
-async fn show(world: &World, router: &Router) -> Shown {
-    let mut shown = Shown {
-        doubts: router.in_doubt(10_000).await.unwrap_or_default(),
-        unmatched: router.unmatched(None, 10_000).await,
-        channels: router.channels().await,
-        destinations: router.destinations().await,
-        ..Shown::default()
-    };
-    let count = world.lock().known.len();
-    for n in 0..count {
-        if let Some(view) = business::look(world, router, n).await {
-            shown.messages.insert(n, view);
-        }
-    }
-    shown
-}
-
-/// Why it is not over yet.
-fn unsettled(world: &World, shown: &Shown) -> Option<String> {
+/// What the world still waits for.
+fn waiting(world: &World) -> Option<String> {
     let inner = world.lock();
     if let Some(op) = inner.done.iter().position(|done| !done) {
         return Some(format!("the business waits for {:?}", inner.script.ops[op]));
@@ -273,24 +258,36 @@ fn unsettled(world: &World, shown: &Shown) -> Option<String> {
             return Some(format!("SMSC {n} waits for the acknowledgement of delivery {job}"));
         }
     }
+    None
+}
+
+/// Looks at everything, or at as much as it takes to know what it still waits for.
+async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<String> {
+    shown.channels = router.channels().await;
     if let Some(view) = shown.channels.iter().find(|c| c.sessions_waiting > 0 || c.parts_outstanding > 0) {
         return Some(format!("{view:?}"));
     }
+    shown.destinations = router.destinations().await;
     let waits = |d: &&DestinationView| d.sessions_waiting > 0 || d.posts_outstanding > 0;
     if let Some(view) = shown.destinations.iter().find(waits) {
         return Some(format!("{view:?}"));
     }
-    for (n, known) in inner.known.iter().enumerate() {
-        if known.accepted.is_none() {
+    shown.doubts = router.in_doubt(10_000).await.unwrap_or_default();
+    shown.unmatched = router.unmatched(None, 10_000).await;
+    let count = world.lock().known.len();
+    for n in 0..count {
+        let view = business::look(world, router, n).await;
+        if world.lock().known[n].accepted.is_none() {
             continue;
         }
-        let Some(view) = shown.messages.get(&n) else { return Some(format!("m{n} is not shown")) };
+        let Some(view) = view else { return Some(format!("m{n} is not shown")) };
         let held = shown.doubts.iter().any(|d| d.held && d.message_id == view.message_id);
         let over = view.events.iter().any(|e| matches!(e.event, "settled" | "cancelled"));
         let final_parts = view.parts.iter().all(|p| p.status > message::MessageStatus::Sent);
         if !held && !over && !final_parts {
             return Some(format!("m{n} is {:?}: {:?}", view.status, view.parts));
         }
+        shown.messages.insert(n, view);
     }
     None
 }

@@ -281,7 +281,7 @@ impl Script {
     pub(crate) fn new(rng: &mut Rng) -> Self {
         let destinations = rng.within(1, 2) as usize;
         let channels = rng.within(1, 3) as usize;
-        let many = rng.pick(&[1, 3, 8]);
+        let many = rng.pick(&[1, 3, 8, 40]);
         let messages = rng.within(1, 60) as usize;
         let mut script = Self {
             channels: (0..channels).map(|n| channel(rng, n, destinations)).collect(),
