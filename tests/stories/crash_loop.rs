@@ -385,14 +385,16 @@ async fn nothing_acknowledged_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "builds the binary a second time"]
 async fn sabotage_is_found() {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sabotage");
+    // Beside the real one, under another name: their dependencies are shared.
+    let real = Path::new(env!("CARGO_BIN_EXE_patchbay"));
+    let target = real.ancestors().nth(2).unwrap();
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--bin", "patchbay", "--features", "sabotage", "--locked", "--target-dir"])
-        .arg(&target)
+        .args(["build", "--bin", "patchbay-sabotaged", "--features", "sabotage", "--locked", "--target-dir"])
+        .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status();
     assert!(built.unwrap().success());
-    let binary: &'static Path = Box::leak(target.join("debug/patchbay").into_boxed_path());
+    let binary: &'static Path = Box::leak(target.join("debug/patchbay-sabotaged").into_boxed_path());
     for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
         let played = tokio::spawn(play(60, Some((binary, bug)))).await;
         let panic = played.expect_err("the loop must fail with this bug").into_panic();
