@@ -78,6 +78,68 @@ async fn a_post_that_cannot_be_made_says_why() {
     assert!(poster.post(post("no url")).await.unwrap_err().contains("cannot be used"));
 }
 
+/// Answers so many requests on each connection, then closes it without having said so; tells each connection.
+async fn closing_after(requests: usize) -> (SocketAddr, mpsc::UnboundedReceiver<()>, mpsc::UnboundedReceiver<()>) {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    let ((opened, opens), (closed, closes)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+    #[allow(clippy::disallowed_methods, reason = "a test's server")]
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = tcp.accept().await {
+            _ = opened.send(());
+            for _ in 0..requests {
+                let mut request = Vec::new();
+                while !request.ends_with(b"{}") {
+                    if stream.read_buf(&mut request).await.unwrap() == 0 {
+                        break;
+                    }
+                }
+                _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+            drop(stream);
+            _ = closed.send(());
+        }
+    });
+    (address, opens, closes)
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_and_one_that_the_peer_closed_is_not() {
+    let (address, mut opens, mut closes) = closing_after(3).await;
+    let poster = HttpPoster::new(None).unwrap();
+    let url = format!("http://{address}/cim");
+    for round in 0..4 {
+        for _ in 0..3 {
+            let answer = poster.post(post(&url)).await.unwrap_or_else(|e| panic!("round {round}: {e}"));
+            assert_eq!(answer.status, 200);
+        }
+        closes.recv().await.unwrap();
+        // Sockets are looked at before this task goes on.
+        tokio::task::yield_now().await;
+        opens.recv().await.unwrap();
+        assert!(opens.try_recv().is_err(), "three POSTs take one connection");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error_and_its_connection_is_gone() {
+    let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = tcp.local_addr().unwrap();
+    #[allow(clippy::disallowed_methods, reason = "a test's server")]
+    tokio::spawn(async move {
+        for answer in ["HTTP/1.1 200 OK\r\ncontent-le", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"] {
+            let (mut stream, _) = tcp.accept().await.unwrap();
+            let mut some = [0; 16];
+            _ = stream.read(&mut some).await;
+            _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    let poster = HttpPoster::new(None).unwrap();
+    let url = format!("http://{address}/");
+    poster.post(post(&url)).await.unwrap_err();
+    assert_eq!(poster.post(post(&url)).await.unwrap().status, 200);
+}
+
 /// A TLS server that echoes, with a certificate of its own making; its PEM file.
 async fn echo(folder: &std::path::Path) -> (u16, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();

@@ -268,7 +268,7 @@ impl HostState {
     /// Performs tasks in order, then appends all their facts at once.
     pub(crate) fn work(&mut self, tasks: Vec<Task>) {
         let now = self.shared.now();
-        let mut stage = Stage::new(now);
+        let mut stage = Stage::for_tasks(now, tasks.len());
         for task in tasks {
             let stream = task.stream;
             let before = stage.mark();

@@ -93,6 +93,11 @@ impl Stage {
         Self { now, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
     }
 
+    /// With room for what so many tasks leave behind, mostly: facts are large, and moved when their list grows.
+    pub(crate) fn for_tasks(now: Timestamp, tasks: usize) -> Self {
+        Self { items: Vec::with_capacity(tasks), touched: Vec::with_capacity(tasks), ..Self::new(now) }
+    }
+
     /// How far the batch has come, to go back to.
     pub(crate) fn mark(&self) -> usize {
         self.items.len()
