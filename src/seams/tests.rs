@@ -79,7 +79,9 @@ async fn a_post_that_cannot_be_made_says_why() {
 }
 
 /// Answers so many requests on each connection, then closes it without having said so; tells each connection.
-async fn closing_after(requests: usize) -> (SocketAddr, mpsc::UnboundedReceiver<()>, mpsc::UnboundedReceiver<()>) {
+async fn closing_after(
+    requests: usize,
+) -> (SocketAddr, mpsc::UnboundedReceiver<()>, mpsc::UnboundedReceiver<()>) {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
     let ((opened, opens), (closed, closes)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
