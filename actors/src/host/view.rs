@@ -238,7 +238,7 @@ const SCAN_MAX: usize = 20_000;
 
 /// The parts of a session that are in doubt or were sent again.
 fn doubts_of(session: &Session) -> Vec<DoubtView> {
-    let of_message = |m: &Box<Outbound>| {
+    let of_message = |m: &Outbound| {
         let parts = m.parts.iter().enumerate();
         let in_doubt = |p: &Part| p.phase == Phase::Held || (p.doubts > 0 && p.phase != Phase::Answered);
         let doubtful = parts.filter(|(_, p)| in_doubt(p) || p.resent > 0);
@@ -254,7 +254,7 @@ fn doubts_of(session: &Session) -> Vec<DoubtView> {
             })
             .collect::<Vec<_>>()
     };
-    session.queue.iter().chain(session.sent.values()).flat_map(of_message).collect()
+    session.queue.iter().chain(session.sent.values()).flat_map(|m| of_message(m)).collect()
 }
 
 fn part_view(n: usize, part: &Part) -> PartView {

@@ -114,6 +114,8 @@ fn many(first: u64, seeds: u64) {
                         *met.lock().unwrap().entry(what).or_default() += times;
                     }
                     if let Some(failure) = outcome.failures.first() {
+                        // A long run tells at once; the summary comes at its end.
+                        eprintln!("SEED={seed} failed");
                         failed.lock().unwrap().push((seed, failure.chars().take(600).collect()));
                     }
                 }
