@@ -26,7 +26,7 @@ use crate::{
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
-    shared::{ChannelEntry, Shared},
+    shared::Shared,
     timers,
     view::{
         ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
