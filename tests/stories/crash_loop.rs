@@ -29,11 +29,13 @@ use crate::support::{
 const CRASHES: u64 = 12;
 /// Every so many crashes everything comes to rest, and all sessions are compared.
 const REST_EVERY: u64 = 6;
+/// Crashes of one log in the long run.
+const CRASHES_OF_A_LOG: u64 = 60;
 const LOADERS: usize = 4;
 /// Messages in a request.
 const BATCH: usize = 10;
 /// Customers of each channel.
-const CUSTOMERS: usize = 25;
+const CUSTOMERS: usize = 50;
 /// Recovery, and everything that was waiting.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The channels: their numbers, and what becomes of a part in doubt.
@@ -341,8 +343,8 @@ fn is_to(id: &str, receipt: &Value) -> bool {
     receipt["did"] == did && receipt["customer"] == to.trim_start_matches('+')
 }
 
-async fn play(crashes: u64, broken: Option<(&Path, &str)>) {
-    let mut chance = Chance(seed());
+async fn play(crashes: u64, seed: u64, broken: Option<(&Path, &str)>) {
+    let mut chance = Chance(seed);
     let mut story = Crashes::begin(broken).await;
     for crash in 1..=crashes {
         let pause = Duration::from_millis(20 + chance.below(500));
@@ -379,7 +381,14 @@ async fn play(crashes: u64, broken: Option<(&Path, &str)>) {
 async fn nothing_acknowledged_is_lost() {
     let crashes =
         std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
-    play(crashes, None).await;
+    let mut chance = Chance(seed());
+    let mut left = crashes;
+    while left > 0 {
+        // A new log from time to time: what stays in doubt is listed up to a bound.
+        let now = left.min(CRASHES_OF_A_LOG);
+        play(now, chance.below(u64::MAX), None).await;
+        left -= now;
+    }
 }
 
 /// The proof that the loop can fail: with a bug in the order of answer and flush it does. Builds the binary again,
@@ -398,7 +407,7 @@ async fn sabotage_is_found() {
     assert!(built.unwrap().success());
     let binary: &'static Path = Box::leak(target.join("debug/patchbay-sabotaged").into_boxed_path());
     for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
-        let played = tokio::spawn(play(60, Some((binary, bug)))).await;
+        let played = tokio::spawn(play(60, seed(), Some((binary, bug)))).await;
         let panic = played.expect_err("the loop must fail with this bug").into_panic();
         let told = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         figure(&format!("with the bug {bug} the loop fails: {}", told.lines().next().unwrap_or_default()));
