@@ -52,7 +52,8 @@ impl Rate {
     /// A pace that begins after another, which is not known any more and may have sent until just now.
     pub fn resumed(per_second: f64, now_ms: u64) -> Self {
         let mut rate = Self::new(per_second, now_ms);
-        rate.next_slot_ms += rate.interval_ms;
+        // The last part may have gone out late, as far as that is made up for.
+        rate.next_slot_ms += rate.interval_ms + CATCH_UP_MS;
         rate
     }
 

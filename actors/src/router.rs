@@ -1,6 +1,7 @@
 //! The handle through which HTTP, CLI and tests use the router.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -17,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    channel::ChannelMessage,
+    channel::{self, ChannelMessage},
     config::Config,
     destination::DestinationMessage,
     error::{Refusal, StartError},
@@ -25,7 +26,7 @@ use crate::{
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
-    shared::{ChannelEntry, Shared},
+    shared::Shared,
     timers,
     view::{
         ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
@@ -123,9 +124,18 @@ impl Router {
         let hosts = self.shared.config.limits.hosts.max(1);
         let mut tasks: Vec<Vec<Task>> = Vec::new();
         tasks.resize_with(hosts, Vec::new);
+        // The log knows an id only once it is appended: within one request it is looked for here.
+        let mut ids: BTreeMap<MessageId, StreamId> = BTreeMap::new();
         for (place, message) in messages.into_iter().enumerate() {
+            let id = message.id.clone().filter(|_| count > 1);
             match self.accept_task(message, origin, answers.clone(), place) {
                 Ok(task) => {
+                    if let Some(id) = id
+                        && *ids.entry(id.clone()).or_insert(task.stream) != task.stream
+                    {
+                        answers.put(place, Err(Refusal::IdTaken(id)));
+                        continue;
+                    }
                     if let Some(tasks) = tasks.get_mut(self.shared.host_of(task.stream)) {
                         tasks.push(task);
                     }
@@ -337,7 +347,7 @@ impl Router {
             entry.cast(ChannelMessage::View(reply));
             match timeout(ANSWER_WAIT, wait).await {
                 Ok(Ok(view)) => views.push(view),
-                _ => views.push(failed_channel(entry, self.shared.now())),
+                _ => views.push(channel::view::failed(entry, self.shared.now())),
             }
         }
         views
@@ -474,23 +484,4 @@ impl Router {
 
 fn no_answer() -> Refusal {
     Refusal::Busy { reason: "the router did not answer in time".into(), retry_after_s: 5 }
-}
-
-fn failed_channel(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
-    ChannelView {
-        id: entry.config.id.clone(),
-        name: entry.config.name.clone(),
-        provider: entry.channel().provider().name,
-        dids: entry.config.dids.iter().map(|d| d.number.clone()).collect(),
-        status: "failed",
-        reason: "its actor does not answer; see the log".to_owned(),
-        since: now,
-        links: Vec::new(),
-        send_rate: entry.config.send_rate,
-        paused_until: None,
-        sessions_waiting: 0,
-        parts_outstanding: 0,
-        receipts_unmatched: 0,
-        counts: Default::default(),
-    }
 }

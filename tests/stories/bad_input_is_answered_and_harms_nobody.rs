@@ -101,6 +101,8 @@ async fn over_http() {
         assert!(answer.text.contains(told), "{what} should tell {told:?}: {}", answer.text);
         answer.json();
     }
+    let large = patchbay.post(vec![b' '; 2_000_000]).await;
+    assert_eq!(large.headers["connection"], "close", "the rest is not read, and the client is told");
     // Good and bad side by side: each gets its own answer.
     let good = |id: &str| cim::text(id, "+4917600000001", id);
     let mut unknown = good("other");

@@ -6,7 +6,7 @@ mod inbound;
 mod links;
 mod receipts;
 mod send;
-mod view;
+pub(crate) mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -4,7 +4,10 @@ use message::{ChannelId, Timestamp};
 use metrics::{Counter, Gauge, counter, gauge};
 
 use super::ChannelState;
-use crate::view::{ChannelView, LinkView};
+use crate::{
+    shared::ChannelEntry,
+    view::{ChannelView, LinkView},
+};
 
 /// The channel's counters.
 pub(crate) struct Metrics {
@@ -108,5 +111,25 @@ impl ChannelState {
             attempts: slot.map_or(0, |s| s.attempts),
             outstanding: self.outstanding.of_link(link as u16).len(),
         }
+    }
+}
+
+/// A channel whose actor does not answer.
+pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
+    ChannelView {
+        id: entry.config.id.clone(),
+        name: entry.config.name.clone(),
+        provider: entry.channel().provider().name,
+        dids: entry.config.dids.iter().map(|d| d.number.clone()).collect(),
+        status: "failed",
+        reason: "its actor does not answer; see the log".to_owned(),
+        since: now,
+        links: Vec::new(),
+        send_rate: entry.config.send_rate,
+        paused_until: None,
+        sessions_waiting: 0,
+        parts_outstanding: 0,
+        receipts_unmatched: 0,
+        counts: Default::default(),
     }
 }

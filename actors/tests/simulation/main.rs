@@ -11,8 +11,10 @@
     clippy::disallowed_methods,
     reason = "a test may fail by a panic, and the world outside the router needs no supervisor"
 )]
+#![cfg_attr(feature = "sabotage", allow(dead_code, reason = "the proof by deliberate bugs shows less"))]
 
 mod business;
+mod connection;
 mod destination;
 #[cfg(not(feature = "sabotage"))]
 mod hour;
@@ -21,14 +23,18 @@ mod rng;
 mod run;
 mod script;
 mod smsc;
+mod told;
 mod world;
 
 use run::{Outcome, PANICS, run};
 
 #[cfg(not(feature = "sabotage"))]
-use std::sync::{
-    Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 /// Seeds run unless `SEEDS` says otherwise.
@@ -64,6 +70,7 @@ fn caught(seed: u64, verbose: bool) -> Outcome {
         hash: 0,
         virtual_ms: 0,
         events: 0,
+        met: Default::default(),
         trace: Vec::new(),
     })
 }
@@ -91,6 +98,7 @@ fn many(first: u64, seeds: u64) {
     let began = std::time::Instant::now();
     let (next, events, virtual_ms) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
+    let met: Mutex<BTreeMap<&str, u64>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -102,7 +110,12 @@ fn many(first: u64, seeds: u64) {
                     let outcome = caught(seed, false);
                     events.fetch_add(outcome.events, Ordering::Relaxed);
                     virtual_ms.fetch_add(outcome.virtual_ms, Ordering::Relaxed);
+                    for (what, times) in &outcome.met {
+                        *met.lock().unwrap().entry(what).or_default() += times;
+                    }
                     if let Some(failure) = outcome.failures.first() {
+                        // A long run tells at once; the summary comes at its end.
+                        eprintln!("SEED={seed} failed");
                         failed.lock().unwrap().push((seed, failure.chars().take(600).collect()));
                     }
                 }
@@ -116,6 +129,10 @@ fn many(first: u64, seeds: u64) {
         events.load(Ordering::Relaxed),
         virtual_ms.load(Ordering::Relaxed) / 3_600_000
     );
+    let met = met.into_inner().unwrap();
+    println!("met: {met:?}");
+    let unmet = run::CORNERS.iter().find(|corner| !met.contains_key(*corner));
+    assert!(unmet.is_none() || seeds < SEEDS_DEFAULT, "{seeds} seeds never met {unmet:?}");
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
     for (seed, failure) in failed.iter().take(FAILURES_SHOWN_MAX) {

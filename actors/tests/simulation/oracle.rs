@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 
 use actors::{
     config::OnUnknown,
-    session::{DeliveryKind, Outbound, Session},
+    session::{DeliveryKind, Session},
     view::{MessageView, UnmatchedView},
 };
-use message::{Event, MessageNo, MessageStatus, PartState, PartStatus, Seq, StreamId};
+use message::{Event, MessageStatus, PartState, PartStatus, StreamId};
 use storage::Stored;
 
 use crate::{
     run::{Shown, streams},
     script::{Script, channel_id, destination_id},
     smsc::{Copy, JobKind, state_of},
+    told::{Told, told},
     world::{Inner, World, virtual_ms},
 };
 
@@ -42,78 +43,6 @@ pub(crate) fn replay_lacks(events: &[Stored], stream: StreamId, live: &str) -> O
     let newest = newest.unwrap_or_default();
     let differing = newest.lines().zip(live.lines()).filter(|(a, b)| a != b);
     Some(differing.take(8).map(|(a, b)| format!("log {} live {}; ", a.trim(), b.trim())).collect())
-}
-
-/// What a message's own events say of it.
-struct Told {
-    number: usize,
-    stream: StreamId,
-    no: MessageNo,
-    accepted_at: Seq,
-    outbound: Outbound,
-    events: Vec<Event>,
-}
-
-impl Told {
-    /// The ids that the log knows for a part.
-    fn ids(&self, part: u16) -> Vec<&str> {
-        let of_part = |event: &'_ Event| matches!(event, Event::Submitted { part: p, .. } if *p == part);
-        let submitted = self.events.iter().filter(|event| of_part(event));
-        submitted
-            .filter_map(|event| match event {
-                Event::Submitted { provider_id, .. } => Some(&**provider_id),
-                _ => None,
-            })
-            .collect()
-    }
-
-    fn has(&self, which: impl Fn(&Event) -> bool) -> bool {
-        self.events.iter().any(which)
-    }
-}
-
-fn about(event: &Event) -> Option<MessageNo> {
-    match event {
-        Event::Accepted(a) => Some(a.number),
-        Event::LateReceipt(l) => Some(l.message),
-        Event::Submitting { message, .. }
-        | Event::Submitted { message, .. }
-        | Event::Deferred { message, .. }
-        | Event::PartFailed { message, .. }
-        | Event::Expired { message }
-        | Event::Cancelled { message }
-        | Event::Settled { message }
-        | Event::InDoubt { message, .. }
-        | Event::DoubtSettled { message, .. }
-        | Event::Queried { message, .. }
-        | Event::Receipt { message, .. } => Some(*message),
-        _ => None,
-    }
-}
-
-fn told(events: &[Stored], failures: &mut Vec<String>) -> BTreeMap<usize, Told> {
-    let mut by_place: BTreeMap<(StreamId, MessageNo), usize> = BTreeMap::new();
-    let mut all: BTreeMap<usize, Told> = BTreeMap::new();
-    for stored in events {
-        let Some(no) = about(&stored.event) else { continue };
-        if let Event::Accepted(accepted) = &stored.event {
-            let number: usize = accepted.id.as_str().trim_start_matches('m').parse().expect("an id");
-            by_place.insert((stored.stream, no), number);
-            let outbound = Outbound::of(accepted, stored.at);
-            let (stream, accepted_at) = (stored.stream, stored.seq);
-            let told = Told { number, stream, no, accepted_at, outbound, events: Vec::new() };
-            if all.insert(number, told).is_some() {
-                failures.push(format!("m{number} was accepted twice"));
-            }
-        }
-        let Some(told) = by_place.get(&(stored.stream, no)).and_then(|n| all.get_mut(n)) else {
-            failures.push(format!("an event about no message: {:?}", stored.event));
-            continue;
-        };
-        told.outbound.apply(&stored.event, stored.at);
-        told.events.push(stored.event.clone());
-    }
-    all
 }
 
 /// Judges a run.

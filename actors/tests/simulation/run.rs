@@ -7,7 +7,10 @@ use actors::{
     Router,
     view::{ChannelView, DestinationView, DoubtView, MessageView, UnmatchedView},
 };
-use message::{Seq, SessionId, StreamId};
+use message::{
+    Event, Seq, SessionId, StreamId,
+    event::{CloseReason, DoubtCause},
+};
 use storage::{Crash, Driver, Log, MemoryDisk, Options, Stored};
 use tokio::time::{sleep, sleep_until, timeout};
 
@@ -37,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) hash: u64,
     pub(crate) virtual_ms: u64,
     pub(crate) events: u64,
+    /// How often things happened that a run should meet now and then.
+    pub(crate) met: BTreeMap<&'static str, u64>,
     /// The trace with the log's events among it, if it was asked for.
     pub(crate) trace: Vec<(u64, String)>,
 }
@@ -89,8 +94,58 @@ pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
     }));
     trace.sort_by_key(|(at, _)| *at);
     let (failures, events) = (std::mem::take(&mut inner.failures), shown.events.len() as u64);
+    let mut met = std::mem::take(&mut inner.met);
     drop(inner);
-    Outcome { failures, hash: world.hash(), virtual_ms: world.now_ms(), events, trace }
+    for name in shown.events.iter().filter_map(|stored| corner(&stored.event)) {
+        *met.entry(name).or_default() += 1;
+    }
+    Outcome { failures, hash: world.hash(), virtual_ms: world.now_ms(), events, met, trace }
+}
+
+/// Everything that many runs together must have met, or they prove less than they seem to.
+pub(crate) const CORNERS: [&str; 20] = [
+    "cancelled",
+    "crash",
+    "crash in a flush",
+    "deferred",
+    "doubt held",
+    "doubt resent",
+    "doubt by restart",
+    "expired",
+    "failed flush",
+    "incomplete block cut",
+    "late receipt",
+    "part failed",
+    "part received",
+    "queried",
+    "receipt kept",
+    "kept receipt matched",
+    "revived",
+    "settled",
+    "stopped channel",
+    "closed by business",
+];
+
+fn corner(event: &Event) -> Option<&'static str> {
+    Some(match event {
+        Event::Cancelled { .. } => "cancelled",
+        Event::Deferred { .. } => "deferred",
+        Event::InDoubt { cause: DoubtCause::Restart, .. } => "doubt by restart",
+        Event::InDoubt { resend_at: None, .. } => "doubt held",
+        Event::InDoubt { .. } => "doubt resent",
+        Event::Expired { .. } => "expired",
+        Event::LateReceipt(_) => "late receipt",
+        Event::PartFailed { .. } => "part failed",
+        Event::PartReceived(_) => "part received",
+        Event::Queried { .. } => "queried",
+        Event::ReceiptUnmatched(_) => "receipt kept",
+        Event::ReceiptSettled { matched: true, .. } => "kept receipt matched",
+        Event::Revived(_) => "revived",
+        Event::Settled { .. } => "settled",
+        Event::ChannelStopped { .. } => "stopped channel",
+        Event::SessionClosed { reason: CloseReason::Business } => "closed by business",
+        _ => return None,
+    })
 }
 
 /// One life; without an end it goes on until everything is settled, and shows what is there.
@@ -134,6 +189,9 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
         }
     };
     world.note(|| format!("the router begins: {recovery:?}"));
+    if recovery.torn.is_some() {
+        world.met("incomplete block cut");
+    }
     let config = world.lock().script.config();
     let router = match Router::start(config, log.clone(), world.seams()).await {
         Ok(router) => router,
@@ -176,6 +234,11 @@ async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router
         why = router.failed() => return world.fail(format!("the router failed: {why}")),
         () = sleep_until(world.instant(end.at_ms())) => {}
     }
+    world.met(match end {
+        End::Kill { .. } => "crash",
+        End::KillInFlush { .. } => "crash in a flush",
+        End::FlushFails { .. } => "failed flush",
+    });
     match end {
         End::Kill { look_first, .. } => {
             if look_first {
@@ -187,11 +250,12 @@ async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router
             log.drive();
         }
         End::FlushFails { .. } => {
-            disk.fail_flush_after(world.lock().rng.below(3));
-            if timeout(FAIL_WAIT, router.failed()).await.is_err() {
-                // Nothing was written meanwhile: then nothing can have failed.
-                let written = disk.flushes();
-                world.note(|| format!("no flush failed in time ({written})"));
+            let after = world.lock().rng.below(3);
+            let failing = disk.flushes() + after;
+            disk.fail_flush_after(after);
+            // A router with nothing to write cannot know.
+            if timeout(FAIL_WAIT, router.failed()).await.is_err() && disk.flushes() > failing {
+                world.fail("a flush failed, and the router did not".to_owned());
             }
         }
     }

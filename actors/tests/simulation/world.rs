@@ -13,10 +13,11 @@ use message::{MessageId, MessageStatus, SessionId, Timestamp};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    connection,
     destination::{Destinations, Taken},
     rng::Rng,
     script::Script,
-    smsc::{self, Smsc},
+    smsc::Smsc,
 };
 
 /// Wall-clock time at the beginning of every run.
@@ -49,6 +50,7 @@ pub(crate) struct Inner {
     next_id: u64,
     hash: u64,
     pub(crate) lines: Option<Vec<(u64, String)>>,
+    pub(crate) met: BTreeMap<&'static str, u64>,
 }
 
 /// The world.
@@ -90,6 +92,7 @@ impl World {
             next_id: 0,
             hash: 0xCBF2_9CE4_8422_2325,
             lines: verbose.then(Vec::new),
+            met: BTreeMap::new(),
         };
         let wakers = inner.smscs.iter().map(|_| Notify::new()).collect();
         Arc::new(Self {
@@ -152,6 +155,11 @@ impl World {
 
     pub(crate) fn hash(&self) -> u64 {
         self.lock().hash
+    }
+
+    /// Counts something that a run should meet now and then.
+    pub(crate) fn met(&self, what: &'static str) {
+        *self.lock().met.entry(what).or_default() += 1;
     }
 
     pub(crate) fn fail(&self, failure: String) {
@@ -228,7 +236,7 @@ impl Connector for SimConnector {
                 return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "refused"));
             }
             let (near, far) = tokio::io::duplex(1 << 20);
-            tokio::spawn(smsc::serve(world, number, connection, far));
+            tokio::spawn(connection::serve(world, number, connection, far));
             Ok(Box::new(near) as Box<dyn Stream>)
         })
     }

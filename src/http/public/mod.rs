@@ -131,7 +131,8 @@ where
     let too_large = || {
         let text =
             format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
-        Box::new(answer::error(StatusCode::PAYLOAD_TOO_LARGE, &text))
+        // The rest is not read: the client must not use this connection again.
+        Box::new(answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, &text, header::CONNECTION, "close"))
     };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
