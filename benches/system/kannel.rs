@@ -18,7 +18,7 @@ use crate::{
     process::{Process, free_port, wait_for_port},
 };
 
-/// Errors only: by default all of Kannel's debug log goes to the terminal, which costs it two thirds of its speed.
+/// Errors only: by default all of Kannel's debug log goes to the terminal, which halves its speed.
 const STDERR_LEVEL: &str = "3";
 /// smsbox says nothing when it has found bearerbox.
 const SETTLE: Duration = Duration::from_secs(2);
