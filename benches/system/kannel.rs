@@ -18,6 +18,8 @@ use crate::{
     process::{Process, free_port, wait_for_port},
 };
 
+/// Errors only: by default all of Kannel's debug log goes to the terminal, which halves its speed.
+const STDERR_LEVEL: &str = "3";
 /// smsbox says nothing when it has found bearerbox.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -79,7 +81,11 @@ get-url = "http://{sink}/mo?text=%a"
         let config = folder.join("kannel.conf");
         fs::write(&config, text)?;
         let start = |name: &'static str| {
-            Process::start(name, Command::new(format!("/usr/sbin/{name}")).arg(&config), folder)
+            Process::start(
+                name,
+                Command::new(format!("/usr/sbin/{name}")).args(["-v", STDERR_LEVEL]).arg(&config),
+                folder,
+            )
         };
         let mut bearerbox = start("bearerbox")?;
         wait_for_port(([127, 0, 0, 1], boxes).into())?;

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 use crate::{
     address::Address,
     content::Content,
+    counters::Counters,
     id::{ChannelId, DestinationId, MessageId, MessageNo, Timestamp},
     status::PartState,
 };
@@ -191,35 +192,6 @@ pub struct SessionOpened {
     pub handler: Arc<str>,
     /// Where the stream's numbers go on.
     pub counters: Counters,
-}
-
-/// The numbers that a stream has given out: they go on from one session on an address to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counters {
-    /// Sessions begun.
-    pub sessions: u32,
-    /// Outbound messages accepted.
-    pub messages: u32,
-    /// Deliveries made.
-    pub deliveries: u32,
-    /// References used for long texts.
-    pub references: u16,
-}
-
-impl Counters {
-    /// All in one number, for the look-up that outlives the session.
-    pub fn pack(self) -> u128 {
-        u128::from(self.sessions) << 96
-            | u128::from(self.messages) << 64
-            | u128::from(self.deliveries) << 32
-            | u128::from(self.references)
-    }
-
-    /// The reverse of [`Counters::pack`].
-    pub fn unpack(packed: u128) -> Self {
-        let at = |shift: u32| (packed >> shift & 0xffff_ffff) as u32;
-        Self { sessions: at(96), messages: at(64), deliveries: at(32), references: at(0) as u16 }
-    }
 }
 
 /// A finished stream was touched again by a late receipt: who it belongs to and where its numbers go on.

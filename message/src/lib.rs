@@ -4,12 +4,14 @@
 pub mod address;
 pub mod cim;
 pub mod content;
+pub mod counters;
 pub mod event;
 pub mod id;
 pub mod status;
 
 pub use address::Address;
 pub use content::{BodyType, Content};
-pub use event::{Counters, Event};
+pub use counters::Counters;
+pub use event::Event;
 pub use id::{ChannelId, DestinationId, MessageId, MessageNo, Seq, SessionId, StreamId, Timestamp};
 pub use status::{MessageStatus, PartState, PartStatus};

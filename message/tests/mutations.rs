@@ -136,13 +136,13 @@ fn mutated_messages_never_panic() {
         for _ in 0..64 {
             let mut bytes = STARTS[random.below(STARTS.len())].as_bytes().to_vec();
             mutate(&mut random, &mut bytes);
-            let begun = Instant::now();
-            taken += u64::from(exercise(&bytes));
-            assert!(
-                begun.elapsed() < Duration::from_secs(2),
-                "too slow: {}",
-                String::from_utf8_lossy(&bytes)
-            );
+            // A busy machine may stop us for seconds, but hardly three times at the same input.
+            let is_slow = |_| {
+                let begun = Instant::now();
+                taken += u64::from(exercise(&bytes));
+                begun.elapsed() >= Duration::from_secs(2)
+            };
+            assert!(!(0..3).all(is_slow), "too slow: {}", String::from_utf8_lossy(&bytes));
             runs += 1;
         }
         let noise: Vec<u8> = (0..random.below(200)).map(|_| random.below(256) as u8).collect();

@@ -14,8 +14,8 @@ mod support;
 use std::{fs, path::PathBuf};
 
 use message::{
-    Address, BodyType, ChannelId, Content, DestinationId, Event, MessageId, MessageNo, MessageStatus,
-    PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
+    Address, BodyType, ChannelId, Content, Counters, DestinationId, Event, MessageId, MessageNo,
+    MessageStatus, PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
 use storage::{Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, verify};
 use support::{drive, inline};
@@ -101,7 +101,7 @@ fn session_events() -> Vec<Event> {
             did_shown: "5155".into(),
             by: OpenedBy::Agent,
             handler: "".into(),
-            counters: Counters { sessions: 1, messages: 2, deliveries: 3, references: 4 },
+            counters: Counters { sessions: 1, messages: 2, deliveries: 3, references: 4, orphaned_hour: 5 },
         })),
         Event::SessionClosed { reason: CloseReason::Customer },
         Event::SessionTaken { handler: "bot".into() },
@@ -127,7 +127,13 @@ fn session_events() -> Vec<Event> {
             address: Address { channel: ChannelId::new("c"), did: "1".into(), customer: "2".into() },
             customer_shown: "+2".into(),
             did_shown: "1".into(),
-            counters: Counters { sessions: 9, messages: 70_000, deliveries: 1, references: 65_535 },
+            counters: Counters {
+                sessions: 9,
+                messages: 70_000,
+                deliveries: 1,
+                references: 65_535,
+                orphaned_hour: 6,
+            },
         })),
     ]
 }

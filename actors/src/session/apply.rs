@@ -282,7 +282,7 @@ impl Session {
 
     fn note_orphans(&mut self, number: MessageNo, at: Timestamp) {
         if self.message(number).is_some_and(Outbound::has_doubts) {
-            self.orphaned_at = Some(at);
+            self.counters.orphan(at);
         }
     }
 

@@ -249,8 +249,8 @@ impl Session {
         code: &str,
         came_at: Timestamp,
     ) -> Option<Events> {
-        let orphaned = self.orphaned_at.is_some_and(|at| came_at.since_ms(at) < policy.receipt_timeout_ms);
-        if self.submitting() || orphaned {
+        let orphans = self.counters.may_have_orphans(came_at, policy.receipt_timeout_ms);
+        if self.submitting() || orphans {
             return None;
         }
         let mut doubtful = self.queue.iter().chain(self.sent.values()).flat_map(|m| {

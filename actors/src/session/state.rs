@@ -47,9 +47,6 @@ pub struct Session {
     pub dead_letters: Vec<(Delivery, Cause)>,
     /// Inbound messages of which parts are missing.
     pub assembly: Assembly,
-    /// When a message was last dropped that may have left a copy whose receipts nobody can tell: until they
-    /// have come, no receipt of an unknown id says what it belongs to.
-    pub orphaned_at: Option<Timestamp>,
 }
 
 /// An outbound message.
@@ -186,7 +183,6 @@ impl Session {
             deliveries: VecDeque::new(),
             dead_letters: Vec::new(),
             assembly: Assembly::default(),
-            orphaned_at: None,
         }
     }
 
