@@ -18,6 +18,7 @@ mod correlation;
 mod describe;
 mod destination;
 pub mod error;
+pub mod exchange;
 mod fold;
 mod hash;
 mod host;
@@ -28,6 +29,7 @@ pub mod rate;
 mod replay;
 pub mod restart;
 mod root;
+pub mod route;
 pub mod router;
 mod routing;
 #[cfg(feature = "sabotage")]

@@ -85,6 +85,7 @@ impl Common {
             backoff_max: self.backoff_max,
             receipt_timeout: self.receipt_timeout,
             reassembly_timeout: self.reassembly_timeout,
+            http: Default::default(),
         }
     }
 }

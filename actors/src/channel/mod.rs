@@ -11,7 +11,7 @@ pub(crate) mod view;
 use std::{collections::VecDeque, sync::Arc};
 
 use channels::smpp::ReplyToken;
-use message::{Content, MessageNo, StreamId, Timestamp, event::Split};
+use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -87,10 +87,12 @@ pub(crate) struct Query {
 
 /// A message as the link needs it.
 pub(crate) struct JobMessage {
+    pub(crate) id: MessageId,
     pub(crate) content: Content,
     pub(crate) split: Split,
     pub(crate) did: Arc<str>,
     pub(crate) customer: Arc<str>,
+    pub(crate) customer_shown: Arc<str>,
     pub(crate) expires_at: Option<Timestamp>,
 }
 

@@ -217,7 +217,10 @@ impl ChannelState {
         let now_ms = self.shared.monotonic_ms();
         let mut spellings = Vec::new();
         let outcome = match answer {
-            Answer::Taken { id, .. } | Answer::Late { id, .. } => {
+            Answer::Taken { id, customer } | Answer::Late { id, customer } => {
+                if let Some(customer) = customer {
+                    tracing::debug!(channel = self.ix, %customer, "the provider spells the customer otherwise");
+                }
                 self.counts.submitted += 1;
                 self.metrics.submitted.increment(1);
                 self.rate.relax(now_ms);

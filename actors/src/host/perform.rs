@@ -168,10 +168,12 @@ impl HostState {
             reserved: max,
             parts,
             message: Arc::new(JobMessage {
+                id: message.id.clone(),
                 content: message.content.clone(),
                 split: message.split,
                 did: slot.session.did_shown.clone(),
                 customer: slot.session.address.customer.clone(),
+                customer_shown: slot.session.customer_shown.clone(),
                 expires_at: message.expires_at,
             }),
         };
