@@ -76,12 +76,7 @@ impl HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(30),
-            connections: 16,
-            route: Arc::default(),
-            webhook_url: None,
-        }
+        Self { timeout: Duration::from_secs(30), connections: 16, route: Arc::default(), webhook_url: None }
     }
 }
 

@@ -96,8 +96,9 @@ impl Exchanges {
     /// The newest first, of one message or of all.
     pub(crate) fn list(&self, message: Option<&str>, limit: usize) -> Vec<Arc<Exchange>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let of =
-            |e: &&Arc<Exchange>| message.is_none_or(|m| e.message.as_ref().is_some_and(|(id, _)| id.as_str() == m));
+        let of = |e: &&Arc<Exchange>| {
+            message.is_none_or(|m| e.message.as_ref().is_some_and(|(id, _)| id.as_str() == m))
+        };
         ring.iter().rev().filter(of).take(limit).cloned().collect()
     }
 }
@@ -187,8 +188,13 @@ mod tests {
 
     #[test]
     fn values_that_are_named_like_secrets_are_hidden() {
-        let shown = masked(r#"{"access_token" : "a\"b", "n":"token", "Password":"x", "tokens": 3, "text":"hi \"you\""}"#);
-        assert_eq!(shown, r#"{"access_token":"***", "n":"token", "Password":"***", "tokens": 3, "text":"hi \"you\""}"#);
+        let shown = masked(
+            r#"{"access_token" : "a\"b", "n":"token", "Password":"x", "tokens": 3, "text":"hi \"you\""}"#,
+        );
+        assert_eq!(
+            shown,
+            r#"{"access_token":"***", "n":"token", "Password":"***", "tokens": 3, "text":"hi \"you\""}"#
+        );
         assert_eq!(masked(r#"{"token":"never ends"#), r#"{"token":"never ends"#);
     }
 

@@ -213,7 +213,10 @@ mod tests {
             assert!(not_public(address).is_some(), "{text}");
             assert!(route(&[]).may_dial("example.org", 443, address).is_err(), "{text}");
         }
-        for text in "8.8.8.8 1.1.1.1 172.15.0.1 172.32.0.1 100.63.0.1 100.128.0.1 ::ffff:8.8.8.8 2606:4700::1111".split(' ') {
+        for text in
+            "8.8.8.8 1.1.1.1 172.15.0.1 172.32.0.1 100.63.0.1 100.128.0.1 ::ffff:8.8.8.8 2606:4700::1111"
+                .split(' ')
+        {
             assert!(not_public(text.parse().unwrap()).is_none(), "{text}");
         }
     }
@@ -232,7 +235,9 @@ mod tests {
 
     #[test]
     fn places_that_make_no_sense_are_none() {
-        for text in ["", "10.0.0.0/33", "::/129", "a b", "host:port", "http://x", "x/8", "[::1", "x:99999", "*."] {
+        for text in
+            ["", "10.0.0.0/33", "::/129", "a b", "host:port", "http://x", "x/8", "[::1", "x:99999", "*."]
+        {
             assert_eq!(Place::parse(text), None, "{text}");
         }
         assert_eq!(Place::parse("*"), Some(Place::All));

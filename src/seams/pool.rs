@@ -24,9 +24,7 @@ use tokio::time::Instant;
 const IDLE_CONNECTIONS_MAX: usize = 256;
 /// An idle connection is closed after this, at the latest when one is needed again.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The most headers of an answer.
-const HEADERS_MAX: usize = 128;
-/// The most octets of an answer's head.
+/// The most octets of an answer's head; of headers hyper takes 100.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What connections run over.
@@ -53,7 +51,7 @@ impl<I: Io> Open<I> {
     /// Begins HTTP on a stream.
     pub(super) async fn begin(stream: I) -> Result<Self, String> {
         let mut builder = http1::Builder::new();
-        builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
+        builder.max_buf_size(HEAD_BYTES_MAX);
         let (sender, connection) = builder.handshake(stream).await.map_err(|e| words(&e))?;
         Ok(Self { sender, connection: Box::pin(connection), idle_since: Instant::now() })
     }

@@ -7,9 +7,7 @@ use ractor::{Actor, ActorId, ActorRef};
 use super::{ChannelState, Query, send::LOST};
 use crate::{
     host::Task,
-    link::{
-        LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, http::HttpLink, smpp::SmppLink,
-    },
+    link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, http::HttpLink, smpp::SmppLink},
     sabotage::Sabotage,
 };
 

@@ -92,12 +92,7 @@ impl Caller {
     }
 
     /// Performs one call, for a message's part or for none.
-    pub(crate) async fn call(
-        &self,
-        call: Call,
-        about: Option<(MessageId, u16)>,
-        limit: Duration,
-    ) -> Called {
+    pub(crate) async fn call(&self, call: Call, about: Option<(MessageId, u16)>, limit: Duration) -> Called {
         let began_ms = self.shared.monotonic_ms();
         let exchange = Exchange::begun(&call.request, about, self.shared.now());
         let (request, left) = (call.request.clone(), call.left.clone());
@@ -171,7 +166,8 @@ impl Caller {
             Err(error) => return Outcome::of(Answer::Refused(error), Verdict::Nothing),
         };
         let deadline_ms = self.shared.monotonic_ms().saturating_add(
-            u64::try_from(config.timeout.saturating_mul(CONVERSATION_TIMEOUTS).as_millis()).unwrap_or(u64::MAX),
+            u64::try_from(config.timeout.saturating_mul(CONVERSATION_TIMEOUTS).as_millis())
+                .unwrap_or(u64::MAX),
         );
         let mut answers = Vec::new();
         // Whether an earlier call may have given the customer something.
@@ -307,9 +303,7 @@ struct Meters {
 
 impl Meters {
     fn of(channel: &str) -> Self {
-        let of = |outcome: &'static str| {
-            counter!("patchbay_calls_total", "channel" => channel.to_owned(), "outcome" => outcome)
-        };
+        let of = |outcome: &'static str| counter!("patchbay_calls_total", "channel" => channel.to_owned(), "outcome" => outcome);
         Self {
             ok: of("2xx"),
             refused: of("4xx"),

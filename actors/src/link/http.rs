@@ -65,17 +65,7 @@ impl Actor for HttpLink {
         caller.provider().ok_or("no HTTP provider")?;
         myself.cast(LinkMessage::Connect(0))?;
         let circuit = Circuit::new();
-        Ok(State {
-            caller,
-            myself,
-            owner,
-            link,
-            circuit,
-            extra: 0,
-            epoch: 0,
-            attempts: 0,
-            is_stopped: false,
-        })
+        Ok(State { caller, myself, owner, link, circuit, extra: 0, epoch: 0, attempts: 0, is_stopped: false })
     }
 
     async fn handle(
@@ -161,8 +151,7 @@ impl State {
                     && let Some(sent) = caller.late(&part, late).await
                 {
                     let answer = Answer::Late { id: sent.id, customer: sent.customer };
-                    let _link_gone =
-                        promise.myself.cast(LinkMessage::Told(Told::Late(part.token, answer)));
+                    let _link_gone = promise.myself.cast(LinkMessage::Told(Told::Late(part.token, answer)));
                 }
             });
         }
@@ -280,6 +269,9 @@ impl State {
 
 /// Runs a conversation beside the actor.
 fn run(task: impl Future<Output = ()> + Send + 'static) {
-    #[allow(clippy::disallowed_methods, reason = "a conversation belongs to its link, which is told of its end")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a conversation belongs to its link, which is told of its end"
+    )]
     tokio::spawn(task);
 }

@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actors::seams::{
-    BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Seams, Stream, Target,
-};
+use actors::seams::{BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Seams, Stream, Target};
 use channels::http::Response;
 use message::{MessageId, MessageStatus, SessionId, Timestamp};
 use tokio::{sync::Notify, time::Instant};

@@ -44,7 +44,8 @@ pub(super) async fn dial(
     };
     let Some(tls) = tls else { return Ok(Box::new(tcp)) };
     let name = ServerName::try_from(target.host().to_owned()).map_err(|e| format!("TLS: {e}"))?;
-    let handshake = async { TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| format!("TLS: {e}")) };
+    let handshake =
+        async { TlsConnector::from(tls).connect(name, tcp).await.map_err(|e| format!("TLS: {e}")) };
     Ok(Box::new(timed("TLS", handshake).await?))
 }
 
@@ -68,9 +69,9 @@ async fn directly(target: &Target, route: &Route) -> Result<TcpStream, String> {
         }
     }
     match (allowed.is_empty(), refused) {
-        (true, Some((ip, kind))) => {
-            Err(format!("{host} leads to {ip}, {kind}; name it in [channel.http] allow_private if that is meant"))
-        }
+        (true, Some((ip, kind))) => Err(format!(
+            "{host} leads to {ip}, {kind}; name it in [channel.http] allow_private if that is meant"
+        )),
         (true, None) => Err(format!("{host} has no address")),
         (false, _) => connect(&allowed).await,
     }
@@ -85,9 +86,9 @@ fn judge_name(target: &Target, route: &Route) -> Result<(), String> {
         name => name.parse().ok(),
     };
     let Some(address) = literal else { return Ok(()) };
-    route.may_dial(host, port, address).map_err(|kind| {
-        format!("{host} is {kind}; name it in [channel.http] allow_private if that is meant")
-    })
+    route
+        .may_dial(host, port, address)
+        .map_err(|kind| format!("{host} is {kind}; name it in [channel.http] allow_private if that is meant"))
 }
 
 async fn to_proxy(proxy: &Proxy) -> Result<TcpStream, String> {

@@ -2,9 +2,9 @@
 //! left; never shows a value of a request, never dials an address that was not judged.
 
 mod dial;
-mod write;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -161,7 +161,8 @@ fn multipart(fields: &[Field], boundary: &str) -> Bytes {
     let size: usize = fields.iter().map(|field| field.value.len() + 256).sum();
     let mut out = Vec::with_capacity(size);
     for field in fields {
-        let mut head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(field.name));
+        let mut head =
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"", quoted(field.name));
         if let Some(file) = &field.file_name {
             head.push_str(&format!("; filename=\"{}\"", quoted(file)));
         }
