@@ -23,6 +23,7 @@ mod hash;
 mod host;
 mod lanes;
 mod link;
+mod page;
 mod plan;
 pub mod rate;
 mod replay;
@@ -44,5 +45,6 @@ mod wire;
 
 pub use config::Config;
 pub use error::{Refusal, StartError};
+pub use page::Page;
 pub use router::Router;
 pub use seams::Seams;

@@ -44,7 +44,7 @@ pub(crate) enum ChannelMessage {
     /// Show yourself.
     View(oneshot::Sender<ChannelView>),
     /// Show the receipts nobody knows.
-    Unmatched { limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
+    Unmatched { after: u32, limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
     /// Write what is to be kept into the index, then answer.
     Checkpoint(oneshot::Sender<()>),
     /// Send nothing more, wait for what is out, unbind; answer when done.
@@ -168,8 +168,8 @@ impl Actor for ChannelActor {
             ChannelMessage::View(reply) => {
                 let _caller_gone = reply.send(state.view());
             }
-            ChannelMessage::Unmatched { limit, reply } => {
-                let _caller_gone = reply.send(state.unmatched(limit));
+            ChannelMessage::Unmatched { after, limit, reply } => {
+                let _caller_gone = reply.send(state.unmatched(after, limit));
             }
             ChannelMessage::Checkpoint(reply) => {
                 state.write_own_stream();
