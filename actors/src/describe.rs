@@ -40,6 +40,7 @@ pub(crate) fn excerpt(content: &Content) -> String {
         }
         Content::Rich { body_type, .. } => format!("a {body_type:?} body"),
         Content::Binary(octets) => format!("{} octets", octets.len()),
+        Content::Parts(parts) => parts.iter().map(excerpt).collect::<Vec<_>>().join(" | "),
     }
 }
 

@@ -1,6 +1,5 @@
 //! What accepting a message would do, said and not done.
 
-use channels::provider::LinkKind;
 use message::{Content, DestinationId, SessionId, cim, event::Alphabet, event::Concatenation};
 
 use crate::{
@@ -26,7 +25,6 @@ pub(crate) fn plan(
         Content::Text(text) => text.to_string(),
         other => crate::describe::excerpt(other),
     };
-    let LinkKind::Smpp(_) = entry.channel().link();
     Ok(PlanView {
         channel: entry.config.id.clone(),
         provider: entry.channel().provider().name,

@@ -73,7 +73,7 @@ impl ChannelState {
         self.metrics.received.increment(1);
         let shared = self.shared.clone();
         let Some(entry) = shared.channels.get(self.ix) else { return };
-        let LinkKind::Smpp(account) = entry.channel().link();
+        let LinkKind::Smpp(account) = entry.channel().link() else { return };
         let raw = Raw {
             udhi: message.esm_class & 0x40 != 0,
             data_coding: message.data_coding,

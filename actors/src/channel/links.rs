@@ -46,7 +46,7 @@ impl LinkSlot {
 impl ChannelState {
     pub(super) async fn start_links(&mut self) -> Result<(), String> {
         let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
-        let LinkKind::Smpp(account) = entry.channel().link();
+        let LinkKind::Smpp(account) = entry.channel().link() else { return Ok(()) };
         let errors = account.error_classes().map_err(|e| e.to_string())?;
         for _ in account.connections() {
             self.links.push(LinkSlot {

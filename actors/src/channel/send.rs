@@ -89,6 +89,7 @@ pub(crate) fn id_base(entry: &ChannelEntry) -> IdBase {
             ReceiptIds::HexToDecimal => IdBase::ReplyHexReceiptDec,
             ReceiptIds::DecimalToHex => IdBase::ReplyDecReceiptHex,
         },
+        LinkKind::Http(_) => IdBase::Exact,
     }
 }
 

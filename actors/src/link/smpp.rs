@@ -62,7 +62,7 @@ impl Actor for SmppLink {
     ) -> Result<State, ActorProcessingErr> {
         let LinkArguments { shared, channel, link, owner } = arguments;
         let entry = shared.channels.get(channel).ok_or("no such channel")?;
-        let LinkKind::Smpp(account) = entry.channel().link();
+        let LinkKind::Smpp(account) = entry.channel().link() else { return Err("no SMPP account".into()) };
         let account = account.clone();
         let bind = account.connections().get(usize::from(link)).copied().unwrap_or(BindKind::Transceiver);
         myself.cast(LinkMessage::Connect(0))?;

@@ -49,7 +49,10 @@ impl Policy {
     pub fn of(channel: &ChannelConfig, session_queue_max: usize) -> Self {
         let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let receipts = channel.channel.capabilities().receipts;
-        let LinkKind::Smpp(account) = channel.channel.link();
+        let query_after = match channel.channel.link() {
+            LinkKind::Smpp(account) => account.query_after,
+            LinkKind::Http(_) => None,
+        };
         Self {
             inactivity_ms: channel.inactivity_timeout.map(ms),
             on_unknown: channel.on_unknown,
@@ -57,7 +60,7 @@ impl Policy {
             tries_max: channel.tries_max,
             backoff_ms: ms(channel.backoff),
             backoff_max_ms: ms(channel.backoff_max),
-            query_after_ms: account.query_after.map(ms),
+            query_after_ms: query_after.map(ms),
             receipt_timeout_ms: if receipts { ms(channel.receipt_timeout) } else { 0 },
             reassembly_timeout_ms: ms(channel.reassembly_timeout),
             queue_max: session_queue_max,

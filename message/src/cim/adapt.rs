@@ -57,6 +57,9 @@ pub fn plain_text_of(content: &Content) -> Result<Adapted<'_>, NotSendable> {
             return Ok(Adapted { text, notes });
         }
         Content::Binary(_) => return Err(NotSendable { body_type: "binary", reason: "octets are no text" }),
+        Content::Parts(_) => {
+            return Err(NotSendable { body_type: "PARTS", reason: "it was adapted already" });
+        }
         Content::Rich { body_type, json } => (*body_type, &**json),
     };
     let mut draft = Draft::default();
