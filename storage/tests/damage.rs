@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex};
 
 use message::Seq;
 use storage::{
-    AppendError, BlockFault, Crash, Driver, Engine, Layout, Log, NoRoom, OpenError, Options, ReadError,
-    SledEngine, verify,
+    AppendError, BlockFault, Crash, DiskEngine, Driver, Engine, Layout, Log, NoRoom, OpenError, Options,
+    ReadError, verify,
 };
 use support::{
     Memory, Sled, Told, World, append_blocks, drive, first, inline, keyed, open, open_with, spread, tell,
@@ -172,10 +172,10 @@ fn a_failed_flush_poisons_the_thread_too() {
 fn a_directory_in_use_is_refused() {
     let world = Sled::new();
     let (log, _) = open(&world);
-    let Err(error) = SledEngine::open(world.path()) else { panic!("it opened twice") };
+    let Err(error) = DiskEngine::open(world.path()) else { panic!("it opened twice") };
     assert!(error.to_string().contains("in use by another process"), "{error}");
     log.close().unwrap();
-    assert!(SledEngine::open(world.path()).is_ok());
+    assert!(DiskEngine::open(world.path()).is_ok());
 }
 
 #[test]

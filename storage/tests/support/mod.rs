@@ -18,7 +18,7 @@ use std::{
 use message::{Event, MessageNo, Seq, StreamId, Timestamp};
 use smallvec::smallvec;
 use storage::{
-    Driver, Engine, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options, Prev, Recovery, SledEngine,
+    DiskEngine, Driver, Engine, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options, Prev, Recovery,
     Tag,
 };
 
@@ -62,14 +62,14 @@ impl Sled {
 }
 
 impl World for Sled {
-    type Engine = SledEngine;
+    type Engine = DiskEngine;
 
     fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder"), copies: 0 }
     }
 
-    fn engine(&self) -> SledEngine {
-        SledEngine::open(self.path()).expect("the engine opens")
+    fn engine(&self) -> DiskEngine {
+        DiskEngine::open(self.path()).expect("the engine opens")
     }
 
     fn crash(&mut self) {
