@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use storage::{Log, Options, Recovery, DiskEngine};
+use storage::{DiskEngine, Log, Options, Recovery};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,

@@ -5,7 +5,7 @@
 mod command_line;
 
 use command_line::check;
-use storage::{Log, Options, DiskEngine};
+use storage::{DiskEngine, Log, Options};
 
 #[test]
 fn a_log_is_looked_into_only_when_nobody_has_it() {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use message::Seq;
 use serde_json::json;
-use storage::{Options, DiskEngine, Stats, Stored};
+use storage::{DiskEngine, Options, Stats, Stored};
 
 use crate::{
     config, out,

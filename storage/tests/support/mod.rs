@@ -50,18 +50,18 @@ impl World for Memory {
 }
 
 /// Folders; a crash is a copy of the files as they are while the log is still open on the originals.
-pub struct Sled {
+pub struct Folders {
     folder: tempfile::TempDir,
     copies: u32,
 }
 
-impl Sled {
+impl Folders {
     pub fn path(&self) -> PathBuf {
         self.folder.path().join(self.copies.to_string())
     }
 }
 
-impl World for Sled {
+impl World for Folders {
     type Engine = DiskEngine;
 
     fn new() -> Self {
