@@ -15,6 +15,7 @@
 mod channel;
 pub mod config;
 mod correlation;
+mod credit;
 mod describe;
 mod destination;
 pub mod error;

@@ -201,6 +201,8 @@ impl ChannelState {
         let now_ms = shared.monotonic_ms();
         let base = send::id_base(entry);
         let id = entry.config.id.clone();
+        // What one before it set aside went with it.
+        entry.credit.withdraw();
         Some(Self {
             lanes: Lanes::default(),
             rate: Rate::resumed(entry.config.send_rate, now_ms),
@@ -278,6 +280,7 @@ impl ChannelState {
     fn drain(&mut self, reply: oneshot::Sender<()>) {
         self.is_draining = true;
         self.draining = Some(reply);
+        self.withdraw_credit();
         self.finish_drain();
     }
 
