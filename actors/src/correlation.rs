@@ -4,11 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use channels::{
-    smpp::receipt::Receipt,
-    spelling::{self, IdBase, Rule, Tally},
-};
-use message::{ChannelId, MessageNo, StreamId, Timestamp, address, event::UnmatchedReceipt};
+use channels::spelling::{self, IdBase, Rule, Tally};
+use message::{ChannelId, MessageNo, PartState, StreamId, Timestamp, address, event::UnmatchedReceipt};
 use storage::Found;
 
 use crate::hash::StreamHash;
@@ -35,6 +32,28 @@ impl PartRef {
             part: (found.b & 0xffff) as u16,
         }
     }
+}
+
+impl PartRef {
+    /// The part that a reference of ours names: `<stream, 32 hex digits>-<number>-<part>`.
+    pub(crate) fn from_reference(text: &str) -> Option<Self> {
+        let mut fields = text.split('-');
+        let stream = fields.next().filter(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let stream = StreamId(u128::from_str_radix(stream, 16).ok()?);
+        let number = MessageNo(fields.next()?.parse().ok()?);
+        let part = fields.next()?.parse().ok()?;
+        fields.next().is_none().then_some(Self { stream, number, part })
+    }
+}
+
+/// A provider's report on a part, of whatever protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) state: PartState,
+    /// The provider's code, or `<code>: <words>`.
+    pub(crate) code: Box<str>,
+    /// The spellings of the part's id, in the order to try them.
+    pub(crate) ids: Vec<Box<str>>,
 }
 
 /// A kept receipt.
@@ -144,7 +163,7 @@ impl Correlation {
     }
 
     /// The receipt to be kept, with its number given.
-    pub(crate) fn number(&mut self, receipt: &Receipt, customer: &str, did: &str) -> UnmatchedReceipt {
+    pub(crate) fn number(&mut self, receipt: &Reported, customer: &str, did: &str) -> UnmatchedReceipt {
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1).max(1);
         UnmatchedReceipt {
@@ -154,7 +173,7 @@ impl Correlation {
             customer: customer.into(),
             did: did.into(),
             state: receipt.state,
-            code: receipt.code().into(),
+            code: receipt.code.clone(),
         }
     }
 

@@ -30,6 +30,7 @@ pub mod restart;
 mod root;
 pub mod router;
 mod routing;
+mod safe;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 #[cfg(not(feature = "sabotage"))]
@@ -40,6 +41,7 @@ mod shared;
 mod tail;
 mod timers;
 pub mod view;
+pub mod webhook;
 mod wire;
 
 pub use config::Config;
