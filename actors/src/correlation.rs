@@ -32,17 +32,26 @@ impl PartRef {
             part: (found.b & 0xffff) as u16,
         }
     }
-}
 
-impl PartRef {
-    /// The part that a reference of ours names: `<stream, 32 hex digits>-<number>-<part>`.
+    /// Our own name for the part, for providers that echo one: `<stream hex>-<number>-<part>`.
+    pub(crate) fn to_reference(self) -> String {
+        format!("{:032x}-{}-{}", self.stream.0, self.number.0, self.part)
+    }
+
+    /// The part of such a name, in any case; `None` for every other text.
     pub(crate) fn from_reference(text: &str) -> Option<Self> {
-        let mut fields = text.split('-');
-        let stream = fields.next().filter(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        let stream = StreamId(u128::from_str_radix(stream, 16).ok()?);
-        let number = MessageNo(fields.next()?.parse().ok()?);
-        let part = fields.next()?.parse().ok()?;
-        fields.next().is_none().then_some(Self { stream, number, part })
+        // What `parse` takes beside digits (a sign) is in no name of ours.
+        if !text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+            return None;
+        }
+        let mut pieces = text.split('-');
+        let stream = pieces.next().filter(|hex| hex.len() == REFERENCE_HEX)?;
+        let reference = Self {
+            stream: StreamId(u128::from_str_radix(stream, 16).ok()?),
+            number: MessageNo(pieces.next()?.parse().ok()?),
+            part: pieces.next()?.parse().ok()?,
+        };
+        pieces.next().is_none().then_some(reference)
     }
 }
 
@@ -55,6 +64,9 @@ pub(crate) struct Reported {
     /// The spellings of the part's id, in the order to try them.
     pub(crate) ids: Vec<Box<str>>,
 }
+
+/// The hexadecimal digits of a stream in a reference.
+const REFERENCE_HEX: usize = 32;
 
 /// A kept receipt.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -262,5 +274,35 @@ impl Correlation {
     /// When [`Correlation::due`] has something.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((at, _), ())| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_reference_is_read_again_in_any_case(stream: u128, number: u32, part: u16) {
+            let part = PartRef { stream: StreamId(stream), number: MessageNo(number), part };
+            let text = part.to_reference();
+            prop_assert!(text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+            prop_assert_eq!(PartRef::from_reference(&text), Some(part));
+            prop_assert_eq!(PartRef::from_reference(&text.to_uppercase()), Some(part));
+        }
+
+        #[test]
+        fn no_other_text_is_a_reference(
+            text in prop_oneof!["[0-9a-f]{30,34}(-[+-]?[0-9]{1,11}){0,3}", "\\PC{0,60}"],
+        ) {
+            if let Some(part) = PartRef::from_reference(&text) {
+                let plain = |piece: &str| piece.trim_start_matches('0').to_owned();
+                let (ours, theirs) = (part.to_reference(), text.to_lowercase());
+                let (mut ours, mut theirs) = (ours.split('-').map(plain), theirs.split('-').map(plain));
+                prop_assert!(ours.by_ref().eq(theirs.by_ref()), "{}", text);
+            }
+        }
     }
 }

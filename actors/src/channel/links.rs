@@ -1,11 +1,6 @@
 //! The links of a channel: started, watched, started anew when their actor dies; what they report is taken in.
 
-use std::collections::BTreeMap;
-
-use channels::{
-    provider::LinkKind,
-    smpp::{ReplyToken, status::Class},
-};
+use channels::{provider::LinkKind, smpp::ReplyToken};
 use message::{Timestamp, event::Cause};
 use ractor::{Actor, ActorId, ActorRef};
 
@@ -23,8 +18,6 @@ pub(crate) struct LinkSlot {
     pub(crate) free: usize,
     pub(crate) batch: Vec<LinkPart>,
     pub(crate) acks: Vec<ReplyToken>,
-    /// The channel's own table of statuses.
-    pub(crate) errors: BTreeMap<u32, Class>,
     pub(crate) status: &'static str,
     pub(crate) reason: String,
     pub(crate) since: Timestamp,
@@ -47,14 +40,12 @@ impl ChannelState {
     pub(super) async fn start_links(&mut self) -> Result<(), String> {
         let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
         let LinkKind::Smpp(account) = entry.channel().link() else { return Ok(()) };
-        let errors = account.error_classes().map_err(|e| e.to_string())?;
         for _ in account.connections() {
             self.links.push(LinkSlot {
                 actor: None,
                 free: 0,
                 batch: Vec::new(),
                 acks: Vec::new(),
-                errors: errors.clone(),
                 status: "connecting",
                 reason: String::new(),
                 since: self.shared.now(),
@@ -165,7 +156,7 @@ impl ChannelState {
     }
 
     /// The provider refuses the credentials: nothing is tried until someone changes something.
-    fn stop(&mut self, cause: Cause) {
+    pub(super) fn stop(&mut self, cause: Cause) {
         if self.stopped.is_some() {
             return;
         }
