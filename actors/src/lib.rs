@@ -30,11 +30,11 @@ pub mod restart;
 mod root;
 pub mod router;
 mod routing;
-mod safe;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 #[cfg(not(feature = "sabotage"))]
 mod sabotage;
+mod safe;
 pub mod seams;
 pub mod session;
 mod shared;

@@ -142,7 +142,10 @@ impl Router {
 }
 
 fn not_safe() -> Answer {
-    Answer::Busy { reason: "not all of it could be stored; send it again".into(), retry_after_s: RETRY_AFTER_S }
+    Answer::Busy {
+        reason: "not all of it could be stored; send it again".into(),
+        retry_after_s: RETRY_AFTER_S,
+    }
 }
 
 fn http_of(entry: &ChannelEntry) -> Option<&dyn HttpChannel> {

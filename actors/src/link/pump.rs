@@ -128,8 +128,15 @@ async fn connected(
         }
     };
     let (mut read, mut write) = tokio::io::split(stream);
-    let mut connection =
-        Connection { pump, session, was_bound: false, closed: None, bad_pdus: 0, must_rebind: false, events: Vec::new() };
+    let mut connection = Connection {
+        pump,
+        session,
+        was_bound: false,
+        closed: None,
+        bad_pdus: 0,
+        must_rebind: false,
+        events: Vec::new(),
+    };
     connection.drive(&mut read, &mut write, commands).await;
     let rest = write.write_all(connection.session.transmit());
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
@@ -306,7 +313,10 @@ impl Connection<'_> {
 
     fn answer_of(&self, reply: &Reply) -> Answer {
         if reply.status == 0 {
-            return Answer::Taken { id: Arc::from(String::from_utf8_lossy(&reply.message_id)), customer: None };
+            return Answer::Taken {
+                id: Arc::from(String::from_utf8_lossy(&reply.message_id)),
+                customer: None,
+            };
         }
         let described = status::describe(reply.status);
         let words = match reply.tlvs().get(channels::smpp::tlv::ADDITIONAL_STATUS_INFO_TEXT) {

@@ -5,9 +5,9 @@ mod intents;
 mod messages;
 mod meters;
 mod sessions;
-mod webhooks;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
