@@ -59,6 +59,7 @@ pub trait Core: Send + Sync + 'static {
     fn accepting(&self) -> Result<(), Refusal>;
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize>;
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
     fn committed(&self) -> Seq;
 }
 
@@ -139,6 +140,9 @@ impl Core for Router {
     }
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         Box::pin(Router::webhook(self, channel, call))
+    }
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        Box::pin(Router::shared_webhook(self, call))
     }
     fn committed(&self) -> Seq {
         Router::committed(self)

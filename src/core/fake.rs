@@ -329,6 +329,10 @@ impl Core for Fake {
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
         (channel.as_str() == "http").then_some(1_024)
     }
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        self.ask(format!("shared {} {}", call.method, call.url));
+        Box::pin(async { webhook::Answer::Reply(channels::http::Reply::text("EVENT_RECEIVED")) })
+    }
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         self.ask(format!("{} {channel} {} {}", call.method, call.url, String::from_utf8_lossy(&call.body)));
         let answer = match call.body.as_ref() {

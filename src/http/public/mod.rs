@@ -35,7 +35,7 @@ const BUSY_RETRY_AFTER_S: u32 = 1;
 /// The routes, for those who missed them.
 const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive), GET and DELETE \
                       /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, GET and POST \
-                      /webhooks/{channel id}";
+                      /webhooks/{channel id} and /ccm/webhook";
 
 /// What the public listener works with.
 pub struct Public {

@@ -153,17 +153,18 @@ async fn webhooks_need_no_key_and_are_answered_as_the_router_says() {
         ("POST /webhooks/http", "later", 503, "not stored"),
         ("POST /webhooks/other", "fine", 404, "no such channel"),
         ("PUT /webhooks/http", "fine", 405, "GET and POST"),
+        ("POST /ccm/webhook", "{}", 200, "EVENT_RECEIVED"),
     ];
     for (line, body, status, part) in cases {
         let answer = edge.ask(line, "", body).await;
         assert_eq!(answer.0, *status, "{line} {body}: {}", answer.2);
         assert!(answer.2.contains(part), "{line} {body}\n{}\nlacks {part}", answer.2);
     }
-    let large = "x".repeat(actors::webhook::BODY_BYTES_MAX + 1);
+    let large = "x".repeat(1_025);
     assert_eq!(edge.ask("POST /webhooks/http", "", &large).await.0, 413);
     let asked = edge.core.asked.lock().unwrap().clone();
     assert_eq!(asked.first().unwrap(), "POST http https://example.org/webhooks/http?a=b fine");
-    assert_eq!(asked.len(), 5, "what is refused here never comes to the router: {asked:?}");
+    assert_eq!(asked.len(), 6, "what is refused here never comes to the router: {asked:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
-//! `/webhooks/{channel id}`: providers call here. A call needs no API key: its signature is checked by its channel.
+//! `/webhooks/{channel id}`, and `/ccm/webhook` for all accounts of a Meta app: providers call here. A call needs no API key: its signature is checked by its channel.
 //! It is answered as taken only once all it brought is durable.
 
-use actors::webhook::{Answer, BODY_BYTES_MAX, Call};
+use actors::webhook::{Answer, Call, SHARED_BODY_BYTES_MAX};
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
@@ -12,12 +12,14 @@ use crate::http::answer;
 
 /// Where the webhooks of channels are.
 const PREFIX: &str = "/webhooks/";
+/// Where all accounts of a Meta app have theirs.
+const SHARED: &str = "/ccm/webhook";
 /// The most headers of a call that a signature may depend on.
 const HEADERS_MAX: usize = 100;
 
 /// Whether a path is one of these.
 pub(super) fn is_webhook(path: &str) -> bool {
-    path.starts_with(PREFIX)
+    path.starts_with(PREFIX) || path == SHARED
 }
 
 /// Takes a provider's call.
@@ -26,10 +28,16 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
     if !matches!(head.method, Method::GET | Method::POST) {
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
     }
+    if head.uri.path() == SHARED {
+        return match body(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
+            Ok(bytes) => answered(public.core.shared_webhook(&call(public, &head, bytes)).await),
+            Err(answer) => *answer,
+        };
+    }
     let channel = head.uri.path().strip_prefix(PREFIX).map(|id| id.trim_end_matches('/')).unwrap_or_default();
     let channel = ChannelId::new(channel);
     let Some(bytes_max) = public.core.webhook_bytes_max(&channel) else { return unknown() };
-    let bytes = match body(bytes_max.max(BODY_BYTES_MAX), &head.headers, incoming).await {
+    let bytes = match body(bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
