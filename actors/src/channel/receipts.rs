@@ -48,10 +48,11 @@ impl ChannelState {
         let log = self.shared.log.clone();
         let entry = log.index().get(self.own.stream).map_err(|e| e.to_string())?;
         let (state, applied) = match entry {
-            Some(entry) => {
-                let state: OwnState = storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())?;
-                (state, entry.applied)
-            }
+            Some(entry) => match storage::decode_snapshot(&entry.bytes) {
+                Ok(state) => (state, entry.applied),
+                // A snapshot of another version: all is read from the events.
+                Err(_) => (OwnState::default(), Seq::NONE),
+            },
             None => (OwnState::default(), Seq::NONE),
         };
         for parked in state.parked {
