@@ -15,19 +15,23 @@
 mod channel;
 pub mod config;
 mod correlation;
+mod credit;
 mod describe;
 mod destination;
 pub mod error;
+pub mod exchange;
 mod fold;
 mod hash;
 mod host;
 mod lanes;
 mod link;
+mod page;
 mod plan;
 pub mod rate;
 mod replay;
 pub mod restart;
 mod root;
+pub mod route;
 pub mod router;
 mod routing;
 #[cfg(feature = "sabotage")]
@@ -46,5 +50,6 @@ mod wire;
 
 pub use config::Config;
 pub use error::{Refusal, StartError};
+pub use page::Page;
 pub use router::Router;
 pub use seams::Seams;

@@ -19,7 +19,9 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     channel::ChannelMessage,
     config::{ChannelConfig, Config},
+    credit::Credit,
     destination::DestinationMessage,
+    exchange::Exchanges,
     host::HostMessage,
     router::TailEvent,
     seams::Seams,
@@ -37,6 +39,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) policy: Policy,
     /// Canonical DID, DID as configured, destination.
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
+    /// Room that its sessions may take without asking.
+    pub(crate) credit: Credit,
     pub(crate) actor: ArcSwapOption<ActorRef<ChannelMessage>>,
 }
 
@@ -87,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) seams: Seams,
     pub(crate) channels: Vec<ChannelEntry>,
+    /// What each channel and its provider said, in the order of `channels`.
+    pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
     pub(crate) destinations: Vec<DestinationEntry>,
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
@@ -134,6 +140,7 @@ impl Shared {
                 policy: Policy::of(channel, config.limits.session_queue_max),
                 config: channel.clone(),
                 dids,
+                credit: Credit::default(),
                 actor: ArcSwapOption::empty(),
             });
         }
@@ -141,6 +148,7 @@ impl Shared {
             config,
             log,
             seams,
+            exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,
             destinations,

@@ -7,7 +7,7 @@ use ractor::{Actor, ActorId, ActorRef};
 use super::{ChannelState, Query, send::LOST};
 use crate::{
     host::Task,
-    link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, smpp::SmppLink},
+    link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, http::HttpLink, smpp::SmppLink},
     sabotage::Sabotage,
 };
 
@@ -19,6 +19,8 @@ pub(crate) struct LinkSlot {
     pub(crate) batch: Vec<LinkPart>,
     pub(crate) acks: Vec<ReplyToken>,
     pub(crate) status: &'static str,
+    /// The status in which it takes parts.
+    up: &'static str,
     pub(crate) reason: String,
     pub(crate) since: Timestamp,
     pub(crate) attempts: u32,
@@ -32,21 +34,26 @@ impl LinkSlot {
     }
 
     pub(crate) fn is_bound(&self) -> bool {
-        self.status == "bound"
+        self.status == self.up
     }
 }
 
 impl ChannelState {
     pub(super) async fn start_links(&mut self) -> Result<(), String> {
         let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
-        let LinkKind::Smpp(account) = entry.channel().link() else { return Ok(()) };
-        for _ in account.connections() {
+        let (links, up) = match entry.channel().link() {
+            LinkKind::Smpp(account) => (account.connections().len(), "bound"),
+            // One link lets many calls run at once.
+            LinkKind::Http(_) => (1, "ready"),
+        };
+        for _ in 0..links {
             self.links.push(LinkSlot {
                 actor: None,
                 free: 0,
                 batch: Vec::new(),
                 acks: Vec::new(),
                 status: "connecting",
+                up,
                 reason: String::new(),
                 since: self.shared.now(),
                 attempts: 0,
@@ -66,8 +73,12 @@ impl ChannelState {
             owner: self.myself.clone(),
         };
         let cell = self.myself.get_cell();
-        let (actor, _handle) =
-            Actor::spawn_linked(None, SmppLink, arguments, cell).await.map_err(|e| format!("a link: {e}"))?;
+        let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
+        let started = match entry.channel().link() {
+            LinkKind::Smpp(_) => Actor::spawn_linked(None, SmppLink, arguments, cell).await,
+            LinkKind::Http(_) => Actor::spawn_linked(None, HttpLink, arguments, cell).await,
+        };
+        let (actor, _handle) = started.map_err(|e| format!("a link: {e}"))?;
         if let Some(slot) = self.links.get_mut(link) {
             slot.actor = Some(actor);
         }
@@ -115,12 +126,18 @@ impl ChannelState {
                         self.lanes = Default::default();
                     }
                     let now = self.shared.now();
+                    let out = self.outstanding.of_link(link).len();
                     if let Some(slot) = self.links.get_mut(usize::from(link)) {
-                        slot.free = window;
-                        slot.status = "bound";
+                        slot.free = window.saturating_sub(out);
+                        slot.status = slot.up;
                         slot.reason.clear();
                         slot.since = now;
                         slot.attempts = 0;
+                    }
+                }
+                LinkEvent::Trial => {
+                    if let Some(slot) = self.links.get_mut(usize::from(link)) {
+                        slot.free = 1;
                     }
                 }
                 LinkEvent::Down { reason } => {

@@ -12,7 +12,7 @@ pub(crate) mod view;
 use std::{collections::VecDeque, sync::Arc};
 
 use channels::{provider::InEvent, smpp::ReplyToken};
-use message::{Content, MessageNo, StreamId, Timestamp, event::Split};
+use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -48,7 +48,7 @@ pub(crate) enum ChannelMessage {
     /// Show yourself.
     View(oneshot::Sender<ChannelView>),
     /// Show the receipts nobody knows.
-    Unmatched { limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
+    Unmatched { after: u32, limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
     /// Write what is to be kept into the index, then answer.
     Checkpoint(oneshot::Sender<()>),
     /// Send nothing more, wait for what is out, unbind; answer when done.
@@ -91,10 +91,12 @@ pub(crate) struct Query {
 
 /// A message as the link needs it.
 pub(crate) struct JobMessage {
+    pub(crate) id: MessageId,
     pub(crate) content: Content,
     pub(crate) split: Split,
     pub(crate) did: Arc<str>,
     pub(crate) customer: Arc<str>,
+    pub(crate) customer_shown: Arc<str>,
     pub(crate) expires_at: Option<Timestamp>,
 }
 
@@ -181,8 +183,8 @@ impl Actor for ChannelActor {
             ChannelMessage::View(reply) => {
                 let _caller_gone = reply.send(state.view());
             }
-            ChannelMessage::Unmatched { limit, reply } => {
-                let _caller_gone = reply.send(state.unmatched(limit));
+            ChannelMessage::Unmatched { after, limit, reply } => {
+                let _caller_gone = reply.send(state.unmatched(after, limit));
             }
             ChannelMessage::Checkpoint(reply) => {
                 state.write_own_stream();
@@ -214,6 +216,8 @@ impl ChannelState {
         let now_ms = shared.monotonic_ms();
         let base = send::id_base(entry);
         let id = entry.config.id.clone();
+        // What one before it set aside went with it.
+        entry.credit.withdraw();
         Some(Self {
             lanes: Lanes::default(),
             rate: Rate::resumed(entry.config.send_rate, now_ms),
@@ -291,6 +295,7 @@ impl ChannelState {
     fn drain(&mut self, reply: oneshot::Sender<()>) {
         self.is_draining = true;
         self.draining = Some(reply);
+        self.withdraw_credit();
         self.finish_drain();
     }
 

@@ -139,7 +139,7 @@ impl HostState {
     }
 
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
-    fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
+    pub(super) fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
         let now = stage.now;
         self.activate(stream, None, stage);
         let Some(slot) = self.live.get_mut(stream) else {
@@ -162,10 +162,12 @@ impl HostState {
             reserved: max,
             parts,
             message: Arc::new(JobMessage {
+                id: message.id.clone(),
                 content: message.content.clone(),
                 split: message.split,
                 did: slot.session.did_shown.clone(),
                 customer: slot.session.address.customer.clone(),
+                customer_shown: slot.session.customer_shown.clone(),
                 expires_at: message.expires_at,
             }),
         };

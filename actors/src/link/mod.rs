@@ -1,6 +1,9 @@
 //! Links: the live connections of channels. A link actor owns the life of one connection (connect, backoff,
 //! stop); what happens on it is told to the channel in batches.
 
+pub(crate) mod caller;
+pub(crate) mod circuit;
+pub(crate) mod http;
 pub(crate) mod pump;
 pub(crate) mod smpp;
 
@@ -35,6 +38,10 @@ pub(crate) enum LinkMessage {
     Connect(u32),
     /// The connection of this epoch ended.
     Ended(u32, pump::End),
+    /// What a call came to.
+    Told(http::Told),
+    /// A call beside messages, whose outcome changes nothing.
+    Extra(Box<channels::http::Request>),
 }
 
 /// A part for a link.
@@ -75,6 +82,8 @@ pub(crate) enum Answer {
 pub(crate) enum LinkEvent {
     /// It is bound and takes so many unanswered submits.
     Up { window: usize },
+    /// Whether it is there again will show one part.
+    Trial,
     /// It is lost.
     Down { reason: String },
     /// It is being tried.

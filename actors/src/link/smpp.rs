@@ -115,6 +115,8 @@ impl Actor for SmppLink {
                 state.is_stopped = true;
                 state.command(Command::Close);
             }
+            // These are of links that call an API.
+            LinkMessage::Told(_) | LinkMessage::Extra(_) => {}
             LinkMessage::Ended(epoch, end) => {
                 if epoch == state.epoch {
                     state.ended(end);
