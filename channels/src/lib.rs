@@ -10,6 +10,7 @@ pub mod gsm7;
 pub mod http;
 pub mod incoming;
 pub mod join;
+pub mod markup;
 pub mod national;
 pub mod number;
 mod parts;
