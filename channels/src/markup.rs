@@ -199,7 +199,7 @@ mod tests {
             assert_eq!(whatsapp(text), whatsapp_text);
             assert_eq!(telegram_html(text), html);
         }
-        assert_eq!(telegram_units("**😀** [x](https://x.example)"), 4);
+        assert_eq!(telegram_units("**a😀** [x](https://x.example)"), 5);
     }
 
     /// The text of an HTML whose tags close in order; `None` when they do not. Links are written out, as `plain`

@@ -32,8 +32,17 @@ pub(super) fn cut(
             return None;
         }
         from += length;
+        if !piece.ends_with('\n') {
+            from += white_space_before(text.get(from..).unwrap_or_default());
+        }
     }
     Some(pieces)
+}
+
+/// The bytes of white space at the beginning; none of a character that only begins with it.
+fn white_space_before(rest: &str) -> usize {
+    let is_white = |grapheme: &&str| grapheme.chars().all(char::is_whitespace);
+    rest.graphemes(true).take_while(is_white).map(str::len).sum()
 }
 
 /// The bytes that fit, one character at least; `None` when all of it fits.
@@ -48,35 +57,31 @@ fn window(rest: &str, max: usize, units: Units) -> Option<usize> {
     None
 }
 
-/// The place to cut at or before `window`. A place in the first half is taken only to keep characters whole.
+/// The place to cut at or before `window`. A place in the first half is taken only when there is no other
+/// between characters.
 fn place(rest: &str, window: usize, is_inside: impl Fn(usize) -> bool) -> usize {
-    let (mut line, mut word, mut whole, mut word_inside, mut any) = (None, None, None, None, None);
+    let (mut line, mut word, mut word_inside, mut whole) = (None, None, None, None);
     for (start, grapheme) in rest.grapheme_indices(true) {
         let end = start + grapheme.len();
         if end > window {
             break;
         }
-        any = Some(end);
+        whole = Some(end);
         if end * 2 <= window {
             continue;
         }
-        let after_word = grapheme.chars().all(char::is_whitespace);
-        if is_inside(end) {
-            word_inside = if after_word { Some(end) } else { word_inside };
-            continue;
-        }
-        whole = Some(end);
-        if grapheme.ends_with('\n') {
-            line = whole;
-        }
-        if after_word {
-            word = whole;
+        let is_white = |c: Option<char>| c.is_some_and(char::is_whitespace);
+        let next = rest.get(end..).and_then(|rest| rest.chars().next());
+        let is_word = is_white(grapheme.chars().next_back()) || is_white(next);
+        match (is_word, is_inside(end)) {
+            (true, false) if grapheme.ends_with('\n') => (line, word) = (whole, whole),
+            (true, false) => word = whole,
+            (true, true) => word_inside = whole,
+            (false, _) => {}
         }
     }
-    // Before a marked range is as good as after a word.
-    let whole = whole.filter(|at| is_inside(at + 1));
     // One character may fill all of it: only then it is cut.
-    line.or(word).or(whole).or(word_inside).or(any).unwrap_or(window)
+    line.or(word).or(word_inside).or(whole).unwrap_or(window)
 }
 
 /// Whether a place is within one of the ranges, which are in order.
@@ -103,8 +108,8 @@ mod tests {
             ("one two three", 8, vec!["one two", "three"]),
             ("one two\nthree four", 11, vec!["one two", "three four"]),
             ("abcdefgh", 3, vec!["abc", "def", "gh"]),
-            ("ab👨‍👩‍👧cd", 4, vec!["ab", "👨‍👩‍👧", "cd"]),
-            ("a long **bold text** here", 15, vec!["a long", "**bold text**", "here"]),
+            ("ab👨‍👩‍👧cd", 5, vec!["ab", "👨‍👩‍👧", "cd"]),
+            ("a long **bold text** here", 13, vec!["a long", "**bold text**", "here"]),
             ("**so bold a text, longer**", 14, vec!["**so bold a", "text, longer**"]),
             ("a\r\nb\r\nc", 3, vec!["a", "b", "c"]),
         ] {
