@@ -32,6 +32,10 @@ use tokio::{
 };
 
 use self::core::{Core, End};
+pub(crate) use self::{
+    receipt::civil,
+    script::{Chance, Trigger},
+};
 pub use self::{
     core::MoState,
     deliver::QUEUE_MAX,
