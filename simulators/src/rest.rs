@@ -38,17 +38,17 @@ use std::{
 
 use tokio::{net::TcpListener, sync::Notify, time::Instant};
 
-use self::{
-    provider::{Context, Credentials, Provider},
-    serve::Client,
-    state::State,
-};
 pub use self::{
     deliver::{DeliverError, WEBHOOKS_AT_ONCE_MAX},
     provider::{About, Credential, Inbound, Kind, Message, Retry, Signature, Unfit},
     records::{Attempt, Counts, RECENT_MAX, Webhook},
     script::Script,
     serve::{BODY_BYTES_MAX, CONNECTIONS_MAX},
+};
+use self::{
+    provider::{Context, Credentials, Provider},
+    serve::Client,
+    state::State,
 };
 
 /// All simulated REST providers, in the order of their names.
@@ -199,11 +199,20 @@ impl Simulator {
         self.state().base.clone()
     }
 
-    /// A channel's account in Patchbay's configuration that fits: lines of TOML.
-    pub fn account(&self) -> String {
+    /// A channel in Patchbay's configuration that fits: lines of TOML.
+    pub fn channel(&self, destination: &str) -> String {
         let state = self.state();
-        let lines = self.shared.provider.account(&self.context(&state, 0));
-        lines.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+        let (provider, cx) = (self.shared.provider, self.context(&state, 0));
+        let About { name, title, .. } = provider.about();
+        let did = provider.did(&cx);
+        let mut text = format!(
+            "[[channel]]\nid = {name:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
+             dids = [{{ number = {did:?}, destination = {destination:?} }}]\n[channel.account]\n"
+        );
+        for (key, value) in provider.account(&cx) {
+            text.push_str(&format!("{key} = {value}\n"));
+        }
+        text
     }
 
     /// The script as it is.

@@ -32,10 +32,6 @@ use tokio::{
 };
 
 use self::core::{Core, End};
-pub(crate) use self::{
-    receipt::civil,
-    script::{Chance, Trigger},
-};
 pub use self::{
     core::MoState,
     deliver::QUEUE_MAX,
@@ -43,6 +39,10 @@ pub use self::{
     records::{Counts, Message, RECENT_MAX, Repeated, Seen, Submit},
     script::{IdStyle, NoPattern, Pattern, ReceiptForm, ReceiptVia, Receipts, Remember, Script},
     serve::Accept,
+};
+pub(crate) use self::{
+    receipt::civil,
+    script::{Chance, Trigger},
 };
 
 /// Names a customer's message.

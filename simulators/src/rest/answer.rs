@@ -72,12 +72,7 @@ impl Simulator {
         answer
     }
 
-    async fn accept(
-        &self,
-        messages: Vec<Message>,
-        answer: Response,
-        latency: Duration,
-    ) -> Option<Response> {
+    async fn accept(&self, messages: Vec<Message>, answer: Response, latency: Duration) -> Option<Response> {
         let now = self.now();
         let (fate, late, first) = {
             let mut state = self.state();
@@ -103,7 +98,8 @@ impl Simulator {
         let script = state.script.clone();
         let (triggers, records) = (&mut state.triggers, &mut state.records);
         let cap = script.throttle_per_second;
-        let throttled = (cap > 0 && records.too_many(cap, now)) || triggers.fires("throttle", script.throttle);
+        let throttled =
+            (cap > 0 && records.too_many(cap, now)) || triggers.fires("throttle", script.throttle);
         if throttled {
             records.counts.throttled += 1;
             let fault = Fault::Throttled { after_s: script.retry_after_s };

@@ -8,7 +8,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use super::{
     general::is_e164,
     media::File,
-    provider::{About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay},
+    provider::{
+        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+    },
     wire::{Outgoing, Request, Response, text},
 };
 
@@ -32,12 +34,25 @@ static ABOUT: About = About {
         },
         Credential { key: "username", default: "sim-user", what: "Basic authentication of the API" },
         Credential { key: "password", default: "sim-password", what: "Basic authentication of the API" },
-        Credential { key: "callback_username", default: "sim-callback", what: "Basic authentication of callbacks; empty: none" },
-        Credential { key: "callback_password", default: "sim-callback-password", what: "Basic authentication of callbacks" },
-        Credential { key: "number", default: "+15550100001", what: "the default business number of inbound messages" },
+        Credential {
+            key: "callback_username",
+            default: "sim-callback",
+            what: "Basic authentication of callbacks; empty: none",
+        },
+        Credential {
+            key: "callback_password",
+            default: "sim-callback-password",
+            what: "Basic authentication of callbacks",
+        },
+        Credential {
+            key: "number",
+            default: "+15550100001",
+            what: "the default business number of inbound messages",
+        },
     ],
     batch_max: 1,
     retry: Retry { tries: 10, factor: 2, answers: true, obeys: false },
+    polls: false,
 };
 
 fn error(status: u16, kind: &str, description: &str) -> Response {
@@ -45,9 +60,12 @@ fn error(status: u16, kind: &str, description: &str) -> Response {
 }
 
 fn invalid(field: &str, description: &str) -> Call {
-    Call::Answer(Response::json(400, &json!({
+    Call::Answer(Response::json(
+        400,
+        &json!({
         "type": "request-validation", "description": "Your request could not be accepted.",
-        "fieldErrors": [{"fieldName": field, "description": description}]})))
+        "fieldErrors": [{"fieldName": field, "description": description}]}),
+    ))
 }
 
 fn unauthorized() -> Response {
@@ -117,7 +135,9 @@ fn send(request: &Request, cx: &Context<'_>) -> Call {
 
 /// Hexadecimal digits as the letters that Bandwidth's ids end with.
 fn letters(hex: &str) -> String {
-    hex.bytes().map(|octet| char::from(if octet.is_ascii_digit() { octet - b'0' + b'g' } else { octet })).collect()
+    hex.bytes()
+        .map(|octet| char::from(if octet.is_ascii_digit() { octet - b'0' + b'g' } else { octet }))
+        .collect()
 }
 
 impl Provider for Bandwidth {
@@ -135,16 +155,22 @@ impl Provider for Bandwidth {
         let segments = request.segments();
         let pieces: Vec<&str> = segments.iter().map(String::as_str).collect();
         let ["api", "v2", "users", account, rest @ ..] = pieces.as_slice() else {
-            return Call::Answer(Response::json(404, &json!({"timestamp": cx.rfc3339(), "status": 404,
-                "error": "Not Found", "path": request.path})));
+            return Call::Answer(Response::json(
+                404,
+                &json!({"timestamp": cx.rfc3339(), "status": 404,
+                "error": "Not Found", "path": request.path}),
+            ));
         };
         if *account != cx.credential("account_id") {
             return Call::Answer(error(403, "forbidden", "Access is denied"));
         }
         match (request.method.as_str(), rest) {
             ("POST", ["messages"]) => send(request, cx),
-            ("GET", ["messages"]) => Call::Answer(Response::json(200, &json!({
-                "totalCount": 0, "pageInfo": {}, "messages": []}))),
+            ("GET", ["messages"]) => Call::Answer(Response::json(
+                200,
+                &json!({
+                "totalCount": 0, "pageInfo": {}, "messages": []}),
+            )),
             ("GET", ["media", id, ..]) => Call::Answer(match cx.media.get(id) {
                 Some(file) => Response::new(200, &file.mime, file.content.clone()),
                 None => error(404, "media-not-found", "The media is not there"),
@@ -246,8 +272,16 @@ impl Provider for Bandwidth {
     }
 
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let keys = ["account_id", "application_id", "username", "password", "callback_username", "callback_password"];
-        let mut lines: Vec<_> = keys.into_iter().map(|key| (key, format!("{:?}", cx.credential(key)))).collect();
+        let keys = [
+            "account_id",
+            "application_id",
+            "username",
+            "password",
+            "callback_username",
+            "callback_password",
+        ];
+        let mut lines: Vec<_> =
+            keys.into_iter().map(|key| (key, format!("{:?}", cx.credential(key)))).collect();
         lines.push(("base_url", format!("{:?}", cx.base)));
         lines
     }

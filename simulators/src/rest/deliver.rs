@@ -82,7 +82,7 @@ impl Simulator {
         }
         let made = u64::try_from(events.len()).unwrap_or(u64::MAX);
         let Some(hook) = state.hook.clone() else {
-            if !provider.polls() {
+            if !provider.about().polls {
                 return Err(DeliverError::NoWebhook(provider.about().name));
             }
             state.records.counts.inbound += made;
@@ -259,8 +259,7 @@ impl Simulator {
             _ => None,
         };
         let mut attempt = attempt_of(at_ms, answered);
-        attempt.taken =
-            attempt.status.is_some_and(|status| provider.taken(status, attempt.body.as_bytes()));
+        attempt.taken = attempt.status.is_some_and(|status| provider.taken(status, attempt.body.as_bytes()));
         self.settle(delivery, &attempt, retry_after);
         attempt
     }

@@ -5,7 +5,9 @@ use serde_json::{Value, json};
 
 use super::{
     media::File,
-    provider::{About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay},
+    provider::{
+        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+    },
     sign,
     wire::{Outgoing, Request, Response, text},
 };
@@ -23,13 +25,22 @@ const fn preset(name: &'static str, title: &'static str) -> General {
         batch_max: 1,
         // Not specified: as Telnyx, whose envelope it is, but longer.
         retry: Retry { tries: 5, factor: 2, answers: true, obeys: true },
+        polls: false,
     })
 }
 
 const CREDENTIALS: &[Credential] = &[
     Credential { key: "api_key", default: "sim-api-key", what: "the bearer key of the API" },
-    Credential { key: "api_secret", default: "sim-api-secret", what: "signs webhooks; empty: they are not signed" },
-    Credential { key: "number", default: "+15550100001", what: "the default business number of inbound messages" },
+    Credential {
+        key: "api_secret",
+        default: "sim-api-secret",
+        what: "signs webhooks; empty: they are not signed",
+    },
+    Credential {
+        key: "number",
+        default: "+15550100001",
+        what: "the default business number of inbound messages",
+    },
 ];
 
 pub(super) static ALHAMBRA: General = preset("alhambra", "Alhambra IT");
@@ -177,7 +188,11 @@ impl Provider for General {
             other => ("message.finalized", other),
         };
         let failed = status.ends_with("failed");
-        let errors = if failed { json!([{"code": code.unwrap_or("40008"), "title": "Undeliverable"}]) } else { json!([]) };
+        let errors = if failed {
+            json!([{"code": code.unwrap_or("40008"), "title": "Undeliverable"}])
+        } else {
+            json!([])
+        };
         Some(json!({"data": {
             "event_type": event,
             "id": cx.uuid(3),
@@ -199,7 +214,11 @@ impl Provider for General {
         let secret = cx.credential("api_secret");
         let signature = sign::hmac_sha256_hex(&cx.signing(secret), &body);
         let outgoing = Outgoing::post(url, "application/json", body);
-        if secret.is_empty() { outgoing } else { outgoing.with("x-signature-256", format!("sha256={signature}")) }
+        if secret.is_empty() {
+            outgoing
+        } else {
+            outgoing.with("x-signature-256", format!("sha256={signature}"))
+        }
     }
 
     fn signature_headers(&self) -> &'static [&'static str] {

@@ -26,6 +26,8 @@ pub struct About {
     pub batch_max: usize,
     /// How it tries webhooks again.
     pub retry: Retry,
+    /// Whether events wait for a poll as long as there is no webhook.
+    pub polls: bool,
 }
 
 /// A credential or another name that an account has.
@@ -248,6 +250,11 @@ pub(super) trait Provider: Sync {
     /// Lines of a channel's account in Patchbay's configuration: key and TOML value.
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)>;
 
+    /// The default business address, as a channel's DID.
+    fn did<'a>(&self, cx: &Context<'a>) -> &'a str {
+        cx.credential("number")
+    }
+
     /// Whether a webhook's answer means that it has the event.
     fn taken(&self, status: u16, _body: &[u8]) -> bool {
         (200..300).contains(&status)
@@ -266,11 +273,6 @@ pub(super) trait Provider: Sync {
     /// The hook of a webhook told at start.
     fn hook(&self, url: String, _cx: &Context<'_>) -> Hook {
         Hook { url, ..Hook::default() }
-    }
-
-    /// Whether events wait for a poll when there is no webhook.
-    fn polls(&self) -> bool {
-        false
     }
 }
 

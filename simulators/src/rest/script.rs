@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::smsc::{Pattern, Remember};
-use crate::smsc::{Chance, Trigger};
+use crate::smsc::{Chance, Pattern, Remember, Trigger};
 
 /// Everything that can be told to a simulated REST provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

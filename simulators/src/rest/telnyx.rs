@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use super::{
     general::is_e164,
     media::File,
-    provider::{About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay},
+    provider::{
+        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+    },
     sign,
     wire::{Outgoing, Request, Response, text},
 };
@@ -29,10 +31,15 @@ static ABOUT: About = About {
             default: "c2ltdWxhdGVkLXRlbG55eC1lZDI1NTE5LWtleS0wMDE=",
             what: "signs webhooks: 32 octets of an Ed25519 key in base64, or any text",
         },
-        Credential { key: "number", default: "+15550100001", what: "the default business number of inbound messages" },
+        Credential {
+            key: "number",
+            default: "+15550100001",
+            what: "the default business number of inbound messages",
+        },
     ],
     batch_max: 1,
     retry: Retry { tries: 3, factor: 2, answers: true, obeys: false },
+    polls: false,
 };
 
 fn error(status: u16, code: &str, title: &str, pointer: &str) -> Response {
@@ -159,12 +166,21 @@ impl Provider for Telnyx {
             return Call::Answer(unauthorized());
         }
         match (request.method.as_str(), request.path.as_str()) {
-            ("POST", "/v2/messages" | "/v2/messages/long_code" | "/v2/messages/short_code"
-                | "/v2/messages/number_pool" | "/v2/messages/alphanumeric_sender_id") => send(request, cx),
-            ("GET", "/v2/messaging_profiles") => Call::Answer(Response::json(200, &json!({
+            (
+                "POST",
+                "/v2/messages"
+                | "/v2/messages/long_code"
+                | "/v2/messages/short_code"
+                | "/v2/messages/number_pool"
+                | "/v2/messages/alphanumeric_sender_id",
+            ) => send(request, cx),
+            ("GET", "/v2/messaging_profiles") => Call::Answer(Response::json(
+                200,
+                &json!({
                 "data": [{"record_type": "messaging_profile", "id": "11111111-0000-4000-8000-00000000000b",
                     "name": "simulated", "enabled": true}],
-                "meta": {"page_number": 1, "page_size": 1, "total_pages": 1, "total_results": 1}}))),
+                "meta": {"page_number": 1, "page_size": 1, "total_pages": 1, "total_results": 1}}),
+            )),
             _ => Call::Answer(error(404, "10005", "Resource not found", "")),
         }
     }

@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{
     general::is_e164,
     media::File,
-    provider::{About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay, texts},
+    provider::{
+        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+        texts,
+    },
     sign, time,
     wire::{Outgoing, Request, Response, form, text},
 };
@@ -26,13 +29,28 @@ pub(super) static TWILIO_WHATSAPP: Twilio = twilio("twilio_whatsapp", "Twilio Wh
 const fn twilio(name: &'static str, title: &'static str, whatsapp: bool) -> Twilio {
     // Without overrides in the webhook's address only a failed connection is tried again, once.
     let retry = Retry { tries: 2, factor: 1, answers: false, obeys: false };
-    Twilio { about: About { name, title, credentials: CREDENTIALS, batch_max: 1, retry }, whatsapp }
+    Twilio {
+        about: About { name, title, credentials: CREDENTIALS, batch_max: 1, retry, polls: false },
+        whatsapp,
+    }
 }
 
 const CREDENTIALS: &[Credential] = &[
-    Credential { key: "account_sid", default: "AC00000000000000000000000000000001", what: "the user and a part of each address" },
-    Credential { key: "auth_token", default: "0123456789abcdef0123456789abcdef", what: "the password; signs webhooks" },
-    Credential { key: "number", default: "+15557770000", what: "the default business number of inbound messages" },
+    Credential {
+        key: "account_sid",
+        default: "AC00000000000000000000000000000001",
+        what: "the user and a part of each address",
+    },
+    Credential {
+        key: "auth_token",
+        default: "0123456789abcdef0123456789abcdef",
+        what: "the password; signs webhooks",
+    },
+    Credential {
+        key: "number",
+        default: "+15557770000",
+        what: "the default business number of inbound messages",
+    },
 ];
 
 type Fields = Vec<(String, String)>;
@@ -47,7 +65,8 @@ fn error(status: u16, code: u32, message: &str) -> Response {
 }
 
 fn is_sid(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix).is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|o| o.is_ascii_hexdigit()))
+    text.strip_prefix(prefix)
+        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|o| o.is_ascii_hexdigit()))
 }
 
 impl Twilio {
@@ -59,7 +78,8 @@ impl Twilio {
             _ => return None,
         };
         // A business-scoped user id: a country, a dot, an opaque name.
-        let opaque = self.whatsapp && bare.split_once('.').is_some_and(|(country, id)| country.len() == 2 && !id.is_empty());
+        let opaque = self.whatsapp
+            && bare.split_once('.').is_some_and(|(country, id)| country.len() == 2 && !id.is_empty());
         (opaque || is_e164(bare)).then_some(bare)
     }
 
@@ -228,10 +248,15 @@ impl Provider for Twilio {
         let segments = request.segments();
         let pieces: Vec<&str> = segments.iter().map(String::as_str).collect();
         match (request.method.as_str(), pieces.as_slice()) {
-            ("POST", ["2010-04-01", "Accounts", sid, "Messages.json"]) if *sid == account => self.send(request, cx),
+            ("POST", ["2010-04-01", "Accounts", sid, "Messages.json"]) if *sid == account => {
+                self.send(request, cx)
+            }
             ("GET", ["2010-04-01", "Accounts", sid]) if sid.trim_end_matches(".json") == account => {
-                Call::Answer(Response::json(200, &json!({"sid": account, "friendly_name": "Simulated",
-                    "status": "active", "type": "Full"})))
+                Call::Answer(Response::json(
+                    200,
+                    &json!({"sid": account, "friendly_name": "Simulated",
+                    "status": "active", "type": "Full"}),
+                ))
             }
             ("GET", ["2010-04-01", "Accounts", sid, "Messages", _, "Media", _]) if *sid == account => {
                 Call::Answer(Self::file(request, cx))
@@ -263,8 +288,9 @@ impl Provider for Twilio {
             Fault::Unavailable { status: 503 } => error(503, 20503, "Service Unavailable"),
             Fault::Unavailable { status } => error(status, 20500, "Internal Server Error"),
             Fault::Rejected { code } => error(400, code.parse().unwrap_or(21610), "Refused on purpose"),
-            Fault::Credentials => error(401, 20003, "Authenticate")
-                .with("www-authenticate", "Basic realm=\"Twilio API\""),
+            Fault::Credentials => {
+                error(401, 20003, "Authenticate").with("www-authenticate", "Basic realm=\"Twilio API\"")
+            }
             Fault::WithoutId => {
                 let mut message = resource(&Message::default(), "queued", "", cx);
                 message["sid"] = Value::Null;
@@ -300,7 +326,10 @@ impl Provider for Twilio {
             }
             Kind::Location if self.whatsapp => {
                 let (latitude, longitude) = (inbound.latitude.to_string(), inbound.longitude.to_string());
-                overlay(&mut event, &json!({"Latitude": latitude, "Longitude": longitude, "Label": inbound.text, "Body": ""}));
+                overlay(
+                    &mut event,
+                    &json!({"Latitude": latitude, "Longitude": longitude, "Label": inbound.text, "Body": ""}),
+                );
                 "location"
             }
             Kind::Button if self.whatsapp => {
@@ -324,12 +353,18 @@ impl Provider for Twilio {
             }
         };
         if let Some(file) = file {
-            let url = format!("{}/2010-04-01/Accounts/{}/Messages/{sid}/Media/ME{:0>32}", cx.base, cx.credential("account_sid"), file.id);
+            let url = format!(
+                "{}/2010-04-01/Accounts/{}/Messages/{sid}/Media/ME{:0>32}",
+                cx.base,
+                cx.credential("account_sid"),
+                file.id
+            );
             overlay(&mut event, &json!({"NumMedia": "1", "MediaUrl0": url, "MediaContentType0": file.mime}));
         }
         if self.whatsapp {
             let wa_id = from.trim_start_matches(WHATSAPP).trim_start_matches('+');
-            let mut more = texts(&[("ProfileName", or(&inbound.name, "Ann")), ("WaId", wa_id), ("MessageType", kind)]);
+            let mut more =
+                texts(&[("ProfileName", or(&inbound.name, "Ann")), ("WaId", wa_id), ("MessageType", kind)]);
             if !inbound.about.is_empty() {
                 more.insert("OriginalRepliedMessageSid".to_owned(), inbound.about.as_str().into());
                 more.insert("OriginalRepliedMessageSender".to_owned(), prefixed(to).into());
@@ -361,8 +396,15 @@ impl Provider for Twilio {
         let pool = text(&message.request, "/MessagingServiceSid").unwrap_or_default();
         let usual = if self.whatsapp { "63003" } else { "30003" };
         let code = if matches!(word, "undelivered" | "failed") { code.unwrap_or(usual) } else { "" };
-        let done = if self.whatsapp || !matches!(word, "delivered" | "undelivered") { String::new() } else { time::short(cx.now_ms) };
-        overlay(&mut event, &texts(&[("MessagingServiceSid", pool), ("ErrorCode", code), ("RawDlrDoneDate", &done)]).into());
+        let done = if self.whatsapp || !matches!(word, "delivered" | "undelivered") {
+            String::new()
+        } else {
+            time::short(cx.now_ms)
+        };
+        overlay(
+            &mut event,
+            &texts(&[("MessagingServiceSid", pool), ("ErrorCode", code), ("RawDlrDoneDate", &done)]).into(),
+        );
         Some(event)
     }
 
@@ -416,6 +458,9 @@ mod tests {
         let event = json!({"CallSid": "CA1234567890ABCDE", "Caller": "+14158675309", "Digits": "1234",
             "From": "+14158675309", "To": "+18005551212"});
         let sent = TWILIO.post("https://mycompany.com/myapp.php?foo=1&bar=2", &[event], &cx);
-        assert!(sent.headers.contains(&("x-twilio-signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8=".to_owned())), "{sent:?}");
+        assert!(
+            sent.headers.contains(&("x-twilio-signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8=".to_owned())),
+            "{sent:?}"
+        );
     }
 }

@@ -201,7 +201,9 @@ pub(super) fn decode(text: &str, plus_is_space: bool) -> String {
     while let Some((&first, after)) = rest.split_first() {
         rest = after;
         let escaped = match first {
-            b'%' => after.get(..2).and_then(|pair| hex::decode(pair).ok()).and_then(|one| one.first().copied()),
+            b'%' => {
+                after.get(..2).and_then(|pair| hex::decode(pair).ok()).and_then(|one| one.first().copied())
+            }
             b'+' if plus_is_space => Some(b' '),
             _ => None,
         };
