@@ -19,6 +19,8 @@ mod control;
 mod deliver;
 mod general;
 mod media;
+mod messenger;
+mod meta;
 mod provider;
 mod records;
 mod script;
@@ -28,6 +30,8 @@ mod state;
 mod telnyx;
 mod time;
 mod twilio;
+mod whatsapp;
+mod whatsapp_check;
 mod wire;
 
 use std::{
@@ -56,13 +60,17 @@ static PROVIDERS: &[&dyn Provider] = &[
     &general::ALHAMBRA,
     &general::ATHENA,
     &bandwidth::BANDWIDTH,
+    &messenger::FACEBOOK,
     &general::GENERAL,
+    &messenger::INSTAGRAM,
     &general::IXICA,
     &general::NETPLANET,
     &telnyx::TELNYX,
     &twilio::TWILIO,
     &twilio::TWILIO_WHATSAPP,
     &general::VETTA,
+    &whatsapp::WHATSAPP_360DIALOG,
+    &whatsapp::WHATSAPP_CLOUD,
 ];
 
 /// What is known of each simulated REST provider.
@@ -299,7 +307,7 @@ impl Simulator {
             number,
             run: started ^ self.shared.options.script.seed.rotate_left(52),
             attempt: 1,
-            missigned: false,
+            signature: Signature::Right,
         }
     }
 }

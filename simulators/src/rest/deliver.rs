@@ -246,10 +246,10 @@ impl Simulator {
             let state = self.state();
             let mut cx = self.context(&state, delivery.number);
             cx.attempt = delivery.attempt;
-            cx.missigned = delivery.signature == Signature::Wrong;
+            cx.signature = delivery.signature;
             let mut outgoing = provider.post(&delivery.url, &delivery.events, &cx);
             if delivery.signature == Signature::None {
-                outgoing.headers.retain(|(name, _)| !provider.signature_headers().contains(name));
+                outgoing.headers.retain(|(name, _)| !provider.signature_headers().contains(&name.as_ref()));
             }
             (outgoing, Duration::from_millis(state.script.webhook_timeout_ms))
         };

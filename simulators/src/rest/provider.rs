@@ -295,8 +295,8 @@ pub(super) struct Context<'a> {
     pub(super) run: u64,
     /// Which try of a webhook; from 1.
     pub(super) attempt: u32,
-    /// Whether webhooks are to be signed with another secret.
-    pub(super) missigned: bool,
+    /// How a webhook is to be signed.
+    pub(super) signature: Signature,
 }
 
 impl<'a> Context<'a> {
@@ -311,7 +311,7 @@ impl<'a> Context<'a> {
 
     /// This secret, unless another one is to be used.
     pub(super) fn signing(&self, secret: &str) -> String {
-        if self.missigned { format!("{secret}x") } else { secret.to_owned() }
+        if self.signature == Signature::Wrong { format!("{secret}x") } else { secret.to_owned() }
     }
 
     /// So many hexadecimal digits that no other event or salt has.

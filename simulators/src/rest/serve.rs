@@ -125,7 +125,7 @@ impl Simulator {
         let (uri, host) = self.target(&outgoing.url)?;
         let mut request = hyper::Request::builder().method(outgoing.method).uri(uri).header(HOST, host);
         for (name, value) in &outgoing.headers {
-            request = request.header(*name, value);
+            request = request.header(name.as_ref(), value);
         }
         let request = request.body(Full::new(outgoing.body.into())).map_err(|e| e.to_string())?;
         let answer = self.shared.client.request(request).await.map_err(|e| whole(&e))?;

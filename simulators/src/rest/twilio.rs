@@ -453,13 +453,13 @@ mod tests {
             number: 1,
             run: 1,
             attempt: 1,
-            missigned: false,
+            signature: Default::default(),
         };
         let event = json!({"CallSid": "CA1234567890ABCDE", "Caller": "+14158675309", "Digits": "1234",
             "From": "+14158675309", "To": "+18005551212"});
         let sent = TWILIO.post("https://mycompany.com/myapp.php?foo=1&bar=2", &[event], &cx);
         assert!(
-            sent.headers.contains(&("x-twilio-signature", "RSOYDt4T1cUTdK1PDd93/VVr8B8=".to_owned())),
+            sent.headers.contains(&("x-twilio-signature".into(), "RSOYDt4T1cUTdK1PDd93/VVr8B8=".to_owned())),
             "{sent:?}"
         );
     }

@@ -1,7 +1,7 @@
 //! HTTP as the simulated providers see it: requests that were read whole, answers, and what is posted to webhooks.
 //! Nothing here does IO.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -163,7 +163,7 @@ impl Response {
 pub(super) struct Outgoing {
     pub(super) method: http::Method,
     pub(super) url: String,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(Cow<'static, str>, String)>,
     pub(super) body: Vec<u8>,
 }
 
@@ -173,12 +173,12 @@ impl Outgoing {
     }
 
     pub(super) fn post(url: &str, content_type: &str, body: Vec<u8>) -> Self {
-        let headers = vec![("content-type", content_type.to_owned())];
+        let headers = vec![("content-type".into(), content_type.to_owned())];
         Self { method: http::Method::POST, url: url.to_owned(), headers, body }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
+    pub(super) fn with(mut self, name: impl Into<Cow<'static, str>>, value: String) -> Self {
+        self.headers.push((name.into(), value));
         self
     }
 }
