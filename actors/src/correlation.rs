@@ -4,11 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use channels::{
-    smpp::receipt::Receipt,
-    spelling::{self, IdBase, Rule, Tally},
-};
-use message::{ChannelId, MessageNo, StreamId, Timestamp, address, event::UnmatchedReceipt};
+use channels::spelling::{self, IdBase, Rule, Tally};
+use message::{ChannelId, MessageNo, PartState, StreamId, Timestamp, address, event::UnmatchedReceipt};
 use storage::Found;
 
 use crate::hash::StreamHash;
@@ -56,6 +53,16 @@ impl PartRef {
         };
         pieces.next().is_none().then_some(reference)
     }
+}
+
+/// A provider's report on a part, of whatever protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) state: PartState,
+    /// The provider's code, or `<code>: <words>`.
+    pub(crate) code: Box<str>,
+    /// The spellings of the part's id, in the order to try them.
+    pub(crate) ids: Vec<Box<str>>,
 }
 
 /// The hexadecimal digits of a stream in a reference.
@@ -168,7 +175,7 @@ impl Correlation {
     }
 
     /// The receipt to be kept, with its number given.
-    pub(crate) fn number(&mut self, receipt: &Receipt, customer: &str, did: &str) -> UnmatchedReceipt {
+    pub(crate) fn number(&mut self, receipt: &Reported, customer: &str, did: &str) -> UnmatchedReceipt {
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1).max(1);
         UnmatchedReceipt {
@@ -178,7 +185,7 @@ impl Correlation {
             customer: customer.into(),
             did: did.into(),
             state: receipt.state,
-            code: receipt.code().into(),
+            code: receipt.code.clone(),
         }
     }
 

@@ -38,12 +38,14 @@ mod routing;
 pub mod sabotage;
 #[cfg(not(feature = "sabotage"))]
 mod sabotage;
+mod safe;
 pub mod seams;
 pub mod session;
 mod shared;
 mod tail;
 mod timers;
 pub mod view;
+pub mod webhook;
 mod wire;
 
 pub use config::Config;

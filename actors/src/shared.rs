@@ -57,6 +57,12 @@ impl ChannelEntry {
         known.or(self.dids.first()).map_or(0, |(_, _, destination)| *destination)
     }
 
+    /// A DID as a provider names it; the first one when it names none.
+    pub(crate) fn did_or_only(&self, did: &Arc<str>) -> Arc<str> {
+        let only = self.config.dids.first().filter(|_| did.is_empty());
+        only.map_or_else(|| did.clone(), |only| only.number.clone())
+    }
+
     /// Tells its actor; without one (it is being restarted) the message is dropped, and the restart asks anew.
     pub(crate) fn cast(&self, message: ChannelMessage) {
         if let Some(actor) = &*self.actor.load() {
