@@ -12,6 +12,7 @@ pub mod http;
 pub mod incoming;
 pub mod join;
 pub mod json;
+pub mod markup;
 pub mod meta;
 pub mod national;
 pub mod number;

@@ -247,7 +247,7 @@ impl Draft {
         for button in body.buttons.iter() {
             let details = &button.additional_button_details;
             if *details.section_title != *section {
-                self.line(&details.section_title);
+                self.words(&details.section_title);
                 section = &details.section_title;
             }
             if button.press() == Press::Reply {

@@ -127,7 +127,8 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
 }
 
-fn write_plain(pieces: Pieces<'_>, out: &mut String) {
+/// Appends pieces without their marks.
+pub fn write_plain(pieces: Pieces<'_>, out: &mut String) {
     for piece in pieces {
         match piece {
             Piece::Text(text) | Piece::Code(text) => out.push_str(text),
