@@ -7,7 +7,7 @@ pub(crate) mod fake;
 use std::sync::Arc;
 
 use actors::{
-    Refusal, Router,
+    Page, Refusal, Router,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     seams::BoxFuture,
     view::{
@@ -39,20 +39,29 @@ pub trait Core: Send + Sync + 'static {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Later<'_, Result<Vec<SessionView>, Refusal>>;
+    ) -> Later<'_, Result<Page<SessionView>, Refusal>>;
     fn channels(&self) -> Later<'_, Vec<ChannelView>>;
     fn destinations(&self) -> Later<'_, Vec<DestinationView>>;
     fn restart_channel<'a>(&'a self, id: &'a ChannelId) -> Later<'a, Result<(), Refusal>>;
-    fn unmatched<'a>(&'a self, channel: Option<&'a ChannelId>, limit: usize)
-    -> Later<'a, Vec<UnmatchedView>>;
-    fn in_doubt(&self, limit: usize) -> Later<'_, Result<Vec<DoubtView>, Refusal>>;
+    fn unmatched<'a>(
+        &'a self,
+        channel: Option<&'a ChannelId>,
+        after: u32,
+        limit: usize,
+    ) -> Later<'a, Vec<UnmatchedView>>;
+    fn in_doubt(&self, after: Option<SessionId>, limit: usize)
+    -> Later<'_, Result<Page<DoubtView>, Refusal>>;
     fn settle_doubt<'a>(
         &'a self,
         id: &'a MessageId,
         part: u16,
         by: DoubtSettlement,
     ) -> Later<'a, Result<(), Refusal>>;
-    fn dead_letters(&self, limit: usize) -> Later<'_, Result<Vec<DeadLetterView>, Refusal>>;
+    fn dead_letters(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DeadLetterView>, Refusal>>;
     fn replay_dead_letter<'a>(&'a self, id: &'a str) -> Later<'a, Result<(), Refusal>>;
     fn tail(&self) -> broadcast::Receiver<Arc<TailEvent>>;
     fn accepting(&self) -> Result<(), Refusal>;
@@ -89,7 +98,7 @@ impl Core for Router {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Later<'_, Result<Vec<SessionView>, Refusal>> {
+    ) -> Later<'_, Result<Page<SessionView>, Refusal>> {
         Box::pin(Router::sessions(self, after, limit))
     }
     fn channels(&self) -> Later<'_, Vec<ChannelView>> {
@@ -104,12 +113,17 @@ impl Core for Router {
     fn unmatched<'a>(
         &'a self,
         channel: Option<&'a ChannelId>,
+        after: u32,
         limit: usize,
     ) -> Later<'a, Vec<UnmatchedView>> {
-        Box::pin(Router::unmatched(self, channel, limit))
+        Box::pin(Router::unmatched(self, channel, after, limit))
     }
-    fn in_doubt(&self, limit: usize) -> Later<'_, Result<Vec<DoubtView>, Refusal>> {
-        Box::pin(Router::in_doubt(self, limit))
+    fn in_doubt(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DoubtView>, Refusal>> {
+        Box::pin(Router::in_doubt(self, after, limit))
     }
     fn settle_doubt<'a>(
         &'a self,
@@ -119,8 +133,12 @@ impl Core for Router {
     ) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::settle_doubt(self, id, part, by))
     }
-    fn dead_letters(&self, limit: usize) -> Later<'_, Result<Vec<DeadLetterView>, Refusal>> {
-        Box::pin(Router::dead_letters(self, limit))
+    fn dead_letters(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DeadLetterView>, Refusal>> {
+        Box::pin(Router::dead_letters(self, after, limit))
     }
     fn replay_dead_letter<'a>(&'a self, id: &'a str) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::replay_dead_letter(self, id))

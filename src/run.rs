@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use storage::{Log, Options, Recovery, SledEngine};
+use storage::{DiskEngine, Log, Options, Recovery};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -138,7 +138,7 @@ async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
 /// # Errors
 /// When another process has it, or it is damaged.
 pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
-    let engine = SledEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
+    let engine = DiskEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
     Log::open(engine, options).map_err(|e| Failure::Running(format!("the event log: {e}")))
 }
 

@@ -15,6 +15,7 @@
 mod channel;
 pub mod config;
 mod correlation;
+mod credit;
 mod describe;
 mod destination;
 pub mod error;
@@ -23,6 +24,7 @@ mod hash;
 mod host;
 mod lanes;
 mod link;
+mod page;
 mod plan;
 pub mod rate;
 mod replay;
@@ -44,5 +46,6 @@ mod wire;
 
 pub use config::Config;
 pub use error::{Refusal, StartError};
+pub use page::Page;
 pub use router::Router;
 pub use seams::Seams;

@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     channel::ChannelMessage,
     config::{ChannelConfig, Config},
+    credit::Credit,
     destination::DestinationMessage,
     host::HostMessage,
     router::TailEvent,
@@ -37,6 +38,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) policy: Policy,
     /// Canonical DID, DID as configured, destination.
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
+    /// Room that its sessions may take without asking.
+    pub(crate) credit: Credit,
     pub(crate) actor: ArcSwapOption<ActorRef<ChannelMessage>>,
 }
 
@@ -128,6 +131,7 @@ impl Shared {
                 policy: Policy::of(channel, config.limits.session_queue_max),
                 config: channel.clone(),
                 dids,
+                credit: Credit::default(),
                 actor: ArcSwapOption::empty(),
             });
         }

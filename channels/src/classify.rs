@@ -33,3 +33,8 @@ pub fn unreadable(response: &Response, expected: &str) -> SendError {
     let reason = format!("the answer has no {expected}: {}", response.words());
     SendError::Unknown(Cause::new(format!("http {}", response.status), reason))
 }
+
+/// There was no answer to look at: never the provider's doing.
+pub fn nothing() -> SendError {
+    SendError::Unknown(Cause::new("no answer", "there is no answer"))
+}

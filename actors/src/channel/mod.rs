@@ -44,7 +44,7 @@ pub(crate) enum ChannelMessage {
     /// Show yourself.
     View(oneshot::Sender<ChannelView>),
     /// Show the receipts nobody knows.
-    Unmatched { limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
+    Unmatched { after: u32, limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
     /// Write what is to be kept into the index, then answer.
     Checkpoint(oneshot::Sender<()>),
     /// Send nothing more, wait for what is out, unbind; answer when done.
@@ -168,8 +168,8 @@ impl Actor for ChannelActor {
             ChannelMessage::View(reply) => {
                 let _caller_gone = reply.send(state.view());
             }
-            ChannelMessage::Unmatched { limit, reply } => {
-                let _caller_gone = reply.send(state.unmatched(limit));
+            ChannelMessage::Unmatched { after, limit, reply } => {
+                let _caller_gone = reply.send(state.unmatched(after, limit));
             }
             ChannelMessage::Checkpoint(reply) => {
                 state.write_own_stream();
@@ -201,6 +201,8 @@ impl ChannelState {
         let now_ms = shared.monotonic_ms();
         let base = send::id_base(entry);
         let id = entry.config.id.clone();
+        // What one before it set aside went with it.
+        entry.credit.withdraw();
         Some(Self {
             lanes: Lanes::default(),
             rate: Rate::resumed(entry.config.send_rate, now_ms),
@@ -278,6 +280,7 @@ impl ChannelState {
     fn drain(&mut self, reply: oneshot::Sender<()>) {
         self.is_draining = true;
         self.draining = Some(reply);
+        self.withdraw_credit();
         self.finish_drain();
     }
 

@@ -246,7 +246,7 @@ impl ChannelState {
     }
 
     /// Receipts nobody knows, oldest first.
-    pub(super) fn unmatched(&self, limit: usize) -> Vec<UnmatchedView> {
+    pub(super) fn unmatched(&self, after: u32, limit: usize) -> Vec<UnmatchedView> {
         let view = |parked: &Parked| UnmatchedView {
             number: parked.receipt.number,
             channel: parked.receipt.channel.clone(),
@@ -256,7 +256,7 @@ impl ChannelState {
             code: parked.receipt.code.clone(),
             received_at: parked.since,
         };
-        self.correlation.parked().take(limit).map(view).collect()
+        self.correlation.parked().filter(|p| p.receipt.number > after).take(limit).map(view).collect()
     }
 }
 

@@ -109,9 +109,12 @@ impl ChannelState {
         let now_ms = self.shared.monotonic_ms();
         if self.stopped.is_none() {
             self.send_out(now_ms);
-            if !self.is_draining {
-                self.ask(now_ms);
-            }
+        }
+        let is_paused = self.rate.paused_until(now_ms).is_some_and(|until| until > now_ms + 100);
+        if self.stopped.is_some() || self.is_draining || is_paused {
+            self.withdraw_credit();
+        } else {
+            self.ask();
         }
         let waits = !self.outbox.is_empty() || !self.lanes.is_empty();
         if waits && self.window_free() > 0 && self.stopped.is_none() {
@@ -155,14 +158,21 @@ impl ChannelState {
         self.rate.sent(counted, now_ms);
     }
 
-    /// Asks sessions for parts, as far as there will be room for them soon.
-    fn ask(&mut self, now_ms: u64) {
-        if self.rate.paused_until(now_ms).is_some_and(|until| until > now_ms + 100) {
-            return;
-        }
+    /// Takes back the room that was set aside for whoever comes.
+    pub(super) fn withdraw_credit(&mut self) {
+        let left = self.entry().map_or(0, |entry| entry.credit.withdraw());
+        self.reserved = self.reserved.saturating_sub(left);
+    }
+
+    /// Asks sessions for parts, as far as there will be room for them soon. What is left over is for whoever comes
+    /// next, without asking.
+    fn ask(&mut self) {
         let rate = self.entry().map_or(1.0, |e| e.config.send_rate);
         let ahead = ((rate * AHEAD_SECONDS).ceil() as usize).max(1);
         let room = ahead.min(self.window_free());
+        if !self.lanes.is_empty() || self.reserved + self.outbox.len() > room {
+            self.withdraw_credit();
+        }
         let mut free = room.saturating_sub(self.reserved + self.outbox.len());
         let hosts = self.shared.config.limits.hosts.max(1);
         let mut tasks: Vec<Vec<Task>> = Vec::new();
@@ -181,6 +191,13 @@ impl ChannelState {
             }
         }
         self.tell_hosts(tasks);
+        if self.lanes.is_empty()
+            && free > 0
+            && let Some(entry) = self.shared.channels.get(self.ix)
+        {
+            self.reserved += free;
+            entry.credit.give(free);
+        }
     }
 
     pub(super) fn tell_hosts(&self, tasks: Vec<Vec<Task>>) {

@@ -145,7 +145,7 @@ impl HostState {
     }
 
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
-    fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
+    pub(super) fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
         let now = stage.now;
         self.activate(stream, None, stage);
         let Some(slot) = self.live.get_mut(stream) else {

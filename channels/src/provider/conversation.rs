@@ -280,7 +280,27 @@ pub struct InMessage {
     pub reply_to: Option<Arc<str>>,
     /// Further facts, as key and value: the customer's profile name as `customerName`, a pressed button's payload
     /// as `payload`, ...
-    pub attributes: Vec<(Box<str>, Box<str>)>,
+    pub attributes: Vec<Attribute>,
+}
+
+/// A further fact about a message: key and value.
+pub type Attribute = (Box<str>, Box<str>);
+
+impl InMessage {
+    /// A message with only what each has.
+    pub fn new(did: &str, customer: &str, id: &str, content: Content) -> Self {
+        Self {
+            did: did.into(),
+            customer: customer.into(),
+            aliases: SmallVec::new(),
+            id: id.into(),
+            content,
+            media: Vec::new(),
+            time: None,
+            reply_to: None,
+            attributes: Vec::new(),
+        }
+    }
 }
 
 /// Where a customer's file is.

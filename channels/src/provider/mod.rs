@@ -2,6 +2,7 @@
 
 mod conversation;
 pub mod smpp;
+pub mod telnyx;
 
 use std::{fmt, sync::Arc};
 
@@ -13,14 +14,14 @@ use message::{
 use smallvec::SmallVec;
 
 pub use conversation::{
-    Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Received,
-    Report, Sent, Step,
+    Attribute, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
+    Received, Report, Sent, Step,
 };
 
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
-pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER];
+pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER, &telnyx::PROVIDER];
 
 /// The description of a provider: everything that can be known before an account exists.
 pub struct Provider {
