@@ -14,6 +14,7 @@ use actors::{
         ChannelView, DeadLetterView, DestinationView, DoubtView, MessageView, PlanView, SessionView,
         UnmatchedView,
     },
+    webhook,
 };
 use message::{ChannelId, MessageId, Seq, SessionId, Timestamp, cim::Message, event::DoubtSettlement};
 use tokio::sync::broadcast;
@@ -65,6 +66,9 @@ pub trait Core: Send + Sync + 'static {
     fn replay_dead_letter<'a>(&'a self, id: &'a str) -> Later<'a, Result<(), Refusal>>;
     fn tail(&self) -> broadcast::Receiver<Arc<TailEvent>>;
     fn accepting(&self) -> Result<(), Refusal>;
+    fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize>;
+    fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
     fn committed(&self) -> Seq;
 }
 
@@ -148,6 +152,15 @@ impl Core for Router {
     }
     fn accepting(&self) -> Result<(), Refusal> {
         Router::accepting(self)
+    }
+    fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
+        Router::webhook_bytes_max(self, channel)
+    }
+    fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        Box::pin(Router::webhook(self, channel, call))
+    }
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        Box::pin(Router::shared_webhook(self, call))
     }
     fn committed(&self) -> Seq {
         Router::committed(self)

@@ -19,6 +19,7 @@ mod credit;
 mod describe;
 mod destination;
 pub mod error;
+pub mod exchange;
 mod fold;
 mod hash;
 mod host;
@@ -30,18 +31,21 @@ pub mod rate;
 mod replay;
 pub mod restart;
 mod root;
+pub mod route;
 pub mod router;
 mod routing;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 #[cfg(not(feature = "sabotage"))]
 mod sabotage;
+mod safe;
 pub mod seams;
 pub mod session;
 mod shared;
 mod tail;
 mod timers;
 pub mod view;
+pub mod webhook;
 mod wire;
 
 pub use config::Config;

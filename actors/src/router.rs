@@ -41,7 +41,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// A running router. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     root: ActorRef<RootMessage>,
 }
 

@@ -21,6 +21,7 @@ use crate::{
     config::{ChannelConfig, Config},
     credit::Credit,
     destination::DestinationMessage,
+    exchange::Exchanges,
     host::HostMessage,
     router::TailEvent,
     seams::Seams,
@@ -56,6 +57,12 @@ impl ChannelEntry {
         known.or(self.dids.first()).map_or(0, |(_, _, destination)| *destination)
     }
 
+    /// A DID as a provider names it; the first one when it names none.
+    pub(crate) fn did_or_only(&self, did: &Arc<str>) -> Arc<str> {
+        let only = self.config.dids.first().filter(|_| did.is_empty());
+        only.map_or_else(|| did.clone(), |only| only.number.clone())
+    }
+
     /// Tells its actor; without one (it is being restarted) the message is dropped, and the restart asks anew.
     pub(crate) fn cast(&self, message: ChannelMessage) {
         if let Some(actor) = &*self.actor.load() {
@@ -84,6 +91,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) seams: Seams,
     pub(crate) channels: Vec<ChannelEntry>,
+    /// What each channel and its provider said, in the order of `channels`.
+    pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
     pub(crate) destinations: Vec<DestinationEntry>,
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
@@ -139,6 +148,7 @@ impl Shared {
             config,
             log,
             seams,
+            exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,
             destinations,

@@ -13,6 +13,7 @@ pub mod incoming;
 pub mod join;
 pub mod json;
 pub mod markup;
+pub mod meta;
 pub mod national;
 pub mod number;
 mod parts;

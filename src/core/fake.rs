@@ -10,6 +10,7 @@ use actors::{
         ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, LinkView,
         MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
     },
+    webhook,
 };
 use message::{
     ChannelId, MessageId, MessageStatus, Seq, SessionId, StreamId, Timestamp,
@@ -340,6 +341,23 @@ impl Core for Fake {
     }
     fn accepting(&self) -> Result<(), Refusal> {
         Ok(())
+    }
+    fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
+        (channel.as_str() == "http").then_some(1_024)
+    }
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        self.ask(format!("shared {} {}", call.method, call.url));
+        Box::pin(async { webhook::Answer::Reply(channels::http::Reply::text("EVENT_RECEIVED")) })
+    }
+    fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        self.ask(format!("{} {channel} {} {}", call.method, call.url, String::from_utf8_lossy(&call.body)));
+        let answer = match call.body.as_ref() {
+            b"wrong" => webhook::Answer::Refused { status: 403, reason: "the signature does not fit".into() },
+            b"odd" => webhook::Answer::Malformed("the body is no JSON".into()),
+            b"later" => webhook::Answer::Busy { reason: "not stored".into(), retry_after_s: 5 },
+            _ => webhook::Answer::Reply(channels::http::Reply::json("{}")),
+        };
+        Box::pin(async move { answer })
     }
     fn committed(&self) -> Seq {
         Seq(4_711)

@@ -108,6 +108,11 @@ impl Stage {
         self.items.truncate(mark);
     }
 
+    /// Whether a fact of this batch is found by a key.
+    pub(crate) fn has_key(&self, hash: u128) -> bool {
+        self.items.iter().any(|item| item.keys.iter().any(|key| key.hash == hash))
+    }
+
     /// The facts of one stream in this batch, with their places.
     pub(crate) fn of_stream(&self, stream: StreamId) -> impl Iterator<Item = (u32, &Item)> {
         self.items.iter().enumerate().filter(move |(_, i)| i.stream == stream).map(|(n, i)| (n as u32, i))
