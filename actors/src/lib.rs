@@ -23,6 +23,7 @@ mod exchange;
 mod fold;
 mod hash;
 mod host;
+mod identity;
 mod lanes;
 mod link;
 mod page;

@@ -409,15 +409,7 @@ pub struct Offered {
 }
 
 /// A line of a numbered list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OfferedChoice {
-    /// What stands before it: `2`, or `2a` on a card.
-    pub label: Box<str>,
-    /// Its words.
-    pub title: Box<str>,
-    /// What it stands for.
-    pub payload: Box<str>,
-}
+pub use crate::cim::Choice as OfferedChoice;
 
 /// An inbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -255,7 +255,7 @@ impl Caller {
             content: message.content.part(part.token.part.part)?,
             reference,
             webhook_url: config.webhook_url.as_deref().unwrap_or_default(),
-            reply_to: None,
+            reply_to: message.reply_to.as_deref(),
             valid_s: message.expires_at.map(|at| at.since_ms(now) / 1_000),
             now_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
         })

@@ -10,7 +10,7 @@ use message::{
 use serde_json::Value;
 
 use super::{Draft, read};
-use crate::{capability::Capabilities, provider::Rejection};
+use crate::{capability::Capabilities, compose, provider::Rejection};
 
 impl Draft<'_> {
     /// A file with its words; where they do not fit beside it, they follow it.
@@ -102,12 +102,6 @@ fn carried_as(body_type: BodyType, mime_type: &str, capabilities: &Capabilities)
     if body_type != BodyType::Multimedia {
         return None;
     }
-    let kind = mime_type.trim().split('/').next().unwrap_or_default().to_ascii_lowercase();
-    let by_kind = match kind.as_str() {
-        "image" => BodyType::Image,
-        "video" => BodyType::Video,
-        "audio" => BodyType::Audio,
-        _ => BodyType::File,
-    };
+    let by_kind = compose::file_type(mime_type);
     capabilities.carries(by_kind).then_some(by_kind)
 }

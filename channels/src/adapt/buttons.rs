@@ -121,8 +121,8 @@ fn edit_frame(frame: &mut Map<String, Value>, shape: Shape, stays: [(&str, bool)
     for (key, stays) in stays {
         if !stays {
             frame.remove(key);
-        } else if let Some(Value::String(text)) = frame.get_mut(key).and_then(|words| words.get_mut("text")) {
-            *text = markdown::plain(text).into_owned();
+        } else {
+            edit_plain(frame.get_mut(key).and_then(|words| words.get_mut("text")));
         }
     }
 }
@@ -136,16 +136,23 @@ fn object<'v>(of: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Map<S
     value.as_object_mut()
 }
 
-/// Titles without Markdown; details only where they are shown.
+/// Titles and details without Markdown; details only where they are shown.
 pub(super) fn edit_buttons(buttons: Option<&mut Value>, details: bool) {
+    const WORDS: [&str; 3] =
+        ["/title", "/additionalButtonDetails/description", "/additionalButtonDetails/sectionTitle"];
     let Some(Value::Array(buttons)) = buttons else { return };
-    for button in buttons.iter_mut().filter_map(Value::as_object_mut) {
-        if let Some(Value::String(title)) = button.get_mut("title") {
-            *title = markdown::plain(title).trim().to_owned();
-        }
-        if !details {
+    for button in buttons {
+        if let Some(button) = button.as_object_mut().filter(|_| !details) {
             button.insert("additionalButtonDetails".into(), Value::Null);
         }
+        WORDS.iter().for_each(|path| edit_plain(button.pointer_mut(path)));
+    }
+}
+
+/// Takes the Markdown out of a text.
+pub(super) fn edit_plain(text: Option<&mut Value>) {
+    if let Some(Value::String(text)) = text {
+        *text = markdown::plain(text).trim().to_owned();
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     Draft, Lines,
-    buttons::{edit_buttons, fit, shape},
+    buttons::{edit_buttons, edit_plain, fit, shape},
     read,
 };
 use crate::provider::Rejection;
@@ -166,11 +166,7 @@ fn words(card: &Card<'_>, has_buttons: bool) -> Lines {
 
 /// A card's words without Markdown.
 fn edit_card(card: &mut Value) {
-    let texts = ["/text", "/additionalCarouselElementDetails/subtitle"];
-    for path in texts {
-        if let Some(Value::String(text)) = card.pointer_mut(path) {
-            *text = markdown::plain(text).trim().to_owned();
-        }
-    }
+    edit_plain(card.pointer_mut("/text"));
+    edit_plain(card.pointer_mut("/additionalCarouselElementDetails/subtitle"));
     edit_buttons(card.pointer_mut("/buttons"), false);
 }
