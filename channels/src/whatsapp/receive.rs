@@ -304,8 +304,10 @@ fn receipt(value: &Value, item: &Value) -> Option<InReceipt> {
     let status = json::some_text(item, "/status")?;
     let report = Report::of(STATUSES, &status).unwrap_or(Report::Nothing);
     let error = item.pointer("/errors/0").and_then(GraphError::read).map(|error| error.shown());
-    let customer =
-        json::some_text(item, "/recipient_id").or_else(|| json::some_text(item, "/recipient_user_id"));
+    let customer = json::some_text(item, "/recipient_id")
+        .or_else(|| json::some_text(item, "/recipient_user_id"))
+        .or_else(|| json::some_text(value, "/contacts/0/wa_id"))
+        .or_else(|| json::some_text(value, "/contacts/0/user_id"));
     Some(InReceipt {
         reference: json::some_text(item, "/biz_opaque_callback_data").map(|own| (&*own).into()),
         id: (&*id).into(),
