@@ -13,6 +13,8 @@ pub mod http;
 pub mod incoming;
 pub mod join;
 pub mod json;
+pub mod markup;
+pub mod meta;
 pub mod national;
 pub mod number;
 mod parts;

@@ -108,6 +108,11 @@ impl Stage {
         self.items.truncate(mark);
     }
 
+    /// Whether a fact of this batch is found by a key.
+    pub(crate) fn has_key(&self, hash: u128) -> bool {
+        self.items.iter().any(|item| item.keys.iter().any(|key| key.hash == hash))
+    }
+
     /// The facts of one stream in this batch, with their places.
     pub(crate) fn of_stream(&self, stream: StreamId) -> impl Iterator<Item = (u32, &Item)> {
         self.items.iter().enumerate().filter(move |(_, i)| i.stream == stream).map(|(n, i)| (n as u32, i))
@@ -213,8 +218,24 @@ impl HostState {
         }
     }
 
+    /// Hands parts over unasked as far as the channel has room set aside: the intent is recorded with what it
+    /// follows from, and one flush is enough for both.
+    fn hand_over(&mut self, stream: StreamId, stage: &mut Stage) {
+        let Some(slot) = self.live.get(stream).filter(|slot| !slot.announced) else { return };
+        let Some((channel, entry)) = slot.channel.and_then(|ix| Some((ix, self.shared.channels.get(ix)?)))
+        else {
+            return;
+        };
+        let Some((_, parts)) = slot.session.sendable(stage.now, usize::from(u8::MAX)) else { return };
+        let room = entry.credit.take(parts.len());
+        if room > 0 {
+            self.take(stream, channel, room, stage);
+        }
+    }
+
     /// Tells channel and destinations what a session has for them, and sets its timer.
     fn announce(&mut self, stream: StreamId, stage: &mut Stage) {
+        self.hand_over(stream, stage);
         let shared = self.shared.clone();
         let Some(slot) = self.live.get_mut(stream) else { return };
         slot.touched = false;

@@ -38,6 +38,7 @@ fn prepared(parts: u16) -> Prepared {
         content: Content::Text("hello".into()),
         split: Split { parts, alphabet: Alphabet::Gsm7, concatenation, reference: 1 },
         adapted: Default::default(),
+        choices: Default::default(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::{fmt, sync::Arc};
 
 use message::{
     Content,
+    cim::Choice,
     event::{Cause, Split},
 };
 use smallvec::SmallVec;
@@ -88,6 +89,8 @@ pub struct Prepared {
     pub split: Split,
     /// What was changed, in words for the business.
     pub adapted: SmallVec<[Box<str>; 1]>,
+    /// What the customer can answer to a numbered list; empty when there is none.
+    pub choices: Box<[Choice]>,
 }
 
 /// A message that this channel will never take.

@@ -19,6 +19,13 @@ struct Page {
     channel: Option<String>,
 }
 
+impl Page {
+    fn after_session(&self) -> Result<Option<SessionId>, Box<Response<Body>>> {
+        let after = self.after.as_deref().map(str::parse).transpose();
+        after.map_err(|e| Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("after: {e}"))))
+    }
+}
+
 pub(super) async fn channels(State(inner): Shared) -> Response<Body> {
     answer::json(&inner.admin.core.channels().await)
 }
@@ -32,12 +39,12 @@ pub(super) async fn sessions(State(inner): Shared, uri: Uri) -> Response<Body> {
         Ok(page) => page,
         Err(answer) => return *answer,
     };
-    let after: Option<SessionId> = match page.after.as_deref().map(str::parse).transpose() {
+    let after = match page.after_session() {
         Ok(after) => after,
-        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("after: {e}")),
+        Err(answer) => return *answer,
     };
     match inner.admin.core.sessions(after, limit_of(page.limit)).await {
-        Ok(sessions) => answer::json(&sessions),
+        Ok(sessions) => answer::page(&sessions),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
@@ -54,8 +61,21 @@ pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> 
         Ok(page) => page,
         Err(answer) => return *answer,
     };
+    let after = match page.after.as_deref().map(str::parse::<u32>).transpose() {
+        Ok(after) => after.unwrap_or(0),
+        Err(e) => {
+            return answer::error(
+                StatusCode::BAD_REQUEST,
+                &format!("after: {e}; expected a receipt's number"),
+            );
+        }
+    };
+    if after > 0 && page.channel.is_none() {
+        let text = "after: needs channel=..., since each channel counts its own receipts";
+        return answer::error(StatusCode::BAD_REQUEST, text);
+    }
     let channel = page.channel.map(ChannelId::new);
-    answer::json(&inner.admin.core.unmatched(channel.as_ref(), limit_of(page.limit)).await)
+    answer::json(&inner.admin.core.unmatched(channel.as_ref(), after, limit_of(page.limit)).await)
 }
 
 pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
@@ -63,8 +83,12 @@ pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
         Ok(page) => page,
         Err(answer) => return *answer,
     };
-    match inner.admin.core.in_doubt(limit_of(page.limit)).await {
-        Ok(parts) => answer::json(&parts),
+    let after = match page.after_session() {
+        Ok(after) => after,
+        Err(answer) => return *answer,
+    };
+    match inner.admin.core.in_doubt(after, limit_of(page.limit)).await {
+        Ok(parts) => answer::page(&parts),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
@@ -74,8 +98,12 @@ pub(super) async fn dead_letters(State(inner): Shared, uri: Uri) -> Response<Bod
         Ok(page) => page,
         Err(answer) => return *answer,
     };
-    match inner.admin.core.dead_letters(limit_of(page.limit)).await {
-        Ok(letters) => answer::json(&letters),
+    let after = match page.after_session() {
+        Ok(after) => after,
+        Err(answer) => return *answer,
+    };
+    match inner.admin.core.dead_letters(after, limit_of(page.limit)).await {
+        Ok(letters) => answer::page(&letters),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
