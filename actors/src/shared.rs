@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use channels::Channel;
+use channels::{Channel, provider::LinkKind};
 use message::{Address, ChannelId, DestinationId, StreamId, Timestamp};
 use ractor::ActorRef;
 use storage::Log;
@@ -37,6 +37,8 @@ pub(crate) type DestinationIx = usize;
 pub(crate) struct ChannelEntry {
     pub(crate) config: ChannelConfig,
     pub(crate) policy: Policy,
+    /// Whether its customers have several names.
+    pub(crate) has_aliases: bool,
     /// Canonical DID, DID as configured, destination.
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
     /// Room that its sessions may take without asking.
@@ -137,6 +139,7 @@ impl Shared {
                 return Err(StartError::Config(format!("channel {} has no dids", channel.id)));
             }
             channels.push(ChannelEntry {
+                has_aliases: matches!(channel.channel.link(), LinkKind::Http(_)),
                 policy: Policy::of(channel, config.limits.session_queue_max),
                 config: channel.clone(),
                 dids,

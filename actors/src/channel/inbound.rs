@@ -105,6 +105,8 @@ impl ChannelState {
             provider_time: None,
             attributes: Vec::new(),
             body,
+            aliases: None,
+            reply_to: None,
         };
         let stream = identity.address.stream();
         let op = Op::Receive {

@@ -21,6 +21,7 @@ pub(crate) use self::links::LinkSlot;
 use self::send::{Outstanding, PartJob};
 use crate::{
     correlation::{Correlation, PartRef},
+    identity::Recent,
     lanes::Lanes,
     link::{LinkEvent, LinkMessage},
     rate::Rate,
@@ -98,6 +99,8 @@ pub(crate) struct JobMessage {
     pub(crate) customer: Arc<str>,
     pub(crate) customer_shown: Arc<str>,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The provider's id of the message it answers.
+    pub(crate) reply_to: Option<Arc<str>>,
 }
 
 /// Who is told once something that came in is safe.
@@ -133,6 +136,8 @@ pub(crate) struct ChannelState {
     pub(crate) links: Vec<LinkSlot>,
     correlation: Correlation,
     own: receipts::OwnStream,
+    /// The customers that wrote lately, by all their names.
+    recent: Recent,
     /// Why nothing is sent, while something must change first.
     stopped: Option<message::event::Cause>,
     draining: Option<oneshot::Sender<()>>,
@@ -174,7 +179,10 @@ impl Actor for ChannelActor {
                 state.pump();
             }
             ChannelMessage::Tick => state.tick(),
-            ChannelMessage::Events(events, waits) => state.take_events(events, waits),
+            ChannelMessage::Events(events, waits) => {
+                state.follow_up(&events);
+                state.take_events(events, waits);
+            }
             ChannelMessage::Acknowledge(acks) => state.acknowledge(acks),
             ChannelMessage::Restart(reply) => {
                 state.restart();
@@ -227,6 +235,7 @@ impl ChannelState {
             links: Vec::new(),
             correlation: Correlation::new(id.clone(), base, shared.config.limits.unmatched_max),
             own: receipts::OwnStream::new(&id),
+            recent: Recent::default(),
             stopped: None,
             draining: None,
             is_draining: false,

@@ -10,6 +10,7 @@ use super::{Ack, ChannelState};
 use crate::{
     correlation::{PartRef, Reported},
     host::{Op, ReceiptFrom, Task},
+    identity,
     safe::Waits,
     session::{Inbound, InboundBody},
 };
@@ -43,9 +44,11 @@ impl ChannelState {
         let shared = self.shared.clone();
         let Some(entry) = shared.channels.get(self.ix) else { return };
         let did = entry.did_or_only(&message.did);
-        let customer =
-            entry.channel().customer(&message.customer).unwrap_or_else(|_| message.customer.clone());
-        let identity = shared.identity(entry, &did, customer, &message.customer);
+        let names = identity::names(entry, std::iter::once(&message.customer).chain(&message.aliases));
+        let canonical = entry.channel().did(&did);
+        let (address, new) = self.recent.resolve(&shared, (&entry.config.id, &canonical), &names);
+        let mut identity = shared.identity(entry, &did, address.customer.clone(), &message.customer);
+        identity.address = address;
         let key = (!message.id.is_empty()).then(|| address::inbound_key(&entry.config.id, &message.id));
         let inbound = Inbound {
             id: shared.seams.ids.message_id(),
@@ -53,6 +56,8 @@ impl ChannelState {
             provider_time: message.time,
             attributes: message.attributes,
             body: InboundBody::Whole(message.content),
+            aliases: Some(new),
+            reply_to: message.reply_to,
         };
         let stream = identity.address.stream();
         let (identity, inbound) = (Box::new(identity), Box::new(inbound));

@@ -6,14 +6,15 @@ use actors::webhook::Call;
 use channels::{
     Capabilities, Channel,
     error::SendError,
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     provider::{
         HttpChannel, InEvent, InMessage, InReceipt, OutPart, Provider, Received, Report, Sent, Signature,
         Step,
     },
 };
 use message::{BodyType, Content};
-use serde_json::Value;
+use serde_json::{Value, json};
+use smallvec::SmallVec;
 
 pub(crate) const PROVIDER: Provider = Provider {
     name: "paper",
@@ -29,11 +30,17 @@ pub(crate) const PROVIDER: Provider = Provider {
 
 /// The account.
 #[derive(Debug)]
-pub(crate) struct Paper(pub(crate) Capabilities);
+pub(crate) struct Paper {
+    pub(crate) capabilities: Capabilities,
+    /// Its id at the shared address.
+    pub(crate) shared: Option<&'static str>,
+    /// The word that signs.
+    pub(crate) word: &'static str,
+}
 
 impl Default for Paper {
     fn default() -> Self {
-        Self(Capabilities::TEXT)
+        Self { capabilities: Capabilities::TEXT, shared: None, word: "good" }
     }
 }
 
@@ -49,19 +56,43 @@ impl HttpChannel for Paper {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.clone()
+        self.capabilities.clone()
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, channels::Rejection> {
         if address.starts_with("user-") { Ok(address.into()) } else { channels::number::customer(address) }
     }
 
-    fn send(&self, _part: &OutPart<'_>) -> Result<Request, SendError> {
-        Ok(Request::get("http://127.0.0.1:1/"))
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let text = match part.content {
+            Content::Text(text) => text.to_string(),
+            Content::Rich { json, .. } => json.to_string(),
+            other => format!("{other:?}"),
+        };
+        let said = json!({
+            "to": part.customer_shown, "canonical": part.customer, "text": text, "reference": part.reference,
+            "replyTo": part.reply_to,
+        });
+        Ok(Request::post("https://paper.example/send", Body::Json(said.to_string())))
     }
 
-    fn answer(&self, _part: &OutPart<'_>, _answers: &[Response]) -> Result<Step, SendError> {
-        Ok(Step::Sent(Sent { id: "p-1".into(), customer: None }))
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let id = String::from_utf8_lossy(&answers[0].body).into_owned();
+        Ok(Step::Sent(Sent { id: id.into(), customer: None }))
+    }
+
+    fn shared_ids(&self) -> SmallVec<[&str; 2]> {
+        self.shared.iter().copied().collect()
+    }
+
+    fn mark_read(&self, did: &str, customer: &str, provider_id: &str) -> Option<Request> {
+        let said = json!({ "read": provider_id, "did": did, "to": customer });
+        Some(Request::post("https://paper.example/read", Body::Json(said.to_string())).harmless())
+    }
+
+    fn typing(&self, did: &str, customer: &str, last_id: Option<&str>, on: bool) -> Option<Request> {
+        let said = json!({ "typing": on, "did": did, "to": customer, "last": last_id });
+        Some(Request::post("https://paper.example/typing", Body::Json(said.to_string())).harmless())
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
@@ -70,15 +101,17 @@ impl HttpChannel for Paper {
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
         match webhook.header("x-signature") {
-            Some("good") => Ok(()),
+            Some(word) if word == self.word => Ok(()),
             Some(_) => Err(Refused { status: 403, reason: "x-signature does not fit".into() }),
             None => Err(Refused::new("x-signature is missing")),
         }
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        let items: Vec<Value> =
-            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is no array"))?;
+        let said: Value =
+            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is no JSON"))?;
+        let items = said.pointer("/entry/0/messaging").unwrap_or(&said);
+        let items = items.as_array().ok_or_else(|| Malformed::new("the body is no array"))?;
         let events = items.iter().map(event).collect();
         Ok(Received { events, ignored: 0, reply: Some(Reply::json("{\"taken\":true}")) })
     }
