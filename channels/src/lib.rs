@@ -6,6 +6,7 @@ pub mod auth;
 pub mod capability;
 pub mod classify;
 pub mod compose;
+pub mod envelope;
 pub mod error;
 pub mod gsm7;
 pub mod http;

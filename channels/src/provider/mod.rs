@@ -10,6 +10,7 @@ use message::{
     Content,
     event::{Cause, Split},
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use smallvec::SmallVec;
 
 pub use conversation::{
@@ -131,6 +132,33 @@ pub fn account<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, 
         key: String::new(),
         problem: error.message().trim().to_owned(),
     })
+}
+
+/// Checks that a secret says something.
+///
+/// # Errors
+/// Names its key when it is empty.
+pub fn filled(key: &str, secret: &SecretString) -> Result<(), AccountError> {
+    if secret.expose_secret().trim().is_empty() {
+        return Err(AccountError { key: key.into(), problem: "is empty".into() });
+    }
+    Ok(())
+}
+
+/// Checks the address of an API: it begins with `https://` or `http://`. What follows is put behind it, so a `/`
+/// at its end is taken away.
+///
+/// # Errors
+/// Names its key when it is none.
+pub fn address(key: &str, url: &mut Box<str>) -> Result<(), AccountError> {
+    let trimmed = url.trim().trim_end_matches('/');
+    let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+        let problem = format!("{url:?} is no address: expected https://...");
+        return Err(AccountError { key: key.into(), problem });
+    }
+    *url = trimmed.into();
+    Ok(())
 }
 
 impl<T: HttpChannel> Channel for T {
