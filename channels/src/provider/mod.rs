@@ -1,6 +1,7 @@
 //! The registry of providers and what each of them is: a description and a typed account. One file each.
 
 mod conversation;
+pub mod general;
 pub mod smpp;
 pub mod telnyx;
 
@@ -21,7 +22,16 @@ pub use conversation::{
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
-pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER, &telnyx::PROVIDER];
+pub const PROVIDERS: &[&Provider] = &[
+    &smpp::PROVIDER,
+    &telnyx::PROVIDER,
+    &general::GENERAL,
+    &general::ALHAMBRA,
+    &general::ATHENA,
+    &general::IXICA,
+    &general::NETPLANET,
+    &general::VETTA,
+];
 
 /// The description of a provider: everything that can be known before an account exists.
 pub struct Provider {
