@@ -4,6 +4,7 @@ mod conversation;
 pub mod general;
 pub mod smpp;
 pub mod telnyx;
+pub mod voipms;
 
 use std::{fmt, sync::Arc};
 
@@ -31,6 +32,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &general::IXICA,
     &general::NETPLANET,
     &general::VETTA,
+    &voipms::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.
