@@ -21,6 +21,7 @@ pub mod smpp;
 pub mod spelling;
 pub mod split;
 pub mod transliterate;
+pub mod twilio;
 
 pub use capability::Capabilities;
 pub use error::SendError;

@@ -4,6 +4,7 @@ mod conversation;
 pub mod general;
 pub mod smpp;
 pub mod telnyx;
+pub mod twilio;
 pub mod voipms;
 
 use std::{fmt, sync::Arc};
@@ -26,6 +27,7 @@ use crate::capability::Capabilities;
 pub const PROVIDERS: &[&Provider] = &[
     &smpp::PROVIDER,
     &telnyx::PROVIDER,
+    &twilio::PROVIDER,
     &general::GENERAL,
     &general::ALHAMBRA,
     &general::ATHENA,
