@@ -5,6 +5,7 @@ pub mod general;
 pub mod smpp;
 pub mod telnyx;
 pub mod twilio;
+pub mod twilio_whatsapp;
 pub mod voipms;
 
 use std::{fmt, sync::Arc};
@@ -28,6 +29,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &smpp::PROVIDER,
     &telnyx::PROVIDER,
     &twilio::PROVIDER,
+    &twilio_whatsapp::PROVIDER,
     &general::GENERAL,
     &general::ALHAMBRA,
     &general::ATHENA,
