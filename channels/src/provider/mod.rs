@@ -1,5 +1,6 @@
 //! The registry of providers and what each of them is: a description and a typed account. One file each.
 
+pub mod bandwidth;
 mod conversation;
 pub mod general;
 pub mod smpp;
@@ -30,6 +31,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &telnyx::PROVIDER,
     &twilio::PROVIDER,
     &twilio_whatsapp::PROVIDER,
+    &bandwidth::PROVIDER,
     &general::GENERAL,
     &general::ALHAMBRA,
     &general::ATHENA,
