@@ -32,8 +32,8 @@ use crate::{
     shared::Shared,
     timers,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, MessageView, PlanView,
-        SessionView, UnmatchedView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, MessageView,
+        PlanView, SessionView, UnmatchedView,
     },
 };
 
