@@ -53,6 +53,7 @@ pub fn capabilities() -> Capabilities {
         long_text: LongText::Cut,
         format: Format::Own,
         caption_characters_max: 1_024,
+        frame_characters_max: 60,
         captionless: &[BodyType::Audio],
         buttons: Buttons {
             max: 3,

@@ -13,7 +13,7 @@ use crate::{
     error::SendError,
     graph,
     http::{Body, Field, Request, Response},
-    json,
+    json, markup,
     provider::OutPart,
 };
 
@@ -170,7 +170,7 @@ fn envelope(part: &OutPart<'_>) -> Value {
 
 fn text_object(text: &str) -> Value {
     let preview = text.contains("https://") || text.contains("http://");
-    json!({"body": text, "preview_url": preview})
+    json!({"body": &*markup::whatsapp(text), "preview_url": preview})
 }
 
 /// The name and the object of a rich body.
@@ -210,7 +210,7 @@ fn media(json: &str, kind: &str, uploaded: Option<&str>) -> Value {
         None => json!({"link": &*body.attachment.media_url}),
     };
     if kind != "audio" && !body.words().is_empty() {
-        json::set(&mut object, "caption", body.words());
+        json::set(&mut object, "caption", &*markup::whatsapp(body.words()));
     }
     if kind == "document" {
         json::set(&mut object, "filename", File::of(&body).name);
@@ -287,7 +287,7 @@ const LIST_BUTTON: &str = "Menu";
 fn interactive(body: &Buttons<'_>) -> Value {
     let frame = &body.additional_details.interactive;
     let words = if body.markdown_text.is_empty() { &frame.body.text } else { &body.markdown_text };
-    let mut out = json!({"body": {"text": &**words}});
+    let mut out = json!({"body": {"text": &*markup::whatsapp(words)}});
     if !frame.header.text.is_empty() {
         json::set(&mut out, "header", json!({"type": "text", "text": &*frame.header.text}));
     }
