@@ -7,8 +7,8 @@ use actors::{
     Page, Refusal,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     view::{
-        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, LinkView,
-        MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
+        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView,
+        LinkView, MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
     },
     webhook,
 };
