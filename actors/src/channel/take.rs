@@ -10,7 +10,7 @@ use super::{Ack, ChannelState};
 use crate::{
     correlation::{PartRef, Reported},
     host::{Op, ReceiptFrom, Task},
-    identity,
+    identity, media,
     safe::Waits,
     session::{Inbound, InboundBody},
 };
@@ -54,7 +54,8 @@ impl ChannelState {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes,
+            attributes: message.attributes.into_iter().chain(media::attributes(&message.media)).collect(),
+            media: message.media,
             body: InboundBody::Whole(message.content),
             aliases: Some(new),
             reply_to: message.reply_to,
