@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use channels::provider::MediaRef;
 use message::{
     BodyType, Content, Event, MessageId, Timestamp,
     cim::{self, write},
@@ -29,6 +30,8 @@ pub struct Inbound {
     pub body: InboundBody,
     /// Names of the customer that do not lead to this session yet; `None` where customers have but one.
     pub aliases: Option<Vec<Arc<str>>>,
+    /// The files of it, in the order of their names in the content.
+    pub media: Vec<MediaRef>,
     /// The provider's id of the message it answers.
     pub reply_to: Option<Arc<str>>,
 }
@@ -110,15 +113,8 @@ impl Session {
         if let Some((_, payload)) = attributes.iter().find(|(key, _)| **key == *PAYLOAD) {
             return pressed(text, payload);
         }
-        let choices = self.offer.iter().flat_map(|offer| &offer.choices);
-        let choices: Vec<cim::Choice> = choices
-            .map(|c| cim::Choice {
-                label: c.label.clone(),
-                title: c.title.clone(),
-                payload: c.payload.clone(),
-            })
-            .collect();
-        let Some(choice) = cim::choice(&choices, text).and_then(|at| choices.get(at)) else { return content };
+        let choices = self.offer.as_ref().map_or(&[][..], |offer| &offer.choices);
+        let Some(choice) = cim::choice(choices, text).and_then(|at| choices.get(at)) else { return content };
         attributes.push(("originalText".into(), text.clone()));
         pressed(&choice.title, &choice.payload)
     }

@@ -54,7 +54,6 @@ fn accept(id: &str, parts: u16) -> Accept {
         conversation_id: None,
         channel_data: None,
         reply_to: None,
-        choices: Vec::new(),
         heard_at: None,
     }
 }
@@ -255,6 +254,7 @@ proptest! {
             provider_time: None,
             attributes: Vec::new(),
             aliases: None,
+            media: Vec::new(),
             reply_to: None,
             body: InboundBody::Part(PartReceived {
                 reference: 7,

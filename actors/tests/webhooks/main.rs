@@ -10,6 +10,9 @@
     reason = "a test ends on the first surprise, and lives in real time"
 )]
 
+mod conversation;
+mod files;
+mod once;
 mod paper;
 mod stage;
 

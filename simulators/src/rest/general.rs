@@ -7,6 +7,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+        put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -15,9 +16,9 @@ use super::{
 /// The most characters of a text: ten parts.
 const TEXT_MAX: usize = 1_600;
 
-pub(super) struct General(About);
+pub(super) struct General(pub(super) About);
 
-const fn preset(name: &'static str, title: &'static str) -> General {
+pub(super) const fn preset(name: &'static str, title: &'static str) -> General {
     General(About {
         name,
         title,
@@ -163,7 +164,11 @@ impl Provider for General {
         });
         if let Some(file) = file {
             let url = format!("{}/files/{}", cx.base, file.id);
-            payload["media"] = json!([{"url": url, "content_type": file.mime, "size": file.content.len()}]);
+            put(
+                &mut payload,
+                "media",
+                json!([{"url": url, "content_type": file.mime, "size": file.content.len()}]),
+            );
         }
         let mut event = json!({"data": {
             "event_type": "message.received",
