@@ -38,6 +38,8 @@ pub(crate) struct State {
     attempts: u32,
     /// Nothing is known of the provider yet.
     is_new: bool,
+    /// It was left alone, and has taken no part since.
+    was_opened: bool,
     /// Why it was left alone last.
     reason: String,
     is_stopped: bool,
@@ -95,6 +97,7 @@ impl Actor for HttpLink {
             epoch: 0,
             attempts: 0,
             is_new: true,
+            was_opened: false,
             reason: String::new(),
             is_stopped: false,
             poller: None,
@@ -117,7 +120,7 @@ impl Actor for HttpLink {
             LinkMessage::Restart => {
                 state.is_stopped = false;
                 state.circuit = Circuit::new();
-                (state.attempts, state.is_new) = (0, true);
+                (state.attempts, state.is_new, state.was_opened) = (0, true, false);
                 state.look();
             }
             LinkMessage::Stop => {
@@ -232,10 +235,12 @@ impl State {
             Turn::Stay => {}
             Turn::Close => {
                 self.attempts = 0;
+                self.was_opened = false;
                 events.push(LinkEvent::Up { window: self.window() });
             }
             Turn::TryAgain => events.push(LinkEvent::Trial),
             Turn::Open(pause) => {
+                self.was_opened = true;
                 if let Verdict::Silent(why) | Verdict::Unavailable(why) = verdict {
                     self.reason.clone_from(why);
                 }
@@ -291,6 +296,10 @@ impl State {
             return self.tell(vec![LinkEvent::Trial]);
         }
         self.circuit.trial();
+        if self.was_opened && *verdict == Verdict::There {
+            // It answers a look; whether it takes parts again, one of them will show.
+            return self.tell(vec![LinkEvent::Up { window: 1 }]);
+        }
         let mut events = Vec::new();
         self.learn(verdict, &mut events);
         self.tell(events);
