@@ -18,6 +18,8 @@ mod bandwidth;
 mod control;
 mod deliver;
 mod general;
+#[cfg(test)]
+mod hostile;
 mod media;
 mod messenger;
 mod meta;

@@ -122,7 +122,7 @@ impl Simulator {
         }
         if triggers.fires("unavailable", script.unavailable) {
             records.counts.unavailable += 1;
-            let fault = Fault::Unavailable { status: script.unavailable_status };
+            let fault = Fault::Unavailable { status: script.unavailable_status.clamp(500, 599) };
             return (
                 Fate::Refused(self.fault(state, fault, path)),
                 script.unavailable_accepts,

@@ -269,12 +269,11 @@ impl Simulator {
         let retry = &self.about().retry;
         let now = self.now();
         let mut state = self.state();
-        let tries = match state.script.webhook_tries_max {
-            0 => retry.tries,
-            most => most,
+        let again = match state.script.webhook_tries_max {
+            0 => self.shared.provider.again(&delivery.url, delivery.attempt, attempt.status),
+            most => delivery.attempt < most,
         };
-        let again = attempt.status.is_none() || retry.answers || state.script.webhook_tries_max > 0;
-        let done = attempt.taken || !again || delivery.attempt >= tries;
+        let done = attempt.taken || !again;
         state.records.tried(delivery.number, attempt.clone(), done);
         if !done {
             let grown = retry.factor.saturating_pow(delivery.attempt.saturating_sub(1));

@@ -136,7 +136,10 @@ impl Provider for General {
                 error(429, "too many requests").with("retry-after", after_s.to_string())
             }
             Fault::Unavailable { status } => error(status, "unavailable"),
-            Fault::Rejected { code } => error(or(code, "422").parse().unwrap_or(422), "refused"),
+            Fault::Rejected { code } => error(
+                or(code, "422").parse().ok().filter(|status| (400..600).contains(status)).unwrap_or(422),
+                "refused",
+            ),
             Fault::Credentials => error(401, "the key is not valid"),
             Fault::WithoutId => Response::json(200, &json!({"data": {}})),
         }

@@ -260,6 +260,12 @@ pub(super) trait Provider: Sync {
         (200..300).contains(&status)
     }
 
+    /// Whether a webhook is tried again after so many tries and this answer, or none.
+    fn again(&self, _url: &str, tries: u32, status: Option<u16>) -> bool {
+        let retry = &self.about().retry;
+        tries < retry.tries && (status.is_none() || retry.answers)
+    }
+
     /// The question that a new webhook must answer.
     fn handshake(&self, _url: &str, _cx: &Context<'_>) -> Option<Handshake> {
         None

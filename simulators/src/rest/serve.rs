@@ -158,7 +158,8 @@ impl Simulator {
 
 fn hyper_response(answer: Response) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(answer.body));
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    *response.status_mut() =
+        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&answer.content_type) {
         headers.insert(CONTENT_TYPE, value);

@@ -11,7 +11,7 @@ use super::{
         put, texts,
     },
     sign, time,
-    wire::{Outgoing, Request, Response, form, text},
+    wire::{Outgoing, Request, Response, form, pairs, text},
 };
 
 const TEXT_MAX: usize = 1_600;
@@ -434,6 +434,21 @@ impl Provider for Twilio {
         &["x-twilio-signature"]
     }
 
+    /// As the overrides in the fragment of the address say: `#rc=2&rp=5xx`.
+    fn again(&self, url: &str, tries: u32, status: Option<u16>) -> bool {
+        let overrides = pairs(url.split_once('#').map_or("", |(_, fragment)| fragment));
+        let most =
+            field(&overrides, "rc").parse().map_or(self.about.retry.tries, |again: u32| again.min(5) + 1);
+        let policies: Vec<&str> = field(&overrides, "rp").split(',').collect();
+        let wanted = match status {
+            None => policies == [""] || policies.iter().any(|policy| ["ct", "rt", "all"].contains(policy)),
+            Some(400..500) => policies.iter().any(|policy| ["4xx", "all"].contains(policy)),
+            Some(500..) => policies.iter().any(|policy| ["5xx", "all"].contains(policy)),
+            Some(_) => policies.contains(&"all"),
+        };
+        tries < most && wanted
+    }
+
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
         vec![
             ("account_sid", format!("{:?}", cx.credential("account_sid"))),
@@ -446,6 +461,16 @@ impl Provider for Twilio {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tries_are_as_the_address_says() {
+        let again = |url, tries, status| TWILIO.again(url, tries, status);
+        assert!(again("http://a/", 1, None) && !again("http://a/", 2, None));
+        assert!(!again("http://a/", 1, Some(500)));
+        let url = "http://a/#rc=2&rp=5xx,rt";
+        assert!(again(url, 2, Some(503)) && !again(url, 3, Some(503)) && !again(url, 1, Some(404)));
+        assert!(again("http://a/#rp=all", 1, Some(404)));
+    }
 
     /// Twilio's own published example of a signed request.
     #[test]
