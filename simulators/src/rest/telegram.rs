@@ -41,6 +41,7 @@ static ABOUT: About = About {
     // In reality for a day, with gaps of up to two minutes.
     retry: Retry { tries: 20, factor: 2, answers: true, obeys: true },
     polls: true,
+    customer: "5550001",
 };
 
 fn ok(result: &Value) -> Response {
