@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use storage::{Log, Options, Recovery, SledEngine};
+use storage::{DiskEngine, Log, Options, Recovery};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -79,7 +79,12 @@ pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Res
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
     let limits = settings.http.limits;
-    let handler = public::Handler::new(core.clone(), Keys::new(settings.http.api_keys), limits);
+    let handler = public::Handler::new(
+        core.clone(),
+        Keys::new(settings.http.api_keys),
+        limits,
+        settings.http.public_url,
+    );
     servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
     let handler = admin::Handler::new(admin::Admin {
         core,
@@ -138,7 +143,7 @@ async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
 /// # Errors
 /// When another process has it, or it is damaged.
 pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
-    let engine = SledEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
+    let engine = DiskEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
     Log::open(engine, options).map_err(|e| Failure::Running(format!("the event log: {e}")))
 }
 

@@ -23,13 +23,14 @@ use crate::{
     destination::DestinationMessage,
     error::{Refusal, StartError},
     host::{AcceptTask, Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    page::Page,
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
     shared::Shared,
     timers,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, MessageView, PlanView,
         SessionView, UnmatchedView,
     },
 };
@@ -40,7 +41,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// A running router. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     root: ActorRef<RootMessage>,
 }
 
@@ -237,6 +238,20 @@ impl Router {
         self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
     }
 
+    /// What a channel and its provider said over HTTP, the newest first, of one message or of all.
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        let (ix, _) = self.shared.channel(channel).ok_or(Refusal::NotFound("channel"))?;
+        Ok(self.shared.exchanges.get(ix).map(|kept| kept.list(message, limit)).unwrap_or_default())
+    }
+
     /// Withdraws a message of which nothing was sent yet.
     ///
     /// # Errors
@@ -313,30 +328,39 @@ impl Router {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Result<Vec<SessionView>, Refusal> {
+    ) -> Result<Page<SessionView>, Refusal> {
         let found = self.scan(Scan::Open, after.map(|id| id.stream), limit).await?;
-        let mut all: Vec<SessionView> = found.into_iter().flat_map(|s| s.sessions).collect();
-        all.sort_by_key(|s| s.session_id.0);
-        all.truncate(limit);
-        Ok(all)
+        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
+        Ok(Page::of(found.into_iter().flat_map(|s| s.sessions), |s| s.session_id.0, to.into_iter(), limit))
     }
 
-    /// Parts in doubt, or sent again after it.
+    /// Parts in doubt, or sent again after it, in the order of their sessions, after a given one.
     ///
     /// # Errors
     /// When the hosts do not answer in time.
-    pub async fn in_doubt(&self, limit: usize) -> Result<Vec<DoubtView>, Refusal> {
-        let found = self.scan(Scan::Doubts, None, limit).await?;
-        Ok(found.into_iter().flat_map(|s| s.doubts).take(limit).collect())
+    pub async fn in_doubt(&self, after: Option<SessionId>, limit: usize) -> Result<Page<DoubtView>, Refusal> {
+        let found = self.scan(Scan::Doubts, after.map(|id| id.stream), limit).await?;
+        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
+        Ok(Page::of(found.into_iter().flat_map(|s| s.doubts), |d| d.session_id.0, to.into_iter(), limit))
     }
 
-    /// Deliveries that were given up.
+    /// Deliveries that were given up, likewise.
     ///
     /// # Errors
     /// When the hosts do not answer in time.
-    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterView>, Refusal> {
-        let found = self.scan(Scan::DeadLetters, None, limit).await?;
-        Ok(found.into_iter().flat_map(|s| s.dead_letters).take(limit).collect())
+    pub async fn dead_letters(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Page<DeadLetterView>, Refusal> {
+        let found = self.scan(Scan::DeadLetters, after.map(|id| id.stream), limit).await?;
+        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
+        Ok(Page::of(
+            found.into_iter().flat_map(|s| s.dead_letters),
+            |d| d.session_id.0,
+            to.into_iter(),
+            limit,
+        ))
     }
 
     /// All channels.
@@ -377,15 +401,20 @@ impl Router {
         timeout(ANSWER_WAIT, wait).await.map_err(|_| no_answer())?.map_err(|_| no_answer())
     }
 
-    /// Receipts whose part is not known, oldest first in each channel.
-    pub async fn unmatched(&self, channel: Option<&ChannelId>, limit: usize) -> Vec<UnmatchedView> {
+    /// Receipts whose part is not known, oldest first in each channel, with greater numbers than `after`.
+    pub async fn unmatched(
+        &self,
+        channel: Option<&ChannelId>,
+        after: u32,
+        limit: usize,
+    ) -> Vec<UnmatchedView> {
         let mut all = Vec::new();
         for entry in &self.shared.channels {
             if channel.is_some_and(|id| *id != entry.config.id) {
                 continue;
             }
             let (reply, wait) = oneshot::channel();
-            entry.cast(ChannelMessage::Unmatched { limit: limit.saturating_sub(all.len()), reply });
+            entry.cast(ChannelMessage::Unmatched { after, limit: limit.saturating_sub(all.len()), reply });
             if let Ok(Ok(unmatched)) = timeout(ANSWER_WAIT, wait).await {
                 all.extend(unmatched);
             }

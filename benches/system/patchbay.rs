@@ -19,7 +19,7 @@ pub struct Patchbay {
 }
 
 impl Patchbay {
-    /// `batch_max`: deliveries in one POST.
+    /// `batch_max`: deliveries in one POST. `BENCH_PATCHBAY` names another binary, to compare with.
     pub fn start(
         plan: &Plan,
         folder: &Path,
@@ -62,7 +62,8 @@ window = {window}
         );
         let config = folder.join("config.toml");
         fs::write(&config, text)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+        let other = std::env::var_os("BENCH_PATCHBAY");
+        let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_patchbay").into()));
         command.arg("run").arg("--config").arg(&config);
         let mut process = Process::start("patchbay", &mut command, folder)?;
         let line = process.line_after("send API")?;

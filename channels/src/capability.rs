@@ -7,20 +7,26 @@ use message::BodyType;
 pub struct Capabilities {
     /// Body types that go out as they are; every other sendable one is adapted.
     pub native: &'static [BodyType],
-    /// The longest text of one message, in Unicode code points.
+    /// How the provider counts the characters of every limit here.
+    pub units: Units,
+    /// The longest text of one message, in characters.
     pub text_characters_max: usize,
     /// What becomes of a longer text.
     pub long_text: LongText,
     /// How formatting is written.
     pub format: Format,
-    /// The longest words beside a file, in code points; 0: a caption goes as a message of its own.
+    /// The longest words beside a file, in characters; 0: a caption goes as a message of its own.
     pub caption_characters_max: usize,
     /// Files that cannot have a caption even so.
     pub captionless: &'static [BodyType],
     /// Buttons and lists.
     pub buttons: Buttons,
-    /// Carousels.
+    /// The longest header or footer around buttons; 0: they join the words above the buttons.
+    pub frame_characters_max: usize,
+    /// Cards of one carousel; 0: none.
     pub cards_max: usize,
+    /// The longest words of a card, and as much again below them.
+    pub card_text_characters_max: usize,
     /// Buttons on one card.
     pub card_buttons_max: usize,
     /// Body types that customers send.
@@ -50,6 +56,30 @@ pub enum LongText {
     Refuse,
 }
 
+/// How a provider counts characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Units {
+    /// Unicode code points.
+    CodePoints,
+    /// UTF-16 units: most emoji are two (Telegram).
+    Utf16,
+}
+
+impl Units {
+    /// How many a character is.
+    pub fn of_char(self, c: char) -> usize {
+        match self {
+            Self::CodePoints => 1,
+            Self::Utf16 => c.len_utf16(),
+        }
+    }
+
+    /// How many a text has.
+    pub fn of(self, text: &str) -> usize {
+        text.chars().map(|c| self.of_char(c)).sum()
+    }
+}
+
 /// How a channel writes formatted words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -66,13 +96,13 @@ pub struct Buttons {
     pub max: usize,
     /// Rows of a list, where there are lists; 0: none.
     pub rows_max: usize,
-    /// The longest title of a button, in code points.
+    /// The longest title of a button, in characters.
     pub title_characters_max: usize,
     /// The longest title of a row.
     pub row_title_characters_max: usize,
     /// The longest payload, in octets.
     pub payload_bytes_max: usize,
-    /// The longest words above them, in code points.
+    /// The longest words above them, in characters.
     pub text_characters_max: usize,
     /// Which buttons may open a page; beside replies.
     pub opens: Opens,
@@ -108,13 +138,16 @@ impl Capabilities {
     /// Plain texts both ways, nothing else: what a description begins with.
     pub const TEXT: Self = Self {
         native: &[BodyType::Plain],
+        units: Units::CodePoints,
         text_characters_max: 1_600,
         long_text: LongText::Refuse,
         format: Format::Plain,
         caption_characters_max: 0,
         captionless: &[],
         buttons: Buttons::NONE,
+        frame_characters_max: 0,
         cards_max: 0,
+        card_text_characters_max: 80,
         card_buttons_max: 0,
         inbound_types: &[BodyType::Plain],
         window_hours: None,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use message::Seq;
 use serde_json::json;
-use storage::{Options, SledEngine, Stats, Stored};
+use storage::{DiskEngine, Options, Stats, Stored};
 
 use crate::{
     config, out,
@@ -74,7 +74,7 @@ pub(super) fn perform(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn verify(place: &Place) -> Result<(), Failure> {
-    let engine = SledEngine::open(place.folder()?).map_err(Failure::running)?;
+    let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
     let sound = report.bad.is_empty() && report.gaps.is_empty();
     if place.json {

@@ -10,7 +10,7 @@ mod support;
 
 use std::{fs::File, io::Write, path::Path, time::Duration};
 
-use storage::{Engine, Layout, Options, SledEngine};
+use storage::{DiskEngine, Engine, Layout, Options};
 use support::{Waiter, folder, items, now, open, quantile};
 
 const ROUND: Duration = Duration::from_millis(1_200);
@@ -87,7 +87,7 @@ fn log(path: &Path, batch: usize) -> Outcome {
 }
 
 fn record_per_event(path: &Path, batch: usize) -> Outcome {
-    let engine = SledEngine::open(path).unwrap();
+    let engine = DiskEngine::open(path).unwrap();
     let store = engine.open("records", Layout::Random).unwrap();
     let value = [7_u8; 225];
     let mut key = 0_u64;

@@ -12,7 +12,7 @@ mod support;
 use std::{fs, path::Path};
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{Engine, Entry, Layout, Log, Options, SledEngine};
+use storage::{DiskEngine, Engine, Entry, Layout, Log, Options};
 use support::{Waiter, folder, items, now, open, spread};
 
 fn copy(from: &Path, to: &Path) {
@@ -56,7 +56,7 @@ fn fill(log: &Log, from: u64, events: u64) {
 /// What of it is sled's.
 fn time_engine(path: &Path) {
     let begin = now();
-    let engine = SledEngine::open(path).unwrap();
+    let engine = DiskEngine::open(path).unwrap();
     let names = engine.names().unwrap();
     let last = names.iter().rfind(|name| name.starts_with("segment")).unwrap();
     let store = engine.open(last, Layout::Ascending).unwrap();
@@ -81,7 +81,7 @@ fn time_engine(path: &Path) {
 fn time_open(name: &str, path: &Path) -> Log {
     let before = resident_mb();
     let (begin, cpu) = (now(), cpu_ms());
-    let (log, recovery) = Log::open(SledEngine::open(path).unwrap(), Options::default()).unwrap();
+    let (log, recovery) = Log::open(DiskEngine::open(path).unwrap(), Options::default()).unwrap();
     let took = begin.elapsed();
     println!(
         "{name:46} {took:>9.1?} ({} ms of processor)  {} events, {} segments, {:.0} MB of blocks read, {} MB more resident",

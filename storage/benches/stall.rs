@@ -16,7 +16,7 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{Engine, Entry, Layout, Log, Options, SledEngine, Write};
+use storage::{DiskEngine, Engine, Entry, Layout, Log, Options, Write};
 use support::{Waiter, folder, items, now, open, quantile, spread};
 
 const KEYS: usize = 100_000;
@@ -61,7 +61,7 @@ fn beside(name: &str, log: &Log, first: u64, work: impl FnOnce() -> String + Sen
     show(name, &times, &note);
 }
 
-fn batches(log: &Log, engine: &SledEngine, size: usize) {
+fn batches(log: &Log, engine: &DiskEngine, size: usize) {
     let store = engine.open(&format!("batches-{size}"), Layout::Random).unwrap();
     beside(&format!("sled batches of {size} keys"), log, 0, || {
         let begin = now();
@@ -99,7 +99,7 @@ fn main() {
         thread::sleep(Duration::from_secs(3));
         String::new()
     });
-    let engine = SledEngine::open(folder.path().join("other")).unwrap();
+    let engine = DiskEngine::open(folder.path().join("other")).unwrap();
     for size in [50, 5_000, 100_000] {
         batches(&log, &engine, size);
     }

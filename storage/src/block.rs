@@ -43,6 +43,12 @@ pub enum BlockFault {
         /// Bytes that should be.
         want: usize,
     },
+    /// Its beginning is there.
+    #[error("a crash came while it was written: {have} bytes of it are there")]
+    Torn {
+        /// Bytes that are there.
+        have: u64,
+    },
     /// It was written by a newer Patchbay.
     #[error("its format version {0} is unknown; open it with the Patchbay that wrote it")]
     Version(u8),

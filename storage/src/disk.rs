@@ -86,6 +86,23 @@ pub trait Store: Send + Sync {
     fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError>;
     /// Returns when everything written before is safe from a power cut.
     fn flush(&self) -> Result<(), EngineError>;
+    /// Sets a key; when it returns, that is safe from a power cut, with all that was flushed before.
+    fn commit(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.insert(key, value)?;
+        self.flush()
+    }
+    /// Bytes at the end that are the beginning of a value: a crash came while it was written.
+    fn torn(&self) -> Option<u64> {
+        None
+    }
+    /// Nothing more is written here, since it is of an older format.
+    fn is_past(&self) -> bool {
+        false
+    }
+    /// Nothing more will be written: what was kept ready for that may go.
+    fn seal(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
     /// The greatest key that an earlier run is known to have flushed. It may have flushed more.
     fn flushed(&self) -> Option<Seq> {
         None

@@ -12,7 +12,9 @@
 //! | `index.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
 //! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
 //! | `mark.rs` | what tells a lost block from one that never was |
-//! | `disk.rs`, `engine.rs`, `memory.rs` | what is asked of a disk; that by sled, the only file that names it; and in memory, with crashes |
+//! | `disk.rs`, `folders.rs`, `memory.rs` | what is asked of a disk; that by folders and files; and in memory, with crashes |
+//! | `block_file.rs`, `fill.rs` | the blocks of a segment in one file; the room made ahead of them |
+//! | `sled_store.rs` | the index's database, and old segments, by sled: the only file that names it |
 //!
 //! # Invariants
 //!
@@ -22,12 +24,15 @@
 //! - The index on the disk is never ahead of the log on the disk.
 
 mod block;
+mod block_file;
 mod bytes;
 mod checkpoint;
 mod codec;
 mod disk;
-mod engine;
 mod error;
+mod fill;
+mod folders;
+mod frame;
 mod index;
 mod item;
 mod log;
@@ -35,10 +40,12 @@ mod lookup;
 mod mark;
 mod memory;
 mod open;
+mod places;
 mod queue;
 mod read;
 mod retention;
 mod segment;
+mod sled_store;
 mod stats;
 mod writer;
 
@@ -46,8 +53,8 @@ pub use block::BlockFault;
 pub use checkpoint::CheckpointStats;
 pub use codec::{CodecError, decode_snapshot, encode_snapshot};
 pub use disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
-pub use engine::SledEngine;
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
+pub use folders::DiskEngine;
 pub use index::{Entry, Index};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
 pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};

@@ -151,9 +151,14 @@ impl Walked {
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
         let flushed = store.flushed().unwrap_or(Seq::NONE);
+        let is_past = store.is_past();
         if bad.is_none() && flushed >= self.end {
             let fault = BlockFault::Lost { flushed };
             return Err(BadBlock { segment: segment.name.clone(), block: self.end, fault }.into());
+        }
+        if let Some(have) = store.torn().filter(|_| bad.is_none()) {
+            let fault = BlockFault::Torn { have };
+            bad = Some(BadBlock { segment: segment.name.clone(), block: self.end, fault });
         }
         if let Some(bad) = bad {
             if !is_last || !may_be_torn(&bad.fault) || flushed >= bad.block {
@@ -161,7 +166,7 @@ impl Walked {
             }
             self.torn = Some((store, bad));
         }
-        if is_last {
+        if is_last && !is_past {
             self.active = Some((segment.clone(), lookups));
         } else {
             self.unsealed.push(segment.clone());
@@ -172,7 +177,7 @@ impl Walked {
 
 /// Whether a crash in the middle of a write can have done this.
 fn may_be_torn(fault: &BlockFault) -> bool {
-    matches!(fault, BlockFault::Short { .. } | BlockFault::Checksum { .. })
+    matches!(fault, BlockFault::Short { .. } | BlockFault::Checksum { .. } | BlockFault::Torn { .. })
 }
 
 fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {

@@ -133,6 +133,7 @@ impl Segment {
             // An append has its numbers and is about to insert its keys.
             std::thread::yield_now();
         }
+        self.pinned_or_open(engine)?.seal()?;
         let sealed = Sealed::write(engine, &self.name, self.facts(), &fresh)?;
         *self.lookup.write().unwrap_or_else(PoisonError::into_inner) = Lookup::Sealed(Arc::new(sealed));
         let mut access = self.access();

@@ -128,8 +128,9 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
             }
             Ok(next)
         })?;
-        if let Some(flushed) = store.flushed().filter(|flushed| *flushed >= next) {
-            let fault = BlockFault::Lost { flushed };
+        let lost = store.flushed().filter(|flushed| *flushed >= next);
+        let lost = lost.map(|flushed| BlockFault::Lost { flushed });
+        if let Some(fault) = lost.or(store.torn().map(|have| BlockFault::Torn { have })) {
             report.bad.push(BadBlock { segment: name.clone(), block: next, fault });
         }
         end = Some(next);

@@ -91,10 +91,13 @@ impl Shared {
         let bytes = {
             let mut bytes = writing.bytes.write().unwrap_or_else(PoisonError::into_inner);
             block::finish(&mut bytes, pending.first, pending.count);
-            store.insert(&key_of(pending.first), &bytes)?;
             bytes.len()
         };
-        store.flush()?;
+        {
+            // Who looks for an event that waits reads them meanwhile.
+            let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
+            store.commit(&key_of(pending.first), &bytes)?;
+        }
         let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
         segment.note(end, bytes, pending.from, pending.to);
         self.blocks_written.fetch_add(1, Ordering::Relaxed);

@@ -14,14 +14,14 @@ mod support;
 use message::{Seq, StreamId, Timestamp};
 use storage::{AppendError, Entry, Found, NoRoom, Options, Prev, verify};
 use support::{
-    Memory, Sled, Told, World, append_blocks, drive, first, inline, item, keyed, number_of, open, open_with,
-    spread, tell,
+    Folders, Memory, Told, World, append_blocks, drive, first, inline, item, keyed, number_of, open,
+    open_with, spread, tell,
 };
 
 macro_rules! in_both_worlds {
     ($($story:ident)*) => {
         mod memory { $(#[test] fn $story() { super::$story::<super::Memory>(); })* }
-        mod sled { $(#[test] fn $story() { super::$story::<super::Sled>(); })* }
+        mod folders { $(#[test] fn $story() { super::$story::<super::Folders>(); })* }
     };
 }
 

@@ -15,11 +15,11 @@ use std::sync::{Arc, Mutex};
 
 use message::Seq;
 use storage::{
-    AppendError, BlockFault, Crash, Driver, Engine, Layout, Log, NoRoom, OpenError, Options, ReadError,
-    SledEngine, verify,
+    AppendError, BlockFault, Crash, DiskEngine, Driver, Engine, Layout, Log, NoRoom, OpenError, Options,
+    ReadError, verify,
 };
 use support::{
-    Memory, Sled, Told, World, append_blocks, drive, first, inline, keyed, open, open_with, spread, tell,
+    Folders, Memory, Told, World, append_blocks, drive, first, inline, keyed, open, open_with, spread, tell,
     try_open,
 };
 
@@ -170,17 +170,17 @@ fn a_failed_flush_poisons_the_thread_too() {
 
 #[test]
 fn a_directory_in_use_is_refused() {
-    let world = Sled::new();
+    let world = Folders::new();
     let (log, _) = open(&world);
-    let Err(error) = SledEngine::open(world.path()) else { panic!("it opened twice") };
+    let Err(error) = DiskEngine::open(world.path()) else { panic!("it opened twice") };
     assert!(error.to_string().contains("in use by another process"), "{error}");
     log.close().unwrap();
-    assert!(SledEngine::open(world.path()).is_ok());
+    assert!(DiskEngine::open(world.path()).is_ok());
 }
 
 #[test]
 fn a_damaged_look_up_file_is_refused_and_can_be_rebuilt() {
-    let mut world = Sled::new();
+    let mut world = Folders::new();
     let options = Options { segment_bytes: 500, ..inline() };
     let (log, _) = open_with(&world, options);
     append_blocks(&log, (0..30).map(|number| keyed(1, number, spread(number.into()))));
@@ -200,7 +200,7 @@ fn a_damaged_look_up_file_is_refused_and_can_be_rebuilt() {
 
 #[test]
 fn an_item_of_the_largest_size_is_kept_and_a_larger_one_refused() {
-    let mut world = Sled::new();
+    let mut world = Folders::new();
     let (log, _) = open(&world);
     let of = |bytes: usize| {
         let mut item = first(1, 1);
@@ -230,7 +230,7 @@ fn an_item_of_the_largest_size_is_kept_and_a_larger_one_refused() {
 
 #[test]
 fn many_threads_append_and_the_log_has_it_all() {
-    let mut world = Sled::new();
+    let mut world = Folders::new();
     let options = Options {
         segment_bytes: 100_000,
         block_bytes_max: 20_000,
@@ -299,7 +299,7 @@ fn an_engine_keeps_the_order_of_rising_keys_over_its_trees() {
         assert_eq!(store.at_or_below(&9_u64.to_be_bytes()).unwrap(), None);
     }
     check::<Memory>();
-    check::<Sled>();
+    check::<Folders>();
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn a_completion_that_panics_poisons_the_log_and_the_rest_are_told() {
 
 #[test]
 fn a_sealed_segment_does_not_grow_by_being_read() {
-    let world = Sled::new();
+    let world = Folders::new();
     let engine = world.engine();
     let fill = || {
         let store = engine.open("blocks", Layout::Ascending).unwrap();

@@ -22,7 +22,7 @@ use std::{
 };
 
 use message::Seq;
-use storage::{Completion, Log, NoRoom, Options, SledEngine};
+use storage::{Completion, DiskEngine, Log, NoRoom, Options};
 use support::{keyed, number_of, spread};
 
 #[test]
@@ -40,7 +40,7 @@ fn a_full_disk_is_refused_ahead_and_loses_nothing_when_it_comes() {
         block_bytes_max: 32_768,
         ..Options::default()
     };
-    let open = || Log::open(SledEngine::open(&folder).unwrap(), options).unwrap();
+    let open = || Log::open(DiskEngine::open(&folder).unwrap(), options).unwrap();
     let (log, _) = open();
     let acknowledged = Arc::new(AtomicU64::new(0));
     let (mut number, mut refused_at) = (0_u32, None);

@@ -22,7 +22,7 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{Entry, Log, Options, Prev, Recovery, SledEngine};
+use storage::{DiskEngine, Entry, Log, Options, Prev, Recovery};
 use support::{item, keyed, number_of, spread};
 
 const FOLDER: &str = "PATCHBAY_KILL_FOLDER";
@@ -31,7 +31,7 @@ const ROUNDS: u64 = 8;
 
 fn open(path: &Path) -> (Log, Recovery) {
     let options = Options { segment_bytes: 300_000, disk_reserve_bytes: 0, ..Options::default() };
-    Log::open(SledEngine::open(path).unwrap(), options).unwrap()
+    Log::open(DiskEngine::open(path).unwrap(), options).unwrap()
 }
 
 /// Counts a stream's events in its entry; each fiftieth finishes the stream.

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use message::{Event, Seq, StreamId, Timestamp};
 use proptest::prelude::*;
 use storage::{Crash, Entry, Log, Options, Prev, Stored};
-use support::{Memory, Sled, World, drive, inline, item, number_of, open_with};
+use support::{Folders, Memory, World, drive, inline, item, number_of, open_with};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -187,7 +187,7 @@ proptest! {
 
     #[test]
     fn on_sled(steps in prop::collection::vec(step(), 1..40)) {
-        run::<Sled>(steps, |_, _| {}, |world, _| world.crash());
+        run::<Folders>(steps, |_, _| {}, |world, _| world.crash());
     }
 }
 

@@ -3,10 +3,9 @@
 use channels::{
     SendError,
     provider::{LinkKind, smpp::ReceiptIds},
-    smpp::status::{self, Class},
     spelling::IdBase,
 };
-use message::{StreamId, event::Cause, event::DoubtCause};
+use message::{StreamId, event::DoubtCause};
 
 use super::{ChannelState, Job, JobMessage};
 use crate::{
@@ -23,8 +22,6 @@ use std::sync::Arc;
 const AHEAD_SECONDS: f64 = 0.05;
 /// Most sessions asked in one turn.
 const ASK_MAX: usize = 2_048;
-/// The longest pause that "queue full" asks for: the queue itself will say when it has room.
-const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
 
 /// A part that waits for window and rate.
 pub(crate) struct PartJob {
@@ -109,9 +106,12 @@ impl ChannelState {
         let now_ms = self.shared.monotonic_ms();
         if self.stopped.is_none() {
             self.send_out(now_ms);
-            if !self.is_draining {
-                self.ask(now_ms);
-            }
+        }
+        let is_paused = self.rate.paused_until(now_ms).is_some_and(|until| until > now_ms + 100);
+        if self.stopped.is_some() || self.is_draining || is_paused {
+            self.withdraw_credit();
+        } else {
+            self.ask();
         }
         let waits = !self.outbox.is_empty() || !self.lanes.is_empty();
         if waits && self.window_free() > 0 && self.stopped.is_none() {
@@ -155,14 +155,21 @@ impl ChannelState {
         self.rate.sent(counted, now_ms);
     }
 
-    /// Asks sessions for parts, as far as there will be room for them soon.
-    fn ask(&mut self, now_ms: u64) {
-        if self.rate.paused_until(now_ms).is_some_and(|until| until > now_ms + 100) {
-            return;
-        }
+    /// Takes back the room that was set aside for whoever comes.
+    pub(super) fn withdraw_credit(&mut self) {
+        let left = self.entry().map_or(0, |entry| entry.credit.withdraw());
+        self.reserved = self.reserved.saturating_sub(left);
+    }
+
+    /// Asks sessions for parts, as far as there will be room for them soon. What is left over is for whoever comes
+    /// next, without asking.
+    fn ask(&mut self) {
         let rate = self.entry().map_or(1.0, |e| e.config.send_rate);
         let ahead = ((rate * AHEAD_SECONDS).ceil() as usize).max(1);
         let room = ahead.min(self.window_free());
+        if !self.lanes.is_empty() || self.reserved + self.outbox.len() > room {
+            self.withdraw_credit();
+        }
         let mut free = room.saturating_sub(self.reserved + self.outbox.len());
         let hosts = self.shared.config.limits.hosts.max(1);
         let mut tasks: Vec<Vec<Task>> = Vec::new();
@@ -181,6 +188,13 @@ impl ChannelState {
             }
         }
         self.tell_hosts(tasks);
+        if self.lanes.is_empty()
+            && free > 0
+            && let Some(entry) = self.shared.channels.get(self.ix)
+        {
+            self.reserved += free;
+            entry.credit.give(free);
+        }
     }
 
     pub(super) fn tell_hosts(&self, tasks: Vec<Vec<Task>>) {
@@ -220,7 +234,10 @@ impl ChannelState {
         let now_ms = self.shared.monotonic_ms();
         let mut spellings = Vec::new();
         let outcome = match answer {
-            Answer::Taken { id } | Answer::Late { id } => {
+            Answer::Taken { id, customer } | Answer::Late { id, customer } => {
+                if let Some(customer) = customer {
+                    tracing::debug!(channel = self.ix, %customer, "the provider spells the customer otherwise");
+                }
                 self.counts.submitted += 1;
                 self.metrics.submitted.increment(1);
                 self.rate.relax(now_ms);
@@ -234,63 +251,47 @@ impl ChannelState {
                 return;
             }
             Answer::NotSent => Outcome::NotSent,
-            Answer::Unsendable(cause) => Outcome::Refused(SendError::Rejected(cause)),
-            Answer::Unanswered(cause) => {
-                self.counts.in_doubt += 1;
-                self.metrics.in_doubt.increment(1);
-                Outcome::Unanswered(cause)
-            }
-            Answer::Refused { status: code, words } => {
-                let error = self.refused(code, words, now_ms);
-                if code == status::INVALID_BIND_STATE
-                    && let Some(slot) = self.links.get(usize::from(link))
-                {
-                    slot.tell(LinkMessage::Rebind);
-                }
-                Outcome::Refused(error)
-            }
+            Answer::Unanswered(cause) => Outcome::Unanswered(cause),
+            Answer::Refused(error) => Outcome::Refused(error),
         };
-        let in_doubt = matches!(outcome, Outcome::Unanswered(_));
+        let in_doubt = matches!(outcome, Outcome::Unanswered(_) | Outcome::Refused(SendError::Unknown(_)));
+        let refused = match &outcome {
+            Outcome::Refused(SendError::CredentialsRefused(cause)) => Some(cause.clone()),
+            _ => None,
+        };
+        self.count(&outcome, in_doubt, now_ms);
         self.to_host(part.stream, outcome_op(part, outcome, spellings), tasks);
         if in_doubt {
             // A receipt for it may be here already: then it was taken, and must not be sent again.
             self.try_on_doubt(part.stream, tasks);
         }
+        if let Some(cause) = refused {
+            self.stop(cause);
+        }
     }
 
-    fn refused(&mut self, status: u32, words: String, now_ms: u64) -> SendError {
-        let cause = Cause::new(format!("0x{status:08X}"), words);
-        let overrides = self.links.first().map(|l| l.errors.clone()).unwrap_or_default();
-        let error = match status::class(status, &overrides) {
-            Class::Throttled { .. } => {
-                self.rate.pause(0, now_ms);
-                self.counts.throttled += 1;
-                self.metrics.throttled.increment(1);
-                SendError::Throttled { after_ms: 0, cause }
+    /// Counts what became of a part that was not taken, and pauses the channel when the provider asks for less.
+    fn count(&mut self, outcome: &Outcome, in_doubt: bool, now_ms: u64) {
+        match outcome {
+            _ if in_doubt => {
+                self.counts.in_doubt += 1;
+                self.metrics.in_doubt.increment(1);
             }
-            Class::QueueFull { after_ms } => {
-                self.rate.pause(after_ms.min(QUEUE_FULL_PAUSE_MS), now_ms);
-                self.counts.throttled += 1;
-                self.metrics.throttled.increment(1);
-                SendError::Throttled { after_ms: 0, cause }
-            }
-            Class::RetryOnce => SendError::RetryOnce(cause),
-            Class::Accepted | Class::Retry { .. } => SendError::Unavailable(cause),
-            Class::Rebind | Class::BindRetryLater { .. } => SendError::Throttled { after_ms: 1_000, cause },
-            Class::CredentialsRefused => SendError::CredentialsRefused(cause),
-            Class::Permanent | Class::Config => SendError::Rejected(cause),
-        };
-        match &error {
-            SendError::Rejected(_) => {
+            Outcome::Refused(SendError::Rejected(_) | SendError::Unsubscribed(_)) => {
                 self.counts.rejected += 1;
                 self.metrics.rejected.increment(1);
             }
-            _ => {
+            Outcome::Refused(error) => {
                 self.counts.deferred += 1;
                 self.metrics.deferred.increment(1);
+                if let SendError::Throttled { after_ms, .. } = error {
+                    self.rate.pause(*after_ms, now_ms);
+                    self.counts.throttled += 1;
+                    self.metrics.throttled.increment(1);
+                }
             }
+            Outcome::Taken(_) | Outcome::NotSent | Outcome::Unanswered(_) => {}
         }
-        error
     }
 
     pub(super) fn to_host(&self, stream: StreamId, op: Op, tasks: &mut Vec<Vec<Task>>) {

@@ -29,7 +29,7 @@ pub(crate) use self::{
     view::{Scan, Scanned},
 };
 use crate::{
-    channel::InboundAck,
+    channel::Ack,
     error::Refusal,
     router::Acceptance,
     session::{Identity, Inbound, Outcome},
@@ -111,7 +111,7 @@ pub(crate) enum Op {
     /// A receipt whose id nobody knows, kept by the channel under a number.
     DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str>, came_at: Timestamp },
     /// The customer wrote.
-    Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<InboundAck> },
+    Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<Ack> },
     /// Give deliveries to this destination, if there are any.
     Offer { destination: DestinationIx },
     /// The destination took these.
@@ -124,8 +124,8 @@ pub(crate) enum Op {
 
 /// Where a receipt comes from, and who waits until it is safe.
 pub(crate) enum ReceiptFrom {
-    /// A link: to be acknowledged.
-    Link(InboundAck),
+    /// From outside: to be acknowledged.
+    Outside(Ack),
     /// The channel, which keeps it under a number until then.
     Kept { channel: ChannelIx, parked: u32 },
     /// Nobody waits.

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address, event::Received};
+use smallvec::SmallVec;
 use storage::{Key, Tag};
 
 use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
-    channel::{ChannelMessage, InboundAck, Job, JobMessage, Query},
+    channel::{Ack, ChannelMessage, Job, JobMessage, Query},
     correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
     router::Acceptance,
     sabotage::Sabotage,
-    session::{Identity, Inbound, Outcome},
+    session::{Identity, Inbound, Outcome, Policy},
     shared::ChannelIx,
 };
 
@@ -31,7 +32,7 @@ impl HostState {
             Op::Receipt { number, part, state, code, from } => {
                 self.receipt(stream, number, part, state, &code, stage);
                 match from {
-                    ReceiptFrom::Link(ack) => acknowledge(stage, Some(ack)),
+                    ReceiptFrom::Outside(ack) => acknowledge(stage, ack),
                     ReceiptFrom::Kept { channel, parked } => {
                         stage.effects.channel(channel).settled.push((parked, true));
                     }
@@ -43,15 +44,9 @@ impl HostState {
                 stage.effects.channel(channel).settled.push((parked, matched));
             }
             Op::Receive { identity, inbound, key, ack } => {
-                self.receive(stream, &identity, *inbound, key, stage);
-                let mut ack = ack;
-                if Sabotage::AcknowledgeBeforeFlush.is_chosen()
-                    && let Some(ack) = ack.take()
-                    && let Some(entry) = self.shared.channels.get(ack.channel)
-                {
-                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                if self.receive(stream, &identity, *inbound, key, stage) {
+                    self.received(ack, stage);
                 }
-                acknowledge(stage, ack);
             }
             Op::Offer { destination } => {
                 if self.activate(stream, None, stage) {
@@ -116,7 +111,12 @@ impl HostState {
         prepared.adapted.extend(task.adapted);
         let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
         let from = task.send_at.unwrap_or(stage.now).max(stage.now);
+        let (reply_to, choices) = (None, Vec::new());
+        let heard_at = self.heard_at(stream, &entry.policy);
         let accept = crate::session::Accept {
+            reply_to,
+            choices,
+            heard_at,
             id: task.id.clone(),
             prepared,
             priority: task.priority,
@@ -145,7 +145,7 @@ impl HostState {
     }
 
     /// Hands parts over: the intent goes into the log, the parts follow it to the channel.
-    fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
+    pub(super) fn take(&mut self, stream: StreamId, channel: ChannelIx, max: usize, stage: &mut Stage) {
         let now = stage.now;
         self.activate(stream, None, stage);
         let Some(slot) = self.live.get_mut(stream) else {
@@ -154,7 +154,11 @@ impl HostState {
             return;
         };
         slot.announced = false;
-        let Some(event) = slot.session.submit(now, max) else {
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(channel) else { return };
+        self.give_up_too_late(stream, &entry.policy, stage);
+        let Some(slot) = self.live.get_mut(stream) else { return };
+        let Some(event) = slot.session.submit(&entry.policy, now, max) else {
             stage.effects.channel(channel).released += max;
             stage.touch(stream);
             return;
@@ -168,15 +172,38 @@ impl HostState {
             reserved: max,
             parts,
             message: Arc::new(JobMessage {
+                id: message.id.clone(),
                 content: message.content.clone(),
                 split: message.split,
                 did: slot.session.did_shown.clone(),
                 customer: slot.session.address.customer.clone(),
+                customer_shown: slot.session.customer_shown.clone(),
                 expires_at: message.expires_at,
+                reply_to: message.reply_to.clone(),
             }),
         };
         self.record(stream, [event], &[], stage);
         stage.effects.channel(channel).jobs.push(job);
+    }
+
+    /// When a customer last wrote, on channels where it matters.
+    fn heard_at(&self, stream: StreamId, policy: &Policy) -> Option<Timestamp> {
+        policy.window_ms?;
+        let found = self.shared.log.find(address::heard_key(stream))?;
+        Some(Timestamp(u64::try_from(found.a).unwrap_or(u64::MAX)))
+    }
+
+    /// Messages fail whose window closed while they waited.
+    fn give_up_too_late(&mut self, stream: StreamId, policy: &Policy, stage: &mut Stage) {
+        if policy.window_ms.is_none() {
+            return;
+        }
+        let heard_at = self.heard_at(stream, policy);
+        while let Some(event) =
+            self.live.get(stream).and_then(|slot| slot.session.too_late(policy, heard_at, stage.now))
+        {
+            self.record(stream, [event], &[], stage);
+        }
     }
 
     fn channel_of(&mut self, stream: StreamId, stage: &mut Stage) -> Option<ChannelIx> {
@@ -285,19 +312,64 @@ impl HostState {
         inbound: Inbound,
         key: Option<u128>,
         stage: &mut Stage,
-    ) {
-        // A repeat is acknowledged and changes nothing.
-        if key.is_some_and(|key| self.shared.log.find(key).is_some()) {
-            return;
+    ) -> bool {
+        // A repeat is acknowledged and changes nothing; the first may be in this very batch.
+        if key.is_some_and(|key| stage.has_key(key) || self.shared.log.find(key).is_some()) {
+            return true;
         }
         if !self.activate(stream, Some(identity), stage) {
-            return;
+            return false;
         }
-        let Some(slot) = self.live.get(stream) else { return };
+        let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
-        let keys: Vec<Key> = key.map(|hash| Key { hash, a: stream.0, b: Tag::OwnSeq }).into_iter().collect();
-        self.record(stream, events, &keys, stage);
+        for event in events {
+            let keys = match &event {
+                Event::Received(received) => self.keys_of_received(stream, received, key, stage.now),
+                _ => SmallVec::new(),
+            };
+            self.record(stream, [event], &keys, stage);
+        }
+        true
+    }
+
+    /// What a customer's message is found by: repeats by the provider's id, replies by ours, the window by when
+    /// it was written.
+    fn keys_of_received(
+        &self,
+        stream: StreamId,
+        received: &Received,
+        key: Option<u128>,
+        now: Timestamp,
+    ) -> SmallVec<[Key; 3]> {
+        let own = |hash| Key { hash, a: stream.0, b: Tag::OwnSeq };
+        let mut keys: SmallVec<[Key; 3]> = key.map(own).into_iter().collect();
+        if key.is_some() {
+            keys.push(own(address::delivered_key(received.id.as_str())));
+        }
+        let entry = self.live.get(stream).and_then(|slot| self.shared.channels.get(slot.channel?));
+        if let Some(entry) = entry.filter(|entry| entry.policy.window_ms.is_some()) {
+            // One that was long on its way opens no new window, and one that came out of turn closes none.
+            let written = received.provider_time.unwrap_or(now).min(now);
+            let written = self.heard_at(stream, &entry.policy).map_or(written, |known| known.max(written));
+            let hash = address::heard_key(stream);
+            keys.push(Key { hash, a: u128::from(written.0), b: Tag::Value(0) });
+        }
+        keys
+    }
+
+    /// What came in is recorded: it is acknowledged after the flush.
+    fn received(&self, ack: Option<Ack>, stage: &mut Stage) {
+        match ack {
+            Some(Ack::Link(ack)) if Sabotage::AcknowledgeBeforeFlush.is_chosen() => {
+                if let Some(entry) = self.shared.channels.get(ack.channel) {
+                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                }
+            }
+            Some(Ack::Caller(waits)) if Sabotage::AcknowledgeBeforeFlush.is_chosen() => waits.safe(),
+            Some(ack) => acknowledge(stage, ack),
+            None => {}
+        }
     }
 
     fn taken(&self, stream: StreamId, deliveries: &[u32]) -> Vec<Event> {
@@ -344,9 +416,10 @@ impl Slot {
     }
 }
 
-fn acknowledge(stage: &mut Stage, ack: Option<InboundAck>) {
-    if let Some(ack) = ack {
-        stage.effects.channel(ack.channel).acks.push(ack);
+fn acknowledge(stage: &mut Stage, ack: Ack) {
+    match ack {
+        Ack::Link(ack) => stage.effects.channel(ack.channel).acks.push(ack),
+        Ack::Caller(waits) => stage.effects.replies.push(Box::new(move || waits.safe())),
     }
 }
 

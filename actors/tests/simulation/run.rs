@@ -338,8 +338,8 @@ async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<Strin
     if let Some(view) = shown.destinations.iter().find(waits) {
         return Some(format!("{view:?}"));
     }
-    shown.doubts = router.in_doubt(10_000).await.unwrap_or_default();
-    shown.unmatched = router.unmatched(None, 10_000).await;
+    shown.doubts = router.in_doubt(None, 10_000).await.map(|page| page.items).unwrap_or_default();
+    shown.unmatched = router.unmatched(None, 0, 10_000).await;
     let now = wall(world.now_ms());
     if let Some(kept) = shown.unmatched.iter().find(|kept| now.since_ms(kept.received_at) < RETRIED_MS) {
         return Some(format!("{kept:?} is to be tried again"));

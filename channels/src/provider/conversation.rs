@@ -17,7 +17,8 @@ use crate::{
 /// An account at an HTTP provider.
 ///
 /// What every implementation may rely on: `part.content` is of a native body type and within the capabilities'
-/// limits; answers are cut at the call's limit; a webhook's body is bounded. What it must keep: every value of a
+/// limits, in the form that [`crate::adapt`] gives it (Markdown stays in texts and captions where the format is
+/// its own: [`crate::markup`] translates it); answers are cut at the call's limit; a webhook's body is bounded. What it must keep: every value of a
 /// secret key appears in requests only as `secret_header` or `hiding`, and never in an error.
 pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     /// Its provider.

@@ -8,11 +8,14 @@ pub mod telnyx;
 pub mod twilio;
 pub mod twilio_whatsapp;
 pub mod voipms;
+pub mod whatsapp_360dialog;
+pub mod whatsapp_cloud;
 
 use std::{fmt, sync::Arc};
 
 use message::{
     Content,
+    cim::Choice,
     event::{Cause, Split},
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -39,6 +42,8 @@ pub const PROVIDERS: &[&Provider] = &[
     &general::NETPLANET,
     &general::VETTA,
     &voipms::PROVIDER,
+    &whatsapp_cloud::PROVIDER,
+    &whatsapp_360dialog::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.
@@ -104,6 +109,8 @@ pub struct Prepared {
     pub split: Split,
     /// What was changed, in words for the business.
     pub adapted: SmallVec<[Box<str>; 1]>,
+    /// What the customer can answer to a numbered list; empty when there is none.
+    pub choices: Box<[Choice]>,
 }
 
 /// A message that this channel will never take.

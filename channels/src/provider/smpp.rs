@@ -378,13 +378,15 @@ impl Channel for Account {
         let refused = |error: &dyn std::fmt::Display| Rejection(Cause::new("400", error.to_string()));
         if let Content::Binary(octets) = content {
             let split = split::plan_octets(octets, &policy, reference).map_err(|e| refused(&e))?;
-            return Ok(Prepared { content: content.clone(), split, adapted: SmallVec::new() });
+            let content = content.clone();
+            return Ok(Prepared { content, split, adapted: SmallVec::new(), choices: Box::default() });
         }
         let adapted = cim::plain_text_of(content).map_err(|e| refused(&e))?;
         let prepared = split::prepare(&adapted.text, &policy, reference).map_err(|e| refused(&e))?;
         let notes = adapted.notes.into_iter().chain(prepared.adapted.iter().map(|a| Box::from(a.as_str())));
         Ok(Prepared {
             adapted: notes.collect(),
+            choices: adapted.choices.into(),
             split: prepared.split,
             content: Content::Text(prepared.text.into()),
         })

@@ -18,7 +18,7 @@ use std::{
 use message::{Event, MessageNo, Seq, StreamId, Timestamp};
 use smallvec::smallvec;
 use storage::{
-    Driver, Engine, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options, Prev, Recovery, SledEngine,
+    DiskEngine, Driver, Engine, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options, Prev, Recovery,
     Tag,
 };
 
@@ -50,26 +50,26 @@ impl World for Memory {
 }
 
 /// Folders; a crash is a copy of the files as they are while the log is still open on the originals.
-pub struct Sled {
+pub struct Folders {
     folder: tempfile::TempDir,
     copies: u32,
 }
 
-impl Sled {
+impl Folders {
     pub fn path(&self) -> PathBuf {
         self.folder.path().join(self.copies.to_string())
     }
 }
 
-impl World for Sled {
-    type Engine = SledEngine;
+impl World for Folders {
+    type Engine = DiskEngine;
 
     fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a temporary folder"), copies: 0 }
     }
 
-    fn engine(&self) -> SledEngine {
-        SledEngine::open(self.path()).expect("the engine opens")
+    fn engine(&self) -> DiskEngine {
+        DiskEngine::open(self.path()).expect("the engine opens")
     }
 
     fn crash(&mut self) {

@@ -1,0 +1,190 @@
+//! Databases in folders of one directory, which one process holds at a time: blocks in files of our own
+//! (`block_file.rs`), the index by sled, and what earlier versions wrote by sled. A new folder or file counts as there
+//! only when its directory was synced.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    block_file::BlockFile,
+    disk::{Engine, EngineError, Layout, Store},
+    sled_store::{self, SledStore, SledTrees},
+};
+
+/// Prefix of folders that are being removed.
+const REMOVED: &str = "removed-";
+/// The file that is locked while a process has the directory open.
+const LOCK_FILE: &str = "lock";
+
+/// Databases in folders of one directory.
+pub struct DiskEngine {
+    root: PathBuf,
+    /// Held, not read: the lock ends with it.
+    _lock: File,
+}
+
+impl DiskEngine {
+    /// Takes the directory for this process, and creates it when it is not there.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, EngineError> {
+        let root = root.into();
+        let at = |what: &str| format!("{what} {}", root.display());
+        fs::create_dir_all(&root).map_err(|e| EngineError::new(at("create"), e))?;
+        let path = root.join(LOCK_FILE);
+        let lock = File::options().create(true).truncate(false).write(true).open(&path);
+        let lock = lock.map_err(|e| EngineError::new(at("lock"), e))?;
+        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Err(EngineError::InUse(root.display().to_string())),
+            Err(e) => return Err(EngineError::new(at("lock"), e)),
+        }
+        let engine = Self { root, _lock: lock };
+        engine.finish_removals()?;
+        Ok(engine)
+    }
+
+    /// Completes removals that a crash interrupted.
+    fn finish_removals(&self) -> Result<(), EngineError> {
+        for name in self.folders()? {
+            if name.starts_with(REMOVED) {
+                let gone = fs::remove_dir_all(self.root.join(&name));
+                gone.map_err(|e| EngineError::new(format!("remove {name}"), e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn folders(&self) -> Result<Vec<String>, EngineError> {
+        let fail = |e: io::Error| EngineError::new(format!("list {}", self.root.display()), e);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            if entry.file_type().map_err(fail)?.is_dir()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// The blocks of a folder. An old database without any gives way to a new file.
+    fn blocks(&self, folder: &Path, name: &str) -> Result<Arc<dyn Store>, EngineError> {
+        if !BlockFile::is_in(folder) {
+            if sled_store::is_in(folder)
+                && let Some(trees) = SledTrees::open(folder, name)?
+            {
+                return Ok(Arc::new(trees));
+            }
+            fs::create_dir_all(folder)
+                .map_err(|e| EngineError::new(format!("create {}", folder.display()), e))?;
+            sync_folder(&self.root)?;
+        }
+        Ok(Arc::new(BlockFile::open(folder, name)?))
+    }
+}
+
+/// Has a folder's list of files survive a power cut.
+pub(crate) fn sync_folder(path: &Path) -> Result<(), EngineError> {
+    File::open(path)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|e| EngineError::new(format!("sync folder {}", path.display()), e))
+}
+
+/// Writes a whole file: after this returns it is all there, before it nothing is.
+pub(crate) fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
+    let (path, part) = (folder.join(file), folder.join(format!("{file}.part")));
+    let written = File::create(&part)
+        .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
+        .and_then(|()| fs::rename(&part, &path));
+    written.map_err(|e| EngineError::new(format!("write {}", path.display()), e))?;
+    sync_folder(folder)
+}
+
+impl Engine for DiskEngine {
+    fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
+        let folder = self.root.join(name);
+        if layout == Layout::Ascending {
+            return self.blocks(&folder, name);
+        }
+        let is_new = !sled_store::is_in(&folder);
+        let store = SledStore::open(&folder, name, layout)?;
+        if is_new {
+            store.flush()?;
+            sync_folder(&folder)?;
+            sync_folder(&self.root)?;
+        }
+        Ok(Arc::new(store))
+    }
+
+    fn names(&self) -> Result<Vec<String>, EngineError> {
+        Ok(self.folders()?.into_iter().filter(|name| !name.starts_with(REMOVED)).collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let gone = self.root.join(format!("{REMOVED}{name}"));
+        let fail = |e| EngineError::new(format!("remove {name}"), e);
+        fs::rename(self.root.join(name), &gone).map_err(fail)?;
+        sync_folder(&self.root)?;
+        fs::remove_dir_all(&gone).map_err(fail)
+    }
+
+    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        write_whole(&self.root.join(name), file, bytes)
+    }
+
+    fn read_file(
+        &self,
+        name: &str,
+        file: &str,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        let path = self.root.join(name).join(file);
+        let fail = |e| EngineError::new(format!("read {}", path.display()), e);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(fail(e)),
+        };
+        if offset > 0 {
+            file.seek(SeekFrom::Start(offset)).map_err(fail)?;
+        }
+        let mut bytes = Vec::new();
+        file.take(u64::try_from(len).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(fail)?;
+        Ok(Some(bytes))
+    }
+
+    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        folder_bytes(&self.root.join(name), 2).map_err(|e| EngineError::new(format!("measure {name}"), e))
+    }
+
+    fn free_bytes(&self) -> Result<u64, EngineError> {
+        let room = rustix::fs::statvfs(&self.root)
+            .map_err(|e| EngineError::new(format!("ask for free space of {}", self.root.display()), e))?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+}
+
+/// Bytes of all files in a folder, `depth` levels down. A file that vanishes meanwhile counts nothing.
+fn folder_bytes(path: &Path, depth: u32) -> io::Result<u64> {
+    let mut sum = 0_u64;
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.metadata() {
+            Ok(facts) if facts.is_dir() && depth > 0 => {
+                sum = sum.saturating_add(folder_bytes(&entry.path(), depth - 1)?);
+            }
+            Ok(facts) if facts.is_file() => {
+                use std::os::unix::fs::MetadataExt;
+                sum = sum.saturating_add(facts.blocks().saturating_mul(512));
+            }
+            _ => {}
+        }
+    }
+    Ok(sum)
+}
