@@ -11,8 +11,8 @@ use actors::{
     router::{Acceptance, OpenSession, Origin, TailEvent},
     seams::BoxFuture,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView, SessionView,
-        UnmatchedView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView,
+        SessionView, UnmatchedView,
     },
     webhook,
 };

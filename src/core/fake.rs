@@ -7,8 +7,8 @@ use actors::{
     Page, Refusal,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     view::{
-        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, LinkView,
-        MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
+        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView,
+        LinkView, MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
     },
     webhook,
 };
@@ -146,6 +146,9 @@ impl Core for Fake {
                 alphabet: "Gsm7".into(),
                 concatenation: "None".into(),
                 parts: 1,
+                messages: vec![],
+                choices: vec![],
+                sms_segments: None,
                 adapted: vec![],
                 priority: 0,
                 destination: "support".into(),

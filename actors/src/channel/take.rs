@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
-use channels::provider::{InEvent, InMessage, InReceipt};
-use message::{BodyType, Content, address};
+use channels::{
+    http::Request,
+    provider::{InEvent, InMessage, InReceipt, LinkKind},
+};
+use message::{BodyType, Content, Timestamp, address};
 
 use super::{Ack, ChannelState};
 use crate::{
     correlation::{PartRef, Reported},
     host::{Op, ReceiptFrom, Task},
     identity,
+    link::LinkMessage,
     safe::Waits,
     session::{Inbound, InboundBody},
 };
@@ -38,6 +42,13 @@ impl ChannelState {
         waits.safe();
     }
 
+    /// A call beside messages: best effort.
+    pub(super) fn beside(&self, request: Request) {
+        if let Some(link) = self.links.first() {
+            link.tell(LinkMessage::Extra(Box::new(request)));
+        }
+    }
+
     fn take_message(&mut self, message: InMessage, waits: Waits, tasks: &mut Vec<Vec<Task>>) {
         self.counts.received += 1;
         self.metrics.received.increment(1);
@@ -50,6 +61,11 @@ impl ChannelState {
         let mut identity = shared.identity(entry, &did, address.customer.clone(), &message.customer);
         identity.address = address;
         let key = (!message.id.is_empty()).then(|| address::inbound_key(&entry.config.id, &message.id));
+        if let LinkKind::Http(http) = entry.channel().link()
+            && let Some(request) = http.follow_up(&message)
+        {
+            self.beside(request);
+        }
         let inbound = Inbound {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
@@ -76,9 +92,20 @@ impl ChannelState {
             let op = Op::Receipt { number, part, state, code: receipt.code.clone(), from };
             return self.to_host(stream, op, tasks);
         }
-        let did = self.entry().map_or_else(|| receipt.did.clone(), |e| e.did_or_only(&receipt.did));
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(self.ix) else { return };
+        let did = entry.did_or_only(&receipt.did);
+        let names = identity::names(entry, [&receipt.customer]);
+        let address = self.recent.find(&shared, (&entry.config.id, &entry.channel().did(&did)), &names);
+        if let Some(upto) = receipt.watermark_ms {
+            self.counts.receipts += 1;
+            self.metrics.receipts.increment(1);
+            let upto = Timestamp(u64::try_from(upto).unwrap_or(0));
+            let (code, ack) = (receipt.code.clone(), Ack::Caller(waits));
+            return self.to_host(address.stream(), Op::Watermark { state, upto, code, ack }, tasks);
+        }
         let reported = Reported { state, code: receipt.code.clone(), ids: vec![Box::from(&*receipt.id)] };
-        self.receipt(reported, (&did, &receipt.customer), Ack::Caller(waits), tasks);
+        self.receipt(reported, (&did, &address.customer), Ack::Caller(waits), tasks);
     }
 }
 
