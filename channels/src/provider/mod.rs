@@ -4,6 +4,7 @@ pub mod bandwidth;
 mod conversation;
 pub mod general;
 pub mod smpp;
+mod table;
 pub mod telnyx;
 pub mod twilio;
 pub mod twilio_whatsapp;
@@ -26,6 +27,8 @@ pub use conversation::{
     Received, Report, Sent, Step,
 };
 
+pub use table::{account_keys, adapted, limits, receipts, signature, table, words};
+
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
@@ -44,8 +47,6 @@ pub const PROVIDERS: &[&Provider] = &[
     &general::NETPLANET,
     &general::VETTA,
     &voipms::PROVIDER,
-    &whatsapp_cloud::PROVIDER,
-    &whatsapp_360dialog::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.

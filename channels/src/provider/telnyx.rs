@@ -35,7 +35,7 @@ pub const PROVIDER: Provider = Provider {
         text_characters_max: 1_530,
         long_text: LongText::Refuse,
         caption_characters_max: 1_530,
-        inbound_types: &[BodyType::Plain, BodyType::Image],
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: envelope::STATUSES,

@@ -44,7 +44,7 @@ pub const PROVIDER: Provider = Provider {
         ],
         long_text: LongText::Cut,
         caption_characters_max: 1_600,
-        inbound_types: &[BodyType::Plain, BodyType::Image],
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
