@@ -87,6 +87,7 @@ const QUICK_REPLIES_MAX: usize = 3;
 #[serde(deny_unknown_fields)]
 struct Account {
     account_sid: Box<str>,
+    #[serde(default)]
     auth_token: SecretString,
     #[serde(default)]
     api_key_sid: Option<Box<str>>,
