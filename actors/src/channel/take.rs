@@ -15,6 +15,7 @@ use crate::{
     host::{Op, ReceiptFrom, Task},
     identity,
     link::LinkMessage,
+    media,
     safe::Waits,
     session::{Inbound, InboundBody},
 };
@@ -70,7 +71,8 @@ impl ChannelState {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes,
+            attributes: message.attributes.into_iter().chain(media::attributes(&message.media)).collect(),
+            media: message.media,
             body: InboundBody::Whole(message.content),
             aliases: Some(new),
             reply_to: message.reply_to,
