@@ -4,6 +4,7 @@ pub mod bandwidth;
 mod conversation;
 pub mod general;
 pub mod smpp;
+mod table;
 pub mod telnyx;
 pub mod twilio;
 pub mod twilio_whatsapp;
@@ -25,6 +26,8 @@ pub use conversation::{
     Attribute, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
     Received, Report, Sent, Step,
 };
+
+pub use table::{account_keys, adapted, limits, receipts, signature, table, words};
 
 use crate::capability::Capabilities;
 
