@@ -1,7 +1,10 @@
 //! The registry of providers and what each of them is: a description and a typed account. One file each.
 
 mod conversation;
+pub mod facebook;
+pub mod instagram;
 pub mod smpp;
+pub mod telegram;
 pub mod telnyx;
 pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
@@ -23,8 +26,15 @@ pub use conversation::{
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
-pub const PROVIDERS: &[&Provider] =
-    &[&smpp::PROVIDER, &telnyx::PROVIDER, &whatsapp_cloud::PROVIDER, &whatsapp_360dialog::PROVIDER];
+pub const PROVIDERS: &[&Provider] = &[
+    &smpp::PROVIDER,
+    &telnyx::PROVIDER,
+    &whatsapp_cloud::PROVIDER,
+    &whatsapp_360dialog::PROVIDER,
+    &facebook::PROVIDER,
+    &instagram::PROVIDER,
+    &telegram::PROVIDER,
+];
 
 /// The description of a provider: everything that can be known before an account exists.
 pub struct Provider {
