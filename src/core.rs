@@ -7,13 +7,14 @@ pub(crate) mod fake;
 use std::sync::Arc;
 
 use actors::{
-    Refusal, Router,
+    Page, Refusal, Router,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     seams::BoxFuture,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, MessageView, PlanView, SessionView,
-        UnmatchedView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView,
+        SessionView, UnmatchedView,
     },
+    webhook,
 };
 use message::{ChannelId, MessageId, Seq, SessionId, Timestamp, cim::Message, event::DoubtSettlement};
 use tokio::sync::broadcast;
@@ -31,6 +32,12 @@ pub trait Core: Send + Sync + 'static {
     ) -> Later<'a, Vec<Result<Acceptance, Refusal>>>;
     fn plan<'a>(&'a self, message: Message, origin: &'a Origin) -> Later<'a, Result<PlanView, Refusal>>;
     fn message<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<MessageView, Refusal>>;
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal>;
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>>;
     fn open_session(&self, request: OpenSession) -> Later<'_, Result<SessionView, Refusal>>;
     fn session(&self, id: SessionId, at: Option<Timestamp>) -> Later<'_, Result<SessionView, Refusal>>;
@@ -39,23 +46,35 @@ pub trait Core: Send + Sync + 'static {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Later<'_, Result<Vec<SessionView>, Refusal>>;
+    ) -> Later<'_, Result<Page<SessionView>, Refusal>>;
     fn channels(&self) -> Later<'_, Vec<ChannelView>>;
     fn destinations(&self) -> Later<'_, Vec<DestinationView>>;
     fn restart_channel<'a>(&'a self, id: &'a ChannelId) -> Later<'a, Result<(), Refusal>>;
-    fn unmatched<'a>(&'a self, channel: Option<&'a ChannelId>, limit: usize)
-    -> Later<'a, Vec<UnmatchedView>>;
-    fn in_doubt(&self, limit: usize) -> Later<'_, Result<Vec<DoubtView>, Refusal>>;
+    fn unmatched<'a>(
+        &'a self,
+        channel: Option<&'a ChannelId>,
+        after: u32,
+        limit: usize,
+    ) -> Later<'a, Vec<UnmatchedView>>;
+    fn in_doubt(&self, after: Option<SessionId>, limit: usize)
+    -> Later<'_, Result<Page<DoubtView>, Refusal>>;
     fn settle_doubt<'a>(
         &'a self,
         id: &'a MessageId,
         part: u16,
         by: DoubtSettlement,
     ) -> Later<'a, Result<(), Refusal>>;
-    fn dead_letters(&self, limit: usize) -> Later<'_, Result<Vec<DeadLetterView>, Refusal>>;
+    fn dead_letters(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DeadLetterView>, Refusal>>;
     fn replay_dead_letter<'a>(&'a self, id: &'a str) -> Later<'a, Result<(), Refusal>>;
     fn tail(&self) -> broadcast::Receiver<Arc<TailEvent>>;
     fn accepting(&self) -> Result<(), Refusal>;
+    fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize>;
+    fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
     fn committed(&self) -> Seq;
 }
 
@@ -73,6 +92,14 @@ impl Core for Router {
     fn message<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<MessageView, Refusal>> {
         Box::pin(Router::message(self, id))
     }
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        Router::exchanges(self, channel, message, limit)
+    }
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::cancel(self, id))
     }
@@ -89,7 +116,7 @@ impl Core for Router {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Later<'_, Result<Vec<SessionView>, Refusal>> {
+    ) -> Later<'_, Result<Page<SessionView>, Refusal>> {
         Box::pin(Router::sessions(self, after, limit))
     }
     fn channels(&self) -> Later<'_, Vec<ChannelView>> {
@@ -104,12 +131,17 @@ impl Core for Router {
     fn unmatched<'a>(
         &'a self,
         channel: Option<&'a ChannelId>,
+        after: u32,
         limit: usize,
     ) -> Later<'a, Vec<UnmatchedView>> {
-        Box::pin(Router::unmatched(self, channel, limit))
+        Box::pin(Router::unmatched(self, channel, after, limit))
     }
-    fn in_doubt(&self, limit: usize) -> Later<'_, Result<Vec<DoubtView>, Refusal>> {
-        Box::pin(Router::in_doubt(self, limit))
+    fn in_doubt(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DoubtView>, Refusal>> {
+        Box::pin(Router::in_doubt(self, after, limit))
     }
     fn settle_doubt<'a>(
         &'a self,
@@ -119,8 +151,12 @@ impl Core for Router {
     ) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::settle_doubt(self, id, part, by))
     }
-    fn dead_letters(&self, limit: usize) -> Later<'_, Result<Vec<DeadLetterView>, Refusal>> {
-        Box::pin(Router::dead_letters(self, limit))
+    fn dead_letters(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DeadLetterView>, Refusal>> {
+        Box::pin(Router::dead_letters(self, after, limit))
     }
     fn replay_dead_letter<'a>(&'a self, id: &'a str) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::replay_dead_letter(self, id))
@@ -130,6 +166,15 @@ impl Core for Router {
     }
     fn accepting(&self) -> Result<(), Refusal> {
         Router::accepting(self)
+    }
+    fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
+        Router::webhook_bytes_max(self, channel)
+    }
+    fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        Box::pin(Router::webhook(self, channel, call))
+    }
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        Box::pin(Router::shared_webhook(self, call))
     }
     fn committed(&self) -> Seq {
         Router::committed(self)

@@ -79,7 +79,12 @@ pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Res
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
     let limits = settings.http.limits;
-    let handler = public::Handler::new(core.clone(), Keys::new(settings.http.api_keys), limits);
+    let handler = public::Handler::new(
+        core.clone(),
+        Keys::new(settings.http.api_keys),
+        limits,
+        settings.http.public_url,
+    );
     servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
     let handler = admin::Handler::new(admin::Admin {
         core,

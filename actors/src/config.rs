@@ -6,6 +6,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use channels::Channel;
 use message::{ChannelId, DestinationId};
 
+use crate::route::Route;
+
 /// Everything the router needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -50,6 +52,32 @@ pub struct ChannelConfig {
     pub receipt_timeout: Duration,
     /// How long the parts of an inbound message are waited for.
     pub reassembly_timeout: Duration,
+    /// How its provider's API is called, if it has one.
+    pub http: HttpConfig,
+}
+
+/// How a provider's HTTP API is called.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// How long one call may take.
+    pub timeout: Duration,
+    /// Most calls at once, 1 to [`HttpConfig::CONNECTIONS_MAX`].
+    pub connections: usize,
+    /// The way there.
+    pub route: Arc<Route>,
+    /// Where its provider reaches this channel; `None` when nobody said how Patchbay is reached at all.
+    pub webhook_url: Option<Arc<str>>,
+}
+
+impl HttpConfig {
+    /// The most calls at once that may be configured.
+    pub const CONNECTIONS_MAX: usize = 1_000;
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(30), connections: 16, route: Arc::default(), webhook_url: None }
+    }
 }
 
 /// What happens to a part whose submit may or may not have reached the provider.

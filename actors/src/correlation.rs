@@ -4,11 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use channels::{
-    smpp::receipt::Receipt,
-    spelling::{self, IdBase, Rule, Tally},
-};
-use message::{ChannelId, MessageNo, StreamId, Timestamp, address, event::UnmatchedReceipt};
+use channels::spelling::{self, IdBase, Rule, Tally};
+use message::{ChannelId, MessageNo, PartState, StreamId, Timestamp, address, event::UnmatchedReceipt};
 use storage::Found;
 
 use crate::hash::StreamHash;
@@ -28,14 +25,48 @@ pub(crate) struct PartRef {
 }
 
 impl PartRef {
-    fn of(found: Found) -> Self {
+    pub(crate) fn of(found: Found) -> Self {
         Self {
             stream: StreamId(found.a),
             number: MessageNo((found.b >> 16) as u32),
             part: (found.b & 0xffff) as u16,
         }
     }
+
+    /// Our own name for the part, for providers that echo one: `<stream hex>-<number>-<part>`.
+    pub(crate) fn to_reference(self) -> String {
+        format!("{:032x}-{}-{}", self.stream.0, self.number.0, self.part)
+    }
+
+    /// The part of such a name, in any case; `None` for every other text.
+    pub(crate) fn from_reference(text: &str) -> Option<Self> {
+        // What `parse` takes beside digits (a sign) is in no name of ours.
+        if !text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
+            return None;
+        }
+        let mut pieces = text.split('-');
+        let stream = pieces.next().filter(|hex| hex.len() == REFERENCE_HEX)?;
+        let reference = Self {
+            stream: StreamId(u128::from_str_radix(stream, 16).ok()?),
+            number: MessageNo(pieces.next()?.parse().ok()?),
+            part: pieces.next()?.parse().ok()?,
+        };
+        pieces.next().is_none().then_some(reference)
+    }
 }
+
+/// A provider's report on a part, of whatever protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Reported {
+    pub(crate) state: PartState,
+    /// The provider's code, or `<code>: <words>`.
+    pub(crate) code: Box<str>,
+    /// The spellings of the part's id, in the order to try them.
+    pub(crate) ids: Vec<Box<str>>,
+}
+
+/// The hexadecimal digits of a stream in a reference.
+const REFERENCE_HEX: usize = 32;
 
 /// A kept receipt.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -144,7 +175,7 @@ impl Correlation {
     }
 
     /// The receipt to be kept, with its number given.
-    pub(crate) fn number(&mut self, receipt: &Receipt, customer: &str, did: &str) -> UnmatchedReceipt {
+    pub(crate) fn number(&mut self, receipt: &Reported, customer: &str, did: &str) -> UnmatchedReceipt {
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1).max(1);
         UnmatchedReceipt {
@@ -154,7 +185,7 @@ impl Correlation {
             customer: customer.into(),
             did: did.into(),
             state: receipt.state,
-            code: receipt.code().into(),
+            code: receipt.code.clone(),
         }
     }
 
@@ -243,5 +274,35 @@ impl Correlation {
     /// When [`Correlation::due`] has something.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((at, _), ())| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_reference_is_read_again_in_any_case(stream: u128, number: u32, part: u16) {
+            let part = PartRef { stream: StreamId(stream), number: MessageNo(number), part };
+            let text = part.to_reference();
+            prop_assert!(text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+            prop_assert_eq!(PartRef::from_reference(&text), Some(part));
+            prop_assert_eq!(PartRef::from_reference(&text.to_uppercase()), Some(part));
+        }
+
+        #[test]
+        fn no_other_text_is_a_reference(
+            text in prop_oneof!["[0-9a-f]{30,34}(-[+-]?[0-9]{1,11}){0,3}", "\\PC{0,60}"],
+        ) {
+            if let Some(part) = PartRef::from_reference(&text) {
+                let plain = |piece: &str| piece.trim_start_matches('0').to_owned();
+                let (ours, theirs) = (part.to_reference(), text.to_lowercase());
+                let (mut ours, mut theirs) = (ours.split('-').map(plain), theirs.split('-').map(plain));
+                prop_assert!(ours.by_ref().eq(theirs.by_ref()), "{}", text);
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use message::{
     Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp,
-    event::{ALL_PARTS, DoubtCause},
+    event::{ALL_PARTS, DoubtCause, OfferedChoice},
 };
 
 use crate::{fold::message_of, view::EventView};
@@ -40,6 +40,7 @@ pub(crate) fn excerpt(content: &Content) -> String {
         }
         Content::Rich { body_type, .. } => format!("a {body_type:?} body"),
         Content::Binary(octets) => format!("{} octets", octets.len()),
+        Content::Parts(parts) => parts.iter().map(excerpt).collect::<Vec<_>>().join(" | "),
     }
 }
 
@@ -105,6 +106,17 @@ fn describe_inbound(event: &Event) -> (&'static str, Option<u16>, String) {
             let missing =
                 r.incomplete.map(|(came, of)| format!(" ({came} of {of} parts)")).unwrap_or_default();
             ("received", None, format!("{}{missing} {}", r.id, excerpt(&r.content)))
+        }
+        Event::CustomerKnown(k) => {
+            let names = k.aliases.iter().map(|a| format!(", also {a}")).collect::<String>();
+            ("customer_known", None, format!("{}{names}", k.customer_shown))
+        }
+        Event::InReplyTo { provider_id, .. } => {
+            ("in_reply_to", None, format!("answers the provider's {provider_id:?}"))
+        }
+        Event::Offered(o) => {
+            let line = |c: &OfferedChoice| format!("{} {}", c.label, c.title);
+            ("offered", None, o.choices.iter().map(line).collect::<Vec<_>>().join(", "))
         }
         Event::PartReceived(p) => ("part_received", None, format!("{} of {}", p.number, p.total)),
         Event::PartsGivenUp => ("parts_given_up", None, "the missing parts did not come".into()),

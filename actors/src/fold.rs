@@ -24,6 +24,7 @@ pub(crate) fn message_of(event: &Event) -> Option<MessageNo> {
     match event {
         Event::Accepted(a) => Some(a.number),
         Event::LateReceipt(l) => Some(l.message),
+        Event::Offered(o) => Some(o.message),
         Event::Submitting { message, .. }
         | Event::Submitted { message, .. }
         | Event::Deferred { message, .. }
@@ -34,6 +35,7 @@ pub(crate) fn message_of(event: &Event) -> Option<MessageNo> {
         | Event::InDoubt { message, .. }
         | Event::DoubtSettled { message, .. }
         | Event::Queried { message, .. }
+        | Event::InReplyTo { message, .. }
         | Event::Receipt { message, .. } => Some(*message),
         _ => None,
     }

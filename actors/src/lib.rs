@@ -12,6 +12,7 @@
 //! What a host decides is appended to the log; effects follow the flush (`host/stage.rs`). Whatever an actor
 //! knows can be rebuilt from configuration and log.
 
+mod accept;
 mod channel;
 pub mod config;
 mod correlation;
@@ -19,31 +20,38 @@ mod credit;
 mod describe;
 mod destination;
 pub mod error;
+mod exchange;
 mod fold;
 mod hash;
 mod host;
+mod identity;
 mod lanes;
 mod link;
+mod page;
 mod plan;
 pub mod rate;
 mod replay;
 pub mod restart;
 mod root;
+pub mod route;
 pub mod router;
 mod routing;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 #[cfg(not(feature = "sabotage"))]
 mod sabotage;
+mod safe;
 pub mod seams;
 pub mod session;
 mod shared;
 mod tail;
 mod timers;
 pub mod view;
+pub mod webhook;
 mod wire;
 
 pub use config::Config;
 pub use error::{Refusal, StartError};
+pub use page::Page;
 pub use router::Router;
 pub use seams::Seams;

@@ -28,10 +28,13 @@ pub(crate) fn replay(shared: &Shared) -> Result<(), StartError> {
             None => {
                 let entry = shared.log.index().get(stored.stream).map_err(|e| failed(&e))?;
                 let slot = match entry {
-                    Some(entry) => {
-                        let session = hydrate::decode(&entry).map_err(|e| failed(&e))?;
-                        Slot::new(stored.stream, session, entry.applied)
-                    }
+                    Some(entry) => match hydrate::decode(&entry) {
+                        Ok(session) => Slot::new(stored.stream, session, entry.applied),
+                        // A snapshot of another version: its session is made anew from the log.
+                        Err(_) => {
+                            hydrate::from_log(shared, stored.stream, entry.applied).map_err(|e| failed(&e))?
+                        }
+                    },
                     None => {
                         // Removed since the checkpoint: what it had applied then is not applied again.
                         let applied = shared.log.index().applied(stored.stream).map_err(|e| failed(&e))?;

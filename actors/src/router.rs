@@ -18,19 +18,22 @@ use tokio::{
 };
 
 use crate::{
+    accept::Posted,
     channel::{self, ChannelMessage},
     config::Config,
     destination::DestinationMessage,
     error::{Refusal, StartError},
-    host::{AcceptTask, Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    host::{Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    page::Page,
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
+    session::window,
     shared::Shared,
     timers,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
-        SessionView, UnmatchedView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, MessageView,
+        PlanView, SessionView, UnmatchedView,
     },
 };
 
@@ -40,7 +43,7 @@ const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// A running router. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     root: ActorRef<RootMessage>,
 }
 
@@ -128,8 +131,9 @@ impl Router {
         let mut ids: BTreeMap<MessageId, StreamId> = BTreeMap::new();
         for (place, message) in messages.into_iter().enumerate() {
             let id = message.id.clone().filter(|_| count > 1);
-            match self.accept_task(message, origin, answers.clone(), place) {
-                Ok(task) => {
+            match self.posted(message, origin, answers.clone(), place) {
+                Ok(Posted::Done(acceptance)) => answers.put(place, Ok(acceptance)),
+                Ok(Posted::Task(task)) => {
                     if let Some(id) = id
                         && *ids.entry(id.clone()).or_insert(task.stream) != task.stream
                     {
@@ -154,37 +158,6 @@ impl Router {
         }
     }
 
-    fn accept_task(
-        &self,
-        message: cim::Message,
-        origin: &Origin,
-        reply: Arc<Answers>,
-        place: usize,
-    ) -> Result<Task, Refusal> {
-        let (channel, entry, _) = self.shared.route(&message)?;
-        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
-        let now = self.shared.now();
-        let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());
-        let stream = identity.address.stream();
-        let expires_at = message.scheduling.expiry(now);
-        let task = AcceptTask {
-            identity,
-            channel,
-            id,
-            content: message.content,
-            priority: message.priority,
-            send_at: message.scheduling.send_at.filter(|at| *at > now),
-            expires_at,
-            destination: origin.destination.clone(),
-            conversation_id: message.conversation_id,
-            channel_data: message.channel_data_json,
-            adapted: Vec::new(),
-            reply,
-            place,
-        };
-        Ok(Task { stream, op: Op::Accept(Box::new(task)) })
-    }
-
     /// What accepting a message would do. Changes nothing.
     ///
     /// # Errors
@@ -198,6 +171,12 @@ impl Router {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
+        }
+        let now = self.shared.now();
+        let heard_at = self.shared.heard_at(identity.address.stream(), &entry.policy);
+        let from = message.scheduling.send_at.unwrap_or(now).max(now);
+        if let Some(cause) = window::closed(&entry.policy, &message.content, heard_at, from) {
+            return Err(Refusal::Unsendable(cause));
         }
         let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
         let destination = origin.destination.clone().or_else(|| {
@@ -235,6 +214,20 @@ impl Router {
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
         let (stream, number) = self.locate(id)?;
         self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
+    }
+
+    /// What a channel and its provider said over HTTP, the newest first, of one message or of all.
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        let (ix, _) = self.shared.channel(channel).ok_or(Refusal::NotFound("channel"))?;
+        Ok(self.shared.exchanges.get(ix).map(|kept| kept.list(message, limit)).unwrap_or_default())
     }
 
     /// Withdraws a message of which nothing was sent yet.
@@ -313,30 +306,39 @@ impl Router {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Result<Vec<SessionView>, Refusal> {
+    ) -> Result<Page<SessionView>, Refusal> {
         let found = self.scan(Scan::Open, after.map(|id| id.stream), limit).await?;
-        let mut all: Vec<SessionView> = found.into_iter().flat_map(|s| s.sessions).collect();
-        all.sort_by_key(|s| s.session_id.0);
-        all.truncate(limit);
-        Ok(all)
+        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
+        Ok(Page::of(found.into_iter().flat_map(|s| s.sessions), |s| s.session_id.0, to.into_iter(), limit))
     }
 
-    /// Parts in doubt, or sent again after it.
+    /// Parts in doubt, or sent again after it, in the order of their sessions, after a given one.
     ///
     /// # Errors
     /// When the hosts do not answer in time.
-    pub async fn in_doubt(&self, limit: usize) -> Result<Vec<DoubtView>, Refusal> {
-        let found = self.scan(Scan::Doubts, None, limit).await?;
-        Ok(found.into_iter().flat_map(|s| s.doubts).take(limit).collect())
+    pub async fn in_doubt(&self, after: Option<SessionId>, limit: usize) -> Result<Page<DoubtView>, Refusal> {
+        let found = self.scan(Scan::Doubts, after.map(|id| id.stream), limit).await?;
+        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
+        Ok(Page::of(found.into_iter().flat_map(|s| s.doubts), |d| d.session_id.0, to.into_iter(), limit))
     }
 
-    /// Deliveries that were given up.
+    /// Deliveries that were given up, likewise.
     ///
     /// # Errors
     /// When the hosts do not answer in time.
-    pub async fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetterView>, Refusal> {
-        let found = self.scan(Scan::DeadLetters, None, limit).await?;
-        Ok(found.into_iter().flat_map(|s| s.dead_letters).take(limit).collect())
+    pub async fn dead_letters(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Page<DeadLetterView>, Refusal> {
+        let found = self.scan(Scan::DeadLetters, after.map(|id| id.stream), limit).await?;
+        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
+        Ok(Page::of(
+            found.into_iter().flat_map(|s| s.dead_letters),
+            |d| d.session_id.0,
+            to.into_iter(),
+            limit,
+        ))
     }
 
     /// All channels.
@@ -377,15 +379,20 @@ impl Router {
         timeout(ANSWER_WAIT, wait).await.map_err(|_| no_answer())?.map_err(|_| no_answer())
     }
 
-    /// Receipts whose part is not known, oldest first in each channel.
-    pub async fn unmatched(&self, channel: Option<&ChannelId>, limit: usize) -> Vec<UnmatchedView> {
+    /// Receipts whose part is not known, oldest first in each channel, with greater numbers than `after`.
+    pub async fn unmatched(
+        &self,
+        channel: Option<&ChannelId>,
+        after: u32,
+        limit: usize,
+    ) -> Vec<UnmatchedView> {
         let mut all = Vec::new();
         for entry in &self.shared.channels {
             if channel.is_some_and(|id| *id != entry.config.id) {
                 continue;
             }
             let (reply, wait) = oneshot::channel();
-            entry.cast(ChannelMessage::Unmatched { limit: limit.saturating_sub(all.len()), reply });
+            entry.cast(ChannelMessage::Unmatched { after, limit: limit.saturating_sub(all.len()), reply });
             if let Ok(Ok(unmatched)) = timeout(ANSWER_WAIT, wait).await {
                 all.extend(unmatched);
             }

@@ -1,11 +1,22 @@
-//! Everything the router takes from outside itself: time, ids, connections and HTTP. Real ones for the
+//! Everything the router takes from outside itself: time, ids, connections, POSTs and calls to providers. Real ones for the
 //! binary, seeded ones for the simulation.
 
-use std::{future::Future, io, pin::Pin, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use bytes::Bytes;
+use channels::http::{Request, Response};
 use message::{MessageId, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::route::Route;
 
 /// A boxed future, as the seams give them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -76,6 +87,83 @@ pub trait Poster: Send + Sync {
     fn post(&self, post: Post) -> BoxFuture<'static, PostResult>;
 }
 
+/// One call to a provider.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What is asked.
+    pub request: Arc<Request>,
+    /// The way there.
+    pub route: Arc<Route>,
+    /// What is wanted.
+    pub wanted: Wanted,
+    /// Whether an octet of the request may have left: for callers that stop waiting.
+    pub left: Arc<Left>,
+}
+
+impl Call {
+    /// A call to a provider's API.
+    pub fn api(request: Arc<Request>, route: Arc<Route>) -> Self {
+        Self { request, route, wanted: Wanted::Answer, left: Arc::default() }
+    }
+
+    /// A call for a file.
+    pub fn file(request: Arc<Request>, route: Arc<Route>) -> Self {
+        Self { wanted: Wanted::File, ..Self::api(request, route) }
+    }
+}
+
+/// What a call is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// An API's answer: cut at its limit, redirects are answers like any other.
+    Answer,
+    /// A file: whole or not at all, redirects are followed without taking credentials to another place.
+    File,
+}
+
+/// Whether something left.
+#[derive(Debug, Default)]
+pub struct Left(AtomicBool);
+
+impl Left {
+    /// From now on something may have left, or (`false`) nothing did after all.
+    pub fn set(&self, left: bool) {
+        self.0.store(left, Ordering::Release);
+    }
+
+    /// Whether something may have left.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A call without an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallError {
+    /// Whether an octet of the request may have reached the provider.
+    pub left: bool,
+    /// Why, in words for the operator; holds no value of the request.
+    pub reason: String,
+}
+
+impl CallError {
+    /// Nothing left.
+    pub fn unsent(reason: impl Into<String>) -> Self {
+        Self { left: false, reason: reason.into() }
+    }
+
+    /// Something may have left.
+    pub fn unanswered(reason: impl Into<String>) -> Self {
+        Self { left: true, reason: reason.into() }
+    }
+}
+
+/// Performs calls to providers. Pools connections; bounded by its callers.
+pub trait HttpClient: Send + Sync {
+    /// Performs one. The caller sets the time limit.
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Response, CallError>>;
+}
+
 /// All of them.
 #[derive(Clone)]
 pub struct Seams {
@@ -87,4 +175,6 @@ pub struct Seams {
     pub connector: Arc<dyn Connector>,
     /// Posts.
     pub poster: Arc<dyn Poster>,
+    /// Calls to providers.
+    pub client: Arc<dyn HttpClient>,
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use channels::Channel;
+use channels::{Channel, provider::LinkKind};
 use message::{Address, ChannelId, DestinationId, StreamId, Timestamp};
 use ractor::ActorRef;
 use storage::Log;
@@ -21,6 +21,7 @@ use crate::{
     config::{ChannelConfig, Config},
     credit::Credit,
     destination::DestinationMessage,
+    exchange::Exchanges,
     host::HostMessage,
     router::TailEvent,
     seams::Seams,
@@ -36,6 +37,8 @@ pub(crate) type DestinationIx = usize;
 pub(crate) struct ChannelEntry {
     pub(crate) config: ChannelConfig,
     pub(crate) policy: Policy,
+    /// Whether its customers have several names.
+    pub(crate) has_aliases: bool,
     /// Canonical DID, DID as configured, destination.
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
     /// Room that its sessions may take without asking.
@@ -54,6 +57,12 @@ impl ChannelEntry {
     pub(crate) fn destination(&self, did: &str) -> DestinationIx {
         let known = self.dids.iter().find(|(canonical, _, _)| **canonical == *did);
         known.or(self.dids.first()).map_or(0, |(_, _, destination)| *destination)
+    }
+
+    /// A DID as a provider names it; the first one when it names none.
+    pub(crate) fn did_or_only(&self, did: &Arc<str>) -> Arc<str> {
+        let only = self.config.dids.first().filter(|_| did.is_empty());
+        only.map_or_else(|| did.clone(), |only| only.number.clone())
     }
 
     /// Tells its actor; without one (it is being restarted) the message is dropped, and the restart asks anew.
@@ -84,6 +93,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) seams: Seams,
     pub(crate) channels: Vec<ChannelEntry>,
+    /// What each channel and its provider said, in the order of `channels`.
+    pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
     pub(crate) destinations: Vec<DestinationEntry>,
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
@@ -128,6 +139,7 @@ impl Shared {
                 return Err(StartError::Config(format!("channel {} has no dids", channel.id)));
             }
             channels.push(ChannelEntry {
+                has_aliases: matches!(channel.channel.link(), LinkKind::Http(_)),
                 policy: Policy::of(channel, config.limits.session_queue_max),
                 config: channel.clone(),
                 dids,
@@ -139,6 +151,7 @@ impl Shared {
             config,
             log,
             seams,
+            exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,
             destinations,

@@ -120,7 +120,7 @@ fn round_trip(content: &Content, split: Split, keys: &[u64]) -> Joined {
     let parts: Vec<_> = match content {
         Content::Binary(octets) => split::octet_parts(octets, split).collect(),
         Content::Text(text) => split::parts(text, split).collect(),
-        Content::Rich { .. } => Vec::new(),
+        Content::Rich { .. } | Content::Parts(_) => Vec::new(),
     };
     let mut order: Vec<_> = (0..parts.len()).collect();
     order.sort_by_key(|at| keys[at % keys.len()].rotate_left(*at as u32));

@@ -57,6 +57,21 @@ pub fn inbound_key(channel: &ChannelId, provider_id: &str) -> u128 {
     stream_of(b'i', &[channel.as_str(), provider_id]).0
 }
 
+/// The look-up key of one of a customer's names on a channel and DID, canonical: it leads to their session.
+pub fn alias_key(channel: &ChannelId, did: &str, name: &str) -> u128 {
+    stream_of(b'n', &[channel.as_str(), did, name]).0
+}
+
+/// The look-up key of a customer's message as the business knows it: its id leads to its event.
+pub fn delivered_key(id: &str) -> u128 {
+    stream_of(b'd', &[id]).0
+}
+
+/// The look-up key of when the customer of a stream last wrote.
+pub fn heard_key(stream: StreamId) -> u128 {
+    stream_of(b'w', &[&stream.to_string()]).0
+}
+
 /// The look-up key under which the head of a closed stream is remembered.
 pub fn head_key(stream: StreamId) -> u128 {
     stream_of(b'h', &[&stream.to_string()]).0

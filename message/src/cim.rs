@@ -17,19 +17,23 @@
 pub mod adapt;
 pub mod body;
 mod check;
+mod choice;
 mod error;
 mod header;
 mod lenient;
-mod markdown;
+pub mod markdown;
+mod rule;
 mod time;
 pub mod write;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use adapt::{Adapted, Choice, NotSendable, choice_of, plain_text_of};
+pub use adapt::{Adapted, Marks, NotSendable, plain_text_of, words_of};
+pub use choice::{Choice, choice};
 pub use error::Error;
 pub use lenient::{List, Number, Object, Text};
+pub use rule::Rule;
 
 use crate::{
     content::{BodyType, Content},

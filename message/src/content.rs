@@ -49,4 +49,16 @@ pub enum Content {
     },
     /// Octets without a character set (SMPP data_coding 2, 4, 0xF5): hexadecimal when shown.
     Binary(Box<[u8]>),
+    /// Several contents, each one call to a provider: what adapting or cutting made of one body.
+    Parts(Box<[Content]>),
+}
+
+impl Content {
+    /// Content `index` (from 0) of several; the whole when there is but one.
+    pub fn part(&self, index: u16) -> Option<&Self> {
+        match self {
+            Self::Parts(parts) => parts.get(usize::from(index)),
+            whole => (index == 0).then_some(whole),
+        }
+    }
 }

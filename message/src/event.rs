@@ -170,6 +170,17 @@ pub enum Event {
         /// Whether it found its part.
         matched: bool,
     },
+    /// More is known of who the customer is: further names, or another spelling to write to.
+    CustomerKnown(Box<CustomerKnown>),
+    /// An accepted message answers another one.
+    InReplyTo {
+        /// The message.
+        message: MessageNo,
+        /// The provider's id of the one it answers.
+        provider_id: Arc<str>,
+    },
+    /// An accepted message became a numbered list: what the customer may answer.
+    Offered(Box<Offered>),
 }
 
 /// Stands for all parts of a message that no provider has taken yet.
@@ -376,6 +387,29 @@ pub enum DoubtSettlement {
     /// It is taken as sent.
     Sent,
 }
+
+/// Who a session's customer is, as the provider names them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerKnown {
+    /// Whose session it is.
+    pub address: Address,
+    /// The customer's address as the provider spelled it last: what is written to, and shown.
+    pub customer_shown: Arc<str>,
+    /// Names that lead to this session from now on, canonical.
+    pub aliases: Vec<Arc<str>>,
+}
+
+/// What a customer may answer to a message that was sent as a numbered list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offered {
+    /// The message.
+    pub message: MessageNo,
+    /// The lines.
+    pub choices: Vec<OfferedChoice>,
+}
+
+/// A line of a numbered list.
+pub use crate::cim::Choice as OfferedChoice;
 
 /// An inbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -102,8 +102,9 @@ fn exercise(bytes: &[u8]) -> bool {
             return false;
         }
     };
-    let _ = black_box(cim::plain_text_of(&message.content));
-    let _ = black_box(cim::choice_of(&message.content, "1"));
+    if let Ok(adapted) = black_box(cim::plain_text_of(&message.content)) {
+        black_box(cim::choice(&adapted.choices, "1"));
+    }
     let mut out = Vec::new();
     let head = write::Head {
         customer: &message.customer,

@@ -42,7 +42,7 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     let mut probes = Vec::new();
     for channel in &settings.router.channels {
-        let LinkKind::Smpp(account) = channel.channel.link();
+        let LinkKind::Smpp(account) = channel.channel.link() else { continue };
         let what = format!("channel {} ({}:{})", channel.id, account.host, account.port);
         probes.push(timed(what, login(&seams, account)).await);
     }

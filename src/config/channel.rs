@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::config::{ChannelConfig, DestinationConfig, Did, OnUnknown};
+use actors::config::{ChannelConfig, DestinationConfig, Did, HttpConfig, OnUnknown};
 use channels::{Channel, PROVIDERS, Provider};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::{
+    calls,
     check::id,
     problem::suggestion,
     section::{OrOff, Section, Value},
@@ -19,7 +20,11 @@ use super::{
 const SEND_RATE_MAX: f64 = 100_000.0;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) fn read(section: Section<'_>, destinations: &[DestinationConfig]) -> Option<ChannelConfig> {
+pub(super) fn read(
+    section: Section<'_>,
+    destinations: &[DestinationConfig],
+    public_url: Option<&str>,
+) -> Option<ChannelConfig> {
     let id = id(&section);
     let name: Option<String> = section.optional("name");
     let account_section = section.table("account");
@@ -43,10 +48,15 @@ pub(super) fn read(section: Section<'_>, destinations: &[DestinationConfig]) -> 
         receipt_timeout: section.or("receipt_timeout", 3 * DAY),
         reassembly_timeout: section.or("reassembly_timeout", Duration::from_secs(2 * 3600)),
     };
+    let http = match (&id, &channel) {
+        (Some(id), Some(channel)) => calls::read(&section, id, &**channel, public_url),
+        // Its keys are read all the same once the rest is right.
+        _ => section.get("http").map(|_| HttpConfig::default()).unwrap_or_default(),
+    };
     section.finish();
     let (id, channel) = (id?, channel?);
     let name = name.unwrap_or_else(|| id.clone());
-    Some(common.into_config(id, name, channel, dids?, send_rate))
+    Some(common.into_config(id, name, channel, dids?, send_rate, http))
 }
 
 struct Common {
@@ -69,6 +79,7 @@ impl Common {
         channel: Arc<dyn Channel>,
         dids: Vec<Did>,
         send_rate: f64,
+        http: HttpConfig,
     ) -> ChannelConfig {
         ChannelConfig {
             id: message::ChannelId::new(id),
@@ -85,6 +96,7 @@ impl Common {
             backoff_max: self.backoff_max,
             receipt_timeout: self.receipt_timeout,
             reassembly_timeout: self.reassembly_timeout,
+            http,
         }
     }
 }

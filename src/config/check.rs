@@ -44,8 +44,13 @@ fn read(root: &Section<'_>) -> Settings {
     let destinations: Vec<DestinationConfig> =
         root.tables("destination").into_iter().filter_map(|s| destination(s, &mut api_keys)).collect();
     duplicates(root, "destination", destinations.iter().map(|d| d.id.as_str()));
-    let channels: Vec<_> =
-        root.tables("channel").into_iter().filter_map(|s| channel::read(s, &destinations)).collect();
+    let public_url = root.raw().get("http").and_then(|http| http.get_ref().as_table()?.get("public_url"));
+    let public_url = public_url.and_then(|url| url.get_ref().as_str());
+    let channels: Vec<_> = root
+        .tables("channel")
+        .into_iter()
+        .filter_map(|s| channel::read(s, &destinations, public_url))
+        .collect();
     duplicates(root, "channel", channels.iter().map(|c| c.id.as_str()));
     let http = http(root.table("http"), api_keys, root);
     let admin = admin(root.table("admin"), root);

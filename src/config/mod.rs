@@ -1,6 +1,7 @@
 //! `config.toml`, checked: text is read once, here, and becomes types; nothing is looked up by name later.
 //! All problems of a file are told at once, each with its line and key. A key nobody knows is an error.
 
+mod calls;
 mod channel;
 mod check;
 mod problem;

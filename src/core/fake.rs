@@ -4,12 +4,13 @@
 use std::sync::{Arc, Mutex};
 
 use actors::{
-    Refusal,
+    Page, Refusal,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     view::{
-        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, LinkView,
-        MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
+        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView,
+        LinkView, MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
     },
+    webhook,
 };
 use message::{
     ChannelId, MessageId, MessageStatus, Seq, SessionId, StreamId, Timestamp,
@@ -145,6 +146,9 @@ impl Core for Fake {
                 alphabet: "Gsm7".into(),
                 concatenation: "None".into(),
                 parts: 1,
+                messages: vec![],
+                choices: vec![],
+                sms_segments: None,
                 adapted: vec![],
                 priority: 0,
                 destination: "support".into(),
@@ -176,6 +180,29 @@ impl Core for Fake {
             events: events(),
         }))
     }
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        self.ask(format!("exchanges of {channel} for {message:?} limit {limit}"));
+        if channel.as_str() == "nope" {
+            return Err(Refusal::NotFound("channel"));
+        }
+        Ok(vec![Arc::new(ExchangeView {
+            at: START.plus_ms(4),
+            method: "POST",
+            url: "https://api.provider.example/v2/messages".into(),
+            body: "{\"text\":\"Hello <b>\"}".into(),
+            status: Some(503),
+            answer: "no room for <b>".into(),
+            took_ms: 17,
+            message_id: Some("m".into()),
+            part: Some(1),
+            error: None,
+        })])
+    }
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>> {
         soon(match id.as_str() {
             "late" => Err(Refusal::TooLate("parts of it were sent already".into())),
@@ -202,11 +229,12 @@ impl Core for Fake {
         &self,
         after: Option<SessionId>,
         limit: usize,
-    ) -> Later<'_, Result<Vec<SessionView>, Refusal>> {
+    ) -> Later<'_, Result<Page<SessionView>, Refusal>> {
         self.ask(format!("sessions after {after:?} limit {limit}"));
         let mut view = session(None);
         (view.events, view.snapshot) = (Vec::new(), None);
-        soon(Ok(vec![view; limit.min(3)]))
+        let next = (after.is_none()).then(session_id);
+        soon(Ok(Page { items: vec![view; limit.min(3)], next }))
     }
     fn channels(&self) -> Later<'_, Vec<ChannelView>> {
         let link = |link, status, reason: &str, attempts| LinkView {
@@ -272,7 +300,12 @@ impl Core for Fake {
         self.ask(format!("restart {id}"));
         soon(if id.as_str() == "sms-main" { Ok(()) } else { Err(Refusal::NotFound("channel")) })
     }
-    fn unmatched<'a>(&'a self, _: Option<&'a ChannelId>, limit: usize) -> Later<'a, Vec<UnmatchedView>> {
+    fn unmatched<'a>(
+        &'a self,
+        _: Option<&'a ChannelId>,
+        after: u32,
+        limit: usize,
+    ) -> Later<'a, Vec<UnmatchedView>> {
         let receipt = UnmatchedView {
             number: 1,
             channel: "sms-main".into(),
@@ -282,9 +315,14 @@ impl Core for Fake {
             code: "DELIVRD/000".into(),
             received_at: START,
         };
-        soon(vec![receipt; limit.min(2)])
+        soon(if after == 0 { vec![receipt; limit.min(2)] } else { Vec::new() })
     }
-    fn in_doubt(&self, limit: usize) -> Later<'_, Result<Vec<DoubtView>, Refusal>> {
+    fn in_doubt(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DoubtView>, Refusal>> {
+        self.ask(format!("in doubt after {after:?}"));
         let doubt = |held, resent| DoubtView {
             message_id: "5f0c1f2e-6d2b-4b7e-9a61-0a7b6a1d9c01".into(),
             part: 3,
@@ -294,7 +332,8 @@ impl Core for Fake {
             resent,
             held,
         };
-        soon(Ok([doubt(true, 0), doubt(false, 1)].into_iter().take(limit).collect()))
+        let items = [doubt(true, 0), doubt(false, 1)].into_iter().take(limit).collect();
+        soon(Ok(Page { items, next: None }))
     }
     fn settle_doubt<'a>(
         &'a self,
@@ -305,7 +344,11 @@ impl Core for Fake {
         self.ask(format!("settle {id} {part} {by:?}"));
         soon(Ok(()))
     }
-    fn dead_letters(&self, limit: usize) -> Later<'_, Result<Vec<DeadLetterView>, Refusal>> {
+    fn dead_letters(
+        &self,
+        _: Option<SessionId>,
+        limit: usize,
+    ) -> Later<'_, Result<Page<DeadLetterView>, Refusal>> {
         let letter = DeadLetterView {
             id: "0000000000000000000000000000feed-7".into(),
             session_id: SessionIdText(session_id()),
@@ -313,7 +356,7 @@ impl Core for Fake {
             kind: "notification",
             reason: "HTTP 500 for 2 days".into(),
         };
-        soon(Ok(vec![letter; limit.min(1)]))
+        soon(Ok(Page { items: vec![letter; limit.min(1)], next: None }))
     }
     fn replay_dead_letter<'a>(&'a self, id: &'a str) -> Later<'a, Result<(), Refusal>> {
         self.ask(format!("replay {id}"));
@@ -324,6 +367,23 @@ impl Core for Fake {
     }
     fn accepting(&self) -> Result<(), Refusal> {
         Ok(())
+    }
+    fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
+        (channel.as_str() == "http").then_some(1_024)
+    }
+    fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        self.ask(format!("shared {} {}", call.method, call.url));
+        Box::pin(async { webhook::Answer::Reply(channels::http::Reply::text("EVENT_RECEIVED")) })
+    }
+    fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
+        self.ask(format!("{} {channel} {} {}", call.method, call.url, String::from_utf8_lossy(&call.body)));
+        let answer = match call.body.as_ref() {
+            b"wrong" => webhook::Answer::Refused { status: 403, reason: "the signature does not fit".into() },
+            b"odd" => webhook::Answer::Malformed("the body is no JSON".into()),
+            b"later" => webhook::Answer::Busy { reason: "not stored".into(), retry_after_s: 5 },
+            _ => webhook::Answer::Reply(channels::http::Reply::json("{}")),
+        };
+        Box::pin(async move { answer })
     }
     fn committed(&self) -> Seq {
         Seq(4_711)

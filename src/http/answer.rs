@@ -1,6 +1,6 @@
 //! Answers as bytes, and refusals as statuses. An error always says what is wrong and what to do about it.
 
-use actors::Refusal;
+use actors::{Page, Refusal};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -21,6 +21,17 @@ pub fn json<T: Serialize + ?Sized>(view: &T) -> Response<Body> {
         Ok(body) => json_bytes(StatusCode::OK, body),
         Err(e) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("the answer cannot be written: {e}")),
     }
+}
+
+/// A page of a list: an array, with `Link: <?after=...>; rel="next"` when there is more.
+pub fn page<T: Serialize>(page: &Page<T>) -> Response<Body> {
+    let mut answer = json(&page.items);
+    if let Some(next) = page.next
+        && let Ok(link) = HeaderValue::from_str(&format!("<?after={next}>; rel=\"next\""))
+    {
+        answer.headers_mut().insert(header::LINK, link);
+    }
+    answer
 }
 
 /// `{"status":404,"error":"..."}`.

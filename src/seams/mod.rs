@@ -1,8 +1,10 @@
 //! The real outside: the only files of the product that read the clock, draw randomness and open connections.
 
+mod client;
 mod clock;
 mod connector;
 mod ids;
+mod pool;
 mod poster;
 mod roots;
 #[cfg(test)]
@@ -12,6 +14,7 @@ use std::{io, path::Path, sync::Arc};
 
 use actors::Seams;
 
+pub use client::ProviderClient;
 pub use clock::{Stopwatch, SystemClock};
 pub use connector::TcpConnector;
 pub use ids::RandomIds;
@@ -27,5 +30,6 @@ pub fn real(trust: Option<&Path>) -> io::Result<Seams> {
         ids: Arc::new(RandomIds),
         connector: Arc::new(TcpConnector::default()),
         poster: Arc::new(HttpPoster::new(trust)?),
+        client: Arc::new(ProviderClient::default()),
     })
 }

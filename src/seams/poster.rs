@@ -1,18 +1,11 @@
 //! POSTs to destinations over pooled keep-alive connections, HTTP and HTTPS. What an answer's body says is
 //! read up to a small limit, so that the connection can be used again, and thrown away.
-//!
-//! Each POST drives its own connection: the task that waits for the answer is the one that writes and reads, so
-//! that nothing is handed from task to task. An idle connection is looked at when it is taken again: one that the
-//! peer closed meanwhile is dropped before anything is written to it.
 
 use std::{
     collections::BTreeMap,
-    future::{Future, poll_fn},
     io,
     path::Path,
-    pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::Poll,
     time::Duration,
 };
 
@@ -21,21 +14,19 @@ use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use http_body_util::{BodyExt, Full};
 use hyper::{
     body::{Bytes, Incoming},
-    client::conn::http1::{self, Connection, SendRequest},
     service::Service as _,
 };
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo, service::TowerToHyperService};
-use tokio::{net::TcpStream, time::Instant};
+use tokio::net::TcpStream;
 
-use super::roots;
+use super::{
+    pool::{IDLE_TIMEOUT, Idle, Open, words},
+    roots,
+};
 
 /// More of an answer than this is not read; its connection is closed instead of used again.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// Idle connections kept for each destination; each destination bounds its own POSTs.
-const IDLE_CONNECTIONS_MAX: usize = 256;
-/// An idle connection is closed after this, at the latest when one is needed again.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// An IP connection attempt may take so long; the whole POST is bounded by its caller.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest pause a destination can ask for, in seconds.
@@ -51,10 +42,10 @@ pub struct HttpPoster {
     places: Arc<Mutex<BTreeMap<Arc<str>, Place>>>,
 }
 
-/// Where POSTs go, and the idle connections there, the one used last at the end.
+/// Where POSTs go, and the idle connections there; each destination bounds its own POSTs.
 struct Place {
     target: Target,
-    idle: Vec<Open>,
+    idle: Idle<Io>,
 }
 
 /// A URL in its pieces.
@@ -65,13 +56,6 @@ struct Target {
     /// To ask for.
     path: Uri,
     host: HeaderValue,
-}
-
-/// An open connection.
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    connection: Pin<Box<Connection<Io, Full<Bytes>>>>,
-    idle_since: Instant,
 }
 
 impl HttpPoster {
@@ -102,31 +86,24 @@ impl HttpPoster {
     }
 
     /// Where a URL leads, and the idle connection that was used last.
-    fn take(&self, url: &Arc<str>) -> Result<(Target, Option<Open>), String> {
+    fn take(&self, url: &Arc<str>) -> Result<(Target, Option<Open<Io>>), String> {
         let mut places = self.places();
         if let Some(place) = places.get_mut(url) {
-            return Ok((place.target.clone(), place.idle.pop()));
+            return Ok((place.target.clone(), place.idle.take()));
         }
         let target = Target::of(url)?;
-        places.insert(url.clone(), Place { target: target.clone(), idle: Vec::new() });
+        places.insert(url.clone(), Place { target: target.clone(), idle: Idle::default() });
         Ok((target, None))
     }
 
-    fn give_back(&self, url: &Arc<str>, mut open: Open) {
-        open.idle_since = Instant::now();
-        let mut places = self.places();
-        let Some(place) = places.get_mut(url) else { return };
-        let expired = place.idle.iter().take_while(|open| open.is_expired()).count();
-        place.idle.drain(..expired);
-        if place.idle.len() < IDLE_CONNECTIONS_MAX {
-            place.idle.push(open);
+    fn give_back(&self, url: &Arc<str>, open: Open<Io>) {
+        if let Some(place) = self.places().get_mut(url) {
+            place.idle.give_back(open);
         }
     }
 
-    async fn open(&self, target: &Target) -> Result<Open, String> {
-        let stream = self.connector.call(target.uri.clone()).await.map_err(|e| words(&*e))?;
-        let (sender, connection) = http1::handshake(stream).await.map_err(|e| words(&e))?;
-        Ok(Open { sender, connection: Box::pin(connection), idle_since: Instant::now() })
+    async fn open(&self, target: &Target) -> Result<Open<Io>, String> {
+        Open::begin(self.connector.call(target.uri.clone()).await.map_err(|e| words(&*e))?).await
     }
 
     async fn perform(self, post: Post) -> PostResult {
@@ -143,11 +120,11 @@ impl HttpPoster {
                 None => break self.open(&target).await?,
             }
         };
-        let (answer, open) = open.exchange(request(&target, post)?).await;
+        let (answer, open) = open.exchange(request(&target, post)?, read).await;
         if let Some(open) = open {
             self.give_back(&url, open);
         }
-        answer
+        answer.map_err(|broken| broken.why)
     }
 }
 
@@ -172,46 +149,11 @@ impl Target {
     }
 }
 
-impl Open {
-    fn is_expired(&self) -> bool {
-        self.idle_since.elapsed() >= IDLE_TIMEOUT
-    }
-
-    /// Whether the peer still has it open, and nothing of the last answer is left on it.
-    async fn is_usable(&mut self) -> bool {
-        let is_open = poll_fn(|cx| Poll::Ready(self.connection.as_mut().poll(cx).is_pending())).await;
-        is_open && !self.is_expired() && self.sender.is_ready()
-    }
-
-    /// Sends a request and reads its answer; the connection comes back if it can be used again.
-    async fn exchange(self, request: Request<Full<Bytes>>) -> (PostResult, Option<Self>) {
-        let Self { mut sender, connection, idle_since } = self;
-        let mut driven = Some(connection);
-        let sent = sender.send_request(request);
-        let answer = async {
-            let answer = sent.await.map_err(|e| words(&e))?;
-            let status = answer.status().as_u16();
-            let retry_after_s = retry_after(answer.headers());
-            let is_whole = drain(answer.into_body()).await;
-            Ok((PostAnswer { status, retry_after_s }, is_whole))
-        };
-        let mut answer = pin!(answer);
-        let result: Result<_, String> = poll_fn(|cx| {
-            // Once it has ended it must go: that is what tells the request that no answer will come.
-            if driven.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
-                driven = None;
-            }
-            answer.as_mut().poll(cx)
-        })
-        .await;
-        match result {
-            Ok((answer, is_whole)) => {
-                let kept = driven.filter(|_| is_whole);
-                (Ok(answer), kept.map(|connection| Self { sender, connection, idle_since }))
-            }
-            Err(why) => (Err(why), None),
-        }
-    }
+async fn read(answer: http::Response<Incoming>) -> Result<(PostAnswer, bool), String> {
+    let status = answer.status().as_u16();
+    let retry_after_s = retry_after(answer.headers());
+    let is_whole = drain(answer.into_body()).await;
+    Ok((PostAnswer { status, retry_after_s }, is_whole))
 }
 
 fn request(target: &Target, post: Post) -> Result<Request<Full<Bytes>>, String> {
@@ -248,19 +190,4 @@ async fn drain(mut body: Incoming) -> bool {
         }
     }
     true
-}
-
-/// An error with its causes: "connection refused" is in the last one.
-fn words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    text
 }

@@ -9,7 +9,8 @@ use message::ChannelId;
 use serde::Deserialize;
 
 use super::message::again;
-use super::parts::{button, encoded, nothing, refused, time};
+use super::parts::{button, encoded, nothing, pages, refused, time};
+use super::session::After;
 use crate::http::admin::Shared;
 
 /// Items on one page.
@@ -43,9 +44,10 @@ pub(super) async fn tail(Query(filter): Query<Filter>) -> Response {
     super::page("/tail", "Live", None, &content)
 }
 
-pub(super) async fn doubt(State(inner): Shared) -> Response {
-    let doubts = match inner.admin.core.in_doubt(PAGE_ITEMS).await {
-        Ok(doubts) => doubts,
+pub(super) async fn doubt(State(inner): Shared, Query(page): Query<After>) -> Response {
+    let after = page.after.as_deref().and_then(|id| id.parse().ok());
+    let (doubts, next) = match inner.admin.core.in_doubt(after, PAGE_ITEMS).await {
+        Ok(page) => (page.items, page.next),
         Err(refusal) => return refused("/doubt", "In doubt", &refusal),
     };
     let settle = |id: &str, part: u16, action: &str| {
@@ -79,13 +81,14 @@ pub(super) async fn doubt(State(inner): Shared) -> Response {
                 } }
             } }
         }
+        (pages("/doubt", after, next))
     };
     super::page("/doubt", "In doubt", Some(3), &content)
 }
 
 pub(super) async fn receipts(State(inner): Shared, Query(filter): Query<Filter>) -> Response {
     let channel = Some(filter.channel.as_str()).filter(|c| !c.is_empty()).map(ChannelId::from);
-    let receipts = inner.admin.core.unmatched(channel.as_ref(), PAGE_ITEMS).await;
+    let receipts = inner.admin.core.unmatched(channel.as_ref(), 0, PAGE_ITEMS).await;
     let content = html! {
         h1 { "Unmatched receipts" }
         p.quiet { "Receipts whose part is not known yet. They are kept and tried again whenever a part gets its provider id." }
@@ -110,9 +113,10 @@ pub(super) async fn receipts(State(inner): Shared, Query(filter): Query<Filter>)
     super::page("/receipts", "Receipts", Some(3), &content)
 }
 
-pub(super) async fn dead(State(inner): Shared) -> Response {
-    let letters = match inner.admin.core.dead_letters(PAGE_ITEMS).await {
-        Ok(letters) => letters,
+pub(super) async fn dead(State(inner): Shared, Query(page): Query<After>) -> Response {
+    let after = page.after.as_deref().and_then(|id| id.parse().ok());
+    let (letters, next) = match inner.admin.core.dead_letters(after, PAGE_ITEMS).await {
+        Ok(page) => (page.items, page.next),
         Err(refusal) => return refused("/dead", "Dead letters", &refusal),
     };
     let content = html! {
@@ -136,6 +140,7 @@ pub(super) async fn dead(State(inner): Shared) -> Response {
                 } }
             } }
         }
+        (pages("/dead", after, next))
     };
     super::page("/dead", "Dead letters", Some(3), &content)
 }

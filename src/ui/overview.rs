@@ -16,8 +16,8 @@ pub(super) async fn page(State(inner): Shared) -> Response {
     let core = &inner.admin.core;
     let channels = core.channels().await;
     let destinations = core.destinations().await;
-    let doubts = core.in_doubt(COUNT_MAX).await.map(|d| d.len()).unwrap_or_default();
-    let dead = core.dead_letters(COUNT_MAX).await.map(|d| d.len()).unwrap_or_default();
+    let doubts = core.in_doubt(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
+    let dead = core.dead_letters(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
     let unmatched: usize = channels.iter().map(|c| c.receipts_unmatched).sum();
     let sent: u64 = channels.iter().map(|c| c.counts.submitted).sum();
     let received: u64 = channels.iter().map(|c| c.counts.received).sum();

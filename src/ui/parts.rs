@@ -3,7 +3,7 @@
 use actors::{Refusal, view::EventView};
 use axum::response::Response;
 use maud::{Markup, html};
-use message::Timestamp;
+use message::{SessionId, Timestamp};
 
 /// An instant; the script shows it in the reader's own time zone.
 pub(super) fn time(at: Timestamp) -> Markup {
@@ -139,5 +139,15 @@ mod tests {
         assert_eq!(rfc3339(Timestamp(1_760_000_000_123)), "2025-10-09T08:53:20.123Z");
         assert_eq!(encoded("a+b/ü"), "a%2Bb%2F%C3%BC");
         assert_eq!(rfc3339(Timestamp(u64::MAX)), u64::MAX.to_string());
+    }
+}
+
+/// The way to the first page and the next of a list by sessions.
+pub(super) fn pages(path: &str, after: Option<SessionId>, next: Option<SessionId>) -> Markup {
+    html! {
+        p.pages {
+            @if after.is_some() { a href=(path) { "First page" } }
+            @if let Some(next) = next { a href={(path) "?after=" (encoded(&next.to_string()))} { "Next page" } }
+        }
     }
 }

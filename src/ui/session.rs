@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 use serde::Deserialize;
 
-use super::parts::{ago, count, encoded, nothing, refused, state, time, timeline};
+use super::parts::{ago, count, encoded, nothing, pages, refused, state, time, timeline};
 use crate::http::admin::{Shared, at_of};
 
 /// Sessions on one page.
@@ -17,16 +17,16 @@ const PAGE_ITEMS: usize = 50;
 
 #[derive(Deserialize)]
 pub(super) struct After {
-    after: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 pub(super) async fn list(State(inner): Shared, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
     let sessions = match inner.admin.core.sessions(after, PAGE_ITEMS).await {
-        Ok(sessions) => sessions,
+        Ok(page) => page,
         Err(refusal) => return refused("/sessions", "Sessions", &refusal),
     };
-    let next = sessions.last().filter(|_| sessions.len() == PAGE_ITEMS).map(|s| s.session_id.0.to_string());
+    let (next, sessions) = (sessions.next, sessions.items);
     let content = html! {
         h1 { "Open sessions" }
         form.search method="get" action="/session" {
@@ -44,10 +44,7 @@ pub(super) async fn list(State(inner): Shared, Query(page): Query<After>) -> Res
                 tbody { @for session in &sessions { (row(session)) } }
             } }
         }
-        p.pages {
-            @if after.is_some() { a href="/sessions" { "First page" } }
-            @if let Some(next) = next { a href={"/sessions?after=" (encoded(&next))} { "Next page" } }
-        }
+        (pages("/sessions", after, next))
     };
     super::page("/sessions", "Sessions", after.is_none().then_some(3), &content)
 }

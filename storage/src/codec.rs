@@ -40,7 +40,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, CodecError> {
 
 /// The version that a snapshot's first byte names. A snapshot of another version is not read but made anew by
 /// replay, so that a state may change its shape.
-const SNAPSHOT_VERSION: u8 = 1;
+const SNAPSHOT_VERSION: u8 = 2;
 
 /// A state as an index entry's bytes.
 pub fn encode_snapshot<T: Serialize>(state: &T) -> Result<Vec<u8>, CodecError> {

@@ -13,8 +13,9 @@ use channels::{
 };
 use message::{Address, event::PartReceived};
 
-use super::{ChannelState, InboundAck};
+use super::{Ack, ChannelState, InboundAck};
 use crate::{
+    correlation::Reported,
     host::{Op, Task},
     session::{Inbound, InboundBody},
 };
@@ -44,7 +45,10 @@ impl ChannelState {
         let customer = String::from_utf8_lossy(message.source.text);
         let did = String::from_utf8_lossy(message.destination.text);
         if receipt::is_receipt(&source) {
-            return self.receipt(&receipt::parse(&source), (&did, &customer), ack, tasks);
+            let receipt = receipt::parse(&source);
+            let reported =
+                Reported { state: receipt.state, code: receipt.code().into(), ids: receipt.ids.to_vec() };
+            return self.receipt(reported, (&did, &customer), Ack::Link(ack), tasks);
         }
         self.received(&message, text, &did, &customer, ack, tasks);
     }
@@ -73,7 +77,7 @@ impl ChannelState {
         self.metrics.received.increment(1);
         let shared = self.shared.clone();
         let Some(entry) = shared.channels.get(self.ix) else { return };
-        let LinkKind::Smpp(account) = entry.channel().link();
+        let LinkKind::Smpp(account) = entry.channel().link() else { return };
         let raw = Raw {
             udhi: message.esm_class & 0x40 != 0,
             data_coding: message.data_coding,
@@ -101,13 +105,15 @@ impl ChannelState {
             provider_time: None,
             attributes: Vec::new(),
             body,
+            aliases: None,
+            reply_to: None,
         };
         let stream = identity.address.stream();
         let op = Op::Receive {
             identity: Box::new(identity),
             inbound: Box::new(inbound),
             key: None,
-            ack: Some(ack),
+            ack: Some(Ack::Link(ack)),
         };
         self.to_host(stream, op, tasks);
     }

@@ -1,18 +1,13 @@
 //! The links of a channel: started, watched, started anew when their actor dies; what they report is taken in.
 
-use std::collections::BTreeMap;
-
-use channels::{
-    provider::LinkKind,
-    smpp::{ReplyToken, status::Class},
-};
+use channels::{provider::LinkKind, smpp::ReplyToken};
 use message::{Timestamp, event::Cause};
 use ractor::{Actor, ActorId, ActorRef};
 
 use super::{ChannelState, Query, send::LOST};
 use crate::{
     host::Task,
-    link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, smpp::SmppLink},
+    link::{LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken, http::HttpLink, smpp::SmppLink},
     sabotage::Sabotage,
 };
 
@@ -23,9 +18,9 @@ pub(crate) struct LinkSlot {
     pub(crate) free: usize,
     pub(crate) batch: Vec<LinkPart>,
     pub(crate) acks: Vec<ReplyToken>,
-    /// The channel's own table of statuses.
-    pub(crate) errors: BTreeMap<u32, Class>,
     pub(crate) status: &'static str,
+    /// The status in which it takes parts.
+    up: &'static str,
     pub(crate) reason: String,
     pub(crate) since: Timestamp,
     pub(crate) attempts: u32,
@@ -39,23 +34,26 @@ impl LinkSlot {
     }
 
     pub(crate) fn is_bound(&self) -> bool {
-        self.status == "bound"
+        self.status == self.up
     }
 }
 
 impl ChannelState {
     pub(super) async fn start_links(&mut self) -> Result<(), String> {
         let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
-        let LinkKind::Smpp(account) = entry.channel().link();
-        let errors = account.error_classes().map_err(|e| e.to_string())?;
-        for _ in account.connections() {
+        let (links, up) = match entry.channel().link() {
+            LinkKind::Smpp(account) => (account.connections().len(), "bound"),
+            // One link lets many calls run at once.
+            LinkKind::Http(_) => (1, "ready"),
+        };
+        for _ in 0..links {
             self.links.push(LinkSlot {
                 actor: None,
                 free: 0,
                 batch: Vec::new(),
                 acks: Vec::new(),
-                errors: errors.clone(),
                 status: "connecting",
+                up,
                 reason: String::new(),
                 since: self.shared.now(),
                 attempts: 0,
@@ -75,8 +73,12 @@ impl ChannelState {
             owner: self.myself.clone(),
         };
         let cell = self.myself.get_cell();
-        let (actor, _handle) =
-            Actor::spawn_linked(None, SmppLink, arguments, cell).await.map_err(|e| format!("a link: {e}"))?;
+        let Some(entry) = self.shared.channels.get(self.ix) else { return Ok(()) };
+        let started = match entry.channel().link() {
+            LinkKind::Smpp(_) => Actor::spawn_linked(None, SmppLink, arguments, cell).await,
+            LinkKind::Http(_) => Actor::spawn_linked(None, HttpLink, arguments, cell).await,
+        };
+        let (actor, _handle) = started.map_err(|e| format!("a link: {e}"))?;
         if let Some(slot) = self.links.get_mut(link) {
             slot.actor = Some(actor);
         }
@@ -124,12 +126,18 @@ impl ChannelState {
                         self.lanes = Default::default();
                     }
                     let now = self.shared.now();
+                    let out = self.outstanding.of_link(link).len();
                     if let Some(slot) = self.links.get_mut(usize::from(link)) {
-                        slot.free = window;
-                        slot.status = "bound";
+                        slot.free = window.saturating_sub(out);
+                        slot.status = slot.up;
                         slot.reason.clear();
                         slot.since = now;
                         slot.attempts = 0;
+                    }
+                }
+                LinkEvent::Trial => {
+                    if let Some(slot) = self.links.get_mut(usize::from(link)) {
+                        slot.free = 1;
                     }
                 }
                 LinkEvent::Down { reason } => {
@@ -165,7 +173,7 @@ impl ChannelState {
     }
 
     /// The provider refuses the credentials: nothing is tried until someone changes something.
-    fn stop(&mut self, cause: Cause) {
+    pub(super) fn stop(&mut self, cause: Cause) {
         if self.stopped.is_some() {
             return;
         }

@@ -6,12 +6,13 @@ mod inbound;
 mod links;
 mod receipts;
 mod send;
+mod take;
 pub(crate) mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use channels::smpp::ReplyToken;
-use message::{Content, MessageNo, StreamId, Timestamp, event::Split};
+use channels::{http::Request, provider::InEvent, smpp::ReplyToken};
+use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;
 use tokio::sync::oneshot;
@@ -20,9 +21,11 @@ pub(crate) use self::links::LinkSlot;
 use self::send::{Outstanding, PartJob};
 use crate::{
     correlation::{Correlation, PartRef},
+    identity::Recent,
     lanes::Lanes,
     link::{LinkEvent, LinkMessage},
     rate::Rate,
+    safe::Waits,
     shared::{ChannelEntry, ChannelIx, Shared},
     view::{ChannelCounts, ChannelView, UnmatchedView},
 };
@@ -37,6 +40,10 @@ pub(crate) enum ChannelMessage {
     Kick,
     /// Time has passed.
     Tick,
+    /// What a webhook brought; whoever waits for it is told when all of it is safe.
+    Events(Vec<InEvent>, Waits),
+    /// A call beside messages, whose outcome changes nothing.
+    Beside(Box<Request>),
     /// Facts of its own were flushed: these deliveries may be acknowledged.
     Acknowledge(Vec<InboundAck>),
     /// Start again after it was stopped.
@@ -44,7 +51,7 @@ pub(crate) enum ChannelMessage {
     /// Show yourself.
     View(oneshot::Sender<ChannelView>),
     /// Show the receipts nobody knows.
-    Unmatched { limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
+    Unmatched { after: u32, limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
     /// Write what is to be kept into the index, then answer.
     Checkpoint(oneshot::Sender<()>),
     /// Send nothing more, wait for what is out, unbind; answer when done.
@@ -87,11 +94,23 @@ pub(crate) struct Query {
 
 /// A message as the link needs it.
 pub(crate) struct JobMessage {
+    pub(crate) id: MessageId,
     pub(crate) content: Content,
     pub(crate) split: Split,
     pub(crate) did: Arc<str>,
     pub(crate) customer: Arc<str>,
+    pub(crate) customer_shown: Arc<str>,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The provider's id of the message it answers.
+    pub(crate) reply_to: Option<Arc<str>>,
+}
+
+/// Who is told once something that came in is safe.
+pub(crate) enum Ack {
+    /// The link it came on.
+    Link(InboundAck),
+    /// The caller of a webhook, or whoever asked for updates.
+    Caller(Waits),
 }
 
 /// The right to acknowledge a delivery on the link it came from, once it is safe.
@@ -119,6 +138,8 @@ pub(crate) struct ChannelState {
     pub(crate) links: Vec<LinkSlot>,
     correlation: Correlation,
     own: receipts::OwnStream,
+    /// The customers that wrote lately, by all their names.
+    recent: Recent,
     /// Why nothing is sent, while something must change first.
     stopped: Option<message::event::Cause>,
     draining: Option<oneshot::Sender<()>>,
@@ -160,6 +181,8 @@ impl Actor for ChannelActor {
                 state.pump();
             }
             ChannelMessage::Tick => state.tick(),
+            ChannelMessage::Events(events, waits) => state.take_events(events, waits),
+            ChannelMessage::Beside(request) => state.beside(*request),
             ChannelMessage::Acknowledge(acks) => state.acknowledge(acks),
             ChannelMessage::Restart(reply) => {
                 state.restart();
@@ -168,8 +191,8 @@ impl Actor for ChannelActor {
             ChannelMessage::View(reply) => {
                 let _caller_gone = reply.send(state.view());
             }
-            ChannelMessage::Unmatched { limit, reply } => {
-                let _caller_gone = reply.send(state.unmatched(limit));
+            ChannelMessage::Unmatched { after, limit, reply } => {
+                let _caller_gone = reply.send(state.unmatched(after, limit));
             }
             ChannelMessage::Checkpoint(reply) => {
                 state.write_own_stream();
@@ -212,6 +235,7 @@ impl ChannelState {
             links: Vec::new(),
             correlation: Correlation::new(id.clone(), base, shared.config.limits.unmatched_max),
             own: receipts::OwnStream::new(&id),
+            recent: Recent::default(),
             stopped: None,
             draining: None,
             is_draining: false,

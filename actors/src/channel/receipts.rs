@@ -8,11 +8,9 @@ use message::{
 use serde::{Deserialize, Serialize};
 use storage::{Entry, Item, Prev};
 
-use channels::smpp::receipt::Receipt;
-
-use super::{ChannelMessage, ChannelState, InboundAck};
+use super::{Ack, ChannelMessage, ChannelState};
 use crate::{
-    correlation::{Parked, PartRef},
+    correlation::{Parked, PartRef, Reported},
     host::{Op, ReceiptFrom, Task},
     view::UnmatchedView,
 };
@@ -50,10 +48,11 @@ impl ChannelState {
         let log = self.shared.log.clone();
         let entry = log.index().get(self.own.stream).map_err(|e| e.to_string())?;
         let (state, applied) = match entry {
-            Some(entry) => {
-                let state: OwnState = storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())?;
-                (state, entry.applied)
-            }
+            Some(entry) => match storage::decode_snapshot(&entry.bytes) {
+                Ok(state) => (state, entry.applied),
+                // A snapshot of another version: all is read from the events.
+                Err(_) => (OwnState::default(), Seq::NONE),
+            },
             None => (OwnState::default(), Seq::NONE),
         };
         for parked in state.parked {
@@ -93,12 +92,17 @@ impl ChannelState {
     }
 
     /// Appends a fact of the channel's own; the deliveries are acknowledged after its flush.
-    pub(super) fn append_own(&mut self, event: Event, ack: Option<InboundAck>) {
+    pub(super) fn append_own(&mut self, event: Event, ack: Option<Ack>) {
         let myself = self.myself.clone();
         let done: Option<storage::Completion> = ack.map(|ack| {
             let done: storage::Completion = Box::new(move |flushed: Result<(), _>| {
                 if flushed.is_ok() {
-                    let _channel_gone = myself.cast(ChannelMessage::Acknowledge(vec![ack]));
+                    match ack {
+                        Ack::Link(ack) => {
+                            let _channel_gone = myself.cast(ChannelMessage::Acknowledge(vec![ack]));
+                        }
+                        Ack::Caller(waits) => waits.safe(),
+                    }
                 }
             });
             done
@@ -135,25 +139,25 @@ impl ChannelState {
     /// A receipt came.
     pub(super) fn receipt(
         &mut self,
-        receipt: &Receipt,
+        receipt: Reported,
         (did, customer): (&str, &str),
-        ack: InboundAck,
+        ack: Ack,
         tasks: &mut Vec<Vec<Task>>,
     ) {
         let log = self.shared.log.clone();
         if let Some(part) = self.correlation.find(&receipt.ids, false, |key| log.find(key)) {
             self.counts.receipts += 1;
             self.metrics.receipts.increment(1);
-            let op = receipt_op(part, receipt.state, receipt.code().into(), ReceiptFrom::Link(ack));
+            let op = receipt_op(part, receipt.state, receipt.code, ReceiptFrom::Outside(ack));
             return self.to_host(part.stream, op, tasks);
         }
         let Some(address) = self.address(did, customer) else { return };
         self.counts.receipts_unmatched += 1;
         self.metrics.receipts_unmatched.increment(1);
-        let unmatched = self.correlation.number(receipt, &address.customer, &address.did);
+        let unmatched = self.correlation.number(&receipt, &address.customer, &address.did);
         self.append_own(Event::ReceiptUnmatched(Box::new(unmatched.clone())), Some(ack));
         let (since, stream) = (self.shared.now(), address.stream());
-        let parked = Parked { receipt: unmatched, ids: receipt.ids.to_vec(), since, tries: 0 };
+        let parked = Parked { receipt: unmatched, ids: receipt.ids, since, tries: 0 };
         if let Some(oldest) = self.correlation.park(parked, stream) {
             self.settle_parked(oldest, false);
         }
@@ -246,7 +250,7 @@ impl ChannelState {
     }
 
     /// Receipts nobody knows, oldest first.
-    pub(super) fn unmatched(&self, limit: usize) -> Vec<UnmatchedView> {
+    pub(super) fn unmatched(&self, after: u32, limit: usize) -> Vec<UnmatchedView> {
         let view = |parked: &Parked| UnmatchedView {
             number: parked.receipt.number,
             channel: parked.receipt.channel.clone(),
@@ -256,7 +260,7 @@ impl ChannelState {
             code: parked.receipt.code.clone(),
             received_at: parked.since,
         };
-        self.correlation.parked().take(limit).map(view).collect()
+        self.correlation.parked().filter(|p| p.receipt.number > after).take(limit).map(view).collect()
     }
 }
 

@@ -3,10 +3,9 @@
 use channels::{
     SendError,
     provider::{LinkKind, smpp::ReceiptIds},
-    smpp::status::{self, Class},
     spelling::IdBase,
 };
-use message::{StreamId, event::Cause, event::DoubtCause};
+use message::{StreamId, event::DoubtCause};
 
 use super::{ChannelState, Job, JobMessage};
 use crate::{
@@ -23,8 +22,6 @@ use std::sync::Arc;
 const AHEAD_SECONDS: f64 = 0.05;
 /// Most sessions asked in one turn.
 const ASK_MAX: usize = 2_048;
-/// The longest pause that "queue full" asks for: the queue itself will say when it has room.
-const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
 
 /// A part that waits for window and rate.
 pub(crate) struct PartJob {
@@ -89,6 +86,7 @@ pub(crate) fn id_base(entry: &ChannelEntry) -> IdBase {
             ReceiptIds::HexToDecimal => IdBase::ReplyHexReceiptDec,
             ReceiptIds::DecimalToHex => IdBase::ReplyDecReceiptHex,
         },
+        LinkKind::Http(_) => IdBase::Exact,
     }
 }
 
@@ -236,7 +234,10 @@ impl ChannelState {
         let now_ms = self.shared.monotonic_ms();
         let mut spellings = Vec::new();
         let outcome = match answer {
-            Answer::Taken { id } | Answer::Late { id } => {
+            Answer::Taken { id, customer } | Answer::Late { id, customer } => {
+                if let Some(customer) = customer {
+                    tracing::debug!(channel = self.ix, %customer, "the provider spells the customer otherwise");
+                }
                 self.counts.submitted += 1;
                 self.metrics.submitted.increment(1);
                 self.rate.relax(now_ms);
@@ -250,63 +251,47 @@ impl ChannelState {
                 return;
             }
             Answer::NotSent => Outcome::NotSent,
-            Answer::Unsendable(cause) => Outcome::Refused(SendError::Rejected(cause)),
-            Answer::Unanswered(cause) => {
-                self.counts.in_doubt += 1;
-                self.metrics.in_doubt.increment(1);
-                Outcome::Unanswered(cause)
-            }
-            Answer::Refused { status: code, words } => {
-                let error = self.refused(code, words, now_ms);
-                if code == status::INVALID_BIND_STATE
-                    && let Some(slot) = self.links.get(usize::from(link))
-                {
-                    slot.tell(LinkMessage::Rebind);
-                }
-                Outcome::Refused(error)
-            }
+            Answer::Unanswered(cause) => Outcome::Unanswered(cause),
+            Answer::Refused(error) => Outcome::Refused(error),
         };
-        let in_doubt = matches!(outcome, Outcome::Unanswered(_));
+        let in_doubt = matches!(outcome, Outcome::Unanswered(_) | Outcome::Refused(SendError::Unknown(_)));
+        let refused = match &outcome {
+            Outcome::Refused(SendError::CredentialsRefused(cause)) => Some(cause.clone()),
+            _ => None,
+        };
+        self.count(&outcome, in_doubt, now_ms);
         self.to_host(part.stream, outcome_op(part, outcome, spellings), tasks);
         if in_doubt {
             // A receipt for it may be here already: then it was taken, and must not be sent again.
             self.try_on_doubt(part.stream, tasks);
         }
+        if let Some(cause) = refused {
+            self.stop(cause);
+        }
     }
 
-    fn refused(&mut self, status: u32, words: String, now_ms: u64) -> SendError {
-        let cause = Cause::new(format!("0x{status:08X}"), words);
-        let overrides = self.links.first().map(|l| l.errors.clone()).unwrap_or_default();
-        let error = match status::class(status, &overrides) {
-            Class::Throttled { .. } => {
-                self.rate.pause(0, now_ms);
-                self.counts.throttled += 1;
-                self.metrics.throttled.increment(1);
-                SendError::Throttled { after_ms: 0, cause }
+    /// Counts what became of a part that was not taken, and pauses the channel when the provider asks for less.
+    fn count(&mut self, outcome: &Outcome, in_doubt: bool, now_ms: u64) {
+        match outcome {
+            _ if in_doubt => {
+                self.counts.in_doubt += 1;
+                self.metrics.in_doubt.increment(1);
             }
-            Class::QueueFull { after_ms } => {
-                self.rate.pause(after_ms.min(QUEUE_FULL_PAUSE_MS), now_ms);
-                self.counts.throttled += 1;
-                self.metrics.throttled.increment(1);
-                SendError::Throttled { after_ms: 0, cause }
-            }
-            Class::RetryOnce => SendError::RetryOnce(cause),
-            Class::Accepted | Class::Retry { .. } => SendError::Unavailable(cause),
-            Class::Rebind | Class::BindRetryLater { .. } => SendError::Throttled { after_ms: 1_000, cause },
-            Class::CredentialsRefused => SendError::CredentialsRefused(cause),
-            Class::Permanent | Class::Config => SendError::Rejected(cause),
-        };
-        match &error {
-            SendError::Rejected(_) => {
+            Outcome::Refused(SendError::Rejected(_) | SendError::Unsubscribed(_)) => {
                 self.counts.rejected += 1;
                 self.metrics.rejected.increment(1);
             }
-            _ => {
+            Outcome::Refused(error) => {
                 self.counts.deferred += 1;
                 self.metrics.deferred.increment(1);
+                if let SendError::Throttled { after_ms, .. } = error {
+                    self.rate.pause(*after_ms, now_ms);
+                    self.counts.throttled += 1;
+                    self.metrics.throttled.increment(1);
+                }
             }
+            Outcome::Taken(_) | Outcome::NotSent | Outcome::Unanswered(_) => {}
         }
-        error
     }
 
     pub(super) fn to_host(&self, stream: StreamId, op: Op, tasks: &mut Vec<Vec<Task>>) {

@@ -102,23 +102,9 @@ impl HostState {
         true
     }
 
-    /// A session as the log has it, up to and with its event `head`: the index's snapshot, and what came after.
+    /// A session as the log has it, up to and with its event `head`.
     pub(super) fn load_from_log(&self, stream: StreamId, head: Seq) -> Result<Slot, String> {
-        let entry = self.shared.log.index().get(stream).map_err(|e| e.to_string())?;
-        let snapshot = entry.filter(|e| e.applied <= head).and_then(|e| Some((decode(&e).ok()?, e.applied)));
-        let (mut session, applied) = snapshot.unwrap_or_else(|| (Session::blank(), Seq::NONE));
-        let mut newer = Vec::new();
-        for stored in self.shared.log.history(head) {
-            let stored = stored.map_err(|e| e.to_string())?;
-            if stored.seq <= applied {
-                break;
-            }
-            newer.push(stored);
-        }
-        for stored in newer.iter().rev() {
-            session.apply(&stored.event, stored.at);
-        }
-        Ok(Slot::new(stream, session, head))
+        from_log(&self.shared, stream, head)
     }
 
     /// Sends idle sessions out of memory until few enough are left.
@@ -159,4 +145,23 @@ impl Slot {
 /// A session from the index.
 pub(crate) fn decode(entry: &Entry) -> Result<Session, String> {
     storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())
+}
+
+/// A session as the log has it, up to and with its event `head`: the index's snapshot, and what came after.
+pub(crate) fn from_log(shared: &Shared, stream: StreamId, head: Seq) -> Result<Slot, String> {
+    let entry = shared.log.index().get(stream).map_err(|e| e.to_string())?;
+    let snapshot = entry.filter(|e| e.applied <= head).and_then(|e| Some((decode(&e).ok()?, e.applied)));
+    let (mut session, applied) = snapshot.unwrap_or_else(|| (Session::blank(), Seq::NONE));
+    let mut newer = Vec::new();
+    for stored in shared.log.history(head) {
+        let stored = stored.map_err(|e| e.to_string())?;
+        if stored.seq <= applied {
+            break;
+        }
+        newer.push(stored);
+    }
+    for stored in newer.iter().rev() {
+        session.apply(&stored.event, stored.at);
+    }
+    Ok(Slot::new(stream, session, head))
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
+use smallvec::SmallVec;
 use storage::{Key, Tag};
 
 use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
-    channel::{ChannelMessage, InboundAck, Job, JobMessage, Query},
+    channel::{Ack, ChannelMessage, Job, JobMessage, Query},
     correlation::PartRef,
     error::Refusal,
     fold::MessageRecord,
@@ -31,27 +32,25 @@ impl HostState {
             Op::Receipt { number, part, state, code, from } => {
                 self.receipt(stream, number, part, state, &code, stage);
                 match from {
-                    ReceiptFrom::Link(ack) => acknowledge(stage, Some(ack)),
+                    ReceiptFrom::Outside(ack) => acknowledge(stage, ack),
                     ReceiptFrom::Kept { channel, parked } => {
                         stage.effects.channel(channel).settled.push((parked, true));
                     }
                     ReceiptFrom::Query => {}
                 }
             }
+            Op::Watermark { state, upto, code, ack } => {
+                self.watermark(stream, state, upto, &code, stage);
+                acknowledge(stage, ack);
+            }
             Op::DoubtReceipt { channel, parked, state, code, came_at } => {
                 let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
                 stage.effects.channel(channel).settled.push((parked, matched));
             }
             Op::Receive { identity, inbound, key, ack } => {
-                self.receive(stream, &identity, *inbound, key, stage);
-                let mut ack = ack;
-                if Sabotage::AcknowledgeBeforeFlush.is_chosen()
-                    && let Some(ack) = ack.take()
-                    && let Some(entry) = self.shared.channels.get(ack.channel)
-                {
-                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                if self.receive(stream, &identity, *inbound, key, stage) {
+                    self.received(ack, stage);
                 }
-                acknowledge(stage, ack);
             }
             Op::Offer { destination } => {
                 if self.activate(stream, None, stage) {
@@ -116,7 +115,15 @@ impl HostState {
         prepared.adapted.extend(task.adapted);
         let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
         let from = task.send_at.unwrap_or(stage.now).max(stage.now);
+        let reply_to = task.reply_to.as_ref().and_then(|original| self.answered_id(stream, original));
+        if task.reply_to.is_some() && reply_to.is_none() {
+            prepared
+                .adapted
+                .push("the message it answers is not known here: it went without naming it".into());
+        }
         let accept = crate::session::Accept {
+            reply_to,
+            heard_at: self.shared.heard_at(stream, &entry.policy),
             id: task.id.clone(),
             prepared,
             priority: task.priority,
@@ -154,7 +161,11 @@ impl HostState {
             return;
         };
         slot.announced = false;
-        let Some(event) = slot.session.submit(now, max) else {
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(channel) else { return };
+        self.give_up_too_late(stream, &entry.policy, stage);
+        let Some(slot) = self.live.get_mut(stream) else { return };
+        let Some(event) = slot.session.submit(&entry.policy, now, max) else {
             stage.effects.channel(channel).released += max;
             stage.touch(stream);
             return;
@@ -168,11 +179,14 @@ impl HostState {
             reserved: max,
             parts,
             message: Arc::new(JobMessage {
+                id: message.id.clone(),
                 content: message.content.clone(),
                 split: message.split,
                 did: slot.session.did_shown.clone(),
                 customer: slot.session.address.customer.clone(),
+                customer_shown: slot.session.customer_shown.clone(),
                 expires_at: message.expires_at,
+                reply_to: message.reply_to.clone(),
             }),
         };
         self.record(stream, [event], &[], stage);
@@ -214,7 +228,7 @@ impl HostState {
         }
     }
 
-    fn receipt(
+    pub(super) fn receipt(
         &mut self,
         stream: StreamId,
         number: MessageNo,
@@ -285,19 +299,41 @@ impl HostState {
         inbound: Inbound,
         key: Option<u128>,
         stage: &mut Stage,
-    ) {
-        // A repeat is acknowledged and changes nothing.
-        if key.is_some_and(|key| self.shared.log.find(key).is_some()) {
-            return;
+    ) -> bool {
+        // A repeat is acknowledged and changes nothing; the first may be in this very batch.
+        if key.is_some_and(|key| stage.has_key(key) || self.shared.log.find(key).is_some()) {
+            return true;
         }
         if !self.activate(stream, Some(identity), stage) {
-            return;
+            return false;
         }
-        let Some(slot) = self.live.get(stream) else { return };
+        let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
+        let mut inbound = inbound;
+        self.quote(stream, &identity.address.channel, &mut inbound);
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
-        let keys: Vec<Key> = key.map(|hash| Key { hash, a: stream.0, b: Tag::OwnSeq }).into_iter().collect();
-        self.record(stream, events, &keys, stage);
+        for event in events {
+            let keys = match &event {
+                Event::Received(received) => self.keys_of_received(stream, received, key, stage.now),
+                _ => SmallVec::new(),
+            };
+            self.record(stream, [event], &keys, stage);
+        }
+        true
+    }
+
+    /// What came in is recorded: it is acknowledged after the flush.
+    fn received(&self, ack: Option<Ack>, stage: &mut Stage) {
+        match ack {
+            Some(Ack::Link(ack)) if Sabotage::AcknowledgeBeforeFlush.is_chosen() => {
+                if let Some(entry) = self.shared.channels.get(ack.channel) {
+                    entry.cast(ChannelMessage::Acknowledge(vec![ack]));
+                }
+            }
+            Some(Ack::Caller(waits)) if Sabotage::AcknowledgeBeforeFlush.is_chosen() => waits.safe(),
+            Some(ack) => acknowledge(stage, ack),
+            None => {}
+        }
     }
 
     fn taken(&self, stream: StreamId, deliveries: &[u32]) -> Vec<Event> {
@@ -344,9 +380,10 @@ impl Slot {
     }
 }
 
-fn acknowledge(stage: &mut Stage, ack: Option<InboundAck>) {
-    if let Some(ack) = ack {
-        stage.effects.channel(ack.channel).acks.push(ack);
+fn acknowledge(stage: &mut Stage, ack: Ack) {
+    match ack {
+        Ack::Link(ack) => stage.effects.channel(ack.channel).acks.push(ack),
+        Ack::Caller(waits) => stage.effects.replies.push(Box::new(move || waits.safe())),
     }
 }
 

@@ -135,9 +135,11 @@ impl HostState {
     /// What is asked of this host's sessions, in the order of their streams: those in memory and in the index.
     pub(super) fn scan(&self, after: Option<StreamId>, limit: usize, what: Scan) -> Scanned {
         let mut found: Vec<(StreamId, Scanned)> = Vec::new();
+        let mut complete_to: Option<StreamId> = None;
         let wanted = |stream: StreamId| after.is_none_or(|a| stream > a);
         for stream in self.live.streams(|slot| wanted(slot.stream) && what.wants(&slot.session)) {
             if found.len() >= limit {
+                complete_to = found.last().map(|(stream, _)| *stream);
                 break;
             }
             if let Some(slot) = self.live.get(stream) {
@@ -145,7 +147,11 @@ impl HostState {
             }
         }
         let (mut from, mut looked, mut more) = (after, 0, 0);
-        while looked < SCAN_MAX && more < limit {
+        loop {
+            if looked >= SCAN_MAX || more >= limit {
+                complete_to = from.min(complete_to.or(from));
+                break;
+            }
             let Ok(page) = self.shared.log.index().scan(from, SCAN_PAGE) else { break };
             let Some((last, _)) = page.last() else { break };
             from = Some(*last);
@@ -163,8 +169,13 @@ impl HostState {
             }
         }
         found.sort_by_key(|(stream, _)| *stream);
-        let mut all = Scanned::default();
-        for (_, one) in found.into_iter().take(limit) {
+        if found.len() > limit {
+            let last = found.get(limit.saturating_sub(1)).map(|(stream, _)| *stream);
+            complete_to = last.min(complete_to.or(last));
+        }
+        found.retain(|(stream, _)| complete_to.is_none_or(|to| *stream <= to));
+        let mut all = Scanned { complete_to, ..Scanned::default() };
+        for (_, one) in found {
             all.sessions.extend(one.sessions);
             all.doubts.extend(one.doubts);
             all.dead_letters.extend(one.dead_letters);
@@ -227,6 +238,8 @@ impl Scan {
 /// What was found.
 #[derive(Default)]
 pub(crate) struct Scanned {
+    /// Where the search stopped early; `None`: there is no more.
+    pub(crate) complete_to: Option<StreamId>,
     pub(crate) sessions: Vec<SessionView>,
     pub(crate) doubts: Vec<DoubtView>,
     pub(crate) dead_letters: Vec<DeadLetterView>,

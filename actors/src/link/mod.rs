@@ -1,12 +1,19 @@
 //! Links: the live connections of channels. A link actor owns the life of one connection (connect, backoff,
 //! stop); what happens on it is told to the channel in batches.
 
+pub(crate) mod caller;
+pub(crate) mod circuit;
+pub(crate) mod http;
+pub(crate) mod poll;
 pub(crate) mod pump;
 pub(crate) mod smpp;
 
 use std::sync::Arc;
 
-use channels::smpp::{Inbound, ReplyToken};
+use channels::{
+    SendError,
+    smpp::{Inbound, ReplyToken},
+};
 use message::event::{Cause, DoubtCause};
 use ractor::ActorRef;
 
@@ -26,14 +33,16 @@ pub(crate) enum LinkMessage {
     Query(Vec<Query>),
     /// Connect again now, after a stop or in the middle of a pause.
     Restart,
-    /// Unbind and bind again: the provider takes the bind for another.
-    Rebind,
     /// Unbind and stay away.
     Stop,
     /// Time to connect.
     Connect(u32),
     /// The connection of this epoch ended.
     Ended(u32, pump::End),
+    /// What a call came to.
+    Told(http::Told),
+    /// A call beside messages, whose outcome changes nothing.
+    Extra(Box<channels::http::Request>),
 }
 
 /// A part for a link.
@@ -57,18 +66,16 @@ pub(crate) const QUERY: u32 = u32::MAX;
 /// What became of a part on a link.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// The provider took it.
-    Taken { id: Arc<str> },
-    /// The provider refused it, with a command status.
-    Refused { status: u32, words: String },
-    /// It cannot be put on the wire at all.
-    Unsendable(Cause),
+    /// The provider took it, and perhaps spells the customer otherwise.
+    Taken { id: Arc<str>, customer: Option<Arc<str>> },
+    /// It was not taken: the value alone decides what happens next.
+    Refused(SendError),
     /// It was not written: the link was not bound, or full.
     NotSent,
     /// It was written, and no answer came.
     Unanswered(DoubtCause),
     /// The provider took it after all: a second word on a part that was unanswered.
-    Late { id: Arc<str> },
+    Late { id: Arc<str>, customer: Option<Arc<str>> },
 }
 
 /// What happened on a link.
@@ -76,6 +83,8 @@ pub(crate) enum Answer {
 pub(crate) enum LinkEvent {
     /// It is bound and takes so many unanswered submits.
     Up { window: usize },
+    /// Whether it is there again will show one part.
+    Trial,
     /// It is lost.
     Down { reason: String },
     /// It is being tried.

@@ -1,16 +1,18 @@
 //! One connection from connect to close: moves bytes between the socket and the sans-IO session, and events to
 //! the channel. Every part it is given gets an answer, whatever happens.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use channels::{
+    SendError,
     provider::smpp::Account,
     smpp::{
         Answer as Reply, ReplyToken, SubmitError,
         pdu::{Address, QuerySm},
         session::{Cause as Lost, CloseReason, Config, Session, SessionEvent},
-        status, submit,
+        status::{self, Class},
+        submit,
     },
 };
 use message::event::{Cause, DoubtCause};
@@ -35,6 +37,11 @@ const LAST_WRITE_MS: u64 = 1_000;
 /// How long nothing happens when nothing is due.
 const IDLE_MS: u64 = 60_000;
 
+/// The longest pause that "queue full" asks for: the queue itself will say when it has room.
+const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
+/// How long the channel waits while a link binds again.
+const REBIND_PAUSE_MS: u64 = 1_000;
+
 /// What the connection is told.
 pub(crate) enum Command {
     Submit(Vec<LinkPart>),
@@ -52,6 +59,8 @@ pub(crate) struct Pump {
     pub(crate) account: Account,
     pub(crate) config: Config,
     pub(crate) target: Target,
+    /// The account's own table of statuses.
+    pub(crate) errors: BTreeMap<u32, Class>,
 }
 
 /// How it ended.
@@ -101,6 +110,8 @@ struct Connection<'a> {
     was_bound: bool,
     closed: Option<CloseReason>,
     bad_pdus: u64,
+    /// The provider takes the bind for another: unbind and bind again.
+    must_rebind: bool,
     events: Vec<LinkEvent>,
 }
 
@@ -117,8 +128,15 @@ async fn connected(
         }
     };
     let (mut read, mut write) = tokio::io::split(stream);
-    let mut connection =
-        Connection { pump, session, was_bound: false, closed: None, bad_pdus: 0, events: Vec::new() };
+    let mut connection = Connection {
+        pump,
+        session,
+        was_bound: false,
+        closed: None,
+        bad_pdus: 0,
+        must_rebind: false,
+        events: Vec::new(),
+    };
     connection.drive(&mut read, &mut write, commands).await;
     let rest = write.write_all(connection.session.transmit());
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
@@ -208,8 +226,8 @@ impl Connection<'_> {
         let validity = message.expires_at.map(|at| at.since_ms(wall));
         let Some(encoded) = submit::part(account, &message.content, message.split, token.part.part, validity)
         else {
-            let cause = Cause::new("400", "the stored message has no such part");
-            return self.events.push(LinkEvent::Answered(token, Answer::Unsendable(cause)));
+            let error = SendError::Rejected(Cause::new("400", "the stored message has no such part"));
+            return self.events.push(LinkEvent::Answered(token, Answer::Refused(error)));
         };
         let now = self.now();
         let session = &mut self.session;
@@ -219,8 +237,8 @@ impl Connection<'_> {
         match sent {
             Ok(()) => {}
             Err(SubmitError::Invalid(error)) => {
-                let cause = Cause::new("400", error.to_string());
-                self.events.push(LinkEvent::Answered(token, Answer::Unsendable(cause)));
+                let error = SendError::Rejected(Cause::new("400", error.to_string()));
+                self.events.push(LinkEvent::Answered(token, Answer::Refused(error)));
             }
             Err(_) => self.events.push(LinkEvent::Answered(token, Answer::NotSent)),
         }
@@ -241,6 +259,9 @@ impl Connection<'_> {
         while let Some(event) = self.session.poll_event() {
             self.event(event);
         }
+        if std::mem::take(&mut self.must_rebind) {
+            self.session.close(self.now());
+        }
         if !self.events.is_empty() {
             tell(self.pump, std::mem::take(&mut self.events));
         }
@@ -254,7 +275,10 @@ impl Connection<'_> {
             }
             SessionEvent::Answered { token, .. } if token.token == QUERY => return,
             SessionEvent::Unanswered { token, .. } if token.token == QUERY => return,
-            SessionEvent::Answered { token, answer } => LinkEvent::Answered(token, answer_of(&answer)),
+            SessionEvent::Answered { token, answer } => {
+                self.must_rebind |= answer.status == status::INVALID_BIND_STATE;
+                LinkEvent::Answered(token, self.answer_of(&answer))
+            }
             SessionEvent::Unanswered { token, cause } => {
                 let cause = match cause {
                     Lost::Timeout => DoubtCause::NoAnswer,
@@ -262,9 +286,9 @@ impl Connection<'_> {
                 };
                 LinkEvent::Answered(token, Answer::Unanswered(cause))
             }
-            SessionEvent::LateAnswer { token, answer } => match answer_of(&answer) {
-                Answer::Taken { id } if token.token != QUERY => {
-                    LinkEvent::Answered(token, Answer::Late { id })
+            SessionEvent::LateAnswer { token, answer } => match self.answer_of(&answer) {
+                Answer::Taken { id, customer } if token.token != QUERY => {
+                    LinkEvent::Answered(token, Answer::Late { id, customer })
                 }
                 _ => return,
             },
@@ -286,17 +310,42 @@ impl Connection<'_> {
         };
         self.events.push(event);
     }
+
+    fn answer_of(&self, reply: &Reply) -> Answer {
+        if reply.status == 0 {
+            return Answer::Taken {
+                id: Arc::from(String::from_utf8_lossy(&reply.message_id)),
+                customer: None,
+            };
+        }
+        let described = status::describe(reply.status);
+        let words = match reply.tlvs().get(channels::smpp::tlv::ADDITIONAL_STATUS_INFO_TEXT) {
+            Some(tlv) => {
+                let text: String = String::from_utf8_lossy(tlv.text()).chars().take(200).collect();
+                format!("{described}: {text}")
+            }
+            None => described,
+        };
+        Answer::Refused(refusal(reply.status, words, &self.pump.errors))
+    }
 }
 
-fn answer_of(reply: &Reply) -> Answer {
-    if reply.status == 0 {
-        return Answer::Taken { id: Arc::from(String::from_utf8_lossy(&reply.message_id)) };
+/// What a command status means for the part.
+fn refusal(code: u32, words: String, errors: &BTreeMap<u32, Class>) -> SendError {
+    let cause = Cause::new(format!("0x{code:08X}"), words);
+    match status::class(code, errors) {
+        Class::Throttled { .. } => SendError::Throttled { after_ms: 0, cause },
+        Class::QueueFull { after_ms } => {
+            SendError::Throttled { after_ms: after_ms.min(QUEUE_FULL_PAUSE_MS), cause }
+        }
+        Class::Rebind | Class::BindRetryLater { .. } => {
+            SendError::Throttled { after_ms: REBIND_PAUSE_MS, cause }
+        }
+        Class::RetryOnce => SendError::RetryOnce(cause),
+        Class::Accepted | Class::Retry { .. } => SendError::Unavailable(cause),
+        Class::CredentialsRefused => SendError::CredentialsRefused(cause),
+        Class::Permanent | Class::Config => SendError::Rejected(cause),
     }
-    let words = reply.tlvs().get(channels::smpp::tlv::ADDITIONAL_STATUS_INFO_TEXT).map(|tlv| {
-        let text: String = String::from_utf8_lossy(tlv.text()).chars().take(200).collect();
-        format!("{}: {text}", status::describe(reply.status))
-    });
-    Answer::Refused { status: reply.status, words: words.unwrap_or_else(|| status::describe(reply.status)) }
 }
 
 fn words(close: Option<CloseReason>, target: &Target) -> String {

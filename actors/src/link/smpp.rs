@@ -1,7 +1,7 @@
 //! An SMPP link: binds, binds again after a loss with growing pauses and jitter, and stays away when the
 //! credentials are refused, since repeated wrong passwords get accounts locked.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use channels::{
     provider::{LinkKind, smpp::Account},
@@ -40,6 +40,7 @@ pub(crate) struct State {
     myself: ActorRef<LinkMessage>,
     owner: ActorRef<ChannelMessage>,
     account: Account,
+    errors: BTreeMap<u32, Class>,
     bind: BindKind,
     link: u16,
     /// Counts connections; each has its own.
@@ -62,8 +63,9 @@ impl Actor for SmppLink {
     ) -> Result<State, ActorProcessingErr> {
         let LinkArguments { shared, channel, link, owner } = arguments;
         let entry = shared.channels.get(channel).ok_or("no such channel")?;
-        let LinkKind::Smpp(account) = entry.channel().link();
+        let LinkKind::Smpp(account) = entry.channel().link() else { return Err("no SMPP account".into()) };
         let account = account.clone();
+        let errors = account.error_classes().map_err(|e| e.to_string())?;
         let bind = account.connections().get(usize::from(link)).copied().unwrap_or(BindKind::Transceiver);
         myself.cast(LinkMessage::Connect(0))?;
         let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
@@ -72,6 +74,7 @@ impl Actor for SmppLink {
             myself,
             owner,
             account,
+            errors,
             bind,
             link,
             epoch: 0,
@@ -108,13 +111,12 @@ impl Actor for SmppLink {
                     state.connect();
                 }
             }
-            LinkMessage::Rebind => {
-                state.command(Command::Close);
-            }
             LinkMessage::Stop => {
                 state.is_stopped = true;
                 state.command(Command::Close);
             }
+            // These are of links that call an API.
+            LinkMessage::Told(_) | LinkMessage::Extra(_) => {}
             LinkMessage::Ended(epoch, end) => {
                 if epoch == state.epoch {
                     state.ended(end);
@@ -163,6 +165,7 @@ impl State {
             epoch: self.epoch,
             account: self.account.clone(),
             config: self.config(),
+            errors: self.errors.clone(),
             target: Target { host: Arc::from(&*self.account.host), port: self.account.port, tls },
         };
         let (myself, epoch) = (self.myself.clone(), self.epoch);
@@ -207,8 +210,7 @@ impl State {
             Some(CloseReason::BindRefused(code)) => Some(code),
             _ => None,
         };
-        let class =
-            refused.map(|code| status::class(code, &self.account.error_classes().unwrap_or_default()));
+        let class = refused.map(|code| status::class(code, &self.errors));
         if let (Some(code), Some(Class::CredentialsRefused)) = (refused, class) {
             self.is_stopped = true;
             let cause = Cause::new(format!("0x{code:08X}"), status::describe(code));

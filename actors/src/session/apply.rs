@@ -13,7 +13,7 @@ use message::{
 
 use crate::sabotage::Sabotage;
 
-use super::state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
+use super::state::{Delivery, DeliveryKind, Notification, Offer, Outbound, Part, Phase, Session};
 
 /// The most dead letters one session keeps; the oldest give way.
 pub const DEAD_LETTERS_MAX: usize = 1_000;
@@ -38,6 +38,7 @@ impl Outbound {
             parts: (0..accepted.split.parts).map(|_| Part::default()).collect(),
             notified: MessageStatus::Queued,
             cause: None,
+            reply_to: None,
         }
     }
 
@@ -48,6 +49,7 @@ impl Outbound {
                 for part in parts {
                     self.part(*part, |p| {
                         p.phase = Phase::Submitting;
+                        p.handed_at = at;
                         p.resent = p.resent.saturating_add(u16::from(p.resent < p.doubts));
                         p.state = p.state.join(PartState::reached(PartStatus::Enroute));
                     });
@@ -77,12 +79,12 @@ impl Outbound {
                 self.part(*part, |p| p.doubt_settled(*by, at));
             }
             Event::Receipt { part, state, code, .. } => {
-                let words = if state.failed { "the provider reports a failure" } else { "" };
-                self.cause = Some(Cause::new(code.clone(), words));
+                self.cause = Some(cause_of(*state, code));
                 self.part(*part, |p| p.receipt(*state));
             }
             Event::LateReceipt(late) => self.part(late.part, |p| p.receipt(late.state)),
             Event::Queried { part, .. } => self.part(*part, |p| p.queried = true),
+            Event::InReplyTo { provider_id, .. } => self.reply_to = Some(provider_id.clone()),
             _ => {}
         }
         if self.answered() && self.answered_at.is_none() {
@@ -145,6 +147,15 @@ impl Part {
     }
 }
 
+/// A receipt's code, `<code>` or `<code>: <words>`, as the cause of what it reports.
+fn cause_of(state: PartState, code: &str) -> Cause {
+    match code.split_once(": ") {
+        Some((code, words)) => Cause::new(code, words),
+        None if state.failed => Cause::new(code, "the provider reports a failure"),
+        None => Cause::new(code, ""),
+    }
+}
+
 impl Session {
     /// Applies one event that happened at `at`.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
@@ -174,7 +185,11 @@ impl Session {
             | Event::InDoubt { message, .. }
             | Event::DoubtSettled { message, .. }
             | Event::Queried { message, .. }
+            | Event::InReplyTo { message, .. }
             | Event::Receipt { message, .. } => {
+                if matches!(event, Event::Submitting { .. }) {
+                    self.last_sent = at;
+                }
                 if matches!(event, Event::Submitted { .. }) {
                     self.last_activity = at;
                 }
@@ -193,6 +208,10 @@ impl Session {
             Event::PartReceived(part) => {
                 self.last_activity = at;
                 self.assembly.add(PartReceived::clone(part), at);
+            }
+            Event::CustomerKnown(known) => self.customer_shown = known.customer_shown.clone(),
+            Event::Offered(offered) => {
+                self.offer = Some(Offer { choices: offered.choices.clone(), answered: false });
             }
             Event::PartsGivenUp => {
                 self.assembly.close_oldest(at);
@@ -239,6 +258,7 @@ impl Session {
             self.counters.references = accepted.split.reference;
         }
         self.last_activity = at;
+        self.offer.take_if(|offer| offer.answered);
         self.queue.push_back(Box::new(Outbound::of(accepted, at)));
     }
 
@@ -305,7 +325,7 @@ impl Session {
 
     fn late_receipt(&mut self, late: &LateReceipt, at: Timestamp) {
         let Some(notify) = &late.notify else { return };
-        let cause = Cause::new(late.code.clone(), "");
+        let cause = cause_of(PartState::default(), &late.code);
         let notification = Notification {
             id: notify.id.clone(),
             status: notify.status,
@@ -332,6 +352,9 @@ impl Session {
     fn received(&mut self, received: &Received, at: Timestamp) {
         self.last_activity = at;
         self.last_inbound = Some(at);
+        if let Some(offer) = &mut self.offer {
+            offer.answered = true;
+        }
         self.deliver(None, DeliveryKind::Message(std::sync::Arc::new(received.clone())), at);
     }
 

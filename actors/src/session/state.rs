@@ -9,8 +9,8 @@ use std::{
 use channels::join::Assembly;
 use message::{
     Address, ChannelId, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus, PartState,
-    SessionId, Timestamp,
-    event::{Cause, CloseReason, Received, Split},
+    PartStatus, SessionId, Timestamp,
+    event::{Cause, CloseReason, OfferedChoice, Received, Split},
 };
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -47,6 +47,19 @@ pub struct Session {
     pub dead_letters: Vec<(Delivery, Cause)>,
     /// Inbound messages of which parts are missing.
     pub assembly: Assembly,
+    /// When a part was last handed to a link.
+    pub last_sent: Timestamp,
+    /// What the customer may answer to the newest numbered list.
+    pub offer: Option<Offer>,
+}
+
+/// A numbered list that the customer may answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its lines.
+    pub choices: Vec<OfferedChoice>,
+    /// Whether the customer wrote since: then the business's next message ends it.
+    pub answered: bool,
 }
 
 /// An outbound message.
@@ -84,6 +97,8 @@ pub struct Outbound {
     pub notified: MessageStatus,
     /// The code and words that go with a failure or receipt.
     pub cause: Option<Cause>,
+    /// The provider's id of the message it answers.
+    pub reply_to: Option<Arc<str>>,
 }
 
 /// A part of an outbound message.
@@ -106,6 +121,8 @@ pub struct Part {
     pub queried: bool,
     /// The provider's id for it; empty until known.
     pub provider_id: Arc<str>,
+    /// When it was last handed to a link.
+    pub handed_at: Timestamp,
 }
 
 /// Whose move it is with a part.
@@ -183,6 +200,8 @@ impl Session {
             deliveries: VecDeque::new(),
             dead_letters: Vec::new(),
             assembly: Assembly::default(),
+            last_sent: Timestamp::default(),
+            offer: None,
         }
     }
 
@@ -247,6 +266,21 @@ impl Outbound {
     /// Whether nothing more can come of it.
     pub fn settled(&self) -> bool {
         self.parts.iter().all(|p| p.phase == Phase::Answered && p.state.is_final())
+    }
+}
+
+impl Outbound {
+    /// The parts that a report on all up to an instant means, as far as it says anything new of them.
+    pub fn upto(&self, state: PartState, upto: Timestamp) -> impl Iterator<Item = (MessageNo, u16)> {
+        let meant = move |part: &Part| {
+            let taken = part.phase == Phase::Answered && part.state.reached >= PartStatus::Sent;
+            taken && part.handed_at <= upto && part.state.join(state) != part.state
+        };
+        self.parts
+            .iter()
+            .enumerate()
+            .filter(move |(_, part)| meant(part))
+            .map(|(n, _)| (self.number, n as u16))
     }
 }
 

@@ -18,11 +18,13 @@ use crate::{
     business, oracle,
     script::{End, QUIET_MS},
     smsc::JobState,
-    world::World,
+    world::{World, wall},
 };
 
 /// How long everything may take to settle after the last fault, in virtual milliseconds.
 const SETTLE_MS: u64 = 900_000;
+/// A kept receipt is tried three times in so long: one whose answer came late finds its part by then.
+const RETRIED_MS: u64 = 12_000;
 /// How long a router whose disk refused a flush may take to say that it failed.
 const FAIL_WAIT: Duration = Duration::from_secs(60);
 
@@ -336,8 +338,12 @@ async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<Strin
     if let Some(view) = shown.destinations.iter().find(waits) {
         return Some(format!("{view:?}"));
     }
-    shown.doubts = router.in_doubt(10_000).await.unwrap_or_default();
-    shown.unmatched = router.unmatched(None, 10_000).await;
+    shown.doubts = router.in_doubt(None, 10_000).await.map(|page| page.items).unwrap_or_default();
+    shown.unmatched = router.unmatched(None, 0, 10_000).await;
+    let now = wall(world.now_ms());
+    if let Some(kept) = shown.unmatched.iter().find(|kept| now.since_ms(kept.received_at) < RETRIED_MS) {
+        return Some(format!("{kept:?} is to be tried again"));
+    }
     let count = world.lock().known.len();
     for n in 0..count {
         let view = business::look(world, router, n).await;

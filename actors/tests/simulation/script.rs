@@ -381,6 +381,7 @@ impl Script {
                 backoff_max: Duration::from_secs(4),
                 receipt_timeout: Duration::from_secs(plan.receipt_timeout_s),
                 reassembly_timeout: Duration::from_secs(600),
+                http: Default::default(),
             }
         });
         let destinations = self.destinations.iter().enumerate().map(|(n, plan)| DestinationConfig {

@@ -1,19 +1,50 @@
 //! The registry of providers and what each of them is: a description and a typed account. One file each.
 
+pub mod bandwidth;
+mod conversation;
+pub mod general;
 pub mod smpp;
+pub mod telnyx;
+pub mod twilio;
+pub mod twilio_whatsapp;
+pub mod voipms;
+pub mod whatsapp_360dialog;
+pub mod whatsapp_cloud;
 
 use std::{fmt, sync::Arc};
 
 use message::{
     Content,
+    cim::Choice,
     event::{Cause, Split},
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use smallvec::SmallVec;
+
+pub use conversation::{
+    Attribute, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
+    Received, Report, Sent, Step,
+};
 
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
-pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER];
+pub const PROVIDERS: &[&Provider] = &[
+    &smpp::PROVIDER,
+    &twilio::PROVIDER,
+    &twilio_whatsapp::PROVIDER,
+    &whatsapp_cloud::PROVIDER,
+    &whatsapp_360dialog::PROVIDER,
+    &telnyx::PROVIDER,
+    &bandwidth::PROVIDER,
+    &general::GENERAL,
+    &general::ALHAMBRA,
+    &general::ATHENA,
+    &general::IXICA,
+    &general::NETPLANET,
+    &general::VETTA,
+    &voipms::PROVIDER,
+];
 
 /// The description of a provider: everything that can be known before an account exists.
 pub struct Provider {
@@ -27,8 +58,25 @@ pub struct Provider {
     pub documentation: &'static str,
     /// The keys of `[channel.account]` that hold secrets.
     pub secrets: &'static [&'static str],
+    /// How its webhooks are protected.
+    pub signature: Signature,
+    /// What it can carry, before an account narrows it.
+    pub capabilities: fn() -> Capabilities,
+    /// Its words for the state of a part, and what each means.
+    pub statuses: &'static [(&'static str, Report)],
     /// Checks an account and makes the channel of it.
     pub channel: fn(toml::Table) -> Result<Arc<dyn Channel>, AccountError>,
+}
+
+/// How webhooks are known to be the provider's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// There are none to protect: no webhooks, or no scheme exists but the unguessable address.
+    None,
+    /// Signed when the account has this key; accepted unsigned without it.
+    Optional(&'static str),
+    /// Always signed with this key of the account: without it there is no channel.
+    Required(&'static str),
 }
 
 impl fmt::Debug for Provider {
@@ -61,6 +109,8 @@ pub struct Prepared {
     pub split: Split,
     /// What was changed, in words for the business.
     pub adapted: SmallVec<[Box<str>; 1]>,
+    /// What the customer can answer to a numbered list; empty when there is none.
+    pub choices: Box<[Choice]>,
 }
 
 /// A message that this channel will never take.
@@ -94,4 +144,70 @@ pub trait Channel: Send + Sync + fmt::Debug {
 pub enum LinkKind<'a> {
     /// Persistent SMPP binds.
     Smpp(&'a smpp::Account),
+    /// Calls to an HTTP API, and webhooks from it.
+    Http(&'a dyn HttpChannel),
+}
+
+/// Reads `[channel.account]` into its type.
+///
+/// # Errors
+/// Names what is wrong: an unknown or missing key, a wrong type.
+pub fn account<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, AccountError> {
+    toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| AccountError {
+        key: String::new(),
+        problem: error.message().trim().to_owned(),
+    })
+}
+
+/// Checks that a secret says something.
+///
+/// # Errors
+/// Names its key when it is empty.
+pub fn filled(key: &str, secret: &SecretString) -> Result<(), AccountError> {
+    if secret.expose_secret().trim().is_empty() {
+        return Err(AccountError { key: key.into(), problem: "is empty".into() });
+    }
+    Ok(())
+}
+
+/// Checks the address of an API: it begins with `https://` or `http://`. What follows is put behind it, so a `/`
+/// at its end is taken away.
+///
+/// # Errors
+/// Names its key when it is none.
+pub fn address(key: &str, url: &mut Box<str>) -> Result<(), AccountError> {
+    let trimmed = url.trim().trim_end_matches('/');
+    let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+        let problem = format!("{url:?} is no address: expected https://...");
+        return Err(AccountError { key: key.into(), problem });
+    }
+    *url = trimmed.into();
+    Ok(())
+}
+
+impl<T: HttpChannel> Channel for T {
+    fn provider(&self) -> &'static Provider {
+        HttpChannel::provider(self)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        HttpChannel::capabilities(self)
+    }
+
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        HttpChannel::customer(self, address)
+    }
+
+    fn did(&self, address: &str) -> Arc<str> {
+        HttpChannel::did(self, address)
+    }
+
+    fn prepare(&self, content: &Content, _reference: u16) -> Result<Prepared, Rejection> {
+        crate::adapt::prepare(content, &HttpChannel::capabilities(self))
+    }
+
+    fn link(&self) -> LinkKind<'_> {
+        LinkKind::Http(self)
+    }
 }

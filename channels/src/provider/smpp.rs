@@ -6,18 +6,19 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use message::{
-    BodyType, Content, cim,
+    Content, cim,
     event::{Alphabet, Cause, Concatenation},
 };
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use smallvec::SmallVec;
 
-use super::{AccountError, Channel, LinkKind, Prepared, Provider, Rejection};
+use super::{AccountError, Channel, LinkKind, Prepared, Provider, Rejection, Signature};
 use crate::{
     capability::Capabilities,
     incoming::Decoding,
     national::Language,
+    number,
     smpp::{pdu::BindKind, status::Class},
     split,
 };
@@ -29,6 +30,12 @@ pub const PROVIDER: Provider = Provider {
     summary: "SMS over persistent SMPP 3.4 binds",
     documentation: "https://smpp.org/SMPP_v3_4_Issue1_2.pdf",
     secrets: &["password"],
+    signature: Signature::None,
+    capabilities: || Capabilities {
+        text_characters_max: split::CHARACTERS_MAX as usize,
+        ..Capabilities::TEXT
+    },
+    statuses: &[],
     channel: |table| Ok(Arc::new(Account::from_table(table)?)),
 };
 
@@ -351,29 +358,19 @@ impl Channel for Account {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities {
-            native: &[BodyType::Plain],
             text_characters_max: self.characters_max,
             receipts: self.registered_delivery & 0x03 != 0,
-            read_receipts: false,
             inbound: self.bind != Bind::Transmitter,
+            ..Capabilities::TEXT
         }
     }
 
-    /// A telephone number without `+`, `00` and separators; letters are refused: nobody answers a name.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        let canonical = canonical_number(address);
-        let digits = canonical.bytes().all(|b| b.is_ascii_digit());
-        if canonical.is_empty() || !digits || canonical.len() > ADDRESS_DIGITS_MAX {
-            let reason = format!(
-                "channelCustomerIdentifier {address:?} is no telephone number: expected up to {ADDRESS_DIGITS_MAX} digits, with or without +"
-            );
-            return Err(Rejection(Cause::new("400", reason)));
-        }
-        Ok(canonical.into())
+        number::customer(address)
     }
 
     fn did(&self, address: &str) -> Arc<str> {
-        canonical_number(address).into()
+        number::canonical(address).into()
     }
 
     fn prepare(&self, content: &Content, reference: u16) -> Result<Prepared, Rejection> {
@@ -381,13 +378,15 @@ impl Channel for Account {
         let refused = |error: &dyn std::fmt::Display| Rejection(Cause::new("400", error.to_string()));
         if let Content::Binary(octets) = content {
             let split = split::plan_octets(octets, &policy, reference).map_err(|e| refused(&e))?;
-            return Ok(Prepared { content: content.clone(), split, adapted: SmallVec::new() });
+            let content = content.clone();
+            return Ok(Prepared { content, split, adapted: SmallVec::new(), choices: Box::default() });
         }
         let adapted = cim::plain_text_of(content).map_err(|e| refused(&e))?;
         let prepared = split::prepare(&adapted.text, &policy, reference).map_err(|e| refused(&e))?;
         let notes = adapted.notes.into_iter().chain(prepared.adapted.iter().map(|a| Box::from(a.as_str())));
         Ok(Prepared {
             adapted: notes.collect(),
+            choices: adapted.choices.into(),
             split: prepared.split,
             content: Content::Text(prepared.text.into()),
         })
@@ -395,23 +394,6 @@ impl Channel for Account {
 
     fn link(&self) -> LinkKind<'_> {
         LinkKind::Smpp(self)
-    }
-}
-
-/// The most digits of a number, by SMPP's address field.
-const ADDRESS_DIGITS_MAX: usize = 20;
-
-/// A telephone number without what people put around its digits; anything with letters as it is, trimmed.
-fn canonical_number(address: &str) -> String {
-    let address = address.trim();
-    if address.chars().any(char::is_alphabetic) {
-        return address.to_owned();
-    }
-    let bare = address.strip_prefix('+').unwrap_or(address);
-    let digits: String = bare.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
-    match digits.strip_prefix("00") {
-        Some(rest) if rest.len() > 6 && !address.starts_with('+') => rest.to_owned(),
-        _ => digits,
     }
 }
 

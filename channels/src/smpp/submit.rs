@@ -40,7 +40,7 @@ pub fn part(
     let part = match content {
         Content::Text(text) => parts::part(text, split, index)?,
         Content::Binary(octets) => parts::octet_parts(octets, split).nth(usize::from(index))?,
-        Content::Rich { .. } => return None,
+        Content::Rich { .. } | Content::Parts(_) => return None,
     };
     let has_header = part.udh.is_some();
     let octets = match part.udh {

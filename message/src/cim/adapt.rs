@@ -1,6 +1,6 @@
-//! Named rules that turn a body into plain text for a channel that carries nothing else, and a reply to a
-//! numbered list back into the payload it stands for. What was changed is said in notes for the business; what
-//! must not go to a customer, or has no words, is refused with the reason.
+//! Named rules that turn a body into words for a channel that carries nothing else, with the choices that a
+//! numbered list gives. What was changed is said in notes for the business; what must not go to a customer, or has
+//! no words, is refused with the reason.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -9,18 +9,32 @@ use super::{
         Button, Buttons, Card, Carousel, Comment, Contact, Contacts, Email, Link, Location, Media, Order,
         Press, Template, read,
     },
+    choice::Choice,
     lenient::{List, Object},
     markdown,
+    rule::Rule,
 };
 use crate::content::{BodyType, Content};
 
-/// A content as plain text.
+/// A content as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapted<'a> {
     /// The text.
     pub text: Cow<'a, str>,
     /// What was changed, one sentence each; empty when nothing was.
     pub notes: Vec<Box<str>>,
+    /// What the customer can answer to it.
+    pub choices: Vec<Choice>,
+}
+
+/// What becomes of Markdown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Marks {
+    /// It stays: whoever sends the text knows what to make of it.
+    Kept,
+    /// It is taken away.
+    #[default]
+    Removed,
 }
 
 /// A content that does not become text.
@@ -33,33 +47,28 @@ pub struct NotSendable {
     pub reason: &'static str,
 }
 
-/// A reply button, as the customer's answer chose it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Choice {
-    /// What is written on it.
-    pub title: Box<str>,
-    /// What it stands for.
-    pub payload: Box<str>,
-}
-
 /// The content as plain text.
 ///
 /// # Errors
 /// When it must not go to a customer, or nothing in it can be said in words.
 pub fn plain_text_of(content: &Content) -> Result<Adapted<'_>, NotSendable> {
+    words_of(content, Marks::Removed)
+}
+
+/// The content as text.
+///
+/// # Errors
+/// When it must not go to a customer, or nothing in it can be said in words.
+pub fn words_of(content: &Content, marks: Marks) -> Result<Adapted<'_>, NotSendable> {
     let (body_type, json) = match content {
-        Content::Text(text) => {
-            let text = markdown::plain(text);
-            let notes = match &text {
-                Cow::Borrowed(_) => Vec::new(),
-                Cow::Owned(_) => vec!["formatting was removed".into()],
-            };
-            return Ok(Adapted { text, notes });
-        }
+        Content::Text(text) => return Ok(text_of(text, marks)),
         Content::Binary(_) => return Err(NotSendable { body_type: "binary", reason: "octets are no text" }),
+        Content::Parts(_) => {
+            return Err(NotSendable { body_type: "PARTS", reason: "it was adapted already" });
+        }
         Content::Rich { body_type, json } => (*body_type, &**json),
     };
-    let mut draft = Draft::default();
+    let mut draft = Draft { marks, ..Draft::default() };
     let refused = |reason| Err(NotSendable { body_type: body_type.as_wire(), reason });
     let known = match body_type {
         BodyType::Plain => read(json).map(|body: Link<'_>| draft.words(&body.markdown_text)),
@@ -97,45 +106,56 @@ pub fn plain_text_of(content: &Content) -> Result<Adapted<'_>, NotSendable> {
     }
 }
 
-/// The choice that a customer's answer means, where `content` was sent as a numbered list: its number, or
-/// its title in any case.
-pub fn choice_of(content: &Content, answer: &str) -> Option<Choice> {
-    let Content::Rich { body_type, json } = content else { return None };
-    let mut draft = Draft::default();
-    match body_type {
-        BodyType::Button => draft.buttons(&read(json).ok()?),
-        BodyType::Carousel => draft.carousel(&read(json).ok()?),
-        _ => return None,
-    }
-    let wanted = answer.trim().trim_end_matches(['.', ')', ':']).to_lowercase();
-    let by_label = draft.choices.iter().find(|(label, _)| *label == wanted);
-    let mut by_title = draft.choices.iter().filter(|(_, choice)| choice.title.to_lowercase() == wanted);
-    let found = by_label.or_else(|| by_title.next())?;
-    Some(found.1.clone())
+fn text_of(text: &str, marks: Marks) -> Adapted<'_> {
+    let text = match marks {
+        Marks::Kept => Cow::Borrowed(text),
+        Marks::Removed => markdown::plain(text),
+    };
+    let notes = match &text {
+        Cow::Borrowed(_) => Vec::new(),
+        Cow::Owned(_) => vec![Rule::PlainText.note(FORMATTING_REMOVED)],
+    };
+    Adapted { text, notes, choices: Vec::new() }
 }
+
+/// What the business is told when Markdown was taken away.
+const FORMATTING_REMOVED: &str = "formatting was removed";
 
 #[derive(Default)]
 struct Draft {
+    marks: Marks,
     text: String,
     notes: Vec<Box<str>>,
-    choices: Vec<(String, Choice)>,
+    choices: Vec<Choice>,
     formatted: bool,
 }
 
 impl Draft {
     fn finish(mut self, body_type: BodyType) -> Adapted<'static> {
         if self.formatted {
-            self.notes.push("formatting was removed".into());
+            self.note(Rule::PlainText, FORMATTING_REMOVED);
         }
         if matches!(body_type, BodyType::Template | BodyType::Custom) {
             let note = format!("the {} body was sent as its markdownText", body_type.as_wire());
-            self.notes.push(note.into());
+            self.note(Rule::TemplateWords, note);
         }
-        Adapted { text: self.text.into(), notes: self.notes }
+        Adapted { text: self.text.into(), notes: self.notes, choices: self.choices }
     }
 
-    fn note(&mut self, note: impl Into<Box<str>>) {
-        self.notes.push(note.into());
+    fn note(&mut self, rule: Rule, words: impl std::fmt::Display) {
+        self.notes.push(rule.note(words));
+    }
+
+    /// Words that may hold Markdown, as they are to be said.
+    fn said<'t>(&mut self, markdown: &'t str) -> Cow<'t, str> {
+        match self.marks {
+            Marks::Kept => Cow::Borrowed(markdown),
+            Marks::Removed => {
+                let plain = markdown::plain(markdown);
+                self.formatted |= matches!(plain, Cow::Owned(_));
+                plain
+            }
+        }
     }
 
     /// A line of its own, if there is anything to say.
@@ -152,18 +172,23 @@ impl Draft {
 
     /// Lines that may hold Markdown.
     fn words(&mut self, markdown: &str) {
-        let plain = markdown::plain(markdown);
-        self.formatted |= matches!(plain, Cow::Owned(_));
-        self.line(&plain);
+        let said = self.said(markdown);
+        self.line(&said);
     }
 
     fn media(&mut self, body_type: BodyType, body: &Media<'_>) {
-        if body.attachment.media_url.is_empty() {
+        let file = &body.attachment;
+        if file.media_url.is_empty() {
             return;
         }
         self.words(body.words());
-        self.line(&body.attachment.media_url);
-        self.note(format!("the {} was sent as a link", body_type.as_wire().to_lowercase()));
+        let label = if file.media_label.is_empty() { &file.media_name } else { &file.media_label };
+        if label.trim().is_empty() || body.words().contains(label.trim()) {
+            self.line(&file.media_url);
+        } else {
+            self.line(&format!("{}: {}", label.trim(), &*file.media_url));
+        }
+        self.note(Rule::FileLink, format!("the {} was sent as a link", body_type.as_wire().to_lowercase()));
     }
 
     fn link(&mut self, what: &str, body: &Link<'_>) {
@@ -173,7 +198,7 @@ impl Draft {
         self.words(&body.markdown_text);
         self.line(&body.media_url);
         if !what.is_empty() {
-            self.note(format!("{what} was sent as a link"));
+            self.note(Rule::FileLink, format!("{what} was sent as a link"));
         }
     }
 
@@ -187,7 +212,7 @@ impl Draft {
         self.line(&place.address);
         self.line(&format!("{latitude},{longitude}"));
         self.line(&place.url);
-        self.note("the location was sent as text");
+        self.note(Rule::AsWords, "the location was sent as text");
     }
 
     fn contacts(&mut self, body: &Contacts<'_>) {
@@ -195,7 +220,7 @@ impl Draft {
         for contact in body.contacts.iter() {
             self.contact(contact);
         }
-        self.note("the contact was sent as text");
+        self.note(Rule::AsWords, "the contact was sent as text");
     }
 
     fn contact(&mut self, contact: &Contact<'_>) {
@@ -222,7 +247,7 @@ impl Draft {
         for button in body.buttons.iter() {
             let details = &button.additional_button_details;
             if *details.section_title != *section {
-                self.line(&details.section_title);
+                self.words(&details.section_title);
                 section = &details.section_title;
             }
             if button.press() == Press::Reply {
@@ -231,26 +256,33 @@ impl Draft {
             self.button(button, &number.to_string());
         }
         self.words(&frame.footer.text);
-        self.note(format!("{} sent as a numbered list", counted(body.buttons.len(), "button")));
+        self.listed(body.buttons.len(), "button");
     }
 
     /// A reply gets its label, what opens or calls gets its address.
     fn button(&mut self, button: &Button<'_>, label: &str) {
-        let title = markdown::plain(&button.title);
+        let title = self.said(&button.title);
         let mut line = String::new();
         let _ = match button.press() {
             Press::Reply => write!(line, "{label}. {title}"),
             Press::Open | Press::Call => write!(line, "{title}: {}", &*button.payload),
         };
-        let description = &*button.additional_button_details.description;
+        let description = self.said(&button.additional_button_details.description);
         if !description.is_empty() {
             let _ = write!(line, " - {description}");
         }
         self.line(&line);
         if button.press() == Press::Reply {
-            let choice = Choice { title: (&*button.title).into(), payload: (&*button.payload).into() };
-            self.choices.push((label.to_owned(), choice));
+            let title = markdown::plain(&button.title);
+            let payload = if button.payload.is_empty() { &title } else { &*button.payload };
+            let payload = payload.into();
+            self.choices.push(Choice { label: label.into(), title: (&*title).into(), payload });
         }
+    }
+
+    fn listed(&mut self, number: usize, what: &str) {
+        let noun = if number == 1 { format!("1 {what} was") } else { format!("{number} {what}s were") };
+        self.note(Rule::NumberedList, format!("{noun} sent as a numbered list"));
     }
 
     fn carousel(&mut self, body: &Carousel<'_>) {
@@ -258,13 +290,13 @@ impl Draft {
         for (index, card) in body.elements.iter().enumerate() {
             self.card(card, index + 1);
         }
-        self.note(format!("{} sent as a numbered list", counted(body.elements.len(), "card")));
+        self.listed(body.elements.len(), "card");
     }
 
     /// `1. words - subtitle`, its links, and its replies as `1a.`, `1b.` ...
     fn card(&mut self, card: &Card<'_>, number: usize) {
-        let mut line = format!("{number}. {}", markdown::plain(&card.text));
-        let subtitle = &*card.additional_carousel_element_details.subtitle;
+        let mut line = format!("{number}. {}", self.said(&card.text));
+        let subtitle = self.said(&card.additional_carousel_element_details.subtitle);
         if !subtitle.is_empty() {
             let _ = write!(line, " - {subtitle}");
         }
@@ -276,21 +308,14 @@ impl Draft {
         } else if !said_by_button {
             self.line(opened);
         }
-        let replies = card.buttons.iter().filter(|button| button.press() == Press::Reply).count();
-        let letters = ('a'..='z').map(String::from).chain(std::iter::repeat_with(|| "z".to_owned()));
-        let mut letters = letters.into_iter();
+        let mut replies = 0;
         for button in card.buttons.iter() {
-            let letter = match button.press() {
-                Press::Reply => letters.next().unwrap_or_default(),
+            let letters = match button.press() {
+                Press::Reply => letters(replies),
                 Press::Open | Press::Call => String::new(),
             };
-            self.button(button, &format!("{number}{letter}"));
-        }
-        if replies == 1
-            && let Some((_, choice)) = self.choices.last()
-        {
-            // The card's own number means its only reply.
-            self.choices.push((number.to_string(), choice.clone()));
+            replies += usize::from(button.press() == Press::Reply);
+            self.button(button, &format!("{number}{letters}"));
         }
     }
 
@@ -306,7 +331,7 @@ impl Draft {
         if !total.is_empty() {
             self.line(&format!("= {total} {}", &*body.currency));
         }
-        self.note("the order was sent as text");
+        self.note(Rule::AsWords, "the order was sent as text");
     }
 
     fn email(&mut self, body: &Email<'_>) {
@@ -316,7 +341,7 @@ impl Draft {
         self.line(&body.subject);
         self.words(&body.markdown_text);
         self.links(&body.attachments);
-        self.note("the e-mail was sent as text");
+        self.note(Rule::AsWords, "the e-mail was sent as text");
     }
 
     fn links(&mut self, attachments: &List<Object<super::body::Attachment<'_>>>) {
@@ -332,10 +357,18 @@ impl Draft {
         }
         self.words(&body.markdown_text);
         self.line(&body.attachment.media_url);
-        self.note("the comment was sent as a message");
+        self.note(Rule::AsWords, "the comment was sent as a message");
     }
 }
 
-fn counted(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what} was") } else { format!("{number} {what}s were") }
+/// `a` to `z`, `aa`, `ab` ...: number `index`, from 0.
+fn letters(index: usize) -> String {
+    let mut letters = String::new();
+    let mut rest = index + 1;
+    while rest > 0 {
+        rest -= 1;
+        letters.insert(0, char::from(b'a' + u8::try_from(rest % 26).unwrap_or(0)));
+        rest /= 26;
+    }
+    letters
 }

@@ -1,13 +1,13 @@
-//! Markdown to plain text, for channels without formatting. It takes away only what can be nothing but
-//! Markdown, and leaves every other text exactly as it is: prices, codes (`*100#`), masked numbers (`****12`),
-//! identifiers (`snake_case`), lists, addresses of pages.
+//! Where a text is Markdown: one parser, from which plain text and every channel's own marks are written. It takes
+//! for a mark only what can be nothing but Markdown, and leaves every other text exactly as it is: prices, codes
+//! (`*100#`), masked numbers (`****12`), identifiers (`snake_case`), lists, addresses of pages.
 //!
 //! The rule: on one line, `**x**`, `__x__`, `*x*`, `_x_`, `~~x~~` and `` `x` `` lose their marks when the opening
 //! one stands after a space or an opening bracket or quote and right before its words, the closing one right
 //! after them and before a space, punctuation or the end, and the words are not digits and signs alone.
-//! `[words](https://...)` becomes `words (https://...)`. Headings, lists and fences stay.
+//! `[words](https://...)` is a link, in plain text `words (https://...)`. Headings, lists and fences stay.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 /// The longest run of words between two marks, in bytes.
 const EMPHASIS_BYTES_MAX: usize = 512;
@@ -16,37 +16,151 @@ const LINK_BYTES_MAX: usize = 2_048;
 /// How deep marks are looked for within marks.
 const DEPTH_MAX: u8 = 4;
 
+/// How words are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// `**x**`, `__x__`.
+    Bold,
+    /// `*x*`, `_x_`.
+    Italic,
+    /// `~~x~~`.
+    Struck,
+}
+
+/// A stretch of a text.
+#[derive(Clone, Debug)]
+pub enum Piece<'t> {
+    /// As it is.
+    Text(&'t str),
+    /// Words between marks.
+    Styled(&'static [Style], Pieces<'t>),
+    /// What stands between backticks, as it is.
+    Code(&'t str),
+    /// Words that open an address.
+    Link {
+        /// The words; may be empty.
+        words: Pieces<'t>,
+        /// The address.
+        address: &'t str,
+    },
+}
+
+/// The stretches of a text, in order. Nested at most [`DEPTH_MAX`] deep.
+#[derive(Clone, Debug)]
+pub struct Pieces<'t> {
+    rest: &'t str,
+    /// The character that stands before the rest.
+    before: Option<char>,
+    depth: u8,
+}
+
+impl<'t> Pieces<'t> {
+    /// Of a whole text.
+    pub fn new(text: &'t str) -> Self {
+        Self { rest: text, before: None, depth: 0 }
+    }
+
+    fn within(words: &'t str, depth: u8) -> Self {
+        Self { rest: words, before: None, depth: depth + 1 }
+    }
+
+    fn take(&mut self, length: usize) -> &'t str {
+        let (taken, rest) = self.rest.split_at_checked(length).unwrap_or((self.rest, ""));
+        self.before = taken.chars().next_back().or(self.before);
+        self.rest = rest;
+        taken
+    }
+}
+
+impl<'t> Iterator for Pieces<'t> {
+    type Item = Piece<'t>;
+
+    fn next(&mut self) -> Option<Piece<'t>> {
+        let mut before = self.before;
+        let mut at = 0;
+        while let Some(rest) = self.rest.get(at..)
+            && let Some(first) = rest.chars().next()
+        {
+            let marks = self.depth < DEPTH_MAX && opens_after(before);
+            let length = match marks.then(|| page(rest)).flatten() {
+                Some(length) => length,
+                None => match marks.then(|| marked(rest, self.depth)).flatten() {
+                    Some((piece, length)) if at == 0 => {
+                        self.take(length);
+                        return Some(piece);
+                    }
+                    Some(_) => break,
+                    None => plain_length(rest, first),
+                },
+            };
+            before = rest.get(..length).and_then(|done| done.chars().next_back());
+            at += length;
+        }
+        (at > 0).then(|| Piece::Text(self.take(at)))
+    }
+}
+
+/// Where marks and links are in a text: it must not be cut inside of one.
+pub fn marked_ranges(text: &str) -> Vec<Range<usize>> {
+    if !text.bytes().any(is_mark) {
+        return Vec::new();
+    }
+    let mut ranges = Vec::new();
+    let mut pieces = Pieces::new(text);
+    loop {
+        let from = text.len() - pieces.rest.len();
+        match pieces.next() {
+            Some(Piece::Text(_)) => {}
+            Some(_) => ranges.push(from..text.len() - pieces.rest.len()),
+            None => return ranges,
+        }
+    }
+}
+
 /// The text without Markdown; borrowed when there was none.
-pub(super) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(is_mark) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());
-    strip(text, None, 0, &mut out);
+    write_plain(Pieces::new(text), &mut out);
     if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}
+
+/// Appends pieces without their marks.
+pub fn write_plain(pieces: Pieces<'_>, out: &mut String) {
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) | Piece::Code(text) => out.push_str(text),
+            Piece::Styled(_, words) => write_plain(words, out),
+            Piece::Link { words, address } => {
+                let from = out.len();
+                write_plain(words, out);
+                close_link(out, from, address);
+            }
+        }
+    }
+}
+
+/// Says the address of a link whose words begin at `from`: `words (address)`, the address alone when the words
+/// are the address or there are none.
+pub fn close_link(out: &mut String, from: usize, address: &str) {
+    let words = out.get(from..).unwrap_or_default();
+    if words == address {
+        return;
+    }
+    let (open, close) = if words.is_empty() { ("", "") } else { (" (", ")") };
+    out.push_str(open);
+    out.push_str(address);
+    out.push_str(close);
 }
 
 fn is_mark(byte: u8) -> bool {
     matches!(byte, b'*' | b'_' | b'~' | b'`' | b'[')
 }
 
-/// Appends `text` without its marks. `before` is the character that stands before it.
-fn strip(text: &str, mut before: Option<char>, depth: u8, out: &mut String) {
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let taken = if depth < DEPTH_MAX && opens_after(before) {
-            page(rest, out).or_else(|| link(rest, out)).or_else(|| emphasis(rest, depth, out))
-        } else {
-            None
-        };
-        let length = taken.unwrap_or_else(|| {
-            let length = plain_length(rest, first);
-            out.push_str(rest.get(..length).unwrap_or(rest));
-            length
-        });
-        before = rest.get(..length).and_then(|done| done.chars().next_back());
-        rest = rest.get(length..).unwrap_or_default();
-    }
+fn marked(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
+    link(rest, depth).or_else(|| emphasis(rest, depth))
 }
 
 /// The length of what is copied as it is: a run of one mark as a whole, so that no half of it opens anything.
@@ -82,16 +196,14 @@ fn is_east_asian(c: char) -> bool {
 }
 
 /// A page's address is copied whole: what looks like a mark in it is none.
-fn page(rest: &str, out: &mut String) -> Option<usize> {
+fn page(rest: &str) -> Option<usize> {
     let is_page = ["http://", "https://", "www."].iter().any(|start| starts_with(rest, start));
     if !is_page {
         return None;
     }
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')).unwrap_or(rest.len());
     let address = rest.get(..end)?;
-    let address = address.trim_end_matches(['*', '~', '`']);
-    out.push_str(address);
-    Some(address.len())
+    Some(address.trim_end_matches(['*', '~', '`']).len())
 }
 
 fn starts_with(text: &str, start: &str) -> bool {
@@ -99,7 +211,7 @@ fn starts_with(text: &str, start: &str) -> bool {
 }
 
 /// `[words](address)`, and `![words](address)` at its bracket or its exclamation mark.
-fn link(rest: &str, out: &mut String) -> Option<usize> {
+fn link(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
     let inner = rest.strip_prefix('[').or_else(|| rest.strip_prefix("!["))?;
     let window = head(inner, LINK_BYTES_MAX);
     let middle = window.find(['[', ']', '\n'])?;
@@ -112,33 +224,21 @@ fn link(rest: &str, out: &mut String) -> Option<usize> {
     if !after.starts_with(')') || !known {
         return None;
     }
-    let words = plain(words);
-    out.push_str(&words);
-    if *words != *address {
-        let brackets = if words.is_empty() { ("", "") } else { (" (", ")") };
-        out.push_str(brackets.0);
-        out.push_str(address);
-        out.push_str(brackets.1);
-    }
-    Some(rest.len() - inner.len() + words_and_address(middle, address.len()))
+    let length = rest.len() - inner.len() + middle + "](".len() + address.len() + ")".len();
+    Some((Piece::Link { words: Pieces::within(words, depth), address }, length))
 }
 
-/// The length of `words](address)`.
-fn words_and_address(words: usize, address: usize) -> usize {
-    words + 2 + address + 1
-}
-
-fn emphasis(rest: &str, depth: u8, out: &mut String) -> Option<usize> {
+fn emphasis(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
     let mark = rest.chars().next().filter(|c| matches!(c, '*' | '_' | '~' | '`'))?;
     let run = rest.len() - rest.trim_start_matches(mark).len();
-    let allowed = match mark {
-        '*' | '_' => run <= 3,
-        '~' => run == 2,
-        _ => run == 1,
+    let styles: &[Style] = match (mark, run) {
+        ('*' | '_', 1) => &[Style::Italic],
+        ('*' | '_', 2) => &[Style::Bold],
+        ('*' | '_', 3) => &[Style::Bold, Style::Italic],
+        ('~', 2) => &[Style::Struck],
+        ('`', 1) => &[],
+        _ => return None,
     };
-    if !allowed {
-        return None;
-    }
     let inner = rest.get(run..)?;
     if inner.chars().next().is_none_or(char::is_whitespace) {
         return None;
@@ -148,12 +248,11 @@ fn emphasis(rest: &str, depth: u8, out: &mut String) -> Option<usize> {
     if mark != '`' && !words.chars().any(char::is_alphabetic) {
         return None;
     }
-    if mark == '`' {
-        out.push_str(words);
-    } else {
-        strip(words, None, depth + 1, out);
+    let length = run + words.len() + run;
+    match mark {
+        '`' => Some((Piece::Code(words), length)),
+        _ => Some((Piece::Styled(styles, Pieces::within(words, depth)), length)),
     }
-    Some(run + words.len() + run)
 }
 
 /// Where the closing run of as many marks begins.
@@ -262,6 +361,21 @@ mod tests {
             let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
             prop_assert_eq!(letters(&plain(&text)), letters(&text));
             prop_assert!(plain(&text).len() <= text.len());
+        }
+
+        /// What stands outside of the ranges is the text that stays.
+        #[test]
+        fn ranges_hold_all_marks(text in "[*_~`\\[\\]() a1é\\n]{0,60}|(\\*\\*a b\\*\\*|\\[b\\]\\(https://x.example\\)| |z){0,9}") {
+            let mut made = String::new();
+            let mut at = 0;
+            for range in marked_ranges(&text) {
+                prop_assert!(at <= range.start && range.start < range.end);
+                made.push_str(&text[at..range.start]);
+                made.push_str(&plain(&text[range.clone()]));
+                at = range.end;
+            }
+            made.push_str(&text[at..]);
+            prop_assert_eq!(made, plain(&text));
         }
     }
 }

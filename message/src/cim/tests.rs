@@ -174,7 +174,10 @@ fn rich_bodies_are_read_into_types() {
 #[test]
 fn an_answer_to_a_numbered_list_is_its_payload() {
     let content = |at: usize| Content::Rich { body_type: BODIES[at].1, json: BODIES[at].0.into() };
-    let payload = |at, answer| choice_of(&content(at), answer).map(|choice| choice.payload.into_string());
+    let payload = |at, answer| {
+        let choices = plain_text_of(&content(at)).unwrap().choices;
+        choice(&choices, answer).map(|index| choices[index].payload.to_string())
+    };
     assert_eq!(payload(1, " 2. "), Some("go-help".to_owned()));
     assert_eq!(payload(1, "sales"), Some("go-sales".to_owned()));
     assert_eq!(payload(1, "3"), None);

@@ -196,6 +196,16 @@ fn body(out: &mut Vec<u8>, content: &Content) {
             }
             out.extend_from_slice(b"\"}}");
         }
+        Content::Parts(parts) => {
+            out.extend_from_slice(b"{\"type\":\"CUSTOM\",\"markdownText\":null,\"jsonNode\":{\"parts\":[");
+            for (index, part) in parts.iter().enumerate() {
+                if index > 0 {
+                    out.push(b',');
+                }
+                body(out, part);
+            }
+            out.extend_from_slice(b"]}}");
+        }
     }
 }
 

@@ -1,12 +1,15 @@
 //! The lists and look-ups, each bounded by `limit`.
 
+use std::sync::Arc;
+
+use actors::view::{ExchangeView, MessageView};
 use axum::{
     body::Body,
     extract::{Path, State},
 };
 use http::{Response, StatusCode, Uri};
 use message::{ChannelId, MessageId, SessionId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Shared, limit_of, query};
 use crate::http::answer;
@@ -17,6 +20,13 @@ struct Page {
     limit: Option<usize>,
     after: Option<String>,
     channel: Option<String>,
+}
+
+impl Page {
+    fn after_session(&self) -> Result<Option<SessionId>, Box<Response<Body>>> {
+        let after = self.after.as_deref().map(str::parse).transpose();
+        after.map_err(|e| Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("after: {e}"))))
+    }
 }
 
 pub(super) async fn channels(State(inner): Shared) -> Response<Body> {
@@ -32,19 +42,54 @@ pub(super) async fn sessions(State(inner): Shared, uri: Uri) -> Response<Body> {
         Ok(page) => page,
         Err(answer) => return *answer,
     };
-    let after: Option<SessionId> = match page.after.as_deref().map(str::parse).transpose() {
+    let after = match page.after_session() {
         Ok(after) => after,
-        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("after: {e}")),
+        Err(answer) => return *answer,
     };
     match inner.admin.core.sessions(after, limit_of(page.limit)).await {
-        Ok(sessions) => answer::json(&sessions),
+        Ok(sessions) => answer::page(&sessions),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
 pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
-    match inner.admin.core.message(&MessageId::new(id)).await {
-        Ok(view) => answer::json(&view),
+    let id = MessageId::new(id);
+    match inner.admin.core.message(&id).await {
+        Ok(view) => {
+            let exchanges = inner.admin.core.exchanges(&view.channel, Some(&id), EXCHANGES_OF_MESSAGE_MAX);
+            answer::json(&Trace { view, exchanges: exchanges.unwrap_or_default() })
+        }
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+/// Exchanges shown of one message.
+pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
+
+/// A message, and what was said to its provider about it.
+#[derive(Serialize)]
+struct Trace {
+    #[serde(flatten)]
+    view: MessageView,
+    exchanges: Vec<Arc<ExchangeView>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchanges {
+    limit: Option<usize>,
+    message: Option<String>,
+}
+
+pub(super) async fn exchanges(State(inner): Shared, Path(channel): Path<String>, uri: Uri) -> Response<Body> {
+    let wanted: Exchanges = match query::of(&uri) {
+        Ok(wanted) => wanted,
+        Err(answer) => return *answer,
+    };
+    let message = wanted.message.map(MessageId::new);
+    let limit = limit_of(wanted.limit);
+    match inner.admin.core.exchanges(&ChannelId::new(channel), message.as_ref(), limit) {
+        Ok(exchanges) => answer::json(&exchanges),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
@@ -54,8 +99,21 @@ pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> 
         Ok(page) => page,
         Err(answer) => return *answer,
     };
+    let after = match page.after.as_deref().map(str::parse::<u32>).transpose() {
+        Ok(after) => after.unwrap_or(0),
+        Err(e) => {
+            return answer::error(
+                StatusCode::BAD_REQUEST,
+                &format!("after: {e}; expected a receipt's number"),
+            );
+        }
+    };
+    if after > 0 && page.channel.is_none() {
+        let text = "after: needs channel=..., since each channel counts its own receipts";
+        return answer::error(StatusCode::BAD_REQUEST, text);
+    }
     let channel = page.channel.map(ChannelId::new);
-    answer::json(&inner.admin.core.unmatched(channel.as_ref(), limit_of(page.limit)).await)
+    answer::json(&inner.admin.core.unmatched(channel.as_ref(), after, limit_of(page.limit)).await)
 }
 
 pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
@@ -63,8 +121,12 @@ pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
         Ok(page) => page,
         Err(answer) => return *answer,
     };
-    match inner.admin.core.in_doubt(limit_of(page.limit)).await {
-        Ok(parts) => answer::json(&parts),
+    let after = match page.after_session() {
+        Ok(after) => after,
+        Err(answer) => return *answer,
+    };
+    match inner.admin.core.in_doubt(after, limit_of(page.limit)).await {
+        Ok(parts) => answer::page(&parts),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
@@ -74,8 +136,12 @@ pub(super) async fn dead_letters(State(inner): Shared, uri: Uri) -> Response<Bod
         Ok(page) => page,
         Err(answer) => return *answer,
     };
-    match inner.admin.core.dead_letters(limit_of(page.limit)).await {
-        Ok(letters) => answer::json(&letters),
+    let after = match page.after_session() {
+        Ok(after) => after,
+        Err(answer) => return *answer,
+    };
+    match inner.admin.core.dead_letters(after, limit_of(page.limit)).await {
+        Ok(letters) => answer::page(&letters),
         Err(refusal) => answer::refusal(&refusal),
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn post(
         let text = "expected Content-Type application/json (one message or an array) or application/x-ndjson";
         return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
-    let bytes = match body(public, &head.headers, incoming).await {
+    let bytes = match body(public.limits.body_bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };

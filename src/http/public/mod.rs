@@ -7,6 +7,7 @@ mod meters;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,7 +34,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_RETRY_AFTER_S: u32 = 1;
 /// The routes, for those who missed them.
 const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive), GET and DELETE \
-                      /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}";
+                      /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, GET and POST \
+                      /webhooks/{channel id} and /ccm/webhook";
 
 /// What the public listener works with.
 pub struct Public {
@@ -41,6 +43,8 @@ pub struct Public {
     keys: Keys,
     room: Semaphore,
     limits: EdgeLimits,
+    /// How providers reach this listener, when it is configured.
+    public_url: Option<String>,
     meters: Meters,
 }
 
@@ -53,9 +57,9 @@ pub struct Handler {
 
 impl Handler {
     /// A handler over a router.
-    pub fn new(core: Arc<dyn Core>, keys: Keys, limits: EdgeLimits) -> Self {
+    pub fn new(core: Arc<dyn Core>, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
         let room = Semaphore::new(limits.max_in_flight);
-        let public = Arc::new(Public { core, keys, room, limits, meters: Meters::new() });
+        let public = Arc::new(Public { core, keys, room, limits, public_url, meters: Meters::new() });
         let routes = Routes::new()
             .route("/v1/messages", routing::post(unreachable_post))
             .route("/ccm-msg/receive", routing::post(unreachable_post))
@@ -75,6 +79,9 @@ impl Handler {
             self.public.meters.no_room.increment(1);
             return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
+        if webhooks::is_webhook(request.uri().path()) {
+            return webhooks::handle(&self.public, request).await;
+        }
         let Some(origin) = self.public.keys.origin(request.headers()) else {
             self.public.meters.no_key.increment(1);
             return unauthorized();
@@ -122,12 +129,11 @@ fn unauthorized() -> Response<Body> {
 }
 
 /// Reads a body within the bounds.
-async fn body<B>(public: &Public, headers: &HeaderMap, body: B) -> Result<Bytes, Box<Response<Body>>>
+async fn body<B>(max: usize, headers: &HeaderMap, body: B) -> Result<Bytes, Box<Response<Body>>>
 where
     B: hyper::body::Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let max = public.limits.body_bytes_max;
     let too_large = || {
         let text =
             format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");

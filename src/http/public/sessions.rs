@@ -30,7 +30,7 @@ struct Opening {
 /// Opens a session, or finds the open one.
 pub(super) async fn open(State(public): Shared, request: Request) -> Response<Body> {
     let (head, incoming) = request.into_parts();
-    let bytes = match body(&public, &head.headers, incoming).await {
+    let bytes = match body(public.limits.body_bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };

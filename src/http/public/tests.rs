@@ -29,7 +29,7 @@ async fn edge(keys: Vec<ApiKey>) -> Edge {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
     let address = listener.address();
     let (stop, stopping) = watch::channel(false);
-    let handler = Handler::new(core.clone(), Keys::new(keys), LIMITS);
+    let handler = Handler::new(core.clone(), Keys::new(keys), LIMITS, Some("https://example.org/".into()));
     #[allow(clippy::disallowed_methods, reason = "a test's server")]
     tokio::spawn(listener.serve(LIMITS, move |r| handler.clone().handle(r), stopping));
     Edge { address, core, stop }
@@ -140,6 +140,31 @@ async fn wrong_paths_methods_and_types_are_told_what_there_is() {
         assert_eq!(answer.0, *status, "{line} {}", answer.2);
         assert!(answer.2.contains(part), "{line}\n{}\nlacks {part}", answer.2);
     }
+}
+
+#[tokio::test]
+async fn webhooks_need_no_key_and_are_answered_as_the_router_says() {
+    let edge = edge(vec![ApiKey { key: "secret".into(), destination: None }]).await;
+    let cases: &[(&str, &str, u16, &str)] = &[
+        ("POST /webhooks/http?a=b", "fine", 200, "{}"),
+        ("GET /webhooks/http", "", 200, "{}"),
+        ("POST /webhooks/http", "wrong", 403, "signature"),
+        ("POST /webhooks/http", "odd", 400, "no JSON"),
+        ("POST /webhooks/http", "later", 503, "not stored"),
+        ("POST /webhooks/other", "fine", 404, "no such channel"),
+        ("PUT /webhooks/http", "fine", 405, "GET and POST"),
+        ("POST /ccm/webhook", "{}", 200, "EVENT_RECEIVED"),
+    ];
+    for (line, body, status, part) in cases {
+        let answer = edge.ask(line, "", body).await;
+        assert_eq!(answer.0, *status, "{line} {body}: {}", answer.2);
+        assert!(answer.2.contains(part), "{line} {body}\n{}\nlacks {part}", answer.2);
+    }
+    let large = "x".repeat(1_025);
+    assert_eq!(edge.ask("POST /webhooks/http", "", &large).await.0, 413);
+    let asked = edge.core.asked.lock().unwrap().clone();
+    assert_eq!(asked.first().unwrap(), "POST http https://example.org/webhooks/http?a=b fine");
+    assert_eq!(asked.len(), 6, "what is refused here never comes to the router: {asked:?}");
 }
 
 #[tokio::test]

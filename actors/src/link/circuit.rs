@@ -1,0 +1,165 @@
+//! When a provider that does not answer is left alone, and when it is tried again. Pure: told what became of calls,
+//! it says what to do; one look at a time while nobody is known to be there.
+
+use crate::restart::Backoff;
+
+/// Calls in a row without an answer after which a provider is left alone.
+const SILENT_MAX: u32 = 3;
+/// The same for answers that say "not now": one sick object among healthy ones must not stop a channel.
+const UNAVAILABLE_MAX: u32 = 10;
+const BACKOFF_FIRST_MS: u64 = 1_000;
+const BACKOFF_MAX_MS: u64 = 60_000;
+
+/// What a call says about its provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It answers, whatever it says.
+    There,
+    /// It does not answer, or cannot be reached.
+    Silent(String),
+    /// It answers that it cannot.
+    Unavailable(String),
+    /// Nothing was learnt.
+    Nothing,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Nothing new.
+    Stay,
+    /// It is there again: everything may go.
+    Close,
+    /// Leave it alone for so many milliseconds.
+    Open(u64),
+    /// The one try came to nothing: give it another.
+    TryAgain,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Closed,
+    Open,
+    Trial,
+}
+
+/// The circuit to one provider.
+#[derive(Debug)]
+pub(crate) struct Circuit {
+    phase: Phase,
+    silent: u32,
+    unavailable: u32,
+    backoff: Backoff,
+}
+
+impl Circuit {
+    /// Nothing is known yet: the first look decides.
+    pub(crate) fn new() -> Self {
+        let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+        Self { phase: Phase::Trial, silent: 0, unavailable: 0, backoff }
+    }
+
+    /// Whether calls may go.
+    pub(crate) fn lets_through(&self) -> bool {
+        self.phase != Phase::Open
+    }
+
+    /// Whether all may go, not one only.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// One try may be made.
+    pub(crate) fn trial(&mut self) {
+        self.phase = Phase::Trial;
+    }
+
+    /// What a call's verdict changes.
+    pub(crate) fn learn(&mut self, verdict: &Verdict) -> Turn {
+        match verdict {
+            Verdict::Nothing => match self.phase {
+                Phase::Trial => Turn::TryAgain,
+                Phase::Open | Phase::Closed => Turn::Stay,
+            },
+            Verdict::There => {
+                (self.silent, self.unavailable) = (0, 0);
+                self.backoff.reset();
+                match std::mem::replace(&mut self.phase, Phase::Closed) {
+                    Phase::Closed => Turn::Stay,
+                    Phase::Open | Phase::Trial => Turn::Close,
+                }
+            }
+            Verdict::Silent(_) | Verdict::Unavailable(_) => {
+                let silent = matches!(verdict, Verdict::Silent(_));
+                self.silent = if silent { self.silent.saturating_add(1) } else { 0 };
+                self.unavailable = self.unavailable.saturating_add(1);
+                let enough = self.silent >= SILENT_MAX || self.unavailable >= UNAVAILABLE_MAX;
+                match self.phase {
+                    Phase::Open => Turn::Stay,
+                    Phase::Closed if !enough => Turn::Stay,
+                    Phase::Closed | Phase::Trial => {
+                        self.phase = Phase::Open;
+                        Turn::Open(self.backoff.next_ms())
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn silent() -> Verdict {
+        Verdict::Silent("refused".into())
+    }
+
+    #[test]
+    fn an_hour_of_silence_costs_a_handful_of_calls() {
+        let mut circuit = Circuit::new();
+        assert_eq!(circuit.learn(&Verdict::There), Turn::Close);
+        let (mut now, mut calls) = (0, 0);
+        while now < 3_600_000 {
+            calls += 1;
+            match circuit.learn(&silent()) {
+                Turn::Open(pause) => {
+                    assert!(!circuit.lets_through());
+                    now += pause;
+                    circuit.trial();
+                }
+                Turn::Stay => now += 1,
+                turn => panic!("{turn:?}"),
+            }
+        }
+        assert!((60..75).contains(&calls), "{calls}");
+        assert_eq!(circuit.learn(&Verdict::There), Turn::Close);
+        assert!(circuit.is_closed());
+    }
+
+    #[test]
+    fn now_and_then_a_failure_opens_nothing() {
+        let mut circuit = Circuit::new();
+        circuit.learn(&Verdict::There);
+        for _ in 0..1_000 {
+            for verdict in [silent(), silent(), Verdict::There, Verdict::Unavailable("503".into())] {
+                assert_eq!(circuit.learn(&verdict), Turn::Stay);
+            }
+        }
+        for _ in 0..UNAVAILABLE_MAX - 2 {
+            assert_eq!(circuit.learn(&Verdict::Unavailable("503".into())), Turn::Stay);
+        }
+        assert!(matches!(circuit.learn(&Verdict::Unavailable("503".into())), Turn::Open(1_000)));
+        assert_eq!(circuit.learn(&silent()), Turn::Stay, "the rest of what was out changes nothing");
+    }
+
+    #[test]
+    fn a_try_that_teaches_nothing_is_made_again() {
+        let mut circuit = Circuit::new();
+        assert_eq!(circuit.learn(&Verdict::Nothing), Turn::TryAgain);
+        circuit.learn(&silent());
+        assert_eq!(circuit.learn(&Verdict::Nothing), Turn::Stay);
+        circuit.trial();
+        assert!(matches!(circuit.learn(&silent()), Turn::Open(2_000)));
+    }
+}

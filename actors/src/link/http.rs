@@ -1,0 +1,338 @@
+//! The link of an HTTP channel: lets so many conversations run at once, leaves a silent provider alone for a while,
+//! and stays away when the credentials are refused. Every part it is given gets an answer, whatever happens.
+
+use std::{sync::Arc, time::Duration};
+
+use channels::{SendError, http::Request};
+use message::event::{Cause, DoubtCause};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::{AbortHandle, JoinHandle};
+
+use super::{
+    Answer, LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken,
+    caller::Caller,
+    circuit::{Circuit, Turn, Verdict},
+    poll::Poll,
+};
+use crate::{channel::ChannelMessage, restart::jitter_of};
+
+/// The longest that a look at the credentials may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Calls beside messages (typing, marks of reading) under way at once; more are left out.
+const EXTRA_MAX: usize = 16;
+
+/// The actor.
+pub(crate) struct HttpLink;
+
+/// Its state.
+pub(crate) struct State {
+    caller: Arc<Caller>,
+    myself: ActorRef<LinkMessage>,
+    owner: ActorRef<ChannelMessage>,
+    link: u16,
+    circuit: Circuit,
+    /// Calls beside messages under way.
+    extra: usize,
+    /// Counts looks; only the newest one's outcome counts.
+    epoch: u32,
+    attempts: u32,
+    is_stopped: bool,
+    poller: Option<Poller>,
+}
+
+/// Asks for updates as long as it is kept.
+struct Poller(AbortHandle);
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a conversation, or a look, tells its link.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// The outcome for a part.
+    Part(LinkToken, Answer, Verdict),
+    /// A second word on a part.
+    Late(LinkToken, Answer),
+    /// What a look at the provider showed.
+    Looked(u32, Result<(), SendError>, Verdict),
+    /// A call beside messages is over.
+    Extra,
+    /// What asking for updates showed.
+    Polled(Verdict),
+    /// It does not take the credentials.
+    CredentialsRefused(Cause),
+}
+
+impl Actor for HttpLink {
+    type Msg = LinkMessage;
+    type State = State;
+    type Arguments = LinkArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<LinkMessage>,
+        arguments: LinkArguments,
+    ) -> Result<State, ActorProcessingErr> {
+        let LinkArguments { shared, channel, link, owner } = arguments;
+        let caller = Arc::new(Caller::new(shared, channel).ok_or("no such channel")?);
+        caller.provider().ok_or("no HTTP provider")?;
+        myself.cast(LinkMessage::Connect(0))?;
+        let circuit = Circuit::new();
+        Ok(State {
+            caller,
+            myself,
+            owner,
+            link,
+            circuit,
+            extra: 0,
+            epoch: 0,
+            attempts: 0,
+            is_stopped: false,
+            poller: None,
+        })
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<LinkMessage>,
+        message: LinkMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            LinkMessage::Submit(parts) => state.submit(parts),
+            LinkMessage::Connect(epoch) => {
+                if epoch == state.epoch && !state.is_stopped {
+                    state.look();
+                }
+            }
+            LinkMessage::Restart => {
+                state.is_stopped = false;
+                state.circuit = Circuit::new();
+                state.attempts = 0;
+                state.look();
+            }
+            LinkMessage::Stop => {
+                state.stop();
+                let reason = "stopped".to_owned();
+                state.tell(vec![LinkEvent::Down { reason }, state.trying("stopped", "stopped".to_owned())]);
+            }
+            LinkMessage::Told(told) => state.told(told),
+            LinkMessage::Extra(request) => state.extra(*request),
+            // These are of links that hold a connection.
+            LinkMessage::Acknowledge(_) | LinkMessage::Query(_) | LinkMessage::Ended(..) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Tells an outcome, come what may: a conversation that breaks off is one without an answer.
+struct Promise {
+    myself: ActorRef<LinkMessage>,
+    token: LinkToken,
+    is_kept: bool,
+}
+
+impl Promise {
+    fn keep(&mut self, answer: Answer, verdict: Verdict) {
+        self.is_kept = true;
+        let _link_gone = self.myself.cast(LinkMessage::Told(Told::Part(self.token, answer, verdict)));
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.keep(Answer::Unanswered(DoubtCause::LinkLost), Verdict::Nothing);
+        }
+    }
+}
+
+impl State {
+    fn tell(&self, events: Vec<LinkEvent>) {
+        let _channel_gone = self.owner.cast(ChannelMessage::FromLink(self.link, self.epoch, events));
+    }
+
+    fn trying(&self, status: &'static str, reason: String) -> LinkEvent {
+        LinkEvent::Trying { attempts: self.attempts, status, reason }
+    }
+
+    fn window(&self) -> usize {
+        self.caller.provider().map_or(1, |(_, config)| config.connections.max(1))
+    }
+
+    fn submit(&mut self, parts: Vec<LinkPart>) {
+        if self.is_stopped || !self.circuit.lets_through() {
+            let unsent = parts.iter().map(|p| LinkEvent::Answered(p.token, Answer::NotSent));
+            return self.tell(unsent.collect());
+        }
+        for part in parts {
+            let caller = self.caller.clone();
+            let mut promise = Promise { myself: self.myself.clone(), token: part.token, is_kept: false };
+            run(async move {
+                let outcome = caller.send(&part).await;
+                promise.keep(outcome.answer, outcome.verdict);
+                if let Some(late) = outcome.late
+                    && let Some(sent) = caller.late(&part, late).await
+                {
+                    let answer = Answer::Late { id: sent.id, customer: sent.customer };
+                    let _link_gone = promise.myself.cast(LinkMessage::Told(Told::Late(part.token, answer)));
+                }
+            });
+        }
+    }
+
+    fn told(&mut self, told: Told) {
+        match told {
+            Told::Part(token, answer, verdict) => {
+                let mut events = vec![LinkEvent::Answered(token, answer)];
+                self.learn(&verdict, &mut events);
+                self.tell(events);
+            }
+            Told::Late(token, answer) => {
+                let mut events = vec![LinkEvent::Answered(token, answer)];
+                self.learn(&Verdict::There, &mut events);
+                self.tell(events);
+            }
+            Told::Looked(epoch, result, verdict) => {
+                if epoch == self.epoch && !self.is_stopped {
+                    self.looked(result, &verdict);
+                }
+            }
+            Told::Polled(verdict) => {
+                let mut events = Vec::new();
+                self.learn(&verdict, &mut events);
+                if !events.is_empty() {
+                    self.tell(events);
+                }
+            }
+            Told::CredentialsRefused(cause) => {
+                if !self.is_stopped {
+                    self.refuse(cause);
+                }
+            }
+            Told::Extra => self.extra = self.extra.saturating_sub(1),
+        }
+    }
+
+    /// What a verdict changes for the whole channel.
+    fn learn(&mut self, verdict: &Verdict, events: &mut Vec<LinkEvent>) {
+        if self.is_stopped {
+            return;
+        }
+        match self.circuit.learn(verdict) {
+            Turn::Stay => {}
+            Turn::Close => {
+                self.attempts = 0;
+                events.push(LinkEvent::Up { window: self.window() });
+            }
+            Turn::TryAgain => events.push(LinkEvent::Trial),
+            Turn::Open(pause) => {
+                let reason = match verdict {
+                    Verdict::Silent(why) | Verdict::Unavailable(why) => why.as_str(),
+                    Verdict::There | Verdict::Nothing => "",
+                };
+                let pause = pause + self.caller.shared.seams.ids.jitter(jitter_of(pause));
+                let reason = format!("{reason}; next try in {} s", pause.div_ceil(1_000));
+                events.push(LinkEvent::Down { reason: reason.clone() });
+                events.push(self.trying("waiting", reason));
+                self.epoch = self.epoch.wrapping_add(1);
+                let epoch = self.epoch;
+                self.myself.send_after(Duration::from_millis(pause), move || LinkMessage::Connect(epoch));
+            }
+        }
+    }
+
+    /// Finds out whether the provider is there: by a harmless call when it has one, else by the next part.
+    fn look(&mut self) {
+        self.poll();
+        self.epoch = self.epoch.wrapping_add(1);
+        self.attempts = self.attempts.saturating_add(1);
+        let was_new = self.attempts == 1;
+        let Some((http, config)) = self.caller.provider() else { return };
+        let Some(request) = http.probe() else {
+            self.circuit.trial();
+            let event = if was_new {
+                // Nothing speaks against it.
+                self.circuit.learn(&Verdict::There);
+                LinkEvent::Up { window: self.window() }
+            } else {
+                LinkEvent::Trial
+            };
+            return self.tell(vec![event]);
+        };
+        metrics::counter!("patchbay_link_attempts_total").increment(1);
+        if was_new {
+            self.tell(vec![self.trying("connecting", String::new())]);
+        }
+        let (caller, myself, epoch) = (self.caller.clone(), self.myself.clone(), self.epoch);
+        let limit = config.timeout.min(PROBE_TIMEOUT);
+        run(async move {
+            let (result, verdict) = caller.look(request, limit).await;
+            let _link_gone = myself.cast(LinkMessage::Told(Told::Looked(epoch, result, verdict)));
+        });
+    }
+
+    fn looked(&mut self, result: Result<(), SendError>, verdict: &Verdict) {
+        if let Err(SendError::CredentialsRefused(cause)) = result {
+            return self.refuse(cause);
+        }
+        if matches!(verdict, Verdict::Unavailable(_)) {
+            // It answers, if only this: a part may be taken all the same, and shows more.
+            self.circuit.trial();
+            return self.tell(vec![LinkEvent::Trial]);
+        }
+        self.circuit.trial();
+        let mut events = Vec::new();
+        self.learn(verdict, &mut events);
+        self.tell(events);
+    }
+
+    /// The credentials are refused: nothing is tried until someone changes something.
+    fn refuse(&mut self, cause: Cause) {
+        self.stop();
+        let reason = format!("{} ({})", cause.reason, cause.code);
+        self.tell(vec![self.trying("stopped", reason), LinkEvent::Refused(cause)]);
+    }
+
+    fn stop(&mut self) {
+        self.is_stopped = true;
+        self.poller = None;
+    }
+
+    /// Begins to ask for updates, if the provider does not bring them.
+    fn poll(&mut self) {
+        let polls = self.caller.provider().is_some_and(|(http, _)| http.poll(None).is_some());
+        if polls && self.poller.is_none() {
+            let (caller, owner, link) = (self.caller.clone(), self.owner.clone(), self.myself.clone());
+            let handle = run(Poll { caller, owner, link }.run());
+            self.poller = Some(Poller(handle.abort_handle()));
+        }
+    }
+
+    /// A call beside messages; its outcome changes nothing.
+    fn extra(&mut self, request: Request) {
+        if self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX {
+            return;
+        }
+        let Some((_, config)) = self.caller.provider() else { return };
+        self.extra += 1;
+        let (caller, myself, limit) = (self.caller.clone(), self.myself.clone(), config.timeout);
+        run(async move {
+            let (_whatever_it_says, exchange) = caller.ask(Arc::new(request), limit).await;
+            caller.keep(exchange);
+            let _link_gone = myself.cast(LinkMessage::Told(Told::Extra));
+        });
+    }
+}
+
+/// Runs a conversation beside the actor.
+fn run(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a conversation belongs to its link, which is told of its end"
+    )]
+    tokio::spawn(task)
+}

@@ -1,0 +1,142 @@
+//! Webhooks into a router: each customer's message becomes one delivery, however often and in whatever pieces it
+//! comes, and nothing is answered as taken before its flush.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test ends on the first surprise, and lives in real time"
+)]
+
+mod conversation;
+mod paper;
+mod stage;
+
+use actors::webhook::Answer;
+use channels::http::Reply;
+use serde_json::{Value, json};
+use stage::{World, id};
+use storage::Crash;
+
+const ANN: &str = "+4917600000001";
+
+fn says(id: &str, text: &str) -> Value {
+    json!({ "id": id, "from": ANN, "text": text })
+}
+
+fn taken(answer: &Answer) -> bool {
+    *answer == Answer::Reply(Reply::json("{\"taken\":true}"))
+}
+
+#[tokio::test]
+async fn a_signed_call_becomes_deliveries_and_is_answered_in_the_providers_words() {
+    let world = World::new();
+    let router = world.start(paper::Paper::default().channel()).await;
+    let items = [says("a", "one"), json!({ "broken": true }), says("b", "two")];
+    let answer = router.webhook(&id(), &paper::call(&items)).await;
+    assert!(taken(&answer), "{answer:?}");
+    let one = world.text("one").await;
+    world.text("two").await;
+    assert_eq!(one["header"]["channelData"]["channelCustomerIdentifier"], ANN);
+    assert_eq!(one["header"]["channelData"]["serviceIdentifier"], stage::DID);
+    assert_eq!(one["header"]["providerMessageId"], "a");
+    assert_eq!(world.taken().len(), 2, "a broken item loses no other and is none itself");
+}
+
+#[tokio::test]
+async fn a_wrong_call_changes_nothing() {
+    let world = World::new();
+    let router = world.start(paper::Paper::default().channel()).await;
+    let body = serde_json::to_vec(&[says("a", "one")]).unwrap();
+    let before = router.committed();
+    let cases = [
+        (
+            paper::signed("", body.clone()),
+            Answer::Refused { status: 401, reason: "x-signature is missing".into() },
+        ),
+        (
+            paper::signed("bad", body),
+            Answer::Refused { status: 403, reason: "x-signature does not fit".into() },
+        ),
+        (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is no JSON".into())),
+    ];
+    for (call, expected) in cases {
+        assert_eq!(router.webhook(&id(), &call).await, expected);
+    }
+    assert_eq!(router.webhook(&"none".into(), &paper::call(&[])).await, Answer::Unknown);
+    assert_eq!((router.committed(), world.taken().len()), (before, 0));
+    let mut hello = paper::signed("", Vec::new());
+    hello.query = "challenge=42".into();
+    assert_eq!(router.webhook(&id(), &hello).await, Answer::Reply(Reply::text("42")));
+}
+
+#[tokio::test]
+async fn a_repetition_is_one_delivery_in_one_call_in_flight_and_after_a_crash() {
+    let world = World::new();
+    let router = world.start(paper::Paper::default().channel()).await;
+    let items = [says("a", "one"), says("a", "one"), says("b", "two")];
+    let call = paper::call(&items);
+    let channel = id();
+    let (first, second) = tokio::join!(router.webhook(&channel, &call), router.webhook(&channel, &call));
+    assert!(taken(&first) && taken(&second));
+    world.text("two").await;
+    drop(router);
+    world.disk.crash(Crash::Lose);
+    let router = world.start(paper::Paper::default().channel()).await;
+    assert!(taken(&router.webhook(&id(), &paper::call(&[says("a", "one"), says("c", "three")])).await));
+    world.text("three").await;
+    let texts: Vec<_> = world.taken().iter().map(|v| v["body"]["markdownText"].clone()).collect();
+    assert_eq!(texts, ["one", "two", "three"], "each once, in order");
+}
+
+#[tokio::test]
+async fn what_cannot_be_flushed_is_to_be_repeated() {
+    let world = World::new();
+    let router = world.start(paper::Paper::default().channel()).await;
+    world.disk.fail_flush_after(0);
+    let answer = router.webhook(&id(), &paper::call(&[says("a", "one")])).await;
+    assert!(matches!(answer, Answer::Busy { .. }), "{answer:?}");
+    drop(router);
+    world.disk.crash(Crash::Lose);
+    let router = world.start(paper::Paper::default().channel()).await;
+    assert!(taken(&router.webhook(&id(), &paper::call(&[says("a", "one")])).await));
+    world.text("one").await;
+    assert_eq!(world.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn the_shared_address_gives_each_account_its_own_and_loses_none() {
+    let world = World::new();
+    let paper =
+        |shared, word| paper::Paper { shared: Some(shared), word, ..paper::Paper::default() }.channel();
+    let channels = || {
+        vec![("one", paper("111", "good")), ("two", paper("222", "good")), ("three", paper("333", "other"))]
+    };
+    let router = world.start_all(channels()).await;
+    let entry = |id: &str, message: &str| json!({ "id": id, "messaging": [says(message, message)] });
+    let body = json!({ "object": "page", "entry": [
+        entry("111", "a"), entry("999", "stranger"), entry("333", "unsigned"), entry("222", "b"), 7,
+        { "id": "222", "messaging": 7 }, entry("111", "c"),
+    ]});
+    let call = |word: &str, body: &Value| paper::signed(word, body.to_string().into_bytes());
+    let before = router.committed();
+    assert!(matches!(
+        router.shared_webhook(&call("wrong", &body)).await,
+        Answer::Refused { status: 403, .. }
+    ));
+    assert!(matches!(router.shared_webhook(&call("", &body)).await, Answer::Refused { status: 401, .. }));
+    assert!(matches!(router.shared_webhook(&call("good", &json!([]))).await, Answer::Malformed(_)));
+    assert_eq!(router.committed(), before, "nothing was changed");
+    for _ in 0..2 {
+        let answer = router.shared_webhook(&call("good", &body)).await;
+        assert_eq!(answer, Answer::Reply(Reply::text("EVENT_RECEIVED")));
+    }
+    let mut of_one = Vec::new();
+    for text in ["a", "b", "c"] {
+        of_one.push(world.text(text).await["header"]["channelData"]["serviceIdentifier"].clone());
+    }
+    assert_eq!(of_one, ["5155", "5156", "5155"]);
+    assert_eq!(world.taken().len(), 3, "{:#?}", world.taken());
+}

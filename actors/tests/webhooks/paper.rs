@@ -1,0 +1,173 @@
+//! A provider on paper: its webhooks are arrays of items in plain words, signed with one word.
+
+use std::sync::Arc;
+
+use actors::webhook::Call;
+use channels::{
+    Capabilities, Channel,
+    error::SendError,
+    http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
+    provider::{
+        HttpChannel, InEvent, InMessage, InReceipt, OutPart, Provider, Received, Report, Sent, Signature,
+        Step,
+    },
+};
+use message::{BodyType, Content};
+use serde_json::{Value, json};
+use smallvec::SmallVec;
+
+pub(crate) const PROVIDER: Provider = Provider {
+    name: "paper",
+    channel_types: &[],
+    summary: "a provider on paper",
+    documentation: "https://example.org",
+    secrets: &[],
+    signature: Signature::Required("key"),
+    capabilities: || Capabilities::TEXT,
+    statuses: &[],
+    channel: |_| Ok(Arc::new(Paper::default())),
+};
+
+/// The account.
+#[derive(Debug)]
+pub(crate) struct Paper {
+    pub(crate) capabilities: Capabilities,
+    /// Its id at the shared address.
+    pub(crate) shared: Option<&'static str>,
+    /// The word that signs.
+    pub(crate) word: &'static str,
+}
+
+impl Default for Paper {
+    fn default() -> Self {
+        Self { capabilities: Capabilities::TEXT, shared: None, word: "good" }
+    }
+}
+
+impl Paper {
+    pub(crate) fn channel(self) -> Arc<dyn Channel> {
+        Arc::new(self)
+    }
+}
+
+impl HttpChannel for Paper {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities.clone()
+    }
+
+    fn customer(&self, address: &str) -> Result<Arc<str>, channels::Rejection> {
+        if address.starts_with("user-") { Ok(address.into()) } else { channels::number::customer(address) }
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let text = match part.content {
+            Content::Text(text) => text.to_string(),
+            Content::Rich { json, .. } => json.to_string(),
+            other => format!("{other:?}"),
+        };
+        let said = json!({
+            "to": part.customer_shown, "canonical": part.customer, "text": text, "reference": part.reference,
+            "replyTo": part.reply_to,
+        });
+        Ok(Request::post("https://paper.example/send", Body::Json(said.to_string())))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let id = String::from_utf8_lossy(&answers[0].body).into_owned();
+        Ok(Step::Sent(Sent { id: id.into(), customer: None }))
+    }
+
+    fn shared_ids(&self) -> SmallVec<[&str; 2]> {
+        self.shared.iter().copied().collect()
+    }
+
+    fn mark_read(&self, did: &str, customer: &str, provider_id: &str) -> Option<Request> {
+        let said = json!({ "read": provider_id, "did": did, "to": customer });
+        Some(Request::post("https://paper.example/read", Body::Json(said.to_string())).harmless())
+    }
+
+    fn typing(&self, did: &str, customer: &str, last_id: Option<&str>, on: bool) -> Option<Request> {
+        let said = json!({ "typing": on, "did": did, "to": customer, "last": last_id });
+        Some(Request::post("https://paper.example/typing", Body::Json(said.to_string())).harmless())
+    }
+
+    fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
+        Ok(webhook.parameter("challenge").map(|challenge| Reply::text(&challenge)))
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        match webhook.header("x-signature") {
+            Some(word) if word == self.word => Ok(()),
+            Some(_) => Err(Refused { status: 403, reason: "x-signature does not fit".into() }),
+            None => Err(Refused::new("x-signature is missing")),
+        }
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        let said: Value =
+            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is no JSON"))?;
+        let items = said.pointer("/entry/0/messaging").unwrap_or(&said);
+        let items = items.as_array().ok_or_else(|| Malformed::new("the body is no array"))?;
+        let events = items.iter().map(event).collect();
+        Ok(Received { events, ignored: 0, reply: Some(Reply::json("{\"taken\":true}")) })
+    }
+}
+
+fn event(item: &Value) -> InEvent {
+    let text = |key: &str| item[key].as_str().unwrap_or_default();
+    if item["broken"] == true {
+        return InEvent::Broken("it has no sender".into());
+    }
+    if let Some(report) = item["report"].as_str() {
+        let report = match report {
+            "delivered" => Report::Delivered,
+            "read" => Report::Read,
+            "failed" => Report::Failed,
+            _ => Report::Nothing,
+        };
+        return InEvent::Receipt(Box::new(InReceipt {
+            reference: item["reference"].as_str().map(Into::into),
+            id: text("id").into(),
+            report,
+            code: text("code").into(),
+            did: "".into(),
+            customer: text("from").into(),
+            watermark_ms: item["watermark"].as_i64(),
+        }));
+    }
+    let content = match item["body"].as_str() {
+        Some(json) => Content::Rich { body_type: BodyType::Image, json: json.into() },
+        None => Content::Text(text("text").into()),
+    };
+    let mut message = InMessage::new("", text("from"), text("id"), content);
+    message.aliases =
+        item["aliases"].as_array().into_iter().flatten().map(|a| a.as_str().unwrap().into()).collect();
+    message.reply_to = item["replyTo"].as_str().map(Into::into);
+    if let Some(payload) = item["payload"].as_str() {
+        message.attributes.push(("payload".into(), payload.into()));
+    }
+    InEvent::Message(Box::new(message))
+}
+
+/// A signed call with items.
+pub(crate) fn call(items: &[Value]) -> Call {
+    signed("good", serde_json::to_vec(items).unwrap())
+}
+
+pub(crate) fn signed(signature: &str, body: Vec<u8>) -> Call {
+    let headers = match signature {
+        "" => Vec::new(),
+        signature => vec![("x-signature".into(), signature.into())],
+    };
+    Call {
+        method: "POST".into(),
+        url: "https://example.org/webhooks/paper".into(),
+        query: "".into(),
+        headers,
+        body: body.into(),
+    }
+}

@@ -1,0 +1,208 @@
+//! A router on a disk in memory with a channel on paper and one destination that writes down what it is sent. The
+//! clock is set by hand.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use actors::{
+    Config, Router, Seams,
+    config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
+    seams::{
+        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
+        Stream, Target, Wanted,
+    },
+};
+use channels::{
+    Channel,
+    http::{Body, Response},
+};
+use message::{ChannelId, MessageId, Timestamp};
+use serde_json::Value;
+use storage::{Log, MemoryDisk, Options};
+
+pub(crate) const DID: &str = "5155";
+/// How long something may take on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// What lives on when the router does not.
+pub(crate) struct World {
+    pub(crate) disk: MemoryDisk,
+    now: AtomicU64,
+    drawn: AtomicU64,
+    taken: Mutex<Vec<Value>>,
+    sent: Mutex<Vec<Value>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            disk: MemoryDisk::new(),
+            now: AtomicU64::new(1_790_000_000_000),
+            drawn: AtomicU64::new(0),
+            taken: Mutex::default(),
+            sent: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.now.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn pass(&self, ms: u64) {
+        self.now.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// What the destination was sent, each delivery once.
+    pub(crate) fn taken(&self) -> Vec<Value> {
+        self.taken.lock().unwrap().clone()
+    }
+
+    /// What the provider was sent, in order.
+    pub(crate) fn sent(&self) -> Vec<Value> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// Waits until the provider was sent something for which `which` holds.
+    pub(crate) async fn wait_sent(&self, what: &str, which: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = self.sent().into_iter().find(|v| which(v)) {
+                return found;
+            }
+            assert!(started.elapsed() < SOON, "no {what} among {:#?}", self.sent());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until the destination was sent something for which `which` holds.
+    pub(crate) async fn wait(&self, what: &str, which: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = self.taken().into_iter().find(|v| which(v)) {
+                return found;
+            }
+            assert!(started.elapsed() < SOON, "no {what} among {:#?}", self.taken());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    pub(crate) async fn text(&self, text: &str) -> Value {
+        self.wait(text, |v| v["body"]["markdownText"] == text).await
+    }
+
+    /// Starts a router with the channel `paper` on the disk as it is.
+    pub(crate) async fn start(self: &Arc<Self>, channel: Arc<dyn Channel>) -> Router {
+        self.start_all(vec![("paper", channel)]).await
+    }
+
+    pub(crate) async fn start_all(self: &Arc<Self>, channels: Vec<(&str, Arc<dyn Channel>)>) -> Router {
+        let options = Options { disk_reserve_bytes: 0, ..Options::default() };
+        let (log, _) = Log::open(self.disk.engine(), options).unwrap();
+        let seams = Seams {
+            clock: Arc::new(Hand(self.clone())),
+            ids: Arc::new(Hand(self.clone())),
+            connector: Arc::new(Hand(self.clone())),
+            poster: Arc::new(Hand(self.clone())),
+            client: Arc::new(Hand(self.clone())),
+        };
+        Router::start(config(channels), log, seams).await.unwrap()
+    }
+}
+
+fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
+    let second = Duration::from_secs(1);
+    let channel = |(n, (id, channel)): (usize, (&str, Arc<dyn Channel>))| ChannelConfig {
+        id: id.into(),
+        name: "Paper".into(),
+        channel,
+        dids: vec![Did { number: (5155 + n).to_string().into(), destination: "support".into() }],
+        send_rate: 1_000.0,
+        inactivity_timeout: None,
+        on_unknown: OnUnknown::Resend,
+        doubt_grace: second,
+        validity: None,
+        tries_max: 3,
+        backoff: second,
+        backoff_max: second,
+        receipt_timeout: 3_600 * second,
+        reassembly_timeout: second,
+        http: HttpConfig::default(),
+    };
+    Config {
+        channels: channels.into_iter().enumerate().map(channel).collect(),
+        destinations: vec![DestinationConfig {
+            id: "support".into(),
+            url: "http://support".into(),
+            batch_max: 1,
+            secret: None,
+            connections: 4,
+            timeout: second,
+            backoff: Duration::from_millis(10),
+            backoff_max: second,
+            give_up_after: None,
+        }],
+        limits: Limits::default(),
+        retention: None,
+    }
+}
+
+pub(crate) fn id() -> ChannelId {
+    "paper".into()
+}
+
+struct Hand(Arc<World>);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.now())
+    }
+}
+
+impl Ids for Hand {
+    fn message_id(&self) -> MessageId {
+        MessageId::new(format!("drawn-{}", self.0.drawn.fetch_add(1, Ordering::SeqCst)))
+    }
+
+    fn jitter(&self, _below: u64) -> u64 {
+        0
+    }
+}
+
+impl Connector for Hand {
+    fn connect(&self, _target: Target) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
+        Box::pin(async { Err(io::Error::other("there is nobody")) })
+    }
+}
+
+impl Poster for Hand {
+    fn post(&self, post: Post) -> BoxFuture<'static, PostResult> {
+        let body: Value = serde_json::from_slice(&post.body).unwrap();
+        let mut taken = self.0.taken.lock().unwrap();
+        if !taken.iter().any(|v| v["id"] == body["id"]) {
+            taken.push(body);
+        }
+        Box::pin(async { Ok(PostAnswer { status: 200, retry_after_s: None }) })
+    }
+}
+
+impl HttpClient for Hand {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Response, CallError>> {
+        if call.wanted == Wanted::File {
+            return Box::pin(async { Err(CallError::unsent("there are no files")) });
+        }
+        let said = match &call.request.body {
+            Body::Json(json) => serde_json::from_str(json).unwrap(),
+            _ => Value::Null,
+        };
+        let mut sent = self.0.sent.lock().unwrap();
+        sent.push(said);
+        let body = format!("p-{}", sent.len()).into_bytes().into();
+        Box::pin(async { Ok(Response { status: 200, headers: Vec::new(), body }) })
+    }
+}

@@ -1,0 +1,60 @@
+//! Reading providers' JSON: by path, lenient about numbers written as texts and texts as numbers, since both occur. What
+//! is absent, null or of another kind is `None`; nothing here can fail otherwise.
+
+use std::borrow::Cow;
+
+use message::Timestamp;
+use serde_json::Value;
+
+/// The JSON of a body.
+pub fn parse(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+/// Puts a member into an object; nothing happens to what is no object.
+pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(key.into(), value.into());
+    }
+}
+
+/// The text or number at a JSON pointer (`/data/0/id`). Empty texts are given as they are.
+pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
+    match value.pointer(pointer)? {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
+    }
+}
+
+/// The same, or nothing where it is empty.
+pub fn some_text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
+    text(value, pointer).filter(|text| !text.is_empty())
+}
+
+/// The whole number at a JSON pointer, also when written as a text.
+pub fn number(value: &Value, pointer: &str) -> Option<i64> {
+    match value.pointer(pointer)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The items of the array at a JSON pointer; none when there is no array.
+pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// An RFC 3339 time, or seconds or milliseconds since 1970 as number or text.
+pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    let text = text(value, pointer)?;
+    if let Ok(number) = text.parse::<u64>() {
+        return Some(Timestamp(if number < MILLISECONDS_FROM { number.checked_mul(1_000)? } else { number }));
+    }
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok().map(Timestamp)
+}
+
+/// Greater numbers are milliseconds: as seconds they would lie beyond the year 5000.
+const MILLISECONDS_FROM: u64 = 100_000_000_000;

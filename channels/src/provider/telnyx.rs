@@ -1,0 +1,184 @@
+//! Telnyx Messaging v2: SMS and MMS by JSON over HTTPS, webhooks signed with Ed25519.
+//!
+//! Unconfirmed, with the default taken: the answer's `data.id` is always present (else the part is in doubt). Of the
+//! failures that come as a receipt none is tried again, though some codes (40002, 40006, 40011, 40018) would allow it.
+
+use std::sync::Arc;
+
+use message::{BodyType, Content, cim::body, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    AccountError, HttpChannel, OutPart, Provider, Received, Sent, Signature, Step, account, address, filled,
+};
+use crate::{
+    auth,
+    capability::{Capabilities, LongText},
+    classify, envelope,
+    error::SendError,
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
+    json, number,
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "telnyx",
+    channel_types: &["SMS"],
+    summary: "SMS and MMS by Telnyx",
+    documentation: "https://developers.telnyx.com/docs/messaging",
+    secrets: &["api_key"],
+    signature: Signature::Required("public_key"),
+    capabilities: || Capabilities {
+        native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+        text_characters_max: 1_530,
+        long_text: LongText::Refuse,
+        caption_characters_max: 1_530,
+        inbound_types: &[BodyType::Plain, BodyType::Image],
+        ..Capabilities::TEXT
+    },
+    statuses: envelope::STATUSES,
+    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+};
+
+/// How long the channel rests when a carrier's daily limit is used up; it is tried again after each.
+const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
+
+/// How far a signature's time may lie from now.
+const SIGNATURE_AGE_MAX_MS: i64 = 300_000;
+
+/// `[channel.account]` of a `telnyx` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Sent as Bearer token.
+    api_key: SecretString,
+    /// Base64 of the 32 octets that check webhooks.
+    public_key: Box<str>,
+    /// Needed for number pools and alphanumeric senders.
+    #[serde(default)]
+    messaging_profile_id: Option<Box<str>>,
+    /// The profile picks the sender among its numbers, instead of the DID.
+    #[serde(default)]
+    number_pool: bool,
+    #[serde(default = "default_base_url")]
+    base_url: Box<str>,
+    #[serde(skip)]
+    key: Vec<u8>,
+}
+
+fn default_base_url() -> Box<str> {
+    "https://api.telnyx.com".into()
+}
+
+impl Account {
+    fn checked(mut self) -> Result<Self, AccountError> {
+        filled("api_key", &self.api_key)?;
+        address("base_url", &mut self.base_url)?;
+        if self.number_pool && self.messaging_profile_id.is_none() {
+            let problem = "needs messaging_profile_id, whose numbers are the pool".into();
+            return Err(AccountError { key: "number_pool".into(), problem });
+        }
+        self.key = auth::unbase64(&self.public_key).filter(|key| key.len() == 32).ok_or(AccountError {
+            key: "public_key".into(),
+            problem: "is no base64 of 32 octets; it is shown in the portal under Keys & Credentials".into(),
+        })?;
+        Ok(self)
+    }
+
+    fn call(&self, request: Request) -> Request {
+        request.secret_header("Authorization", auth::bearer(self.api_key.expose_secret()))
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let mut message = json!({
+            "to": number::e164(part.customer),
+            "webhook_url": part.webhook_url,
+            "use_profile_webhooks": false,
+        });
+        if !self.number_pool {
+            json::set(&mut message, "from", number::e164(part.did));
+        }
+        match part.content {
+            Content::Rich { json, .. } => {
+                let file: body::Media<'_> = body::read(json).unwrap_or_default();
+                json::set(&mut message, "text", file.words());
+                json::set(&mut message, "media_urls", json!([&*file.attachment.media_url]));
+            }
+            Content::Text(text) => json::set(&mut message, "text", &**text),
+            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        }
+        if let Some(profile) = &self.messaging_profile_id {
+            json::set(&mut message, "messaging_profile_id", &**profile);
+        }
+        let url = format!("{}/v2/messages", self.base_url);
+        Ok(self.call(Request::post(url, Body::Json(message.to_string()))))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        let said = json::parse(&response.body).unwrap_or_default();
+        if !response.is_success() {
+            return Err(refusal(response, &said));
+        }
+        match json::some_text(&said, "/data/id") {
+            Some(id) => Ok(Step::Sent(Sent::id(&*id))),
+            None => Err(classify::unreadable(response, "data.id")),
+        }
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        let header =
+            |name: &str| webhook.header(name).ok_or_else(|| Refused::new(format!("{name} is missing")));
+        let signature = auth::unbase64(header("telnyx-signature-ed25519")?)
+            .ok_or_else(|| Refused::new("telnyx-signature-ed25519 is no base64"))?;
+        let timestamp = header("telnyx-timestamp")?;
+        let at_ms = timestamp.parse::<i64>().ok().and_then(|s| s.checked_mul(1_000));
+        let near = at_ms.is_some_and(|at| webhook.now_ms.abs_diff(at) <= SIGNATURE_AGE_MAX_MS.unsigned_abs());
+        if !near {
+            return Err(Refused::new("telnyx-timestamp is more than 5 minutes from now"));
+        }
+        let signed = [timestamp.as_bytes(), b"|", webhook.body].concat();
+        if auth::ed25519(&self.key, &signed, &signature) {
+            return Ok(());
+        }
+        Err(Refused::new("telnyx-signature-ed25519 does not fit public_key"))
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        envelope::read(webhook.body, envelope::STATUSES)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.call(Request::get(format!("{}/v2/messaging_profiles?page%5Bsize%5D=1", self.base_url))))
+    }
+}
+
+/// An error answer: the provider's own code first, the status where the code says nothing.
+fn refusal(response: &Response, said: &Value) -> SendError {
+    let Some(code) = json::text(said, "/errors/0/code") else { return classify::by_status(response) };
+    let title = json::text(said, "/errors/0/title").unwrap_or_default();
+    let detail = json::text(said, "/errors/0/detail").unwrap_or_default();
+    let cause = Cause::new(&*code, format!("{title}: {detail}").trim_matches([':', ' ']));
+    match &*code {
+        "40300" => SendError::Unsubscribed(cause),
+        "10009" | "10010" | "20002" | "20006" | "20012" | "20013" | "20014" | "20015" | "20016" | "20017"
+        | "20100" => SendError::CredentialsRefused(cause),
+        "10011" | "40011" | "40018" | "40318" => {
+            SendError::Throttled { after_ms: response.retry_after_ms(), cause }
+        }
+        "40016" => SendError::Throttled { after_ms: DAILY_LIMIT_PAUSE_MS, cause },
+        "10007" | "10008" | "40006" => SendError::Unavailable(cause),
+        "40002" | "40004" => SendError::RetryOnce(cause),
+        // About this message or its sender, whatever the status: a 403 here is no reason to stop the channel.
+        code if code.len() == 5 && code.starts_with("40") => SendError::Rejected(cause),
+        _ => classify::of_status(response, cause),
+    }
+}

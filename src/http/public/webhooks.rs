@@ -1,0 +1,95 @@
+//! `/webhooks/{channel id}`, and `/ccm/webhook` for all accounts of a Meta app: providers call here. A call needs no API key: its signature is checked by its channel.
+//! It is answered as taken only once all it brought is durable.
+
+use actors::webhook::{Answer, Call, SHARED_BODY_BYTES_MAX};
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, request::Parts};
+use hyper::body::Incoming;
+use message::ChannelId;
+
+use super::{Public, body};
+use crate::http::answer;
+
+/// Where the webhooks of channels are.
+const PREFIX: &str = "/webhooks/";
+/// Where all accounts of a Meta app have theirs.
+const SHARED: &str = "/ccm/webhook";
+/// The most headers of a call that a signature may depend on.
+const HEADERS_MAX: usize = 100;
+
+/// Whether a path is one of these.
+pub(super) fn is_webhook(path: &str) -> bool {
+    path.starts_with(PREFIX) || path == SHARED
+}
+
+/// Takes a provider's call.
+pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
+    let (head, incoming) = request.into_parts();
+    if !matches!(head.method, Method::GET | Method::POST) {
+        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
+    }
+    if head.uri.path() == SHARED {
+        return match body(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
+            Ok(bytes) => answered(public.core.shared_webhook(&call(public, &head, bytes)).await),
+            Err(answer) => *answer,
+        };
+    }
+    let channel = head.uri.path().strip_prefix(PREFIX).map(|id| id.trim_end_matches('/')).unwrap_or_default();
+    let channel = ChannelId::new(channel);
+    let Some(bytes_max) = public.core.webhook_bytes_max(&channel) else { return unknown() };
+    let bytes = match body(bytes_max, &head.headers, incoming).await {
+        Ok(bytes) => bytes,
+        Err(answer) => return *answer,
+    };
+    let call = call(public, &head, bytes);
+    answered(public.core.webhook(&channel, &call).await)
+}
+
+fn unknown() -> Response<Body> {
+    answer::error(StatusCode::NOT_FOUND, "there is no such channel, or it takes no webhooks")
+}
+
+/// What the router is told of a request.
+fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
+    let headers = head.headers.iter().take(HEADERS_MAX).filter_map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        Some((name.as_str().into(), value.as_ref().into()))
+    });
+    Call {
+        method: head.method.as_str().into(),
+        url: public_url(public, &head.uri, &head.headers).into(),
+        query: head.uri.query().unwrap_or_default().into(),
+        headers: headers.collect(),
+        body,
+    }
+}
+
+/// The address as the provider knows it: what it signs.
+fn public_url(public: &Public, uri: &Uri, headers: &HeaderMap) -> String {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    match &public.public_url {
+        Some(base) => format!("{}{path}", base.trim_end_matches('/')),
+        None => {
+            let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+            format!("http://{host}{path}")
+        }
+    }
+}
+
+fn answered(answer: Answer) -> Response<Body> {
+    match answer {
+        Answer::Reply(reply) => {
+            let mut response = Response::new(Body::from(reply.body.to_string()));
+            *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
+            let kind = HeaderValue::from_static(reply.content_type);
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+        Answer::Unknown => unknown(),
+        Answer::Refused { status, reason } => {
+            answer::error(StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED), &reason)
+        }
+        Answer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
+        Answer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
+    }
+}

@@ -1,0 +1,220 @@
+//! Calls to providers over pooled connections, each channel's its own. Tells whether anything of a call may have
+//! left; never shows a value of a request, never dials an address that was not judged.
+
+mod dial;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use actors::{
+    route::Route,
+    seams::{BoxFuture, Call, CallError, HttpClient, Stream, Wanted},
+};
+use channels::http::{Body, Method, Request, Response};
+use http::{HeaderMap, header};
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::TokioIo;
+use rustls::{ClientConfig, RootCertStore};
+
+use self::write::Target;
+use super::{
+    pool::{Idle, Open},
+    roots,
+};
+
+/// Places whose idle connections are kept; files may come from anywhere.
+const PLACES_MAX: usize = 1_024;
+/// Redirects followed for one file.
+const REDIRECTS_MAX: usize = 5;
+
+type Io = TokioIo<Box<dyn Stream>>;
+
+/// The client.
+#[derive(Clone)]
+pub struct ProviderClient {
+    built_in: Arc<ClientConfig>,
+    /// By the PEM file of further roots: as many as channels are configured.
+    trusting: Arc<Mutex<HashMap<Arc<Path>, Arc<ClientConfig>>>>,
+    idle: Arc<Mutex<BTreeMap<Place, Idle<Io>>>>,
+}
+
+/// Whose connection, with or without TLS, to which host and port.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    channel: Arc<str>,
+    tls: bool,
+    host: Box<str>,
+    port: u16,
+}
+
+impl Default for ProviderClient {
+    fn default() -> Self {
+        let built_in = Arc::new(roots::client(roots::built_in()));
+        Self { built_in, trusting: Arc::default(), idle: Arc::default() }
+    }
+}
+
+impl HttpClient for ProviderClient {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Response, CallError>> {
+        Box::pin(self.clone().perform(call))
+    }
+}
+
+impl ProviderClient {
+    async fn perform(self, call: Call) -> Result<Response, CallError> {
+        let mut target = Target::of(&call.request.url).map_err(CallError::unsent)?;
+        let response = self.once(&call, &call.request, &target).await?;
+        if call.wanted == Wanted::Answer || call.request.body != Body::None {
+            return Ok(response);
+        }
+        let mut response = response;
+        let mut request = Request::clone(&call.request);
+        for _ in 0..REDIRECTS_MAX {
+            let Some(location) = redirect(&response) else { return Ok(response) };
+            let next = target.follow(location).map_err(CallError::unanswered)?;
+            if next.origin() != target.origin() {
+                // Who is asked now must not learn what the first was told.
+                request.headers.clear();
+            }
+            request.method = Method::Get;
+            target = next;
+            response = self.once(&call, &request, &target).await?;
+        }
+        match redirect(&response) {
+            None => Ok(response),
+            Some(_) => Err(CallError::unanswered(format!("more than {REDIRECTS_MAX} redirects"))),
+        }
+    }
+
+    /// One request and its answer.
+    async fn once(&self, call: &Call, request: &Request, target: &Target) -> Result<Response, CallError> {
+        let route = &*call.route;
+        let proxy = route.proxy_to(target.host(), target.port());
+        let place = Place {
+            channel: route.channel.clone(),
+            tls: target.tls(),
+            host: target.host().into(),
+            port: target.port(),
+        };
+        loop {
+            let kept = self.usable(&place).await;
+            let was_kept = kept.is_some();
+            let open = match kept {
+                Some(open) => open,
+                None => self.open(target, route).await.map_err(CallError::unsent)?,
+            };
+            let written = write::request(request, target, proxy).map_err(CallError::unsent)?;
+            call.left.set(true);
+            let (bytes_max, wanted) = (request.answer_bytes_max, call.wanted);
+            let (answer, open) = open.exchange(written, |answer| read(answer, bytes_max, wanted)).await;
+            if let Some(open) = open {
+                self.give_back(place.clone(), open);
+            }
+            match answer {
+                Ok(response) => return Ok(response),
+                Err(broken) if !broken.unsent => return Err(CallError::unanswered(broken.why)),
+                Err(broken) => {
+                    call.left.set(false);
+                    if !was_kept {
+                        return Err(CallError::unsent(broken.why));
+                    }
+                    // The peer had just closed it: nothing was written, so another one is no repetition.
+                }
+            }
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, BTreeMap<Place, Idle<Io>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An idle connection that can be used.
+    async fn usable(&self, place: &Place) -> Option<Open<Io>> {
+        loop {
+            let mut open = self.idle().get_mut(place)?.take()?;
+            if open.is_usable().await {
+                return Some(open);
+            }
+        }
+    }
+
+    fn give_back(&self, place: Place, open: Open<Io>) {
+        let mut idle = self.idle();
+        if idle.len() >= PLACES_MAX && !idle.contains_key(&place) {
+            idle.retain(|_, connections| !connections.drop_expired());
+            if idle.len() >= PLACES_MAX {
+                return;
+            }
+        }
+        idle.entry(place).or_default().give_back(open);
+    }
+
+    async fn open(&self, target: &Target, route: &Route) -> Result<Open<Io>, String> {
+        let tls = target.tls().then(|| self.tls(route)).transpose().map_err(|e| e.to_string())?;
+        let stream = dial::dial(target, route, tls).await?;
+        Open::begin(TokioIo::new(stream)).await
+    }
+
+    /// The TLS of a channel: the built-in roots, and its own.
+    fn tls(&self, route: &Route) -> io::Result<Arc<ClientConfig>> {
+        let Some(path) = &route.trust else { return Ok(self.built_in.clone()) };
+        let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = trusting.get(path) {
+            return Ok(client.clone());
+        }
+        let mut store: RootCertStore = roots::built_in();
+        roots::add_file(&mut store, path)?;
+        let client = Arc::new(roots::client(store));
+        trusting.insert(path.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+/// Where an answer says that the file is instead.
+fn redirect(response: &Response) -> Option<&str> {
+    matches!(response.status, 301 | 302 | 303 | 307 | 308).then(|| response.header("location")).flatten()
+}
+
+/// Reads an answer up to a limit; whether that was all of it.
+async fn read(
+    answer: http::Response<Incoming>,
+    bytes_max: usize,
+    wanted: Wanted,
+) -> Result<(Response, bool), String> {
+    let too_large = || format!("the file is larger than {bytes_max} octets");
+    let (head, mut rest) = answer.into_parts();
+    let promised = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
+    if wanted == Wanted::File && promised.is_some_and(|octets: usize| octets > bytes_max) {
+        return Err(too_large());
+    }
+    let mut body = Vec::with_capacity(promised.unwrap_or(0).min(bytes_max));
+    let mut is_whole = true;
+    while let Some(frame) = rest.frame().await {
+        let frame = frame.map_err(|e| format!("the answer broke off: {e}"))?;
+        let Some(octets) = frame.data_ref() else { continue };
+        let room = bytes_max.saturating_sub(body.len());
+        body.extend_from_slice(octets.get(..room).unwrap_or(octets));
+        if octets.len() > room {
+            if wanted == Wanted::File {
+                return Err(too_large());
+            }
+            is_whole = false;
+            break;
+        }
+    }
+    let headers = text_of(&head.headers);
+    Ok((Response { status: head.status.as_u16(), headers, body: Bytes::from(body) }, is_whole))
+}
+
+fn text_of(headers: &HeaderMap) -> Vec<(Box<str>, Box<str>)> {
+    let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned().into();
+    headers.iter().map(|(name, value)| (name.as_str().into(), text(value))).collect()
+}
