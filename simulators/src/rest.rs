@@ -27,9 +27,13 @@ mod script;
 mod serve;
 mod sign;
 mod state;
+mod telegram;
+mod telegram_check;
 mod telnyx;
 mod time;
 mod twilio;
+mod viber;
+mod voipms;
 mod whatsapp;
 mod whatsapp_check;
 mod wire;
@@ -65,10 +69,13 @@ static PROVIDERS: &[&dyn Provider] = &[
     &messenger::INSTAGRAM,
     &general::IXICA,
     &general::NETPLANET,
+    &telegram::TELEGRAM,
     &telnyx::TELNYX,
     &twilio::TWILIO,
     &twilio::TWILIO_WHATSAPP,
     &general::VETTA,
+    &viber::VIBER,
+    &voipms::VOIPMS,
     &whatsapp::WHATSAPP_360DIALOG,
     &whatsapp::WHATSAPP_CLOUD,
 ];
@@ -306,6 +313,8 @@ impl Simulator {
             now_ms: started.saturating_add(self.now()),
             number,
             run: started ^ self.shared.options.script.seed.rotate_left(52),
+            started_ms: started,
+            path: "",
             attempt: 1,
             signature: Signature::Right,
         }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Simulator,
-    provider::{Call, Fault, Message},
+    provider::{Call, Context, Fault, Message},
     state::{Job, State},
     wire::{Request, Response},
 };
@@ -25,7 +25,9 @@ impl Simulator {
         let (call, latency) = self.ask(request);
         let answer = match call {
             Call::Answer(answer) => self.plain(answer),
-            Call::Accept(messages, answer) => return self.accept(messages, answer, latency).await,
+            Call::Accept(messages, answer) => {
+                return self.accept(messages, answer, latency, &request.path).await;
+            }
             Call::Store(file, answer) => {
                 self.state().media.store(file);
                 answer
@@ -72,11 +74,17 @@ impl Simulator {
         answer
     }
 
-    async fn accept(&self, messages: Vec<Message>, answer: Response, latency: Duration) -> Option<Response> {
+    async fn accept(
+        &self,
+        messages: Vec<Message>,
+        answer: Response,
+        latency: Duration,
+        path: &str,
+    ) -> Option<Response> {
         let now = self.now();
         let (fate, late, first) = {
             let mut state = self.state();
-            let (fate, accepted, late) = self.fate(&mut state, answer, now);
+            let (fate, accepted, late) = self.fate(&mut state, answer, now, path);
             let first = if accepted { take(&mut state, messages, now) } else { Vec::new() };
             (fate, late, first)
         };
@@ -94,7 +102,7 @@ impl Simulator {
     }
 
     /// What happens to a good message, whether it is taken, and how much later it is answered.
-    fn fate(&self, state: &mut State, answer: Response, now: u64) -> (Fate, bool, Duration) {
+    fn fate(&self, state: &mut State, answer: Response, now: u64, path: &str) -> (Fate, bool, Duration) {
         let script = state.script.clone();
         let (triggers, records) = (&mut state.triggers, &mut state.records);
         let cap = script.throttle_per_second;
@@ -103,24 +111,28 @@ impl Simulator {
         if throttled {
             records.counts.throttled += 1;
             let fault = Fault::Throttled { after_s: script.retry_after_s };
-            return (Fate::Refused(self.fault(state, fault)), false, Duration::ZERO);
+            return (Fate::Refused(self.fault(state, fault, path)), false, Duration::ZERO);
         }
         if cap > 0 {
             records.second.push_back(now);
         }
         if triggers.fires("refuse_credentials", script.refuse_credentials) {
             records.counts.refused += 1;
-            return (Fate::Refused(self.fault(state, Fault::Credentials)), false, Duration::ZERO);
+            return (Fate::Refused(self.fault(state, Fault::Credentials, path)), false, Duration::ZERO);
         }
         if triggers.fires("unavailable", script.unavailable) {
             records.counts.unavailable += 1;
             let fault = Fault::Unavailable { status: script.unavailable_status };
-            return (Fate::Refused(self.fault(state, fault)), script.unavailable_accepts, Duration::ZERO);
+            return (
+                Fate::Refused(self.fault(state, fault, path)),
+                script.unavailable_accepts,
+                Duration::ZERO,
+            );
         }
         if triggers.fires("reject", script.reject) {
             records.counts.rejected += 1;
             let fault = Fault::Rejected { code: &script.reject_code };
-            return (Fate::Refused(self.fault(state, fault)), false, Duration::ZERO);
+            return (Fate::Refused(self.fault(state, fault, path)), false, Duration::ZERO);
         }
         if triggers.fires("close", script.close) {
             records.counts.closed += 1;
@@ -142,7 +154,7 @@ impl Simulator {
         }
         if triggers.fires("without_id", script.without_id) {
             records.counts.garbled += 1;
-            return (Fate::Answered(self.fault(state, Fault::WithoutId)), true, late);
+            return (Fate::Answered(self.fault(state, Fault::WithoutId, path)), true, late);
         }
         let mut answer = answer;
         if triggers.fires("wrong_type", script.wrong_type) {
@@ -152,9 +164,9 @@ impl Simulator {
         (Fate::Answered(answer), true, late)
     }
 
-    fn fault(&self, state: &mut State, fault: Fault<'_>) -> Response {
+    fn fault(&self, state: &mut State, fault: Fault<'_>, path: &str) -> Response {
         let number = state.number();
-        self.shared.provider.fault(fault, &self.context(state, number))
+        self.shared.provider.fault(fault, &Context { path, ..self.context(state, number) })
     }
 
     async fn poll(&self, offset: i64, limit: usize, timeout_ms: u64, conflict: Response) -> Response {

@@ -259,7 +259,8 @@ impl Simulator {
             _ => None,
         };
         let mut attempt = attempt_of(at_ms, answered);
-        attempt.taken = attempt.status.is_some_and(|status| provider.taken(status, attempt.body.as_bytes()));
+        attempt.taken =
+            attempt.status.is_some_and(|status| provider.taken(&delivery.url, status, &attempt.body));
         self.settle(delivery, &attempt, retry_after);
         attempt
     }

@@ -15,9 +15,9 @@ use super::{
 /// The most characters of a text: ten parts.
 const TEXT_MAX: usize = 1_600;
 
-pub(super) struct General(About);
+pub(super) struct General(pub(super) About);
 
-const fn preset(name: &'static str, title: &'static str) -> General {
+pub(super) const fn preset(name: &'static str, title: &'static str) -> General {
     General(About {
         name,
         title,

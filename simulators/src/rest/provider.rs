@@ -256,7 +256,7 @@ pub(super) trait Provider: Sync {
     }
 
     /// Whether a webhook's answer means that it has the event.
-    fn taken(&self, status: u16, _body: &[u8]) -> bool {
+    fn taken(&self, _url: &str, status: u16, _body: &str) -> bool {
         (200..300).contains(&status)
     }
 
@@ -293,6 +293,10 @@ pub(super) struct Context<'a> {
     pub(super) number: u64,
     /// Of this simulator's run alone, so that ids of an earlier run do not come again.
     pub(super) run: u64,
+    /// When the simulator started, in milliseconds since 1970.
+    pub(super) started_ms: u64,
+    /// The path of the request in question; empty: there is none.
+    pub(super) path: &'a str,
     /// Which try of a webhook; from 1.
     pub(super) attempt: u32,
     /// How a webhook is to be signed.
@@ -338,9 +342,9 @@ impl<'a> Context<'a> {
         (chance.next() >> 12) | (1 << 52)
     }
 
-    /// A number that grows with each event, also beyond a restart.
+    /// A number of 31 bits that grows with each event, also beyond a restart within some weeks.
     pub(super) fn growing(&self) -> u64 {
-        (self.run / 10).saturating_add(self.number)
+        (self.started_ms / 1_000 % 2_000_000 * 1_000 + self.number) % (1 << 31)
     }
 
     pub(super) fn seconds(&self) -> u64 {

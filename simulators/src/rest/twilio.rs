@@ -452,6 +452,8 @@ mod tests {
             now_ms: 0,
             number: 1,
             run: 1,
+            started_ms: 0,
+            path: "",
             attempt: 1,
             signature: Default::default(),
         };
