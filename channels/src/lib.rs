@@ -7,6 +7,7 @@ pub mod capability;
 pub mod classify;
 pub mod compose;
 pub mod error;
+pub mod graph;
 pub mod gsm7;
 pub mod http;
 pub mod incoming;
@@ -22,6 +23,7 @@ pub mod smpp;
 pub mod spelling;
 pub mod split;
 pub mod transliterate;
+pub mod whatsapp;
 
 pub use capability::Capabilities;
 pub use error::SendError;

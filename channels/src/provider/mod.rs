@@ -3,6 +3,8 @@
 mod conversation;
 pub mod smpp;
 pub mod telnyx;
+pub mod whatsapp_360dialog;
+pub mod whatsapp_cloud;
 
 use std::{fmt, sync::Arc};
 
@@ -21,7 +23,8 @@ pub use conversation::{
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
-pub const PROVIDERS: &[&Provider] = &[&smpp::PROVIDER, &telnyx::PROVIDER];
+pub const PROVIDERS: &[&Provider] =
+    &[&smpp::PROVIDER, &telnyx::PROVIDER, &whatsapp_cloud::PROVIDER, &whatsapp_360dialog::PROVIDER];
 
 /// The description of a provider: everything that can be known before an account exists.
 pub struct Provider {

@@ -1,0 +1,215 @@
+//! WhatsApp through 360dialog: the Cloud API's messages and webhooks behind an API key that stands for the number.
+//!
+//! Webhooks carry no signature of Meta's that could be checked, so the header that is entered together with their address
+//! (`webhook_header`, `webhook_secret`) is required. Unconfirmed, each a setting: the form of `x-360dialog-signature`
+//! (hexadecimal with or without `sha256=`, checked when `platform_secret` is set), the sandbox's address (`base_url`).
+
+use std::sync::Arc;
+
+use message::event::Cause;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use smallvec::SmallVec;
+
+use super::{
+    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, Signature, Step,
+    account,
+};
+use crate::{
+    auth, classify,
+    error::SendError,
+    graph,
+    http::{Malformed, Refused, Request, Response, Webhook},
+    json,
+    whatsapp::{self, Conversation, Media},
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "whatsapp_360dialog",
+    channel_types: &["WHATSAPP", "WHATSAPP_360DIALOG"],
+    summary: "WhatsApp through 360dialog",
+    documentation: "https://docs.360dialog.com",
+    secrets: &["api_key", "webhook_secret", "platform_secret"],
+    signature: Signature::Required("webhook_secret"),
+    capabilities: whatsapp::capabilities,
+    statuses: whatsapp::STATUSES,
+    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+};
+
+/// `[channel.account]` of a `whatsapp_360dialog` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Of one number.
+    api_key: SecretString,
+    /// The value of the header that webhooks carry.
+    #[serde(default)]
+    webhook_secret: SecretString,
+    /// The name of that header.
+    #[serde(default = "default_webhook_header")]
+    webhook_header: Box<str>,
+    /// Signs webhooks of partners.
+    #[serde(default)]
+    platform_secret: Option<SecretString>,
+    /// Webhooks of another number are not read, when it is set.
+    #[serde(default)]
+    phone_number_id: Option<Box<str>>,
+    #[serde(default = "default_base_url")]
+    base_url: Box<str>,
+    /// Files are fetched here and uploaded, for addresses that Meta cannot reach.
+    #[serde(default)]
+    upload_media: bool,
+    #[serde(skip)]
+    messages_url: String,
+    #[serde(skip)]
+    media_url: String,
+}
+
+fn default_webhook_header() -> Box<str> {
+    "x-patchbay-secret".into()
+}
+
+fn default_base_url() -> Box<str> {
+    "https://waba-v2.360dialog.io".into()
+}
+
+impl Account {
+    fn checked(mut self) -> Result<Self, AccountError> {
+        graph::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
+        let own =
+            "choose a long random text and enter it as a header beside the webhook's address at 360dialog";
+        graph::not_empty("webhook_secret", &self.webhook_secret, own)?;
+        if let Some(secret) = &self.platform_secret {
+            graph::not_empty("platform_secret", secret, "it is the partner's, or leave the key away")?;
+        }
+        self.base_url = self.base_url.trim_end_matches('/').into();
+        self.webhook_header = self.webhook_header.to_ascii_lowercase().into();
+        self.messages_url = format!("{}/messages", self.base_url);
+        self.media_url = format!("{}/media", self.base_url);
+        Ok(self)
+    }
+
+    fn call(&self, request: Request) -> Request {
+        request.secret_header("D360-API-KEY", self.api_key.expose_secret())
+    }
+
+    fn conversation(&self) -> Conversation<'_> {
+        let media = if self.upload_media { Media::Upload } else { Media::Link };
+        Conversation { messages_url: &self.messages_url, media_url: &self.media_url, media }
+    }
+
+    /// A file's address at Meta, asked for at 360dialog, which alone has the token.
+    fn at_360dialog(&self, url: &str) -> String {
+        let path =
+            url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
+        format!("{}/{path}", self.base_url)
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        whatsapp::customer(address)
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let (request, ours) = self.conversation().first(part)?;
+        Ok(if ours { self.call(request) } else { request })
+    }
+
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(last) = answers.last() else { return Err(classify::nothing()) };
+        let refused = |response: &Response| match whatsapp::sent(part, response, refusal) {
+            Err(error) => error,
+            Ok(_) => classify::nothing(),
+        };
+        if let Some(next) = self.conversation().next(part, answers, refused)? {
+            return Ok(Step::Next(self.call(next)));
+        }
+        whatsapp::sent(part, last, refusal)
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        let said = webhook
+            .header(&self.webhook_header)
+            .ok_or_else(|| Refused::new(format!("{} is missing", self.webhook_header)))?;
+        if !auth::equal(said.as_bytes(), self.webhook_secret.expose_secret().as_bytes()) {
+            return Err(Refused::new(format!("{} does not fit webhook_secret", self.webhook_header)));
+        }
+        let Some(secret) = &self.platform_secret else { return Ok(()) };
+        let header = webhook
+            .header("x-360dialog-signature")
+            .ok_or_else(|| Refused::new("x-360dialog-signature is missing"))?;
+        let hexadecimal = header.strip_prefix("sha256=").unwrap_or(header);
+        let signature = auth::unhex(hexadecimal)
+            .ok_or_else(|| Refused::new("x-360dialog-signature is no hexadecimal"))?;
+        let expected = auth::hmac_sha256(secret.expose_secret().as_bytes(), webhook.body);
+        if auth::equal(&expected, &signature) {
+            return Ok(());
+        }
+        Err(Refused::new("x-360dialog-signature does not fit platform_secret"))
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        whatsapp::read(webhook.body, self.phone_number_id.as_deref())
+    }
+
+    fn shared_ids(&self) -> SmallVec<[&str; 2]> {
+        // Meta's shared address belongs to 360dialog's app, never to ours.
+        SmallVec::new()
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        let file = |url: &str| self.call(graph::download(&self.at_360dialog(url)));
+        let look_up = || {
+            let id = auth::percent_encode(&media.locator);
+            self.call(Request::get(format!("{}/{id}", self.base_url)))
+        };
+        if media.locator.starts_with("http") {
+            return match answers {
+                [] => Ok(Fetch::Next(file(&media.locator))),
+                [.., last] if last.is_success() => Ok(Fetch::Got),
+                [.., last] => Err(graph::no_file(last)),
+            };
+        }
+        graph::fetch(look_up, file, answers)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.call(Request::get(format!("{}/v1/configs/webhook", self.base_url))))
+    }
+
+    fn mark_read(&self, _did: &str, _customer: &str, provider_id: &str) -> Option<Request> {
+        Some(self.call(whatsapp::sign(self.messages_url.clone(), provider_id, false)))
+    }
+
+    fn typing(&self, _did: &str, _customer: &str, last_id: Option<&str>, on: bool) -> Option<Request> {
+        let last_id = last_id.filter(|_| on)?;
+        Some(self.call(whatsapp::sign(self.messages_url.clone(), last_id, true)))
+    }
+}
+
+/// 360dialog's own errors: `{"meta":{...}}` or `{"error":"words"}`. It says 400 for three things that are no fault of a
+/// message, by its words alone; 403 is about the path of one call.
+fn refusal(response: &Response, said: &Value) -> SendError {
+    let words = json::some_text(said, "/meta/developer_message")
+        .or_else(|| json::some_text(said, "/meta/developerMessage"))
+        .or_else(|| json::some_text(said, "/error"));
+    let Some(words) = words else { return classify::by_status(response) };
+    let cause = Cause::new(format!("http {}", response.status), &*words);
+    let lower = words.to_lowercase();
+    let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
+    match response.status {
+        400 if says(&["rate limit", "too many"]) => {
+            SendError::Throttled { after_ms: response.retry_after_ms(), cause }
+        }
+        400 if says(&["disabled", "unpaid"]) => SendError::CredentialsRefused(cause),
+        403 => SendError::Rejected(cause),
+        _ => classify::of_status(response, cause),
+    }
+}
