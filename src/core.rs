@@ -11,7 +11,7 @@ use actors::{
     router::{Acceptance, OpenSession, Origin, TailEvent},
     seams::BoxFuture,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, MessageView, PlanView, SessionView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView, SessionView,
         UnmatchedView,
     },
     webhook,
@@ -32,6 +32,12 @@ pub trait Core: Send + Sync + 'static {
     ) -> Later<'a, Vec<Result<Acceptance, Refusal>>>;
     fn plan<'a>(&'a self, message: Message, origin: &'a Origin) -> Later<'a, Result<PlanView, Refusal>>;
     fn message<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<MessageView, Refusal>>;
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal>;
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>>;
     fn open_session(&self, request: OpenSession) -> Later<'_, Result<SessionView, Refusal>>;
     fn session(&self, id: SessionId, at: Option<Timestamp>) -> Later<'_, Result<SessionView, Refusal>>;
@@ -85,6 +91,14 @@ impl Core for Router {
     }
     fn message<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<MessageView, Refusal>> {
         Box::pin(Router::message(self, id))
+    }
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        Router::exchanges(self, channel, message, limit)
     }
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::cancel(self, id))

@@ -19,7 +19,7 @@ mod credit;
 mod describe;
 mod destination;
 pub mod error;
-pub mod exchange;
+mod exchange;
 mod fold;
 mod hash;
 mod host;

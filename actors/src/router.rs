@@ -30,7 +30,7 @@ use crate::{
     shared::Shared,
     timers,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, MessageView, PlanView,
         SessionView, UnmatchedView,
     },
 };
@@ -236,6 +236,20 @@ impl Router {
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
         let (stream, number) = self.locate(id)?;
         self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
+    }
+
+    /// What a channel and its provider said over HTTP, the newest first, of one message or of all.
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        let (ix, _) = self.shared.channel(channel).ok_or(Refusal::NotFound("channel"))?;
+        Ok(self.shared.exchanges.get(ix).map(|kept| kept.list(message, limit)).unwrap_or_default())
     }
 
     /// Withdraws a message of which nothing was sent yet.

@@ -74,6 +74,36 @@ fn is_none(seq: &Seq) -> bool {
     *seq == Seq::NONE
 }
 
+/// One call to a provider and what came of it, as `GET /api/channels/{id}/exchanges` shows it. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeView {
+    /// When it began.
+    pub at: Timestamp,
+    /// The method.
+    pub method: &'static str,
+    /// The address.
+    pub url: Box<str>,
+    /// What was sent.
+    pub body: Box<str>,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What was answered.
+    pub answer: Box<str>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// The message it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// The part of it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
+}
+
 /// A session id as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionIdText(pub SessionId);

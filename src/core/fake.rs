@@ -7,7 +7,7 @@ use actors::{
     Page, Refusal,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     view::{
-        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, LinkView,
+        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, LinkView,
         MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
     },
     webhook,
@@ -176,6 +176,29 @@ impl Core for Fake {
             parts: vec![part(1, "7f3a01", 0), part(2, "7f3a02", 0), part(3, "7f3a09", 1)],
             events: events(),
         }))
+    }
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        self.ask(format!("exchanges of {channel} for {message:?} limit {limit}"));
+        if channel.as_str() == "nope" {
+            return Err(Refusal::NotFound("channel"));
+        }
+        Ok(vec![Arc::new(ExchangeView {
+            at: START.plus_ms(4),
+            method: "POST",
+            url: "https://api.provider.example/v2/messages".into(),
+            body: "{\"text\":\"Hello <b>\"}".into(),
+            status: Some(503),
+            answer: "no room for <b>".into(),
+            took_ms: 17,
+            message_id: Some("m".into()),
+            part: Some(1),
+            error: None,
+        })])
     }
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>> {
         soon(match id.as_str() {

@@ -24,9 +24,9 @@ use tokio::time::timeout;
 use super::{Answer, LinkPart, circuit::Verdict};
 use crate::{
     config::HttpConfig,
-    exchange::Exchange,
     seams::{BoxFuture, Call, CallError},
     shared::{ChannelEntry, ChannelIx, Shared},
+    view::ExchangeView as Exchange,
 };
 
 /// The most calls for one part.
