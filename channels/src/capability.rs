@@ -63,6 +63,8 @@ pub enum Units {
     CodePoints,
     /// UTF-16 units: most emoji are two (Telegram).
     Utf16,
+    /// Octets of UTF-8 (Instagram).
+    Octets,
 }
 
 impl Units {
@@ -71,6 +73,7 @@ impl Units {
         match self {
             Self::CodePoints => 1,
             Self::Utf16 => c.len_utf16(),
+            Self::Octets => c.len_utf8(),
         }
     }
 

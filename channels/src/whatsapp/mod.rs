@@ -59,10 +59,11 @@ pub fn capabilities() -> Capabilities {
             rows_max: 10,
             title_characters_max: 20,
             row_title_characters_max: 24,
-            payload_bytes_max: 200,
+            payload_bytes_max: 256,
             text_characters_max: 1_024,
             opens: Opens::OnePage,
         },
+        frame_characters_max: 60,
         inbound_types: &[
             BodyType::Plain,
             BodyType::Image,

@@ -13,7 +13,7 @@ use crate::{
     error::SendError,
     graph,
     http::{Body, Field, Request, Response},
-    json,
+    json, markup,
     provider::OutPart,
 };
 
@@ -95,7 +95,9 @@ impl Conversation<'_> {
 
     fn to_upload(&self, part: &OutPart<'_>) -> Option<File> {
         let Content::Rich { body_type, json } = part.content else { return None };
-        let file = crate::adapt::is_file(*body_type) && self.media == Media::Upload;
+        let is_file =
+            matches!(body_type, BodyType::Image | BodyType::Video | BodyType::Audio | BodyType::File);
+        let file = is_file && self.media == Media::Upload;
         file.then(|| File::of(&body::read(json).unwrap_or_default()))
     }
 
@@ -169,6 +171,7 @@ fn envelope(part: &OutPart<'_>) -> Value {
 }
 
 fn text_object(text: &str) -> Value {
+    let text = markup::whatsapp(text);
     let preview = text.contains("https://") || text.contains("http://");
     json!({"body": text, "preview_url": preview})
 }
@@ -210,7 +213,7 @@ fn media(json: &str, kind: &str, uploaded: Option<&str>) -> Value {
         None => json!({"link": &*body.attachment.media_url}),
     };
     if kind != "audio" && !body.words().is_empty() {
-        json::set(&mut object, "caption", body.words());
+        json::set(&mut object, "caption", markup::whatsapp(body.words()));
     }
     if kind == "document" {
         json::set(&mut object, "filename", File::of(&body).name);
@@ -278,29 +281,19 @@ fn phone(phone: &Value) -> Value {
     out
 }
 
-/// The buttons that fit on a message itself; more make a list.
-const BUTTONS_MAX: usize = 3;
-
 /// The word on a list's button where the body has none.
 const LIST_BUTTON: &str = "Menu";
 
 fn interactive(body: &Buttons<'_>) -> Value {
     let frame = &body.additional_details.interactive;
-    let words = if body.markdown_text.is_empty() { &frame.body.text } else { &body.markdown_text };
-    let mut out = json!({"body": {"text": &**words}});
+    let mut out = json!({"body": {"text": markup::whatsapp(&body.markdown_text)}});
     if !frame.header.text.is_empty() {
         json::set(&mut out, "header", json!({"type": "text", "text": &*frame.header.text}));
     }
     if !frame.footer.text.is_empty() {
         json::set(&mut out, "footer", json!({"text": &*frame.footer.text}));
     }
-    let described = |button: &Button<'_>| {
-        let details = &button.additional_button_details;
-        !details.description.is_empty() || !details.section_title.is_empty()
-    };
-    let listed = frame.kind.eq_ignore_ascii_case("list")
-        || body.buttons.len() > BUTTONS_MAX
-        || body.buttons.iter().any(|button| described(button));
+    let listed = frame.kind.eq_ignore_ascii_case("list");
     let (kind, action) = match body.buttons.first() {
         Some(button) if button.press() == Press::Open => (
             "cta_url",
