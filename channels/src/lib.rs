@@ -6,6 +6,7 @@ pub mod auth;
 pub mod capability;
 pub mod classify;
 pub mod compose;
+pub mod envelope;
 pub mod error;
 pub mod graph;
 pub mod gsm7;
@@ -24,6 +25,7 @@ pub mod spelling;
 pub mod split;
 pub mod transliterate;
 pub mod whatsapp;
+pub mod twilio;
 
 pub use capability::Capabilities;
 pub use error::SendError;
