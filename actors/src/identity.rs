@@ -63,6 +63,26 @@ impl Recent {
         now.insert(key, address);
     }
 
+    /// The address of a customer's session by any of their names; their own where there is none.
+    pub(crate) fn find(
+        &self,
+        shared: &Shared,
+        (channel, did): (&ChannelId, &Arc<str>),
+        names: &Names,
+    ) -> Address {
+        let known = names.iter().find_map(|name| self.known(shared, (channel, did), name));
+        known.unwrap_or_else(|| own_address(channel, did, names))
+    }
+
+    fn known(
+        &self,
+        shared: &Shared,
+        (channel, did): (&ChannelId, &Arc<str>),
+        name: &Arc<str>,
+    ) -> Option<Address> {
+        self.get(address::alias_key(channel, did, name)).or_else(|| shared.address_of(channel, did, name))
+    }
+
     /// The address of a customer's session by any of their names, and the names that nobody knows to lead there.
     pub(crate) fn resolve(
         &mut self,
@@ -71,11 +91,8 @@ impl Recent {
         names: &Names,
     ) -> (Address, Vec<Arc<str>>) {
         let keys: Vec<u128> = names.iter().map(|name| address::alias_key(channel, did, name)).collect();
-        let known: Vec<Option<Address>> = keys
-            .iter()
-            .zip(names)
-            .map(|(key, name)| self.get(*key).or_else(|| shared.address_of(channel, did, name)))
-            .collect();
+        let known: Vec<Option<Address>> =
+            names.iter().map(|name| self.known(shared, (channel, did), name)).collect();
         let first = known.iter().flatten().next().cloned();
         let found = first.unwrap_or_else(|| own_address(channel, did, names));
         let mut new = Vec::new();

@@ -12,6 +12,7 @@
 //! What a host decides is appended to the log; effects follow the flush (`host/stage.rs`). Whatever an actor
 //! knows can be rebuilt from configuration and log.
 
+mod accept;
 mod channel;
 pub mod config;
 mod correlation;

@@ -18,15 +18,17 @@ use tokio::{
 };
 
 use crate::{
+    accept::Posted,
     channel::{self, ChannelMessage},
     config::Config,
     destination::DestinationMessage,
     error::{Refusal, StartError},
-    host::{AcceptTask, Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    host::{Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
     page::Page,
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
+    session::window,
     shared::Shared,
     timers,
     view::{
@@ -129,8 +131,9 @@ impl Router {
         let mut ids: BTreeMap<MessageId, StreamId> = BTreeMap::new();
         for (place, message) in messages.into_iter().enumerate() {
             let id = message.id.clone().filter(|_| count > 1);
-            match self.accept_task(message, origin, answers.clone(), place) {
-                Ok(task) => {
+            match self.posted(message, origin, answers.clone(), place) {
+                Ok(Posted::Done(acceptance)) => answers.put(place, Ok(acceptance)),
+                Ok(Posted::Task(task)) => {
                     if let Some(id) = id
                         && *ids.entry(id.clone()).or_insert(task.stream) != task.stream
                     {
@@ -155,37 +158,6 @@ impl Router {
         }
     }
 
-    fn accept_task(
-        &self,
-        message: cim::Message,
-        origin: &Origin,
-        reply: Arc<Answers>,
-        place: usize,
-    ) -> Result<Task, Refusal> {
-        let (channel, entry, _) = self.shared.route(&message)?;
-        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
-        let now = self.shared.now();
-        let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());
-        let stream = identity.address.stream();
-        let expires_at = message.scheduling.expiry(now);
-        let task = AcceptTask {
-            identity,
-            channel,
-            id,
-            content: message.content,
-            priority: message.priority,
-            send_at: message.scheduling.send_at.filter(|at| *at > now),
-            expires_at,
-            destination: origin.destination.clone(),
-            conversation_id: message.conversation_id,
-            channel_data: message.channel_data_json,
-            adapted: Vec::new(),
-            reply,
-            place,
-        };
-        Ok(Task { stream, op: Op::Accept(Box::new(task)) })
-    }
-
     /// What accepting a message would do. Changes nothing.
     ///
     /// # Errors
@@ -199,6 +171,12 @@ impl Router {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
+        }
+        let now = self.shared.now();
+        let heard_at = self.shared.heard_at(identity.address.stream(), &entry.policy);
+        let from = message.scheduling.send_at.unwrap_or(now).max(now);
+        if let Some(cause) = window::closed(&entry.policy, &message.content, heard_at, from) {
+            return Err(Refusal::Unsendable(cause));
         }
         let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
         let destination = origin.destination.clone().or_else(|| {

@@ -24,8 +24,8 @@ pub mod smpp;
 pub mod spelling;
 pub mod split;
 pub mod transliterate;
-pub mod whatsapp;
 pub mod twilio;
+pub mod whatsapp;
 
 pub use capability::Capabilities;
 pub use error::SendError;

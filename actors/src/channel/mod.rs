@@ -11,7 +11,7 @@ pub(crate) mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use channels::{provider::InEvent, smpp::ReplyToken};
+use channels::{http::Request, provider::InEvent, smpp::ReplyToken};
 use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;
@@ -42,6 +42,8 @@ pub(crate) enum ChannelMessage {
     Tick,
     /// What a webhook brought; whoever waits for it is told when all of it is safe.
     Events(Vec<InEvent>, Waits),
+    /// A call beside messages, whose outcome changes nothing.
+    Beside(Box<Request>),
     /// Facts of its own were flushed: these deliveries may be acknowledged.
     Acknowledge(Vec<InboundAck>),
     /// Start again after it was stopped.
@@ -183,6 +185,7 @@ impl Actor for ChannelActor {
                 state.follow_up(&events);
                 state.take_events(events, waits);
             }
+            ChannelMessage::Beside(request) => state.beside(*request),
             ChannelMessage::Acknowledge(acks) => state.acknowledge(acks),
             ChannelMessage::Restart(reply) => {
                 state.restart();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use channels::provider::{InEvent, InMessage, InReceipt};
-use message::{BodyType, Content, address};
+use message::{BodyType, Content, Timestamp, address};
 
 use super::{Ack, ChannelState};
 use crate::{
@@ -76,9 +76,20 @@ impl ChannelState {
             let op = Op::Receipt { number, part, state, code: receipt.code.clone(), from };
             return self.to_host(stream, op, tasks);
         }
-        let did = self.entry().map_or_else(|| receipt.did.clone(), |e| e.did_or_only(&receipt.did));
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(self.ix) else { return };
+        let did = entry.did_or_only(&receipt.did);
+        let names = identity::names(entry, [&receipt.customer]);
+        let address = self.recent.find(&shared, (&entry.config.id, &entry.channel().did(&did)), &names);
+        if let Some(upto) = receipt.watermark_ms {
+            self.counts.receipts += 1;
+            self.metrics.receipts.increment(1);
+            let upto = Timestamp(u64::try_from(upto).unwrap_or(0));
+            let (code, ack) = (receipt.code.clone(), Ack::Caller(waits));
+            return self.to_host(address.stream(), Op::Watermark { state, upto, code, ack }, tasks);
+        }
         let reported = Reported { state, code: receipt.code.clone(), ids: vec![Box::from(&*receipt.id)] };
-        self.receipt(reported, (&did, &receipt.customer), Ack::Caller(waits), tasks);
+        self.receipt(reported, (&did, &address.customer), Ack::Caller(waits), tasks);
     }
 }
 

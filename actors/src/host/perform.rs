@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address, event::Received};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
 use smallvec::SmallVec;
 use storage::{Key, Tag};
 
@@ -14,7 +14,7 @@ use crate::{
     fold::MessageRecord,
     router::Acceptance,
     sabotage::Sabotage,
-    session::{Identity, Inbound, Outcome, Policy},
+    session::{Identity, Inbound, Outcome},
     shared::ChannelIx,
 };
 
@@ -38,6 +38,10 @@ impl HostState {
                     }
                     ReceiptFrom::Query => {}
                 }
+            }
+            Op::Watermark { state, upto, code, ack } => {
+                self.watermark(stream, state, upto, &code, stage);
+                acknowledge(stage, ack);
             }
             Op::DoubtReceipt { channel, parked, state, code, came_at } => {
                 let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
@@ -111,12 +115,15 @@ impl HostState {
         prepared.adapted.extend(task.adapted);
         let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
         let from = task.send_at.unwrap_or(stage.now).max(stage.now);
-        let (reply_to, choices) = (None, Vec::new());
-        let heard_at = self.heard_at(stream, &entry.policy);
+        let reply_to = task.reply_to.as_ref().and_then(|original| self.answered_id(stream, original));
+        if task.reply_to.is_some() && reply_to.is_none() {
+            prepared
+                .adapted
+                .push("the message it answers is not known here: it went without naming it".into());
+        }
         let accept = crate::session::Accept {
             reply_to,
-            choices,
-            heard_at,
+            heard_at: self.shared.heard_at(stream, &entry.policy),
             id: task.id.clone(),
             prepared,
             priority: task.priority,
@@ -186,26 +193,6 @@ impl HostState {
         stage.effects.channel(channel).jobs.push(job);
     }
 
-    /// When a customer last wrote, on channels where it matters.
-    fn heard_at(&self, stream: StreamId, policy: &Policy) -> Option<Timestamp> {
-        policy.window_ms?;
-        let found = self.shared.log.find(address::heard_key(stream))?;
-        Some(Timestamp(u64::try_from(found.a).unwrap_or(u64::MAX)))
-    }
-
-    /// Messages fail whose window closed while they waited.
-    fn give_up_too_late(&mut self, stream: StreamId, policy: &Policy, stage: &mut Stage) {
-        if policy.window_ms.is_none() {
-            return;
-        }
-        let heard_at = self.heard_at(stream, policy);
-        while let Some(event) =
-            self.live.get(stream).and_then(|slot| slot.session.too_late(policy, heard_at, stage.now))
-        {
-            self.record(stream, [event], &[], stage);
-        }
-    }
-
     fn channel_of(&mut self, stream: StreamId, stage: &mut Stage) -> Option<ChannelIx> {
         if self.activate(stream, None, stage) { self.live.get(stream)?.channel } else { None }
     }
@@ -241,7 +228,7 @@ impl HostState {
         }
     }
 
-    fn receipt(
+    pub(super) fn receipt(
         &mut self,
         stream: StreamId,
         number: MessageNo,
@@ -322,6 +309,8 @@ impl HostState {
         }
         let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
+        let mut inbound = inbound;
+        self.quote(stream, &identity.address.channel, &mut inbound);
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
         for event in events {
             let keys = match &event {
@@ -331,31 +320,6 @@ impl HostState {
             self.record(stream, [event], &keys, stage);
         }
         true
-    }
-
-    /// What a customer's message is found by: repeats by the provider's id, replies by ours, the window by when
-    /// it was written.
-    fn keys_of_received(
-        &self,
-        stream: StreamId,
-        received: &Received,
-        key: Option<u128>,
-        now: Timestamp,
-    ) -> SmallVec<[Key; 3]> {
-        let own = |hash| Key { hash, a: stream.0, b: Tag::OwnSeq };
-        let mut keys: SmallVec<[Key; 3]> = key.map(own).into_iter().collect();
-        if key.is_some() {
-            keys.push(own(address::delivered_key(received.id.as_str())));
-        }
-        let entry = self.live.get(stream).and_then(|slot| self.shared.channels.get(slot.channel?));
-        if let Some(entry) = entry.filter(|entry| entry.policy.window_ms.is_some()) {
-            // One that was long on its way opens no new window, and one that came out of turn closes none.
-            let written = received.provider_time.unwrap_or(now).min(now);
-            let written = self.heard_at(stream, &entry.policy).map_or(written, |known| known.max(written));
-            let hash = address::heard_key(stream);
-            keys.push(Key { hash, a: u128::from(written.0), b: Tag::Value(0) });
-        }
-        keys
     }
 
     /// What came in is recorded: it is acknowledged after the flush.

@@ -8,7 +8,7 @@ use message::{
     Address, DestinationId, Event, MessageId, MessageNo, PartState, SessionId, Timestamp,
     event::{
         ALL_PARTS, Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, Offered,
-        OfferedChoice, OpenedBy, SessionOpened,
+        OpenedBy, SessionOpened,
     },
 };
 use smallvec::{SmallVec, smallvec};
@@ -44,8 +44,6 @@ pub struct Accept {
     pub channel_data: Option<Box<str>>,
     /// The provider's id of the message it answers.
     pub reply_to: Option<Arc<str>>,
-    /// What the customer may answer, where it became a numbered list.
-    pub choices: Vec<OfferedChoice>,
     /// When the customer last wrote, in this session or before.
     pub heard_at: Option<Timestamp>,
 }
@@ -140,8 +138,9 @@ impl Session {
             adapted: accept.prepared.adapted,
         })));
         events.extend(accept.reply_to.map(|provider_id| Event::InReplyTo { message: number, provider_id }));
-        if !accept.choices.is_empty() {
-            events.push(Event::Offered(Box::new(Offered { message: number, choices: accept.choices })));
+        if !accept.prepared.choices.is_empty() {
+            let choices = accept.prepared.choices.into_vec();
+            events.push(Event::Offered(Box::new(Offered { message: number, choices })));
         }
         Ok(events)
     }

@@ -110,15 +110,8 @@ impl Session {
         if let Some((_, payload)) = attributes.iter().find(|(key, _)| **key == *PAYLOAD) {
             return pressed(text, payload);
         }
-        let choices = self.offer.iter().flat_map(|offer| &offer.choices);
-        let choices: Vec<cim::Choice> = choices
-            .map(|c| cim::Choice {
-                label: c.label.clone(),
-                title: c.title.clone(),
-                payload: c.payload.clone(),
-            })
-            .collect();
-        let Some(choice) = cim::choice(&choices, text).and_then(|at| choices.get(at)) else { return content };
+        let choices = self.offer.as_ref().map_or(&[][..], |offer| &offer.choices);
+        let Some(choice) = cim::choice(choices, text).and_then(|at| choices.get(at)) else { return content };
         attributes.push(("originalText".into(), text.clone()));
         pressed(&choice.title, &choice.payload)
     }

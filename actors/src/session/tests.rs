@@ -54,7 +54,6 @@ fn accept(id: &str, parts: u16) -> Accept {
         conversation_id: None,
         channel_data: None,
         reply_to: None,
-        choices: Vec::new(),
         heard_at: None,
     }
 }

@@ -10,6 +10,7 @@
     reason = "a test ends on the first surprise, and lives in real time"
 )]
 
+mod conversation;
 mod paper;
 mod stage;
 

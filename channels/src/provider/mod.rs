@@ -5,11 +5,11 @@ mod conversation;
 pub mod general;
 pub mod smpp;
 pub mod telnyx;
-pub mod whatsapp_360dialog;
-pub mod whatsapp_cloud;
 pub mod twilio;
 pub mod twilio_whatsapp;
 pub mod voipms;
+pub mod whatsapp_360dialog;
+pub mod whatsapp_cloud;
 
 use std::{fmt, sync::Arc};
 
