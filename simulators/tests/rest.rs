@@ -1,5 +1,13 @@
 //! Each simulated REST provider is called as its clients call it, and its webhooks are taken and checked by a
 //! server that knows nothing of the simulator's code.
+#![allow(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 #[path = "support/web.rs"]
 mod web;

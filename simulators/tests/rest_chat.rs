@@ -1,5 +1,13 @@
 //! The simulated chat providers are called as their clients call them, and their webhooks are taken and checked by a
 //! server that knows nothing of the simulator's code.
+#![allow(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 #[path = "support/web.rs"]
 mod web;
@@ -256,7 +264,7 @@ async fn messenger_and_instagram_take_messages_and_report_differently() {
         assert!(signed_by_meta(&seen));
         assert_eq!(seen.json()["object"], object);
         let event = seen.json()["entry"][0]["messaging"][0]["read"].clone();
-        assert_eq!(if instagram { event["mid"] == id } else { event["watermark"].is_u64() }, true, "{event}");
+        assert!(if instagram { event["mid"] == id } else { event["watermark"].is_u64() }, "{event}");
 
         let inbound = world.writes(json!({"kind": "image", "from": "88"})).await;
         assert!(signed_by_meta(&inbound));

@@ -1,4 +1,12 @@
 //! The simulated REST providers do wrong what they are told to do wrong, and try webhooks again as providers do.
+#![allow(
+    missing_docs,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test may fail loudly"
+)]
 
 #[path = "support/web.rs"]
 mod web;

@@ -10,6 +10,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+        put,
     },
     wire::{Outgoing, Request, Response, text},
 };
@@ -217,7 +218,7 @@ impl Provider for Bandwidth {
         if let Some(file) = file {
             let account = cx.credential("account_id");
             let url = format!("{}/api/v2/users/{account}/media/{}/0/{}", cx.base, file.id, file.name);
-            event["message"]["media"] = json!([url]);
+            overlay(&mut event, &json!({"message": {"media": [url]}}));
         }
         overlay(&mut event, &inbound.extra);
         Ok(event)
@@ -249,8 +250,8 @@ impl Provider for Bandwidth {
             },
         });
         if kind == "message-failed" {
-            event["errorCode"] = code.and_then(|code| code.parse::<u64>().ok()).unwrap_or(4_720).into();
-            event["description"] = "rejected on purpose".into();
+            put(&mut event, "errorCode", code.and_then(|code| code.parse::<u64>().ok()).unwrap_or(4_720));
+            put(&mut event, "description", "rejected on purpose");
         }
         Some(event)
     }

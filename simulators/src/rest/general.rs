@@ -7,6 +7,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+        put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -163,7 +164,11 @@ impl Provider for General {
         });
         if let Some(file) = file {
             let url = format!("{}/files/{}", cx.base, file.id);
-            payload["media"] = json!([{"url": url, "content_type": file.mime, "size": file.content.len()}]);
+            put(
+                &mut payload,
+                "media",
+                json!([{"url": url, "content_type": file.mime, "size": file.content.len()}]),
+            );
         }
         let mut event = json!({"data": {
             "event_type": "message.received",

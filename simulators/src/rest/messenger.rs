@@ -8,7 +8,7 @@ use super::{
     meta,
     provider::{
         About, Call, Context, Credential, Fault, Handshake, Inbound, Kind, Message, Provider, Retry, Unfit,
-        or, overlay,
+        or, overlay, put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -245,7 +245,7 @@ impl Messenger {
                 self.own(cx).clone_into(&mut message.from);
                 let mut answer = json!({"message_id": message.id});
                 if let Some(to) = text(&body, "/recipient/id") {
-                    answer["recipient_id"] = to.into();
+                    put(&mut answer, "recipient_id", to);
                 }
                 Call::Accept(vec![message], Response::json(200, &answer))
             }
@@ -364,7 +364,7 @@ impl Provider for Messenger {
                 };
                 let mut payload = json!({"url": format!("{}/cdn/{}", cx.base, file.id)});
                 if kind == Kind::Sticker && !self.instagram {
-                    payload["sticker_id"] = 369_239_263_222_822_u64.into();
+                    put(&mut payload, "sticker_id", 369_239_263_222_822_u64);
                 }
                 json!({"message": {"mid": mid, "attachments": [{"type": name, "payload": payload}]}})
             }
@@ -398,7 +398,7 @@ impl Provider for Messenger {
             }
         };
         if !inbound.about.is_empty() && event.pointer("/message/text").is_some() {
-            event["message"]["reply_to"] = json!({"mid": inbound.about});
+            overlay(&mut event, &json!({"message": {"reply_to": {"mid": inbound.about}}}));
         }
         overlay(
             &mut event,

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    provider::{Context, Fault, Handshake, or},
+    provider::{Context, Fault, Handshake, or, put},
     sign,
     wire::{Outgoing, Request, Response, encode, escaped},
 };
@@ -16,10 +16,10 @@ pub(super) fn error(status: u16, code: u64, subcode: u64, message: &str, cx: &Co
         "fbtrace_id": cx.hex(5, 12),
     });
     if subcode > 0 {
-        error["error_subcode"] = subcode.into();
+        put(&mut error, "error_subcode", subcode);
     }
     if code > 100_000 {
-        error["error_data"] = json!({"messaging_product": "whatsapp", "details": message});
+        put(&mut error, "error_data", json!({"messaging_product": "whatsapp", "details": message}));
     }
     Response::json(status, &json!({"error": error}))
 }

@@ -370,6 +370,13 @@ pub(super) fn overlay(event: &mut Value, extra: &Value) {
     }
 }
 
+/// Puts one key into an object.
+pub(super) fn put(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Value::Object(map) = object {
+        map.insert(key.to_owned(), value.into());
+    }
+}
+
 /// An object of texts, without the empty ones.
 pub(super) fn texts(fields: &[(&str, &str)]) -> Map<String, Value> {
     let given = fields.iter().filter(|(_, value)| !value.is_empty());

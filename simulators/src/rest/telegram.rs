@@ -7,7 +7,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Hook, Inbound, Kind, Message, Provider, Retry, Unfit, or,
-        overlay,
+        overlay, put,
     },
     telegram_check::{Arguments, album, check, number, word},
     wire::{Outgoing, Request, Response},
@@ -117,13 +117,15 @@ fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
         json!({"message_id": id, "from": bot(cx), "chat": chat(&message.to), "date": cx.seconds()});
     let file = || json!({"file_id": cx.large(5).to_string(), "file_unique_id": cx.hex(5, 12)});
     match message.kind.as_str() {
-        "message" => answer["text"] = message.text.as_str().into(),
-        "photo" => answer["photo"] = json!([file()]),
-        kind @ ("video" | "document" | "audio" | "voice" | "animation" | "sticker") => answer[kind] = file(),
+        "message" => put(&mut answer, "text", message.text.as_str()),
+        "photo" => put(&mut answer, "photo", json!([file()])),
+        kind @ ("video" | "document" | "audio" | "voice" | "animation" | "sticker") => {
+            put(&mut answer, kind, file())
+        }
         _ => {}
     }
     if !message.media.is_empty() && !message.text.is_empty() {
-        answer["caption"] = message.text.as_str().into();
+        put(&mut answer, "caption", message.text.as_str());
     }
     answer
 }
@@ -219,7 +221,7 @@ fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
                 {"file_id": file.id, "file_unique_id": "large", "width": 1, "height": 1, "file_size": file.content.len()}]}),
         };
         if !words.is_empty() && inbound.kind != Kind::Sticker {
-            content["caption"] = words.into();
+            put(&mut content, "caption", words);
         }
         return Ok(content);
     }
@@ -359,10 +361,13 @@ impl Provider for Telegram {
                     "from": user, "chat": chat(&place), "date": cx.seconds()});
                 overlay(&mut message, &content(inbound, file)?);
                 if kind == Kind::Edit {
-                    message["edit_date"] = cx.seconds().into();
+                    put(&mut message, "edit_date", cx.seconds());
                 } else if let Some(about) = about {
-                    message["reply_to_message"] =
-                        json!({"message_id": about, "chat": chat(&place), "date": cx.seconds()});
+                    put(
+                        &mut message,
+                        "reply_to_message",
+                        json!({"message_id": about, "chat": chat(&place), "date": cx.seconds()}),
+                    );
                 }
                 if kind == Kind::Edit {
                     json!({"edited_message": message})
@@ -371,7 +376,7 @@ impl Provider for Telegram {
                 }
             }
         };
-        update["update_id"] = own.into();
+        put(&mut update, "update_id", own);
         overlay(&mut update, &inbound.extra);
         Ok(update)
     }

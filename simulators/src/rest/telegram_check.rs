@@ -156,18 +156,20 @@ fn markup(arguments: &Arguments, message: &mut Message) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Whom a message is for.
+fn chat(arguments: &Arguments) -> Result<String, Refusal> {
+    let named = word(arguments, "chat_id");
+    match number(arguments, "chat_id") {
+        Some(id) => Ok(id.to_string()),
+        None if named.starts_with('@') && named.len() > 1 => Ok(named.to_owned()),
+        None if arguments.get("chat_id").is_none() => Err("chat_id is empty".to_owned()),
+        None => Err("chat not found".to_owned()),
+    }
+}
+
 /// The message of a send method (in lower case), without its id, or why it is refused.
 pub(super) fn check(method: &str, arguments: &Arguments, media: &Media) -> Result<Message, Refusal> {
-    let chat = number(arguments, "chat_id").map(|id| id.to_string());
-    let named = word(arguments, "chat_id");
-    let to = match chat {
-        Some(id) => id,
-        None if named.starts_with('@') && named.len() > 1 => named.to_owned(),
-        None if named.is_empty() && arguments.get("chat_id").is_none() => {
-            return Err("chat_id is empty".to_owned());
-        }
-        None => return Err("chat not found".to_owned()),
-    };
+    let to = chat(arguments)?;
     let mut message = Message {
         to,
         kind: method.trim_start_matches("send").to_owned(),

@@ -8,6 +8,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
+        put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -46,7 +47,7 @@ fn error(status: u16, code: &str, title: &str, pointer: &str) -> Response {
     let mut one = json!({"code": code, "title": title, "detail": title,
         "meta": {"url": format!("https://developers.telnyx.com/docs/overview/errors/{code}")}});
     if !pointer.is_empty() {
-        one["source"] = json!({"pointer": pointer});
+        put(&mut one, "source", json!({"pointer": pointer}));
     }
     Response::json(status, &json!({"errors": [one]}))
 }
@@ -122,7 +123,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Call {
         ..Message::default()
     };
     let mut answer = outbound(&message, "queued", cx);
-    answer["webhook_url"] = own("/webhook_url").into();
+    put(&mut answer, "webhook_url", own("/webhook_url"));
     Call::Accept(vec![message], Response::json(200, &json!({"data": answer})))
 }
 
@@ -196,7 +197,7 @@ impl Provider for Telnyx {
             Fault::Credentials => unauthorized(),
             Fault::WithoutId => {
                 let mut message = outbound(&Message::default(), "queued", cx);
-                message["id"] = Value::Null;
+                put(&mut message, "id", Value::Null);
                 Response::json(200, &json!({"data": message}))
             }
         }
@@ -219,8 +220,12 @@ impl Provider for Telnyx {
         });
         if let Some(file) = file {
             let url = format!("{}/media/{}", cx.base, file.id);
-            payload["media"] = json!([{"url": url, "content_type": file.mime, "size": file.content.len(),
-                "hash_sha256": file.sha256()}]);
+            put(
+                &mut payload,
+                "media",
+                json!([{"url": url, "content_type": file.mime, "size": file.content.len(),
+                "hash_sha256": file.sha256()}]),
+            );
         }
         let keyword = match inbound.kind {
             Kind::OptOut => "STOP",
@@ -228,8 +233,8 @@ impl Provider for Telnyx {
             _ => "",
         };
         if !keyword.is_empty() {
-            payload["text"] = or(&inbound.text, keyword).into();
-            payload["autoresponse_type"] = keyword.into();
+            put(&mut payload, "text", or(&inbound.text, keyword));
+            put(&mut payload, "autoresponse_type", keyword);
         }
         let mut event = event("message.received", &payload, cx);
         overlay(&mut event, &inbound.extra);
@@ -251,8 +256,12 @@ impl Provider for Telnyx {
         };
         let mut payload = outbound(message, status, cx);
         if status.ends_with("failed") || status == "expired" {
-            payload["errors"] = json!([{"code": code.unwrap_or("40008"), "title": "Undeliverable",
-                "detail": "The recipient could not be reached"}]);
+            put(
+                &mut payload,
+                "errors",
+                json!([{"code": code.unwrap_or("40008"), "title": "Undeliverable",
+                "detail": "The recipient could not be reached"}]),
+            );
         }
         Some(event(kind, &payload, cx))
     }

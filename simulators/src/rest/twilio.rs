@@ -8,7 +8,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
-        texts,
+        put, texts,
     },
     sign, time,
     wire::{Outgoing, Request, Response, form, text},
@@ -215,6 +215,20 @@ fn content(fields: &Fields, cx: &Context<'_>) -> (String, Vec<String>) {
     (words, taps.unwrap_or_default().iter().filter_map(title).collect())
 }
 
+/// What only WhatsApp has.
+fn whatsapp_fields(inbound: &Inbound, from: &str, to: &str, kind: &str) -> Value {
+    let wa_id = from.trim_start_matches(WHATSAPP).trim_start_matches('+');
+    let replied = if inbound.about.is_empty() { "" } else { to };
+    let fields = [
+        ("ProfileName", or(&inbound.name, "Ann")),
+        ("WaId", wa_id),
+        ("MessageType", kind),
+        ("OriginalRepliedMessageSid", &inbound.about),
+        ("OriginalRepliedMessageSender", replied),
+    ];
+    texts(&fields).into()
+}
+
 /// The message resource.
 fn resource(message: &Message, status: &str, pool: &str, cx: &Context<'_>) -> Value {
     let account = cx.credential("account_sid");
@@ -293,7 +307,7 @@ impl Provider for Twilio {
             }
             Fault::WithoutId => {
                 let mut message = resource(&Message::default(), "queued", "", cx);
-                message["sid"] = Value::Null;
+                put(&mut message, "sid", Value::Null);
                 Response::json(201, &message)
             }
         }
@@ -362,14 +376,7 @@ impl Provider for Twilio {
             overlay(&mut event, &json!({"NumMedia": "1", "MediaUrl0": url, "MediaContentType0": file.mime}));
         }
         if self.whatsapp {
-            let wa_id = from.trim_start_matches(WHATSAPP).trim_start_matches('+');
-            let mut more =
-                texts(&[("ProfileName", or(&inbound.name, "Ann")), ("WaId", wa_id), ("MessageType", kind)]);
-            if !inbound.about.is_empty() {
-                more.insert("OriginalRepliedMessageSid".to_owned(), inbound.about.as_str().into());
-                more.insert("OriginalRepliedMessageSender".to_owned(), prefixed(to).into());
-            }
-            overlay(&mut event, &more.into());
+            overlay(&mut event, &whatsapp_fields(inbound, from, &prefixed(to), kind));
         }
         overlay(&mut event, &inbound.extra);
         Ok(event)

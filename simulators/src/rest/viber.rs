@@ -7,7 +7,7 @@ use super::{
     media::File,
     provider::{
         About, Call, Context, Credential, Fault, Handshake, Hook, Inbound, Kind, Message, Provider, Retry,
-        Unfit, or, overlay,
+        Unfit, or, overlay, put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -168,7 +168,7 @@ fn send(body: &Value, to: &[&str], cx: &Context<'_>) -> Call {
             let mut answer = json!({"status": 0, "status_message": "ok", "message_token": token,
                 "chat_hostname": "SN-SIM", "billing_status": 1});
             if to.len() > 1 {
-                answer["failed_list"] = json!([]);
+                put(&mut answer, "failed_list", json!([]));
             }
             Call::Accept(all.collect(), Response::json(200, &answer))
         }
@@ -327,7 +327,7 @@ impl Provider for Viber {
         let mut event =
             json!({"event": kind, "timestamp": cx.now_ms, "message_token": token, "user_id": message.to});
         if kind == "failed" {
-            event["desc"] = code.unwrap_or("failed on purpose").into();
+            put(&mut event, "desc", code.unwrap_or("failed on purpose"));
         }
         Some(event)
     }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     general::{General, preset},
     media::File,
-    provider::{About, Call, Context, Fault, Hook, Inbound, Message, Provider, Unfit, or},
+    provider::{About, Call, Context, Fault, Hook, Inbound, Message, Provider, Unfit, or, put},
     time,
     wire::{Outgoing, Request, Response, encode, text},
 };
@@ -62,7 +62,7 @@ fn send(method: &str, fields: &[(String, String)], cx: &Context<'_>) -> Call {
         return refuse("invalid_dst");
     }
     let mms = method == "sendMMS";
-    if words.is_empty() && !(mms && !media.is_empty()) {
+    if words.is_empty() && (!mms || media.is_empty()) {
         return refuse("missing_sms");
     }
     if (!mms && words.len() > SMS_MAX) || words.chars().count() > MMS_MAX {
@@ -81,7 +81,7 @@ fn send(method: &str, fields: &[(String, String)], cx: &Context<'_>) -> Call {
         ..Message::default()
     };
     let mut answer = json!({"status": "success"});
-    answer[key] = number.into();
+    put(&mut answer, key, number);
     Call::Accept(vec![message], Response::json(200, &answer))
 }
 

@@ -8,7 +8,7 @@ use super::{
     meta,
     provider::{
         About, Call, Context, Credential, Fault, Handshake, Hook, Inbound, Kind, Message, Provider, Retry,
-        Signature, Unfit, or, overlay,
+        Signature, Unfit, or, overlay, put,
     },
     sign,
     whatsapp_check::check,
@@ -111,7 +111,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Call {
             cx.credential("number").clone_into(&mut message.from);
             let mut sent = json!({"id": message.id});
             if message.kind == "template" {
-                sent["message_status"] = "accepted".into();
+                put(&mut sent, "message_status", "accepted");
             }
             let input = text(&body, "/to").or_else(|| text(&body, "/recipient"));
             let contact = json!({"input": input, "wa_id": message.to});
@@ -272,16 +272,16 @@ fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Result<
             };
             let mut object = json!({"id": file.id, "mime_type": file.mime, "sha256": file.sha256()});
             match kind {
-                Kind::Audio => object["voice"] = true.into(),
-                Kind::Sticker => object["animated"] = false.into(),
-                _ if !words.is_empty() => object["caption"] = words.into(),
+                Kind::Audio => put(&mut object, "voice", true),
+                Kind::Sticker => put(&mut object, "animated", false),
+                _ if !words.is_empty() => put(&mut object, "caption", words),
                 _ => {}
             }
             if kind == Kind::Document {
-                object["filename"] = file.name.as_str().into();
+                put(&mut object, "filename", file.name.as_str());
             }
             let mut message = json!({"type": name});
-            message[name] = object;
+            put(&mut message, name, object);
             message
         }
         (Kind::Location, _) => json!({"type": "location", "location": {"latitude": inbound.latitude,
@@ -380,7 +380,7 @@ impl Provider for WhatsApp {
             && message.get("context").is_none()
             && (inbound.kind == Kind::Text || file.is_some())
         {
-            message["context"] = json!({"from": number, "id": inbound.about});
+            put(&mut message, "context", json!({"from": number, "id": inbound.about}));
         }
         overlay(&mut message, &inbound.extra);
         let name = or(&inbound.name, "Ann");
@@ -402,16 +402,24 @@ impl Provider for WhatsApp {
         let mut report = json!({"id": message.id, "status": status, "timestamp": cx.seconds().to_string(),
             "recipient_id": message.to});
         if let Some(data) = message.request.get("biz_opaque_callback_data") {
-            report["biz_opaque_callback_data"] = data.clone();
+            put(&mut report, "biz_opaque_callback_data", data.clone());
         }
         match status {
             "sent" | "delivered" => {
-                report["pricing"] = json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "service"});
+                put(
+                    &mut report,
+                    "pricing",
+                    json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "service"}),
+                );
             }
             "failed" => {
                 let code = code.and_then(|code| code.parse::<u64>().ok()).unwrap_or(131_026);
-                report["errors"] = json!([{"code": code, "title": "Message undeliverable",
-                    "message": "Message undeliverable", "error_data": {"details": "failed on purpose"}}]);
+                put(
+                    &mut report,
+                    "errors",
+                    json!([{"code": code, "title": "Message undeliverable",
+                    "message": "Message undeliverable", "error_data": {"details": "failed on purpose"}}]),
+                );
             }
             _ => {}
         }
