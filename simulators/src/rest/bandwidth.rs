@@ -36,7 +36,7 @@ static ABOUT: About = About {
         Credential { key: "username", default: "sim-user", what: "Basic authentication of the API" },
         Credential { key: "password", default: "sim-password", what: "Basic authentication of the API" },
         Credential {
-            key: "callback_username",
+            key: "callback_user_id",
             default: "sim-callback",
             what: "Basic authentication of callbacks; empty: none",
         },
@@ -260,7 +260,7 @@ impl Provider for Bandwidth {
         let body = Value::Array(events.to_vec()).to_string().into_bytes();
         let outgoing = Outgoing::post(url, "application/json; charset=utf-8", body)
             .with("user-agent", "BandwidthAPI/v2".to_owned());
-        let user = cx.credential("callback_username");
+        let user = cx.credential("callback_user_id");
         if user.is_empty() {
             return outgoing;
         }
@@ -278,7 +278,7 @@ impl Provider for Bandwidth {
             "application_id",
             "username",
             "password",
-            "callback_username",
+            "callback_user_id",
             "callback_password",
         ];
         let mut lines: Vec<_> =
