@@ -273,14 +273,8 @@ impl Provider for Bandwidth {
     }
 
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let keys = [
-            "account_id",
-            "application_id",
-            "username",
-            "password",
-            "callback_user_id",
-            "callback_password",
-        ];
+        let keys =
+            ["account_id", "application_id", "username", "password", "callback_user_id", "callback_password"];
         let mut lines: Vec<_> =
             keys.into_iter().map(|key| (key, format!("{:?}", cx.credential(key)))).collect();
         lines.push(("base_url", format!("{:?}", cx.base)));
