@@ -306,6 +306,23 @@ pub struct DeadLetterView {
     pub reason: String,
 }
 
+/// A message as a provider would be given it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedMessage {
+    /// Its CIM type.
+    #[serde(rename = "type")]
+    pub body_type: &'static str,
+    /// Its text, or its body as JSON.
+    pub content: String,
+    /// The alphabet that its text needs, on channels of SMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_alphabet: Option<String>,
+    /// How many SMS its text takes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_segments: Option<usize>,
+}
+
 /// What would be sent: the answer to `?plan=true`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -332,6 +349,13 @@ pub struct PlanView {
     pub concatenation: String,
     /// How many parts.
     pub parts: u16,
+    /// What the provider would be given, one call each; one text where we cut it for the wire ourselves.
+    pub messages: Vec<PlannedMessage>,
+    /// What the customer could answer to a numbered list.
+    pub choices: Vec<message::cim::Choice>,
+    /// How many SMS the phone network would carry, on channels of SMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_segments: Option<usize>,
     /// What would be changed to fit.
     pub adapted: Vec<Box<str>>,
     /// Its lane, 0 to 10.

@@ -15,6 +15,7 @@ pub mod incoming;
 pub mod join;
 pub mod json;
 pub mod markup;
+pub mod media;
 pub mod meta;
 pub mod national;
 pub mod number;

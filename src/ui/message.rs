@@ -31,11 +31,8 @@ pub(super) async fn page(State(inner): Shared, Query(wanted): Query<Wanted>) -> 
     };
     match inner.admin.core.message(&MessageId::from(id)).await {
         Ok(view) => {
-            let said = inner.admin.core.exchanges(
-                &view.channel,
-                Some(&view.message_id),
-                EXCHANGES_OF_MESSAGE_MAX,
-            );
+            let said =
+                inner.admin.core.exchanges(&view.channel, Some(&view.message_id), EXCHANGES_OF_MESSAGE_MAX);
             super::page("/message", "Message", Some(3), &shown(&view, &said.unwrap_or_default()))
         }
         Err(refusal) => refused("/message", &format!("Message {id}"), &refusal),

@@ -1,10 +1,6 @@
 //! The links of a channel: started, watched, started anew when their actor dies; what they report is taken in.
 
-use channels::{
-    http::Request,
-    provider::{InEvent, LinkKind},
-    smpp::ReplyToken,
-};
+use channels::{provider::LinkKind, smpp::ReplyToken};
 use message::{Timestamp, event::Cause};
 use ractor::{Actor, ActorId, ActorRef};
 
@@ -207,25 +203,6 @@ impl ChannelState {
             self.to_host(job.part.stream, op, &mut tasks);
         }
         self.tell_hosts(tasks);
-    }
-
-    /// Calls that are due once for what came in, whatever becomes of it (a tap on a button is answered).
-    pub(super) fn follow_up(&self, events: &[InEvent]) {
-        let Some(LinkKind::Http(http)) = self.entry().map(|entry| entry.channel().link()) else { return };
-        for event in events {
-            if let InEvent::Message(message) = event
-                && let Some(request) = http.follow_up(message)
-            {
-                self.beside(request);
-            }
-        }
-    }
-
-    /// A call beside messages (typing, a mark of reading); its outcome changes nothing.
-    pub(super) fn beside(&self, request: Request) {
-        if let Some(link) = self.links.first() {
-            link.tell(LinkMessage::Extra(Box::new(request)));
-        }
     }
 
     /// SMPP 5.0 congestion: above 80 the channel pauses.

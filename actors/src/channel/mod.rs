@@ -181,10 +181,7 @@ impl Actor for ChannelActor {
                 state.pump();
             }
             ChannelMessage::Tick => state.tick(),
-            ChannelMessage::Events(events, waits) => {
-                state.follow_up(&events);
-                state.take_events(events, waits);
-            }
+            ChannelMessage::Events(events, waits) => state.take_events(events, waits),
             ChannelMessage::Beside(request) => state.beside(*request),
             ChannelMessage::Acknowledge(acks) => state.acknowledge(acks),
             ChannelMessage::Restart(reply) => {

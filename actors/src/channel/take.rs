@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use channels::provider::{InEvent, InMessage, InReceipt};
+use channels::{
+    http::Request,
+    provider::{InEvent, InMessage, InReceipt, LinkKind},
+};
 use message::{BodyType, Content, Timestamp, address};
 
 use super::{Ack, ChannelState};
@@ -11,6 +14,8 @@ use crate::{
     correlation::{PartRef, Reported},
     host::{Op, ReceiptFrom, Task},
     identity,
+    link::LinkMessage,
+    media,
     safe::Waits,
     session::{Inbound, InboundBody},
 };
@@ -38,6 +43,13 @@ impl ChannelState {
         waits.safe();
     }
 
+    /// A call beside messages: best effort.
+    pub(super) fn beside(&self, request: Request) {
+        if let Some(link) = self.links.first() {
+            link.tell(LinkMessage::Extra(Box::new(request)));
+        }
+    }
+
     fn take_message(&mut self, message: InMessage, waits: Waits, tasks: &mut Vec<Vec<Task>>) {
         self.counts.received += 1;
         self.metrics.received.increment(1);
@@ -50,11 +62,17 @@ impl ChannelState {
         let mut identity = shared.identity(entry, &did, address.customer.clone(), &message.customer);
         identity.address = address;
         let key = (!message.id.is_empty()).then(|| address::inbound_key(&entry.config.id, &message.id));
+        if let LinkKind::Http(http) = entry.channel().link()
+            && let Some(request) = http.follow_up(&message)
+        {
+            self.beside(request);
+        }
         let inbound = Inbound {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes,
+            attributes: message.attributes.into_iter().chain(media::attributes(&message.media)).collect(),
+            media: message.media,
             body: InboundBody::Whole(message.content),
             aliases: Some(new),
             reply_to: message.reply_to,

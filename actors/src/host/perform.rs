@@ -310,6 +310,7 @@ impl HostState {
         let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
         let mut inbound = inbound;
+        let (media, channel) = (std::mem::take(&mut inbound.media), slot.channel);
         self.quote(stream, &identity.address.channel, &mut inbound);
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
         for event in events {
@@ -319,6 +320,7 @@ impl HostState {
             };
             self.record(stream, [event], &keys, stage);
         }
+        self.fetch_ahead(channel, media, stage);
         true
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use channels::provider::MediaRef;
 use message::{Event, MessageId, MessageNo, PartState, Seq, StreamId, Timestamp, address, event::Received};
 use smallvec::SmallVec;
 use storage::{Key, Tag};
@@ -11,8 +12,9 @@ use super::{HostState, Stage};
 use crate::{
     correlation::PartRef,
     fold::MessageRecord,
+    media,
     session::{Inbound, Policy},
-    shared::Shared,
+    shared::{ChannelIx, Shared},
 };
 
 /// Facts walked back for settled messages that a report on all up to an instant means.
@@ -110,6 +112,21 @@ impl HostState {
         let heard =
             Key { hash: address::heard_key(stream), a: known.max(u128::from(written.0)), b: Tag::OwnSeq };
         [own(key), own(address::delivered_key(received.id.as_str())), heard].into_iter().collect()
+    }
+
+    /// Has a message's files fetched, once it is safe.
+    pub(super) fn fetch_ahead(&self, channel: Option<ChannelIx>, files: Vec<MediaRef>, stage: &mut Stage) {
+        let Some(channel) = channel.filter(|_| !files.is_empty() && self.shared.files.is_some()) else {
+            return;
+        };
+        let shared = self.shared.clone();
+        stage.effects.replies.push(Box::new(move || {
+            for file in files.into_iter().take(media::FILES_MAX) {
+                if let Some(kept) = &shared.files {
+                    kept.want(media::Wanted { channel, file });
+                }
+            }
+        }));
     }
 
     /// Messages fail whose window closed while they waited.

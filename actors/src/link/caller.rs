@@ -88,7 +88,7 @@ impl Caller {
     }
 
     /// Performs one call, for a message's part or for none; with what is to be shown of it.
-    async fn perform(
+    pub(crate) async fn perform(
         &self,
         call: Call,
         about: Option<(MessageId, u16)>,

@@ -81,7 +81,18 @@ impl Actor for HttpLink {
         caller.provider().ok_or("no HTTP provider")?;
         myself.cast(LinkMessage::Connect(0))?;
         let circuit = Circuit::new();
-        Ok(State { caller, myself, owner, link, circuit, extra: 0, epoch: 0, attempts: 0, is_stopped: false, poller: None })
+        Ok(State {
+            caller,
+            myself,
+            owner,
+            link,
+            circuit,
+            extra: 0,
+            epoch: 0,
+            attempts: 0,
+            is_stopped: false,
+            poller: None,
+        })
     }
 
     async fn handle(

@@ -400,6 +400,7 @@ impl Script {
             destinations: destinations.collect(),
             limits: self.limits.clone(),
             retention: None,
+            media: None,
         }
     }
 }

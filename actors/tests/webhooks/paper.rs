@@ -8,8 +8,8 @@ use channels::{
     error::SendError,
     http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     provider::{
-        HttpChannel, InEvent, InMessage, InReceipt, OutPart, Provider, Received, Report, Sent, Signature,
-        Step,
+        Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received, Report,
+        Sent, Signature, Step,
     },
 };
 use message::{BodyType, Content};
@@ -85,6 +85,14 @@ impl HttpChannel for Paper {
         self.shared.iter().copied().collect()
     }
 
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        match answers {
+            [] => Ok(Fetch::Next(Request::get(&*media.locator).hiding("hush"))),
+            [.., last] if last.is_success() => Ok(Fetch::Got),
+            [.., last] => Err(channels::classify::by_status(last)),
+        }
+    }
+
     fn mark_read(&self, did: &str, customer: &str, provider_id: &str) -> Option<Request> {
         let said = json!({ "read": provider_id, "did": did, "to": customer });
         Some(Request::post("https://paper.example/read", Body::Json(said.to_string())).harmless())
@@ -146,6 +154,13 @@ fn event(item: &Value) -> InEvent {
     let mut message = InMessage::new("", text("from"), text("id"), content);
     message.aliases =
         item["aliases"].as_array().into_iter().flatten().map(|a| a.as_str().unwrap().into()).collect();
+    let files = item["files"].as_array().into_iter().flatten();
+    let file = |locator: &Value| MediaRef {
+        locator: locator.as_str().unwrap().into(),
+        content_type: None,
+        file_name: Some("shelf.png".into()),
+    };
+    message.media = files.map(file).collect();
     message.reply_to = item["replyTo"].as_str().map(Into::into);
     if let Some(payload) = item["payload"].as_str() {
         message.attributes.push(("payload".into(), payload.into()));

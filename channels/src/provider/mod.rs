@@ -31,9 +31,11 @@ use crate::capability::Capabilities;
 /// Every provider, in the order in which they are documented.
 pub const PROVIDERS: &[&Provider] = &[
     &smpp::PROVIDER,
-    &telnyx::PROVIDER,
     &twilio::PROVIDER,
     &twilio_whatsapp::PROVIDER,
+    &whatsapp_cloud::PROVIDER,
+    &whatsapp_360dialog::PROVIDER,
+    &telnyx::PROVIDER,
     &bandwidth::PROVIDER,
     &whatsapp_cloud::PROVIDER,
     &whatsapp_360dialog::PROVIDER,

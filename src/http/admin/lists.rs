@@ -81,11 +81,7 @@ struct Exchanges {
     message: Option<String>,
 }
 
-pub(super) async fn exchanges(
-    State(inner): Shared,
-    Path(channel): Path<String>,
-    uri: Uri,
-) -> Response<Body> {
+pub(super) async fn exchanges(State(inner): Shared, Path(channel): Path<String>, uri: Uri) -> Response<Body> {
     let wanted: Exchanges = match query::of(&uri) {
         Ok(wanted) => wanted,
         Err(answer) => return *answer,
