@@ -2,8 +2,11 @@
 
 pub mod bandwidth;
 mod conversation;
+pub mod facebook;
 pub mod general;
+pub mod instagram;
 pub mod smpp;
+pub mod telegram;
 pub mod telnyx;
 pub mod twilio;
 pub mod twilio_whatsapp;
@@ -37,8 +40,6 @@ pub const PROVIDERS: &[&Provider] = &[
     &whatsapp_360dialog::PROVIDER,
     &telnyx::PROVIDER,
     &bandwidth::PROVIDER,
-    &whatsapp_cloud::PROVIDER,
-    &whatsapp_360dialog::PROVIDER,
     &general::GENERAL,
     &general::ALHAMBRA,
     &general::ATHENA,
@@ -46,6 +47,9 @@ pub const PROVIDERS: &[&Provider] = &[
     &general::NETPLANET,
     &general::VETTA,
     &voipms::PROVIDER,
+    &facebook::PROVIDER,
+    &instagram::PROVIDER,
+    &telegram::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.
