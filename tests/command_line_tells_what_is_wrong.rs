@@ -57,6 +57,9 @@ fn usage_and_configuration_end_with_2() {
         (&["sim", "smsc", "--set", "swalow=always"], 2, "swallow"),
         (&["sim", "smsc", "--account", "nocolon"], 2, "system_id:password"),
         (&["sim", "smsc", "--print-script", "--set", "swallow=1/7"], 0, "swallow = \"1/7\""),
+        (&["providers"], 0, "twilio_whatsapp"),
+        (&["providers", "telnyx"], 0, "api_key (secret)"),
+        (&["providers", "nobody"], 2, "there is no provider \"nobody\""),
         (&["log", "stats", "--data-dir", "nowhere"], 2, "there is no log in nowhere"),
     ] {
         check(folder.path(), arguments, code, told);

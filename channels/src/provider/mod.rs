@@ -6,6 +6,7 @@ pub mod facebook;
 pub mod general;
 pub mod instagram;
 pub mod smpp;
+mod table;
 pub mod telegram;
 pub mod telnyx;
 pub mod twilio;
@@ -28,6 +29,8 @@ pub use conversation::{
     Attribute, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
     Received, Report, Sent, Step,
 };
+
+pub use table::{account_keys, adapted, limits, receipts, signature, table, words};
 
 use crate::capability::Capabilities;
 
