@@ -18,6 +18,8 @@ mod bandwidth;
 mod control;
 mod deliver;
 mod general;
+#[cfg(test)]
+mod hostile;
 mod media;
 mod messenger;
 mod meta;
@@ -32,6 +34,7 @@ mod telegram_check;
 mod telnyx;
 mod time;
 mod twilio;
+mod twilio_check;
 mod viber;
 mod voipms;
 mod whatsapp;
@@ -49,7 +52,7 @@ use tokio::{net::TcpListener, sync::Notify, time::Instant};
 pub use self::{
     deliver::{DeliverError, WEBHOOKS_AT_ONCE_MAX},
     provider::{About, Credential, Inbound, Kind, Message, Retry, Signature, Unfit},
-    records::{Attempt, Counts, RECENT_MAX, Webhook},
+    records::{Attempt, Counts, Fetched, RECENT_MAX, Webhook},
     script::Script,
     serve::{BODY_BYTES_MAX, CONNECTIONS_MAX},
 };
@@ -235,14 +238,14 @@ impl Simulator {
 
     /// The script as it is.
     pub fn script(&self) -> Script {
-        self.state().script.clone()
+        (*self.state().script).clone()
     }
 
     /// Changes the script, from now on.
     pub fn change(&self, change: impl FnOnce(&mut Script)) {
         let now = self.now();
         let mut state = self.state();
-        change(&mut state.script);
+        change(Arc::make_mut(&mut state.script));
         state.start_customers(now);
         drop(state);
         self.shared.wake.notify_one();
@@ -292,6 +295,11 @@ impl Simulator {
     /// The webhooks, oldest first, at most [`RECENT_MAX`].
     pub fn webhooks(&self) -> Vec<Webhook> {
         self.state().records.webhooks.iter().cloned().collect()
+    }
+
+    /// The files of messages that were fetched, oldest first, at most [`RECENT_MAX`].
+    pub fn fetched(&self) -> Vec<Fetched> {
+        self.state().records.fetched.iter().cloned().collect()
     }
 
     fn set_hook_of_options(&self) {

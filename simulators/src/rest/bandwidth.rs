@@ -54,6 +54,7 @@ static ABOUT: About = About {
     batch_max: 1,
     retry: Retry { tries: 10, factor: 2, answers: true, obeys: false },
     polls: false,
+    customer: "+15550100002",
 };
 
 fn error(status: u16, kind: &str, description: &str) -> Response {
@@ -212,7 +213,7 @@ impl Provider for Bandwidth {
             "message": {
                 "id": or(&inbound.id, &new), "owner": to, "applicationId": cx.credential("application_id"),
                 "time": cx.rfc3339(), "segmentCount": 1, "direction": "in", "to": [to],
-                "from": or(&inbound.from, "+15550100002"), "text": words,
+                "from": inbound.from.as_str(), "text": words,
             },
         });
         if let Some(file) = file {

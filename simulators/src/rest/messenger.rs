@@ -7,8 +7,8 @@ use super::{
     media::{File, Media},
     meta,
     provider::{
-        About, Call, Context, Credential, Fault, Handshake, Inbound, Kind, Message, Provider, Retry, Unfit,
-        or, overlay, put,
+        About, Call, Closed, Context, Credential, Fault, Handshake, Inbound, Kind, Message, Provider, Retry,
+        Unfit, or, overlay, put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -49,6 +49,7 @@ pub(super) static FACEBOOK: Messenger = Messenger {
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
+        customer: "7700112233",
     },
     instagram: false,
 };
@@ -85,6 +86,7 @@ pub(super) static INSTAGRAM: Messenger = Messenger {
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
+        customer: "7700112233",
     },
     instagram: true,
 };
@@ -402,7 +404,7 @@ impl Provider for Messenger {
         }
         overlay(
             &mut event,
-            &json!({"sender": {"id": or(&inbound.from, "7700112233")},
+            &json!({"sender": {"id": inbound.from.as_str()},
             "recipient": {"id": or(&inbound.to, self.own(cx))}, "timestamp": cx.now_ms}),
         );
         overlay(&mut event, &inbound.extra);
@@ -457,6 +459,11 @@ impl Provider for Messenger {
 
     fn signature_headers(&self) -> &'static [&'static str] {
         &["x-hub-signature-256"]
+    }
+
+    fn closed(&self, message: &Message) -> Option<Closed> {
+        let how = text(&message.request, "/messaging_type").unwrap_or_default();
+        (!matches!(how, "MESSAGE_TAG" | "UTILITY")).then_some(Closed::Refused("10/2018278"))
     }
 
     fn handshake(&self, url: &str, cx: &Context<'_>) -> Option<Handshake> {

@@ -41,6 +41,7 @@ static ABOUT: About = About {
     // In reality for a day, with gaps of up to two minutes.
     retry: Retry { tries: 20, factor: 2, answers: true, obeys: true },
     polls: true,
+    customer: "5550001",
 };
 
 fn ok(result: &Value) -> Response {
@@ -321,7 +322,7 @@ impl Provider for Telegram {
             Fault::Rejected { code } => {
                 // `400:chat not found`; alone, a code has its usual description.
                 let (code, why) = code.split_once(':').unwrap_or((code, ""));
-                match code.parse().unwrap_or(403) {
+                match code.parse().ok().filter(|code| (400..600).contains(code)).unwrap_or(403) {
                     403 => error(403, &format!("Forbidden: {}", or(why, "bot was blocked by the user"))),
                     400 if why.contains("upgraded to a supergroup") => Response::json(400, &json!({"ok": false,
                         "error_code": 400, "description": format!("Bad Request: {why}"),
