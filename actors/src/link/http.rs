@@ -94,11 +94,8 @@ impl Actor for HttpLink {
             extra: 0,
             epoch: 0,
             attempts: 0,
-<<<<<<< HEAD
-=======
             is_new: true,
             reason: String::new(),
->>>>>>> link
             is_stopped: false,
             poller: None,
         })
