@@ -56,12 +56,22 @@ impl Http {
         kind: &str,
         body: impl Into<Bytes>,
     ) -> Result<(u16, HeaderMap, Bytes), String> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("content-type", kind)
-            .body(Full::new(body.into()))
-            .expect("the request is well-formed");
+        self.with(method, url, &[("content-type", kind)], body).await
+    }
+
+    /// The same, with any headers.
+    pub(crate) async fn with(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, HeaderMap, Bytes), String> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).expect("the request is well-formed");
         let answer = self.0.request(request).await.map_err(|e| format!("{url}: {e:?}"))?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.into_body().collect().await.map_err(|e| format!("{url}: {e:?}"))?.to_bytes();

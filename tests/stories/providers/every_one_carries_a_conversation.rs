@@ -99,7 +99,7 @@ async fn play(name: &'static str) -> String {
 
 impl Story {
     fn name(&self) -> &'static str {
-        self.one.provider.name
+        self.one.name
     }
 
     /// A customer's words; what the business got.
@@ -270,7 +270,7 @@ impl Story {
     }
 
     async fn a_forged_webhook_changes_nothing(&self) -> Option<&'static str> {
-        let is_signed = match self.one.provider.signature {
+        let is_signed = match self.one.provider().signature {
             Protection::None => false,
             Protection::Optional(key) => self.one.account().contains_key(key),
             Protection::Required(_) => true,

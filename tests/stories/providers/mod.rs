@@ -15,6 +15,7 @@ mod a_provider_hangs_then_throttles;
 mod every_one_carries_a_conversation;
 mod killed_while_both_ways_run;
 mod one_address_for_all_of_meta;
+mod strangers;
 
 /// Where providers believe Patchbay to be: what they sign.
 pub(crate) const PUBLIC_URL: &str = "https://patchbay.example";
@@ -30,7 +31,8 @@ pub(crate) struct Keys {
 
 /// A simulated provider, served until it is dropped.
 pub(crate) struct Simulated {
-    pub(crate) provider: &'static Provider,
+    /// The provider's name, and the channel's id.
+    pub(crate) name: &'static str,
     pub(crate) simulator: Simulator,
     _served: JoinSet<()>,
 }
@@ -38,13 +40,21 @@ pub(crate) struct Simulated {
 impl Simulated {
     /// The simulated side of this provider; a provider without one is a mistake of ours.
     pub(crate) async fn start(name: &str, script: Script) -> Self {
-        let provider = channels::provider(name).unwrap_or_else(|| panic!("no provider is called {name}"));
+        Self::begin(name, script, Some(format!("{PUBLIC_URL}/webhooks/{name}"))).await
+    }
+
+    /// The same without a webhook: events wait until they are asked for, where the provider has that.
+    pub(crate) async fn start_without_webhook(name: &str, script: Script) -> Self {
+        Self::begin(name, script, None).await
+    }
+
+    async fn begin(name: &str, script: Script, webhook: Option<String>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let started_at_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap();
         let options = Options {
             provider: name.into(),
-            webhook: Some(format!("{PUBLIC_URL}/webhooks/{name}")),
+            webhook,
             base_url: Some(format!("http://{address}")),
             script,
             started_at_ms,
@@ -53,12 +63,17 @@ impl Simulated {
         let simulator = Simulator::new(options).unwrap_or_else(|e| panic!("{name} cannot be tested: {e}"));
         let (served, mut tasks) = (simulator.clone(), JoinSet::new());
         tasks.spawn(async move { served.run(listener, std::future::pending()).await });
-        Self { provider, simulator, _served: tasks }
+        Self { name: simulator.about().name, simulator, _served: tasks }
+    }
+
+    /// Patchbay's side of it.
+    pub(crate) fn provider(&self) -> &'static Provider {
+        channels::provider(self.name).unwrap_or_else(|| panic!("no provider is called {}", self.name))
     }
 
     /// What its channel in Patchbay can carry.
     pub(crate) fn capabilities(&self) -> Capabilities {
-        (self.provider.channel)(self.account()).unwrap().capabilities()
+        (self.provider().channel)(self.account()).unwrap().capabilities()
     }
 
     /// `[channel.account]`, as the simulator says it.
@@ -71,7 +86,7 @@ impl Simulated {
     /// Every secret of the account.
     pub(crate) fn secrets(&self) -> BTreeSet<String> {
         let account = self.account();
-        let values = self.provider.secrets.iter().filter_map(|key| account.get(*key)?.as_str());
+        let values = self.provider().secrets.iter().filter_map(|key| account.get(*key)?.as_str());
         values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
@@ -87,14 +102,13 @@ impl Simulated {
 
     /// A customer does something; what the webhook answered.
     pub(crate) async fn inbound(&self, inbound: Inbound) -> Vec<Attempt> {
-        let name = self.provider.name;
-        self.simulator.inbound(&inbound).await.unwrap_or_else(|e| panic!("{name}: {inbound:?}: {e}"))
+        self.simulator.inbound(&inbound).await.unwrap_or_else(|e| panic!("{}: {inbound:?}: {e}", self.name))
     }
 
     /// The same, and it must be taken.
     pub(crate) async fn write(&self, inbound: Inbound) {
         let attempts = self.inbound(inbound).await;
-        assert!(attempts.iter().all(|attempt| attempt.taken), "{}: {attempts:?}", self.provider.name);
+        assert!(attempts.iter().all(|attempt| attempt.taken), "{}: {attempts:?}", self.name);
     }
 
     /// The newest message that it took with these words.
@@ -113,7 +127,7 @@ pub(crate) async fn start(setup: Setup, simulated: &[&Simulated]) -> Patchbay {
     let patchbay = setup.start().await;
     follow(&patchbay, simulated);
     for one in simulated {
-        patchbay.until_channel(one.provider.name, "connected").await;
+        patchbay.until_channel(one.name, "connected").await;
     }
     patchbay
 }
