@@ -76,7 +76,12 @@ fn webhook(items: &[Value], chance: &mut Chance, phone: &str, forged: bool) -> W
 }
 
 /// The webhooks of one writer, and the words that its customers must be heard with, in order.
-fn plan(writer: usize, count: usize, phone: &str, chance: &mut Chance) -> (Vec<Webhook>, BTreeMap<String, Vec<String>>) {
+fn plan(
+    writer: usize,
+    count: usize,
+    phone: &str,
+    chance: &mut Chance,
+) -> (Vec<Webhook>, BTreeMap<String, Vec<String>>) {
     let mut webhooks = Vec::new();
     let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut old: Vec<Value> = Vec::new();
@@ -118,7 +123,8 @@ async fn write(
     let http = Http::default();
     for (n, webhook) in webhooks.into_iter().enumerate() {
         let key = if webhook.forged && n % 2 == 0 { "another secret" } else { &*secret };
-        let signature = format!("sha256={}", auth::hex(&auth::hmac_sha256(key.as_bytes(), webhook.body.as_bytes())));
+        let signature =
+            format!("sha256={}", auth::hex(&auth::hmac_sha256(key.as_bytes(), webhook.body.as_bytes())));
         let unsigned = webhook.forged && n % 2 == 1;
         loop {
             let at = url.wait_for(Option::is_some).await.unwrap().clone().unwrap();
@@ -134,7 +140,9 @@ async fn write(
                     counts.again.fetch_add(1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
-                Ok(other) => panic!("a {} webhook is answered {other}", if webhook.forged { "forged" } else { "good" }),
+                Ok(other) => {
+                    panic!("a {} webhook is answered {other}", if webhook.forged { "forged" } else { "good" })
+                }
             }
         }
         counts.webhooks.fetch_add(1, Ordering::SeqCst);
@@ -151,7 +159,8 @@ async fn brings_exactly_the_good_ones_once_each_and_in_order() {
     let sink = crate::support::Sink::start().await;
     let keys = Keys { channel: "", http: "" };
     let mut patchbay = start(one.channel(setup(&sink), keys), &[&one]).await;
-    let (secret, phone) = (one.simulator.credential("app_secret"), one.simulator.credential("phone_number_id"));
+    let (secret, phone) =
+        (one.simulator.credential("app_secret"), one.simulator.credential("phone_number_id"));
     let address = |public: &str| Some(format!("{public}/webhooks/whatsapp_cloud"));
     let (url, watched) = watch::channel(address(&patchbay.public));
     let counts = Arc::new(Counts::default());

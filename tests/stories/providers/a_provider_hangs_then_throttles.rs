@@ -70,7 +70,14 @@ async fn and_nobody_loses_by_it() {
     let calm = Duration::from_secs(3);
     let count = RATE * (calm + trouble * 2 + Duration::from_secs(2)).as_secs() as usize;
     let texts: Vec<_> = (0..count)
-        .map(|n| cim::text_from(alone.simulator.credential("number"), &format!("n-{n}"), &customer(n % 500), "steady"))
+        .map(|n| {
+            cim::text_from(
+                alone.simulator.credential("number"),
+                &format!("n-{n}"),
+                &customer(n % 500),
+                "steady",
+            )
+        })
         .collect();
     for (patchbay, one) in [(&patchbay, &neighbour), (&undisturbed, &alone)] {
         patchbay.send_all(&texts).await;
@@ -82,11 +89,16 @@ async fn and_nobody_loses_by_it() {
     // A customer of this channel must have written first.
     for n in 0..CUSTOMERS {
         let from = customer(n);
-        ill.write(simulators::rest::Inbound { from: from.trim_start_matches('+').into(), text: "Hi".into(), ..Default::default() })
-            .await;
+        ill.write(simulators::rest::Inbound {
+            from: from.trim_start_matches('+').into(),
+            text: "Hi".into(),
+            ..Default::default()
+        })
+        .await;
     }
     let of_ill = ill.simulator.credential("number");
-    let texts = (0..MESSAGES).map(|n| cim::text_from(of_ill, &format!("i-{n}"), &customer(n % CUSTOMERS), &format!("{n:04}")));
+    let texts = (0..MESSAGES)
+        .map(|n| cim::text_from(of_ill, &format!("i-{n}"), &customer(n % CUSTOMERS), &format!("{n:04}")));
     patchbay.send_all(&texts.collect::<Vec<_>>()).await;
     sleep(trouble).await;
     let hung = ill.simulator.counts().hung;
@@ -101,7 +113,11 @@ async fn and_nobody_loses_by_it() {
     // Nothing is lost, and each customer has an order.
     until("all of it", patience, || async {
         let accepted = ill.simulator.counts().accepted as usize;
-        if accepted >= MESSAGES { Ok(()) } else { Err(format!("{accepted} of {MESSAGES}: {}", patchbay.channel("whatsapp_cloud").await)) }
+        if accepted >= MESSAGES {
+            Ok(())
+        } else {
+            Err(format!("{accepted} of {MESSAGES}: {}", patchbay.channel("whatsapp_cloud").await))
+        }
     })
     .await;
     let well_after = ill_from.elapsed() - troubled;

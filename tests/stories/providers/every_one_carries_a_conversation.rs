@@ -242,7 +242,8 @@ impl Story {
         let what = format!("{}: a picture", self.name());
         let got = self.sink.wait_for(&what, SOON, |message| message["body"]["type"] == "IMAGE").await.body;
         let address = got["body"]["attachment"]["mediaUrl"].as_str().unwrap_or_default();
-        let path = address.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{}: not ours: {got}", self.name()));
+        let path =
+            address.strip_prefix(PUBLIC_URL).unwrap_or_else(|| panic!("{}: not ours: {got}", self.name()));
         assert!(path.starts_with("/media/"), "{}: {got}", self.name());
         let url = format!("{}{path}", self.patchbay.public);
         let fetched = until("the file", SOON, || async {
@@ -307,19 +308,24 @@ impl Story {
     /// Sends a text into a fault, and ends the fault once it was met. Gives the message's id and words.
     async fn trouble(&self, set: fn(&mut Script, Pattern), met: fn(&Counts) -> u64) -> (String, String) {
         let counts = self.one.simulator.counts();
-        let (id, words) =
-            (format!("trouble-{}", counts.accepted), format!("Trouble {}", counts.accepted));
+        let (id, words) = (format!("trouble-{}", counts.accepted), format!("Trouble {}", counts.accepted));
         let before = met(&counts);
         self.one.simulator.change(|script| set(script, Pattern::Always));
         self.sends(&id, &words).await;
         let seen = timeout(SOON, self.one.simulator.wait_for(|counts| met(counts) > before)).await;
         self.one.simulator.change(|script| set(script, Pattern::Never));
-        assert!(seen.is_ok(), "{}: the fault was never met: {}", self.name(), self.patchbay.message(&id).await);
+        assert!(
+            seen.is_ok(),
+            "{}: the fault was never met: {}",
+            self.name(),
+            self.patchbay.message(&id).await
+        );
         (id, words)
     }
 
     async fn less_is_asked_for(&self) {
-        let (id, words) = self.trouble(|script, when| script.throttle = when, |counts| counts.throttled).await;
+        let (id, words) =
+            self.trouble(|script, when| script.throttle = when, |counts| counts.throttled).await;
         let asked = std::time::Instant::now();
         self.until_status(&id, "SENT").await;
         let waited = asked.elapsed();
@@ -370,11 +376,22 @@ impl Story {
     }
 
     async fn no_secret_is_shown(&self) {
-        let mut shown = vec![("its output".to_owned(), format!("{}{}", self.patchbay.told, self.patchbay.stderr()))];
+        let mut shown =
+            vec![("its output".to_owned(), format!("{}{}", self.patchbay.told, self.patchbay.stderr()))];
         let name = self.name();
         let paths = [
-            "/api/channels", "/api/destinations", "/api/sessions", "/api/messages/a-text", "/api/messages/a-picture",
-            "/api/receipts/unmatched", "/api/in-doubt", "/api/dead-letters", "/api/log", "/metrics", "/readyz", "/",
+            "/api/channels",
+            "/api/destinations",
+            "/api/sessions",
+            "/api/messages/a-text",
+            "/api/messages/a-picture",
+            "/api/receipts/unmatched",
+            "/api/in-doubt",
+            "/api/dead-letters",
+            "/api/log",
+            "/metrics",
+            "/readyz",
+            "/",
         ];
         let own = [format!("/api/channels/{name}/exchanges?limit=1000"), "/messages/a-text".to_owned()];
         for path in paths.iter().map(|path| (*path).to_owned()).chain(own) {

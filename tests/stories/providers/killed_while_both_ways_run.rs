@@ -130,8 +130,10 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
     let again = Simulated::start("telnyx", script()).await;
     let hold = Simulated::start("whatsapp_cloud", script()).await;
     let sink = Sink::start().await;
-    let keys = "send_rate = 1000\nbackoff = \"100ms\"\nbackoff_max = \"500ms\"\ndoubt_grace = \"1s\"\non_unknown = ";
-    let keys = |word: &str| -> Keys { Keys { channel: Box::leak(format!("{keys}\"{word}\"").into()), http: "" } };
+    let keys =
+        "send_rate = 1000\nbackoff = \"100ms\"\nbackoff_max = \"500ms\"\ndoubt_grace = \"1s\"\non_unknown = ";
+    let keys =
+        |word: &str| -> Keys { Keys { channel: Box::leak(format!("{keys}\"{word}\"").into()), http: "" } };
     let setup = hold.channel(again.channel(setup(&sink), keys("resend")), keys("hold"));
     let mut patchbay = start(setup, &[&again, &hold]).await;
     // WhatsApp takes free words only from whom the customer has heard of.
@@ -172,11 +174,16 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
     }
     let accepted = state.accepted.lock().unwrap().clone();
     let (held, notified) = (held(&patchbay).await, sink.notifications());
-    let mut twice = 0;
+    let unmatched = patchbay.admin("/api/receipts/unmatched?limit=1000").await.as_array().unwrap().clone();
+    let (mut twice, mut undecided) = (0, 0);
     for id in &accepted {
         let is_hold = id.trim_start_matches("out-").parse::<usize>().unwrap() % 2 == 1;
         let times = times.get(id).copied().unwrap_or(0);
-        assert!(times >= 1 || held.contains(id), "{id} was accepted, never came, and is not listed: {}", patchbay.message(id).await);
+        assert!(
+            times >= 1 || held.contains(id),
+            "{id} was accepted, never came, and is not listed: {}",
+            patchbay.message(id).await
+        );
         assert!(!is_hold || times <= 1, "{id} is held when in doubt, and came {times} times");
         if times > 1 {
             twice += 1;
@@ -185,11 +192,14 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
             assert!(resent >= times - 1, "{id} came {times} times in silence: {view}");
         }
         let told = notified.get(id).map(Vec::as_slice).unwrap_or_default();
-        assert!(
-            told == ["DELIVERED"] || held.contains(id),
-            "{id} came, and the business is told {told:?}: {}",
-            patchbay.message(id).await
-        );
+        if times >= 1 && told != ["DELIVERED"] {
+            // Whose a receipt of unknown id is cannot be told where several may be meant: it is listed then.
+            let view = patchbay.message(id).await;
+            let bare = |value: &Value| value["customer"].as_str().unwrap().trim_start_matches('+').to_owned();
+            let listed = unmatched.iter().any(|receipt| bare(receipt) == bare(&view));
+            assert!(held.contains(id) && listed, "{id} came, and the business is told {told:?}: {view}");
+            undecided += 1;
+        }
     }
     // In: all that was taken came, once.
     let mut heard: BTreeMap<String, usize> = BTreeMap::new();
@@ -205,16 +215,12 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
         .flat_map(|one| one.simulator.webhooks())
         .filter(|webhook| webhook.attempts.len() > 1)
         .count();
-    let unmatched = patchbay.admin("/api/receipts/unmatched?limit=1000").await.as_array().unwrap().len();
-    println!("DEBUG {}", patchbay.admin("/api/receipts/unmatched?limit=1000").await);
-    println!("DEBUG {}", patchbay.admin("/api/in-doubt?limit=1000").await);
-    for id in &accepted { let v = patchbay.message(id).await; if v["parts"][0]["resentInDoubt"] != 0 { println!("DEBUG {v}"); for m in again.simulator.messages() { if m.text == *id { println!("DEBUG {} {} {}", m.id, m.at_ms, m.text);} } } }
-    for w in again.simulator.webhooks() { if w.about == "receipt" && w.attempts.len() > 1 { println!("DEBUG {w:?}"); } }
     recovered.sort_unstable();
     figure(&format!(
-        "two HTTP providers, {crashes} kill -9: {} messages out ({twice} sent again after doubt, each flagged; {} held in doubt, each listed; {unmatched} receipts unmatched, each listed), {} in, each once ({repeated} webhooks were repeated by the providers); recovery median {} ms, most {} ms",
+        "two HTTP providers, {crashes} kill -9: {} messages out ({twice} sent again after doubt, each flagged; {} held in doubt, each listed; {} receipts unmatched, each listed; {undecided} of the held are among theirs), {} in, each once ({repeated} webhooks were repeated by the providers); recovery median {} ms, most {} ms",
         accepted.len(),
         held.len(),
+        unmatched.len(),
         written.len(),
         recovered[recovered.len() / 2],
         recovered[recovered.len() - 1],

@@ -53,10 +53,12 @@ async fn and_each_entry_reaches_its_own_channel() {
     let [cloud, page, photos] = &parts[..] else { unreachable!() };
     let secret = cloud.simulator.credential("app_secret");
     let of = |one: &Simulated, key: &str| one.simulator.credential(key).to_owned();
-    let (phone, page, photos) = (of(cloud, "phone_number_id"), of(page, "page_id"), of(photos, "instagram_id"));
+    let (phone, page, photos) =
+        (of(cloud, "phone_number_id"), of(page, "page_id"), of(photos, "instagram_id"));
 
     // The handshake is every channel's.
-    let asked = format!("{}/ccm/webhook?hub.mode=subscribe&hub.challenge=4711&hub.verify_token=", patchbay.public);
+    let asked =
+        format!("{}/ccm/webhook?hub.mode=subscribe&hub.challenge=4711&hub.verify_token=", patchbay.public);
     let answer = patchbay.http.get(&format!("{asked}{}", of(cloud, "verify_token"))).await.unwrap();
     assert_eq!((answer.status, &*answer.text), (200, "4711"));
     let answer = patchbay.http.get(&format!("{asked}wrong")).await.unwrap();
@@ -72,7 +74,8 @@ async fn and_each_entry_reaches_its_own_channel() {
         ("Instagram", messaging(&photos, "by Instagram")),
     ]);
     assert_eq!(post(&patchbay, secret, &body).await, 200);
-    let expected = [("by WhatsApp", "whatsapp_cloud"), ("by Messenger", "facebook"), ("by Instagram", "instagram")];
+    let expected =
+        [("by WhatsApp", "whatsapp_cloud"), ("by Messenger", "facebook"), ("by Instagram", "instagram")];
     for (words, channel) in expected {
         let got = sink.wait_for(words, SOON, |message| message["body"]["markdownText"] == words).await.body;
         assert_eq!(got["header"]["sender"]["id"], channel, "{got}");

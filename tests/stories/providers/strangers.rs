@@ -35,7 +35,9 @@ async fn twilio_sends_signs_and_validates() {
         }
         told.push(line);
     };
-    let of = |what: &str| told.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what}: {told:?}"));
+    let of = |what: &str| {
+        told.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what}: {told:?}"))
+    };
     // It sends through the simulated Twilio, which refuses another token as the library expects it.
     let words = "From Twilio's own library: ä 👋 & more";
     assert_eq!((of("sent")["status"].as_str(), of("sent")["body"].as_str()), (Some("queued"), Some(words)));
@@ -75,7 +77,9 @@ async fn a_telegram_bot_takes_the_simulated_telegram_for_the_real_one() {
     let (base, token) = (one.simulator.base_url(), one.simulator.credential("token"));
     let told = python("telegram_peer.py", &[&base, token]).await;
     let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |what: &str| lines.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what}: {told}"));
+    let of = |what: &str| {
+        lines.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what}: {told}"))
+    };
     assert_eq!(of("text")["text"], "Hello bot 👋");
     assert_eq!(of("photo")["octets"], channels::auth::hex(photo));
     assert_eq!(of("tapped")["data"], "pick-No");
@@ -84,8 +88,13 @@ async fn a_telegram_bot_takes_the_simulated_telegram_for_the_real_one() {
         of(what);
     }
     let sent = one.message("Shall").unwrap();
-    assert_eq!((sent.buttons, sent.id.ends_with(&of("sent")["id"].to_string())), (vec!["Yes".into(), "No".into()], true));
+    assert_eq!(
+        (sent.buttons, sent.id.ends_with(&of("sent")["id"].to_string())),
+        (vec!["Yes".into(), "No".into()], true)
+    );
     let messages = one.simulator.messages();
     assert_eq!(messages.len(), 3, "{messages:?}");
-    assert!(messages.iter().any(|message| message.media.contains(&"https://files.example/cat.png".to_owned())));
+    assert!(
+        messages.iter().any(|message| message.media.contains(&"https://files.example/cat.png".to_owned()))
+    );
 }
