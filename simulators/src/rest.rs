@@ -143,6 +143,8 @@ struct Shared {
     options: Options,
     state: Mutex<State>,
     client: Client,
+    /// Where webhooks are really sent; as in the options until it is changed.
+    deliver_to: Mutex<Option<String>>,
     started: Instant,
     /// Told after each step, for those who wait for a fact.
     changed: Notify,
@@ -192,6 +194,7 @@ impl Simulator {
             credentials,
             state: Mutex::new(State::new(&options)),
             client: serve::client(),
+            deliver_to: Mutex::new(options.deliver_to.clone()),
             started: Instant::now(),
             changed: Notify::new(),
             wake: Notify::new(),
@@ -253,6 +256,11 @@ impl Simulator {
         state.start_customers(now);
         drop(state);
         self.shared.wake.notify_one();
+    }
+
+    /// From now on webhooks are really sent to this `http://host:port`: their receiver has moved.
+    pub fn deliver_to(&self, place: &str) {
+        *self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.to_owned());
     }
 
     /// Forgets what was seen and what is under way; the script and the webhook are as they were at start.

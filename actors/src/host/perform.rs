@@ -43,6 +43,7 @@ impl HostState {
                 self.watermark(stream, state, upto, &code, stage);
                 acknowledge(stage, ack);
             }
+            Op::Named { names } => self.named(stream, &names, stage),
             Op::DoubtReceipt { channel, parked, state, code, came_at } => {
                 let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
                 stage.effects.channel(channel).settled.push((parked, matched));
@@ -310,6 +311,7 @@ impl HostState {
         let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
         let mut inbound = inbound;
+        let (media, channel) = (std::mem::take(&mut inbound.media), slot.channel);
         self.quote(stream, &identity.address.channel, &mut inbound);
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
         for event in events {
@@ -319,6 +321,7 @@ impl HostState {
             };
             self.record(stream, [event], &keys, stage);
         }
+        self.fetch_ahead(channel, media, stage);
         true
     }
 

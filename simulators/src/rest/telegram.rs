@@ -253,6 +253,8 @@ impl Provider for Telegram {
     fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
         let token = cx.credential("token");
         if let Some(path) = request.path.strip_prefix("/file/bot") {
+            // Clients may encode the colon of the token.
+            let path = super::wire::decode(path, false);
             let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
             let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
             return Call::Answer(match cx.media.get(id) {
