@@ -6,6 +6,7 @@ pub mod instagram;
 pub mod smpp;
 pub mod telegram;
 pub mod telnyx;
+pub mod viber;
 pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
 
@@ -34,6 +35,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &facebook::PROVIDER,
     &instagram::PROVIDER,
     &telegram::PROVIDER,
+    &viber::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.
