@@ -7,12 +7,12 @@ pub(crate) mod fake;
 use std::sync::Arc;
 
 use actors::{
-    Page, Refusal, Router,
+    Page, Refusal, Router, media,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     seams::BoxFuture,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, MessageView, PlanView, SessionView,
-        UnmatchedView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView,
+        SessionView, UnmatchedView,
     },
     webhook,
 };
@@ -32,6 +32,12 @@ pub trait Core: Send + Sync + 'static {
     ) -> Later<'a, Vec<Result<Acceptance, Refusal>>>;
     fn plan<'a>(&'a self, message: Message, origin: &'a Origin) -> Later<'a, Result<PlanView, Refusal>>;
     fn message<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<MessageView, Refusal>>;
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal>;
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>>;
     fn open_session(&self, request: OpenSession) -> Later<'_, Result<SessionView, Refusal>>;
     fn session(&self, id: SessionId, at: Option<Timestamp>) -> Later<'_, Result<SessionView, Refusal>>;
@@ -69,6 +75,11 @@ pub trait Core: Send + Sync + 'static {
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize>;
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
+    fn media<'a>(
+        &'a self,
+        channel: &'a ChannelId,
+        token: &'a str,
+    ) -> Later<'a, Result<media::File, media::NoFile>>;
     fn committed(&self) -> Seq;
 }
 
@@ -85,6 +96,14 @@ impl Core for Router {
     }
     fn message<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<MessageView, Refusal>> {
         Box::pin(Router::message(self, id))
+    }
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        Router::exchanges(self, channel, message, limit)
     }
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>> {
         Box::pin(Router::cancel(self, id))
@@ -161,6 +180,13 @@ impl Core for Router {
     }
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         Box::pin(Router::shared_webhook(self, call))
+    }
+    fn media<'a>(
+        &'a self,
+        channel: &'a ChannelId,
+        token: &'a str,
+    ) -> Later<'a, Result<media::File, media::NoFile>> {
+        Box::pin(Router::media(self, channel, token))
     }
     fn committed(&self) -> Seq {
         Router::committed(self)

@@ -25,7 +25,7 @@ pub(crate) struct PartRef {
 }
 
 impl PartRef {
-    fn of(found: Found) -> Self {
+    pub(crate) fn of(found: Found) -> Self {
         Self {
             stream: StreamId(found.a),
             number: MessageNo((found.b >> 16) as u32),

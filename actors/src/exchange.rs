@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use channels::http::Request;
+use channels::http::{ANSWER_BYTES_MAX, Request};
 use message::{MessageId, Timestamp};
+
+use crate::view::ExchangeView as Exchange;
 
 /// Exchanges kept of one channel; the oldest go first.
 const EXCHANGES_MAX: usize = 1_000;
@@ -18,31 +20,8 @@ const LINE_BYTES_MAX: usize = 1_024;
 /// Names of values in an answer that are nobody's business, as parts of them, in lower case.
 const SECRET_NAMES: [&str; 5] = ["token", "secret", "password", "api_key", "apikey"];
 
-/// One call and what came of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
-    /// When it began.
-    pub at: Timestamp,
-    /// The method.
-    pub method: &'static str,
-    /// The address.
-    pub url: Box<str>,
-    /// What was sent.
-    pub body: Box<str>,
-    /// The answer's status; `None` when there was none.
-    pub status: Option<u16>,
-    /// What was answered.
-    pub answer: Box<str>,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-    /// The message and its part (from 0) that it was made for.
-    pub message: Option<(MessageId, u16)>,
-    /// Why there was no answer.
-    pub error: Option<Box<str>>,
-}
-
 impl Exchange {
-    /// A call that has just begun.
+    /// A call that has just begun, for a message's part (from 0) or for none.
     pub(crate) fn begun(request: &Request, message: Option<(MessageId, u16)>, at: Timestamp) -> Self {
         Self {
             at,
@@ -52,14 +31,15 @@ impl Exchange {
             status: None,
             answer: "".into(),
             took_ms: 0,
-            message,
+            part: message.as_ref().map(|(_, part)| part.saturating_add(1)),
+            message_id: message.map(|(id, _)| id),
             error: None,
         }
     }
 
     /// It was answered.
     pub(crate) fn answered(mut self, request: &Request, status: u16, body: &[u8], took_ms: u64) -> Self {
-        let is_text = std::str::from_utf8(body).is_ok();
+        let is_text = body.len() <= ANSWER_BYTES_MAX && std::str::from_utf8(body).is_ok();
         let text = if is_text || body.len() < BODY_BYTES_MAX {
             // Hidden first, cut then: half a secret is one, too.
             masked(&request.redacted(&String::from_utf8_lossy(body)))
@@ -94,11 +74,9 @@ impl Exchanges {
     }
 
     /// The newest first, of one message or of all.
-    pub(crate) fn list(&self, message: Option<&str>, limit: usize) -> Vec<Arc<Exchange>> {
+    pub(crate) fn list(&self, message: Option<&MessageId>, limit: usize) -> Vec<Arc<Exchange>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |e: &&Arc<Exchange>| {
-            message.is_none_or(|m| e.message.as_ref().is_some_and(|(id, _)| id.as_str() == m))
-        };
+        let of = |e: &&Arc<Exchange>| message.is_none_or(|id| e.message_id.as_ref() == Some(id));
         ring.iter().rev().filter(of).take(limit).cloned().collect()
     }
 }
@@ -208,7 +186,7 @@ mod tests {
         }
         let all = ring.list(None, usize::MAX);
         assert_eq!((all.len(), all[0].at.0), (EXCHANGES_MAX, EXCHANGES_MAX as u64 + 6));
-        let odd = ring.list(Some("m1"), 3);
+        let odd = ring.list(Some(&"m1".into()), 3);
         assert_eq!(odd.iter().map(|e| e.at.0 % 2).collect::<Vec<_>>(), [1, 1, 1]);
     }
 }

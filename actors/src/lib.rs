@@ -12,6 +12,7 @@
 //! What a host decides is appended to the log; effects follow the flush (`host/stage.rs`). Whatever an actor
 //! knows can be rebuilt from configuration and log.
 
+mod accept;
 mod channel;
 pub mod config;
 mod correlation;
@@ -19,12 +20,14 @@ mod credit;
 mod describe;
 mod destination;
 pub mod error;
-pub mod exchange;
+mod exchange;
 mod fold;
 mod hash;
 mod host;
+mod identity;
 mod lanes;
 mod link;
+pub mod media;
 mod page;
 mod plan;
 pub mod rate;

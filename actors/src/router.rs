@@ -18,20 +18,23 @@ use tokio::{
 };
 
 use crate::{
+    accept::Posted,
     channel::{self, ChannelMessage},
     config::Config,
     destination::DestinationMessage,
     error::{Refusal, StartError},
-    host::{AcceptTask, Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    host::{Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    media::{self, Files},
     page::Page,
     plan, replay,
     root::{RootActor, RootMessage},
     seams::Seams,
+    session::window,
     shared::Shared,
     timers,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, MessageView, PlanView,
-        SessionView, UnmatchedView,
+        ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView, MessageView,
+        PlanView, SessionView, UnmatchedView,
     },
 };
 
@@ -97,7 +100,8 @@ impl Router {
     /// # Errors
     /// The configuration contradicts itself, or the log cannot be read.
     pub async fn start(config: Config, log: storage::Log, seams: Seams) -> Result<Self, StartError> {
-        let shared = Arc::new(Shared::new(config, log, seams)?);
+        let (files, wanted) = config.media.as_ref().map(Files::new).unzip();
+        let shared = Arc::new(Shared::new(config, log, seams, files)?);
         let poisoned = Arc::downgrade(&shared);
         shared.log.on_poison(move |reason| {
             if let Some(shared) = poisoned.upgrade() {
@@ -108,6 +112,10 @@ impl Router {
         let (root, _) = Actor::spawn(None, RootActor, shared.clone())
             .await
             .map_err(|e| StartError::Actor(e.to_string()))?;
+        if let Some(wanted) = wanted {
+            #[allow(clippy::disallowed_methods, reason = "ends with the router, which holds the other end")]
+            tokio::spawn(media::run(Arc::downgrade(&shared), wanted));
+        }
         Ok(Self { shared, root })
     }
 
@@ -129,8 +137,9 @@ impl Router {
         let mut ids: BTreeMap<MessageId, StreamId> = BTreeMap::new();
         for (place, message) in messages.into_iter().enumerate() {
             let id = message.id.clone().filter(|_| count > 1);
-            match self.accept_task(message, origin, answers.clone(), place) {
-                Ok(task) => {
+            match self.posted(message, origin, answers.clone(), place) {
+                Ok(Posted::Done(acceptance)) => answers.put(place, Ok(acceptance)),
+                Ok(Posted::Task(task)) => {
                     if let Some(id) = id
                         && *ids.entry(id.clone()).or_insert(task.stream) != task.stream
                     {
@@ -155,37 +164,6 @@ impl Router {
         }
     }
 
-    fn accept_task(
-        &self,
-        message: cim::Message,
-        origin: &Origin,
-        reply: Arc<Answers>,
-        place: usize,
-    ) -> Result<Task, Refusal> {
-        let (channel, entry, _) = self.shared.route(&message)?;
-        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
-        let now = self.shared.now();
-        let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());
-        let stream = identity.address.stream();
-        let expires_at = message.scheduling.expiry(now);
-        let task = AcceptTask {
-            identity,
-            channel,
-            id,
-            content: message.content,
-            priority: message.priority,
-            send_at: message.scheduling.send_at.filter(|at| *at > now),
-            expires_at,
-            destination: origin.destination.clone(),
-            conversation_id: message.conversation_id,
-            channel_data: message.channel_data_json,
-            adapted: Vec::new(),
-            reply,
-            place,
-        };
-        Ok(Task { stream, op: Op::Accept(Box::new(task)) })
-    }
-
     /// What accepting a message would do. Changes nothing.
     ///
     /// # Errors
@@ -199,6 +177,12 @@ impl Router {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
+        }
+        let now = self.shared.now();
+        let heard_at = self.shared.heard_at(identity.address.stream(), &entry.policy);
+        let from = message.scheduling.send_at.unwrap_or(now).max(now);
+        if let Some(cause) = window::closed(&entry.policy, &message.content, heard_at, from) {
+            return Err(Refusal::Unsendable(cause));
         }
         let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
         let destination = origin.destination.clone().or_else(|| {
@@ -236,6 +220,20 @@ impl Router {
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
         let (stream, number) = self.locate(id)?;
         self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
+    }
+
+    /// What a channel and its provider said over HTTP, the newest first, of one message or of all.
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        let (ix, _) = self.shared.channel(channel).ok_or(Refusal::NotFound("channel"))?;
+        Ok(self.shared.exchanges.get(ix).map(|kept| kept.list(message, limit)).unwrap_or_default())
     }
 
     /// Withdraws a message of which nothing was sent yet.

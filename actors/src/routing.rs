@@ -66,6 +66,10 @@ impl Shared {
         customer: &str,
     ) -> Result<Identity, Refusal> {
         let canonical = entry.channel().customer(customer).map_err(|r| Refusal::Unsendable(r.0))?;
-        Ok(self.identity(entry, did, canonical, customer))
+        let mut identity = self.identity(entry, did, canonical.clone(), customer);
+        if let Some(known) = self.known_address(entry, &identity.address.did, &canonical) {
+            identity.address = known;
+        }
+        Ok(identity)
     }
 }

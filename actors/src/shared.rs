@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use channels::Channel;
+use channels::{Channel, provider::LinkKind};
 use message::{Address, ChannelId, DestinationId, StreamId, Timestamp};
 use ractor::ActorRef;
 use storage::Log;
@@ -23,6 +23,7 @@ use crate::{
     destination::DestinationMessage,
     exchange::Exchanges,
     host::HostMessage,
+    media::Files,
     router::TailEvent,
     seams::Seams,
     session::{Identity, Policy},
@@ -37,6 +38,8 @@ pub(crate) type DestinationIx = usize;
 pub(crate) struct ChannelEntry {
     pub(crate) config: ChannelConfig,
     pub(crate) policy: Policy,
+    /// Whether its customers have several names.
+    pub(crate) has_aliases: bool,
     /// Canonical DID, DID as configured, destination.
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
     /// Room that its sessions may take without asking.
@@ -91,6 +94,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) seams: Seams,
     pub(crate) channels: Vec<ChannelEntry>,
+    /// Customers' files.
+    pub(crate) files: Option<Files>,
     /// What each channel and its provider said, in the order of `channels`.
     pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
@@ -109,7 +114,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     #[allow(clippy::too_many_arguments, reason = "each is a different thing, given once")]
-    pub(crate) fn new(config: Config, log: Log, seams: Seams) -> Result<Self, crate::StartError> {
+    pub(crate) fn new(
+        config: Config,
+        log: Log,
+        seams: Seams,
+        files: Option<Files>,
+    ) -> Result<Self, crate::StartError> {
         use crate::StartError;
         let mut destination_ix = BTreeMap::new();
         let mut destinations = Vec::new();
@@ -137,6 +147,7 @@ impl Shared {
                 return Err(StartError::Config(format!("channel {} has no dids", channel.id)));
             }
             channels.push(ChannelEntry {
+                has_aliases: matches!(channel.channel.link(), LinkKind::Http(_)),
                 policy: Policy::of(channel, config.limits.session_queue_max),
                 config: channel.clone(),
                 dids,
@@ -148,6 +159,7 @@ impl Shared {
             config,
             log,
             seams,
+            files,
             exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,

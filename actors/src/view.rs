@@ -74,6 +74,36 @@ fn is_none(seq: &Seq) -> bool {
     *seq == Seq::NONE
 }
 
+/// One call to a provider and what came of it, as `GET /api/channels/{id}/exchanges` shows it. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeView {
+    /// When it began.
+    pub at: Timestamp,
+    /// The method.
+    pub method: &'static str,
+    /// The address.
+    pub url: Box<str>,
+    /// What was sent.
+    pub body: Box<str>,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What was answered.
+    pub answer: Box<str>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// The message it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// The part of it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
+}
+
 /// A session id as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionIdText(pub SessionId);
@@ -276,6 +306,23 @@ pub struct DeadLetterView {
     pub reason: String,
 }
 
+/// A message as a provider would be given it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedMessage {
+    /// Its CIM type.
+    #[serde(rename = "type")]
+    pub body_type: &'static str,
+    /// Its text, or its body as JSON.
+    pub content: String,
+    /// The alphabet that its text needs, on channels of SMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_alphabet: Option<String>,
+    /// How many SMS its text takes there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_segments: Option<usize>,
+}
+
 /// What would be sent: the answer to `?plan=true`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -302,6 +349,13 @@ pub struct PlanView {
     pub concatenation: String,
     /// How many parts.
     pub parts: u16,
+    /// What the provider would be given, one call each; one text where we cut it for the wire ourselves.
+    pub messages: Vec<PlannedMessage>,
+    /// What the customer could answer to a numbered list.
+    pub choices: Vec<message::cim::Choice>,
+    /// How many SMS the phone network would carry, on channels of SMS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms_segments: Option<usize>,
     /// What would be changed to fit.
     pub adapted: Vec<Box<str>>,
     /// Its lane, 0 to 10.

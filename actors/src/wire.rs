@@ -10,8 +10,12 @@ use message::{
 
 use crate::{
     destination::OfferedDelivery,
-    session::{DeliveryKind, Notification},
+    media::{self, MediaConfig},
+    session::{DeliveryKind, Notification, window},
 };
+
+/// The fact beside a customer's message that names the message it answers.
+pub(crate) const ORIGINAL: &str = "originalMessageId";
 
 /// The id of a delivery: the same for every try, so that the business can tell a repeat.
 pub(crate) fn event_id(stream: StreamId, number: u32) -> String {
@@ -27,7 +31,12 @@ pub(crate) struct Whose<'a> {
 }
 
 /// Appends one delivery.
-pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDelivery) {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    whose: &Whose<'_>,
+    delivery: &OfferedDelivery,
+    files: Option<&MediaConfig>,
+) {
     let event_id = event_id(whose.stream, delivery.number);
     let session = SessionId { stream: whose.stream, ordinal: delivery.ordinal }.to_string();
     let head = Head {
@@ -44,6 +53,13 @@ pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDeli
         DeliveryKind::Message(received) => {
             let provider_id = Some(&*received.provider_id).filter(|id| !id.is_empty());
             let mut attributes = received.attributes.clone();
+            let original = attributes.iter().position(|(key, _)| **key == *ORIGINAL);
+            let original = original.map(|at| attributes.remove(at).1);
+            let named = attributes.iter().any(|(key, _)| key.starts_with(media::ATTRIBUTE));
+            let content = files
+                .filter(|_| named)
+                .and_then(|config| media::addressed(config, whose.channel, &received.content, &attributes));
+            attributes.retain(|(key, _)| !key.starts_with(media::ATTRIBUTE));
             if let Some((came, of)) = received.incomplete {
                 attributes.push(("incomplete".into(), format!("{came} of {of} parts came in time").into()));
             }
@@ -53,8 +69,12 @@ pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDeli
                 timestamp: received.provider_time.unwrap_or(delivery.at),
                 ..head
             };
-            let inbound = Inbound { provider_message_id: provider_id, ..Inbound::default() };
-            write::write_inbound(out, &head, &inbound, &received.content);
+            let inbound = Inbound {
+                provider_message_id: provider_id,
+                intent: original.as_ref().map(|_| "REPLY_TO"),
+                original_message_id: original.as_deref(),
+            };
+            write::write_inbound(out, &head, &inbound, content.as_ref().unwrap_or(&received.content));
         }
         DeliveryKind::Notification(notification) => write_notification(out, head, notification),
         DeliveryKind::EndChat(reason) => {
@@ -78,7 +98,7 @@ fn write_notification(out: &mut Vec<u8>, head: Head<'_>, notification: &Notifica
     let code = notification.cause.as_ref().map(|c| &*c.code);
     let reason_code = match code {
         _ if !failed => "200",
-        Some("400") => "400",
+        Some("400" | window::WINDOW) => "400",
         _ => "500",
     };
     let mut words: Vec<String> = Vec::new();

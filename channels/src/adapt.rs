@@ -57,6 +57,11 @@ pub fn prepare(content: &Content, capabilities: &Capabilities) -> Result<Prepare
     })
 }
 
+/// Whether this is a file: what has an attachment and a caption.
+pub fn is_file(body_type: BodyType) -> bool {
+    matches!(body_type, BodyType::Image | BodyType::Video | BodyType::Audio | BodyType::File)
+}
+
 fn refused(reason: impl std::fmt::Display) -> Rejection {
     Rejection(Cause::new("400", reason.to_string()))
 }

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 /// `Basic` of a user and a password.
 pub fn basic(user: &str, password: &str) -> String {
@@ -14,6 +14,11 @@ pub fn basic(user: &str, password: &str) -> String {
 /// `Bearer` of a token.
 pub fn bearer(token: &str) -> String {
     format!("Bearer {token}")
+}
+
+/// SHA-256.
+pub fn sha256(octets: &[u8]) -> Vec<u8> {
+    Sha256::digest(octets).to_vec()
 }
 
 /// HMAC-SHA-256.

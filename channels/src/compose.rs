@@ -4,7 +4,7 @@
 use message::{BodyType, Content};
 use serde_json::{Map, Value, json};
 
-use crate::provider::{Attribute, MediaRef};
+use crate::provider::{Attribute, InEvent, InMessage, MediaRef};
 
 /// A file: IMAGE, VIDEO, AUDIO or FILE, with the words beside it.
 pub fn file(body_type: BodyType, caption: &str, index: usize, media: &MediaRef) -> Content {
@@ -30,6 +30,40 @@ pub fn file_type(content_type: &str) -> BodyType {
         "audio" => BodyType::Audio,
         _ => BodyType::File,
     }
+}
+
+/// The body type of a file by the end of its address, where nobody says its media type; FILE for all others.
+fn named_type(address: &str) -> BodyType {
+    let path = address.split(['?', '#']).next().unwrap_or_default();
+    let end = path.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
+    match end.as_str() {
+        "jpg" | "jpeg" | "png" | "gif" | "webp" | "bmp" | "heic" => BodyType::Image,
+        "mp4" | "3gp" | "3gpp" | "mov" | "webm" => BodyType::Video,
+        "mp3" | "amr" | "ogg" | "oga" | "wav" | "m4a" | "aac" => BodyType::Audio,
+        _ => BodyType::File,
+    }
+}
+
+/// A message of words and files: the words go beside the first file, and each further file is a message of its own,
+/// named `<id>#<n>`.
+pub fn messages(message: InMessage, words: &str, files: Vec<MediaRef>) -> Vec<InEvent> {
+    if files.is_empty() {
+        return vec![InEvent::Message(Box::new(InMessage {
+            content: Content::Text(words.into()),
+            ..message
+        }))];
+    }
+    let one = |(n, media): (usize, MediaRef)| {
+        let words = if n == 0 { words } else { "" };
+        let id = if n == 0 { message.id.clone() } else { format!("{}#{n}", message.id).into() };
+        let body_type = match &media.content_type {
+            Some(content_type) => file_type(content_type),
+            None => named_type(&media.locator),
+        };
+        let content = file(body_type, words, 0, &media);
+        InEvent::Message(Box::new(InMessage { id, content, media: vec![media], ..message.clone() }))
+    };
+    files.into_iter().enumerate().map(one).collect()
 }
 
 /// A place.

@@ -118,11 +118,14 @@ impl Request {
         self
     }
 
-    /// With a header whose value is secret.
+    /// With a header whose value is secret, as a whole and without the word before it (`Bearer`, `Basic`).
     #[must_use]
     pub fn secret_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value = value.into();
         self.secrets.push(value.as_str().into());
+        if let Some((_, credentials)) = value.split_once(' ') {
+            self.secrets.push(credentials.trim().into());
+        }
         self.headers.push(Header { name, value });
         self
     }

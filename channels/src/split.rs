@@ -221,6 +221,15 @@ pub fn count(text: &str, policy: &Policy) -> Result<Count, Refused> {
     Ok(cuts(text, &Survey::of(text), policy, 0)?.0)
 }
 
+/// The alphabet and the number of SMS that the phone network will carry, and charge, for a text that a provider cuts
+/// by itself, as most do: GSM where it suffices, else UTF-16, with headers of an 8-bit reference.
+pub fn segments(text: &str) -> (Alphabet, usize) {
+    let survey = Survey::of(text);
+    let (alphabet, units) =
+        if survey.gsm7 { (Alphabet::Gsm7, survey.septets) } else { (Alphabet::Ucs2, survey.utf16) };
+    (alphabet, segments_as(text, alphabet, units, Concatenation::Udh8))
+}
+
 /// Cuts a text for a provider that takes texts of at most `units_max` UTF-16 units and does its own encoding.
 /// A provider that counts code points is served as well: there are never more of them. The limit is kept in
 /// [`Split::reference`], which has no other use there.
@@ -363,7 +372,7 @@ fn national(text: &str, policy: &Policy) -> Option<(Alphabet, usize)> {
     [single, locking]
         .into_iter()
         .flatten()
-        .min_by_key(|&(alphabet, units)| segments(text, alphabet, units, policy.concatenation))
+        .min_by_key(|&(alphabet, units)| segments_as(text, alphabet, units, policy.concatenation))
 }
 
 /// How the phone network sees what is sent: a payload is cut by the server, with an 8-bit header as a rule.
@@ -374,7 +383,7 @@ fn segmentation(concatenation: Concatenation) -> Concatenation {
     }
 }
 
-fn segments(text: &str, alphabet: Alphabet, units: usize, concatenation: Concatenation) -> usize {
+fn segments_as(text: &str, alphabet: Alphabet, units: usize, concatenation: Concatenation) -> usize {
     if units <= units_per_part(alphabet, Concatenation::None) {
         return 1;
     }
@@ -410,7 +419,7 @@ fn cuts(text: &str, survey: &Survey, policy: &Policy, reference: u16) -> Result<
         return Err(Refused::TooLong { characters: survey.characters, max });
     }
     let (alphabet, units) = alphabet(text, survey, policy)?;
-    let segments = limited(segments(text, alphabet, units, policy.concatenation), parts_max(policy))?;
+    let segments = limited(segments_as(text, alphabet, units, policy.concatenation), parts_max(policy))?;
     let (concatenation, parts) = match policy.concatenation {
         _ if segments == 1 => (Concatenation::None, 1),
         Concatenation::Payload => (Concatenation::Payload, 1),

@@ -250,3 +250,28 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    /// What a provider cuts costs what we would cut.
+    #[test]
+    fn segments_are_counted_as_they_are_cut(text in "[a-z €]{1,400}|[a-zш ]{1,300}") {
+        let policy = Policy { transliterate: false, ..Policy::default() };
+        let count = split::count(&text, &policy).unwrap();
+        prop_assert_eq!(split::segments(&text), (count.alphabet, usize::from(count.segments)));
+    }
+}
+
+#[test]
+fn segments_of_known_texts() {
+    for (text, alphabet, segments) in [
+        ("".to_owned(), Alphabet::Gsm7, 1),
+        ("a".repeat(160), Alphabet::Gsm7, 1),
+        ("a".repeat(161), Alphabet::Gsm7, 2),
+        ("€".repeat(81), Alphabet::Gsm7, 2),
+        ("ш".repeat(70), Alphabet::Ucs2, 1),
+        ("ш".repeat(71), Alphabet::Ucs2, 2),
+        ("a".repeat(153 * 300), Alphabet::Gsm7, 300),
+    ] {
+        assert_eq!(split::segments(&text), (alphabet, segments));
+    }
+}

@@ -40,6 +40,10 @@ pub use self::{
     script::{IdStyle, NoPattern, Pattern, ReceiptForm, ReceiptVia, Receipts, Remember, Script},
     serve::Accept,
 };
+pub(crate) use self::{
+    receipt::civil,
+    script::{Chance, Trigger},
+};
 
 /// Names a customer's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,13 @@
-//! `patchbay sim smsc`: an SMSC to test against, with faults on demand, changed while it runs over a small HTTP
-//! control port. On loopback only: it has no lock.
+//! `patchbay sim`: providers to test against, with faults on demand, changed while they run. The SMSC is here, with a
+//! small HTTP control port; the REST providers are in `rest`. On loopback only: they have no lock.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod rest;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use actors::seams::Clock;
 use axum::{
@@ -10,7 +16,7 @@ use axum::{
     extract::State,
     routing::{get, patch, post},
 };
-use clap::{Args, Subcommand};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use http::{Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
@@ -26,10 +32,41 @@ use crate::{
     seams::SystemClock,
 };
 
-#[derive(Debug, Subcommand)]
+#[derive(Debug)]
 pub(super) enum Arguments {
-    /// An SMSC for SMPP 3.4
     Smsc(Sms),
+    Rest(String, rest::Rest),
+}
+
+/// By hand, since the REST providers name themselves.
+impl Subcommand for Arguments {
+    fn augment_subcommands(command: Command) -> Command {
+        let smsc = Sms::augment_args(Command::new("smsc").about("An SMSC for SMPP 3.4"));
+        rest::commands().fold(command.subcommand(smsc), Command::subcommand)
+    }
+
+    fn augment_subcommands_for_update(command: Command) -> Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        name == "smsc" || rest::commands().any(|command| command.get_name() == name)
+    }
+}
+
+impl FromArgMatches for Arguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match matches.subcommand() {
+            Some(("smsc", matches)) => Ok(Self::Smsc(Sms::from_arg_matches(matches)?)),
+            Some((name, matches)) => Ok(Self::Rest(name.to_owned(), rest::Rest::from_arg_matches(matches)?)),
+            None => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -73,7 +110,13 @@ pub(super) struct Sms {
 }
 
 pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments::Smsc(arguments) = arguments;
+    match arguments {
+        Arguments::Smsc(arguments) => perform_smsc(arguments).await,
+        Arguments::Rest(provider, arguments) => rest::perform(provider, arguments).await,
+    }
+}
+
+async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
     let mut script = script(&arguments)?;
     script.started_at_s = SystemClock.now().0 / 1000;
     if arguments.print_script {
@@ -109,15 +152,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
 /// The script that the flags and the file describe.
 fn script(arguments: &Sms) -> Result<Script, Failure> {
     let defaults = as_map(&Script::default())?;
-    let mut map = match &arguments.script {
-        Some(path) => {
-            let named = |e: &dyn std::fmt::Display| Failure::Usage(format!("{}: {e}", path.display()));
-            let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
-            let table: toml::Table = text.parse().map_err(|e| named(&e))?;
-            as_map(&table)?
-        }
-        None => Map::new(),
-    };
+    let mut map = from_file(arguments.script.as_deref())?;
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
             map.insert(key.into(), value);
@@ -140,12 +175,31 @@ fn script(arguments: &Sms) -> Result<Script, Failure> {
         let usage = || Failure::Usage("--account: expected system_id:password".into());
         put("accounts", Some(accounts.ok_or_else(usage)?.into()));
     }
-    for setting in &arguments.settings {
+    apply(&mut map, &defaults, &arguments.settings)?;
+    serde_json::from_value(map.into()).map_err(|e| Failure::Usage(format!("the script: {e}")))
+}
+
+/// The settings of a script file.
+fn from_file(path: Option<&Path>) -> Result<Map<String, Value>, Failure> {
+    let Some(path) = path else { return Ok(Map::new()) };
+    let named = |e: &dyn std::fmt::Display| Failure::Usage(format!("{}: {e}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
+    let table: toml::Table = text.parse().map_err(|e| named(&e))?;
+    as_map(&table)
+}
+
+/// Lays `--set key=value` over a script.
+fn apply(
+    map: &mut Map<String, Value>,
+    defaults: &Map<String, Value>,
+    settings: &[String],
+) -> Result<(), Failure> {
+    for setting in settings {
         let usage = || Failure::Usage(format!("--set {setting:?}: expected key=value"));
         let (key, value) = setting.split_once('=').ok_or_else(usage)?;
-        put(key.trim(), Some(typed(defaults.get(key.trim()), value.trim())));
+        map.insert(key.trim().into(), typed(defaults.get(key.trim()), value.trim()));
     }
-    serde_json::from_value(map.into()).map_err(|e| Failure::Usage(format!("the script: {e}")))
+    Ok(())
 }
 
 /// A value typed as the default of its key is.

@@ -4,11 +4,11 @@
 use std::sync::{Arc, Mutex};
 
 use actors::{
-    Page, Refusal,
+    Page, Refusal, media,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     view::{
-        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, LinkView,
-        MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
+        ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView,
+        LinkView, MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
     },
     webhook,
 };
@@ -146,6 +146,9 @@ impl Core for Fake {
                 alphabet: "Gsm7".into(),
                 concatenation: "None".into(),
                 parts: 1,
+                messages: vec![],
+                choices: vec![],
+                sms_segments: None,
                 adapted: vec![],
                 priority: 0,
                 destination: "support".into(),
@@ -176,6 +179,29 @@ impl Core for Fake {
             parts: vec![part(1, "7f3a01", 0), part(2, "7f3a02", 0), part(3, "7f3a09", 1)],
             events: events(),
         }))
+    }
+    fn exchanges(
+        &self,
+        channel: &ChannelId,
+        message: Option<&MessageId>,
+        limit: usize,
+    ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
+        self.ask(format!("exchanges of {channel} for {message:?} limit {limit}"));
+        if channel.as_str() == "nope" {
+            return Err(Refusal::NotFound("channel"));
+        }
+        Ok(vec![Arc::new(ExchangeView {
+            at: START.plus_ms(4),
+            method: "POST",
+            url: "https://api.provider.example/v2/messages".into(),
+            body: "{\"text\":\"Hello <b>\"}".into(),
+            status: Some(503),
+            answer: "no room for <b>".into(),
+            took_ms: 17,
+            message_id: Some("m".into()),
+            part: Some(1),
+            error: None,
+        })])
     }
     fn cancel<'a>(&'a self, id: &'a MessageId) -> Later<'a, Result<(), Refusal>> {
         soon(match id.as_str() {
@@ -344,6 +370,23 @@ impl Core for Fake {
     }
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
         (channel.as_str() == "http").then_some(1_024)
+    }
+    fn media<'a>(
+        &'a self,
+        _channel: &'a ChannelId,
+        token: &'a str,
+    ) -> Later<'a, Result<media::File, media::NoFile>> {
+        let answer = match token {
+            "picture" => Ok(media::File {
+                content_type: "image/png".into(),
+                name: None,
+                octets: bytes::Bytes::from_static(b"octets"),
+            }),
+            "gone" => Err(media::NoFile::Refused("expired (http 404)".into())),
+            "busy" => Err(media::NoFile::Busy),
+            _ => Err(media::NoFile::Unknown),
+        };
+        Box::pin(async move { answer })
     }
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         self.ask(format!("shared {} {}", call.method, call.url));

@@ -1,6 +1,8 @@
 //! One message on one timeline: every part, every event, from acceptance to the last receipt.
 
-use actors::view::MessageView;
+use std::sync::Arc;
+
+use actors::view::{ExchangeView, MessageView};
 use axum::{
     extract::{Query, State},
     response::Response,
@@ -10,7 +12,7 @@ use message::MessageId;
 use serde::Deserialize;
 
 use super::parts::{encoded, refused, state, time, timeline};
-use crate::http::admin::Shared;
+use crate::http::admin::{EXCHANGES_OF_MESSAGE_MAX, Shared};
 
 #[derive(Deserialize)]
 pub(super) struct Wanted {
@@ -28,7 +30,11 @@ pub(super) async fn page(State(inner): Shared, Query(wanted): Query<Wanted>) -> 
         return super::page("/message", "Messages", None, &content);
     };
     match inner.admin.core.message(&MessageId::from(id)).await {
-        Ok(view) => super::page("/message", "Message", Some(3), &shown(&view)),
+        Ok(view) => {
+            let said =
+                inner.admin.core.exchanges(&view.channel, Some(&view.message_id), EXCHANGES_OF_MESSAGE_MAX);
+            super::page("/message", "Message", Some(3), &shown(&view, &said.unwrap_or_default()))
+        }
         Err(refusal) => refused("/message", &format!("Message {id}"), &refusal),
     }
 }
@@ -42,7 +48,7 @@ fn search(id: &str) -> Markup {
     }
 }
 
-fn shown(view: &MessageView) -> Markup {
+fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
     let session = view.session_id.0.to_string();
     html! {
         (search(view.message_id.as_str()))
@@ -77,6 +83,31 @@ fn shown(view: &MessageView) -> Markup {
         } }
         h2 { "What happened" }
         (timeline(&view.events, |_| None))
+        @if !said.is_empty() {
+            h2 { "What was said to the provider" }
+            @for exchange in said { (exchanged(exchange)) }
+        }
+    }
+}
+
+/// A call and its answer, folded.
+fn exchanged(exchange: &ExchangeView) -> Markup {
+    let outcome = match exchange.status {
+        Some(status) => status.to_string(),
+        None => "no answer".into(),
+    };
+    html! {
+        details.panel {
+            summary {
+                (time(exchange.at)) " " code { (exchange.method) " " (exchange.url) } " " (outcome) ", "
+                (exchange.took_ms) " ms" @if let Some(part) = exchange.part { ", part " (part) }
+            }
+            @if !exchange.body.is_empty() { pre.break { (exchange.body) } }
+            @match &exchange.error {
+                Some(why) => p.warn { (why) },
+                None => pre.break { (exchange.answer) },
+            }
+        }
     }
 }
 

@@ -17,7 +17,9 @@ use message::{
     Address, BodyType, ChannelId, Content, Counters, DestinationId, Event, MessageId, MessageNo,
     MessageStatus, PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
-use storage::{Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, verify};
+use storage::{
+    DiskEngine, Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, Write, verify,
+};
 use support::{drive, inline};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
@@ -63,10 +65,13 @@ fn variant(event: &Event) -> usize {
         Event::Revived(_) => 24,
         Event::LateReceipt(_) => 25,
         Event::PartsGivenUp => 26,
+        Event::CustomerKnown(_) => 27,
+        Event::InReplyTo { .. } => 28,
+        Event::Offered(_) => 29,
     }
 }
 
-const VARIANTS: usize = 27;
+const VARIANTS: usize = 30;
 
 fn accepted() -> Accepted {
     Accepted {
@@ -194,9 +199,33 @@ fn part_events() -> Vec<Event> {
     ]
 }
 
+/// What came with conversations over HTTP.
+fn conversation_events() -> Vec<Event> {
+    let choice = |label: &str| OfferedChoice {
+        label: label.into(),
+        title: "Sales".into(),
+        payload: "go-sales".into(),
+    };
+    let pieces = [Content::Text("1".into()), Content::Binary(Box::from([7]))];
+    vec![
+        Event::CustomerKnown(Box::new(CustomerKnown {
+            address: Address { channel: ChannelId::new("wa"), did: "1".into(), customer: "2".into() },
+            customer_shown: "+2".into(),
+            aliases: vec!["US.2".into(), "22".into()],
+        })),
+        Event::InReplyTo { message: MessageNo(7), provider_id: "wamid.7".into() },
+        Event::Offered(Box::new(Offered { message: MessageNo(8), choices: vec![choice("1"), choice("2a")] })),
+        Event::Accepted(Box::new(Accepted { content: Content::Parts(Box::new(pieces)), ..accepted() })),
+    ]
+}
+
 fn items() -> Vec<Item> {
-    let events = session_events().into_iter().chain(part_events());
+    items_of(session_events().into_iter().chain(part_events()).collect())
+}
+
+fn items_of(events: Vec<Event>) -> Vec<Item> {
     events
+        .into_iter()
         .enumerate()
         .map(|(at, event)| Item {
             stream: StreamId((at as u128) << 100 | 7),
@@ -221,7 +250,7 @@ fn items() -> Vec<Item> {
 #[test]
 fn every_event_is_in_the_golden_block() {
     let mut seen = [false; VARIANTS];
-    for item in items() {
+    for item in items().into_iter().chain(items_of(conversation_events())) {
         seen[variant(&item.event)] = true;
     }
     assert!(seen.iter().all(|seen| *seen), "{seen:?}");
@@ -229,14 +258,23 @@ fn every_event_is_in_the_golden_block() {
 
 #[test]
 fn block_version_1_is_written_as_ever_and_opens() {
+    block_is_written_as_ever_and_opens("block-v1.bin", &items());
+}
+
+#[test]
+fn conversations_in_block_version_1_are_written_as_ever_and_open() {
+    block_is_written_as_ever_and_opens("block-v1-conversations.bin", &items_of(conversation_events()));
+}
+
+fn block_is_written_as_ever_and_opens(name: &str, items: &[Item]) {
     const SEGMENT: &str = "segment-00000000000000000001";
     let disk = MemoryDisk::new();
     let (log, _) = Log::open(disk.engine(), inline()).unwrap();
-    log.append(items(), None).unwrap();
+    log.append(items.to_vec(), None).unwrap();
     drive(&log);
     let store = disk.engine().open(SEGMENT, Layout::Ascending).unwrap();
     let key = 1_u64.to_be_bytes();
-    let bytes = golden("block-v1.bin", &store.get(&key).unwrap().unwrap());
+    let bytes = golden(name, &store.get(&key).unwrap().unwrap());
 
     let disk = MemoryDisk::new();
     let store = disk.engine().open(SEGMENT, Layout::Ascending).unwrap();
@@ -245,12 +283,37 @@ fn block_version_1_is_written_as_ever_and_opens() {
     assert!(verify(&disk.engine()).unwrap().bad.is_empty());
     let (log, _) = Log::open(disk.engine(), inline()).unwrap();
     let read: Vec<_> = log.read(Seq(1)).map(|event| event.unwrap()).collect();
-    assert_eq!(read.len(), items().len());
-    for (at, (stored, item)) in read.into_iter().zip(items()).enumerate() {
+    assert_eq!(read.len(), items.len());
+    for (at, (stored, item)) in read.into_iter().zip(items.iter().cloned()).enumerate() {
         let prev = if at < 2 { at as u64 } else { at as u64 - 1 };
         assert_eq!((stored.seq, stored.prev), (Seq(at as u64 + 1), Seq(prev)));
         assert_eq!((stored.stream, stored.at, stored.keys), (item.stream, item.at, item.keys));
         assert_eq!(stored.event, item.event);
+    }
+}
+
+#[test]
+fn block_files_and_runs_version_1_are_written_as_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = DiskEngine::open(folder.path()).unwrap();
+    let blocks = engine.open("segment-00000000000000000001", Layout::Ascending).unwrap();
+    for (key, value) in [(1_u64, &b"first"[..]), (2, b""), (300, &[7; 300])] {
+        blocks.commit(&key.to_be_bytes(), value).unwrap();
+    }
+    blocks.seal().unwrap();
+    let index = engine.open("index", Layout::Random).unwrap();
+    let writes = (0..200_u8).map(|n| match n % 5 {
+        0 => Write::Delete(Box::from([n])),
+        _ => Write::Put(Box::from([n; 9]), vec![n; usize::from(n)].into()),
+    });
+    index.apply(writes.collect()).unwrap();
+    index.flush().unwrap();
+    for (file, name) in [
+        ("segment-00000000000000000001/blocks", "blocks-v1.bin"),
+        ("segment-00000000000000000001/offsets", "offsets-v1.bin"),
+        ("index/run-0000000000000001-0000000000000001", "run-v1.bin"),
+    ] {
+        golden(name, &fs::read(folder.path().join(file)).unwrap());
     }
 }
 

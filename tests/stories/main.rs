@@ -18,6 +18,8 @@ mod support;
 mod a_customer_writes_and_the_business_answers;
 mod a_lost_receipt_is_asked_for;
 mod a_message_goes_out_and_its_receipt_comes_back;
+mod a_webhook_is_taken_once_and_for_good;
+mod an_http_provider_is_called;
 mod arrows_point_one_way;
 mod bad_input_is_answered_and_harms_nobody;
 mod cancel_expiry_priority;

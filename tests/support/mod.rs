@@ -1,6 +1,7 @@
 //! What the stories stand on: the binary as a process, providers beside it, a business that takes its messages,
 //! and waiting for facts. Nothing here knows how the router works inside.
 
+pub(crate) mod api;
 pub(crate) mod cim;
 pub(crate) mod http;
 pub(crate) mod patchbay;

@@ -105,6 +105,9 @@ impl ChannelState {
             provider_time: None,
             attributes: Vec::new(),
             body,
+            aliases: None,
+            media: Vec::new(),
+            reply_to: None,
         };
         let stream = identity.address.stream();
         let op = Op::Receive {

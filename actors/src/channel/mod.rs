@@ -11,7 +11,7 @@ pub(crate) mod view;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use channels::{provider::InEvent, smpp::ReplyToken};
+use channels::{http::Request, provider::InEvent, smpp::ReplyToken};
 use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;
@@ -21,6 +21,7 @@ pub(crate) use self::links::LinkSlot;
 use self::send::{Outstanding, PartJob};
 use crate::{
     correlation::{Correlation, PartRef},
+    identity::Recent,
     lanes::Lanes,
     link::{LinkEvent, LinkMessage},
     rate::Rate,
@@ -41,6 +42,8 @@ pub(crate) enum ChannelMessage {
     Tick,
     /// What a webhook brought; whoever waits for it is told when all of it is safe.
     Events(Vec<InEvent>, Waits),
+    /// A call beside messages, whose outcome changes nothing.
+    Beside(Box<Request>),
     /// Facts of its own were flushed: these deliveries may be acknowledged.
     Acknowledge(Vec<InboundAck>),
     /// Start again after it was stopped.
@@ -98,6 +101,8 @@ pub(crate) struct JobMessage {
     pub(crate) customer: Arc<str>,
     pub(crate) customer_shown: Arc<str>,
     pub(crate) expires_at: Option<Timestamp>,
+    /// The provider's id of the message it answers.
+    pub(crate) reply_to: Option<Arc<str>>,
 }
 
 /// Who is told once something that came in is safe.
@@ -133,6 +138,8 @@ pub(crate) struct ChannelState {
     pub(crate) links: Vec<LinkSlot>,
     correlation: Correlation,
     own: receipts::OwnStream,
+    /// The customers that wrote lately, by all their names.
+    recent: Recent,
     /// Why nothing is sent, while something must change first.
     stopped: Option<message::event::Cause>,
     draining: Option<oneshot::Sender<()>>,
@@ -175,6 +182,7 @@ impl Actor for ChannelActor {
             }
             ChannelMessage::Tick => state.tick(),
             ChannelMessage::Events(events, waits) => state.take_events(events, waits),
+            ChannelMessage::Beside(request) => state.beside(*request),
             ChannelMessage::Acknowledge(acks) => state.acknowledge(acks),
             ChannelMessage::Restart(reply) => {
                 state.restart();
@@ -227,6 +235,7 @@ impl ChannelState {
             links: Vec::new(),
             correlation: Correlation::new(id.clone(), base, shared.config.limits.unmatched_max),
             own: receipts::OwnStream::new(&id),
+            recent: Recent::default(),
             stopped: None,
             draining: None,
             is_draining: false,

@@ -3,13 +3,19 @@
 
 use std::sync::Arc;
 
-use channels::provider::{InEvent, InMessage, InReceipt};
-use message::{BodyType, Content, address};
+use channels::{
+    http::Request,
+    provider::{InEvent, InMessage, InReceipt, LinkKind},
+};
+use message::{BodyType, Content, Timestamp, address};
 
 use super::{Ack, ChannelState};
 use crate::{
     correlation::{PartRef, Reported},
     host::{Op, ReceiptFrom, Task},
+    identity,
+    link::LinkMessage,
+    media,
     safe::Waits,
     session::{Inbound, InboundBody},
 };
@@ -18,12 +24,19 @@ impl ChannelState {
     /// Takes what a webhook or a poll brought, in order. `waits` becomes safe once all of it is.
     pub(crate) fn take_events(&mut self, events: Vec<InEvent>, waits: Waits) {
         let mut tasks: Vec<Vec<Task>> = Vec::new();
+        // What a customer wrote last: an opt-out that comes with a message is repeated with it.
+        let mut said: Option<(Arc<str>, Arc<str>)> = None;
         for event in events {
             match event {
-                InEvent::Message(message) => self.take_message(*message, waits.share(), &mut tasks),
+                InEvent::Message(message) => {
+                    said = Some((message.customer.clone(), message.id.clone()));
+                    self.take_message(*message, waits.share(), &mut tasks);
+                }
                 InEvent::Receipt(receipt) => self.take_receipt(&receipt, waits.share(), &mut tasks),
                 InEvent::OptOut { did, customer, out } => {
-                    self.take_message(opt_out(did, customer, out), waits.share(), &mut tasks);
+                    let by = said.as_ref().filter(|(who, id)| *who == customer && !id.is_empty());
+                    let id = by.map_or_else(String::new, |(_, id)| format!("{id}#opt-out"));
+                    self.take_message(opt_out(did, customer, &id, out), waits.share(), &mut tasks);
                 }
                 InEvent::Broken(reason) => {
                     self.counts.malformed += 1;
@@ -37,22 +50,39 @@ impl ChannelState {
         waits.safe();
     }
 
+    /// A call beside messages: best effort.
+    pub(super) fn beside(&self, request: Request) {
+        if let Some(link) = self.links.first() {
+            link.tell(LinkMessage::Extra(Box::new(request)));
+        }
+    }
+
     fn take_message(&mut self, message: InMessage, waits: Waits, tasks: &mut Vec<Vec<Task>>) {
         self.counts.received += 1;
         self.metrics.received.increment(1);
         let shared = self.shared.clone();
         let Some(entry) = shared.channels.get(self.ix) else { return };
         let did = entry.did_or_only(&message.did);
-        let customer =
-            entry.channel().customer(&message.customer).unwrap_or_else(|_| message.customer.clone());
-        let identity = shared.identity(entry, &did, customer, &message.customer);
+        let names = identity::names(entry, std::iter::once(&message.customer).chain(&message.aliases));
+        let canonical = entry.channel().did(&did);
+        let (address, new) = self.recent.resolve(&shared, (&entry.config.id, &canonical), &names);
+        let mut identity = shared.identity(entry, &did, address.customer.clone(), &message.customer);
+        identity.address = address;
         let key = (!message.id.is_empty()).then(|| address::inbound_key(&entry.config.id, &message.id));
+        if let LinkKind::Http(http) = entry.channel().link()
+            && let Some(request) = http.follow_up(&message)
+        {
+            self.beside(request);
+        }
         let inbound = Inbound {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes,
+            attributes: message.attributes.into_iter().chain(media::attributes(&message.media)).collect(),
+            media: message.media,
             body: InboundBody::Whole(message.content),
+            aliases: Some(new),
+            reply_to: message.reply_to,
         };
         let stream = identity.address.stream();
         let (identity, inbound) = (Box::new(identity), Box::new(inbound));
@@ -71,14 +101,25 @@ impl ChannelState {
             let op = Op::Receipt { number, part, state, code: receipt.code.clone(), from };
             return self.to_host(stream, op, tasks);
         }
-        let did = self.entry().map_or_else(|| receipt.did.clone(), |e| e.did_or_only(&receipt.did));
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(self.ix) else { return };
+        let did = entry.did_or_only(&receipt.did);
+        let names = identity::names(entry, [&receipt.customer]);
+        let address = self.recent.find(&shared, (&entry.config.id, &entry.channel().did(&did)), &names);
+        if let Some(upto) = receipt.watermark_ms {
+            self.counts.receipts += 1;
+            self.metrics.receipts.increment(1);
+            let upto = Timestamp(u64::try_from(upto).unwrap_or(0));
+            let (code, ack) = (receipt.code.clone(), Ack::Caller(waits));
+            return self.to_host(address.stream(), Op::Watermark { state, upto, code, ack }, tasks);
+        }
         let reported = Reported { state, code: receipt.code.clone(), ids: vec![Box::from(&*receipt.id)] };
-        self.receipt(reported, (&did, &receipt.customer), Ack::Caller(waits), tasks);
+        self.receipt(reported, (&did, &address.customer), Ack::Caller(waits), tasks);
     }
 }
 
 /// The business is told in the conversation itself: nothing else it reads would say so.
-fn opt_out(did: Arc<str>, customer: Arc<str>, out: bool) -> InMessage {
+fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage {
     let json = format!(
         r#"{{"type":"NOTIFICATION","markdownText":null,"notificationType":"INFO","notificationData":{{"optOut":{out}}}}}"#
     );
@@ -86,7 +127,7 @@ fn opt_out(did: Arc<str>, customer: Arc<str>, out: bool) -> InMessage {
         did,
         customer,
         aliases: Default::default(),
-        id: "".into(),
+        id: id.into(),
         content: Content::Rich { body_type: BodyType::Notification, json: json.into() },
         media: Vec::new(),
         time: None,

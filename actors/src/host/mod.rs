@@ -6,6 +6,7 @@
 pub(crate) mod hydrate;
 pub(crate) mod live;
 mod perform;
+mod quoted;
 mod request;
 pub(crate) mod stage;
 mod view;
@@ -31,6 +32,7 @@ pub(crate) use self::{
 use crate::{
     channel::Ack,
     error::Refusal,
+    identity::Names,
     router::Acceptance,
     session::{Identity, Inbound, Outcome},
     shared::{ChannelIx, DestinationIx, Shared},
@@ -108,6 +110,10 @@ pub(crate) enum Op {
     Outcome { number: MessageNo, part: u16, outcome: Outcome, spellings: Vec<u128> },
     /// A receipt whose part is known.
     Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
+    /// A report on everything handed over up to an instant.
+    Watermark { state: PartState, upto: Timestamp, code: Box<str>, ack: Ack },
+    /// The provider calls the customer so.
+    Named { names: Names },
     /// A receipt whose id nobody knows, kept by the channel under a number.
     DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str>, came_at: Timestamp },
     /// The customer wrote.
@@ -157,6 +163,8 @@ pub(crate) struct AcceptTask {
     pub(crate) conversation_id: Option<Box<str>>,
     pub(crate) channel_data: Option<Box<str>>,
     pub(crate) adapted: Vec<Box<str>>,
+    /// The message it answers, as the business knows it.
+    pub(crate) reply_to: Option<MessageId>,
     pub(crate) reply: Arc<Answers>,
     /// Its place among the answers.
     pub(crate) place: usize,

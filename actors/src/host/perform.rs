@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
+use smallvec::SmallVec;
 use storage::{Key, Tag};
 
 use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
@@ -38,6 +39,11 @@ impl HostState {
                     ReceiptFrom::Query => {}
                 }
             }
+            Op::Watermark { state, upto, code, ack } => {
+                self.watermark(stream, state, upto, &code, stage);
+                acknowledge(stage, ack);
+            }
+            Op::Named { names } => self.named(stream, &names, stage),
             Op::DoubtReceipt { channel, parked, state, code, came_at } => {
                 let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
                 stage.effects.channel(channel).settled.push((parked, matched));
@@ -110,7 +116,15 @@ impl HostState {
         prepared.adapted.extend(task.adapted);
         let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
         let from = task.send_at.unwrap_or(stage.now).max(stage.now);
+        let reply_to = task.reply_to.as_ref().and_then(|original| self.answered_id(stream, original));
+        if task.reply_to.is_some() && reply_to.is_none() {
+            prepared
+                .adapted
+                .push("the message it answers is not known here: it went without naming it".into());
+        }
         let accept = crate::session::Accept {
+            reply_to,
+            heard_at: self.shared.heard_at(stream, &entry.policy),
             id: task.id.clone(),
             prepared,
             priority: task.priority,
@@ -148,7 +162,11 @@ impl HostState {
             return;
         };
         slot.announced = false;
-        let Some(event) = slot.session.submit(now, max) else {
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(channel) else { return };
+        self.give_up_too_late(stream, &entry.policy, stage);
+        let Some(slot) = self.live.get_mut(stream) else { return };
+        let Some(event) = slot.session.submit(&entry.policy, now, max) else {
             stage.effects.channel(channel).released += max;
             stage.touch(stream);
             return;
@@ -169,6 +187,7 @@ impl HostState {
                 customer: slot.session.address.customer.clone(),
                 customer_shown: slot.session.customer_shown.clone(),
                 expires_at: message.expires_at,
+                reply_to: message.reply_to.clone(),
             }),
         };
         self.record(stream, [event], &[], stage);
@@ -210,7 +229,7 @@ impl HostState {
         }
     }
 
-    fn receipt(
+    pub(super) fn receipt(
         &mut self,
         stream: StreamId,
         number: MessageNo,
@@ -291,9 +310,18 @@ impl HostState {
         }
         let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
+        let mut inbound = inbound;
+        let (media, channel) = (std::mem::take(&mut inbound.media), slot.channel);
+        self.quote(stream, &identity.address.channel, &mut inbound);
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
-        let keys: Vec<Key> = key.map(|hash| Key { hash, a: stream.0, b: Tag::OwnSeq }).into_iter().collect();
-        self.record(stream, events, &keys, stage);
+        for event in events {
+            let keys = match &event {
+                Event::Received(received) => self.keys_of_received(stream, received, key, stage.now),
+                _ => SmallVec::new(),
+            };
+            self.record(stream, [event], &keys, stage);
+        }
+        self.fetch_ahead(channel, media, stage);
         true
     }
 

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use message::{Event, Seq, StreamId, Timestamp, address};
+use message::{Address, Event, Seq, StreamId, Timestamp, address};
 use smallvec::SmallVec;
-use storage::{Item, Key, Prev, Tag};
+use storage::{Item, KEYS_MAX, Key, Prev, Tag};
 
 use super::{Answers, HostState};
 use crate::{
     channel::{ChannelMessage, HostBatch},
     destination::{DestinationMessage, Offer, OfferedDelivery},
     error::Refusal,
+    identity,
     router::Acceptance,
     sabotage::Sabotage,
     shared::{ChannelIx, DestinationIx, Shared},
@@ -147,7 +148,9 @@ impl HostState {
             if matches!(event, Event::SessionOpened(_)) {
                 slot.channel = self.shared.channel_ix.get(&slot.session.address.channel).copied();
             }
-            let mut keys: SmallVec<[Key; 2]> = own_keys(stream, &event);
+            let several =
+                slot.channel.and_then(|ix| self.shared.channels.get(ix)).is_some_and(|e| e.has_aliases);
+            let mut keys: SmallVec<[Key; 2]> = own_keys(stream, &event, several);
             keys.extend_from_slice(extra_keys);
             let prev = slot.pending.map_or(Prev::At(slot.head), Prev::Earlier);
             slot.pending = Some(stage.items.len() as u32);
@@ -226,7 +229,9 @@ impl HostState {
         else {
             return;
         };
-        let Some((_, parts)) = slot.session.sendable(stage.now, usize::from(u8::MAX)) else { return };
+        let Some((_, parts)) = slot.session.sendable(&entry.policy, stage.now, usize::from(u8::MAX)) else {
+            return;
+        };
         let room = entry.credit.take(parts.len());
         if room > 0 {
             self.take(stream, channel, room, stage);
@@ -242,7 +247,7 @@ impl HostState {
         let Some(channel) = slot.channel else { return };
         let Some(entry) = shared.channels.get(channel) else { return };
         if !slot.announced
-            && let Some((_, parts)) = slot.session.sendable(stage.now, usize::from(u8::MAX))
+            && let Some((_, parts)) = slot.session.sendable(&entry.policy, stage.now, usize::from(u8::MAX))
         {
             slot.announced = true;
             let ready = (stream, slot.session.lane(), parts.len() as u16);
@@ -315,8 +320,18 @@ pub(crate) fn offer_of(
 }
 
 /// What an event is found by, from the event alone.
-fn own_keys(stream: StreamId, event: &Event) -> SmallVec<[Key; 2]> {
+fn own_keys(stream: StreamId, event: &Event, has_aliases: bool) -> SmallVec<[Key; 2]> {
     match event {
+        Event::SessionOpened(opened) if has_aliases => identity::keys_of(stream, &opened.address),
+        Event::CustomerKnown(known) => {
+            let Address { channel, did, .. } = &known.address;
+            known
+                .aliases
+                .iter()
+                .take(KEYS_MAX)
+                .map(|name| identity::key(stream, channel, did, name))
+                .collect()
+        }
         Event::Accepted(accepted) => {
             let b = Tag::Value(u64::from(accepted.number.0));
             let hash = address::message_key(accepted.id.as_str());

@@ -24,9 +24,9 @@ use tokio::time::timeout;
 use super::{Answer, LinkPart, circuit::Verdict};
 use crate::{
     config::HttpConfig,
-    exchange::Exchange,
-    seams::{BoxFuture, Call, CallError},
-    shared::{ChannelEntry, ChannelIx, Shared},
+    seams::{BoxFuture, Call, CallError, Came},
+    shared::{ChannelIx, Shared},
+    view::ExchangeView as Exchange,
 };
 
 /// The most calls for one part.
@@ -78,21 +78,22 @@ impl Caller {
         Some(Self { shared, channel, meters, late: AtomicUsize::new(0) })
     }
 
-    pub(crate) fn entry(&self) -> Option<&ChannelEntry> {
-        self.shared.channels.get(self.channel)
-    }
-
     /// The provider's pure side.
     pub(crate) fn provider(&self) -> Option<(&dyn HttpChannel, &HttpConfig)> {
-        let entry = self.entry()?;
+        let entry = self.shared.channels.get(self.channel)?;
         match entry.channel().link() {
             LinkKind::Http(http) => Some((http, &entry.config.http)),
             LinkKind::Smpp(_) => None,
         }
     }
 
-    /// Performs one call, for a message's part or for none.
-    pub(crate) async fn call(&self, call: Call, about: Option<(MessageId, u16)>, limit: Duration) -> Called {
+    /// Performs one call, for a message's part or for none; with what is to be shown of it.
+    pub(crate) async fn perform(
+        &self,
+        call: Call,
+        about: Option<(MessageId, u16)>,
+        limit: Duration,
+    ) -> (Called, Exchange) {
         let began_ms = self.shared.monotonic_ms();
         let exchange = Exchange::begun(&call.request, about, self.shared.now());
         let (request, left) = (call.request.clone(), call.left.clone());
@@ -106,48 +107,58 @@ impl Caller {
                 Called::Failed(error)
             }
             Err(_) if left.get() && request.effect => Called::Waiting(running),
-            Err(_) => Called::Failed(CallError { left: left.get(), reason: no_answer(limit) }),
+            Err(_) if left.get() => Called::Failed(CallError::unanswered(no_answer(limit))),
+            Err(_) => Called::Failed(CallError::unsent(no_answer(limit))),
         };
         self.meters.count(&called, took_ms);
-        self.keep(match &called {
+        let exchange = match &called {
             Called::Answered(response) => {
                 exchange.answered(&request, response.status, &response.body, took_ms)
             }
             Called::Failed(error) => exchange.failed(&request, &error.reason, took_ms),
             Called::Waiting(_) => exchange.failed(&request, &no_answer(limit), took_ms),
-        });
-        called
+        };
+        (called, exchange)
     }
 
-    fn keep(&self, exchange: Exchange) {
+    /// Keeps what is to be shown of a call.
+    pub(crate) fn keep(&self, exchange: Exchange) {
         if let Some(exchanges) = self.shared.exchanges.get(self.channel) {
             exchanges.add(exchange);
         }
     }
 
-    /// A call outside of any message: its answer, or why there is none.
-    pub(crate) async fn ask(&self, request: Request, limit: Duration) -> Result<Response, CallError> {
-        let Some((_, config)) = self.provider() else { return Err(CallError::unsent("no HTTP provider")) };
-        let call = Call::api(Arc::new(request), config.route.clone());
-        match self.call(call, None, limit).await {
-            Called::Answered(response) => Ok(response),
-            Called::Failed(error) => Err(error),
-            Called::Waiting(_) => Err(CallError::unanswered(no_answer(limit))),
-        }
+    /// Performs a call for a part, and keeps what is to be shown of it.
+    async fn call(&self, request: Arc<Request>, part: &LinkPart, limit: Duration) -> Called {
+        let Some((_, config)) = self.provider() else {
+            return Called::Failed(CallError::unsent("no HTTP provider"));
+        };
+        let about = Some((part.message.id.clone(), part.token.part.part));
+        let (called, exchange) = self.perform(Call::api(request, config.route.clone()), about, limit).await;
+        self.keep(exchange);
+        called
+    }
+
+    /// A call outside of any message. What is to be shown of it is the caller's to keep.
+    pub(crate) async fn ask(&self, request: Arc<Request>, limit: Duration) -> (Called, Exchange) {
+        let route = self.provider().map(|(_, config)| config.route.clone()).unwrap_or_default();
+        self.perform(Call::api(request, route), None, limit).await
     }
 
     /// Asks whether the provider is there and takes the credentials.
     pub(crate) async fn look(&self, request: Request, limit: Duration) -> (Result<(), SendError>, Verdict) {
         let Some((http, _)) = self.provider() else { return (Ok(()), Verdict::Nothing) };
-        match self.ask(request, limit).await {
-            Ok(response) => match http.probed(&response) {
-                Err(SendError::Unavailable(cause)) => {
-                    let verdict = Verdict::Unavailable(format!("{} ({})", cause.reason, cause.code));
-                    (Err(SendError::Unavailable(cause)), verdict)
-                }
-                result => (result, Verdict::There),
-            },
-            Err(error) => (Ok(()), Verdict::Silent(error.reason)),
+        let request = Arc::new(request);
+        let (called, exchange) = self.ask(request.clone(), limit).await;
+        self.keep(exchange);
+        match called {
+            Called::Answered(response) => {
+                let result = http.probed(&response).map_err(|error| hidden(error, &request));
+                let verdict = result.as_ref().err().map_or(Verdict::There, verdict_of);
+                (result, verdict)
+            }
+            Called::Failed(error) => (Ok(()), Verdict::Silent(error.reason)),
+            Called::Waiting(_) => (Ok(()), Verdict::Silent(no_answer(limit))),
         }
     }
 
@@ -175,11 +186,9 @@ impl Caller {
         while answers.len() < STEPS_MAX {
             let left_ms = deadline_ms.saturating_sub(self.shared.monotonic_ms());
             let limit = config.timeout.min(Duration::from_millis(left_ms));
-            let about = Some((part.message.id.clone(), part.token.part.part));
-            let call = Call::api(request.clone(), config.route.clone());
-            match self.call(call, about, limit).await {
+            match self.call(request.clone(), part, limit).await {
                 Called::Answered(response) => answers.push(response),
-                Called::Failed(error) => return failed(&error, &request, had_effect),
+                Called::Failed(error) => return failed(error, &request, had_effect),
                 Called::Waiting(running) => {
                     let late = Some(Late { running, request, answers });
                     let verdict = Verdict::Silent(no_answer(limit));
@@ -192,7 +201,11 @@ impl Caller {
                     return Outcome::of(Answer::Taken { id, customer }, Verdict::There);
                 }
                 Ok(Step::Next(next)) => request = Arc::new(next),
-                Err(error) => return refused(error, &request),
+                Err(error) => {
+                    let error = hidden(error, &request);
+                    let verdict = verdict_of(&error);
+                    return Outcome::of(Answer::Refused(error), verdict);
+                }
             }
         }
         let cause = Cause::new("steps", format!("no outcome after {STEPS_MAX} calls"));
@@ -243,7 +256,7 @@ impl Caller {
             content: message.content.part(part.token.part.part)?,
             reference,
             webhook_url: config.webhook_url.as_deref().unwrap_or_default(),
-            reply_to: None,
+            reply_to: message.reply_to.as_deref(),
             valid_s: message.expires_at.map(|at| at.since_ms(now) / 1_000),
             now_ms: i64::try_from(now.0).unwrap_or(i64::MAX),
         })
@@ -261,19 +274,35 @@ fn no_answer(limit: Duration) -> String {
 }
 
 /// What a call without an answer means for its part.
-fn failed(error: &CallError, request: &Request, had_effect: bool) -> Outcome {
-    let verdict = Verdict::Silent(error.reason.clone());
-    if had_effect || error.left && request.effect {
-        return Outcome::of(Answer::Unanswered(DoubtCause::LinkLost), verdict);
-    }
-    let cause = Cause::new("unreachable", error.reason.clone());
-    Outcome::of(Answer::Refused(SendError::Unavailable(cause)), verdict)
+fn failed(error: CallError, request: &Request, had_effect: bool) -> Outcome {
+    let cause = || Cause::new("unreachable", error.reason.clone());
+    let answer = match error.came {
+        Came::Nowhere if !had_effect => {
+            // The same each time: another try would only find out again.
+            let answer = Answer::Refused(SendError::Rejected(Cause::new("400", error.reason)));
+            return Outcome::of(answer, Verdict::Nothing);
+        }
+        Came::Perhaps if request.effect => Answer::Unanswered(DoubtCause::LinkLost),
+        _ if had_effect => Answer::Unanswered(DoubtCause::LinkLost),
+        // Waiting for a way is no try, however long it takes: as with a bind that is down.
+        Came::Unsent => Answer::NotSent,
+        Came::Nowhere | Came::Perhaps => Answer::Refused(SendError::Unavailable(cause())),
+    };
+    Outcome::of(answer, Verdict::Silent(error.reason))
 }
 
-/// What the provider's no means; what it repeats of the request's secrets is hidden.
-fn refused(error: SendError, request: &Request) -> Outcome {
+/// What a no says about its provider.
+fn verdict_of(error: &SendError) -> Verdict {
+    match error {
+        SendError::Unavailable(cause) => Verdict::Unavailable(format!("{} ({})", cause.reason, cause.code)),
+        _ => Verdict::There,
+    }
+}
+
+/// A no without what it repeats of the request's secrets.
+pub(crate) fn hidden(error: SendError, request: &Request) -> SendError {
     let hidden = |cause: Cause| Cause::new(request.redacted(&cause.code), request.redacted(&cause.reason));
-    let error = match error {
+    match error {
         SendError::Unavailable(cause) => SendError::Unavailable(hidden(cause)),
         SendError::RetryOnce(cause) => SendError::RetryOnce(hidden(cause)),
         SendError::Throttled { after_ms, cause } => SendError::Throttled { after_ms, cause: hidden(cause) },
@@ -281,12 +310,7 @@ fn refused(error: SendError, request: &Request) -> Outcome {
         SendError::Unsubscribed(cause) => SendError::Unsubscribed(hidden(cause)),
         SendError::CredentialsRefused(cause) => SendError::CredentialsRefused(hidden(cause)),
         SendError::Unknown(cause) => SendError::Unknown(hidden(cause)),
-    };
-    let verdict = match &error {
-        SendError::Unavailable(cause) => Verdict::Unavailable(format!("{} ({})", cause.reason, cause.code)),
-        _ => Verdict::There,
-    };
-    Outcome::of(Answer::Refused(error), verdict)
+    }
 }
 
 /// The channel's calls, counted by what came of them.
@@ -324,7 +348,7 @@ impl Meters {
                 400..=499 => &self.refused,
                 _ => &self.unavailable,
             },
-            Called::Failed(error) if !error.left => &self.unsent,
+            Called::Failed(error) if !error.left() => &self.unsent,
             Called::Failed(_) | Called::Waiting(_) => &self.unanswered,
         };
         counter.increment(1);

@@ -4,13 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use channels::{SendError, http::Request};
-use message::event::DoubtCause;
+use message::event::{Cause, DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{
     Answer, LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken,
     caller::Caller,
     circuit::{Circuit, Turn, Verdict},
+    poll::Poll,
 };
 use crate::{channel::ChannelMessage, restart::jitter_of};
 
@@ -34,7 +36,21 @@ pub(crate) struct State {
     /// Counts looks; only the newest one's outcome counts.
     epoch: u32,
     attempts: u32,
+    /// Nothing is known of the provider yet.
+    is_new: bool,
+    /// Why it was left alone last.
+    reason: String,
     is_stopped: bool,
+    poller: Option<Poller>,
+}
+
+/// Asks for updates as long as it is kept.
+struct Poller(AbortHandle);
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What a conversation, or a look, tells its link.
@@ -48,6 +64,10 @@ pub(crate) enum Told {
     Looked(u32, Result<(), SendError>, Verdict),
     /// A call beside messages is over.
     Extra,
+    /// What asking for updates showed.
+    Polled(Verdict),
+    /// It does not take the credentials.
+    CredentialsRefused(Cause),
 }
 
 impl Actor for HttpLink {
@@ -65,7 +85,20 @@ impl Actor for HttpLink {
         caller.provider().ok_or("no HTTP provider")?;
         myself.cast(LinkMessage::Connect(0))?;
         let circuit = Circuit::new();
-        Ok(State { caller, myself, owner, link, circuit, extra: 0, epoch: 0, attempts: 0, is_stopped: false })
+        Ok(State {
+            caller,
+            myself,
+            owner,
+            link,
+            circuit,
+            extra: 0,
+            epoch: 0,
+            attempts: 0,
+            is_new: true,
+            reason: String::new(),
+            is_stopped: false,
+            poller: None,
+        })
     }
 
     async fn handle(
@@ -84,11 +117,11 @@ impl Actor for HttpLink {
             LinkMessage::Restart => {
                 state.is_stopped = false;
                 state.circuit = Circuit::new();
-                state.attempts = 0;
+                (state.attempts, state.is_new) = (0, true);
                 state.look();
             }
             LinkMessage::Stop => {
-                state.is_stopped = true;
+                state.stop();
                 let reason = "stopped".to_owned();
                 state.tell(vec![LinkEvent::Down { reason }, state.trying("stopped", "stopped".to_owned())]);
             }
@@ -174,6 +207,18 @@ impl State {
                     self.looked(result, &verdict);
                 }
             }
+            Told::Polled(verdict) => {
+                let mut events = Vec::new();
+                self.learn(&verdict, &mut events);
+                if !events.is_empty() {
+                    self.tell(events);
+                }
+            }
+            Told::CredentialsRefused(cause) => {
+                if !self.is_stopped {
+                    self.refuse(cause);
+                }
+            }
             Told::Extra => self.extra = self.extra.saturating_sub(1),
         }
     }
@@ -191,12 +236,11 @@ impl State {
             }
             Turn::TryAgain => events.push(LinkEvent::Trial),
             Turn::Open(pause) => {
-                let reason = match verdict {
-                    Verdict::Silent(why) | Verdict::Unavailable(why) => why.as_str(),
-                    Verdict::There | Verdict::Nothing => "",
-                };
+                if let Verdict::Silent(why) | Verdict::Unavailable(why) = verdict {
+                    self.reason.clone_from(why);
+                }
                 let pause = pause + self.caller.shared.seams.ids.jitter(jitter_of(pause));
-                let reason = format!("{reason}; next try in {} s", pause.div_ceil(1_000));
+                let reason = format!("{}; next try in {} s", self.reason, pause.div_ceil(1_000));
                 events.push(LinkEvent::Down { reason: reason.clone() });
                 events.push(self.trying("waiting", reason));
                 self.epoch = self.epoch.wrapping_add(1);
@@ -208,20 +252,22 @@ impl State {
 
     /// Finds out whether the provider is there: by a harmless call when it has one, else by the next part.
     fn look(&mut self) {
+        self.poll();
         self.epoch = self.epoch.wrapping_add(1);
         self.attempts = self.attempts.saturating_add(1);
-        let was_new = self.attempts == 1;
+        let was_new = std::mem::take(&mut self.is_new);
         let Some((http, config)) = self.caller.provider() else { return };
         let Some(request) = http.probe() else {
             self.circuit.trial();
-            let event = if was_new {
+            let events = if was_new {
                 // Nothing speaks against it.
                 self.circuit.learn(&Verdict::There);
-                LinkEvent::Up { window: self.window() }
+                vec![LinkEvent::Up { window: self.window() }]
             } else {
-                LinkEvent::Trial
+                let reason = format!("{}; the next message will show", self.reason);
+                vec![self.trying("waiting", reason), LinkEvent::Trial]
             };
-            return self.tell(vec![event]);
+            return self.tell(events);
         };
         metrics::counter!("patchbay_link_attempts_total").increment(1);
         if was_new {
@@ -237,9 +283,7 @@ impl State {
 
     fn looked(&mut self, result: Result<(), SendError>, verdict: &Verdict) {
         if let Err(SendError::CredentialsRefused(cause)) = result {
-            self.is_stopped = true;
-            let reason = format!("{} ({})", cause.reason, cause.code);
-            return self.tell(vec![self.trying("stopped", reason), LinkEvent::Refused(cause)]);
+            return self.refuse(cause);
         }
         if matches!(verdict, Verdict::Unavailable(_)) {
             // It answers, if only this: a part may be taken all the same, and shows more.
@@ -252,6 +296,28 @@ impl State {
         self.tell(events);
     }
 
+    /// The credentials are refused: nothing is tried until someone changes something.
+    fn refuse(&mut self, cause: Cause) {
+        self.stop();
+        let reason = format!("{} ({})", cause.reason, cause.code);
+        self.tell(vec![self.trying("stopped", reason), LinkEvent::Refused(cause)]);
+    }
+
+    fn stop(&mut self) {
+        self.is_stopped = true;
+        self.poller = None;
+    }
+
+    /// Begins to ask for updates, if the provider does not bring them.
+    fn poll(&mut self) {
+        let polls = self.caller.provider().is_some_and(|(http, _)| http.poll(None).is_some());
+        if polls && self.poller.is_none() {
+            let (caller, owner, link) = (self.caller.clone(), self.owner.clone(), self.myself.clone());
+            let handle = run(Poll { caller, owner, link }.run());
+            self.poller = Some(Poller(handle.abort_handle()));
+        }
+    }
+
     /// A call beside messages; its outcome changes nothing.
     fn extra(&mut self, request: Request) {
         if self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX {
@@ -261,17 +327,18 @@ impl State {
         self.extra += 1;
         let (caller, myself, limit) = (self.caller.clone(), self.myself.clone(), config.timeout);
         run(async move {
-            let _seen_in_the_exchanges = caller.ask(request, limit).await;
+            let (_whatever_it_says, exchange) = caller.ask(Arc::new(request), limit).await;
+            caller.keep(exchange);
             let _link_gone = myself.cast(LinkMessage::Told(Told::Extra));
         });
     }
 }
 
 /// Runs a conversation beside the actor.
-fn run(task: impl Future<Output = ()> + Send + 'static) {
+fn run(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     #[allow(
         clippy::disallowed_methods,
         reason = "a conversation belongs to its link, which is told of its end"
     )]
-    tokio::spawn(task);
+    tokio::spawn(task)
 }

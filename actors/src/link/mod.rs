@@ -4,6 +4,7 @@
 pub(crate) mod caller;
 pub(crate) mod circuit;
 pub(crate) mod http;
+pub(crate) mod poll;
 pub(crate) mod pump;
 pub(crate) mod smpp;
 

@@ -7,8 +7,8 @@ use channels::{Prepared, SendError};
 use message::{
     Address, DestinationId, Event, MessageId, MessageNo, PartState, SessionId, Timestamp,
     event::{
-        ALL_PARTS, Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, OpenedBy,
-        SessionOpened,
+        ALL_PARTS, Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, Offered,
+        OpenedBy, SessionOpened,
     },
 };
 use smallvec::{SmallVec, smallvec};
@@ -16,6 +16,7 @@ use smallvec::{SmallVec, smallvec};
 use super::{
     Policy,
     state::{Outbound, Phase, Session},
+    window,
 };
 use crate::{config::OnUnknown, error::Refusal, sabotage::Sabotage};
 
@@ -41,6 +42,10 @@ pub struct Accept {
     pub conversation_id: Option<Box<str>>,
     /// CIM `channelData` as it came.
     pub channel_data: Option<Box<str>>,
+    /// The provider's id of the message it answers.
+    pub reply_to: Option<Arc<str>>,
+    /// When the customer last wrote, in this session or before.
+    pub heard_at: Option<Timestamp>,
 }
 
 /// Who a session belongs to, in the business's spelling.
@@ -108,14 +113,19 @@ impl Session {
         if accept.expires_at.is_some_and(|at| at <= now) {
             return Err(Refusal::Unsendable(Cause::new("expired", "its validity ended before it came")));
         }
+        let from = accept.send_at.unwrap_or(now).max(now);
+        if let Some(cause) = window::closed(policy, &accept.prepared.content, accept.heard_at, from) {
+            return Err(Refusal::Unsendable(cause));
+        }
         let mut events: Events = self.ensure_open(identity, OpenedBy::Business, "").into_iter().collect();
         let replies = self.open && self.last_inbound.is_some_and(|at| now.since_ms(at) < REPLY_WITHIN_MS);
         let mut split = accept.prepared.split;
         if split.concatenation == Concatenation::Udh8 {
             split.reference &= 0xff;
         }
+        let number = MessageNo(self.counters.messages.saturating_add(1));
         events.push(Event::Accepted(Box::new(Accepted {
-            number: MessageNo(self.counters.messages.saturating_add(1)),
+            number,
             id: accept.id,
             content: accept.prepared.content,
             split,
@@ -127,6 +137,11 @@ impl Session {
             channel_data: accept.channel_data,
             adapted: accept.prepared.adapted,
         })));
+        events.extend(accept.reply_to.map(|provider_id| Event::InReplyTo { message: number, provider_id }));
+        if !accept.prepared.choices.is_empty() {
+            let choices = accept.prepared.choices.into_vec();
+            events.push(Event::Offered(Box::new(Offered { message: number, choices })));
+        }
         Ok(events)
     }
 
@@ -153,8 +168,8 @@ impl Session {
     }
 
     /// Hands over at most `max` parts of the message whose turn it is.
-    pub fn submit(&self, now: Timestamp, max: usize) -> Option<Event> {
-        let (message, parts) = self.sendable(now, max)?;
+    pub fn submit(&self, policy: &Policy, now: Timestamp, max: usize) -> Option<Event> {
+        let (message, parts) = self.sendable(policy, now, max)?;
         Some(Event::Submitting { message, parts })
     }
 

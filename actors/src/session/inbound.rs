@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use channels::provider::MediaRef;
 use message::{
-    Content, Event, MessageId, Timestamp,
-    event::{OpenedBy, PartReceived, Received},
+    BodyType, Content, Event, MessageId, Timestamp,
+    cim::{self, write},
+    event::{CustomerKnown, OpenedBy, PartReceived, Received},
 };
 
 use super::{
@@ -26,6 +28,12 @@ pub struct Inbound {
     pub attributes: Vec<(Box<str>, Box<str>)>,
     /// The whole, or a part of it.
     pub body: InboundBody,
+    /// Names of the customer that do not lead to this session yet; `None` where customers have but one.
+    pub aliases: Option<Vec<Arc<str>>>,
+    /// The files of it, in the order of their names in the content.
+    pub media: Vec<MediaRef>,
+    /// The provider's id of the message it answers.
+    pub reply_to: Option<Arc<str>>,
 }
 
 /// A whole message or a part of one.
@@ -42,12 +50,17 @@ impl Session {
     pub fn receive(
         &self,
         identity: &Identity,
-        inbound: Inbound,
+        mut inbound: Inbound,
         mut id: impl FnMut() -> MessageId,
         now: Timestamp,
     ) -> Events {
         let mut events: Events = self.ensure_open(identity, OpenedBy::Customer, "").into_iter().collect();
+        events.extend(self.known(identity, inbound.aliases.take().as_deref()));
         let mut delivery = self.counters.deliveries;
+        let body = match std::mem::replace(&mut inbound.body, InboundBody::Whole(Content::Text("".into()))) {
+            InboundBody::Whole(content) => InboundBody::Whole(self.chosen(content, &mut inbound.attributes)),
+            part => part,
+        };
         let mut received = |id, content, incomplete| {
             delivery = delivery.saturating_add(1);
             Event::Received(Box::new(Received {
@@ -60,7 +73,7 @@ impl Session {
                 attributes: inbound.attributes.clone(),
             }))
         };
-        let part = match inbound.body {
+        let part = match body {
             InboundBody::Whole(content) => {
                 events.push(received(inbound.id.clone(), content, None));
                 return events;
@@ -78,6 +91,32 @@ impl Session {
             events.push(received(id, joined.content, incomplete));
         }
         events
+    }
+
+    /// What is new of the customer's names.
+    fn known(&self, identity: &Identity, aliases: Option<&[Arc<str>]>) -> Option<Event> {
+        let aliases = aliases?;
+        let respelled = self.open && self.customer_shown != identity.customer_shown;
+        (respelled || !aliases.is_empty()).then(|| {
+            Event::CustomerKnown(Box::new(CustomerKnown {
+                address: identity.address.clone(),
+                customer_shown: identity.customer_shown.clone(),
+                aliases: aliases.to_vec(),
+            }))
+        })
+    }
+
+    /// An answer to a numbered list as the press of its button, and a press with what it stands for; the words that
+    /// came are kept beside it.
+    fn chosen(&self, content: Content, attributes: &mut Vec<(Box<str>, Box<str>)>) -> Content {
+        let Content::Text(text) = &content else { return content };
+        if let Some((_, payload)) = attributes.iter().find(|(key, _)| **key == *PAYLOAD) {
+            return pressed(text, payload);
+        }
+        let choices = self.offer.as_ref().map_or(&[][..], |offer| &offer.choices);
+        let Some(choice) = cim::choice(choices, text).and_then(|at| choices.get(at)) else { return content };
+        attributes.push(("originalText".into(), text.clone()));
+        pressed(&choice.title, &choice.payload)
     }
 
     /// Incomplete messages whose time is over: delivered as they are, marked.
@@ -102,4 +141,22 @@ impl Session {
         });
         received.flat_map(|r| [Event::Received(Box::new(r)), Event::PartsGivenUp]).collect()
     }
+}
+
+/// The attribute that holds what a pressed button stands for.
+const PAYLOAD: &str = "payload";
+
+/// The press of a button: its words, and what it stands for where that says more.
+fn pressed(title: &str, payload: &str) -> Content {
+    if title == payload || payload.is_empty() {
+        return Content::Text(title.into());
+    }
+    let mut json = b"{\"type\":\"PLAIN\",\"markdownText\":".to_vec();
+    write::string(&mut json, title);
+    json.extend_from_slice(b",\"additionalDetails\":{\"payload\":");
+    write::string(&mut json, payload);
+    json.extend_from_slice(b"}}");
+    // Two texts in valid JSON are text.
+    let json = String::from_utf8(json).unwrap_or_default();
+    Content::Rich { body_type: BodyType::Plain, json: json.into() }
 }

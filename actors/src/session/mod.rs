@@ -7,6 +7,7 @@ pub mod decide;
 pub mod inbound;
 pub mod ready;
 pub mod state;
+pub mod window;
 
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use channels::provider::LinkKind;
 use crate::config::{ChannelConfig, OnUnknown};
 
 /// What a channel's configuration says about its sessions, in plain numbers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// A session without any message for so long is closed.
     pub inactivity_ms: Option<u64>,
@@ -42,13 +43,38 @@ pub struct Policy {
     pub reassembly_timeout_ms: u64,
     /// Messages that may wait on one session.
     pub queue_max: usize,
+    /// Free messages go only so long after the customer's last one; `None`: always.
+    pub window_ms: Option<u64>,
+    /// The shortest time between two parts to one customer; 0: none.
+    pub pair_interval_ms: u64,
+}
+
+impl Default for Policy {
+    /// What holds when nothing is configured.
+    fn default() -> Self {
+        Self {
+            inactivity_ms: None,
+            on_unknown: OnUnknown::Resend,
+            doubt_grace_ms: 0,
+            tries_max: 1,
+            backoff_ms: 0,
+            backoff_max_ms: 0,
+            query_after_ms: None,
+            receipt_timeout_ms: 0,
+            reassembly_timeout_ms: 0,
+            queue_max: usize::MAX,
+            window_ms: None,
+            pair_interval_ms: 0,
+        }
+    }
 }
 
 impl Policy {
     /// The policy of a channel.
     pub fn of(channel: &ChannelConfig, session_queue_max: usize) -> Self {
         let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-        let receipts = channel.channel.capabilities().receipts;
+        let capabilities = channel.channel.capabilities();
+        let receipts = capabilities.receipts;
         let query_after = match channel.channel.link() {
             LinkKind::Smpp(account) => account.query_after,
             LinkKind::Http(_) => None,
@@ -64,6 +90,8 @@ impl Policy {
             receipt_timeout_ms: if receipts { ms(channel.receipt_timeout) } else { 0 },
             reassembly_timeout_ms: ms(channel.reassembly_timeout),
             queue_max: session_queue_max,
+            window_ms: capabilities.window_hours.map(|hours| u64::from(hours) * 3_600_000),
+            pair_interval_ms: u64::from(capabilities.pair_interval_ms),
         }
     }
 }

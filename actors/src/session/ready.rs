@@ -21,8 +21,17 @@ impl Session {
     }
 
     /// The parts that may be submitted now: message and parts, at most `max` of them.
-    pub fn sendable(&self, now: Timestamp, max: usize) -> Option<(MessageNo, SmallVec<[u16; 4]>)> {
+    pub fn sendable(
+        &self,
+        policy: &Policy,
+        now: Timestamp,
+        max: usize,
+    ) -> Option<(MessageNo, SmallVec<[u16; 4]>)> {
         let head = self.head(now)?;
+        let max = if policy.pair_interval_ms > 0 { max.min(1) } else { max };
+        if self.rests_until(policy).is_some_and(|until| now < until) {
+            return None;
+        }
         if head.expires_at.is_some_and(|at| at <= now) {
             return None;
         }
@@ -35,6 +44,12 @@ impl Session {
             .take(max)
             .collect();
         (!parts.is_empty()).then_some((head.number, parts))
+    }
+
+    /// Until when nothing goes to this customer, so soon after the last part.
+    fn rests_until(&self, policy: &Policy) -> Option<Timestamp> {
+        let waits = policy.pair_interval_ms > 0 && !self.queue.is_empty();
+        waits.then(|| self.last_sent.plus_ms(policy.pair_interval_ms))
     }
 
     /// The lane the session waits in: the most urgent of what it has queued.
@@ -58,7 +73,7 @@ impl Session {
 
     /// The next instant at which time alone changes something; `Timestamp(0)` when there is work now.
     pub fn wake_at(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        if self.submitting() || !self.deliveries.is_empty() || self.sendable(now, 1).is_some() {
+        if self.submitting() || !self.deliveries.is_empty() || self.sendable(policy, now, 1).is_some() {
             return Some(Timestamp(0));
         }
         self.next_instant(policy, now)
@@ -85,6 +100,7 @@ impl Session {
             .map(|at| at.plus_ms(policy.receipt_timeout_ms));
         let queries = self.sent.values().take(LOOK_AHEAD_MAX).filter_map(|m| query_at(policy, m));
         let parts = self.assembly.next_due(policy.reassembly_timeout_ms);
+        let queued = queued.chain(self.rests_until(policy).filter(|until| *until > now));
         queued.chain(receipts).chain(queries).chain(parts).chain(self.closes_at(policy)).min()
     }
 

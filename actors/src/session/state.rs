@@ -9,7 +9,7 @@ use std::{
 use channels::join::Assembly;
 use message::{
     Address, ChannelId, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus, PartState,
-    SessionId, Timestamp,
+    PartStatus, SessionId, Timestamp,
     event::{Cause, CloseReason, OfferedChoice, Received, Split},
 };
 use serde::{Deserialize, Serialize};
@@ -266,6 +266,21 @@ impl Outbound {
     /// Whether nothing more can come of it.
     pub fn settled(&self) -> bool {
         self.parts.iter().all(|p| p.phase == Phase::Answered && p.state.is_final())
+    }
+}
+
+impl Outbound {
+    /// The parts that a report on all up to an instant means, as far as it says anything new of them.
+    pub fn upto(&self, state: PartState, upto: Timestamp) -> impl Iterator<Item = (MessageNo, u16)> {
+        let meant = move |part: &Part| {
+            let taken = part.phase == Phase::Answered && part.state.reached >= PartStatus::Sent;
+            taken && part.handed_at <= upto && part.state.join(state) != part.state
+        };
+        self.parts
+            .iter()
+            .enumerate()
+            .filter(move |(_, part)| meant(part))
+            .map(|(n, _)| (self.number, n as u16))
     }
 }
 

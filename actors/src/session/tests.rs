@@ -24,6 +24,7 @@ fn policy(on_unknown: OnUnknown) -> Policy {
         receipt_timeout_ms: 86_400_000,
         reassembly_timeout_ms: 7_200_000,
         queue_max: 1_000,
+        ..Policy::default()
     }
 }
 
@@ -52,6 +53,8 @@ fn accept(id: &str, parts: u16) -> Accept {
         destination: None,
         conversation_id: None,
         channel_data: None,
+        reply_to: None,
+        heard_at: None,
     }
 }
 
@@ -141,7 +144,7 @@ proptest! {
         let mut out: Vec<(MessageNo, u16)> = Vec::new();
         let mut taken: Vec<MessageNo> = Vec::new();
         for _ in 0..2_000 {
-            if let Some(event) = subject.session.submit(subject.now, 2) {
+            if let Some(event) = subject.session.submit(&subject.policy, subject.now, 2) {
                 if let Event::Submitting { message, parts } = &event {
                     out.extend(parts.iter().map(|p| (*message, *p)));
                 }
@@ -194,7 +197,7 @@ proptest! {
         let run = |words: &[(u16, Option<PartState>)]| {
             let mut subject = Subject::new(OnUnknown::Hold);
             subject.accept("m", parts);
-            let event = subject.session.submit(subject.now, 10).unwrap();
+            let event = subject.session.submit(&subject.policy, subject.now, 10).unwrap();
             subject.record([event]);
             let mut record = crate::session::Outbound::of(
                 subject.log.iter().find_map(|(e, _)| match e { Event::Accepted(a) => Some(a), _ => None }).unwrap(),
@@ -250,6 +253,9 @@ proptest! {
             provider_id: "".into(),
             provider_time: None,
             attributes: Vec::new(),
+            aliases: None,
+            media: Vec::new(),
+            reply_to: None,
             body: InboundBody::Part(PartReceived {
                 reference: 7,
                 total,
@@ -280,7 +286,7 @@ fn a_part_in_doubt_is_resent_flagged_or_held() {
     for (on_unknown, held) in [(OnUnknown::Resend, false), (OnUnknown::Hold, true)] {
         let mut subject = Subject::new(on_unknown);
         subject.accept("m", 1);
-        let event = subject.session.submit(subject.now, 1).unwrap();
+        let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
         subject.record([event]);
         // The process died here: the next one finds the part with a link that is gone.
         let events = subject.session.recover(&subject.policy, DoubtCause::Restart, subject.now);
@@ -290,7 +296,7 @@ fn a_part_in_doubt_is_resent_flagged_or_held() {
         assert_eq!(message.parts[0].phase == Phase::Held, held);
         assert_eq!(message.parts[0].resent, 0, "not yet: a receipt may settle it");
         subject.now = subject.now.plus_ms(10_000);
-        let again = subject.session.submit(subject.now, 1);
+        let again = subject.session.submit(&subject.policy, subject.now, 1);
         assert_eq!(again.is_some(), !held);
         if let Some(again) = again {
             let mut resent = subject.session.clone();
@@ -303,7 +309,7 @@ fn a_part_in_doubt_is_resent_flagged_or_held() {
         subject.record(events);
         assert!(subject.session.message(MessageNo(1)).is_none(), "delivered and settled");
         assert_eq!(subject.session.deliveries.len(), 1);
-        assert!(subject.session.submit(subject.now, 1).is_none(), "it is not sent again");
+        assert!(subject.session.submit(&subject.policy, subject.now, 1).is_none(), "it is not sent again");
     }
 }
 
@@ -312,7 +318,7 @@ fn a_receipt_with_an_unknown_id_settles_nothing_while_it_could_mean_another_part
     let mut subject = Subject::new(OnUnknown::Hold);
     for id in ["a", "b", "c"] {
         subject.accept(id, 1);
-        let event = subject.session.submit(subject.now, 1).unwrap();
+        let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
         subject.record([event]);
         if id != "c" {
             let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
@@ -331,7 +337,7 @@ fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
     // The first is in doubt, sent again, taken and delivered: its first copy may still report.
     subject.accept("a", 1);
     for _ in 0..2 {
-        let event = subject.session.submit(subject.now, 1).unwrap();
+        let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
         subject.record([event]);
         if subject.session.message(MessageNo(1)).unwrap().parts[0].resent == 0 {
             let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
@@ -345,7 +351,7 @@ fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
     assert!(subject.session.message(MessageNo(1)).is_none(), "delivered and settled");
     // The second comes in doubt: what reports now may be the first's copy.
     subject.accept("b", 1);
-    let event = subject.session.submit(subject.now, 1).unwrap();
+    let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
     subject.record([event]);
     let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
     subject.record(events);
@@ -363,10 +369,10 @@ fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
 fn the_rest_of_a_long_message_is_not_sent_once_a_part_is_rejected() {
     let mut subject = Subject::new(OnUnknown::Resend);
     subject.accept("m", 3);
-    let event = subject.session.submit(subject.now, 1).unwrap();
+    let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
     subject.record([event]);
     subject.outcome(MessageNo(1), 0, Outcome::Refused(SendError::Rejected(cause())));
-    assert!(subject.session.submit(subject.now, 3).is_none());
+    assert!(subject.session.submit(&subject.policy, subject.now, 3).is_none());
     assert!(subject.session.queue.is_empty() && subject.session.sent.is_empty());
     assert_eq!(subject.session.deliveries.len(), 1, "FAILED is told once");
 }
@@ -375,7 +381,7 @@ fn the_rest_of_a_long_message_is_not_sent_once_a_part_is_rejected() {
 fn a_long_message_that_is_throttled_goes_on_where_it_stopped() {
     let mut subject = Subject::new(OnUnknown::Resend);
     subject.accept("m", 3);
-    let event = subject.session.submit(subject.now, 3).unwrap();
+    let event = subject.session.submit(&subject.policy, subject.now, 3).unwrap();
     subject.record([event]);
     for (part, outcome) in [
         (0, Outcome::Taken("1".into())),
@@ -385,7 +391,7 @@ fn a_long_message_that_is_throttled_goes_on_where_it_stopped() {
         subject.outcome(MessageNo(1), part, outcome);
     }
     subject.now = subject.now.plus_ms(1_000);
-    let (_, parts) = subject.session.sendable(subject.now, 10).unwrap();
+    let (_, parts) = subject.session.sendable(&subject.policy, subject.now, 10).unwrap();
     assert_eq!(parts.as_slice(), [2]);
 }
 
@@ -400,7 +406,7 @@ fn inactivity_closes_and_expiry_gives_up_and_cancel_withdraws() {
     let events = subject.session.cancel(MessageNo(2)).unwrap();
     subject.record(events);
     subject.now = subject.now.plus_ms(5_000);
-    assert!(subject.session.submit(subject.now, 1).is_none(), "expired");
+    assert!(subject.session.submit(&subject.policy, subject.now, 1).is_none(), "expired");
     let events = subject.session.wake(&subject.policy, subject.now);
     subject.record(events);
     assert!(subject.session.queue.is_empty());

@@ -10,6 +10,9 @@
     reason = "a test ends on the first surprise, and lives in real time"
 )]
 
+mod conversation;
+mod files;
+mod once;
 mod paper;
 mod stage;
 
@@ -59,7 +62,7 @@ async fn a_wrong_call_changes_nothing() {
             paper::signed("bad", body),
             Answer::Refused { status: 403, reason: "x-signature does not fit".into() },
         ),
-        (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is no array".into())),
+        (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is no JSON".into())),
     ];
     for (call, expected) in cases {
         assert_eq!(router.webhook(&id(), &call).await, expected);
@@ -103,4 +106,39 @@ async fn what_cannot_be_flushed_is_to_be_repeated() {
     assert!(taken(&router.webhook(&id(), &paper::call(&[says("a", "one")])).await));
     world.text("one").await;
     assert_eq!(world.taken().len(), 1);
+}
+
+#[tokio::test]
+async fn the_shared_address_gives_each_account_its_own_and_loses_none() {
+    let world = World::new();
+    let paper =
+        |shared, word| paper::Paper { shared: Some(shared), word, ..paper::Paper::default() }.channel();
+    let channels = || {
+        vec![("one", paper("111", "good")), ("two", paper("222", "good")), ("three", paper("333", "other"))]
+    };
+    let router = world.start_all(channels()).await;
+    let entry = |id: &str, message: &str| json!({ "id": id, "messaging": [says(message, message)] });
+    let body = json!({ "object": "page", "entry": [
+        entry("111", "a"), entry("999", "stranger"), entry("333", "unsigned"), entry("222", "b"), 7,
+        { "id": "222", "messaging": 7 }, entry("111", "c"),
+    ]});
+    let call = |word: &str, body: &Value| paper::signed(word, body.to_string().into_bytes());
+    let before = router.committed();
+    assert!(matches!(
+        router.shared_webhook(&call("wrong", &body)).await,
+        Answer::Refused { status: 403, .. }
+    ));
+    assert!(matches!(router.shared_webhook(&call("", &body)).await, Answer::Refused { status: 401, .. }));
+    assert!(matches!(router.shared_webhook(&call("good", &json!([]))).await, Answer::Malformed(_)));
+    assert_eq!(router.committed(), before, "nothing was changed");
+    for _ in 0..2 {
+        let answer = router.shared_webhook(&call("good", &body)).await;
+        assert_eq!(answer, Answer::Reply(Reply::text("EVENT_RECEIVED")));
+    }
+    let mut of_one = Vec::new();
+    for text in ["a", "b", "c"] {
+        of_one.push(world.text(text).await["header"]["channelData"]["serviceIdentifier"].clone());
+    }
+    assert_eq!(of_one, ["5155", "5156", "5155"]);
+    assert_eq!(world.taken().len(), 3, "{:#?}", world.taken());
 }

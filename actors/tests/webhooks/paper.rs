@@ -6,14 +6,15 @@ use actors::webhook::Call;
 use channels::{
     Capabilities, Channel,
     error::SendError,
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     provider::{
-        HttpChannel, InEvent, InMessage, InReceipt, OutPart, Provider, Received, Report, Sent, Signature,
-        Step,
+        Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received, Report,
+        Sent, Signature, Step,
     },
 };
 use message::{BodyType, Content};
-use serde_json::Value;
+use serde_json::{Value, json};
+use smallvec::SmallVec;
 
 pub(crate) const PROVIDER: Provider = Provider {
     name: "paper",
@@ -29,11 +30,19 @@ pub(crate) const PROVIDER: Provider = Provider {
 
 /// The account.
 #[derive(Debug)]
-pub(crate) struct Paper(pub(crate) Capabilities);
+pub(crate) struct Paper {
+    pub(crate) capabilities: Capabilities,
+    /// Its id at the shared address.
+    pub(crate) shared: Option<&'static str>,
+    /// The word that signs.
+    pub(crate) word: &'static str,
+    /// Whether answers name the customer otherwise.
+    pub(crate) renames: bool,
+}
 
 impl Default for Paper {
     fn default() -> Self {
-        Self(Capabilities::TEXT)
+        Self { capabilities: Capabilities::TEXT, shared: None, word: "good", renames: false }
     }
 }
 
@@ -49,19 +58,52 @@ impl HttpChannel for Paper {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.0.clone()
+        self.capabilities.clone()
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, channels::Rejection> {
         if address.starts_with("user-") { Ok(address.into()) } else { channels::number::customer(address) }
     }
 
-    fn send(&self, _part: &OutPart<'_>) -> Result<Request, SendError> {
-        Ok(Request::get("http://127.0.0.1:1/"))
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let text = match part.content {
+            Content::Text(text) => text.to_string(),
+            Content::Rich { json, .. } => json.to_string(),
+            other => format!("{other:?}"),
+        };
+        let said = json!({
+            "to": part.customer_shown, "canonical": part.customer, "text": text, "reference": part.reference,
+            "replyTo": part.reply_to,
+        });
+        Ok(Request::post("https://paper.example/send", Body::Json(said.to_string())))
     }
 
-    fn answer(&self, _part: &OutPart<'_>, _answers: &[Response]) -> Result<Step, SendError> {
-        Ok(Step::Sent(Sent { id: "p-1".into(), customer: None }))
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let id = String::from_utf8_lossy(&answers[0].body).into_owned();
+        let customer = self.renames.then(|| format!("user-{}", part.customer).into());
+        Ok(Step::Sent(Sent { id: id.into(), customer }))
+    }
+
+    fn shared_ids(&self) -> SmallVec<[&str; 2]> {
+        self.shared.iter().copied().collect()
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        match answers {
+            [] => Ok(Fetch::Next(Request::get(&*media.locator).hiding("hush"))),
+            [.., last] if last.is_success() => Ok(Fetch::Got),
+            [.., last] => Err(channels::classify::by_status(last)),
+        }
+    }
+
+    fn mark_read(&self, did: &str, customer: &str, provider_id: &str) -> Option<Request> {
+        let said = json!({ "read": provider_id, "did": did, "to": customer });
+        Some(Request::post("https://paper.example/read", Body::Json(said.to_string())).harmless())
+    }
+
+    fn typing(&self, did: &str, customer: &str, last_id: Option<&str>, on: bool) -> Option<Request> {
+        let said = json!({ "typing": on, "did": did, "to": customer, "last": last_id });
+        Some(Request::post("https://paper.example/typing", Body::Json(said.to_string())).harmless())
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
@@ -70,15 +112,17 @@ impl HttpChannel for Paper {
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
         match webhook.header("x-signature") {
-            Some("good") => Ok(()),
+            Some(word) if word == self.word => Ok(()),
             Some(_) => Err(Refused { status: 403, reason: "x-signature does not fit".into() }),
             None => Err(Refused::new("x-signature is missing")),
         }
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        let items: Vec<Value> =
-            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is no array"))?;
+        let said: Value =
+            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is no JSON"))?;
+        let items = said.pointer("/entry/0/messaging").unwrap_or(&said);
+        let items = items.as_array().ok_or_else(|| Malformed::new("the body is no array"))?;
         let events = items.iter().map(event).collect();
         Ok(Received { events, ignored: 0, reply: Some(Reply::json("{\"taken\":true}")) })
     }
@@ -88,6 +132,9 @@ fn event(item: &Value) -> InEvent {
     let text = |key: &str| item[key].as_str().unwrap_or_default();
     if item["broken"] == true {
         return InEvent::Broken("it has no sender".into());
+    }
+    if let Some(out) = item["optOut"].as_bool() {
+        return InEvent::OptOut { did: "".into(), customer: text("from").into(), out };
     }
     if let Some(report) = item["report"].as_str() {
         let report = match report {
@@ -113,6 +160,13 @@ fn event(item: &Value) -> InEvent {
     let mut message = InMessage::new("", text("from"), text("id"), content);
     message.aliases =
         item["aliases"].as_array().into_iter().flatten().map(|a| a.as_str().unwrap().into()).collect();
+    let files = item["files"].as_array().into_iter().flatten();
+    let file = |locator: &Value| MediaRef {
+        locator: locator.as_str().unwrap().into(),
+        content_type: None,
+        file_name: Some("shelf.png".into()),
+    };
+    message.media = files.map(file).collect();
     message.reply_to = item["replyTo"].as_str().map(Into::into);
     if let Some(payload) = item["payload"].as_str() {
         message.attributes.push(("payload".into(), payload.into()));

@@ -12,10 +12,17 @@ use std::{
 
 use actors::{
     Config, Router, Seams,
-    config::{ChannelConfig, DestinationConfig, Did, Limits, OnUnknown},
-    seams::{BoxFuture, Clock, Connector, Ids, Post, PostAnswer, PostResult, Poster, Stream, Target},
+    config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
+    media::MediaConfig,
+    seams::{
+        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
+        Stream, Target, Wanted,
+    },
 };
-use channels::Channel;
+use channels::{
+    Channel,
+    http::{Body, Response},
+};
 use message::{ChannelId, MessageId, Timestamp};
 use serde_json::Value;
 use storage::{Log, MemoryDisk, Options};
@@ -30,6 +37,12 @@ pub(crate) struct World {
     now: AtomicU64,
     drawn: AtomicU64,
     taken: Mutex<Vec<Value>>,
+    sent: Mutex<Vec<Value>>,
+    /// Files at the provider: address, type, octets; and how often one was asked for.
+    pub(crate) files: Mutex<Vec<(String, &'static str, Vec<u8>)>>,
+    pub(crate) fetches: AtomicU64,
+    /// Where the router keeps its own.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl World {
@@ -39,7 +52,29 @@ impl World {
             now: AtomicU64::new(1_790_000_000_000),
             drawn: AtomicU64::new(0),
             taken: Mutex::default(),
+            sent: Mutex::default(),
+            files: Mutex::default(),
+            fetches: AtomicU64::new(0),
+            folder: None,
         })
+    }
+
+    /// With a folder for files.
+    pub(crate) fn with_files() -> Arc<Self> {
+        let mut world = Self::new();
+        if let Some(world) = Arc::get_mut(&mut world) {
+            world.folder = Some(tempfile::tempdir().unwrap());
+        }
+        world
+    }
+
+    /// The files that the router keeps.
+    pub(crate) fn kept(&self) -> Vec<std::path::PathBuf> {
+        let below = |path: &std::path::Path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
+        below(self.folder.as_ref().unwrap().path()).iter().flat_map(|path| below(path)).collect()
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -53,6 +88,23 @@ impl World {
     /// What the destination was sent, each delivery once.
     pub(crate) fn taken(&self) -> Vec<Value> {
         self.taken.lock().unwrap().clone()
+    }
+
+    /// What the provider was sent, in order.
+    pub(crate) fn sent(&self) -> Vec<Value> {
+        self.sent.lock().unwrap().clone()
+    }
+
+    /// Waits until the provider was sent something for which `which` holds.
+    pub(crate) async fn wait_sent(&self, what: &str, which: impl Fn(&Value) -> bool) -> Value {
+        let started = Instant::now();
+        loop {
+            if let Some(found) = self.sent().into_iter().find(|v| which(v)) {
+                return found;
+            }
+            assert!(started.elapsed() < SOON, "no {what} among {:#?}", self.sent());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
     }
 
     /// Waits until the destination was sent something for which `which` holds.
@@ -71,8 +123,12 @@ impl World {
         self.wait(text, |v| v["body"]["markdownText"] == text).await
     }
 
-    /// Starts a router on the disk as it is.
+    /// Starts a router with the channel `paper` on the disk as it is.
     pub(crate) async fn start(self: &Arc<Self>, channel: Arc<dyn Channel>) -> Router {
+        self.start_all(vec![("paper", channel)]).await
+    }
+
+    pub(crate) async fn start_all(self: &Arc<Self>, channels: Vec<(&str, Arc<dyn Channel>)>) -> Router {
         let options = Options { disk_reserve_bytes: 0, ..Options::default() };
         let (log, _) = Log::open(self.disk.engine(), options).unwrap();
         let seams = Seams {
@@ -80,30 +136,39 @@ impl World {
             ids: Arc::new(Hand(self.clone())),
             connector: Arc::new(Hand(self.clone())),
             poster: Arc::new(Hand(self.clone())),
+            client: Arc::new(Hand(self.clone())),
         };
-        Router::start(config(channel), log, seams).await.unwrap()
+        let media = self.folder.as_ref().map(|folder| MediaConfig {
+            public_url: "https://example.org/".into(),
+            key: b"key".as_slice().into(),
+            folder: folder.path().into(),
+            bytes_max: 1 << 20,
+        });
+        Router::start(Config { media, ..config(channels) }, log, seams).await.unwrap()
     }
 }
 
-fn config(channel: Arc<dyn Channel>) -> Config {
+fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
     let second = Duration::from_secs(1);
+    let channel = |(n, (id, channel)): (usize, (&str, Arc<dyn Channel>))| ChannelConfig {
+        id: id.into(),
+        name: "Paper".into(),
+        channel,
+        dids: vec![Did { number: (5155 + n).to_string().into(), destination: "support".into() }],
+        send_rate: 1_000.0,
+        inactivity_timeout: None,
+        on_unknown: OnUnknown::Resend,
+        doubt_grace: second,
+        validity: None,
+        tries_max: 3,
+        backoff: second,
+        backoff_max: second,
+        receipt_timeout: 3_600 * second,
+        reassembly_timeout: second,
+        http: HttpConfig::default(),
+    };
     Config {
-        channels: vec![ChannelConfig {
-            id: id(),
-            name: "Paper".into(),
-            channel,
-            dids: vec![Did { number: DID.into(), destination: "support".into() }],
-            send_rate: 100.0,
-            inactivity_timeout: None,
-            on_unknown: OnUnknown::Resend,
-            doubt_grace: second,
-            validity: None,
-            tries_max: 3,
-            backoff: second,
-            backoff_max: second,
-            receipt_timeout: 3_600 * second,
-            reassembly_timeout: second,
-        }],
+        channels: channels.into_iter().enumerate().map(channel).collect(),
         destinations: vec![DestinationConfig {
             id: "support".into(),
             url: "http://support".into(),
@@ -117,6 +182,7 @@ fn config(channel: Arc<dyn Channel>) -> Config {
         }],
         limits: Limits::default(),
         retention: None,
+        media: None,
     }
 }
 
@@ -156,5 +222,32 @@ impl Poster for Hand {
             taken.push(body);
         }
         Box::pin(async { Ok(PostAnswer { status: 200, retry_after_s: None }) })
+    }
+}
+
+impl HttpClient for Hand {
+    fn call(&self, call: Call) -> BoxFuture<'static, Result<Response, CallError>> {
+        if call.wanted == Wanted::File {
+            self.0.fetches.fetch_add(1, Ordering::SeqCst);
+            let files = self.0.files.lock().unwrap();
+            let found = files.iter().find(|(url, ..)| *url == call.request.url);
+            let answer = match found {
+                Some((_, kind, octets)) => Response {
+                    status: 200,
+                    headers: vec![("content-type".into(), (*kind).into())],
+                    body: octets.clone().into(),
+                },
+                None => Response { status: 404, headers: Vec::new(), body: "key=hush is gone".into() },
+            };
+            return Box::pin(async { Ok(answer) });
+        }
+        let said = match &call.request.body {
+            Body::Json(json) => serde_json::from_str(json).unwrap(),
+            _ => Value::Null,
+        };
+        let mut sent = self.0.sent.lock().unwrap();
+        sent.push(said);
+        let body = format!("p-{}", sent.len()).into_bytes().into();
+        Box::pin(async { Ok(Response { status: 200, headers: Vec::new(), body }) })
     }
 }

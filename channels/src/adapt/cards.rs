@@ -28,8 +28,9 @@ impl Draft<'_> {
             self.words_above(&body)?;
             return self.carousels(json, cards);
         }
-        let one_by_one = cards.iter().all(|card| self.is_message(card));
-        if cards.is_empty() || !one_by_one {
+        // Without pictures and buttons one text for all is worth more than many.
+        let gains = cards.iter().any(|card| self.shows_picture(card) || self.has_buttons(card));
+        if !gains || !cards.iter().all(|card| self.is_message(card)) {
             return self.words(content);
         }
         self.words_above(&body)?;
@@ -103,6 +104,10 @@ impl Draft<'_> {
         !replies || self.has_buttons(card)
     }
 
+    fn shows_picture(&self, card: &Card<'_>) -> bool {
+        self.capabilities.carries(BodyType::Image) && !card.url.trim().is_empty()
+    }
+
     /// Whether a card's buttons can stand below its words.
     fn has_buttons(&self, card: &Card<'_>) -> bool {
         self.capabilities.carries(BodyType::Button)
@@ -115,7 +120,7 @@ impl Draft<'_> {
         let has_buttons = self.has_buttons(card);
         let mut lines = words(card, has_buttons);
         let picture = card.url.trim();
-        let shows = self.capabilities.carries(BodyType::Image) && !picture.is_empty();
+        let shows = self.shows_picture(card);
         if !shows {
             lines.push(picture);
         }

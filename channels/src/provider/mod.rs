@@ -1,12 +1,18 @@
 //! The registry of providers and what each of them is: a description and a typed account. One file each.
 
+pub mod bandwidth;
 mod conversation;
 pub mod facebook;
+pub mod general;
 pub mod instagram;
 pub mod smpp;
+mod table;
 pub mod telegram;
 pub mod telnyx;
+pub mod twilio;
+pub mod twilio_whatsapp;
 pub mod viber;
+pub mod voipms;
 pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
 
@@ -17,6 +23,7 @@ use message::{
     cim::Choice,
     event::{Cause, Split},
 };
+use secrecy::{ExposeSecret as _, SecretString};
 use smallvec::SmallVec;
 
 pub use conversation::{
@@ -24,14 +31,26 @@ pub use conversation::{
     Received, Report, Sent, Step,
 };
 
+pub use table::{account_keys, adapted, limits, receipts, signature, table, words};
+
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
 pub const PROVIDERS: &[&Provider] = &[
     &smpp::PROVIDER,
+    &twilio::PROVIDER,
     &telnyx::PROVIDER,
+    &bandwidth::PROVIDER,
+    &general::GENERAL,
+    &general::ALHAMBRA,
+    &general::ATHENA,
+    &general::IXICA,
+    &general::NETPLANET,
+    &general::VETTA,
+    &voipms::PROVIDER,
     &whatsapp_cloud::PROVIDER,
     &whatsapp_360dialog::PROVIDER,
+    &twilio_whatsapp::PROVIDER,
     &facebook::PROVIDER,
     &instagram::PROVIDER,
     &telegram::PROVIDER,
@@ -149,6 +168,33 @@ pub fn account<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, 
         key: String::new(),
         problem: error.message().trim().to_owned(),
     })
+}
+
+/// Checks that a secret says something.
+///
+/// # Errors
+/// Names its key when it is empty.
+pub fn filled(key: &str, secret: &SecretString) -> Result<(), AccountError> {
+    if secret.expose_secret().trim().is_empty() {
+        return Err(AccountError { key: key.into(), problem: "is empty".into() });
+    }
+    Ok(())
+}
+
+/// Checks the address of an API: it begins with `https://` or `http://`. What follows is put behind it, so a `/`
+/// at its end is taken away.
+///
+/// # Errors
+/// Names its key when it is none.
+pub fn address(key: &str, url: &mut Box<str>) -> Result<(), AccountError> {
+    let trimmed = url.trim().trim_end_matches('/');
+    let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
+        let problem = format!("{url:?} is no address: expected https://...");
+        return Err(AccountError { key: key.into(), problem });
+    }
+    *url = trimmed.into();
+    Ok(())
 }
 
 impl<T: HttpChannel> Channel for T {

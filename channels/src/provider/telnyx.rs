@@ -1,6 +1,7 @@
 //! Telnyx Messaging v2: SMS and MMS by JSON over HTTPS, webhooks signed with Ed25519.
 //!
-//! Unconfirmed, with the default taken: the answer's `data.id` is always present (else the part is in doubt).
+//! Unconfirmed, with the default taken: the answer's `data.id` is always present (else the part is in doubt). Of the
+//! failures that come as a receipt none is tried again, though some codes (40002, 40006, 40011, 40018) would allow it.
 
 use std::sync::Arc;
 
@@ -10,13 +11,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    AccountError, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received, Report,
-    Sent, Signature, Step, account,
+    AccountError, HttpChannel, OutPart, Provider, Received, Sent, Signature, Step, account, address, filled,
 };
 use crate::{
     auth,
     capability::{Capabilities, LongText},
-    classify, compose,
+    classify, envelope,
     error::SendError,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
     json, number,
@@ -33,25 +33,17 @@ pub const PROVIDER: Provider = Provider {
     capabilities: || Capabilities {
         native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         text_characters_max: 1_530,
-        long_text: LongText::Refuse,
+        long_text: LongText::Cut,
         caption_characters_max: 1_530,
-        inbound_types: &[BodyType::Plain, BodyType::Image],
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
-    statuses: STATUSES,
+    statuses: envelope::STATUSES,
     channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
-const STATUSES: &[(&str, Report)] = &[
-    ("queued", Report::Enroute),
-    ("sending", Report::Enroute),
-    ("sent", Report::Sent),
-    ("delivered", Report::Delivered),
-    ("delivery_unconfirmed", Report::Sent),
-    ("sending_failed", Report::Failed),
-    ("delivery_failed", Report::Failed),
-    ("expired", Report::Failed),
-];
+/// How long the channel rests when a carrier's daily limit is used up; it is tried again after each.
+const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
 /// How far a signature's time may lie from now.
 const SIGNATURE_AGE_MAX_MS: i64 = 300_000;
@@ -63,10 +55,14 @@ pub struct Account {
     /// Sent as Bearer token.
     api_key: SecretString,
     /// Base64 of the 32 octets that check webhooks.
+    #[serde(default)]
     public_key: Box<str>,
     /// Needed for number pools and alphanumeric senders.
     #[serde(default)]
     messaging_profile_id: Option<Box<str>>,
+    /// The profile picks the sender among its numbers, instead of the DID.
+    #[serde(default)]
+    number_pool: bool,
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
     #[serde(skip)]
@@ -79,9 +75,17 @@ fn default_base_url() -> Box<str> {
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
+        filled("api_key", &self.api_key)?;
+        address("base_url", &mut self.base_url)?;
+        if self.number_pool && self.messaging_profile_id.is_none() {
+            let problem = "needs messaging_profile_id, whose numbers are the pool".into();
+            return Err(AccountError { key: "number_pool".into(), problem });
+        }
         self.key = auth::unbase64(&self.public_key).filter(|key| key.len() == 32).ok_or(AccountError {
             key: "public_key".into(),
-            problem: "is no base64 of 32 octets; it is shown in the portal under Keys & Credentials".into(),
+            problem:
+                "is missing or no base64 of 32 octets; it is shown in the portal under Keys & Credentials"
+                    .into(),
         })?;
         Ok(self)
     }
@@ -98,11 +102,13 @@ impl HttpChannel for Account {
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
         let mut message = json!({
-            "from": number::e164(part.did),
             "to": number::e164(part.customer),
             "webhook_url": part.webhook_url,
             "use_profile_webhooks": false,
         });
+        if !self.number_pool {
+            json::set(&mut message, "from", number::e164(part.did));
+        }
         match part.content {
             Content::Rich { json, .. } => {
                 let file: body::Media<'_> = body::read(json).unwrap_or_default();
@@ -150,16 +156,7 @@ impl HttpChannel for Account {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        let said = json::parse(webhook.body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
-        let data = said.pointer("/data").ok_or_else(|| Malformed::new("data is missing"))?;
-        let payload = data.pointer("/payload").unwrap_or(&Value::Null);
-        let mut received = Received::default();
-        match data.pointer("/event_type").and_then(Value::as_str) {
-            Some("message.received") => received.events = written(payload)?,
-            Some("message.sent" | "message.finalized") => received.events = reported(payload),
-            _ => received.ignored = 1,
-        }
-        Ok(received)
+        envelope::read(webhook.body, envelope::STATUSES)
     }
 
     fn probe(&self) -> Option<Request> {
@@ -180,71 +177,11 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         "10011" | "40011" | "40018" | "40318" => {
             SendError::Throttled { after_ms: response.retry_after_ms(), cause }
         }
+        "40016" => SendError::Throttled { after_ms: DAILY_LIMIT_PAUSE_MS, cause },
         "10007" | "10008" | "40006" => SendError::Unavailable(cause),
         "40002" | "40004" => SendError::RetryOnce(cause),
+        // About this message or its sender, whatever the status: a 403 here is no reason to stop the channel.
+        code if code.len() == 5 && code.starts_with("40") => SendError::Rejected(cause),
         _ => classify::of_status(response, cause),
     }
-}
-
-fn written(payload: &Value) -> Result<Vec<InEvent>, Malformed> {
-    // The router's own messages come back on some set-ups: they are no customer's.
-    if json::text(payload, "/direction").is_some_and(|d| d == "outbound") {
-        return Ok(Vec::new());
-    }
-    let needed = |pointer: &str, name: &str| {
-        json::some_text(payload, pointer)
-            .ok_or_else(|| Malformed::new(format!("data.payload.{name} is missing")))
-    };
-    let customer = needed("/from/phone_number", "from.phone_number")?;
-    let id = needed("/id", "id")?;
-    let did = needed("/to/0/phone_number", "to[0].phone_number")?;
-    let text = json::text(payload, "/text").unwrap_or_default();
-    let media: Vec<MediaRef> = json::items(payload, "/media").iter().filter_map(file).collect();
-    let message = |n: usize, content: Content, media: Vec<MediaRef>| {
-        // Each further file is a message of its own.
-        let id = if n == 0 { id.to_string() } else { format!("{id}#{n}") };
-        let time = json::time(payload, "/received_at");
-        InEvent::Message(Box::new(InMessage { media, time, ..InMessage::new(&did, &customer, &id, content) }))
-    };
-    let mut events = Vec::new();
-    if media.is_empty() {
-        events.push(message(0, Content::Text((&*text).into()), Vec::new()));
-    }
-    for (n, file) in media.into_iter().enumerate() {
-        let caption = if n == 0 { &*text } else { "" };
-        let body_type = compose::file_type(file.content_type.as_deref().unwrap_or_default());
-        events.push(message(n, compose::file(body_type, caption, 0, &file), vec![file]));
-    }
-    if ["stop", "stopall", "unsubscribe", "start", "unstop"].contains(&text.trim().to_lowercase().as_str()) {
-        let out = !["start", "unstop"].contains(&text.trim().to_lowercase().as_str());
-        events.push(InEvent::OptOut { did: (&*did).into(), customer: (&*customer).into(), out });
-    }
-    Ok(events)
-}
-
-fn file(item: &Value) -> Option<MediaRef> {
-    let owned = |pointer: &str| json::some_text(item, pointer).map(|text| Box::from(&*text));
-    Some(MediaRef { locator: owned("/url")?, content_type: owned("/content_type"), file_name: None })
-}
-
-fn reported(payload: &Value) -> Vec<InEvent> {
-    let error = json::text(payload, "/errors/0/code").map(|code| {
-        let words = json::text(payload, "/errors/0/title").unwrap_or_default();
-        format!("{code}: {words}")
-    });
-    let receipt = |to: &Value| {
-        let status = json::text(to, "/status")?;
-        let report = Report::of(STATUSES, &status).unwrap_or(Report::Nothing);
-        let code = error.as_deref().filter(|_| report == Report::Failed).unwrap_or(&status);
-        Some(InEvent::Receipt(Box::new(InReceipt {
-            reference: None,
-            id: (&*json::some_text(payload, "/id")?).into(),
-            report,
-            code: code.into(),
-            did: json::text(payload, "/from/phone_number").unwrap_or_default().as_ref().into(),
-            customer: json::text(to, "/phone_number").unwrap_or_default().as_ref().into(),
-            watermark_ms: None,
-        })))
-    };
-    json::items(payload, "/to").iter().filter_map(receipt).collect()
 }

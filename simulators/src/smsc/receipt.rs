@@ -158,7 +158,7 @@ fn date(seconds: u64, with_seconds: bool) -> String {
 }
 
 /// The Gregorian date of a day since 1970, counted in years that begin in March and cycles of 400 years.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub(crate) fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (cycle, day_of_cycle) = (shifted / 146_097, shifted % 146_097);
     let year_of_cycle =

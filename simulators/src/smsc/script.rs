@@ -310,10 +310,10 @@ impl Default for Script {
 
 /// Random numbers from a seed (splitmix64): the same on every machine.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(pub(super) u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -322,21 +322,25 @@ impl Chance {
     }
 
     /// A number from 0 to and with `most`.
-    pub(super) fn up_to(&mut self, most: u64) -> u64 {
+    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
         if most == 0 { 0 } else { self.next() % most.saturating_add(1).max(1) }
     }
 }
 
 /// One fault's own count and chance, so that faults do not change each other's course.
 #[derive(Clone, Debug)]
-pub(super) struct Trigger {
+pub(crate) struct Trigger {
     count: u32,
     chance: Chance,
 }
 
 impl Trigger {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { count: 0, chance: Chance(seed) }
+    }
+
     /// Whether it happens this time.
-    pub(super) fn fires(&mut self, pattern: Pattern) -> bool {
+    pub(crate) fn fires(&mut self, pattern: Pattern) -> bool {
         match pattern {
             Pattern::Never => false,
             Pattern::Always => true,
@@ -376,7 +380,7 @@ pub(super) struct Triggers {
 impl Triggers {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance(seed);
-        let mut one = || Trigger { count: 0, chance: Chance(chance.next()) };
+        let mut one = || Trigger::new(chance.next());
         Self {
             refuse: one(),
             swallow: one(),

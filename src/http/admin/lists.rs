@@ -1,12 +1,15 @@
 //! The lists and look-ups, each bounded by `limit`.
 
+use std::sync::Arc;
+
+use actors::view::{ExchangeView, MessageView};
 use axum::{
     body::Body,
     extract::{Path, State},
 };
 use http::{Response, StatusCode, Uri};
 use message::{ChannelId, MessageId, SessionId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Shared, limit_of, query};
 use crate::http::answer;
@@ -50,8 +53,43 @@ pub(super) async fn sessions(State(inner): Shared, uri: Uri) -> Response<Body> {
 }
 
 pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
-    match inner.admin.core.message(&MessageId::new(id)).await {
-        Ok(view) => answer::json(&view),
+    let id = MessageId::new(id);
+    match inner.admin.core.message(&id).await {
+        Ok(view) => {
+            let exchanges = inner.admin.core.exchanges(&view.channel, Some(&id), EXCHANGES_OF_MESSAGE_MAX);
+            answer::json(&Trace { view, exchanges: exchanges.unwrap_or_default() })
+        }
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
+/// Exchanges shown of one message.
+pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
+
+/// A message, and what was said to its provider about it.
+#[derive(Serialize)]
+struct Trace {
+    #[serde(flatten)]
+    view: MessageView,
+    exchanges: Vec<Arc<ExchangeView>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchanges {
+    limit: Option<usize>,
+    message: Option<String>,
+}
+
+pub(super) async fn exchanges(State(inner): Shared, Path(channel): Path<String>, uri: Uri) -> Response<Body> {
+    let wanted: Exchanges = match query::of(&uri) {
+        Ok(wanted) => wanted,
+        Err(answer) => return *answer,
+    };
+    let message = wanted.message.map(MessageId::new);
+    let limit = limit_of(wanted.limit);
+    match inner.admin.core.exchanges(&ChannelId::new(channel), message.as_ref(), limit) {
+        Ok(exchanges) => answer::json(&exchanges),
         Err(refusal) => answer::refusal(&refusal),
     }
 }

@@ -30,12 +30,13 @@ use tokio::sync::{Semaphore, watch};
 use super::answer;
 use crate::{core::Core, ui};
 
+pub(crate) use lists::EXCHANGES_OF_MESSAGE_MAX;
 pub use query::{at_of, limit_of};
 
 /// Live tails at once.
 const TAILS_MAX: usize = 64;
 /// The routes, for those who missed them.
-const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, POST /api/channels/{id}/restart, /api/destinations, \
+const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, /api/channels/{id}/exchanges?message=, POST /api/channels/{id}/restart, /api/destinations, \
      /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages/{id}, /api/tail, /api/receipts/unmatched, \
      /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, /api/log, and the web page at /";
 
@@ -77,6 +78,7 @@ impl Handler {
         let guarded = Routes::new()
             .route("/metrics", get(health::metrics))
             .route("/api/channels", get(lists::channels))
+            .route("/api/channels/{id}/exchanges", get(lists::exchanges))
             .route("/api/channels/{id}/restart", post(actions::restart))
             .route("/api/destinations", get(lists::destinations))
             .route("/api/sessions", get(lists::sessions))

@@ -1,0 +1,294 @@
+//! Bandwidth Messaging API v2: SMS and MMS by JSON over HTTPS with Basic credentials. Its webhooks are not signed; they
+//! carry a user and a password where the application has them.
+//!
+//! Unconfirmed, with the default taken: webhooks may come without credentials first and be repeated after a 401.
+//! Access is by Basic; its OAuth2 is not used. Of the failures that come as a receipt none is tried again.
+
+use std::sync::Arc;
+
+use message::{BodyType, Content, cim::body, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    AccountError, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart,
+    Provider, Received, Report, Sent, Signature, Step, account, address, filled,
+};
+use crate::{
+    auth,
+    capability::{Capabilities, LongText},
+    classify, compose,
+    error::SendError,
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
+    json, number,
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "bandwidth",
+    channel_types: &["SMS"],
+    summary: "SMS and MMS by Bandwidth",
+    documentation: "https://dev.bandwidth.com/docs/messaging/",
+    secrets: &["password", "callback_password"],
+    signature: Signature::Optional("callback_password"),
+    capabilities: || Capabilities {
+        native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+        text_characters_max: 2_048,
+        long_text: LongText::Cut,
+        caption_characters_max: 2_048,
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+        ..Capabilities::TEXT
+    },
+    statuses: STATUSES,
+    channel: |table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+};
+
+const STATUSES: &[(&str, Report)] = &[
+    ("message-sending", Report::Enroute),
+    ("message-sent", Report::Sent),
+    ("message-delivered", Report::Delivered),
+    ("message-failed", Report::Failed),
+    ("message-read", Report::Read),
+];
+
+/// `[channel.account]` of a `bandwidth` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// In addresses.
+    account_id: Box<str>,
+    /// The application, on which the callback addresses hang.
+    application_id: Box<str>,
+    /// Of the API, or an API token.
+    username: Box<str>,
+    /// Of the API, or the token's secret.
+    password: SecretString,
+    /// The user that webhooks name.
+    #[serde(default)]
+    callback_user_id: Option<Box<str>>,
+    /// The password that webhooks bring; without it they are not checked.
+    #[serde(default)]
+    callback_password: Option<SecretString>,
+    /// `default` or `high`.
+    #[serde(default)]
+    priority: Option<Box<str>>,
+    #[serde(default = "default_base_url")]
+    base_url: Box<str>,
+}
+
+fn default_base_url() -> Box<str> {
+    "https://messaging.bandwidth.com".into()
+}
+
+impl Account {
+    fn checked(mut self) -> Result<Self, AccountError> {
+        filled("password", &self.password)?;
+        self.callback_password.as_ref().map_or(Ok(()), |secret| filled("callback_password", secret))?;
+        if self.account_id.is_empty() || !self.account_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            let problem = "is no account number, as the dashboard shows it".into();
+            return Err(AccountError { key: "account_id".into(), problem });
+        }
+        address("base_url", &mut self.base_url)?;
+        Ok(self)
+    }
+
+    fn call(&self, request: Request) -> Request {
+        let password = self.password.expose_secret();
+        request.secret_header("Authorization", auth::basic(&self.username, password))
+    }
+
+    fn messages(&self) -> String {
+        format!("{}/api/v2/users/{}/messages", self.base_url, self.account_id)
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let mut message = json!({
+            "applicationId": &*self.application_id,
+            "from": number::e164(part.did),
+            "to": [number::e164(part.customer)],
+            "tag": part.reference,
+        });
+        match part.content {
+            Content::Rich { json, .. } => {
+                let file: body::Media<'_> = body::read(json).unwrap_or_default();
+                json::set(&mut message, "text", file.words());
+                json::set(&mut message, "media", json!([&*file.attachment.media_url]));
+            }
+            Content::Text(text) => json::set(&mut message, "text", &**text),
+            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        }
+        if let Some(priority) = &self.priority {
+            json::set(&mut message, "priority", &**priority);
+        }
+        if let Some(expiration) = part.valid_s.and_then(|valid_s| expiration(part.now_ms, valid_s)) {
+            json::set(&mut message, "expiration", expiration);
+        }
+        Ok(self.call(Request::post(self.messages(), Body::Json(message.to_string()))))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        let said = json::parse(&response.body).unwrap_or_default();
+        if response.is_success() {
+            // Without an id it was taken all the same: receipts bring our tag.
+            return Ok(Step::Sent(Sent::id(&*json::some_text(&said, "/id").unwrap_or_default())));
+        }
+        Err(refusal(response, &said))
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        let Some(password) = &self.callback_password else { return Ok(()) };
+        let given =
+            webhook.header("authorization").ok_or_else(|| Refused::new("authorization is missing"))?;
+        let user = self.callback_user_id.as_deref().unwrap_or_default();
+        // The scheme's name is not case-sensitive, the credentials are.
+        let credentials = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
+        let credentials = credentials.map(|(_, credentials)| credentials.trim()).unwrap_or_default();
+        let expected = auth::base64(format!("{user}:{}", password.expose_secret()).as_bytes());
+        if auth::equal(credentials.as_bytes(), expected.as_bytes()) {
+            return Ok(());
+        }
+        Err(Refused::new("authorization is not callback_user_id and callback_password"))
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        let said = json::parse(webhook.body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+        let items = match &said {
+            Value::Array(items) => items.as_slice(),
+            item @ Value::Object(_) => std::slice::from_ref(item),
+            _ => return Err(Malformed::new("the body is no array")),
+        };
+        let mut received = Received::default();
+        for item in items {
+            let kind = json::text(item, "/type").unwrap_or_default();
+            let direction = json::text(item, "/message/direction").unwrap_or_default();
+            match (&*kind, &*direction) {
+                // Our own messages never come in, or two routers would answer each other for ever.
+                ("message-received", "out") => received.ignored += 1,
+                ("message-received", _) => received.events.extend(written(item)),
+                (word, _) => match Report::of(STATUSES, word) {
+                    Some(report) => received.events.extend(reported(item, word, report)),
+                    None => received.ignored += 1,
+                },
+            }
+        }
+        Ok(received)
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        let Some(last) = answers.last() else {
+            let call = Request { answer_bytes_max: MEDIA_BYTES_MAX, ..Request::get(&*media.locator) };
+            // Nobody else may see the credentials.
+            let own = [&*self.base_url, "https://messaging.bandwidth.com"];
+            let is_own = own
+                .iter()
+                .any(|base| media.locator.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')));
+            return Ok(Fetch::Next(if is_own { self.call(call) } else { call }));
+        };
+        if last.is_success() { Ok(Fetch::Got) } else { Err(classify::by_status(last)) }
+    }
+
+    fn probe(&self) -> Option<Request> {
+        let url = format!("{}?messageDirection=OUTBOUND&limit=1", self.messages());
+        Some(self.call(Request::get(url)))
+    }
+
+    fn probed(&self, response: &Response) -> Result<(), SendError> {
+        match classify::by_status(response) {
+            _ if response.is_success() => Ok(()),
+            // It knows who asks; only the filter is not to its liking.
+            SendError::Rejected(_) if response.status == 400 => Ok(()),
+            error => Err(error),
+        }
+    }
+}
+
+/// When a message is no longer of use.
+fn expiration(now_ms: i64, valid_s: u64) -> Option<String> {
+    let valid_ms = i64::try_from(valid_s).ok()?.checked_mul(1_000)?;
+    jiff::Timestamp::from_millisecond(now_ms.checked_add(valid_ms)?).ok().map(|time| time.to_string())
+}
+
+fn refusal(response: &Response, said: &Value) -> SendError {
+    let Some(kind) = json::some_text(said, "/type").or_else(|| json::some_text(said, "/error")) else {
+        return match response.status {
+            404 => SendError::CredentialsRefused(not_found(response)),
+            _ => classify::by_status(response),
+        };
+    };
+    let mut reason = json::text(said, "/description").unwrap_or_default().into_owned();
+    for field in json::items(said, "/fieldErrors") {
+        let name = json::text(field, "/fieldName").unwrap_or_default();
+        let problem = json::text(field, "/description").unwrap_or_default();
+        reason.push_str(&format!("; {name}: {problem}"));
+    }
+    match response.status {
+        404 => SendError::CredentialsRefused(not_found(response)),
+        _ => classify::of_status(response, Cause::new(&*kind, reason)),
+    }
+}
+
+/// Every message would end so.
+fn not_found(response: &Response) -> Cause {
+    Cause::new("http 404", format!("account_id or base_url is wrong: {}", response.words()))
+}
+
+fn written(item: &Value) -> Vec<InEvent> {
+    let field = |pointer: &str| json::some_text(item, pointer);
+    let did = field("/message/owner").or_else(|| field("/to"));
+    let (Some(id), Some(customer), Some(did)) = (field("/message/id"), field("/message/from"), did) else {
+        return vec![InEvent::Broken("message.id, message.from or message.owner is missing".into())];
+    };
+    // Layout instructions of an MMS are no file of the customer's.
+    let is_file = |url: &&str| !url.is_empty() && !url.split('?').next().unwrap_or(url).ends_with(".smil");
+    let files = json::items(item, "/message/media").iter().filter_map(Value::as_str).filter(is_file);
+    let files: Vec<MediaRef> =
+        files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
+    let time = json::time(item, "/message/time").or_else(|| json::time(item, "/time"));
+    let message = InMessage { time, ..InMessage::new(&did, &customer, &id, Content::Text("".into())) };
+    compose::messages(message, &json::text(item, "/message/text").unwrap_or_default(), files)
+}
+
+fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {
+    let owned = |pointer: &str| json::text(item, pointer).unwrap_or_default().as_ref().into();
+    let reference: Option<Arc<str>> = json::some_text(item, "/message/tag").map(|tag| (&*tag).into());
+    let id: Arc<str> = owned("/message/id");
+    if id.is_empty() && reference.is_none() {
+        return vec![InEvent::Broken("message.id and message.tag are missing".into())];
+    }
+    let error = json::some_text(item, "/errorCode").filter(|_| report == Report::Failed);
+    let words = json::text(item, "/description").unwrap_or_default();
+    let did: Arc<str> = json::some_text(item, "/message/owner")
+        .map_or_else(|| owned("/message/from"), |owner| (&*owner).into());
+    // A group's receipts name the one they are about; others may name nobody.
+    let customer: Arc<str> =
+        json::some_text(item, "/to").map_or_else(|| owned("/message/to/0"), |to| (&*to).into());
+    let report = match error.as_deref() {
+        // No receipt in time: it may be there.
+        Some("9902") => Report::Sent,
+        Some("9999") => Report::Nothing,
+        _ => report,
+    };
+    let opted_out = error.as_deref() == Some("4775");
+    let receipt = InReceipt {
+        reference,
+        id,
+        report,
+        code: error.map_or_else(|| word.to_owned(), |code| format!("{code}: {words}")).into(),
+        did: did.clone(),
+        customer: customer.clone(),
+        watermark_ms: None,
+    };
+    let mut events = vec![InEvent::Receipt(Box::new(receipt))];
+    if opted_out {
+        events.push(InEvent::OptOut { did, customer, out: true });
+    }
+    events
+}

@@ -1,0 +1,191 @@
+//! The General interface for SMS, by which a PBX is bound to a service that has no adapter of its own, and its presets:
+//! services known to offer it, of which no API of their own is public. A preset is a name, nothing else differs, so
+//! all are in this file. Bearer key out, HMAC-SHA-256 in.
+//!
+//! Unconfirmed, with the default taken: the verify call is a GET; files go out as `media_urls` and come in as
+//! `media[].url` or `media_urls[]`; receipts come as Telnyx's events at the same address, if at all; that each preset
+//! speaks the interface to the letter.
+
+use std::sync::Arc;
+
+use message::{BodyType, Content, cim::body, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    AccountError, Channel, HttpChannel, OutPart, Provider, Received, Report, Sent, Signature, Step, account,
+    address, filled,
+};
+use crate::{
+    auth,
+    capability::{Capabilities, LongText},
+    classify, envelope,
+    error::SendError,
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
+    json, number,
+};
+
+/// The interface itself.
+pub const GENERAL: Provider =
+    preset("general", "SMS by any service that offers the General interface", |table| open("general", table));
+/// Alhambra IT.
+pub const ALHAMBRA: Provider = preset("alhambra", "SMS by Alhambra IT", |table| open("alhambra", table));
+/// Athena (also spelled Athenna).
+pub const ATHENA: Provider = preset("athena", "SMS by Athena", |table| open("athena", table));
+/// Ixica.
+pub const IXICA: Provider = preset("ixica", "SMS by Ixica", |table| open("ixica", table));
+/// netplanet.
+pub const NETPLANET: Provider = preset("netplanet", "SMS by netplanet", |table| open("netplanet", table));
+/// Vetta.
+pub const VETTA: Provider = preset("vetta", "SMS by Vetta", |table| open("vetta", table));
+
+type Open = fn(toml::Table) -> Result<Arc<dyn Channel>, AccountError>;
+
+const fn preset(name: &'static str, summary: &'static str, channel: Open) -> Provider {
+    Provider {
+        name,
+        channel_types: &["SMS"],
+        summary,
+        documentation: "https://help.yeastar.com/en/p-series-cloud-edition/administrator-guide/about-general-sms-api.html",
+        secrets: &["api_key", "api_secret"],
+        signature: Signature::Optional("api_secret"),
+        capabilities: CAPABILITIES,
+        statuses: STATUSES,
+        channel,
+    }
+}
+
+/// What the interface carries.
+pub(super) const CAPABILITIES: fn() -> Capabilities = || Capabilities {
+    native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+    long_text: LongText::Cut,
+    caption_characters_max: 1_600,
+    inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+    read_receipts: true,
+    ..Capabilities::TEXT
+};
+
+/// Telnyx's words, and one more that its SMS do not have.
+pub(super) const STATUSES: &[(&str, Report)] = &[
+    ("queued", Report::Enroute),
+    ("sending", Report::Enroute),
+    ("sent", Report::Sent),
+    ("delivery_unconfirmed", Report::Sent),
+    ("delivered", Report::Delivered),
+    ("read", Report::Read),
+    ("sending_failed", Report::Failed),
+    ("delivery_failed", Report::Failed),
+    ("expired", Report::Failed),
+];
+
+/// `[channel.account]` of a `general` channel, and of its presets.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Sent as Bearer token.
+    pub(super) api_key: SecretString,
+    /// Signs webhooks; without it they are not signed.
+    #[serde(default)]
+    pub(super) api_secret: Option<SecretString>,
+    /// Tells whether the key is good.
+    #[serde(default)]
+    pub(super) api_verify_url: Option<Box<str>>,
+    /// Takes each message.
+    pub(super) api_send_url: Box<str>,
+    #[serde(skip, default = "general")]
+    pub(super) provider: &'static Provider,
+}
+
+fn general() -> &'static Provider {
+    &GENERAL
+}
+
+fn open(name: &str, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+    account::<Account>(table)?.checked(name)
+}
+
+impl Account {
+    /// The channel of the provider of this name.
+    ///
+    /// # Errors
+    /// Names what is wrong with the account.
+    pub(super) fn checked(mut self, name: &str) -> Result<Arc<dyn Channel>, AccountError> {
+        self.provider = super::provider(name).unwrap_or(&GENERAL);
+        filled("api_key", &self.api_key)?;
+        self.api_secret.as_ref().map_or(Ok(()), |secret| filled("api_secret", secret))?;
+        self.api_verify_url.as_mut().map_or(Ok(()), |url| address("api_verify_url", url))?;
+        address("api_send_url", &mut self.api_send_url)?;
+        Ok(Arc::new(self))
+    }
+
+    fn call(&self, request: Request) -> Request {
+        request.secret_header("Authorization", auth::bearer(self.api_key.expose_secret()))
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        CAPABILITIES()
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let mut message = json!({"from": number::e164(part.did), "to": number::e164(part.customer)});
+        match part.content {
+            Content::Rich { json, .. } => {
+                let file: body::Media<'_> = body::read(json).unwrap_or_default();
+                json::set(&mut message, "text", file.words());
+                json::set(&mut message, "media_urls", json!([&*file.attachment.media_url]));
+            }
+            Content::Text(text) => json::set(&mut message, "text", &**text),
+            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        }
+        Ok(self.call(Request::post(&*self.api_send_url, Body::Json(message.to_string()))))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        if !response.is_success() {
+            return Err(classify::by_status(response));
+        }
+        // Without an id, or in no JSON at all, it was taken all the same: only its id is not known.
+        let said = json::parse(&response.body).unwrap_or_default();
+        let id = json::some_text(&said, "/data/id").unwrap_or_default();
+        Ok(Step::Sent(Sent::id(&*id)))
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        match &self.api_secret {
+            Some(secret) => signed(webhook, "api_secret", secret),
+            None => Ok(()),
+        }
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        envelope::read(webhook.body, STATUSES)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        self.api_verify_url.as_deref().map(|url| self.call(Request::get(url)))
+    }
+}
+
+/// Checks `X-Signature-256: sha256=<hex>`; `key` is what the account calls the secret.
+///
+/// # Errors
+/// When it is missing or wrong.
+pub(super) fn signed(webhook: &Webhook<'_>, key: &str, secret: &SecretString) -> Result<(), Refused> {
+    let header =
+        webhook.header("x-signature-256").ok_or_else(|| Refused::new("x-signature-256 is missing"))?;
+    let given = header.trim().to_ascii_lowercase();
+    let mac = given.strip_prefix("sha256=").and_then(auth::unhex);
+    let expected = auth::hmac_sha256(secret.expose_secret().as_bytes(), webhook.body);
+    if mac.is_some_and(|mac| auth::equal(&mac, &expected)) {
+        return Ok(());
+    }
+    Err(Refused::new(format!("x-signature-256 does not fit {key}")))
+}

@@ -1,0 +1,224 @@
+//! Twilio's Messages resource: SMS and MMS by forms over HTTPS, webhooks signed with HMAC-SHA-1. Files are fetched by
+//! Twilio, so their addresses must be public. WhatsApp is a provider of its own on the same account.
+//!
+//! Unconfirmed, with the default taken: a 429 may have `Retry-After`; customers' files redirect to a storage that must
+//! not get the credentials. Of the failures that come as a receipt none is tried again, though some codes (30001,
+//! 30017, 30022, ...) would allow it.
+
+use std::sync::Arc;
+
+use message::{BodyType, Content, cim::body, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::{
+    AccountError, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart, Provider, Received, Sent,
+    Signature, Step, account, address, filled,
+};
+use crate::{
+    auth,
+    capability::{Capabilities, LongText},
+    classify,
+    error::SendError,
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
+    number,
+    twilio::{self, Templates},
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "twilio",
+    channel_types: &["SMS"],
+    summary: "SMS and MMS by Twilio",
+    documentation: "https://www.twilio.com/docs/messaging/api/message-resource",
+    secrets: &["auth_token", "api_key_secret"],
+    signature: Signature::Required("auth_token"),
+    capabilities: || Capabilities {
+        native: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Template,
+        ],
+        long_text: LongText::Cut,
+        caption_characters_max: 1_600,
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+        ..Capabilities::TEXT
+    },
+    statuses: twilio::STATUSES,
+    channel: |table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+};
+
+/// The longest time in Twilio's queue, in seconds.
+const VALID_S_MAX: u64 = 36_000;
+
+/// The most redirects of a customer's file.
+const REDIRECTS_MAX: usize = 3;
+
+/// `[channel.account]` of a `twilio` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// `AC...`: in addresses, and the user where there is no `api_key_sid`.
+    pub(super) account_sid: Box<str>,
+    /// The primary token: checks webhooks, and is the password where there is no `api_key_sid`.
+    #[serde(default)]
+    pub(super) auth_token: SecretString,
+    /// `SK...`: the user instead of the account.
+    #[serde(default)]
+    pub(super) api_key_sid: Option<Box<str>>,
+    /// Its password.
+    #[serde(default)]
+    pub(super) api_key_secret: Option<SecretString>,
+    /// `MG...`: a sender pool that the DID is in.
+    #[serde(default)]
+    pub(super) messaging_service_sid: Option<Box<str>>,
+    /// The sids of contents (`HX...`) by the names of templates.
+    #[serde(default)]
+    pub(super) templates: Templates,
+    #[serde(default = "default_base_url")]
+    pub(super) base_url: Box<str>,
+}
+
+pub(super) fn default_base_url() -> Box<str> {
+    "https://api.twilio.com".into()
+}
+
+impl Account {
+    /// # Errors
+    /// Names what is wrong with it.
+    pub(super) fn checked(mut self) -> Result<Self, AccountError> {
+        let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
+        if !self.account_sid.starts_with("AC") || !self.account_sid.bytes().all(|b| b.is_ascii_alphanumeric())
+        {
+            return Err(error(
+                "account_sid",
+                "is no account: expected AC and 32 digits, as the console shows it",
+            ));
+        }
+        if filled("auth_token", &self.auth_token).is_err() {
+            return Err(error(
+                "auth_token",
+                "is missing: the console shows the primary token, on the account's first page",
+            ));
+        }
+        self.api_key_secret.as_ref().map_or(Ok(()), |secret| filled("api_key_secret", secret))?;
+        if self.api_key_sid.is_some() != self.api_key_secret.is_some() {
+            return Err(error("api_key_secret", "api_key_sid and api_key_secret are given together"));
+        }
+        address("base_url", &mut self.base_url)?;
+        Ok(self)
+    }
+
+    /// A call with the account's credentials.
+    pub(super) fn call(&self, request: Request) -> Request {
+        let (user, password) = match (&self.api_key_sid, &self.api_key_secret) {
+            (Some(user), Some(password)) => (user, password),
+            _ => (&self.account_sid, &self.auth_token),
+        };
+        request.secret_header("Authorization", auth::basic(user, password.expose_secret()))
+    }
+
+    /// The call that sends a message; `content` are the fields that say what.
+    pub(super) fn message(
+        &self,
+        part: &OutPart<'_>,
+        addresses: [String; 2],
+        content: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Request {
+        let [to, from] = addresses;
+        let mut fields = vec![("To", to), ("From", from)];
+        if let Some(service) = &self.messaging_service_sid {
+            fields.push(("MessagingServiceSid", service.to_string()));
+        }
+        fields.extend(content);
+        fields.push(("StatusCallback", twilio::callback(part.webhook_url, part.reference)));
+        if let Some(valid_s) = part.valid_s {
+            fields.push(("ValidityPeriod", valid_s.clamp(1, VALID_S_MAX).to_string()));
+        }
+        let url = format!("{}/2010-04-01/Accounts/{}/Messages.json", self.base_url, self.account_sid);
+        self.call(Request::post(url, Body::Form(fields)))
+    }
+
+    /// Words, a file or a template.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub(super) fn content(&self, content: &Content) -> Result<Vec<(&'static str, String)>, SendError> {
+        match content {
+            Content::Text(text) => Ok(vec![("Body", text.to_string())]),
+            Content::Rich { body_type: BodyType::Template, json } => {
+                Ok(twilio::template(json, &self.templates)?.into())
+            }
+            Content::Rich { json, .. } => {
+                let file: body::Media<'_> = body::read(json).unwrap_or_default();
+                let words = Some(file.words()).filter(|words| !words.is_empty());
+                let words = words.map(|words| ("Body", words.to_owned()));
+                Ok(words.into_iter().chain([("MediaUrl", file.attachment.media_url.to_string())]).collect())
+            }
+            _ => Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        }
+    }
+
+    /// Customers' files are given to the account only; what they redirect to must not see its credentials.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub(super) fn file(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        let get = |url: &str| Request { answer_bytes_max: MEDIA_BYTES_MAX, ..Request::get(url) };
+        let Some(last) = answers.last() else {
+            let call = get(&media.locator);
+            let own = [&*self.base_url, "https://api.twilio.com"];
+            let is_own = own
+                .iter()
+                .any(|base| media.locator.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')));
+            return Ok(Fetch::Next(if is_own { self.call(call) } else { call }));
+        };
+        match last.header("location") {
+            Some(url) if (300..400).contains(&last.status) && answers.len() <= REDIRECTS_MAX => {
+                Ok(Fetch::Next(get(url)))
+            }
+            _ if last.is_success() => Ok(Fetch::Got),
+            _ => Err(classify::by_status(last)),
+        }
+    }
+
+    /// A look at the account itself.
+    pub(super) fn look(&self) -> Request {
+        self.call(Request::get(format!("{}/2010-04-01/Accounts/{}.json", self.base_url, self.account_sid)))
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let addresses = [number::e164(part.customer), number::e164(part.did)];
+        Ok(self.message(part, addresses, self.content(part.content)?))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        Ok(Step::Sent(Sent::id(twilio::sid(response)?)))
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        twilio::verify(webhook, self.auth_token.expose_secret())
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        twilio::receive(webhook)
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        self.file(media, answers)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.look())
+    }
+}

@@ -1,0 +1,334 @@
+//! WhatsApp by Twilio: the Messages resource of [`super::twilio`] with `whatsapp:` addresses, places, typing, and
+//! buttons and lists, which Twilio takes only as a content that was made before: one call makes it, the next sends it.
+//! Twilio keeps each such content; there may be any number.
+//!
+//! Unconfirmed, with the default taken: contacts, reactions and replies to a message cannot be sent; the description of
+//! a list's row may be left out; a reply to a list comes as `ListId` and `ListTitle`.
+
+use std::sync::Arc;
+
+use message::{
+    BodyType, Content,
+    cim::body::{self, Button},
+    event::Cause,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, Sent, Signature,
+    Step, account, address, twilio as sms,
+};
+use crate::{
+    capability::{Buttons, Capabilities, Format, LongText, Opens},
+    classify,
+    error::SendError,
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
+    json, markup, number,
+    twilio::{self, Templates},
+    whatsapp,
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "twilio_whatsapp",
+    channel_types: &["WHATSAPP"],
+    summary: "WhatsApp by Twilio",
+    documentation: "https://www.twilio.com/docs/whatsapp/api",
+    secrets: &["auth_token", "api_key_secret"],
+    signature: Signature::Required("auth_token"),
+    capabilities: || Capabilities {
+        native: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Location,
+            BodyType::Button,
+            BodyType::Template,
+        ],
+        long_text: LongText::Cut,
+        format: Format::Own,
+        caption_characters_max: 1_024,
+        captionless: &[BodyType::Audio],
+        buttons: Buttons {
+            max: QUICK_REPLIES_MAX,
+            rows_max: 10,
+            title_characters_max: 20,
+            row_title_characters_max: 24,
+            payload_bytes_max: 200,
+            text_characters_max: 1_024,
+            opens: Opens::No,
+        },
+        inbound_types: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Location,
+        ],
+        window_hours: Some(24),
+        typing: true,
+        read_receipts: true,
+        ..Capabilities::TEXT
+    },
+    statuses: twilio::STATUSES,
+    channel: |table| Ok(Arc::new(Channel::new(account(table)?)?)),
+};
+
+/// Buttons of a message that no one approved; more become a list.
+const QUICK_REPLIES_MAX: usize = 3;
+
+/// `[channel.account]` of a `twilio_whatsapp` channel: that of `twilio`, and how buttons are made.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Account {
+    account_sid: Box<str>,
+    #[serde(default)]
+    auth_token: SecretString,
+    #[serde(default)]
+    api_key_sid: Option<Box<str>>,
+    #[serde(default)]
+    api_key_secret: Option<SecretString>,
+    #[serde(default)]
+    messaging_service_sid: Option<Box<str>>,
+    #[serde(default)]
+    templates: Templates,
+    #[serde(default = "sms::default_base_url")]
+    base_url: Box<str>,
+    #[serde(default = "default_content_url")]
+    content_url: Box<str>,
+    #[serde(default = "default_messaging_url")]
+    messaging_url: Box<str>,
+    /// Whether contents are made for buttons and lists; else they go as words.
+    #[serde(default = "yes")]
+    create_content: bool,
+    /// The language that such contents are said to be in.
+    #[serde(default = "default_language")]
+    language: Box<str>,
+    /// What is written on the button that opens a list, where the list does not say.
+    #[serde(default = "default_list_button")]
+    list_button: Box<str>,
+}
+
+fn default_content_url() -> Box<str> {
+    "https://content.twilio.com".into()
+}
+
+fn default_messaging_url() -> Box<str> {
+    "https://messaging.twilio.com".into()
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_language() -> Box<str> {
+    "en".into()
+}
+
+fn default_list_button() -> Box<str> {
+    "Select".into()
+}
+
+/// A configured account.
+#[derive(Debug)]
+struct Channel {
+    messages: sms::Account,
+    content_url: Box<str>,
+    messaging_url: Box<str>,
+    create_content: bool,
+    language: Box<str>,
+    list_button: Box<str>,
+}
+
+impl Channel {
+    fn new(mut account: Account) -> Result<Self, AccountError> {
+        address("content_url", &mut account.content_url)?;
+        address("messaging_url", &mut account.messaging_url)?;
+        let messages = sms::Account {
+            account_sid: account.account_sid,
+            auth_token: account.auth_token,
+            api_key_sid: account.api_key_sid,
+            api_key_secret: account.api_key_secret,
+            messaging_service_sid: account.messaging_service_sid,
+            templates: account.templates,
+            base_url: account.base_url,
+        };
+        Ok(Self {
+            messages: messages.checked()?,
+            content_url: account.content_url,
+            messaging_url: account.messaging_url,
+            create_content: account.create_content,
+            language: account.language,
+            list_button: account.list_button,
+        })
+    }
+
+    fn message(
+        &self,
+        part: &OutPart<'_>,
+        content: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Request {
+        self.messages.message(part, [part.customer, part.did].map(prefixed), content)
+    }
+
+    /// The call that makes a content of buttons: quick replies, or a list where there are more or it says so.
+    fn content(&self, part: &OutPart<'_>, json: &str) -> Request {
+        let buttons: body::Buttons<'_> = body::read(json).unwrap_or_default();
+        let frame = &buttons.additional_details.interactive;
+        let words = if buttons.markdown_text.is_empty() { &frame.body.text } else { &buttons.markdown_text };
+        let words = literal(&markup::whatsapp(words));
+        let is_list = buttons.buttons.len() > QUICK_REPLIES_MAX || frame.kind.eq_ignore_ascii_case("list");
+        let (kind, content) = if is_list {
+            let opener = if frame.button.is_empty() { &*self.list_button } else { &*frame.button };
+            let items: Vec<Value> = buttons.buttons.iter().map(|button| row(button)).collect();
+            ("twilio/list-picker", json!({"body": words, "button": literal(opener), "items": items}))
+        } else {
+            let actions: Vec<Value> = buttons.buttons.iter().map(|button| reply(button)).collect();
+            ("twilio/quick-reply", json!({"body": words, "actions": actions}))
+        };
+        let content =
+            json!({"friendly_name": part.reference, "language": &*self.language, "types": {kind: content}});
+        let url = format!("{}/v1/Content", self.content_url);
+        self.messages.call(Request::post(url, Body::Json(content.to_string())).harmless())
+    }
+}
+
+fn reply(button: &Button<'_>) -> Value {
+    json!({"title": literal(&button.title), "id": payload(button)})
+}
+
+fn row(button: &Button<'_>) -> Value {
+    let mut row = json!({"item": literal(&button.title), "id": payload(button)});
+    let description = &*button.additional_button_details.description;
+    if !description.is_empty() {
+        json::set(&mut row, "description", literal(description));
+    }
+    row
+}
+
+fn payload(button: &Button<'_>) -> String {
+    literal(if button.payload.is_empty() { &button.title } else { &button.payload })
+}
+
+/// Words in which no variable is seen: `{{1}}` would be one.
+fn literal(words: &str) -> String {
+    words.replace("{{", "{ {")
+}
+
+/// `whatsapp:+<number>`, or `whatsapp:` and a business-scoped user id.
+fn prefixed(address: &str) -> String {
+    format!("whatsapp:{}", number::e164(twilio::bare(address)))
+}
+
+impl HttpChannel for Channel {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let all = (PROVIDER.capabilities)();
+        if self.create_content {
+            return all;
+        }
+        let native = &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Location,
+            BodyType::Template,
+        ];
+        Capabilities { native, buttons: Buttons::NONE, ..all }
+    }
+
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        whatsapp::customer(twilio::bare(address))
+    }
+
+    fn did(&self, address: &str) -> Arc<str> {
+        number::canonical(twilio::bare(address)).into()
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        match part.content {
+            Content::Rich { body_type: BodyType::Button, json } => Ok(self.content(part, json)),
+            Content::Rich { body_type: BodyType::Location, json } => {
+                Ok(self.message(part, place(json).ok_or_else(nowhere)?))
+            }
+            content => {
+                let fields = self.messages.content(content)?.into_iter();
+                Ok(self.message(part, fields.map(|(name, value)| (name, formatted(name, value)))))
+            }
+        }
+    }
+
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        let makes_content = matches!(part.content, Content::Rich { body_type: BodyType::Button, .. });
+        if !makes_content || answers.len() > 1 {
+            return Ok(Step::Sent(Sent::id(twilio::sid(response)?)));
+        }
+        match twilio::sid(response) {
+            Ok(content) => Ok(Step::Next(self.message(part, [("ContentSid", content)]))),
+            // Nobody got anything by it: it can be made again.
+            Err(SendError::Unknown(cause)) => Err(SendError::Unavailable(cause)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        twilio::verify(webhook, self.messages.auth_token.expose_secret())
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        twilio::receive(webhook)
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        self.messages.file(media, answers)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.messages.look())
+    }
+
+    /// It marks the message as read, too. It ends by itself after 25 seconds or with the answer.
+    fn typing(&self, _did: &str, _customer: &str, last_id: Option<&str>, on: bool) -> Option<Request> {
+        let last_id = last_id.filter(|_| on)?;
+        let url = format!("{}/v3/Indicators/Typing.json", self.messaging_url);
+        let said = json!({"channel": "WHATSAPP", "messageId": last_id});
+        Some(self.messages.call(Request::post(url, Body::Json(said.to_string())).harmless()))
+    }
+}
+
+/// Words get their formatting in WhatsApp's way, all else stays.
+fn formatted(name: &str, value: String) -> String {
+    if name == "Body" { markup::whatsapp(&value).into_owned() } else { value }
+}
+
+/// A place: its words, and the point with its name.
+fn place(json: &str) -> Option<[(&'static str, String); 2]> {
+    let place: body::Location<'_> = body::read(json).unwrap_or_default();
+    let (latitude, longitude) = (place.location.latitude.0?, place.location.longitude.0?);
+    let details = &place.additional_details;
+    let candidates = [&*place.markdown_text, &*details.name, &*details.address];
+    let point = format!("{latitude},{longitude}");
+    let words = candidates.into_iter().find(|words| !words.is_empty()).unwrap_or(&point);
+    let label = [&*details.name, words].into_iter().find(|words| !words.is_empty()).unwrap_or_default();
+    // The label ends at the first bar.
+    let action = format!("geo:{point}|{}", label.replace('|', " "));
+    Some([("Body", words.to_owned()), ("PersistentAction", action)])
+}
+
+fn nowhere() -> SendError {
+    SendError::Rejected(Cause::new(
+        "400",
+        "location.latitude and location.longitude are missing or no numbers",
+    ))
+}

@@ -1,0 +1,299 @@
+//! VoIP.ms: SMS and MMS in the United States and Canada. With `api_send_url` in the account it speaks the General
+//! interface, else its own REST API: one address, a method per call, 200 for everything. Credentials go in the body,
+//! never into an address.
+//!
+//! Unconfirmed, with the default taken: the id of an MMS is in `mms`, else in `sms`; several files of one MMS come
+//! joined by commas; a JSON webhook is in Telnyx's envelope; the status words `missing_dst`, `message_empty`,
+//! `mms_failed`. The time of a classic callback is in the account's own zone and is not read: the arrival counts. There
+//! are no receipts; a message stays SENT.
+
+use std::sync::Arc;
+
+use message::{Content, cim::body, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::{
+    AccountError, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider, Received, Rejection,
+    Sent, Signature, Step, account, address, filled, general,
+};
+use crate::{
+    auth,
+    capability::Capabilities,
+    classify, compose, envelope,
+    error::SendError,
+    http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
+    json, number,
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "voipms",
+    channel_types: &["SMS"],
+    summary: "SMS and MMS by VoIP.ms, by its own API or the General interface",
+    documentation: "https://voip.ms/m/apidocs.php",
+    secrets: &["api_key", "api_secret", "webhook_secret"],
+    signature: Signature::Optional("webhook_secret"),
+    capabilities: general::CAPABILITIES,
+    statuses: general::STATUSES,
+    channel: open,
+};
+
+/// The longest text of an SMS, in octets of UTF-8; a longer one goes as MMS.
+const SMS_BYTES_MAX: usize = 160;
+
+/// How long the channel rests when the day's calls are used up; it is tried again after each.
+const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
+
+/// `[channel.account]` of a `voipms` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    /// The account's e-mail address; with `api_send_url` the bearer token.
+    api_key: SecretString,
+    /// The API password, which is not the login password; with `api_send_url` it signs webhooks.
+    #[serde(default)]
+    api_secret: Option<SecretString>,
+    /// Protects webhooks: signs JSON ones, and is the parameter `token` of classic ones. Without it all are taken.
+    #[serde(default)]
+    webhook_secret: Option<SecretString>,
+    /// As in `general`.
+    #[serde(default)]
+    api_verify_url: Option<Box<str>>,
+    /// As in `general`: the General interface is spoken.
+    #[serde(default)]
+    api_send_url: Option<Box<str>>,
+    #[serde(default = "default_base_url")]
+    base_url: Box<str>,
+}
+
+fn default_base_url() -> Box<str> {
+    "https://voip.ms".into()
+}
+
+/// An account at its own API.
+#[derive(Debug)]
+pub struct Account {
+    api_key: SecretString,
+    api_secret: SecretString,
+    webhook_secret: Option<SecretString>,
+    base_url: Box<str>,
+}
+
+fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+    let keys: Keys = account(table)?;
+    if let Some(api_send_url) = keys.api_send_url {
+        let general = general::Account {
+            api_key: keys.api_key,
+            api_secret: keys.webhook_secret.or(keys.api_secret),
+            api_verify_url: keys.api_verify_url,
+            api_send_url,
+            provider: &PROVIDER,
+        };
+        return general.checked(PROVIDER.name);
+    }
+    let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
+    if keys.api_verify_url.is_some() {
+        return Err(error("api_verify_url", "belongs to api_send_url, which is missing"));
+    }
+    let api_secret = keys.api_secret.ok_or_else(|| error("api_secret", "is missing: the API password"))?;
+    let mut account = Account {
+        api_key: keys.api_key,
+        api_secret,
+        webhook_secret: keys.webhook_secret,
+        base_url: keys.base_url,
+    };
+    filled("api_key", &account.api_key)?;
+    filled("api_secret", &account.api_secret)?;
+    account.webhook_secret.as_ref().map_or(Ok(()), |secret| filled("webhook_secret", secret))?;
+    address("base_url", &mut account.base_url)?;
+    Ok(Arc::new(account))
+}
+
+impl Account {
+    fn call(&self, method: &str, more: Vec<Field>) -> Request {
+        let (user, password) = (self.api_key.expose_secret(), self.api_secret.expose_secret());
+        let mut fields = vec![
+            Field::text("api_username", user),
+            Field::text("api_password", password),
+            Field::text("method", method),
+        ];
+        fields.extend(more);
+        let url = format!("{}/api/v1/rest.php", self.base_url);
+        Request::post(url, Body::Multipart(fields)).hiding(user).hiding(password)
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { receipts: false, read_receipts: false, ..general::CAPABILITIES() }
+    }
+
+    /// Ten digits and eleven are the same number.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        number::customer(&with_country(&number::canonical(address)))
+    }
+
+    fn did(&self, address: &str) -> Arc<str> {
+        number::canonical(&with_country(&number::canonical(address))).into()
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let mut fields =
+            vec![Field::text("did", ten_digits(part.did)), Field::text("dst", ten_digits(part.customer))];
+        let method = match part.content {
+            Content::Rich { json, .. } => {
+                let file: body::Media<'_> = body::read(json).unwrap_or_default();
+                fields.push(Field::text("message", file.words()));
+                fields.push(Field::text("media1", &*file.attachment.media_url));
+                "sendMMS"
+            }
+            Content::Text(text) => {
+                fields.push(Field::text("message", &**text));
+                if text.len() <= SMS_BYTES_MAX { "sendSMS" } else { "sendMMS" }
+            }
+            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        };
+        Ok(self.call(method, fields))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        if !response.is_success() {
+            return Err(classify::by_status(response));
+        }
+        let said = json::parse(&response.body).unwrap_or_default();
+        match json::some_text(&said, "/status") {
+            Some(word) if word == "success" => {}
+            Some(word) => return Err(refusal(&word)),
+            None => return Err(classify::unreadable(response, "status")),
+        }
+        // Two ranges of numbers: one id may be in both.
+        let mms = json::some_text(&said, "/mms").map(|id| format!("mms:{id}"));
+        let id = mms.or_else(|| json::some_text(&said, "/sms").map(|id| format!("sms:{id}")));
+        Ok(Step::Sent(Sent::id(id.unwrap_or_default())))
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        let Some(secret) = &self.webhook_secret else { return Ok(()) };
+        if webhook.method != "GET" {
+            return general::signed(webhook, "webhook_secret", secret);
+        }
+        let parameters = parameters(webhook.query);
+        let token = parameter(&parameters, "token");
+        if auth::equal(token.as_bytes(), secret.expose_secret().as_bytes()) {
+            return Ok(());
+        }
+        Err(Refused::new("the parameter token is missing or is not webhook_secret"))
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        let received = match webhook.method {
+            "GET" => classic(webhook.query),
+            _ => envelope::read(webhook.body, general::STATUSES)?,
+        };
+        // Anything but this brings the message again every half hour.
+        Ok(Received { reply: Some(Reply::text("ok")), ..received })
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.call("getBalance", Vec::new()).harmless())
+    }
+
+    fn probed(&self, response: &Response) -> Result<(), SendError> {
+        if !response.is_success() {
+            return Err(classify::by_status(response));
+        }
+        let said = json::parse(&response.body).unwrap_or_default();
+        match json::some_text(&said, "/status") {
+            Some(word) if word == "success" => Ok(()),
+            Some(word) => Err(refusal(&word)),
+            None => Err(classify::unreadable(response, "status")),
+        }
+    }
+}
+
+/// What a `status` other than success stands for.
+fn refusal(word: &str) -> SendError {
+    let cause = |reason: &str| Cause::new(word, reason);
+    match word {
+        "invalid_credentials" | "missing_credentials" => SendError::CredentialsRefused(cause(
+            "api_key is the account's e-mail, api_secret its API password",
+        )),
+        "api_not_enabled" => SendError::CredentialsRefused(cause("switch the API on in the portal")),
+        "ip_not_enabled" => {
+            SendError::CredentialsRefused(cause("put this machine's address on the list in the portal"))
+        }
+        "limit_reached" => SendError::Throttled {
+            after_ms: DAILY_LIMIT_PAUSE_MS,
+            cause: cause("the day's calls are used up; more are given on request"),
+        },
+        "method_maintenance" => SendError::Unavailable(cause("under maintenance")),
+        "sms_failed" | "mms_failed" => SendError::RetryOnce(cause("it could not be sent")),
+        _ => SendError::Rejected(cause("refused")),
+    }
+}
+
+/// A number as its API wants it: without `+`, and without the one leading 1 of eleven digits.
+fn ten_digits(address: &str) -> String {
+    let digits = number::canonical(address);
+    match digits.strip_prefix('1') {
+        Some(rest) if rest.len() == 10 => rest.to_owned(),
+        _ => digits,
+    }
+}
+
+/// The opposite: ten digits of the North American plan get their `+1`, all else stays.
+fn with_country(number: &str) -> String {
+    let is_digit = |at: usize, from: u8| number.as_bytes().get(at).is_some_and(|b| (from..=b'9').contains(b));
+    let is_north_american =
+        number.len() == 10 && (0..10).all(|at| is_digit(at, if at % 3 == 0 && at < 6 { b'2' } else { b'0' }));
+    if is_north_american { format!("+1{number}") } else { number.to_owned() }
+}
+
+/// The parameters of a classic callback. Some templates part them by `;`, which a text may hold too: it parts only
+/// where every piece has a name.
+fn parameters(query: &str) -> Vec<(String, String)> {
+    let pieces = || query.split(';');
+    if !query.contains('&') && pieces().count() > 1 && pieces().all(is_named) {
+        return auth::form_fields(query.replace(';', "&").as_bytes()).collect();
+    }
+    auth::form_fields(query.as_bytes()).collect()
+}
+
+fn is_named(piece: &str) -> bool {
+    let name = piece.split_once('=').map(|(name, _)| name).unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> &'a str {
+    let found = parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.trim()).unwrap_or_default()
+}
+
+fn classic(query: &str) -> Received {
+    let parameters = parameters(query);
+    let of = |name: &str| parameter(&parameters, name);
+    let (from, to, text) = (of("from"), of("to"), of("message"));
+    if from.is_empty() || to.is_empty() {
+        let broken = InEvent::Broken("from or to is missing: check the callback's template".into());
+        return Received { events: vec![broken], ..Received::default() };
+    }
+    // Old templates have no id: the same words at the same time are the same message.
+    let id = match of("id") {
+        "" => {
+            let whole = [from, to, text, of("date"), of("media")].join("\u{1f}");
+            auth::hex(auth::sha256(whole.as_bytes()).get(..16).unwrap_or_default())
+        }
+        id => id.to_owned(),
+    };
+    let files = of("media").split(',').map(str::trim).filter(|url| !url.is_empty());
+    let files: Vec<MediaRef> =
+        files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
+    let message = InMessage::new(&with_country(to), &with_country(from), &id, Content::Text("".into()));
+    Received { events: compose::messages(message, text, files), ..Received::default() }
+}

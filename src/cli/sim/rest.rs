@@ -1,0 +1,125 @@
+//! `patchbay sim <provider>`: the simulated REST providers. Their control API is on their own port, under `/_sim/`;
+//! on loopback only: it has no lock.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use actors::seams::Clock;
+use clap::{Args, Command};
+use serde_json::Value;
+use simulators::rest::{About, Options, Script, Simulator, providers};
+use tokio::net::TcpListener;
+
+use super::{apply, as_map, from_file};
+use crate::{out, run::Failure, seams::SystemClock};
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Rest {
+    /// Where to listen: for the provider's API, and for the control API under /_sim/
+    #[arg(long, default_value = "127.0.0.1:8090")]
+    listen: SocketAddr,
+    /// Where events are posted; default: where a Patchbay on this machine takes them for a channel named like the
+    /// provider. "none": nowhere, until a client sets it
+    #[arg(long, value_name = "URL")]
+    webhook: Option<String>,
+    /// Where webhooks are really sent, as http://host:port, when their address is a public one
+    #[arg(long, value_name = "URL")]
+    deliver_to: Option<String>,
+    /// How its clients reach it, when that is not where it listens
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// A credential or name of the account, instead of its default; they are listed below
+    #[arg(long = "credential", value_name = "KEY=VALUE")]
+    credentials: Vec<String>,
+    /// Answer after so long
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    latency: Option<Duration>,
+    /// Answer more messages than so many in a second with 429, or what the provider has for it
+    #[arg(long, value_name = "PER_SECOND")]
+    throttle: Option<u32>,
+    /// Let customers write: so many messages per second
+    #[arg(long, value_name = "PER_SECOND")]
+    inbound_per_second: Option<u32>,
+    /// A fault or any other setting, e.g. --set hang=1/100 --set receipt_first=always --set garbage=0.5%
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+    /// A TOML file with settings; flags go before it
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Write all settings as they would be, and end
+    #[arg(long)]
+    print_script: bool,
+}
+
+/// One command per provider.
+pub(super) fn commands() -> impl Iterator<Item = Command> {
+    providers().map(|about| {
+        Rest::augment_args(Command::new(about.name).about(format!("{}: its REST API", about.title)))
+            .after_help(credentials(about))
+    })
+}
+
+fn credentials(about: &About) -> String {
+    let mut text = "Credentials:\n".to_owned();
+    for one in about.credentials {
+        text.push_str(&format!("  {} = {:?}\n      {}\n", one.key, one.default, one.what));
+    }
+    text
+}
+
+pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Failure> {
+    let script = script(&arguments)?;
+    if arguments.print_script {
+        let text = toml::to_string(&script).map_err(Failure::running)?;
+        out::line(text.trim_end());
+        return Ok(());
+    }
+    let tcp = TcpListener::bind(arguments.listen)
+        .await
+        .map_err(|e| Failure::Running(format!("cannot listen on {}: {e}", arguments.listen)))?;
+    let address = tcp.local_addr().map_err(Failure::running)?;
+    let mut given = BTreeMap::new();
+    for pair in &arguments.credentials {
+        let usage = || Failure::Usage(format!("--credential {pair:?}: expected key=value"));
+        let (key, value) = pair.split_once('=').ok_or_else(usage)?;
+        given.insert(key.trim().to_owned(), value.to_owned());
+    }
+    let polls = providers().any(|about| about.name == provider && about.polls);
+    let usual = (!polls).then(|| format!("http://127.0.0.1:8080/webhooks/{provider}"));
+    let simulator = Simulator::new(Options {
+        webhook: arguments.webhook.or(usual).filter(|url| url != "none"),
+        provider,
+        deliver_to: arguments.deliver_to,
+        base_url: Some(arguments.base_url.unwrap_or_else(|| format!("http://{address}"))),
+        credentials: given,
+        script,
+        started_at_ms: SystemClock.now().0,
+    })
+    .map_err(|e| Failure::Usage(e.to_string()))?;
+    out::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
+    out::line(format!("control API    http://{address}/_sim/messages"));
+    out::line(format!("\na channel that fits:\n\n{}", simulator.channel("support")));
+    let ctrl_c = async { _ = tokio::signal::ctrl_c().await };
+    simulator.run(tcp, ctrl_c).await;
+    let counts = serde_json::to_string(&simulator.counts()).map_err(Failure::running)?;
+    out::line(format!("counts {counts}"));
+    Ok(())
+}
+
+/// The script that the flags and the file describe.
+fn script(arguments: &Rest) -> Result<Script, Failure> {
+    let defaults = as_map(&Script::default())?;
+    let mut map = from_file(arguments.script.as_deref())?;
+    let latency = arguments.latency.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
+    let flags = [
+        ("latency_ms", latency.map(Value::from)),
+        ("throttle_per_second", arguments.throttle.map(Value::from)),
+        ("inbound_per_second", arguments.inbound_per_second.map(Value::from)),
+    ];
+    for (key, value) in flags {
+        if let Some(value) = value {
+            map.insert(key.to_owned(), value);
+        }
+    }
+    apply(&mut map, &defaults, &arguments.settings)?;
+    serde_json::from_value(map.into()).map_err(|e| Failure::Usage(format!("the script: {e}")))
+}

@@ -1,0 +1,144 @@
+//! `[channel.http]`: how a channel's provider is called, and where it calls back. A proxy's password is a secret like
+//! any other.
+
+use std::{sync::Arc, time::Duration};
+
+use actors::{
+    config::HttpConfig,
+    route::{Place, Proxy, Route, not_public},
+};
+use channels::{Channel, auth, provider::LinkKind};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::section::Section;
+
+/// Reads the table of a channel. `public_url`: what `[http]` says that providers can reach.
+pub(super) fn read(
+    section: &Section<'_>,
+    id: &str,
+    channel: &dyn Channel,
+    public_url: Option<&str>,
+) -> HttpConfig {
+    let table = section.table("http");
+    let LinkKind::Http(http) = channel.link() else {
+        if table.is_some() {
+            section.problem("http", format!("{} is not called over HTTP", channel.provider().name));
+        }
+        return HttpConfig::default();
+    };
+    if public_url.is_none() && http.poll(None).is_none() {
+        let text = format!(
+            "{} calls back, and nobody said where: set public_url = \"https://...\" in [http]; its webhook is then \
+             <public_url>/webhooks/{id}",
+            channel.provider().name
+        );
+        section.problem("provider", text);
+    }
+    let mut config = HttpConfig {
+        webhook_url: public_url.map(|url| format!("{}/webhooks/{id}", url.trim_end_matches('/')).into()),
+        ..HttpConfig::default()
+    };
+    let mut route = Route { channel: id.into(), ..Route::default() };
+    if let Some(table) = table {
+        config.timeout = timeout(&table, config.timeout);
+        let most = HttpConfig::CONNECTIONS_MAX as u64;
+        config.connections = usize::try_from(table.number("connections", 1..=most, 16)).unwrap_or(1);
+        route.proxy = table.secret("proxy").and_then(|secret| {
+            let proxy = proxy(secret.expose_secret());
+            if proxy.is_none() {
+                table.problem("proxy", "expected \"http://host:port\" or \"http://user:password@host:port\"");
+            }
+            proxy
+        });
+        route.no_proxy = places(&table, "no_proxy");
+        route.trust = table.path("trust").map(Arc::from);
+        route.allow_private = places(&table, "allow_private");
+        table.finish();
+    }
+    route.allow_private.extend(own_place(section));
+    config.route = Arc::new(route);
+    config
+}
+
+/// The longest time limit of a call: whoever waits longer waits for nothing.
+const TIMEOUT_MAX: Duration = Duration::from_secs(600);
+
+fn timeout(table: &Section<'_>, default: Duration) -> Duration {
+    let timeout = table.or("timeout", default);
+    if timeout > TIMEOUT_MAX {
+        table.problem("timeout", format!("expected at most {} s", TIMEOUT_MAX.as_secs()));
+    }
+    timeout
+}
+
+/// A list of hosts, domains and networks.
+fn places(table: &Section<'_>, key: &'static str) -> Vec<Place> {
+    let expected =
+        "a list of hosts and networks such as [\"gateway.lan\", \".example.org\", \"10.1.0.0/16\"]";
+    let Some(value) = table.get(key) else { return Vec::new() };
+    let Some(items) = value.get_ref().as_array() else {
+        table.wrong(key, value, expected);
+        return Vec::new();
+    };
+    let mut places = Vec::new();
+    for item in items.iter() {
+        match item.get_ref().as_str().and_then(Place::parse) {
+            Some(place) => places.push(place),
+            None => table.wrong(key, item, expected),
+        }
+    }
+    places
+}
+
+/// `http://user:password@host:port`; user and password may be percent-encoded.
+fn proxy(text: &str) -> Option<Proxy> {
+    let rest = text.trim().strip_prefix("http://")?.trim_end_matches('/');
+    let (login, place) = match rest.rsplit_once('@') {
+        Some((login, place)) => (Some(login), place),
+        None => (None, rest),
+    };
+    let (host, port) = place.rsplit_once(':')?;
+    let Place::Host { name, .. } = Place::parse(host)? else { return None };
+    let authorization = login.map(|login| {
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        SecretString::from(auth::basic(&decoded(user), &decoded(password)))
+    });
+    Some(Proxy { host: Arc::from(&*name), port: port.parse().ok().filter(|p| *p > 0)?, authorization })
+}
+
+fn decoded(text: &str) -> String {
+    // A plus stands for itself here, as it does not in a form.
+    let form = text.replace('+', "%2B");
+    auth::form_fields(form.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
+}
+
+/// The provider's own address, where the account itself names one that is not public: a gateway in the house, or a
+/// simulator. A name that merely leads to such an address is not meant.
+fn own_place(section: &Section<'_>) -> Option<Place> {
+    let account = section.raw().get("account")?.get_ref().as_table()?;
+    let url: http::Uri = account.get("base_url")?.get_ref().as_str()?.parse().ok()?;
+    let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+    let is_named = host == "localhost" || host.parse().is_ok_and(|ip| not_public(ip).is_some());
+    let port = url.port_u16().unwrap_or(if url.scheme_str() == Some("https") { 443 } else { 80 });
+    is_named.then(|| Place::Host { name: host.to_ascii_lowercase().into(), port: Some(port) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_read_with_its_login_and_never_shown_with_it() {
+        let read = proxy("http://us%40er:p+%3A%20w@proxy.lan:3128/").unwrap();
+        assert_eq!((&*read.host, read.port), ("proxy.lan", 3128));
+        assert_eq!(read.authorization.as_ref().unwrap().expose_secret(), auth::basic("us@er", "p+: w"));
+        assert_eq!(format!("{read:?}"), "proxy.lan:3128");
+        assert!(proxy("http://proxy.lan:3128").unwrap().authorization.is_none());
+        assert_eq!(&*proxy("http://[::1]:3128").unwrap().host, "::1");
+        for text in
+            ["proxy.lan:3128", "https://proxy.lan:3128", "http://proxy.lan", "http://a:b@:1", "http://x:0"]
+        {
+            assert!(proxy(text).is_none(), "{text}");
+        }
+    }
+}

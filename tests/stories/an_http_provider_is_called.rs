@@ -1,0 +1,120 @@
+//! A message goes out over a provider's HTTP API; what the API answers decides what happens next, and nobody else
+//! suffers from it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Patchbay, SOON, Setup, Sink,
+    api::{self, API_KEY, Api, Mood},
+    cim::{self, customer},
+    until,
+};
+
+const DID: &str = "+12025550100";
+
+fn texts(name: &str, count: usize) -> Vec<Value> {
+    let one = |n| cim::text_from(DID, &format!("{name}-{n}"), &customer(n), &format!("{name} {n}"));
+    (0..count).map(one).collect()
+}
+
+async fn stage(keys: &str, http: &str) -> (Api, Sink, Patchbay) {
+    let api = Api::start().await;
+    let sink = Sink::start().await;
+    let setup =
+        Setup::new().http("public_url = \"https://patchbay.example\"").destination("support", &sink.url, "");
+    let patchbay = api::channel(setup, "us", DID, api.address, keys, http).start().await;
+    patchbay.until_channel("us", "connected").await;
+    (api, sink, patchbay)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_takes_a_message() {
+    let (api, _sink, patchbay) = stage("", "").await;
+    patchbay.send(&cim::text_from(DID, "m-1", "+4917600000001", "Hello Ann")).await;
+    let view = patchbay.until_status("m-1", "SENT").await;
+    assert!(view["parts"][0]["providerId"].as_str().unwrap().starts_with("tx-"), "{view}");
+    let [call] = <[api::Call; 1]>::try_from(api.sent()).unwrap();
+    assert_eq!(call.path, "/v2/messages");
+    assert_eq!(call.headers["authorization"], format!("Bearer {API_KEY}"));
+    assert_eq!((&call.body["to"], &call.body["text"]), (&json!("+4917600000001"), &json!("Hello Ann")));
+    assert_eq!(call.body["webhook_url"], "https://patchbay.example/webhooks/us");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_asks_for_less() {
+    let (api, _sink, patchbay) = stage("", "").await;
+    api.set(Mood::Refuses(429, 2));
+    patchbay.send_all(&texts("wait", 200)).await;
+    until("a pause", SOON, || async {
+        let channel = patchbay.channel("us").await;
+        if channel["pausedUntil"].is_null() { Err(channel.to_string()) } else { Ok(()) }
+    })
+    .await;
+    let asked = api.sent().len();
+    api.set(Mood::Takes);
+    api.until_sent(asked + 200, SOON).await;
+    for n in [0, 99, 199] {
+        patchbay.until_status(&format!("wait-{n}"), "SENT").await;
+    }
+    let sent = api.sent();
+    assert_eq!(sent.len(), asked + 200, "each is taken once");
+    assert!(asked <= 32, "{asked} calls into a refusal");
+    let gap = sent[asked].at - sent[asked - 1].at;
+    assert!(gap > Duration::from_millis(1_500), "the channel came back after {gap:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_refuses_the_credentials() {
+    let (api, _sink, patchbay) = stage("", "").await;
+    api.set(Mood::Refuses(401, 0));
+    api.set_look(Mood::Refuses(401, 0));
+    patchbay.send_all(&texts("kept", 100)).await;
+    let channel = patchbay.until_channel("us", "credentials_refused").await;
+    assert!(!channel.to_string().contains(API_KEY), "{channel}");
+    let asked = api.sent().len();
+    assert!(asked <= 16, "{asked} calls with refused credentials");
+    api.set(Mood::Takes);
+    api.set_look(Mood::Takes);
+    let restart = format!("{}/api/channels/us/restart", patchbay.admin);
+    assert!(patchbay.http.post(&restart, "").await.unwrap().status < 300);
+    api.until_sent(asked + 100, SOON).await;
+    for n in 0..100 {
+        patchbay.until_status(&format!("kept-{n}"), "SENT").await;
+    }
+    assert_eq!(api.sent().len(), asked + 100, "each is taken once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_breaks_off_or_answers_late() {
+    let (api, _sink, patchbay) = stage("on_unknown = \"hold\"", "timeout = \"300ms\"").await;
+    api.set(Mood::BreaksOff);
+    patchbay.send(&cim::text_from(DID, "doubt", "+4917600000001", "may be there")).await;
+    patchbay.until_status("doubt", "IN_DOUBT").await;
+    api.set(Mood::Late(Duration::from_millis(900)));
+    patchbay.send(&cim::text_from(DID, "late", "+4917600000002", "is there")).await;
+    patchbay.until_status("late", "IN_DOUBT").await;
+    let view = patchbay.until_status("late", "SENT").await;
+    assert!(view["parts"][0]["providerId"].as_str().unwrap().starts_with("tx-"), "{view}");
+    assert_eq!(api.sent().len(), 2, "nothing is sent twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_is_not_there() {
+    let (api, _sink, patchbay) = stage("", "").await;
+    let address = api.address;
+    drop(api);
+    patchbay.send_all(&texts("later", 300)).await;
+    let channel = patchbay.until_channel("us", "disconnected").await;
+    assert!(channel["reason"].as_str().unwrap().contains("refused"), "{channel}");
+    let api = Api::start_on(address).await;
+    patchbay.until_channel("us", "connected").await;
+    api.until_sent(300, SOON).await;
+    for n in 0..300 {
+        patchbay.until_status(&format!("later-{n}"), "SENT").await;
+    }
+    assert_eq!(api.sent().len(), 300, "each is taken once");
+    let log = patchbay.stderr();
+    assert!(!log.contains(API_KEY), "{log}");
+}
