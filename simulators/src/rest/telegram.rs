@@ -362,9 +362,13 @@ impl Provider for Telegram {
         let own = inbound.id.parse::<u64>().unwrap_or_else(|_| cx.growing());
         let mut update = match inbound.kind {
             Kind::Button | Kind::List => {
+                let data = or(&inbound.payload, &inbound.text);
+                // The tapped message comes along with its buttons; this one is known.
+                let button = json!({"text": or(&inbound.text, data), "callback_data": data});
                 json!({"callback_query": {"id": cx.large(4).to_string(), "from": user,
-                "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds()},
-                "chat_instance": "-3", "data": or(&inbound.payload, &inbound.text)}})
+                "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds(),
+                    "reply_markup": {"inline_keyboard": [[button]]}},
+                "chat_instance": "-3", "data": data}})
             }
             Kind::OptOut | Kind::OptIn => {
                 let left = inbound.kind == Kind::OptOut;
