@@ -143,6 +143,8 @@ struct Shared {
     options: Options,
     state: Mutex<State>,
     client: Client,
+    /// Where webhooks are really sent; as in the options until it is changed.
+    deliver_to: Mutex<Option<String>>,
     started: Instant,
     /// Told after each step, for those who wait for a fact.
     changed: Notify,
@@ -192,6 +194,7 @@ impl Simulator {
             credentials,
             state: Mutex::new(State::new(&options)),
             client: serve::client(),
+            deliver_to: Mutex::new(options.deliver_to.clone()),
             started: Instant::now(),
             changed: Notify::new(),
             wake: Notify::new(),
@@ -227,8 +230,15 @@ impl Simulator {
             "[[channel]]\nid = {name:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
              dids = [{{ number = {did:?}, destination = {destination:?} }}]\n[channel.account]\n"
         );
-        for (key, value) in provider.account(&cx) {
+        let account = provider.account(&cx);
+        for (key, value) in &account {
             text.push_str(&format!("{key} = {value}\n"));
+        }
+        if !account.iter().any(|(key, _)| *key == "base_url") {
+            // Patchbay calls private addresses only where it is told to: by `base_url`, or so.
+            let host = cx.base.split("://").nth(1).unwrap_or_default();
+            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+            text.push_str(&format!("[channel.http]\nallow_private = [{host:?}]\n"));
         }
         text
     }
@@ -246,6 +256,11 @@ impl Simulator {
         state.start_customers(now);
         drop(state);
         self.shared.wake.notify_one();
+    }
+
+    /// From now on webhooks are really sent to this `http://host:port`: their receiver has moved.
+    pub fn deliver_to(&self, place: &str) {
+        *self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.to_owned());
     }
 
     /// Forgets what was seen and what is under way; the script and the webhook are as they were at start.

@@ -65,7 +65,7 @@ pub(super) static INSTAGRAM: Messenger = Messenger {
                 what: "the page's or the user's token",
             },
             Credential { key: "page_id", default: "300000000000001", what: "the page, with Facebook Login" },
-            Credential { key: "instagram_id", default: "500000000000001", what: "the account in webhooks" },
+            Credential { key: "account_id", default: "500000000000001", what: "the account in webhooks" },
             Credential {
                 key: "app_secret",
                 default: "sim-app-secret",
@@ -120,7 +120,7 @@ fn buttons(value: Option<&Value>, least: usize, titles: &mut Vec<String>) -> Res
 
 impl Messenger {
     fn own<'a>(&self, cx: &Context<'a>) -> &'a str {
-        cx.credential(if self.instagram { "instagram_id" } else { "page_id" })
+        cx.credential(if self.instagram { "account_id" } else { "page_id" })
     }
 
     fn attachment(&self, attachment: &Value, media: &Media, message: &mut Message) -> Result<(), String> {
@@ -328,7 +328,7 @@ impl Provider for Messenger {
                 Call::Answer(Response::json(200, &json!({"data": []})))
             }
             ("GET", [id]) if ours(id) => {
-                let business = json!({"id": cx.credential("instagram_id")});
+                let business = json!({"id": cx.credential("account_id")});
                 let id = if *id == "me" { self.own(cx) } else { id };
                 Call::Answer(Response::json(
                     200,
@@ -472,7 +472,7 @@ impl Provider for Messenger {
 
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
         let keys: &[&'static str] = if self.instagram {
-            &["access_token", "page_id", "instagram_id", "app_secret", "verify_token"]
+            &["access_token", "page_id", "account_id", "app_secret", "verify_token"]
         } else {
             &["access_token", "page_id", "app_secret", "verify_token"]
         };

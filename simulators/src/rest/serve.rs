@@ -1,7 +1,7 @@
 //! Sockets around a simulated REST provider: one task per connection, requests read whole, webhooks posted over
 //! plain HTTP. It calls nobody but the webhooks it is told.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -146,7 +146,8 @@ impl Simulator {
         let uri: Uri = url.parse().map_err(|e| format!("{url:?} is no URL: {e}"))?;
         let host = uri.authority().ok_or_else(|| format!("{url:?} names no host"))?.to_string();
         let host = host.rsplit('@').next().unwrap_or_default().to_owned();
-        let Some(to) = &self.shared.options.deliver_to else {
+        let deliver_to = self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(to) = deliver_to else {
             return if uri.scheme_str() == Some("http") {
                 Ok((uri, host))
             } else {

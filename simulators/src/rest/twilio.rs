@@ -371,11 +371,17 @@ impl Provider for Twilio {
     }
 
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        vec![
+        let base = format!("{:?}", cx.base);
+        let mut lines = vec![
             ("account_sid", format!("{:?}", cx.credential("account_sid"))),
             ("auth_token", format!("{:?}", cx.credential("auth_token"))),
-            ("base_url", format!("{:?}", cx.base)),
-        ]
+            ("base_url", base.clone()),
+        ];
+        if self.whatsapp {
+            // In reality hosts of their own: without these, a channel would call the real ones.
+            lines.extend([("content_url", base.clone()), ("messaging_url", base)]);
+        }
+        lines
     }
 }
 
