@@ -230,8 +230,15 @@ impl Simulator {
             "[[channel]]\nid = {name:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
              dids = [{{ number = {did:?}, destination = {destination:?} }}]\n[channel.account]\n"
         );
-        for (key, value) in provider.account(&cx) {
+        let account = provider.account(&cx);
+        for (key, value) in &account {
             text.push_str(&format!("{key} = {value}\n"));
+        }
+        if !account.iter().any(|(key, _)| *key == "base_url") {
+            // Patchbay calls private addresses only where it is told to: by `base_url`, or so.
+            let host = cx.base.split("://").nth(1).unwrap_or_default();
+            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+            text.push_str(&format!("[channel.http]\nallow_private = [{host:?}]\n"));
         }
         text
     }

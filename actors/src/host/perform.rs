@@ -80,7 +80,12 @@ impl HostState {
 
     fn accept(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) {
         let (reply, place) = (task.reply.clone(), task.place);
+        let was_live = self.live.contains(stream);
         let answer = self.accepted(stream, task, stage);
+        if answer.is_err() && !was_live && self.live.get(stream).is_some_and(|slot| slot.pending.is_none()) {
+            // What was made ready for a message that is refused must not be taken for what the log says.
+            self.live.remove(stream);
+        }
         stage.effects.answers.push((reply, place, answer));
     }
 

@@ -9,7 +9,9 @@ use actors::{
     webhook::{self, Answer},
 };
 use channels::{
-    Capabilities, Provider, SendError, classify,
+    Provider, SendError,
+    capability::{Capabilities, LongText},
+    classify,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
     provider::{HttpChannel, InEvent, InMessage, InReceipt, OutPart, Received, Report, Sent, Step},
 };
@@ -42,7 +44,7 @@ impl HttpChannel for Account {
 
     fn capabilities(&self) -> Capabilities {
         let like = (HttpChannel::provider(self).capabilities)();
-        Capabilities { text_characters_max: TEXT_CHARACTERS_MAX, ..like }
+        Capabilities { text_characters_max: TEXT_CHARACTERS_MAX, long_text: LongText::Cut, ..like }
     }
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {

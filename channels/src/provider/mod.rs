@@ -11,6 +11,7 @@ pub mod telegram;
 pub mod telnyx;
 pub mod twilio;
 pub mod twilio_whatsapp;
+pub mod viber;
 pub mod voipms;
 pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
@@ -53,6 +54,7 @@ pub const PROVIDERS: &[&Provider] = &[
     &facebook::PROVIDER,
     &instagram::PROVIDER,
     &telegram::PROVIDER,
+    &viber::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.

@@ -184,16 +184,18 @@ fn media(json: &str, kind: &str, uploaded: Option<&str>) -> Value {
     object
 }
 
+/// A place has no page there: it stands behind the address.
 fn location(body: &Location<'_>) -> Value {
+    let place = &body.additional_details;
     let mut object = json!({
         "latitude": body.location.latitude.0.unwrap_or_default(),
         "longitude": body.location.longitude.0.unwrap_or_default(),
     });
-    for (key, value) in
-        [("name", &body.additional_details.name), ("address", &body.additional_details.address)]
-    {
+    let address = [&*place.address, &*place.url].into_iter().filter(|words| !words.is_empty());
+    let address = address.collect::<Vec<_>>().join(", ");
+    for (key, value) in [("name", &*place.name), ("address", &*address)] {
         if !value.is_empty() {
-            json::set(&mut object, key, &**value);
+            json::set(&mut object, key, value);
         }
     }
     object

@@ -280,11 +280,12 @@ fn location(body: &Location<'_>, fields: &mut Map<String, Value>) -> &'static st
         fields.insert(key.into(), degrees.0.unwrap_or_default().into());
     }
     let place = &body.additional_details;
-    let title = [&*place.name, &*place.address].into_iter().find(|words| !words.is_empty());
+    let title = [&*place.name, &*place.address, &*place.url].into_iter().find(|words| !words.is_empty());
     let Some(title) = title else { return "sendLocation" };
-    let address = [&*place.address, &*place.url, title].into_iter().find(|words| !words.is_empty());
+    let address = [&*place.address, &*place.url].into_iter().filter(|words| !words.is_empty());
+    let address = address.collect::<Vec<_>>().join(", ");
     fields.insert("title".into(), title.into());
-    fields.insert("address".into(), address.unwrap_or_default().into());
+    fields.insert("address".into(), if address.is_empty() { title.into() } else { address.into() });
     "sendVenue"
 }
 
