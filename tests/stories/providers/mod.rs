@@ -16,6 +16,7 @@ mod every_one_carries_a_conversation;
 mod killed_while_both_ways_run;
 mod one_address_for_all_of_meta;
 mod strangers;
+mod what_was_accepted_is_found;
 
 /// Where providers believe Patchbay to be: what they sign.
 pub(crate) const PUBLIC_URL: &str = "https://patchbay.example";
