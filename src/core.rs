@@ -7,7 +7,7 @@ pub(crate) mod fake;
 use std::sync::Arc;
 
 use actors::{
-    Page, Refusal, Router,
+    Page, Refusal, Router, media,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     seams::BoxFuture,
     view::{
@@ -75,6 +75,11 @@ pub trait Core: Send + Sync + 'static {
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize>;
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
+    fn media<'a>(
+        &'a self,
+        channel: &'a ChannelId,
+        token: &'a str,
+    ) -> Later<'a, Result<media::File, media::NoFile>>;
     fn committed(&self) -> Seq;
 }
 
@@ -175,6 +180,13 @@ impl Core for Router {
     }
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         Box::pin(Router::shared_webhook(self, call))
+    }
+    fn media<'a>(
+        &'a self,
+        channel: &'a ChannelId,
+        token: &'a str,
+    ) -> Later<'a, Result<media::File, media::NoFile>> {
+        Box::pin(Router::media(self, channel, token))
     }
     fn committed(&self) -> Seq {
         Router::committed(self)

@@ -4,6 +4,7 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod http;
+mod media_key;
 pub mod out;
 pub mod run;
 pub mod seams;

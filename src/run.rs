@@ -17,6 +17,7 @@ use crate::{
     config::{EdgeLimits, Settings},
     core::Core,
     http::{admin, keys::Keys, public, serve::Listener, tls},
+    media_key,
     seams::{self, Stopwatch},
 };
 
@@ -73,7 +74,9 @@ pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Res
     let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
     let (log, recovery) = open(&settings).await?;
     let figures = figures_of(log.clone());
-    let router = Router::start(settings.router, log, seams).await.map_err(Failure::running)?;
+    let public_url = settings.http.public_url.clone().unwrap_or_else(|| public.url());
+    let router = actors::Config { media: Some(media(&settings.data_dir, public_url)?), ..settings.router };
+    let router = Router::start(router, log, seams).await.map_err(Failure::running)?;
     let core: Arc<dyn Core> = Arc::new(router.clone());
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
@@ -106,6 +109,21 @@ pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Res
         servers,
         metrics,
         drain_timeout: settings.drain_timeout,
+    })
+}
+
+/// The most octets of customers' files that are kept.
+const MEDIA_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// Where customers' files are.
+fn media(data_dir: &Path, public_url: String) -> Result<actors::media::MediaConfig, Failure> {
+    let key = media_key::in_folder(data_dir)
+        .map_err(|e| Failure::Running(format!("the key of customers' files: {e}")))?;
+    Ok(actors::media::MediaConfig {
+        public_url: public_url.into(),
+        key,
+        folder: data_dir.join("media").into(),
+        bytes_max: MEDIA_BYTES_MAX,
     })
 }
 

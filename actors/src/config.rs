@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use channels::Channel;
 use message::{ChannelId, DestinationId};
 
-use crate::route::Route;
+use crate::{media::MediaConfig, route::Route};
 
 /// Everything the router needs to run.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long finished history is kept.
     pub retention: Option<Duration>,
+    /// Where customers' files are kept; `None`: they are not fetched.
+    pub media: Option<MediaConfig>,
 }
 
 /// A channel.

@@ -233,7 +233,7 @@ impl DestinationState {
                 if first_id.is_empty() {
                     first_id = wire::event_id(stream, delivery.number);
                 }
-                wire::write(&mut body, &whose, delivery);
+                wire::write(&mut body, &whose, delivery, self.shared.config.media.as_ref());
                 numbers.push(delivery.number);
                 count += 1;
             }

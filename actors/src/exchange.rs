@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use channels::http::Request;
+use channels::http::{ANSWER_BYTES_MAX, Request};
 use message::{MessageId, Timestamp};
 
 use crate::view::ExchangeView as Exchange;
@@ -39,7 +39,7 @@ impl Exchange {
 
     /// It was answered.
     pub(crate) fn answered(mut self, request: &Request, status: u16, body: &[u8], took_ms: u64) -> Self {
-        let is_text = std::str::from_utf8(body).is_ok();
+        let is_text = body.len() <= ANSWER_BYTES_MAX && std::str::from_utf8(body).is_ok();
         let text = if is_text || body.len() < BODY_BYTES_MAX {
             // Hidden first, cut then: half a secret is one, too.
             masked(&request.redacted(&String::from_utf8_lossy(body)))

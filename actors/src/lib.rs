@@ -27,6 +27,7 @@ mod host;
 mod identity;
 mod lanes;
 mod link;
+pub mod media;
 mod page;
 mod plan;
 pub mod rate;

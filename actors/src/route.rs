@@ -86,8 +86,8 @@ impl Place {
             return is_name(domain).then(|| Self::Domain(domain.into()));
         }
         let (name, port) = match text.rsplit_once(':') {
-            Some((name, port)) => (name, Some(port.parse().ok()?)),
-            None => (&*text, None),
+            Some((name, port)) if !text.ends_with(']') => (name, Some(port.parse().ok()?)),
+            _ => (&*text, None),
         };
         let name = name.strip_prefix('[').and_then(|n| n.strip_suffix(']')).unwrap_or(name);
         let is_host = is_name(name) || name.parse::<IpAddr>().is_ok();
@@ -242,6 +242,7 @@ mod tests {
         }
         assert_eq!(Place::parse("*"), Some(Place::All));
         assert!(Place::parse("[::1]:80").unwrap().names("::1", 80));
+        assert!(Place::parse("[::1]").unwrap().names("::1", 443));
     }
 
     proptest! {

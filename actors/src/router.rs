@@ -24,6 +24,7 @@ use crate::{
     destination::DestinationMessage,
     error::{Refusal, StartError},
     host::{Answers, HostMessage, Op, Reply, Request, Scan, Scanned, Task},
+    media::{self, Files},
     page::Page,
     plan, replay,
     root::{RootActor, RootMessage},
@@ -99,7 +100,8 @@ impl Router {
     /// # Errors
     /// The configuration contradicts itself, or the log cannot be read.
     pub async fn start(config: Config, log: storage::Log, seams: Seams) -> Result<Self, StartError> {
-        let shared = Arc::new(Shared::new(config, log, seams)?);
+        let (files, wanted) = config.media.as_ref().map(Files::new).unzip();
+        let shared = Arc::new(Shared::new(config, log, seams, files)?);
         let poisoned = Arc::downgrade(&shared);
         shared.log.on_poison(move |reason| {
             if let Some(shared) = poisoned.upgrade() {
@@ -110,6 +112,10 @@ impl Router {
         let (root, _) = Actor::spawn(None, RootActor, shared.clone())
             .await
             .map_err(|e| StartError::Actor(e.to_string()))?;
+        if let Some(wanted) = wanted {
+            #[allow(clippy::disallowed_methods, reason = "ends with the router, which holds the other end")]
+            tokio::spawn(media::run(Arc::downgrade(&shared), wanted));
+        }
         Ok(Self { shared, root })
     }
 

@@ -140,21 +140,42 @@ impl Left {
 /// A call without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
-    /// Whether an octet of the request may have reached the provider.
-    pub left: bool,
+    /// How far it came.
+    pub came: Came,
     /// Why, in words for the operator; holds no value of the request.
     pub reason: String,
 }
 
+/// How far a call without an answer came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// It cannot be written at all, now or ever.
+    Nowhere,
+    /// The provider could not be reached: nothing left.
+    Unsent,
+    /// Octets of it may have reached the provider.
+    Perhaps,
+}
+
 impl CallError {
+    /// The request cannot be written.
+    pub fn unwritable(reason: impl Into<String>) -> Self {
+        Self { came: Came::Nowhere, reason: reason.into() }
+    }
+
     /// Nothing left.
     pub fn unsent(reason: impl Into<String>) -> Self {
-        Self { left: false, reason: reason.into() }
+        Self { came: Came::Unsent, reason: reason.into() }
     }
 
     /// Something may have left.
     pub fn unanswered(reason: impl Into<String>) -> Self {
-        Self { left: true, reason: reason.into() }
+        Self { came: Came::Perhaps, reason: reason.into() }
+    }
+
+    /// Whether something may have left.
+    pub fn left(&self) -> bool {
+        self.came == Came::Perhaps
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     destination::DestinationMessage,
     exchange::Exchanges,
     host::HostMessage,
+    media::Files,
     router::TailEvent,
     seams::Seams,
     session::{Identity, Policy},
@@ -93,6 +94,8 @@ pub(crate) struct Shared {
     pub(crate) log: Log,
     pub(crate) seams: Seams,
     pub(crate) channels: Vec<ChannelEntry>,
+    /// Customers' files.
+    pub(crate) files: Option<Files>,
     /// What each channel and its provider said, in the order of `channels`.
     pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
@@ -111,7 +114,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     #[allow(clippy::too_many_arguments, reason = "each is a different thing, given once")]
-    pub(crate) fn new(config: Config, log: Log, seams: Seams) -> Result<Self, crate::StartError> {
+    pub(crate) fn new(
+        config: Config,
+        log: Log,
+        seams: Seams,
+        files: Option<Files>,
+    ) -> Result<Self, crate::StartError> {
         use crate::StartError;
         let mut destination_ix = BTreeMap::new();
         let mut destinations = Vec::new();
@@ -151,6 +159,7 @@ impl Shared {
             config,
             log,
             seams,
+            files,
             exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,

@@ -10,6 +10,7 @@ use message::{
 
 use crate::{
     destination::OfferedDelivery,
+    media::{self, MediaConfig},
     session::{DeliveryKind, Notification, window},
 };
 
@@ -30,7 +31,12 @@ pub(crate) struct Whose<'a> {
 }
 
 /// Appends one delivery.
-pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDelivery) {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    whose: &Whose<'_>,
+    delivery: &OfferedDelivery,
+    files: Option<&MediaConfig>,
+) {
     let event_id = event_id(whose.stream, delivery.number);
     let session = SessionId { stream: whose.stream, ordinal: delivery.ordinal }.to_string();
     let head = Head {
@@ -49,6 +55,11 @@ pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDeli
             let mut attributes = received.attributes.clone();
             let original = attributes.iter().position(|(key, _)| **key == *ORIGINAL);
             let original = original.map(|at| attributes.remove(at).1);
+            let named = attributes.iter().any(|(key, _)| key.starts_with(media::ATTRIBUTE));
+            let content = files
+                .filter(|_| named)
+                .and_then(|config| media::addressed(config, whose.channel, &received.content, &attributes));
+            attributes.retain(|(key, _)| !key.starts_with(media::ATTRIBUTE));
             if let Some((came, of)) = received.incomplete {
                 attributes.push(("incomplete".into(), format!("{came} of {of} parts came in time").into()));
             }
@@ -63,7 +74,7 @@ pub(crate) fn write(out: &mut Vec<u8>, whose: &Whose<'_>, delivery: &OfferedDeli
                 intent: original.as_ref().map(|_| "REPLY_TO"),
                 original_message_id: original.as_deref(),
             };
-            write::write_inbound(out, &head, &inbound, &received.content);
+            write::write_inbound(out, &head, &inbound, content.as_ref().unwrap_or(&received.content));
         }
         DeliveryKind::Notification(notification) => write_notification(out, head, notification),
         DeliveryKind::EndChat(reason) => {

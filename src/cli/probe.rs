@@ -1,14 +1,16 @@
 //! What `patchbay check --probe` tries: a login at each provider, a connection to each destination. Sends no
 //! message, takes none, and leaves at once.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actors::{
     Seams,
-    seams::{Stream, Target},
+    route::Route,
+    seams::{Call, Stream, Target},
 };
 use channels::{
-    provider::{LinkKind, smpp::Account},
+    http::Request,
+    provider::{HttpChannel, LinkKind, smpp::Account},
     smpp::{
         pdu::BindKind,
         session::{CloseReason, Config, Session, SessionEvent},
@@ -42,9 +44,19 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     let mut probes = Vec::new();
     for channel in &settings.router.channels {
-        let LinkKind::Smpp(account) = channel.channel.link() else { continue };
-        let what = format!("channel {} ({}:{})", channel.id, account.host, account.port);
-        probes.push(timed(what, login(&seams, account)).await);
+        let (what, result) = match channel.channel.link() {
+            LinkKind::Smpp(account) => {
+                let what = format!("channel {} ({}:{})", channel.id, account.host, account.port);
+                (what, timed(login(&seams, account)).await)
+            }
+            LinkKind::Http(http) => {
+                // Without a harmless call there is nothing to try.
+                let Some(request) = http.probe() else { continue };
+                let what = format!("channel {} ({})", channel.id, http.provider().name);
+                (what, timed(call(&seams, http, request, channel.http.route.clone())).await)
+            }
+        };
+        probes.push(Probe { what, result });
     }
     for destination in &settings.router.destinations {
         let Ok(uri) = destination.url.parse::<http::Uri>() else { continue };
@@ -53,19 +65,32 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
         // Its certificate may be signed by the configured roots: only the way there is tried.
         let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: None };
         let what = format!("destination {} ({})", destination.id, destination.url);
-        probes.push(timed(what, async { connect(&seams, target).await.map(drop) }).await);
+        let result = timed(async { connect(&seams, target).await.map(drop) }).await;
+        probes.push(Probe { what, result });
     }
     Ok(probes)
 }
 
-async fn timed(what: String, probe: impl Future<Output = Result<(), String>>) -> Probe {
+async fn timed(probe: impl Future<Output = Result<(), String>>) -> Result<Duration, String> {
     let watch = Stopwatch::start();
-    let result = match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
+    match tokio::time::timeout(PROBE_TIMEOUT, probe).await {
         Ok(Ok(())) => Ok(watch.elapsed()),
         Ok(Err(why)) => Err(why),
         Err(_) => Err(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
-    };
-    Probe { what, result }
+    }
+}
+
+/// A harmless call; what the provider repeats of its secrets is hidden.
+async fn call(
+    seams: &Seams,
+    http: &dyn HttpChannel,
+    request: Request,
+    route: Arc<Route>,
+) -> Result<(), String> {
+    let request = Arc::new(request);
+    let answered = seams.client.call(Call::api(request.clone(), route)).await;
+    let response = answered.map_err(|error| request.redacted(&error.reason))?;
+    http.probed(&response).map_err(|error| request.redacted(&error.to_string()))
 }
 
 async fn connect(seams: &Seams, target: Target) -> Result<Box<dyn Stream>, String> {

@@ -68,6 +68,7 @@ fn read(root: &Section<'_>) -> Settings {
             destinations,
             limits: limits(root.table("limits")),
             retention: root.or("retention", OrOff(Some(30 * DAY))).0,
+            media: None,
         },
         http,
         admin,

@@ -183,3 +183,61 @@ fn the_documented_example_is_right() {
     let text = include_str!("../../config.toml").replace("env:", "");
     parse(&text, "config.toml", Path::new("/nowhere")).map_err(|e| e.to_string()).unwrap();
 }
+
+/// A channel that is called over HTTP, with keys of `[channel.http]`.
+fn called(http: &str) -> String {
+    let public = "[http]\npublic_url = \"https://p.example/\"\n";
+    let account = "api_key = \"k\"\npublic_key = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n";
+    format!(
+        "{GOOD}\n[[channel]]\nid = \"us\"\nprovider = \"telnyx\"\ndids = [\"+1202\"]\n[channel.http]\n{http}\n\
+         [channel.account]\nbase_url = \"http://127.0.0.1:8089\"\n{account}{public}"
+    )
+}
+
+#[test]
+fn how_a_provider_is_called_is_read_with_its_defaults() {
+    let settings = check(&called("")).unwrap();
+    let http = &settings.router.channels[1].http;
+    assert_eq!((http.timeout, http.connections), (Duration::from_secs(30), 16));
+    assert_eq!(http.webhook_url.as_deref(), Some("https://p.example/webhooks/us"));
+    let ip = |text: &str| text.parse().unwrap();
+    // The account's own address is named; nothing beside it is.
+    assert!(http.route.may_dial("127.0.0.1", 8089, ip("127.0.0.1")).is_ok());
+    assert!(http.route.may_dial("127.0.0.1", 8090, ip("127.0.0.1")).is_err());
+    assert!(http.route.may_dial("api.example", 443, ip("10.0.0.1")).is_err());
+    let keys = "timeout = \"5s\"\nconnections = 100\nproxy = \"http://u:geheim@proxy:3128\"\nno_proxy = [\".lan\"]\n\
+        allow_private = [\"10.0.0.0/8\"]\ntrust = \"ca.pem\"";
+    let settings = check(&called(keys)).unwrap();
+    let http = &settings.router.channels[1].http;
+    assert_eq!((http.timeout, http.connections), (Duration::from_secs(5), 100));
+    assert!(http.route.proxy_to("api.example", 443).is_some() && http.route.proxy_to("a.lan", 443).is_none());
+    assert!(http.route.may_dial("api.example", 443, ip("10.0.0.1")).is_ok());
+    assert_eq!(http.route.trust.as_deref(), Some(Path::new("/nowhere/ca.pem")));
+    assert!(!format!("{settings:?}").contains("geheim"));
+}
+
+#[test]
+fn mistakes_in_how_a_provider_is_called_are_told() {
+    let unreachable = called("").replace("public_url", "# public_url");
+    told(&[
+        (
+            called("timout = \"5s\""),
+            &["[[channel]] \"us\" http timout: unknown key; did you mean \"timeout\""],
+        ),
+        (called("timeout = 5"), &["http timeout: found 5", "\"30s\""]),
+        (called("timeout = \"1h\""), &["http timeout: expected at most 600 s"]),
+        (called("connections = 0"), &["http connections: found 0; expected a whole number from 1 to 1000"]),
+        (called("no_proxy = \"*\""), &["http no_proxy: found \"*\"; expected a list"]),
+        (called("allow_private = [\"10.0.0.0/40\"]"), &["http allow_private: found \"10.0.0.0/40\""]),
+        (unreachable, &["[[channel]] \"us\" provider: telnyx calls back", "public_url", "/webhooks/us"]),
+        (
+            with("[channel.account]", "[channel.http]\ntimeout = \"5s\"\n[channel.account]"),
+            &["\"sms-main\" http: smpp is not called over HTTP"],
+        ),
+    ]);
+    let proxy = refused(&called("proxy = \"proxy:geheim\""));
+    assert!(
+        proxy.contains("http proxy: expected \"http://host:port\"") && !proxy.contains("geheim"),
+        "{proxy}"
+    );
+}

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use actors::{
-    Page, Refusal,
+    Page, Refusal, media,
     router::{Acceptance, OpenSession, Origin, TailEvent},
     view::{
         ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView,
@@ -370,6 +370,23 @@ impl Core for Fake {
     }
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
         (channel.as_str() == "http").then_some(1_024)
+    }
+    fn media<'a>(
+        &'a self,
+        _channel: &'a ChannelId,
+        token: &'a str,
+    ) -> Later<'a, Result<media::File, media::NoFile>> {
+        let answer = match token {
+            "picture" => Ok(media::File {
+                content_type: "image/png".into(),
+                name: None,
+                octets: bytes::Bytes::from_static(b"octets"),
+            }),
+            "gone" => Err(media::NoFile::Refused("expired (http 404)".into())),
+            "busy" => Err(media::NoFile::Busy),
+            _ => Err(media::NoFile::Unknown),
+        };
+        Box::pin(async move { answer })
     }
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         self.ask(format!("shared {} {}", call.method, call.url));

@@ -9,7 +9,7 @@ use crate::support::{
     Patchbay, SOON, Setup, Sink,
     api::{self, API_KEY, Api, Mood},
     cim::{self, customer},
-    until,
+    figure, until,
 };
 
 const DID: &str = "+12025550100";
@@ -40,6 +40,21 @@ async fn and_takes_a_message() {
     assert_eq!(call.headers["authorization"], format!("Bearer {API_KEY}"));
     assert_eq!((&call.body["to"], &call.body["text"]), (&json!("+4917600000001"), &json!("Hello Ann")));
     assert_eq!(call.body["webhook_url"], "https://patchbay.example/webhooks/us");
+    // What was said is shown, and nothing of it that is secret: the API even repeats its key.
+    let said = patchbay.admin("/api/channels/us/exchanges?message=m-1").await;
+    let [exchange] = &said.as_array().unwrap()[..] else { panic!("{said}") };
+    assert_eq!((&exchange["status"], &exchange["messageId"]), (&json!(200), &json!("m-1")), "{exchange}");
+    assert!(exchange["body"].as_str().unwrap().contains("Hello Ann"), "{exchange}");
+    let trace = patchbay.admin("/api/messages/m-1").await;
+    assert_eq!(trace["exchanges"], said, "{trace}");
+    let page = patchbay.http.get(&format!("{}/message?id=m-1", patchbay.admin)).await.unwrap();
+    assert!(page.text.contains("/v2/messages"), "{}", page.text);
+    let all = patchbay.admin("/api/channels/us/exchanges").await;
+    let metrics = patchbay.http.get(&format!("{}/metrics", patchbay.admin)).await.unwrap().text;
+    assert!(metrics.contains("patchbay_calls_total{channel=\"us\",outcome=\"2xx\"} 2"), "{metrics}");
+    for shown in [all.to_string(), trace.to_string(), page.text, metrics, patchbay.stderr()] {
+        assert!(!shown.contains(API_KEY), "{shown}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,4 +132,57 @@ async fn and_is_not_there() {
     assert_eq!(api.sent().len(), 300, "each is taken once");
     let log = patchbay.stderr();
     assert!(!log.contains(API_KEY), "{log}");
+}
+
+/// One Patchbay with a channel to a fast API, and maybe one to an API that hangs.
+async fn fast(beside: Option<&Api>) -> (Api, Sink, Patchbay) {
+    let api = Api::start().await;
+    let sink = Sink::start().await;
+    let setup =
+        Setup::new().http("public_url = \"https://patchbay.example\"").destination("support", &sink.url, "");
+    // A bounded rate, which a busy machine can keep.
+    let mut setup = api::channel(setup, "fast", DID, api.address, "send_rate = 200", "");
+    if let Some(slow) = beside {
+        setup = api::channel(setup, "slow", SLOW, slow.address, "send_rate = 200", "timeout = \"5s\"");
+    }
+    let patchbay = setup.start().await;
+    patchbay.until_channel("fast", "connected").await;
+    (api, sink, patchbay)
+}
+
+const SLOW: &str = "+12025550199";
+const COUNT: usize = 800;
+
+/// Calls per second of the fast channel, from the first to the last.
+async fn rate(api: &Api, patchbay: &Patchbay, name: &str) -> f64 {
+    let before = api.sent().len();
+    patchbay.send_all(&texts(name, COUNT)).await;
+    api.until_sent(before + COUNT, 3 * SOON).await;
+    let sent = api.sent();
+    let took = sent[before + COUNT - 1].at - sent[before].at;
+    (COUNT - 1) as f64 / took.as_secs_f64()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_hangs_beside_a_fast_one() {
+    let slow = Api::start().await;
+    slow.set(Mood::Hangs);
+    let (alone, beside) = tokio::join!(fast(None), fast(Some(&slow)));
+    let texts: Vec<Value> =
+        (0..200).map(|n| cim::text_from(SLOW, &format!("slow-{n}"), &customer(n), "waits")).collect();
+    beside.2.send_all(&texts).await;
+    slow.until_sent(16, SOON).await;
+    let mut least = f64::INFINITY;
+    for round in 0..3 {
+        let name = format!("round-{round}");
+        let (alone, beside) =
+            tokio::join!(rate(&alone.0, &alone.2, &name), rate(&beside.0, &beside.2, &name));
+        let change = (alone - beside) / alone * 100.0;
+        figure(&format!(
+            "an API that hangs: {alone:.1} calls a second alone, {beside:.1} beside it ({change:.1} %)"
+        ));
+        least = least.min(change);
+    }
+    assert!(least < 5.0, "the fast channel lost {least:.1} %");
+    assert!(slow.sent().len() < 64, "{} calls to an API that hangs", slow.sent().len());
 }

@@ -106,6 +106,7 @@ impl ChannelState {
             attributes: Vec::new(),
             body,
             aliases: None,
+            media: Vec::new(),
             reply_to: None,
         };
         let stream = identity.address.stream();

@@ -43,6 +43,7 @@ impl HostState {
                 self.watermark(stream, state, upto, &code, stage);
                 acknowledge(stage, ack);
             }
+            Op::Named { names } => self.named(stream, &names, stage),
             Op::DoubtReceipt { channel, parked, state, code, came_at } => {
                 let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
                 stage.effects.channel(channel).settled.push((parked, matched));
@@ -79,7 +80,12 @@ impl HostState {
 
     fn accept(&mut self, stream: StreamId, task: AcceptTask, stage: &mut Stage) {
         let (reply, place) = (task.reply.clone(), task.place);
+        let was_live = self.live.contains(stream);
         let answer = self.accepted(stream, task, stage);
+        if answer.is_err() && !was_live && self.live.get(stream).is_some_and(|slot| slot.pending.is_none()) {
+            // What was made ready for a message that is refused must not be taken for what the log says.
+            self.live.remove(stream);
+        }
         stage.effects.answers.push((reply, place, answer));
     }
 
@@ -310,6 +316,7 @@ impl HostState {
         let Some(slot) = self.live.get(stream) else { return false };
         let ids = self.shared.seams.ids.clone();
         let mut inbound = inbound;
+        let (media, channel) = (std::mem::take(&mut inbound.media), slot.channel);
         self.quote(stream, &identity.address.channel, &mut inbound);
         let events = slot.session.receive(identity, inbound, || ids.message_id(), stage.now);
         for event in events {
@@ -319,6 +326,7 @@ impl HostState {
             };
             self.record(stream, [event], &keys, stage);
         }
+        self.fetch_ahead(channel, media, stage);
         true
     }
 

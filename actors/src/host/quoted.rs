@@ -3,7 +3,11 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageId, MessageNo, PartState, Seq, StreamId, Timestamp, address, event::Received};
+use channels::provider::MediaRef;
+use message::{
+    Event, MessageId, MessageNo, PartState, Seq, StreamId, Timestamp, address,
+    event::{CustomerKnown, Received},
+};
 use smallvec::SmallVec;
 use storage::{Key, Tag};
 
@@ -11,8 +15,10 @@ use super::{HostState, Stage};
 use crate::{
     correlation::PartRef,
     fold::MessageRecord,
+    identity::Names,
+    media,
     session::{Inbound, Policy},
-    shared::Shared,
+    shared::{ChannelIx, Shared},
 };
 
 /// Facts walked back for settled messages that a report on all up to an instant means.
@@ -110,6 +116,40 @@ impl HostState {
         let heard =
             Key { hash: address::heard_key(stream), a: known.max(u128::from(written.0)), b: Tag::OwnSeq };
         [own(key), own(address::delivered_key(received.id.as_str())), heard].into_iter().collect()
+    }
+
+    /// Names by which the provider knows the customer lead here from now on, as far as they lead nowhere else.
+    pub(super) fn named(&mut self, stream: StreamId, names: &Names, stage: &mut Stage) {
+        if !self.activate(stream, None, stage) {
+            return;
+        }
+        let Some(slot) = self.live.get(stream) else { return };
+        let address = slot.session.address.clone();
+        let is_new = |name: &&Arc<str>| {
+            let key = address::alias_key(&address.channel, &address.did, name);
+            **name != address.customer && self.shared.log.find(key).is_none() && !stage.has_key(key)
+        };
+        let aliases: Vec<Arc<str>> = names.iter().filter(is_new).cloned().collect();
+        if !aliases.is_empty() {
+            let customer_shown = slot.session.customer_shown.clone();
+            let known = CustomerKnown { address, customer_shown, aliases };
+            self.record(stream, [Event::CustomerKnown(Box::new(known))], &[], stage);
+        }
+    }
+
+    /// Has a message's files fetched, once it is safe.
+    pub(super) fn fetch_ahead(&self, channel: Option<ChannelIx>, files: Vec<MediaRef>, stage: &mut Stage) {
+        let Some(channel) = channel.filter(|_| !files.is_empty() && self.shared.files.is_some()) else {
+            return;
+        };
+        let shared = self.shared.clone();
+        stage.effects.replies.push(Box::new(move || {
+            for file in files.into_iter().take(media::FILES_MAX) {
+                if let Some(kept) = &shared.files {
+                    kept.want(media::Wanted { channel, file });
+                }
+            }
+        }));
     }
 
     /// Messages fail whose window closed while they waited.

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::{Answer, LinkPart, circuit::Verdict};
 use crate::{
     config::HttpConfig,
-    seams::{BoxFuture, Call, CallError},
+    seams::{BoxFuture, Call, CallError, Came},
     shared::{ChannelIx, Shared},
     view::ExchangeView as Exchange,
 };
@@ -88,7 +88,7 @@ impl Caller {
     }
 
     /// Performs one call, for a message's part or for none; with what is to be shown of it.
-    async fn perform(
+    pub(crate) async fn perform(
         &self,
         call: Call,
         about: Option<(MessageId, u16)>,
@@ -107,7 +107,8 @@ impl Caller {
                 Called::Failed(error)
             }
             Err(_) if left.get() && request.effect => Called::Waiting(running),
-            Err(_) => Called::Failed(CallError { left: left.get(), reason: no_answer(limit) }),
+            Err(_) if left.get() => Called::Failed(CallError::unanswered(no_answer(limit))),
+            Err(_) => Called::Failed(CallError::unsent(no_answer(limit))),
         };
         self.meters.count(&called, took_ms);
         let exchange = match &called {
@@ -187,7 +188,7 @@ impl Caller {
             let limit = config.timeout.min(Duration::from_millis(left_ms));
             match self.call(request.clone(), part, limit).await {
                 Called::Answered(response) => answers.push(response),
-                Called::Failed(error) => return failed(&error, &request, had_effect),
+                Called::Failed(error) => return failed(error, &request, had_effect),
                 Called::Waiting(running) => {
                     let late = Some(Late { running, request, answers });
                     let verdict = Verdict::Silent(no_answer(limit));
@@ -273,13 +274,21 @@ fn no_answer(limit: Duration) -> String {
 }
 
 /// What a call without an answer means for its part.
-fn failed(error: &CallError, request: &Request, had_effect: bool) -> Outcome {
-    let verdict = Verdict::Silent(error.reason.clone());
-    if had_effect || error.left && request.effect {
-        return Outcome::of(Answer::Unanswered(DoubtCause::LinkLost), verdict);
-    }
-    let cause = Cause::new("unreachable", error.reason.clone());
-    Outcome::of(Answer::Refused(SendError::Unavailable(cause)), verdict)
+fn failed(error: CallError, request: &Request, had_effect: bool) -> Outcome {
+    let cause = || Cause::new("unreachable", error.reason.clone());
+    let answer = match error.came {
+        Came::Nowhere if !had_effect => {
+            // The same each time: another try would only find out again.
+            let answer = Answer::Refused(SendError::Rejected(Cause::new("400", error.reason)));
+            return Outcome::of(answer, Verdict::Nothing);
+        }
+        Came::Perhaps if request.effect => Answer::Unanswered(DoubtCause::LinkLost),
+        _ if had_effect => Answer::Unanswered(DoubtCause::LinkLost),
+        // Waiting for a way is no try, however long it takes: as with a bind that is down.
+        Came::Unsent => Answer::NotSent,
+        Came::Nowhere | Came::Perhaps => Answer::Refused(SendError::Unavailable(cause())),
+    };
+    Outcome::of(answer, Verdict::Silent(error.reason))
 }
 
 /// What a no says about its provider.
@@ -339,7 +348,7 @@ impl Meters {
                 400..=499 => &self.refused,
                 _ => &self.unavailable,
             },
-            Called::Failed(error) if !error.left => &self.unsent,
+            Called::Failed(error) if !error.left() => &self.unsent,
             Called::Failed(_) | Called::Waiting(_) => &self.unanswered,
         };
         counter.increment(1);

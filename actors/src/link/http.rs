@@ -36,6 +36,10 @@ pub(crate) struct State {
     /// Counts looks; only the newest one's outcome counts.
     epoch: u32,
     attempts: u32,
+    /// Nothing is known of the provider yet.
+    is_new: bool,
+    /// Why it was left alone last.
+    reason: String,
     is_stopped: bool,
     poller: Option<Poller>,
 }
@@ -90,6 +94,8 @@ impl Actor for HttpLink {
             extra: 0,
             epoch: 0,
             attempts: 0,
+            is_new: true,
+            reason: String::new(),
             is_stopped: false,
             poller: None,
         })
@@ -111,7 +117,7 @@ impl Actor for HttpLink {
             LinkMessage::Restart => {
                 state.is_stopped = false;
                 state.circuit = Circuit::new();
-                state.attempts = 0;
+                (state.attempts, state.is_new) = (0, true);
                 state.look();
             }
             LinkMessage::Stop => {
@@ -230,12 +236,11 @@ impl State {
             }
             Turn::TryAgain => events.push(LinkEvent::Trial),
             Turn::Open(pause) => {
-                let reason = match verdict {
-                    Verdict::Silent(why) | Verdict::Unavailable(why) => why.as_str(),
-                    Verdict::There | Verdict::Nothing => "",
-                };
+                if let Verdict::Silent(why) | Verdict::Unavailable(why) = verdict {
+                    self.reason.clone_from(why);
+                }
                 let pause = pause + self.caller.shared.seams.ids.jitter(jitter_of(pause));
-                let reason = format!("{reason}; next try in {} s", pause.div_ceil(1_000));
+                let reason = format!("{}; next try in {} s", self.reason, pause.div_ceil(1_000));
                 events.push(LinkEvent::Down { reason: reason.clone() });
                 events.push(self.trying("waiting", reason));
                 self.epoch = self.epoch.wrapping_add(1);
@@ -250,18 +255,19 @@ impl State {
         self.poll();
         self.epoch = self.epoch.wrapping_add(1);
         self.attempts = self.attempts.saturating_add(1);
-        let was_new = self.attempts == 1;
+        let was_new = std::mem::take(&mut self.is_new);
         let Some((http, config)) = self.caller.provider() else { return };
         let Some(request) = http.probe() else {
             self.circuit.trial();
-            let event = if was_new {
+            let events = if was_new {
                 // Nothing speaks against it.
                 self.circuit.learn(&Verdict::There);
-                LinkEvent::Up { window: self.window() }
+                vec![LinkEvent::Up { window: self.window() }]
             } else {
-                LinkEvent::Trial
+                let reason = format!("{}; the next message will show", self.reason);
+                vec![self.trying("waiting", reason), LinkEvent::Trial]
             };
-            return self.tell(vec![event]);
+            return self.tell(events);
         };
         metrics::counter!("patchbay_link_attempts_total").increment(1);
         if was_new {

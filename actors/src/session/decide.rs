@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channels::{Prepared, SendError};
 use message::{
-    Address, DestinationId, Event, MessageId, MessageNo, PartState, SessionId, Timestamp,
+    Address, DestinationId, Event, MessageId, MessageNo, PartState, PartStatus, SessionId, Timestamp,
     event::{
         ALL_PARTS, Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, Offered,
         OpenedBy, SessionOpened,
@@ -15,7 +15,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::{
     Policy,
-    state::{Outbound, Phase, Session},
+    state::{Outbound, Part, Phase, Session},
     window,
 };
 use crate::{config::OnUnknown, error::Refusal, sabotage::Sabotage};
@@ -196,7 +196,7 @@ impl Session {
             Outcome::NotSent => {
                 deferred(number, part, Cause::new("not_sent", "the link was lost first"), now, false)
             }
-            Outcome::Unanswered(cause) => self.doubt(policy, number, part, p.resent, cause, now),
+            Outcome::Unanswered(cause) => self.doubt(policy, number, (part, p), cause, now),
             Outcome::Refused(error) => match error {
                 SendError::Unavailable(cause) if p.tries.saturating_add(1) < policy.tries_max => {
                     let retry_at = now.plus_ms(backoff_ms(policy, p.tries) + jitter_ms);
@@ -210,9 +210,7 @@ impl Session {
                     deferred(number, part, cause, now.plus_ms(after_ms), false)
                 }
                 SendError::CredentialsRefused(cause) => deferred(number, part, cause, now, false),
-                SendError::Unknown(_) => {
-                    self.doubt(policy, number, part, p.resent, DoubtCause::NoAnswer, now)
-                }
+                SendError::Unknown(_) => self.doubt(policy, number, (part, p), DoubtCause::NoAnswer, now),
                 SendError::Unavailable(cause)
                 | SendError::RetryOnce(cause)
                 | SendError::Rejected(cause)
@@ -225,11 +223,17 @@ impl Session {
         &self,
         policy: &Policy,
         message: MessageNo,
-        part: u16,
-        resent: u16,
+        (part, known): (u16, &Part),
         cause: DoubtCause,
         now: Timestamp,
     ) -> Events {
+        // A report that named it by our own reference came before the answer: it was taken, and what was reported
+        // of an earlier copy is one more reason not to send another.
+        let reported = known.state.reached >= PartStatus::Sent || (known.doubts == 0 && known.state.failed);
+        if reported {
+            return smallvec![Event::Submitted { message, part, provider_id: known.provider_id.clone() }];
+        }
+        let resent = known.resent;
         let resend = policy.on_unknown == OnUnknown::Resend || Sabotage::ResendOnHold.is_chosen();
         let resend_at = resend.then(|| now.plus_ms(policy.doubt_grace_ms));
         let mut events: Events = smallvec![Event::InDoubt { message, part, cause, resend_at }];
@@ -269,7 +273,7 @@ impl Session {
             return None;
         }
         let mut doubtful = self.queue.iter().chain(self.sent.values()).flat_map(|m| {
-            let meant = move |p: &super::Part| p.doubts > 0 && m.accepted_at <= came_at;
+            let meant = move |p: &Part| p.doubts > 0 && m.accepted_at <= came_at;
             m.parts.iter().enumerate().filter(move |(_, p)| meant(p)).map(move |(n, _)| (m.number, n as u16))
         });
         let (message, part) = doubtful.next()?;
@@ -306,7 +310,7 @@ impl Session {
         for message in &self.queue {
             for (n, part) in message.parts.iter().enumerate() {
                 if part.phase == Phase::Submitting {
-                    events.extend(self.doubt(policy, message.number, n as u16, part.resent, cause, now));
+                    events.extend(self.doubt(policy, message.number, (n as u16, part), cause, now));
                 }
             }
         }
@@ -349,7 +353,7 @@ pub(super) fn query_at(policy: &Policy, message: &Outbound) -> Option<Timestamp>
 
 /// Parts with an id to ask for and no final receipt.
 fn unreported(message: &Outbound) -> impl Iterator<Item = u16> {
-    let asks = |p: &super::Part| !p.queried && !p.provider_id.is_empty() && !p.state.is_final();
+    let asks = |p: &Part| !p.queried && !p.provider_id.is_empty() && !p.state.is_final();
     message.parts.iter().enumerate().filter(move |(_, p)| asks(p)).map(|(n, _)| n as u16)
 }
 

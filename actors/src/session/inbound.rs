@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use channels::provider::MediaRef;
 use message::{
     BodyType, Content, Event, MessageId, Timestamp,
     cim::{self, write},
@@ -29,6 +30,8 @@ pub struct Inbound {
     pub body: InboundBody,
     /// Names of the customer that do not lead to this session yet; `None` where customers have but one.
     pub aliases: Option<Vec<Arc<str>>>,
+    /// The files of it, in the order of their names in the content.
+    pub media: Vec<MediaRef>,
     /// The provider's id of the message it answers.
     pub reply_to: Option<Arc<str>>,
 }

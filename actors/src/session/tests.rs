@@ -254,6 +254,7 @@ proptest! {
             provider_time: None,
             attributes: Vec::new(),
             aliases: None,
+            media: Vec::new(),
             reply_to: None,
             body: InboundBody::Part(PartReceived {
                 reference: 7,

@@ -347,6 +347,7 @@ fn read(message: &ShortMessage<'_>, now: u64) -> Option<Copy> {
         at_ms: now,
         text: text.into(),
         customer: String::from_utf8_lossy(message.destination.text).into_owned(),
+        reference: None,
         state: 1,
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     business,
     rng::Rng,
     run,
-    script::{ChannelPlan, DestinationPlan, MessagePlan, Op, Script},
+    script::{ApiPlan, ChannelPlan, DestinationPlan, MessagePlan, Op, Script},
     world::World,
 };
 
@@ -23,7 +23,7 @@ const WAITING: usize = 20;
 /// Connections tried in the hour.
 const ATTEMPTS_MAX: u64 = 70;
 
-fn script(rng: &mut Rng) -> Script {
+fn script(rng: &mut Rng, api: Option<ApiPlan>) -> Script {
     let mut script = Script::new(rng);
     let channel = |n: usize| ChannelPlan {
         send_rate: RATE as f64,
@@ -33,6 +33,7 @@ fn script(rng: &mut Rng) -> Script {
         bindless: Vec::new(),
         throttling: Vec::new(),
         faults: 0,
+        api,
         ..script.channels[0].clone()
     };
     let (mut refusing, working) = (channel(0), channel(1));
@@ -60,8 +61,19 @@ fn script(rng: &mut Rng) -> Script {
 
 #[test]
 fn an_smsc_that_refuses_for_an_hour_is_tried_a_handful_of_times_and_holds_nobody_up() {
+    an_hour(None);
+}
+
+#[test]
+fn so_is_an_api_whether_it_can_be_looked_at_or_not() {
+    for probes in [true, false] {
+        an_hour(Some(ApiPlan { connections: 16, timeout_ms: 5_000, probes }));
+    }
+}
+
+fn an_hour(api: Option<ApiPlan>) {
     let mut rng = Rng::new(1);
-    let script = script(&mut rng);
+    let script = script(&mut rng, api);
     let world = World::with(script, rng, false);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -13,6 +13,7 @@
 )]
 #![cfg_attr(feature = "sabotage", allow(dead_code, reason = "the proof by deliberate bugs shows less"))]
 
+mod api;
 mod business;
 mod connection;
 mod destination;

@@ -15,7 +15,7 @@ use storage::{Crash, Driver, Log, MemoryDisk, Options, Stored};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::{
-    business, oracle,
+    api, business, oracle,
     script::{End, QUIET_MS},
     smsc::JobState,
     world::{World, wall},
@@ -204,6 +204,13 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
     };
     tokio::spawn(drive(world.clone(), log.clone()));
     business::start(world, &router);
+    let apis: Vec<usize> = {
+        let inner = world.lock();
+        (0..inner.smscs.len()).filter(|n| inner.script.channels[*n].api.is_some()).collect()
+    };
+    for api in apis {
+        tokio::spawn(api::call_back(world.clone(), router.clone(), api));
+    }
     match end {
         Some(end) => {
             until(world, disk, &log, &router, end).await;

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::config::{ChannelConfig, Config, DestinationConfig, Did, Limits, OnUnknown};
+use actors::config::{ChannelConfig, Config, DestinationConfig, Did, HttpConfig, Limits, OnUnknown};
+use channels::Channel;
 
-use crate::rng::Rng;
+use crate::{api::Account, rng::Rng};
 
 /// Traffic and faults end here, in virtual milliseconds; from then on everything must settle.
 pub(crate) const QUIET_MS: u64 = 60_000;
@@ -42,6 +43,16 @@ pub(crate) struct ChannelPlan {
     pub(crate) throttling: Vec<(u64, u64)>,
     /// Faults in a thousand submits.
     pub(crate) faults: u64,
+    /// It is an HTTP API instead of an SMSC.
+    pub(crate) api: Option<ApiPlan>,
+}
+
+/// How an API is called.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ApiPlan {
+    pub(crate) connections: usize,
+    pub(crate) timeout_ms: u64,
+    pub(crate) probes: bool,
 }
 
 /// A message of the business.
@@ -164,11 +175,17 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
     if rng.chance(250) {
         account.push_str("query_after = \"15s\"\n");
     }
+    let api = rng.chance(350).then(|| ApiPlan {
+        connections: rng.pick(&[1, 2, 5, 16]),
+        timeout_ms: rng.within(1_500, 5_000),
+        probes: rng.chance(500),
+    });
     ChannelPlan {
         on_unknown: if rng.chance(350) { OnUnknown::Hold } else { OnUnknown::Resend },
         send_rate: rng.pick(&[1.0, 2.5, 5.0, 10.0, 25.0, 50.0]),
         destination: rng.below(destinations as u64) as usize,
-        style,
+        // What an API calls a part it calls it everywhere.
+        style: if api.is_some() { IdStyle::Decimal } else { style },
         account,
         inactivity_s: rng.chance(600).then(|| rng.within(5, 40)),
         doubt_grace_ms: rng.within(200, 6_000),
@@ -181,6 +198,7 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
             .collect(),
         throttling: windows(rng, 250, 6_000),
         faults: rng.pick(&[0, 50, 150, 400]),
+        api,
     }
 }
 
@@ -307,6 +325,11 @@ impl Script {
             segment_bytes: rng.pick(&[4 * 1024, 64 * 1024, 16 * 1024 * 1024]),
             flush_ms_max: rng.pick(&[3, 20, 80]),
         };
+        for mo in &mut script.mos {
+            if script.channels[mo.channel].api.is_some() {
+                mo.parts = vec![mo.parts.concat()];
+            }
+        }
         script.operate(rng, messages, many);
         script
     }
@@ -359,30 +382,32 @@ impl Script {
 
     /// The router's configuration.
     pub(crate) fn config(&self) -> Config {
-        let channels = self.channels.iter().enumerate().map(|(n, plan)| {
-            let table = plan.account.parse().expect("an account");
-            ChannelConfig {
-                id: channel_id(n).as_str().into(),
-                name: format!("Channel {n}").into(),
-                channel: channels::provider::provider("smpp")
-                    .map(|p| (p.channel)(table).expect("an account"))
-                    .expect("smpp"),
-                dids: vec![Did {
-                    number: did(n).into(),
-                    destination: destination_id(plan.destination).as_str().into(),
-                }],
-                send_rate: plan.send_rate,
-                inactivity_timeout: plan.inactivity_s.map(Duration::from_secs),
-                on_unknown: plan.on_unknown,
-                doubt_grace: Duration::from_millis(plan.doubt_grace_ms),
-                validity: None,
-                tries_max: plan.tries_max,
-                backoff: Duration::from_millis(400),
-                backoff_max: Duration::from_secs(4),
-                receipt_timeout: Duration::from_secs(plan.receipt_timeout_s),
-                reassembly_timeout: Duration::from_secs(600),
-                http: Default::default(),
-            }
+        let channels = self.channels.iter().enumerate().map(|(n, plan)| ChannelConfig {
+            id: channel_id(n).as_str().into(),
+            name: format!("Channel {n}").into(),
+            channel: match plan.api {
+                Some(api) => Arc::new(Account { number: n, probes: api.probes }),
+                None => smpp(&plan.account),
+            },
+            dids: vec![Did {
+                number: did(n).into(),
+                destination: destination_id(plan.destination).as_str().into(),
+            }],
+            send_rate: plan.send_rate,
+            inactivity_timeout: plan.inactivity_s.map(Duration::from_secs),
+            on_unknown: plan.on_unknown,
+            doubt_grace: Duration::from_millis(plan.doubt_grace_ms),
+            validity: None,
+            tries_max: plan.tries_max,
+            backoff: Duration::from_millis(400),
+            backoff_max: Duration::from_secs(4),
+            receipt_timeout: Duration::from_secs(plan.receipt_timeout_s),
+            reassembly_timeout: Duration::from_secs(600),
+            http: plan.api.map_or_else(HttpConfig::default, |api| HttpConfig {
+                timeout: Duration::from_millis(api.timeout_ms),
+                connections: api.connections,
+                ..HttpConfig::default()
+            }),
         });
         let destinations = self.destinations.iter().enumerate().map(|(n, plan)| DestinationConfig {
             id: destination_id(n).as_str().into(),
@@ -400,8 +425,14 @@ impl Script {
             destinations: destinations.collect(),
             limits: self.limits.clone(),
             retention: None,
+            media: None,
         }
     }
+}
+
+fn smpp(account: &str) -> Arc<dyn Channel> {
+    let provider = channels::provider("smpp").expect("smpp");
+    (provider.channel)(account.parse().expect("a table")).expect("an account")
 }
 
 pub(crate) fn channel_id(n: usize) -> String {

@@ -17,6 +17,8 @@ pub(crate) struct Copy {
     pub(crate) at_ms: u64,
     pub(crate) text: String,
     pub(crate) customer: String,
+    /// The router's own name for the part, where it is told one.
+    pub(crate) reference: Option<String>,
     /// How it will end, as SMPP numbers it.
     pub(crate) state: u8,
 }

@@ -8,12 +8,12 @@ use std::{
     time::Duration,
 };
 
-use actors::seams::{BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Seams, Stream, Target};
-use channels::http::Response;
+use actors::seams::{BoxFuture, Clock, Connector, Ids, Seams, Stream, Target};
 use message::{MessageId, MessageStatus, SessionId, Timestamp};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
+    api::Apis,
     connection,
     destination::{Destinations, Taken},
     rng::Rng,
@@ -174,7 +174,7 @@ impl World {
             ids: Arc::new(SimIds(self.clone())),
             connector: Arc::new(SimConnector(self.clone())),
             poster: Arc::new(Destinations(self.clone())),
-            client: Arc::new(NoProviders),
+            client: Arc::new(Apis(self.clone())),
         }
     }
 }
@@ -208,15 +208,6 @@ impl Ids for SimIds {
 
     fn jitter(&self, below: u64) -> u64 {
         if below == 0 { 0 } else { self.0.lock().rng.below(below) }
-    }
-}
-
-/// No channel of the simulation calls an API.
-struct NoProviders;
-
-impl HttpClient for NoProviders {
-    fn call(&self, _call: Call) -> BoxFuture<'static, Result<Response, CallError>> {
-        Box::pin(async { Err(CallError::unsent("no such provider")) })
     }
 }
 

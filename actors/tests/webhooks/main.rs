@@ -11,6 +11,8 @@
 )]
 
 mod conversation;
+mod files;
+mod once;
 mod paper;
 mod stage;
 

@@ -8,8 +8,8 @@ use channels::{
     error::SendError,
     http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     provider::{
-        HttpChannel, InEvent, InMessage, InReceipt, OutPart, Provider, Received, Report, Sent, Signature,
-        Step,
+        Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received, Report,
+        Sent, Signature, Step,
     },
 };
 use message::{BodyType, Content};
@@ -36,11 +36,13 @@ pub(crate) struct Paper {
     pub(crate) shared: Option<&'static str>,
     /// The word that signs.
     pub(crate) word: &'static str,
+    /// Whether answers name the customer otherwise.
+    pub(crate) renames: bool,
 }
 
 impl Default for Paper {
     fn default() -> Self {
-        Self { capabilities: Capabilities::TEXT, shared: None, word: "good" }
+        Self { capabilities: Capabilities::TEXT, shared: None, word: "good", renames: false }
     }
 }
 
@@ -76,13 +78,22 @@ impl HttpChannel for Paper {
         Ok(Request::post("https://paper.example/send", Body::Json(said.to_string())))
     }
 
-    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let id = String::from_utf8_lossy(&answers[0].body).into_owned();
-        Ok(Step::Sent(Sent { id: id.into(), customer: None }))
+        let customer = self.renames.then(|| format!("user-{}", part.customer).into());
+        Ok(Step::Sent(Sent { id: id.into(), customer }))
     }
 
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
         self.shared.iter().copied().collect()
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        match answers {
+            [] => Ok(Fetch::Next(Request::get(&*media.locator).hiding("hush"))),
+            [.., last] if last.is_success() => Ok(Fetch::Got),
+            [.., last] => Err(channels::classify::by_status(last)),
+        }
     }
 
     fn mark_read(&self, did: &str, customer: &str, provider_id: &str) -> Option<Request> {
@@ -122,6 +133,9 @@ fn event(item: &Value) -> InEvent {
     if item["broken"] == true {
         return InEvent::Broken("it has no sender".into());
     }
+    if let Some(out) = item["optOut"].as_bool() {
+        return InEvent::OptOut { did: "".into(), customer: text("from").into(), out };
+    }
     if let Some(report) = item["report"].as_str() {
         let report = match report {
             "delivered" => Report::Delivered,
@@ -146,6 +160,13 @@ fn event(item: &Value) -> InEvent {
     let mut message = InMessage::new("", text("from"), text("id"), content);
     message.aliases =
         item["aliases"].as_array().into_iter().flatten().map(|a| a.as_str().unwrap().into()).collect();
+    let files = item["files"].as_array().into_iter().flatten();
+    let file = |locator: &Value| MediaRef {
+        locator: locator.as_str().unwrap().into(),
+        content_type: None,
+        file_name: Some("shelf.png".into()),
+    };
+    message.media = files.map(file).collect();
     message.reply_to = item["replyTo"].as_str().map(Into::into);
     if let Some(payload) = item["payload"].as_str() {
         message.attributes.push(("payload".into(), payload.into()));

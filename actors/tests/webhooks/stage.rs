@@ -13,6 +13,7 @@ use std::{
 use actors::{
     Config, Router, Seams,
     config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
+    media::MediaConfig,
     seams::{
         BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
         Stream, Target, Wanted,
@@ -37,6 +38,11 @@ pub(crate) struct World {
     drawn: AtomicU64,
     taken: Mutex<Vec<Value>>,
     sent: Mutex<Vec<Value>>,
+    /// Files at the provider: address, type, octets; and how often one was asked for.
+    pub(crate) files: Mutex<Vec<(String, &'static str, Vec<u8>)>>,
+    pub(crate) fetches: AtomicU64,
+    /// Where the router keeps its own.
+    folder: Option<tempfile::TempDir>,
 }
 
 impl World {
@@ -47,7 +53,28 @@ impl World {
             drawn: AtomicU64::new(0),
             taken: Mutex::default(),
             sent: Mutex::default(),
+            files: Mutex::default(),
+            fetches: AtomicU64::new(0),
+            folder: None,
         })
+    }
+
+    /// With a folder for files.
+    pub(crate) fn with_files() -> Arc<Self> {
+        let mut world = Self::new();
+        if let Some(world) = Arc::get_mut(&mut world) {
+            world.folder = Some(tempfile::tempdir().unwrap());
+        }
+        world
+    }
+
+    /// The files that the router keeps.
+    pub(crate) fn kept(&self) -> Vec<std::path::PathBuf> {
+        let below = |path: &std::path::Path| {
+            let entries = std::fs::read_dir(path).into_iter().flatten();
+            entries.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+        };
+        below(self.folder.as_ref().unwrap().path()).iter().flat_map(|path| below(path)).collect()
     }
 
     pub(crate) fn now(&self) -> u64 {
@@ -111,7 +138,13 @@ impl World {
             poster: Arc::new(Hand(self.clone())),
             client: Arc::new(Hand(self.clone())),
         };
-        Router::start(config(channels), log, seams).await.unwrap()
+        let media = self.folder.as_ref().map(|folder| MediaConfig {
+            public_url: "https://example.org/".into(),
+            key: b"key".as_slice().into(),
+            folder: folder.path().into(),
+            bytes_max: 1 << 20,
+        });
+        Router::start(Config { media, ..config(channels) }, log, seams).await.unwrap()
     }
 }
 
@@ -149,6 +182,7 @@ fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
         }],
         limits: Limits::default(),
         retention: None,
+        media: None,
     }
 }
 
@@ -194,7 +228,18 @@ impl Poster for Hand {
 impl HttpClient for Hand {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Response, CallError>> {
         if call.wanted == Wanted::File {
-            return Box::pin(async { Err(CallError::unsent("there are no files")) });
+            self.0.fetches.fetch_add(1, Ordering::SeqCst);
+            let files = self.0.files.lock().unwrap();
+            let found = files.iter().find(|(url, ..)| *url == call.request.url);
+            let answer = match found {
+                Some((_, kind, octets)) => Response {
+                    status: 200,
+                    headers: vec![("content-type".into(), (*kind).into())],
+                    body: octets.clone().into(),
+                },
+                None => Response { status: 404, headers: Vec::new(), body: "key=hush is gone".into() },
+            };
+            return Box::pin(async { Ok(answer) });
         }
         let said = match &call.request.body {
             Body::Json(json) => serde_json::from_str(json).unwrap(),

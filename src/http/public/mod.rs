@@ -2,6 +2,7 @@
 //! short: it is matched before all other routes and its answer is written by hand.
 
 mod intents;
+mod media;
 mod messages;
 mod meters;
 mod sessions;
@@ -79,6 +80,9 @@ impl Handler {
             self.public.meters.no_room.increment(1);
             return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
+        if media::is_media(request.uri().path()) {
+            return media::handle(&self.public, request).await;
+        }
         if webhooks::is_webhook(request.uri().path()) {
             return webhooks::handle(&self.public, request).await;
         }

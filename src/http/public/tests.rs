@@ -154,6 +154,12 @@ async fn webhooks_need_no_key_and_are_answered_as_the_router_says() {
         ("POST /webhooks/other", "fine", 404, "no such channel"),
         ("PUT /webhooks/http", "fine", 405, "GET and POST"),
         ("POST /ccm/webhook", "{}", 200, "EVENT_RECEIVED"),
+        ("GET /media/http/picture", "", 200, "octets"),
+        ("GET /media/http/gone", "", 502, "expired"),
+        ("GET /media/http/busy", "", 503, "too many"),
+        ("GET /media/http/other", "", 404, "no such file"),
+        ("GET /media/http", "", 404, "no such file"),
+        ("POST /media/http/picture", "", 405, "GET"),
     ];
     for (line, body, status, part) in cases {
         let answer = edge.ask(line, "", body).await;

@@ -70,7 +70,7 @@ impl HttpClient for ProviderClient {
 
 impl ProviderClient {
     async fn perform(self, call: Call) -> Result<Response, CallError> {
-        let mut target = Target::of(&call.request.url).map_err(CallError::unsent)?;
+        let mut target = Target::of(&call.request.url).map_err(CallError::unwritable)?;
         let response = self.once(&call, &call.request, &target).await?;
         if call.wanted == Wanted::Answer || call.request.body != Body::None {
             return Ok(response);
@@ -111,7 +111,7 @@ impl ProviderClient {
                 Some(open) => open,
                 None => self.open(target, route).await.map_err(CallError::unsent)?,
             };
-            let written = write::request(request, target, proxy).map_err(CallError::unsent)?;
+            let written = write::request(request, target, proxy).map_err(CallError::unwritable)?;
             call.left.set(true);
             let (bytes_max, wanted) = (request.answer_bytes_max, call.wanted);
             let (answer, open) = open.exchange(written, |answer| read(answer, bytes_max, wanted)).await;

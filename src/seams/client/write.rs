@@ -4,7 +4,7 @@
 use actors::route::Proxy;
 use channels::{
     auth,
-    http::{Body, Field, Request},
+    http::{Body, Field, Method, Request},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
@@ -118,6 +118,10 @@ pub(super) fn request(
     let (content_type, body) = body(&call.body);
     if let Some(content_type) = content_type {
         headers.insert(header::CONTENT_TYPE, value(&content_type, "content-type")?);
+    }
+    if call.body == Body::None && matches!(call.method, Method::Post | Method::Put) {
+        // Servers that want a length are right to want it of an empty body, too.
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     for given in &call.headers {
         let name = HeaderName::from_bytes(given.name.as_bytes())

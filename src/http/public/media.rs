@@ -1,0 +1,118 @@
+//! `/media/{channel id}/{token}`: customers' files for the business. The token is the permission. A file is given so
+//! that no browser runs it: with its type, as itself or as a download, never as a page of ours.
+
+use actors::media::{File, NoFile};
+use axum::body::Body;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use hyper::body::Incoming;
+use message::ChannelId;
+
+use super::Public;
+use crate::http::answer;
+
+const PREFIX: &str = "/media/";
+/// When a client that found no room should come again, in seconds.
+const RETRY_AFTER_S: u32 = 2;
+/// The longest file name that is told.
+const NAME_CHARS_MAX: usize = 120;
+
+/// Whether a path is one of these.
+pub(super) fn is_media(path: &str) -> bool {
+    path.starts_with(PREFIX)
+}
+
+/// Gives a file.
+pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "files are for GET");
+    }
+    let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
+    let Some((channel, token)) = path.split_once('/') else { return missing() };
+    match public.core.media(&ChannelId::new(channel), token).await {
+        Ok(file) => given(file),
+        Err(NoFile::Unknown) => missing(),
+        Err(error @ NoFile::Refused(_)) => answer::error(StatusCode::BAD_GATEWAY, &error.to_string()),
+        Err(error @ NoFile::Busy) => answer::busy(&error.to_string(), RETRY_AFTER_S),
+    }
+}
+
+fn missing() -> Response<Body> {
+    answer::error(StatusCode::NOT_FOUND, "there is no such file")
+}
+
+fn given(file: File) -> Response<Body> {
+    let kind = file.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let shown = is_shown(&kind);
+    let name = file.name.as_deref().map(name_of).unwrap_or_default();
+    let disposition = if shown { "inline" } else { "attachment" };
+    let disposition = match name.is_empty() {
+        true => disposition.to_owned(),
+        false => format!("{disposition}; filename*=UTF-8''{}", channels::auth::percent_encode(&name)),
+    };
+    let mut response = Response::new(Body::from(file.octets));
+    let headers = response.headers_mut();
+    let kind = if is_page(&kind) { "application/octet-stream" } else { &*file.content_type };
+    let kind = HeaderValue::from_str(kind);
+    headers.insert(
+        header::CONTENT_TYPE,
+        kind.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
+    );
+    if let Ok(disposition) = HeaderValue::from_str(&disposition) {
+        headers.insert(header::CONTENT_DISPOSITION, disposition);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let policy = HeaderValue::from_static("default-src 'none'; sandbox");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400"));
+    response
+}
+
+/// Pictures, sounds and films are shown; all else is saved.
+fn is_shown(kind: &str) -> bool {
+    let media = ["image/", "audio/", "video/"].iter().any(|of| kind.starts_with(of));
+    media && !is_page(kind)
+}
+
+/// Types that a browser would run.
+fn is_page(kind: &str) -> bool {
+    kind.is_empty() || ["html", "xml", "svg", "script"].iter().any(|word| kind.contains(word))
+}
+
+/// A name without a way into other folders.
+fn name_of(name: &str) -> String {
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    last.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_runs_in_a_browser() {
+        let given = |kind: &str, name: Option<&str>| {
+            let octets = bytes::Bytes::from_static(b"x");
+            let answer = given(File { content_type: kind.into(), name: name.map(Into::into), octets });
+            let header = |name| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
+            assert_eq!(header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
+            (header(header::CONTENT_TYPE), header(header::CONTENT_DISPOSITION))
+        };
+        let cases = [
+            ("image/png", None, "image/png", "inline"),
+            ("image/svg+xml", None, "application/octet-stream", "attachment"),
+            ("text/html; charset=utf-8", None, "application/octet-stream", "attachment"),
+            ("", None, "application/octet-stream", "attachment"),
+            ("bad\r\ntype", None, "application/octet-stream", "attachment"),
+            (
+                "application/pdf",
+                Some("../ü \"a\".pdf"),
+                "application/pdf",
+                "attachment; filename*=UTF-8''%C3%BC%20%22a%22.pdf",
+            ),
+            ("audio/ogg", Some("a/b/"), "audio/ogg", "inline"),
+        ];
+        for (kind, name, expected_kind, disposition) in cases {
+            assert_eq!(given(kind, name), (expected_kind.into(), disposition.into()), "{kind}");
+        }
+    }
+}

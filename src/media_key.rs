@@ -1,0 +1,62 @@
+//! The key that signs the addresses of customers' files: drawn once, kept beside the log, readable by its owner only.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+    sync::Arc,
+};
+
+const FILE: &str = "media.key";
+const KEY_BYTES: usize = 32;
+
+/// The key in a folder; a new one when there is none.
+///
+/// # Errors
+/// When it can be neither read nor written, or is damaged.
+pub(crate) fn in_folder(folder: &Path) -> io::Result<Arc<[u8]>> {
+    let path = folder.join(FILE);
+    match fs::read(&path) {
+        Ok(key) if key.len() == KEY_BYTES => return Ok(key.into()),
+        Ok(_) => {
+            let text =
+                format!("{} is damaged: remove it, and addresses given out so far end", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut key = [0; KEY_BYTES];
+    rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut key)
+        .map_err(|_| io::Error::other("there is no randomness"))?;
+    fs::create_dir_all(folder)?;
+    let unfinished = path.with_extension("key.new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    file.write_all(&key)?;
+    file.sync_all()?;
+    fs::rename(&unfinished, &path)?;
+    Ok(key.to_vec().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_drawn_once_and_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = in_folder(folder.path()).unwrap();
+        assert_eq!(in_folder(folder.path()).unwrap(), key);
+        assert_ne!(&*key, [0; KEY_BYTES]);
+        let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::write(folder.path().join(FILE), "short").unwrap();
+        assert!(in_folder(folder.path()).is_err());
+    }
+}
