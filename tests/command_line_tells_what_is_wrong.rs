@@ -56,7 +56,13 @@ fn usage_and_configuration_end_with_2() {
         (&["send", "--to", "1", "--from", "2", "--text", "x", "--wait", "soon"], 2, "--wait"),
         (&["sim", "smsc", "--set", "swalow=always"], 2, "swallow"),
         (&["sim", "smsc", "--account", "nocolon"], 2, "system_id:password"),
+        (&["sim", "telnyx", "--set", "hagn=always"], 2, "hang"),
+        (&["sim", "viber", "--credential", "key=x", "--listen", "127.0.0.1:0"], 2, "auth_token"),
+        (&["sim", "twilio", "--print-script", "--set", "hang=1/7"], 0, "hang = \"1/7\""),
         (&["sim", "smsc", "--print-script", "--set", "swallow=1/7"], 0, "swallow = \"1/7\""),
+        (&["providers"], 0, "twilio_whatsapp"),
+        (&["providers", "telnyx"], 0, "api_key (secret)"),
+        (&["providers", "nobody"], 2, "there is no provider \"nobody\""),
         (&["log", "stats", "--data-dir", "nowhere"], 2, "there is no log in nowhere"),
     ] {
         check(folder.path(), arguments, code, told);

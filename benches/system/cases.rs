@@ -11,7 +11,7 @@ use crate::{
     kannel::{self, Kannel},
     patchbay::Patchbay,
     process::{Folder, Process, own_cpu_s},
-    raw,
+    raw, restart,
     sink::{DELIVERED, DLR, MO, Marks, Sink, WRITTEN},
     smsc::Smsc,
     table::{self, Row},
@@ -24,7 +24,7 @@ const REPEATS: Duration = Duration::from_millis(1_500);
 /// Customers' messages a second that the SMSC offers: more than anyone takes; it waits when its queue is full.
 const MO_PER_S: u64 = 200_000;
 /// Customers' messages that may be under way when enough have come.
-const MO_SLACK: u64 = 400_000;
+const MO_SLACK: u64 = 4_000_000;
 
 pub fn run(plan: &Plan) -> Result<()> {
     let mut rows = Vec::new();
@@ -45,6 +45,7 @@ pub fn run(plan: &Plan) -> Result<()> {
                     rows.extend(several(plan, || inbound(plan, "kannel"))?);
                 }
             }
+            "restart" => restart::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),
             _ => {}
         }

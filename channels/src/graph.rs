@@ -10,7 +10,7 @@ use crate::{
     error::SendError,
     http::{Refused, Reply, Request, Response, Webhook},
     json,
-    provider::{AccountError, Fetch, MEDIA_BYTES_MAX},
+    provider::{AccountError, Fetch},
 };
 
 /// The version of the API that is spoken unless the account names another.
@@ -165,11 +165,6 @@ pub fn no_file(response: &Response) -> SendError {
         Some(error) => classify::of_status(response, error.cause),
         None => classify::by_status(response),
     }
-}
-
-/// A call for a file.
-pub fn download(url: &str) -> Request {
-    Request { answer_bytes_max: MEDIA_BYTES_MAX, ..Request::get(url) }
 }
 
 /// The steps from a file's id over its look-up to the file: `address` turns what the look-up names into the call.

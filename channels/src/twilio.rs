@@ -158,12 +158,16 @@ pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String)
     Ok([("ContentSid", sid.to_owned()), ("ContentVariables", Value::Object(variables).to_string())])
 }
 
-/// The words of a template's parameter: itself, or the member that holds them.
+/// The words of a template's parameter: itself, or the member that holds them, also below the name of its type.
 fn value_of(details: &Value) -> String {
-    const MEMBERS: [&str; 6] = ["/text", "/fallback_value", "/payload", "/link", "/url", "/value"];
-    let own = json::text(details, "");
-    let found = own.or_else(|| MEMBERS.iter().find_map(|member| json::text(details, member)));
-    found.map(|text| text.into_owned()).unwrap_or_default()
+    const MEMBERS: [&str; 6] = ["/fallback_value", "/text", "/payload", "/link", "/url", "/value"];
+    let words = |value: &Value| {
+        let own = json::text(value, "");
+        let found = own.or_else(|| MEMBERS.iter().find_map(|member| json::text(value, member)));
+        found.map(|text| text.into_owned())
+    };
+    let below = || details.as_object().and_then(|members| members.values().find_map(words));
+    words(details).or_else(below).unwrap_or_default()
 }
 
 /// Whether this is an id of that kind: two letters and 32 hexadecimal digits.

@@ -18,6 +18,8 @@ mod bandwidth;
 mod control;
 mod deliver;
 mod general;
+#[cfg(test)]
+mod hostile;
 mod media;
 mod messenger;
 mod meta;
@@ -32,6 +34,7 @@ mod telegram_check;
 mod telnyx;
 mod time;
 mod twilio;
+mod twilio_check;
 mod viber;
 mod voipms;
 mod whatsapp;
@@ -49,7 +52,7 @@ use tokio::{net::TcpListener, sync::Notify, time::Instant};
 pub use self::{
     deliver::{DeliverError, WEBHOOKS_AT_ONCE_MAX},
     provider::{About, Credential, Inbound, Kind, Message, Retry, Signature, Unfit},
-    records::{Attempt, Counts, RECENT_MAX, Webhook},
+    records::{Attempt, Counts, Fetched, RECENT_MAX, Webhook},
     script::Script,
     serve::{BODY_BYTES_MAX, CONNECTIONS_MAX},
 };
@@ -140,6 +143,8 @@ struct Shared {
     options: Options,
     state: Mutex<State>,
     client: Client,
+    /// Where webhooks are really sent; as in the options until it is changed.
+    deliver_to: Mutex<Option<String>>,
     started: Instant,
     /// Told after each step, for those who wait for a fact.
     changed: Notify,
@@ -189,6 +194,7 @@ impl Simulator {
             credentials,
             state: Mutex::new(State::new(&options)),
             client: serve::client(),
+            deliver_to: Mutex::new(options.deliver_to.clone()),
             started: Instant::now(),
             changed: Notify::new(),
             wake: Notify::new(),
@@ -224,25 +230,37 @@ impl Simulator {
             "[[channel]]\nid = {name:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
              dids = [{{ number = {did:?}, destination = {destination:?} }}]\n[channel.account]\n"
         );
-        for (key, value) in provider.account(&cx) {
+        let account = provider.account(&cx);
+        for (key, value) in &account {
             text.push_str(&format!("{key} = {value}\n"));
+        }
+        if !account.iter().any(|(key, _)| *key == "base_url") {
+            // Patchbay calls private addresses only where it is told to: by `base_url`, or so.
+            let host = cx.base.split("://").nth(1).unwrap_or_default();
+            let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+            text.push_str(&format!("[channel.http]\nallow_private = [{host:?}]\n"));
         }
         text
     }
 
     /// The script as it is.
     pub fn script(&self) -> Script {
-        self.state().script.clone()
+        (*self.state().script).clone()
     }
 
     /// Changes the script, from now on.
     pub fn change(&self, change: impl FnOnce(&mut Script)) {
         let now = self.now();
         let mut state = self.state();
-        change(&mut state.script);
+        change(Arc::make_mut(&mut state.script));
         state.start_customers(now);
         drop(state);
         self.shared.wake.notify_one();
+    }
+
+    /// From now on webhooks are really sent to this `http://host:port`: their receiver has moved.
+    pub fn deliver_to(&self, place: &str) {
+        *self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.to_owned());
     }
 
     /// Forgets what was seen and what is under way; the script and the webhook are as they were at start.
@@ -284,6 +302,11 @@ impl Simulator {
     /// The webhooks, oldest first, at most [`RECENT_MAX`].
     pub fn webhooks(&self) -> Vec<Webhook> {
         self.state().records.webhooks.iter().cloned().collect()
+    }
+
+    /// The files of messages that were fetched, oldest first, at most [`RECENT_MAX`].
+    pub fn fetched(&self) -> Vec<Fetched> {
+        self.state().records.fetched.iter().cloned().collect()
     }
 
     fn set_hook_of_options(&self) {

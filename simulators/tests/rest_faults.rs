@@ -224,3 +224,49 @@ async fn what_is_unknown_is_refused_by_name() {
     assert_eq!(answer.status, 400);
     assert!(answer.text().contains("general has no inbound reaction"), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn a_window_that_is_watched_shuts_and_opens_again() {
+    let watched = |script: &mut Script| script.window_ms = 60_000;
+    let token = [("authorization", "Bearer EAAsimulated")];
+    let mut world = World::scripted("whatsapp_cloud", watched).await;
+    let path = "/v25.0/100000000000001/messages";
+    let free =
+        json!({"messaging_product": "whatsapp", "to": "15550001111", "type": "text", "text": {"body": "x"}});
+    let template = json!({"messaging_product": "whatsapp", "to": "15550001111", "type": "template",
+        "template": {"name": "t", "language": {"code": "en"}}});
+    let last = async |world: &mut World| {
+        world.hook.next().await;
+        world.hook.next().await.json()["entry"][0]["changes"][0]["value"]["statuses"][0].clone()
+    };
+    assert_eq!(world.post(path, &token, &free).await.status, 200);
+    let report = last(&mut world).await;
+    assert_eq!((&report["status"], &report["errors"][0]["code"]), (&json!("failed"), &json!(131_047)));
+    assert_eq!(world.post(path, &token, &template).await.status, 200);
+    assert_eq!(last(&mut world).await["status"], "delivered");
+    world.writes(json!({"text": "hi", "from": "+15550001111"})).await;
+    assert_eq!(world.post(path, &token, &free).await.status, 200);
+    assert_eq!(last(&mut world).await["status"], "delivered");
+
+    let mut pages = World::scripted("facebook", watched).await;
+    let path = "/me/messages";
+    let free = json!({"recipient": {"id": "77"}, "message": {"text": "x"}});
+    let shut = pages.post(path, &token, &free).await.json();
+    assert_eq!((&shut["error"]["code"], &shut["error"]["error_subcode"]), (&json!(10), &json!(2_018_278)));
+    pages.writes(json!({"text": "hi", "from": "77"})).await;
+    assert_eq!(pages.post(path, &token, &free).await.status, 200);
+}
+
+#[tokio::test]
+async fn files_that_messages_name_are_fetched_when_asked_to() {
+    let world = World::scripted("general", |script| script.fetch_media = true).await;
+    let mut body = message("look");
+    body["media_urls"] = json!([format!("{}/a.png", world.hook.url), "http://127.0.0.1:1/gone"]);
+    assert_eq!(world.post("/send", &KEY, &body).await.status, 200);
+    timeout(Duration::from_secs(10), world.sim.wait_for(|counts| counts.fetched == 2)).await.unwrap();
+    let mut all = world.sim.fetched();
+    all.sort_by_key(|one| std::cmp::Reverse(one.status));
+    assert_eq!((all[0].status, all[1].status), (Some(200), None));
+    assert!(all[0].url.ends_with("/hook/a.png") && all[1].error.is_some());
+    assert_eq!(world.ask("fetched").await.as_array().unwrap().len(), 2);
+}

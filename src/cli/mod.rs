@@ -6,6 +6,7 @@ mod client;
 mod demo;
 pub mod log;
 mod probe;
+mod providers;
 mod run;
 mod send;
 mod sim;
@@ -40,6 +41,8 @@ enum Command {
     Send(send::Arguments),
     /// Follow what happens in a running Patchbay
     Tail(tail::Arguments),
+    /// List the providers; with a name, its account keys, limits and words for states
+    Providers(providers::Arguments),
     /// Look into the event log of a Patchbay that is not running
     #[command(subcommand)]
     Log(log::Arguments),
@@ -73,6 +76,9 @@ fn perform(command: Command) -> Result<(), Failure> {
     if let Command::Log(arguments) = command {
         return log::perform(arguments);
     }
+    if let Command::Providers(arguments) = command {
+        return providers::perform(&arguments);
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
     let done = runtime.block_on(async {
@@ -83,7 +89,7 @@ fn perform(command: Command) -> Result<(), Failure> {
             Command::Sim(arguments) => sim::perform(arguments).await,
             Command::Send(arguments) => send::perform(arguments).await,
             Command::Tail(arguments) => tail::perform(arguments).await,
-            Command::Log(_) => Ok(()),
+            Command::Log(_) | Command::Providers(_) => Ok(()),
         }
     });
     // Work that nobody waits for any more (a name being resolved) must not hold up the end.

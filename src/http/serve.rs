@@ -130,6 +130,8 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // Answers are small: one piece is cheaper to send than two.
+        .writev(false)
         .header_read_timeout(limits.header_timeout)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);

@@ -1,4 +1,4 @@
-//! Append and flush: the log beside a plain file with the same bytes, and beside one sled record per event.
+//! Append and flush: the log beside a plain file with the same bytes.
 
 #![allow(
     clippy::print_stdout,
@@ -10,7 +10,7 @@ mod support;
 
 use std::{fs::File, io::Write, path::Path, time::Duration};
 
-use storage::{DiskEngine, Engine, Layout, Options};
+use storage::Options;
 use support::{Waiter, folder, items, now, open, quantile};
 
 const ROUND: Duration = Duration::from_millis(1_200);
@@ -86,20 +86,6 @@ fn log(path: &Path, batch: usize) -> Outcome {
     outcome
 }
 
-fn record_per_event(path: &Path, batch: usize) -> Outcome {
-    let engine = DiskEngine::open(path).unwrap();
-    let store = engine.open("records", Layout::Random).unwrap();
-    let value = [7_u8; 225];
-    let mut key = 0_u64;
-    measure(batch, || {
-        for _ in 0..batch {
-            key += 1;
-            store.insert(&key.to_be_bytes(), &value).unwrap();
-        }
-        store.flush().unwrap();
-    })
-}
-
 /// Many batches of 64 under way at once, as many actors give them: the writer gathers.
 fn streaming(path: &Path) {
     let log = open(path, Options::default());
@@ -139,9 +125,6 @@ fn main() {
             show("preallocated file", &preallocated);
             let log = log(&at.join("log"), batch);
             show("log", &log);
-            if round == 0 {
-                show("record per event", &record_per_event(&at.join("records"), batch));
-            }
             ratios.push((log.per_second / plain.per_second, log.per_second / preallocated.per_second));
         }
         ratios.sort_by(|a, b| a.1.total_cmp(&b.1));

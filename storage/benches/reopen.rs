@@ -53,7 +53,7 @@ fn fill(log: &Log, from: u64, events: u64) {
     log.wait_flushed(Seq(log.stats().unwrap().next.0 - 1)).unwrap();
 }
 
-/// What of it is sled's.
+/// What of it is the engine's.
 fn time_engine(path: &Path) {
     let begin = now();
     let engine = DiskEngine::open(path).unwrap();
@@ -73,7 +73,7 @@ fn time_engine(path: &Path) {
     let begin = now();
     drop(engine.open("index", Layout::Random).unwrap());
     println!(
-        "   sled alone: segment {opened:.1?}, {blocks} blocks of {bytes} bytes read {read:.1?}, index {:.1?}",
+        "   the engine alone: segment {opened:.1?}, {blocks} blocks of {bytes} bytes read {read:.1?}, index {:.1?}",
         begin.elapsed()
     );
 }

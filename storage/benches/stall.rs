@@ -1,5 +1,4 @@
-//! What a checkpoint costs those who commit meanwhile: sled batches of 50, 5,000 and 100,000 keys beside commits,
-//! and then our own checkpoint and the sealing of a segment.
+//! What a checkpoint and the sealing of a segment cost those who commit meanwhile.
 
 #![allow(
     clippy::print_stdout,
@@ -16,7 +15,7 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{DiskEngine, Engine, Entry, Layout, Log, Options, Write};
+use storage::{Entry, Log, Options};
 use support::{Waiter, folder, items, now, open, quantile, spread};
 
 const KEYS: usize = 100_000;
@@ -61,21 +60,6 @@ fn beside(name: &str, log: &Log, first: u64, work: impl FnOnce() -> String + Sen
     show(name, &times, &note);
 }
 
-fn batches(log: &Log, engine: &DiskEngine, size: usize) {
-    let store = engine.open(&format!("batches-{size}"), Layout::Random).unwrap();
-    beside(&format!("sled batches of {size} keys"), log, 0, || {
-        let begin = now();
-        for start in (0..KEYS).step_by(size) {
-            let keys = start..(start + size).min(KEYS);
-            let writes =
-                keys.map(|key| Write::Put(Box::from(spread(key as u64).to_be_bytes()), vec![1; 200].into()));
-            store.apply(writes.collect()).unwrap();
-        }
-        store.flush().unwrap();
-        format!("{:.0} keys/s", KEYS as f64 / begin.elapsed().as_secs_f64())
-    });
-}
-
 fn checkpoint(log: &Log, name: &str, applied: Seq) {
     for stream in 0..KEYS as u64 {
         let due = Some(Timestamp(stream));
@@ -99,10 +83,6 @@ fn main() {
         thread::sleep(Duration::from_secs(3));
         String::new()
     });
-    let engine = DiskEngine::open(folder.path().join("other")).unwrap();
-    for size in [50, 5_000, 100_000] {
-        batches(&log, &engine, size);
-    }
     checkpoint(&log, "checkpoint of 100,000 new entries", log.committed());
     checkpoint(&log, "the same entries changed", log.committed());
     log.close().unwrap();

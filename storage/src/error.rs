@@ -53,6 +53,16 @@ pub enum OpenError {
         /// The log's last event.
         last: Seq,
     },
+    /// Retention removed events that the index does not know: it is not the index of this log, or not all of it.
+    #[error(
+        "the index has applied events up to {checkpoint}, but the log begins with {begin}: folders of two logs were mixed, or a part of the index is missing"
+    )]
+    IndexBehind {
+        /// Applied to the index.
+        checkpoint: Seq,
+        /// The log's first event.
+        begin: Seq,
+    },
     /// The index.
     #[error(transparent)]
     Index(#[from] IndexError),

@@ -1,6 +1,6 @@
 //! Databases in folders of one directory, which one process holds at a time: blocks in files of our own
-//! (`block_file.rs`), the index by sled, and what earlier versions wrote by sled. A new folder or file counts as there
-//! only when its directory was synced.
+//! (`block_file.rs`), the index in sorted runs (`runs.rs`), and what earlier versions wrote by sled. A new folder or file
+//! counts as there only when its directory was synced.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,9 @@ use std::{
 use crate::{
     block_file::BlockFile,
     disk::{Engine, EngineError, Layout, Store},
-    sled_store::{self, SledStore, SledTrees},
+    run_file::Span,
+    runs::RunStore,
+    sled_store::{self, SledTrees},
 };
 
 /// Prefix of folders that are being removed.
@@ -80,12 +82,51 @@ impl DiskEngine {
             {
                 return Ok(Arc::new(trees));
             }
-            fs::create_dir_all(folder)
-                .map_err(|e| EngineError::new(format!("create {}", folder.display()), e))?;
-            sync_folder(&self.root)?;
+            self.create(folder)?;
         }
         Ok(Arc::new(BlockFile::open(folder, name)?))
     }
+
+    fn create(&self, folder: &Path) -> Result<(), EngineError> {
+        if folder.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder)
+            .map_err(|e| EngineError::new(format!("create {}", folder.display()), e))?;
+        sync_folder(&self.root)
+    }
+}
+
+/// Moves an index that an earlier version wrote to runs. Until sled's file is gone it is begun again from there.
+fn move_out_of_sled(folder: &Path, name: &str) -> Result<(), EngineError> {
+    let fail = |e: io::Error| EngineError::new(format!("renew {}", folder.display()), e);
+    let others = |are_runs: bool| -> Result<Vec<PathBuf>, EngineError> {
+        let mut others = Vec::new();
+        for entry in fs::read_dir(folder).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let is_run = entry.file_name().to_str().is_some_and(|name| Span::of(name).is_some());
+            if is_run == are_runs {
+                others.push(entry.path());
+            }
+        }
+        Ok(others)
+    };
+    for run in others(true)? {
+        fs::remove_file(run).map_err(fail)?;
+    }
+    let new = RunStore::open(folder)?;
+    for pair in sled_store::index(folder, name)? {
+        let (key, value) = pair?;
+        new.insert(&key, &value)?;
+    }
+    new.flush()?;
+    sled_store::remove_from(folder).map_err(fail)?;
+    sync_folder(folder)?;
+    for other in others(false)? {
+        let gone = if other.is_dir() { fs::remove_dir_all(&other) } else { fs::remove_file(&other) };
+        gone.map_err(fail)?;
+    }
+    Ok(())
 }
 
 /// Has a folder's list of files survive a power cut.
@@ -111,14 +152,11 @@ impl Engine for DiskEngine {
         if layout == Layout::Ascending {
             return self.blocks(&folder, name);
         }
-        let is_new = !sled_store::is_in(&folder);
-        let store = SledStore::open(&folder, name, layout)?;
-        if is_new {
-            store.flush()?;
-            sync_folder(&folder)?;
-            sync_folder(&self.root)?;
+        self.create(&folder)?;
+        if sled_store::is_in(&folder) {
+            move_out_of_sled(&folder, name)?;
         }
-        Ok(Arc::new(store))
+        Ok(Arc::new(RunStore::open(&folder)?))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {

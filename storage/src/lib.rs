@@ -14,7 +14,8 @@
 //! | `mark.rs` | what tells a lost block from one that never was |
 //! | `disk.rs`, `folders.rs`, `memory.rs` | what is asked of a disk; that by folders and files; and in memory, with crashes |
 //! | `block_file.rs`, `fill.rs` | the blocks of a segment in one file; the room made ahead of them |
-//! | `sled_store.rs` | the index's database, and old segments, by sled: the only file that names it |
+//! | `runs.rs`, `run_file.rs`, `filter.rs` | the index's database: sorted runs, and what spares most of them a look |
+//! | `sled_store.rs` | what earlier versions wrote, by sled: the only file that names it |
 //!
 //! # Invariants
 //!
@@ -31,6 +32,7 @@ mod codec;
 mod disk;
 mod error;
 mod fill;
+mod filter;
 mod folders;
 mod frame;
 mod index;
@@ -44,6 +46,8 @@ mod places;
 mod queue;
 mod read;
 mod retention;
+mod run_file;
+mod runs;
 mod segment;
 mod sled_store;
 mod stats;

@@ -19,6 +19,7 @@ use message::{Seq, Timestamp};
 use crate::{
     bytes::{Cursor, overwrite},
     disk::{Engine, EngineError},
+    filter::Filter,
     item::Found,
 };
 
@@ -33,9 +34,6 @@ const PAGE_COUNT_AT: usize = PAGE_ENTRIES * ENTRY_BYTES;
 const PAGE_CRC_AT: usize = PAGE_BYTES - 4;
 /// Version, first, last, least and greatest time, events, block bytes, entries, filter words, checksum.
 const HEADER_BYTES: usize = 1 + 8 * 8 + 4;
-/// Filter bits per key: with 8 probes within one cache line, about one wrong "perhaps" in 200.
-const BITS_PER_KEY: usize = 12;
-const LINE_WORDS: usize = 8;
 /// The most entries one look-up file may promise: a damaged header must not exhaust memory.
 const ENTRIES_MAX: u64 = 1 << 32;
 
@@ -172,45 +170,6 @@ pub(crate) struct Facts {
     pub(crate) block_bytes: u64,
 }
 
-/// A filter: one cache line per key decides.
-#[derive(Debug, Default)]
-struct Filter {
-    words: Vec<u64>,
-}
-
-impl Filter {
-    fn for_keys(keys: usize) -> Self {
-        let lines = keys.saturating_mul(BITS_PER_KEY).div_ceil(LINE_WORDS * 64).max(1);
-        Self { words: vec![0; lines * LINE_WORDS] }
-    }
-
-    fn line(&self, hash: u128) -> usize {
-        let lines = (self.words.len() / LINE_WORDS) as u128;
-        usize::try_from((u128::from(high(hash)) * lines) >> 64).unwrap_or(0) * LINE_WORDS
-    }
-
-    /// The bit looked at in each word of the line.
-    fn bit(hash: u128, word: usize) -> u64 {
-        1 << ((low(hash) >> (word * 6)) & 63)
-    }
-
-    fn insert(&mut self, hash: u128) {
-        let line = self.line(hash);
-        if let Some(words) = self.words.get_mut(line..line + LINE_WORDS) {
-            for (at, word) in words.iter_mut().enumerate() {
-                *word |= Self::bit(hash, at);
-            }
-        }
-    }
-
-    fn may_hold(&self, hash: u128) -> bool {
-        let line = self.line(hash);
-        self.words
-            .get(line..line + LINE_WORDS)
-            .is_some_and(|words| words.iter().enumerate().all(|(at, word)| word & Self::bit(hash, at) != 0))
-    }
-}
-
 /// The look-ups of a sealed segment.
 #[derive(Debug)]
 pub(crate) struct Sealed {
@@ -257,13 +216,13 @@ impl Sealed {
     /// The header, the filter and the fences as bytes.
     fn header(&self) -> Vec<u8> {
         let Facts { first, last, from, to, events, block_bytes } = self.facts;
-        let words = self.filter.words.len() as u64;
+        let words = self.filter.words().len() as u64;
         let mut bytes = vec![VERSION];
         for field in [first.0, last.0, from.0, to.0, events, block_bytes, self.entries, words] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
         bytes.extend_from_slice(&[0; 4]);
-        for word in self.filter.words.iter().chain(&self.fences) {
+        for word in self.filter.words().iter().chain(&self.fences) {
             bytes.extend_from_slice(&word.to_le_bytes());
         }
         let crc = Self::header_crc(&bytes);
@@ -293,8 +252,10 @@ impl Sealed {
         }
         let crc = cursor.u32().ok_or_else(|| fail("its header is cut short"))?;
         let [first, last, from, to, events, block_bytes, entries, words] = fields;
-        let words = usize::try_from(words).ok().filter(|w| *w > 0 && w % LINE_WORDS == 0);
-        let words = words.filter(|_| entries <= ENTRIES_MAX).ok_or_else(|| fail("its header is damaged"))?;
+        let words = usize::try_from(words)
+            .ok()
+            .filter(|_| entries <= ENTRIES_MAX)
+            .ok_or_else(|| fail("its header is damaged"))?;
         let fences = usize::try_from(entries.div_ceil(PAGE_ENTRIES as u64)).unwrap_or(0);
         let in_memory = words.saturating_add(fences).saturating_mul(8);
         let all = engine.read_file(name, FILE, 0, HEADER_BYTES.saturating_add(in_memory))?;
@@ -304,7 +265,8 @@ impl Sealed {
         }
         let in_memory = all.get(HEADER_BYTES..).unwrap_or_default().as_chunks().0;
         let mut in_memory = in_memory.iter().map(|word| u64::from_le_bytes(*word));
-        let filter = Filter { words: in_memory.by_ref().take(words).collect() };
+        let filter = Filter::of_words(in_memory.by_ref().take(words).collect());
+        let filter = filter.ok_or_else(|| fail("its header is damaged"))?;
         let fences = in_memory.collect();
         let (first, last) = (Seq(first), Seq(last));
         let (from, to) = (Timestamp(from), Timestamp(to));
@@ -318,7 +280,7 @@ impl Sealed {
 
     /// Bytes of what is kept in memory.
     pub(crate) fn filter_bytes(&self) -> usize {
-        (self.filter.words.len() + self.fences.len()) * 8
+        (self.filter.words().len() + self.fences.len()) * 8
     }
 
     pub(crate) fn len(&self) -> u64 {

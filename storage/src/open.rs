@@ -67,6 +67,10 @@ impl Log {
         if checkpoint > last {
             return Err(OpenError::IndexAhead { checkpoint, last });
         }
+        let begin = names.first().map_or(Seq(1), |(first, _)| *first);
+        if begin.0 > checkpoint.0.saturating_add(1) {
+            return Err(OpenError::IndexBehind { checkpoint, begin });
+        }
         let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
         let shared = Shared::new(engine, options, walked.chain, index, last, walked.active);
         shared.sample_room();

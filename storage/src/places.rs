@@ -14,7 +14,7 @@ use crate::{
 /// Bytes of a file for each entry, at least.
 const STRIDE_BYTES: u64 = 16 * 1024;
 /// Read at once when the whole file is.
-const SCAN_BYTES: usize = 1024 * 1024;
+const SCAN_BYTES: usize = 64 * 1024;
 const VERSION: u8 = 1;
 
 /// Where to look for keys.

@@ -17,7 +17,9 @@ use message::{
     Address, BodyType, ChannelId, Content, Counters, DestinationId, Event, MessageId, MessageNo,
     MessageStatus, PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
-use storage::{Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, verify};
+use storage::{
+    DiskEngine, Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, Write, verify,
+};
 use support::{drive, inline};
 
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
@@ -287,6 +289,31 @@ fn block_is_written_as_ever_and_opens(name: &str, items: &[Item]) {
         assert_eq!((stored.seq, stored.prev), (Seq(at as u64 + 1), Seq(prev)));
         assert_eq!((stored.stream, stored.at, stored.keys), (item.stream, item.at, item.keys));
         assert_eq!(stored.event, item.event);
+    }
+}
+
+#[test]
+fn block_files_and_runs_version_1_are_written_as_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = DiskEngine::open(folder.path()).unwrap();
+    let blocks = engine.open("segment-00000000000000000001", Layout::Ascending).unwrap();
+    for (key, value) in [(1_u64, &b"first"[..]), (2, b""), (300, &[7; 300])] {
+        blocks.commit(&key.to_be_bytes(), value).unwrap();
+    }
+    blocks.seal().unwrap();
+    let index = engine.open("index", Layout::Random).unwrap();
+    let writes = (0..200_u8).map(|n| match n % 5 {
+        0 => Write::Delete(Box::from([n])),
+        _ => Write::Put(Box::from([n; 9]), vec![n; usize::from(n)].into()),
+    });
+    index.apply(writes.collect()).unwrap();
+    index.flush().unwrap();
+    for (file, name) in [
+        ("segment-00000000000000000001/blocks", "blocks-v1.bin"),
+        ("segment-00000000000000000001/offsets", "offsets-v1.bin"),
+        ("index/run-0000000000000001-0000000000000001", "run-v1.bin"),
+    ] {
+        golden(name, &fs::read(folder.path().join(file)).unwrap());
     }
 }
 

@@ -28,3 +28,4 @@ mod crash_loop;
 mod damage_and_full_disks_lose_nothing_acknowledged;
 mod faults_that_cost_others_messages;
 mod independent_peers;
+mod providers;

@@ -44,16 +44,38 @@ impl Http {
         kind: &str,
         body: impl Into<Bytes>,
     ) -> Result<Answer, String> {
-        let request = Request::builder()
-            .method(method)
-            .uri(url)
-            .header("content-type", kind)
-            .body(Full::new(body.into()))
-            .expect("the request is well-formed");
+        let (status, headers, body) = self.octets(method, url, kind, body).await?;
+        Ok(Answer { status, headers, text: String::from_utf8(body.to_vec()).expect("answers are UTF-8") })
+    }
+
+    /// An answer whose body may be anything.
+    pub(crate) async fn octets(
+        &self,
+        method: Method,
+        url: &str,
+        kind: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, HeaderMap, Bytes), String> {
+        self.with(method, url, &[("content-type", kind)], body).await
+    }
+
+    /// The same, with any headers.
+    pub(crate) async fn with(
+        &self,
+        method: Method,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<(u16, HeaderMap, Bytes), String> {
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).expect("the request is well-formed");
         let answer = self.0.request(request).await.map_err(|e| format!("{url}: {e:?}"))?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = answer.into_body().collect().await.map_err(|e| format!("{url}: {e:?}"))?.to_bytes();
-        Ok(Answer { status, headers, text: String::from_utf8(body.to_vec()).expect("answers are UTF-8") })
+        Ok((status, headers, body))
     }
 
     pub(crate) async fn get(&self, url: &str) -> Result<Answer, String> {

@@ -223,11 +223,16 @@ pub(crate) fn python_peers() -> PathBuf {
     .join("packages")
 }
 
-/// Runs a Python peer to its end; everything it told.
-pub(crate) async fn python(script: &str, arguments: &[&str]) -> String {
+/// Starts a Python peer.
+pub(crate) fn python_started(script: &str, arguments: &[&str]) -> Process {
     let mut python = Command::new("python3");
     python.arg(peers().join(script)).args(arguments).env("PYTHONPATH", python_peers());
-    let mut process = Process::start(python);
+    Process::start(python)
+}
+
+/// Runs a Python peer to its end; everything it told.
+pub(crate) async fn python(script: &str, arguments: &[&str]) -> String {
+    let mut process = python_started(script, arguments);
     let mut told = String::new();
     while let Some(line) = process.line().await {
         told.push_str(&line);

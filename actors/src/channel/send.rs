@@ -11,6 +11,7 @@ use super::{ChannelState, Job, JobMessage};
 use crate::{
     correlation::PartRef,
     host::{HostMessage, Op, Task},
+    identity,
     link::{Answer, LinkMessage, LinkPart, LinkToken},
     sabotage::Sabotage,
     session::Outcome,
@@ -235,9 +236,6 @@ impl ChannelState {
         let mut spellings = Vec::new();
         let outcome = match answer {
             Answer::Taken { id, customer } | Answer::Late { id, customer } => {
-                if let Some(customer) = customer {
-                    tracing::debug!(channel = self.ix, %customer, "the provider spells the customer otherwise");
-                }
                 self.counts.submitted += 1;
                 self.metrics.submitted.increment(1);
                 self.rate.relax(now_ms);
@@ -247,6 +245,12 @@ impl ChannelState {
                 self.to_host(part.stream, outcome_op(part, Outcome::Taken(id), spellings), tasks);
                 if let Some(number) = early {
                     self.early_receipt(number, part, tasks);
+                }
+                if let Some(entry) = self.entry().filter(|entry| entry.has_aliases)
+                    && let Some(customer) = customer
+                {
+                    let names = identity::names(entry, [&customer]);
+                    self.to_host(part.stream, Op::Named { names }, tasks);
                 }
                 return;
             }

@@ -24,12 +24,19 @@ impl ChannelState {
     /// Takes what a webhook or a poll brought, in order. `waits` becomes safe once all of it is.
     pub(crate) fn take_events(&mut self, events: Vec<InEvent>, waits: Waits) {
         let mut tasks: Vec<Vec<Task>> = Vec::new();
+        // What a customer wrote last: an opt-out that comes with a message is repeated with it.
+        let mut said: Option<(Arc<str>, Arc<str>)> = None;
         for event in events {
             match event {
-                InEvent::Message(message) => self.take_message(*message, waits.share(), &mut tasks),
+                InEvent::Message(message) => {
+                    said = Some((message.customer.clone(), message.id.clone()));
+                    self.take_message(*message, waits.share(), &mut tasks);
+                }
                 InEvent::Receipt(receipt) => self.take_receipt(&receipt, waits.share(), &mut tasks),
                 InEvent::OptOut { did, customer, out } => {
-                    self.take_message(opt_out(did, customer, out), waits.share(), &mut tasks);
+                    let by = said.as_ref().filter(|(who, id)| *who == customer && !id.is_empty());
+                    let id = by.map_or_else(String::new, |(_, id)| format!("{id}#opt-out"));
+                    self.take_message(opt_out(did, customer, &id, out), waits.share(), &mut tasks);
                 }
                 InEvent::Broken(reason) => {
                     self.counts.malformed += 1;
@@ -112,7 +119,7 @@ impl ChannelState {
 }
 
 /// The business is told in the conversation itself: nothing else it reads would say so.
-fn opt_out(did: Arc<str>, customer: Arc<str>, out: bool) -> InMessage {
+fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage {
     let json = format!(
         r#"{{"type":"NOTIFICATION","markdownText":null,"notificationType":"INFO","notificationData":{{"optOut":{out}}}}}"#
     );
@@ -120,7 +127,7 @@ fn opt_out(did: Arc<str>, customer: Arc<str>, out: bool) -> InMessage {
         did,
         customer,
         aliases: Default::default(),
-        id: "".into(),
+        id: id.into(),
         content: Content::Rich { body_type: BodyType::Notification, json: json.into() },
         media: Vec::new(),
         time: None,

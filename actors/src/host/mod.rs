@@ -32,6 +32,7 @@ pub(crate) use self::{
 use crate::{
     channel::Ack,
     error::Refusal,
+    identity::Names,
     router::Acceptance,
     session::{Identity, Inbound, Outcome},
     shared::{ChannelIx, DestinationIx, Shared},
@@ -111,6 +112,8 @@ pub(crate) enum Op {
     Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
     /// A report on everything handed over up to an instant.
     Watermark { state: PartState, upto: Timestamp, code: Box<str>, ack: Ack },
+    /// The provider calls the customer so.
+    Named { names: Names },
     /// A receipt whose id nobody knows, kept by the channel under a number.
     DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str>, came_at: Timestamp },
     /// The customer wrote.

@@ -43,6 +43,7 @@ impl HostState {
                 self.watermark(stream, state, upto, &code, stage);
                 acknowledge(stage, ack);
             }
+            Op::Named { names } => self.named(stream, &names, stage),
             Op::DoubtReceipt { channel, parked, state, code, came_at } => {
                 let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
                 stage.effects.channel(channel).settled.push((parked, matched));

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use channels::provider::MediaRef;
-use message::{Event, MessageId, MessageNo, PartState, Seq, StreamId, Timestamp, address, event::Received};
+use message::{
+    Event, MessageId, MessageNo, PartState, Seq, StreamId, Timestamp, address,
+    event::{CustomerKnown, Received},
+};
 use smallvec::SmallVec;
 use storage::{Key, Tag};
 
@@ -12,6 +15,7 @@ use super::{HostState, Stage};
 use crate::{
     correlation::PartRef,
     fold::MessageRecord,
+    identity::Names,
     media,
     session::{Inbound, Policy},
     shared::{ChannelIx, Shared},
@@ -112,6 +116,25 @@ impl HostState {
         let heard =
             Key { hash: address::heard_key(stream), a: known.max(u128::from(written.0)), b: Tag::OwnSeq };
         [own(key), own(address::delivered_key(received.id.as_str())), heard].into_iter().collect()
+    }
+
+    /// Names by which the provider knows the customer lead here from now on, as far as they lead nowhere else.
+    pub(super) fn named(&mut self, stream: StreamId, names: &Names, stage: &mut Stage) {
+        if !self.activate(stream, None, stage) {
+            return;
+        }
+        let Some(slot) = self.live.get(stream) else { return };
+        let address = slot.session.address.clone();
+        let is_new = |name: &&Arc<str>| {
+            let key = address::alias_key(&address.channel, &address.did, name);
+            **name != address.customer && self.shared.log.find(key).is_none() && !stage.has_key(key)
+        };
+        let aliases: Vec<Arc<str>> = names.iter().filter(is_new).cloned().collect();
+        if !aliases.is_empty() {
+            let customer_shown = slot.session.customer_shown.clone();
+            let known = CustomerKnown { address, customer_shown, aliases };
+            self.record(stream, [Event::CustomerKnown(Box::new(known))], &[], stage);
+        }
     }
 
     /// Has a message's files fetched, once it is safe.

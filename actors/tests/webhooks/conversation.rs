@@ -304,3 +304,31 @@ async fn typing_and_marks_of_reading_are_calls_and_nothing_in_the_log() {
     assert_eq!(settled().await, before, "nothing is logged");
     assert!(router.message(&"t1".into()).await.is_err());
 }
+
+#[tokio::test]
+async fn a_name_that_the_provider_answers_with_leads_to_the_session() {
+    let world = World::new();
+    let router = world.start(Paper { renames: true, ..Paper::default() }.channel()).await;
+    post(&router, text("+5491155550000", "m1", "hello")).await.unwrap();
+    world.wait_sent("hello", |v| v["text"] == "hello").await;
+    while router.message(&"m1".into()).await.unwrap().status.as_str() != "SENT" {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    brings(&router, &[json!({ "id": "a", "from": "user-5491155550000", "text": "hi" })]).await;
+    let session = router.message(&"m1".into()).await.unwrap().session_id.0.to_string();
+    assert_eq!(session_of(&world.text("hi").await), session);
+}
+
+#[tokio::test]
+async fn who_opts_out_is_told_to_the_business_once() {
+    let world = World::new();
+    let router = world.start(Paper::default().channel()).await;
+    let items = [says("a", "STOP"), json!({ "optOut": true, "from": ANN })];
+    brings(&router, &items).await;
+    brings(&router, &items).await;
+    brings(&router, &[says("b", "end")]).await;
+    world.text("end").await;
+    let kinds: Vec<_> = world.taken().iter().map(|v| v["body"]["type"].clone()).collect();
+    assert_eq!(kinds, ["PLAIN", "NOTIFICATION", "PLAIN"]);
+    assert_eq!(world.taken()[1]["body"]["notificationData"], json!({ "optOut": true }));
+}

@@ -36,11 +36,13 @@ pub(crate) struct Paper {
     pub(crate) shared: Option<&'static str>,
     /// The word that signs.
     pub(crate) word: &'static str,
+    /// Whether answers name the customer otherwise.
+    pub(crate) renames: bool,
 }
 
 impl Default for Paper {
     fn default() -> Self {
-        Self { capabilities: Capabilities::TEXT, shared: None, word: "good" }
+        Self { capabilities: Capabilities::TEXT, shared: None, word: "good", renames: false }
     }
 }
 
@@ -76,9 +78,10 @@ impl HttpChannel for Paper {
         Ok(Request::post("https://paper.example/send", Body::Json(said.to_string())))
     }
 
-    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let id = String::from_utf8_lossy(&answers[0].body).into_owned();
-        Ok(Step::Sent(Sent { id: id.into(), customer: None }))
+        let customer = self.renames.then(|| format!("user-{}", part.customer).into());
+        Ok(Step::Sent(Sent { id: id.into(), customer }))
     }
 
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
@@ -129,6 +132,9 @@ fn event(item: &Value) -> InEvent {
     let text = |key: &str| item[key].as_str().unwrap_or_default();
     if item["broken"] == true {
         return InEvent::Broken("it has no sender".into());
+    }
+    if let Some(out) = item["optOut"].as_bool() {
+        return InEvent::OptOut { did: "".into(), customer: text("from").into(), out };
     }
     if let Some(report) = item["report"].as_str() {
         let report = match report {

@@ -37,7 +37,7 @@ pub const PROVIDER: Provider = Provider {
         text_characters_max: 2_048,
         long_text: LongText::Cut,
         caption_characters_max: 2_048,
-        inbound_types: &[BodyType::Plain, BodyType::Image],
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: STATUSES,

@@ -61,7 +61,7 @@ pub(super) const CAPABILITIES: fn() -> Capabilities = || Capabilities {
     native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
     long_text: LongText::Cut,
     caption_characters_max: 1_600,
-    inbound_types: &[BodyType::Plain, BodyType::Image],
+    inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
     read_receipts: true,
     ..Capabilities::TEXT
 };
@@ -84,38 +84,41 @@ pub(super) const STATUSES: &[(&str, Report)] = &[
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// Sent as Bearer token.
-    api_key: SecretString,
+    pub(super) api_key: SecretString,
     /// Signs webhooks; without it they are not signed.
     #[serde(default)]
-    api_secret: Option<SecretString>,
+    pub(super) api_secret: Option<SecretString>,
     /// Tells whether the key is good.
     #[serde(default)]
-    api_verify_url: Option<Box<str>>,
+    pub(super) api_verify_url: Option<Box<str>>,
     /// Takes each message.
-    api_send_url: Box<str>,
+    pub(super) api_send_url: Box<str>,
     #[serde(skip, default = "general")]
-    provider: &'static Provider,
+    pub(super) provider: &'static Provider,
 }
 
 fn general() -> &'static Provider {
     &GENERAL
 }
 
-/// The channel of one of the presets.
-///
-/// # Errors
-/// Names what is wrong with the account.
-pub(super) fn open(name: &str, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
-    let mut account: Account = account(table)?;
-    account.provider = super::provider(name).unwrap_or(&GENERAL);
-    filled("api_key", &account.api_key)?;
-    account.api_secret.as_ref().map_or(Ok(()), |secret| filled("api_secret", secret))?;
-    account.api_verify_url.as_mut().map_or(Ok(()), |url| address("api_verify_url", url))?;
-    address("api_send_url", &mut account.api_send_url)?;
-    Ok(Arc::new(account))
+fn open(name: &str, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+    account::<Account>(table)?.checked(name)
 }
 
 impl Account {
+    /// The channel of the provider of this name.
+    ///
+    /// # Errors
+    /// Names what is wrong with the account.
+    pub(super) fn checked(mut self, name: &str) -> Result<Arc<dyn Channel>, AccountError> {
+        self.provider = super::provider(name).unwrap_or(&GENERAL);
+        filled("api_key", &self.api_key)?;
+        self.api_secret.as_ref().map_or(Ok(()), |secret| filled("api_secret", secret))?;
+        self.api_verify_url.as_mut().map_or(Ok(()), |url| address("api_verify_url", url))?;
+        address("api_send_url", &mut self.api_send_url)?;
+        Ok(Arc::new(self))
+    }
+
     fn call(&self, request: Request) -> Request {
         request.secret_header("Authorization", auth::bearer(self.api_key.expose_secret()))
     }

@@ -2,11 +2,16 @@
 
 pub mod bandwidth;
 mod conversation;
+pub mod facebook;
 pub mod general;
+pub mod instagram;
 pub mod smpp;
+mod table;
+pub mod telegram;
 pub mod telnyx;
 pub mod twilio;
 pub mod twilio_whatsapp;
+pub mod viber;
 pub mod voipms;
 pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
@@ -26,15 +31,14 @@ pub use conversation::{
     Received, Report, Sent, Step,
 };
 
+pub use table::{account_keys, adapted, limits, receipts, signature, table, words};
+
 use crate::capability::Capabilities;
 
 /// Every provider, in the order in which they are documented.
 pub const PROVIDERS: &[&Provider] = &[
     &smpp::PROVIDER,
     &twilio::PROVIDER,
-    &twilio_whatsapp::PROVIDER,
-    &whatsapp_cloud::PROVIDER,
-    &whatsapp_360dialog::PROVIDER,
     &telnyx::PROVIDER,
     &bandwidth::PROVIDER,
     &general::GENERAL,
@@ -44,6 +48,13 @@ pub const PROVIDERS: &[&Provider] = &[
     &general::NETPLANET,
     &general::VETTA,
     &voipms::PROVIDER,
+    &whatsapp_cloud::PROVIDER,
+    &whatsapp_360dialog::PROVIDER,
+    &twilio_whatsapp::PROVIDER,
+    &facebook::PROVIDER,
+    &instagram::PROVIDER,
+    &telegram::PROVIDER,
+    &viber::PROVIDER,
 ];
 
 /// The description of a provider: everything that can be known before an account exists.

@@ -33,9 +33,9 @@ pub const PROVIDER: Provider = Provider {
     capabilities: || Capabilities {
         native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         text_characters_max: 1_530,
-        long_text: LongText::Refuse,
+        long_text: LongText::Cut,
         caption_characters_max: 1_530,
-        inbound_types: &[BodyType::Plain, BodyType::Image],
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: envelope::STATUSES,
@@ -55,6 +55,7 @@ pub struct Account {
     /// Sent as Bearer token.
     api_key: SecretString,
     /// Base64 of the 32 octets that check webhooks.
+    #[serde(default)]
     public_key: Box<str>,
     /// Needed for number pools and alphanumeric senders.
     #[serde(default)]
@@ -82,7 +83,9 @@ impl Account {
         }
         self.key = auth::unbase64(&self.public_key).filter(|key| key.len() == 32).ok_or(AccountError {
             key: "public_key".into(),
-            problem: "is no base64 of 32 octets; it is shown in the portal under Keys & Credentials".into(),
+            problem:
+                "is missing or no base64 of 32 octets; it is shown in the portal under Keys & Credentials"
+                    .into(),
         })?;
         Ok(self)
     }

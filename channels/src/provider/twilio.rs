@@ -44,7 +44,7 @@ pub const PROVIDER: Provider = Provider {
         ],
         long_text: LongText::Cut,
         caption_characters_max: 1_600,
-        inbound_types: &[BodyType::Plain, BodyType::Image],
+        inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
@@ -64,6 +64,7 @@ pub struct Account {
     /// `AC...`: in addresses, and the user where there is no `api_key_sid`.
     pub(super) account_sid: Box<str>,
     /// The primary token: checks webhooks, and is the password where there is no `api_key_sid`.
+    #[serde(default)]
     pub(super) auth_token: SecretString,
     /// `SK...`: the user instead of the account.
     #[serde(default)]
@@ -98,7 +99,10 @@ impl Account {
             ));
         }
         if filled("auth_token", &self.auth_token).is_err() {
-            return Err(error("auth_token", "is empty; the console shows the primary token"));
+            return Err(error(
+                "auth_token",
+                "is missing: the console shows the primary token, on the account's first page",
+            ));
         }
         self.api_key_secret.as_ref().map_or(Ok(()), |secret| filled("api_key_secret", secret))?;
         if self.api_key_sid.is_some() != self.api_key_secret.is_some() {

@@ -21,12 +21,13 @@ use super::{
     Step, account, address, twilio as sms,
 };
 use crate::{
-    capability::{Buttons, Capabilities, LongText, Opens},
+    capability::{Buttons, Capabilities, Format, LongText, Opens},
     classify,
     error::SendError,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, number,
+    json, markup, number,
     twilio::{self, Templates},
+    whatsapp,
 };
 
 /// The description.
@@ -49,6 +50,7 @@ pub const PROVIDER: Provider = Provider {
             BodyType::Template,
         ],
         long_text: LongText::Cut,
+        format: Format::Own,
         caption_characters_max: 1_024,
         captionless: &[BodyType::Audio],
         buttons: Buttons {
@@ -85,6 +87,7 @@ const QUICK_REPLIES_MAX: usize = 3;
 #[serde(deny_unknown_fields)]
 struct Account {
     account_sid: Box<str>,
+    #[serde(default)]
     auth_token: SecretString,
     #[serde(default)]
     api_key_sid: Option<Box<str>>,
@@ -178,14 +181,15 @@ impl Channel {
         let buttons: body::Buttons<'_> = body::read(json).unwrap_or_default();
         let frame = &buttons.additional_details.interactive;
         let words = if buttons.markdown_text.is_empty() { &frame.body.text } else { &buttons.markdown_text };
+        let words = literal(&markup::whatsapp(words));
         let is_list = buttons.buttons.len() > QUICK_REPLIES_MAX || frame.kind.eq_ignore_ascii_case("list");
         let (kind, content) = if is_list {
             let opener = if frame.button.is_empty() { &*self.list_button } else { &*frame.button };
             let items: Vec<Value> = buttons.buttons.iter().map(|button| row(button)).collect();
-            ("twilio/list-picker", json!({"body": literal(words), "button": literal(opener), "items": items}))
+            ("twilio/list-picker", json!({"body": words, "button": literal(opener), "items": items}))
         } else {
             let actions: Vec<Value> = buttons.buttons.iter().map(|button| reply(button)).collect();
-            ("twilio/quick-reply", json!({"body": literal(words), "actions": actions}))
+            ("twilio/quick-reply", json!({"body": words, "actions": actions}))
         };
         let content =
             json!({"friendly_name": part.reference, "language": &*self.language, "types": {kind: content}});
@@ -221,18 +225,6 @@ fn prefixed(address: &str) -> String {
     format!("whatsapp:{}", number::e164(twilio::bare(address)))
 }
 
-/// A business-scoped user id: two letters of a country, a dot, letters and digits.
-fn is_user_id(address: &str) -> bool {
-    let Some((country, id)) = address.split_once('.') else { return false };
-    let is_country = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
-    is_country
-        && !id.is_empty()
-        && id.len() <= USER_ID_CHARACTERS_MAX
-        && id.bytes().all(|b| b.is_ascii_alphanumeric())
-}
-
-const USER_ID_CHARACTERS_MAX: usize = 128;
-
 impl HttpChannel for Channel {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
@@ -256,8 +248,7 @@ impl HttpChannel for Channel {
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        let bare = twilio::bare(address);
-        if is_user_id(bare) { Ok(bare.into()) } else { number::customer(bare) }
+        whatsapp::customer(twilio::bare(address))
     }
 
     fn did(&self, address: &str) -> Arc<str> {
@@ -270,7 +261,10 @@ impl HttpChannel for Channel {
             Content::Rich { body_type: BodyType::Location, json } => {
                 Ok(self.message(part, place(json).ok_or_else(nowhere)?))
             }
-            content => Ok(self.message(part, self.messages.content(content)?)),
+            content => {
+                let fields = self.messages.content(content)?.into_iter();
+                Ok(self.message(part, fields.map(|(name, value)| (name, formatted(name, value)))))
+            }
         }
     }
 
@@ -311,6 +305,11 @@ impl HttpChannel for Channel {
         let said = json!({"channel": "WHATSAPP", "messageId": last_id});
         Some(self.messages.call(Request::post(url, Body::Json(said.to_string())).harmless()))
     }
+}
+
+/// Words get their formatting in WhatsApp's way, all else stays.
+fn formatted(name: &str, value: String) -> String {
+    if name == "Body" { markup::whatsapp(&value).into_owned() } else { value }
 }
 
 /// A place: its words, and the point with its name.

@@ -45,17 +45,24 @@ const SMS_BYTES_MAX: usize = 160;
 /// How long the channel rests when the day's calls are used up; it is tried again after each.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
-/// `[channel.account]` of a `voipms` channel without `api_send_url`.
+/// `[channel.account]` of a `voipms` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
-    /// The account's e-mail address.
+struct Keys {
+    /// The account's e-mail address; with `api_send_url` the bearer token.
     api_key: SecretString,
-    /// The API password, which is not the login password.
-    api_secret: SecretString,
+    /// The API password, which is not the login password; with `api_send_url` it signs webhooks.
+    #[serde(default)]
+    api_secret: Option<SecretString>,
     /// Protects webhooks: signs JSON ones, and is the parameter `token` of classic ones. Without it all are taken.
     #[serde(default)]
     webhook_secret: Option<SecretString>,
+    /// As in `general`.
+    #[serde(default)]
+    api_verify_url: Option<Box<str>>,
+    /// As in `general`: the General interface is spoken.
+    #[serde(default)]
+    api_send_url: Option<Box<str>>,
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -64,14 +71,38 @@ fn default_base_url() -> Box<str> {
     "https://voip.ms".into()
 }
 
-fn open(mut table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
-    if table.contains_key("api_send_url") {
-        if let Some(secret) = table.remove("webhook_secret") {
-            table.insert("api_secret".into(), secret);
-        }
-        return general::open("voipms", table);
+/// An account at its own API.
+#[derive(Debug)]
+pub struct Account {
+    api_key: SecretString,
+    api_secret: SecretString,
+    webhook_secret: Option<SecretString>,
+    base_url: Box<str>,
+}
+
+fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+    let keys: Keys = account(table)?;
+    if let Some(api_send_url) = keys.api_send_url {
+        let general = general::Account {
+            api_key: keys.api_key,
+            api_secret: keys.webhook_secret.or(keys.api_secret),
+            api_verify_url: keys.api_verify_url,
+            api_send_url,
+            provider: &PROVIDER,
+        };
+        return general.checked(PROVIDER.name);
     }
-    let mut account: Account = account(table)?;
+    let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
+    if keys.api_verify_url.is_some() {
+        return Err(error("api_verify_url", "belongs to api_send_url, which is missing"));
+    }
+    let api_secret = keys.api_secret.ok_or_else(|| error("api_secret", "is missing: the API password"))?;
+    let mut account = Account {
+        api_key: keys.api_key,
+        api_secret,
+        webhook_secret: keys.webhook_secret,
+        base_url: keys.base_url,
+    };
     filled("api_key", &account.api_key)?;
     filled("api_secret", &account.api_secret)?;
     account.webhook_secret.as_ref().map_or(Ok(()), |secret| filled("webhook_secret", secret))?;

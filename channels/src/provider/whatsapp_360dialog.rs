@@ -19,7 +19,7 @@ use super::{
 use crate::{
     auth, classify,
     error::SendError,
-    graph,
+    files, graph,
     http::{Malformed, Refused, Request, Response, Webhook},
     json,
     whatsapp::{self, Conversation, Media},
@@ -165,7 +165,7 @@ impl HttpChannel for Account {
     }
 
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
-        let file = |url: &str| self.call(graph::download(&self.at_360dialog(url)));
+        let file = |url: &str| self.call(files::download(&self.at_360dialog(url)));
         let look_up = || {
             let id = auth::percent_encode(&media.locator);
             self.call(Request::get(format!("{}/{id}", self.base_url)))

@@ -17,6 +17,7 @@ use crate::{
     capability::Capabilities,
     classify,
     error::SendError,
+    files,
     graph::{self, Credentials},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
     whatsapp::{self, Conversation, Media},
@@ -170,7 +171,7 @@ impl HttpChannel for Account {
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let base = self.base_url.trim_end_matches('/');
         let file = |url: &str| {
-            let request = graph::download(url);
+            let request = files::download(url);
             // The token is for Meta, whatever address is named.
             if graph::is_metas(url, base) { self.call(request) } else { request }
         };

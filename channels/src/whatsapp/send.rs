@@ -9,9 +9,8 @@ use message::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    classify,
     error::SendError,
-    graph,
+    files::{self, File},
     http::{Body, Field, Request, Response},
     json, markup,
     provider::OutPart,
@@ -44,7 +43,7 @@ impl Conversation<'_> {
     /// When the part cannot be put into a call.
     pub fn first(&self, part: &OutPart<'_>) -> Result<(Request, bool), SendError> {
         match self.to_upload(part) {
-            Some(file) => Ok((graph::download(&file.link), false)),
+            Some(file) => Ok((file.fetched(), false)),
             None => Ok((self.message(part, None)?, true)),
         }
     }
@@ -63,7 +62,7 @@ impl Conversation<'_> {
         match answers {
             [fetched] => {
                 if !fetched.is_success() {
-                    return Err(not_fetched(fetched));
+                    return Err(files::not_fetched(fetched));
                 }
                 let fields = vec![
                     Field::text("messaging_product", "whatsapp"),
@@ -113,42 +112,6 @@ impl Conversation<'_> {
             json::set(&mut message, kind, object);
         }
         Ok(Request::post(self.messages_url, Body::Json(message.to_string())))
-    }
-}
-
-/// The business's own file server: whatever it answers says nothing about the channel.
-fn not_fetched(response: &Response) -> SendError {
-    let cause = match classify::by_status(response) {
-        SendError::Unavailable(cause) | SendError::Throttled { cause, .. } => {
-            return SendError::Unavailable(cause);
-        }
-        SendError::CredentialsRefused(cause) | SendError::Rejected(cause) | SendError::Unknown(cause) => {
-            cause
-        }
-        other => return other,
-    };
-    SendError::Rejected(Cause::new(cause.code, "the file could not be fetched from its mediaUrl"))
-}
-
-struct File {
-    link: String,
-    name: String,
-    content_type: String,
-}
-
-impl File {
-    fn of(media: &body::Media<'_>) -> Self {
-        let file = &media.attachment;
-        let path = file.media_url.split(['?', '#']).next().unwrap_or_default();
-        let from_path = path.rsplit('/').next().unwrap_or_default();
-        let name = [&*file.media_name, from_path, "file"].into_iter().find(|name| !name.is_empty());
-        let content_type =
-            if file.mime_type.is_empty() { "application/octet-stream" } else { &*file.mime_type };
-        Self {
-            link: file.media_url.to_string(),
-            name: name.unwrap_or_default().to_owned(),
-            content_type: content_type.to_owned(),
-        }
     }
 }
 
@@ -221,16 +184,18 @@ fn media(json: &str, kind: &str, uploaded: Option<&str>) -> Value {
     object
 }
 
+/// A place has no page there: it stands behind the address.
 fn location(body: &Location<'_>) -> Value {
+    let place = &body.additional_details;
     let mut object = json!({
         "latitude": body.location.latitude.0.unwrap_or_default(),
         "longitude": body.location.longitude.0.unwrap_or_default(),
     });
-    for (key, value) in
-        [("name", &body.additional_details.name), ("address", &body.additional_details.address)]
-    {
+    let address = [&*place.address, &*place.url].into_iter().filter(|words| !words.is_empty());
+    let address = address.collect::<Vec<_>>().join(", ");
+    for (key, value) in [("name", &*place.name), ("address", &*address)] {
         if !value.is_empty() {
-            json::set(&mut object, key, &**value);
+            json::set(&mut object, key, value);
         }
     }
     object

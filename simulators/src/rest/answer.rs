@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Simulator,
-    provider::{Call, Context, Fault, Message},
+    provider::{Call, Closed, Context, Fault, Message},
     state::{Job, State},
     wire::{Request, Response},
 };
@@ -84,9 +84,19 @@ impl Simulator {
         let now = self.now();
         let (fate, late, first) = {
             let mut state = self.state();
-            let (fate, accepted, late) = self.fate(&mut state, answer, now, path);
-            let first = if accepted { take(&mut state, messages, now) } else { Vec::new() };
-            (fate, late, first)
+            match self.shut(&state, &messages, now) {
+                Some(Closed::Refused(code)) => {
+                    state.records.counts.rejected += 1;
+                    let answer = self.fault(&mut state, Fault::Rejected { code }, path);
+                    (Fate::Refused(answer), Duration::ZERO, Vec::new())
+                }
+                shut => {
+                    let (fate, accepted, late) = self.fate(&mut state, answer, now, path);
+                    let failed = if let Some(Closed::Fails(code)) = shut { Some(code) } else { None };
+                    let first = if accepted { take(&mut state, messages, failed, now) } else { Vec::new() };
+                    (fate, late, first)
+                }
+            }
         };
         self.shared.changed.notify_waiters();
         self.shared.wake.notify_one();
@@ -99,6 +109,12 @@ impl Simulator {
             Fate::Hangs => std::future::pending().await,
             Fate::Closed => None,
         }
+    }
+
+    /// What becomes of messages to customers who have not written for too long.
+    fn shut(&self, state: &State, messages: &[Message], now: u64) -> Option<Closed> {
+        let shut = messages.iter().find(|message| !state.is_open(&message.to, now))?;
+        self.shared.provider.closed(shut)
     }
 
     /// What happens to a good message, whether it is taken, and how much later it is answered.
@@ -122,7 +138,7 @@ impl Simulator {
         }
         if triggers.fires("unavailable", script.unavailable) {
             records.counts.unavailable += 1;
-            let fault = Fault::Unavailable { status: script.unavailable_status };
+            let fault = Fault::Unavailable { status: script.unavailable_status.clamp(500, 599) };
             return (
                 Fate::Refused(self.fault(state, fault, path)),
                 script.unavailable_accepts,
@@ -212,24 +228,29 @@ impl Simulator {
 type Report = (Arc<Message>, &'static str, Option<String>);
 
 /// Remembers messages and plans their receipts; gives those that come before the answer.
-fn take(state: &mut State, messages: Vec<Message>, now: u64) -> Vec<Report> {
+fn take(state: &mut State, messages: Vec<Message>, failed: Option<&str>, now: u64) -> Vec<Report> {
     let mut first = Vec::new();
     for mut message in messages {
         message.at_ms = now;
         let message = Arc::new(message);
         state.records.accept((*message).clone(), state.script.remember);
-        first.extend(plan(state, &message, now));
+        if state.script.fetch_media {
+            for url in message.media.iter().filter(|url| url.starts_with("http")) {
+                state.later(now, Job::Fetch { id: message.id.clone(), url: url.clone() });
+            }
+        }
+        first.extend(plan(state, &message, failed, now));
     }
     first
 }
 
-fn plan(state: &mut State, message: &Arc<Message>, now: u64) -> Vec<Report> {
+fn plan(state: &mut State, message: &Arc<Message>, fails: Option<&str>, now: u64) -> Vec<Report> {
     let script = state.script.clone();
     let triggers = &mut state.triggers;
     if triggers.fires("receipt_lost", script.receipt_lost) {
         return Vec::new();
     }
-    let failed = triggers.fires("receipt_failed", script.receipt_failed);
+    let failed = triggers.fires("receipt_failed", script.receipt_failed) || fails.is_some();
     let reversed = triggers.fires("receipt_reversed", script.receipt_reversed);
     let twice = triggers.fires("receipt_duplicate", script.receipt_duplicate);
     let late = triggers.fires("receipt_late", script.receipt_late);
@@ -248,7 +269,8 @@ fn plan(state: &mut State, message: &Arc<Message>, now: u64) -> Vec<Report> {
         }
         steps.reverse();
     }
-    let code = (!script.receipt_failed_code.is_empty()).then(|| script.receipt_failed_code.clone());
+    let told = Some(script.receipt_failed_code.as_str()).filter(|code| !code.is_empty());
+    let code = fails.or(told).map(str::to_owned);
     let code = |status| if status == "failed" { code.clone() } else { None };
     if before {
         let each = steps.iter().flat_map(|step| std::iter::repeat_n(step.0, if twice { 2 } else { 1 }));

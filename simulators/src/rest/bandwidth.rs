@@ -36,7 +36,7 @@ static ABOUT: About = About {
         Credential { key: "username", default: "sim-user", what: "Basic authentication of the API" },
         Credential { key: "password", default: "sim-password", what: "Basic authentication of the API" },
         Credential {
-            key: "callback_username",
+            key: "callback_user_id",
             default: "sim-callback",
             what: "Basic authentication of callbacks; empty: none",
         },
@@ -54,6 +54,7 @@ static ABOUT: About = About {
     batch_max: 1,
     retry: Retry { tries: 10, factor: 2, answers: true, obeys: false },
     polls: false,
+    customer: "+15550100002",
 };
 
 fn error(status: u16, kind: &str, description: &str) -> Response {
@@ -212,7 +213,7 @@ impl Provider for Bandwidth {
             "message": {
                 "id": or(&inbound.id, &new), "owner": to, "applicationId": cx.credential("application_id"),
                 "time": cx.rfc3339(), "segmentCount": 1, "direction": "in", "to": [to],
-                "from": or(&inbound.from, "+15550100002"), "text": words,
+                "from": inbound.from.as_str(), "text": words,
             },
         });
         if let Some(file) = file {
@@ -260,7 +261,7 @@ impl Provider for Bandwidth {
         let body = Value::Array(events.to_vec()).to_string().into_bytes();
         let outgoing = Outgoing::post(url, "application/json; charset=utf-8", body)
             .with("user-agent", "BandwidthAPI/v2".to_owned());
-        let user = cx.credential("callback_username");
+        let user = cx.credential("callback_user_id");
         if user.is_empty() {
             return outgoing;
         }
@@ -273,14 +274,8 @@ impl Provider for Bandwidth {
     }
 
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let keys = [
-            "account_id",
-            "application_id",
-            "username",
-            "password",
-            "callback_username",
-            "callback_password",
-        ];
+        let keys =
+            ["account_id", "application_id", "username", "password", "callback_user_id", "callback_password"];
         let mut lines: Vec<_> =
             keys.into_iter().map(|key| (key, format!("{:?}", cx.credential(key)))).collect();
         lines.push(("base_url", format!("{:?}", cx.base)));

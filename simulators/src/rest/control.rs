@@ -14,7 +14,7 @@ use super::{
 /// The most messages and webhooks in one answer; the newest.
 const LISTED_MAX: usize = 1_000;
 
-const ROUTES: &str = "GET /_sim/messages[?to=] /_sim/webhooks /_sim/counts /_sim/faults /_sim/settings, \
+const ROUTES: &str = "GET /_sim/messages[?to=] /_sim/webhooks /_sim/fetched /_sim/counts /_sim/faults /_sim/settings, \
     POST /_sim/inbound /_sim/receipt /_sim/faults /_sim/verify /_sim/reset";
 
 #[derive(Deserialize)]
@@ -31,6 +31,11 @@ impl Simulator {
         match (request.method.as_str(), request.path.as_str()) {
             ("GET", "/_sim/messages") => self.list_messages(request.query("to").as_deref()),
             ("GET", "/_sim/webhooks") => ok(&newest(&self.webhooks(), |_| true)),
+            ("GET", "/_sim/fetched") => {
+                let state = self.state();
+                let all: Vec<_> = state.records.fetched.iter().collect();
+                ok(&newest(&all, |_| true))
+            }
             ("GET", "/_sim/counts") => ok(&self.counts()),
             ("GET", "/_sim/faults") => ok(&self.script()),
             ("GET", "/_sim/settings") => self.settings(),

@@ -14,9 +14,10 @@ use super::{
     Simulator, Unfit,
     media::{File, sample},
     provider::{Handshake, Inbound, Kind, Message, Signature},
-    records::{Attempt, Webhook},
+    records::{Attempt, Fetched, Webhook},
     serve::Answered,
     state::{Delivery, Job, State},
+    wire::Outgoing,
 };
 use crate::smsc::Remember;
 
@@ -46,6 +47,12 @@ pub enum DeliverError {
 }
 
 type Batch = (String, Vec<Value>);
+
+/// What is done in the background.
+enum Work {
+    Deliver(Delivery),
+    Fetch { id: String, url: String },
+}
 
 impl Simulator {
     /// Lets a customer write, and gives the webhook's first answers; none when the events wait for a poll. What is
@@ -105,6 +112,12 @@ impl Simulator {
             return Ok(inbound.extra.clone());
         }
         let number = state.number();
+        let mut inbound = inbound.clone();
+        if inbound.from.is_empty() {
+            self.about().customer.clone_into(&mut inbound.from);
+        }
+        let inbound = &inbound;
+        state.wrote(&inbound.from, self.now());
         let mut file = None;
         if inbound.kind.is_file() {
             let (mime, name, content) = sample(inbound.kind);
@@ -269,12 +282,11 @@ impl Simulator {
         let retry = &self.about().retry;
         let now = self.now();
         let mut state = self.state();
-        let tries = match state.script.webhook_tries_max {
-            0 => retry.tries,
-            most => most,
+        let again = match state.script.webhook_tries_max {
+            0 => self.shared.provider.again(&delivery.url, delivery.attempt, attempt.status),
+            most => delivery.attempt < most,
         };
-        let again = attempt.status.is_none() || retry.answers || state.script.webhook_tries_max > 0;
-        let done = attempt.taken || !again || delivery.attempt >= tries;
+        let done = attempt.taken || !again;
         state.records.tried(delivery.number, attempt.clone(), done);
         if !done {
             let grown = retry.factor.saturating_pow(delivery.attempt.saturating_sub(1));
@@ -296,10 +308,15 @@ impl Simulator {
         let mut tasks = JoinSet::new();
         loop {
             let room = WEBHOOKS_AT_ONCE_MAX.saturating_sub(tasks.len());
-            let (deliveries, next_due) = self.due(room);
-            for delivery in deliveries {
+            let (work, next_due) = self.due(room);
+            for work in work {
                 let simulator = self.clone();
-                tasks.spawn(async move { _ = simulator.attempt(delivery).await });
+                tasks.spawn(async move {
+                    match work {
+                        Work::Deliver(delivery) => _ = simulator.attempt(delivery).await,
+                        Work::Fetch { id, url } => simulator.fetch(id, url).await,
+                    }
+                });
             }
             let full = tasks.len() >= WEBHOOKS_AT_ONCE_MAX;
             let next = next_due.map(|at| self.shared.started + Duration::from_millis(at));
@@ -313,7 +330,22 @@ impl Simulator {
         }
     }
 
-    fn due(&self, room: usize) -> (Vec<Delivery>, Option<u64>) {
+    /// Fetches a file that a message names, and remembers how that went.
+    async fn fetch(&self, message: String, url: String) {
+        let limit = Duration::from_millis(self.state().script.webhook_timeout_ms);
+        let at_ms = self.now();
+        let answered = timeout(limit, self.send(Outgoing::get(url.clone()))).await.ok();
+        let (mut mime, mut octets) = (String::new(), 0);
+        if let Some(Ok(answered)) = &answered {
+            mime.clone_from(&answered.content_type);
+            octets = answered.body.len();
+        }
+        let Attempt { status, error, .. } = attempt_of(at_ms, answered);
+        self.state().records.fetched(Fetched { at_ms, message, url, status, mime, octets, error });
+        self.shared.changed.notify_waiters();
+    }
+
+    fn due(&self, room: usize) -> (Vec<Work>, Option<u64>) {
         let now = self.now();
         let mut state = self.state();
         let mut out = Vec::new();
@@ -322,7 +354,8 @@ impl Simulator {
         while out.len() + reports.len() < room {
             let Some(entry) = state.jobs.first_entry().filter(|entry| entry.key().0 <= now) else { break };
             match entry.remove() {
-                Job::Webhook(delivery) => out.push(delivery),
+                Job::Webhook(delivery) => out.push(Work::Deliver(delivery)),
+                Job::Fetch { id, url } => out.push(Work::Fetch { id, url }),
                 Job::Receipt { message, status, code } => {
                     if let Some((url, event)) =
                         self.report_event(&mut state, &message, status, code.as_deref())
@@ -336,14 +369,15 @@ impl Simulator {
             }
         }
         for (url, events) in reports {
-            out.extend(self.deliveries(&mut state, "receipt", &url, events, Signature::Right));
+            let deliveries = self.deliveries(&mut state, "receipt", &url, events, Signature::Right);
+            out.extend(deliveries.into_iter().map(Work::Deliver));
         }
         self.customers(&mut state, now, room.saturating_sub(out.len()), &mut out);
         (out, state.next_due())
     }
 
     /// Customers that write by themselves.
-    fn customers(&self, state: &mut State, now: u64, room: usize, out: &mut Vec<Delivery>) {
+    fn customers(&self, state: &mut State, now: u64, room: usize, out: &mut Vec<Work>) {
         for _ in 0..room {
             let Some(due) = state.customers_due.filter(|due| *due <= now) else { return };
             let rate = u64::from(state.script.inbound_per_second.max(1));
@@ -361,7 +395,8 @@ impl Simulator {
             state.records.counts.inbound += 1;
             let (event, hook) = (self.event(state, &inbound), state.hook.clone());
             if let (Ok(event), Some(hook)) = (event, hook) {
-                out.extend(self.deliveries(state, "inbound", &hook.url, vec![event], Signature::Right));
+                let deliveries = self.deliveries(state, "inbound", &hook.url, vec![event], Signature::Right);
+                out.extend(deliveries.into_iter().map(Work::Deliver));
             }
         }
     }

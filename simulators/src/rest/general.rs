@@ -27,6 +27,7 @@ pub(super) const fn preset(name: &'static str, title: &'static str) -> General {
         // Not specified: as Telnyx, whose envelope it is, but longer.
         retry: Retry { tries: 5, factor: 2, answers: true, obeys: true },
         polls: false,
+        customer: "+15550100002",
     })
 }
 
@@ -136,7 +137,10 @@ impl Provider for General {
                 error(429, "too many requests").with("retry-after", after_s.to_string())
             }
             Fault::Unavailable { status } => error(status, "unavailable"),
-            Fault::Rejected { code } => error(or(code, "422").parse().unwrap_or(422), "refused"),
+            Fault::Rejected { code } => error(
+                or(code, "422").parse().ok().filter(|status| (400..600).contains(status)).unwrap_or(422),
+                "refused",
+            ),
             Fault::Credentials => error(401, "the key is not valid"),
             Fault::WithoutId => Response::json(200, &json!({"data": {}})),
         }
@@ -157,7 +161,7 @@ impl Provider for General {
         };
         let mut payload = json!({
             "id": id,
-            "from": {"phone_number": or(&inbound.from, "+15550100002")},
+            "from": {"phone_number": inbound.from.as_str()},
             "to": [{"phone_number": or(&inbound.to, cx.credential("number"))}],
             "text": words,
             "received_at": cx.rfc3339(),

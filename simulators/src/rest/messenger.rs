@@ -7,8 +7,8 @@ use super::{
     media::{File, Media},
     meta,
     provider::{
-        About, Call, Context, Credential, Fault, Handshake, Inbound, Kind, Message, Provider, Retry, Unfit,
-        or, overlay, put,
+        About, Call, Closed, Context, Credential, Fault, Handshake, Inbound, Kind, Message, Provider, Retry,
+        Unfit, or, overlay, put,
     },
     sign,
     wire::{Outgoing, Request, Response, text},
@@ -49,6 +49,7 @@ pub(super) static FACEBOOK: Messenger = Messenger {
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
+        customer: "7700112233",
     },
     instagram: false,
 };
@@ -64,7 +65,7 @@ pub(super) static INSTAGRAM: Messenger = Messenger {
                 what: "the page's or the user's token",
             },
             Credential { key: "page_id", default: "300000000000001", what: "the page, with Facebook Login" },
-            Credential { key: "instagram_id", default: "500000000000001", what: "the account in webhooks" },
+            Credential { key: "account_id", default: "500000000000001", what: "the account in webhooks" },
             Credential {
                 key: "app_secret",
                 default: "sim-app-secret",
@@ -85,6 +86,7 @@ pub(super) static INSTAGRAM: Messenger = Messenger {
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
+        customer: "7700112233",
     },
     instagram: true,
 };
@@ -118,7 +120,7 @@ fn buttons(value: Option<&Value>, least: usize, titles: &mut Vec<String>) -> Res
 
 impl Messenger {
     fn own<'a>(&self, cx: &Context<'a>) -> &'a str {
-        cx.credential(if self.instagram { "instagram_id" } else { "page_id" })
+        cx.credential(if self.instagram { "account_id" } else { "page_id" })
     }
 
     fn attachment(&self, attachment: &Value, media: &Media, message: &mut Message) -> Result<(), String> {
@@ -326,7 +328,7 @@ impl Provider for Messenger {
                 Call::Answer(Response::json(200, &json!({"data": []})))
             }
             ("GET", [id]) if ours(id) => {
-                let business = json!({"id": cx.credential("instagram_id")});
+                let business = json!({"id": cx.credential("account_id")});
                 let id = if *id == "me" { self.own(cx) } else { id };
                 Call::Answer(Response::json(
                     200,
@@ -402,7 +404,7 @@ impl Provider for Messenger {
         }
         overlay(
             &mut event,
-            &json!({"sender": {"id": or(&inbound.from, "7700112233")},
+            &json!({"sender": {"id": inbound.from.as_str()},
             "recipient": {"id": or(&inbound.to, self.own(cx))}, "timestamp": cx.now_ms}),
         );
         overlay(&mut event, &inbound.extra);
@@ -459,13 +461,18 @@ impl Provider for Messenger {
         &["x-hub-signature-256"]
     }
 
+    fn closed(&self, message: &Message) -> Option<Closed> {
+        let how = text(&message.request, "/messaging_type").unwrap_or_default();
+        (!matches!(how, "MESSAGE_TAG" | "UTILITY")).then_some(Closed::Refused("10/2018278"))
+    }
+
     fn handshake(&self, url: &str, cx: &Context<'_>) -> Option<Handshake> {
         Some(meta::handshake(url, cx.credential("verify_token"), cx))
     }
 
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
         let keys: &[&'static str] = if self.instagram {
-            &["access_token", "page_id", "instagram_id", "app_secret", "verify_token"]
+            &["access_token", "page_id", "account_id", "app_secret", "verify_token"]
         } else {
             &["access_token", "page_id", "app_secret", "verify_token"]
         };

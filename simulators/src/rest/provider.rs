@@ -28,6 +28,8 @@ pub struct About {
     pub retry: Retry,
     /// Whether events wait for a poll as long as there is no webhook.
     pub polls: bool,
+    /// The customer that writes unless told.
+    pub customer: &'static str,
 }
 
 /// A credential or another name that an account has.
@@ -111,6 +113,15 @@ pub(super) struct Hook {
 pub(super) struct Handshake {
     pub(super) request: Outgoing,
     pub(super) body: Option<String>,
+}
+
+/// What becomes of a message to a customer who has not written for too long, by the provider's code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// It is refused at once.
+    Refused(&'static str),
+    /// It is taken, and reported failed.
+    Fails(&'static str),
 }
 
 /// What can be asked of a provider to do wrong.
@@ -258,6 +269,17 @@ pub(super) trait Provider: Sync {
     /// Whether a webhook's answer means that it has the event.
     fn taken(&self, _url: &str, status: u16, _body: &str) -> bool {
         (200..300).contains(&status)
+    }
+
+    /// Whether a webhook is tried again after so many tries and this answer, or none.
+    fn again(&self, _url: &str, tries: u32, status: Option<u16>) -> bool {
+        let retry = &self.about().retry;
+        tries < retry.tries && (status.is_none() || retry.answers)
+    }
+
+    /// What becomes of this message outside of the customer's window; nothing when it may go at any time.
+    fn closed(&self, _message: &Message) -> Option<Closed> {
+        None
     }
 
     /// The question that a new webhook must answer.

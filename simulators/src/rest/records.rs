@@ -41,6 +41,8 @@ pub struct Counts {
     pub receipts: u64,
     pub inbound: u64,
     pub polled: u64,
+    /// Files of messages that were fetched, or could not be.
+    pub fetched: u64,
     /// Messages of which it is not known any more how often they came.
     pub forgotten: u64,
 }
@@ -81,6 +83,26 @@ pub struct Webhook {
     pub done: bool,
 }
 
+/// A file that was fetched since a message named it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fetched {
+    /// When, in milliseconds since the start.
+    pub at_ms: u64,
+    /// The message's id.
+    pub message: String,
+    /// From where.
+    pub url: String,
+    /// The answer's status; nothing when none came.
+    pub status: Option<u16>,
+    /// The media type that the answer tells.
+    pub mime: String,
+    /// How long it is.
+    pub octets: usize,
+    /// Why no answer came.
+    pub error: Option<String>,
+}
+
 /// What is remembered.
 #[derive(Debug, Default)]
 pub(super) struct Records {
@@ -89,6 +111,7 @@ pub(super) struct Records {
     /// How often each text came to each recipient.
     times: BTreeMap<(String, String), u32>,
     pub(super) webhooks: VecDeque<Webhook>,
+    pub(super) fetched: VecDeque<Fetched>,
     /// Accepted messages in the last second, by time.
     pub(super) second: VecDeque<u64>,
 }
@@ -128,6 +151,11 @@ impl Records {
     pub(super) fn webhook(&mut self, webhook: Webhook) {
         self.counts.webhooks += 1;
         push(&mut self.webhooks, webhook);
+    }
+
+    pub(super) fn fetched(&mut self, fetched: Fetched) {
+        self.counts.fetched += 1;
+        push(&mut self.fetched, fetched);
     }
 
     pub(super) fn tried(&mut self, number: u64, mut attempt: Attempt, done: bool) {

@@ -55,6 +55,12 @@ pub struct Script {
     /// Messages that are taken and answered without their id.
     pub without_id: Pattern,
 
+    /// How long after a customer wrote the business may write what it likes, where the provider has such a window
+    /// (WhatsApp, Messenger, Instagram). 0: always.
+    pub window_ms: u64,
+    /// Whether the files that messages name are fetched, as providers do it; see the control API.
+    pub fetch_media: bool,
+
     /// A message is reported sent after so long. 0: never.
     pub receipt_sent_ms: u64,
     /// Delivered, after so long from its submit. 0: never.
@@ -136,6 +142,8 @@ impl Default for Script {
             garbage: Pattern::Never,
             wrong_type: Pattern::Never,
             without_id: Pattern::Never,
+            window_ms: 0,
+            fetch_media: false,
             receipt_sent_ms: 50,
             receipt_delivered_ms: 200,
             receipt_read_ms: 0,

@@ -1,7 +1,7 @@
 //! Sockets around a simulated REST provider: one task per connection, requests read whole, webhooks posted over
 //! plain HTTP. It calls nobody but the webhooks it is told.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::PoisonError, time::Duration};
 
 use bytes::Bytes;
 use http::{
@@ -28,8 +28,8 @@ use super::{
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// The most octets of a request's body: what the largest upload needs.
 pub const BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// The most octets of a webhook's answer.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The most octets of an answer: a webhook's, or a file.
+const ANSWER_BYTES_MAX: usize = BODY_BYTES_MAX;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(super) type Client = Pool<HttpConnector, Full<Bytes>>;
@@ -38,6 +38,7 @@ pub(super) type Client = Pool<HttpConnector, Full<Bytes>>;
 pub(super) struct Answered {
     pub(super) status: u16,
     pub(super) retry_after_s: Option<u64>,
+    pub(super) content_type: String,
     pub(super) body: Bytes,
 }
 
@@ -131,10 +132,12 @@ impl Simulator {
         let answer = self.shared.client.request(request).await.map_err(|e| whole(&e))?;
         let retry_after_s =
             answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
+        let content_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = content_type.unwrap_or_default().to_owned();
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|e| format!("the answer could not be read: {e}"))?.to_bytes();
-        Ok(Answered { status, retry_after_s, body })
+        Ok(Answered { status, retry_after_s, content_type, body })
     }
 
     /// The address to call, and the host to name.
@@ -143,7 +146,8 @@ impl Simulator {
         let uri: Uri = url.parse().map_err(|e| format!("{url:?} is no URL: {e}"))?;
         let host = uri.authority().ok_or_else(|| format!("{url:?} names no host"))?.to_string();
         let host = host.rsplit('@').next().unwrap_or_default().to_owned();
-        let Some(to) = &self.shared.options.deliver_to else {
+        let deliver_to = self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(to) = deliver_to else {
             return if uri.scheme_str() == Some("http") {
                 Ok((uri, host))
             } else {
@@ -158,7 +162,8 @@ impl Simulator {
 
 fn hyper_response(answer: Response) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(answer.body));
-    *response.status_mut() = http::StatusCode::from_u16(answer.status).unwrap_or_default();
+    *response.status_mut() =
+        http::StatusCode::from_u16(answer.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&answer.content_type) {
         headers.insert(CONTENT_TYPE, value);

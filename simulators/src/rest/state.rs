@@ -20,8 +20,16 @@ const JOBS_MAX: usize = 1_000_000;
 /// The most events that wait for a poll; the oldest go.
 const UPDATES_MAX: usize = 100_000;
 
+/// The most customers whose windows are watched.
+const CUSTOMERS_MAX: usize = 1_000_000;
+
+/// An address without what only one direction has.
+fn bare(address: &str) -> &str {
+    address.trim_start_matches("whatsapp:").trim_start_matches('+')
+}
+
 pub(super) struct State {
-    pub(super) script: Script,
+    pub(super) script: Arc<Script>,
     pub(super) triggers: Triggers,
     pub(super) records: Records,
     pub(super) hook: Option<Hook>,
@@ -31,6 +39,8 @@ pub(super) struct State {
     pub(super) updates: VecDeque<(i64, Value)>,
     /// Grows with each poll, so that an older one knows that it is over.
     pub(super) poller: u64,
+    /// When each customer last wrote, where windows are watched.
+    wrote: BTreeMap<String, u64>,
     /// By when they are due, then by age.
     pub(super) jobs: BTreeMap<(u64, u64), Job>,
     /// When the next customer writes by himself.
@@ -42,6 +52,7 @@ pub(super) struct State {
 pub(super) enum Job {
     Receipt { message: Arc<Message>, status: &'static str, code: Option<String> },
     Webhook(Delivery),
+    Fetch { id: String, url: String },
 }
 
 /// A webhook on its way.
@@ -59,7 +70,8 @@ impl State {
     pub(super) fn new(options: &Options) -> Self {
         let base = options.base_url.clone().unwrap_or_default();
         let mut state = Self {
-            script: options.script.clone(),
+            script: Arc::new(options.script.clone()),
+            wrote: BTreeMap::new(),
             triggers: Triggers::new(options.script.seed),
             records: Records::default(),
             hook: None,
@@ -100,6 +112,19 @@ impl State {
             self.updates.pop_front();
         }
         self.updates.push_back((id, event));
+    }
+
+    /// A customer wrote: his window is open.
+    pub(super) fn wrote(&mut self, customer: &str, now: u64) {
+        if self.script.window_ms > 0 && self.wrote.len() < CUSTOMERS_MAX {
+            self.wrote.insert(bare(customer).to_owned(), now);
+        }
+    }
+
+    /// Whether a customer's window is open, or windows are not watched.
+    pub(super) fn is_open(&self, customer: &str, now: u64) -> bool {
+        let window = self.script.window_ms;
+        window == 0 || self.wrote.get(bare(customer)).is_some_and(|at| at.saturating_add(window) > now)
     }
 
     /// Begins or ends what customers do by themselves.

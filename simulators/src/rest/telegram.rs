@@ -41,6 +41,7 @@ static ABOUT: About = About {
     // In reality for a day, with gaps of up to two minutes.
     retry: Retry { tries: 20, factor: 2, answers: true, obeys: true },
     polls: true,
+    customer: "5550001",
 };
 
 fn ok(result: &Value) -> Response {
@@ -111,16 +112,32 @@ fn chat(id: &str) -> Value {
     )
 }
 
+/// A file with what the Bot API always says of one of its kind: clients rely on it.
+fn with_size(kind: &str, mut file: Value) -> Value {
+    let size = match kind {
+        "photo" => json!({"width": 1, "height": 1}),
+        "video" | "animation" => json!({"width": 1, "height": 1, "duration": 1}),
+        "audio" | "voice" => json!({"duration": 1}),
+        "sticker" => {
+            json!({"type": "regular", "width": 512, "height": 512, "is_animated": false, "is_video": false})
+        }
+        _ => json!({}),
+    };
+    overlay(&mut file, &size);
+    file
+}
+
 /// The message as in an answer.
 fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
     let mut answer =
         json!({"message_id": id, "from": bot(cx), "chat": chat(&message.to), "date": cx.seconds()});
-    let file = || json!({"file_id": cx.large(5).to_string(), "file_unique_id": cx.hex(5, 12)});
+    let file =
+        |kind| with_size(kind, json!({"file_id": cx.large(5).to_string(), "file_unique_id": cx.hex(5, 12)}));
     match message.kind.as_str() {
         "message" => put(&mut answer, "text", message.text.as_str()),
-        "photo" => put(&mut answer, "photo", json!([file()])),
+        "photo" => put(&mut answer, "photo", json!([file("photo")])),
         kind @ ("video" | "document" | "audio" | "voice" | "animation" | "sticker") => {
-            put(&mut answer, kind, file())
+            put(&mut answer, kind, file(kind))
         }
         _ => {}
     }
@@ -210,10 +227,11 @@ fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
         let object = json!({"file_id": file.id, "file_unique_id": format!("u{}", file.id), "file_name": file.name,
             "mime_type": file.mime, "file_size": file.content.len()});
         let mut content = match inbound.kind {
-            Kind::Video => json!({"video": object}),
-            Kind::Audio => json!({"voice": object}),
+            Kind::Video => json!({"video": with_size("video", object)}),
+            Kind::Audio => json!({"voice": with_size("voice", object)}),
             Kind::Sticker => {
-                json!({"sticker": {"file_id": file.id, "file_unique_id": "u", "emoji": "👍", "is_animated": false, "is_video": false}})
+                let sticker = json!({"file_id": file.id, "file_unique_id": "u", "emoji": "👍"});
+                json!({"sticker": with_size("sticker", sticker)})
             }
             Kind::Document => json!({"document": object}),
             _ => json!({"photo": [
@@ -252,6 +270,8 @@ impl Provider for Telegram {
     fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
         let token = cx.credential("token");
         if let Some(path) = request.path.strip_prefix("/file/bot") {
+            // Clients may encode the colon of the token.
+            let path = super::wire::decode(path, false);
             let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
             let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
             return Call::Answer(match cx.media.get(id) {
@@ -319,7 +339,7 @@ impl Provider for Telegram {
             Fault::Rejected { code } => {
                 // `400:chat not found`; alone, a code has its usual description.
                 let (code, why) = code.split_once(':').unwrap_or((code, ""));
-                match code.parse().unwrap_or(403) {
+                match code.parse().ok().filter(|code| (400..600).contains(code)).unwrap_or(403) {
                     403 => error(403, &format!("Forbidden: {}", or(why, "bot was blocked by the user"))),
                     400 if why.contains("upgraded to a supergroup") => Response::json(400, &json!({"ok": false,
                         "error_code": 400, "description": format!("Bad Request: {why}"),
@@ -342,9 +362,13 @@ impl Provider for Telegram {
         let own = inbound.id.parse::<u64>().unwrap_or_else(|_| cx.growing());
         let mut update = match inbound.kind {
             Kind::Button | Kind::List => {
+                let data = or(&inbound.payload, &inbound.text);
+                // The tapped message comes along with its buttons; this one is known.
+                let button = json!({"text": or(&inbound.text, data), "callback_data": data});
                 json!({"callback_query": {"id": cx.large(4).to_string(), "from": user,
-                "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds()},
-                "chat_instance": "-3", "data": or(&inbound.payload, &inbound.text)}})
+                "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds(),
+                    "reply_markup": {"inline_keyboard": [[button]]}},
+                "chat_instance": "-3", "data": data}})
             }
             Kind::OptOut | Kind::OptIn => {
                 let left = inbound.kind == Kind::OptOut;

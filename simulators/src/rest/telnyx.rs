@@ -41,6 +41,7 @@ static ABOUT: About = About {
     batch_max: 1,
     retry: Retry { tries: 3, factor: 2, answers: true, obeys: false },
     polls: false,
+    customer: "+15550100002",
 };
 
 fn error(status: u16, code: &str, title: &str, pointer: &str) -> Response {
@@ -212,7 +213,7 @@ impl Provider for Telnyx {
         let mut payload = json!({
             "id": or(&inbound.id, &new), "record_type": "message", "direction": "inbound",
             "type": if file.is_some() { "MMS" } else { "SMS" }, "encoding": "GSM-7", "parts": 1,
-            "from": {"phone_number": or(&inbound.from, "+15550100002"), "carrier": "Simulated", "line_type": "Wireless"},
+            "from": {"phone_number": inbound.from.as_str(), "carrier": "Simulated", "line_type": "Wireless"},
             "to": [{"phone_number": or(&inbound.to, cx.credential("number")), "status": "webhook_delivered"}],
             "cc": [], "text": inbound.text, "media": [], "errors": [], "cost": null,
             "messaging_profile_id": "11111111-0000-4000-8000-00000000000b",

@@ -4,23 +4,21 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    general::is_e164,
     media::File,
     provider::{
-        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
-        put, texts,
+        About, Call, Closed, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or,
+        overlay, put, texts,
     },
     sign, time,
-    wire::{Outgoing, Request, Response, form, text},
+    twilio_check::{Fields, error, field},
+    wire::{Outgoing, Request, Response, form, pairs, text},
 };
 
-const TEXT_MAX: usize = 1_600;
-const MEDIA_MAX: usize = 10;
-const WHATSAPP: &str = "whatsapp:";
+pub(super) const WHATSAPP: &str = "whatsapp:";
 
 pub(super) struct Twilio {
     about: About,
-    whatsapp: bool,
+    pub(super) whatsapp: bool,
 }
 
 pub(super) static TWILIO: Twilio = twilio("twilio", "Twilio SMS", false);
@@ -30,7 +28,15 @@ const fn twilio(name: &'static str, title: &'static str, whatsapp: bool) -> Twil
     // Without overrides in the webhook's address only a failed connection is tried again, once.
     let retry = Retry { tries: 2, factor: 1, answers: false, obeys: false };
     Twilio {
-        about: About { name, title, credentials: CREDENTIALS, batch_max: 1, retry, polls: false },
+        about: About {
+            name,
+            title,
+            credentials: CREDENTIALS,
+            batch_max: 1,
+            retry,
+            polls: false,
+            customer: "+15550001111",
+        },
         whatsapp,
     }
 }
@@ -53,96 +59,7 @@ const CREDENTIALS: &[Credential] = &[
     },
 ];
 
-type Fields = Vec<(String, String)>;
-
-fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
-}
-
-fn error(status: u16, code: u32, message: &str) -> Response {
-    let more = format!("https://www.twilio.com/docs/errors/{code}");
-    Response::json(status, &json!({"code": code, "message": message, "more_info": more, "status": status}))
-}
-
-fn is_sid(text: &str, prefix: &str) -> bool {
-    text.strip_prefix(prefix)
-        .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|o| o.is_ascii_hexdigit()))
-}
-
 impl Twilio {
-    /// An address without its prefix, if it is a good one.
-    fn address<'a>(&self, address: &'a str) -> Option<&'a str> {
-        let bare = match address.strip_prefix(WHATSAPP) {
-            Some(bare) if self.whatsapp => bare,
-            None if !self.whatsapp => address,
-            _ => return None,
-        };
-        // A business-scoped user id: a country, a dot, an opaque name.
-        let opaque = self.whatsapp
-            && bare.split_once('.').is_some_and(|(country, id)| country.len() == 2 && !id.is_empty());
-        (opaque || is_e164(bare)).then_some(bare)
-    }
-
-    fn is_sender(&self, from: &str) -> bool {
-        let short = (3..=8).contains(&from.len()) && from.bytes().all(|octet| octet.is_ascii_digit());
-        let named = (1..=11).contains(&from.len())
-            && from.bytes().any(|octet| octet.is_ascii_alphabetic())
-            && from.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b' ');
-        self.address(from).is_some() || (!self.whatsapp && (short || named))
-    }
-
-    /// Why Twilio would refuse this.
-    fn refusal(&self, fields: &Fields, media: usize) -> Option<Response> {
-        let (to, from) = (field(fields, "To"), field(fields, "From"));
-        let (words, content) = (field(fields, "Body"), field(fields, "ContentSid"));
-        let service = field(fields, "MessagingServiceSid");
-        let callback = field(fields, "StatusCallback");
-        let bad = |code, message: &str| Some(error(400, code, message));
-        if to.is_empty() {
-            return bad(21604, "A 'To' phone number is required.");
-        }
-        if from.is_empty() && service.is_empty() {
-            return bad(21603, "A 'From' phone number is required.");
-        }
-        if self.address(to).is_none() {
-            return bad(21211, "Invalid 'To' Phone Number");
-        }
-        if !from.is_empty() && !self.is_sender(from) {
-            return if self.whatsapp || from.starts_with(WHATSAPP) {
-                bad(63007, "Twilio could not find a Channel with the specified From address")
-            } else {
-                bad(21212, "Invalid 'From' Phone Number")
-            };
-        }
-        if !service.is_empty() && !is_sid(service, "MG") {
-            return bad(21701, "The Messaging Service does not exist");
-        }
-        if words.is_empty() && media == 0 && content.is_empty() {
-            return bad(21619, "A text message body, media urls or content SID must be specified.");
-        }
-        if words.chars().count() > TEXT_MAX {
-            return bad(21617, "The concatenated message body exceeds the 1600 character limit");
-        }
-        if media > if self.whatsapp { 1 } else { MEDIA_MAX } {
-            return bad(21623, "Number of media files exceeds allowed limit");
-        }
-        if fields.iter().any(|(key, value)| key == "MediaUrl" && !value.starts_with("http")) {
-            return bad(21620, "Invalid media URL(s)");
-        }
-        if !content.is_empty() && (!is_sid(content, "HX") || !words.is_empty() || media > 0) {
-            return bad(21655, "The ContentSid is invalid");
-        }
-        let variables = field(fields, "ContentVariables");
-        if !variables.is_empty() && serde_json::from_str::<Map<String, Value>>(variables).is_err() {
-            return bad(21656, "The ContentVariables parameter is invalid");
-        }
-        let host = callback.split('/').nth(2).unwrap_or_default();
-        if !callback.is_empty() && (!callback.starts_with("http") || host.is_empty() || host.contains('_')) {
-            return bad(21609, "The 'StatusCallback' URL is not a valid URL.");
-        }
-        None
-    }
-
     fn send(&self, request: &Request, cx: &Context<'_>) -> Call {
         let Some(fields) = request.form() else {
             return Call::Answer(error(400, 21604, "A 'To' phone number is required."));
@@ -319,7 +236,7 @@ impl Provider for Twilio {
             Some(_) => address.to_owned(),
             None => format!("{prefix}{address}"),
         };
-        let (from, to) = (or(&inbound.from, "+15550001111"), or(&inbound.to, cx.credential("number")));
+        let (from, to) = (inbound.from.as_str(), or(&inbound.to, cx.credential("number")));
         let new = format!("{}{}", if file.is_some() { "MM" } else { "SM" }, cx.hex(2, 32));
         let sid = or(&inbound.id, &new);
         let mut event = json!({
@@ -434,18 +351,53 @@ impl Provider for Twilio {
         &["x-twilio-signature"]
     }
 
+    fn closed(&self, message: &Message) -> Option<Closed> {
+        (self.whatsapp && message.kind != "content").then_some(Closed::Fails("63016"))
+    }
+
+    /// As the overrides in the fragment of the address say: `#rc=2&rp=5xx`.
+    fn again(&self, url: &str, tries: u32, status: Option<u16>) -> bool {
+        let overrides = pairs(url.split_once('#').map_or("", |(_, fragment)| fragment));
+        let most =
+            field(&overrides, "rc").parse().map_or(self.about.retry.tries, |again: u32| again.min(5) + 1);
+        let policies: Vec<&str> = field(&overrides, "rp").split(',').collect();
+        let wanted = match status {
+            None => policies == [""] || policies.iter().any(|policy| ["ct", "rt", "all"].contains(policy)),
+            Some(400..500) => policies.iter().any(|policy| ["4xx", "all"].contains(policy)),
+            Some(500..) => policies.iter().any(|policy| ["5xx", "all"].contains(policy)),
+            Some(_) => policies.contains(&"all"),
+        };
+        tries < most && wanted
+    }
+
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        vec![
+        let base = format!("{:?}", cx.base);
+        let mut lines = vec![
             ("account_sid", format!("{:?}", cx.credential("account_sid"))),
             ("auth_token", format!("{:?}", cx.credential("auth_token"))),
-            ("base_url", format!("{:?}", cx.base)),
-        ]
+            ("base_url", base.clone()),
+        ];
+        if self.whatsapp {
+            // In reality hosts of their own: without these, a channel would call the real ones.
+            lines.extend([("content_url", base.clone()), ("messaging_url", base)]);
+        }
+        lines
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tries_are_as_the_address_says() {
+        let again = |url, tries, status| TWILIO.again(url, tries, status);
+        assert!(again("http://a/", 1, None) && !again("http://a/", 2, None));
+        assert!(!again("http://a/", 1, Some(500)));
+        let url = "http://a/#rc=2&rp=5xx,rt";
+        assert!(again(url, 2, Some(503)) && !again(url, 3, Some(503)) && !again(url, 1, Some(404)));
+        assert!(again("http://a/#rp=all", 1, Some(404)));
+    }
 
     /// Twilio's own published example of a signed request.
     #[test]

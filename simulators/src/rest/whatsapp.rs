@@ -7,8 +7,8 @@ use super::{
     media::File,
     meta,
     provider::{
-        About, Call, Context, Credential, Fault, Handshake, Hook, Inbound, Kind, Message, Provider, Retry,
-        Signature, Unfit, or, overlay, put,
+        About, Call, Closed, Context, Credential, Fault, Handshake, Hook, Inbound, Kind, Message, Provider,
+        Retry, Signature, Unfit, or, overlay, put,
     },
     sign,
     whatsapp_check::check,
@@ -46,6 +46,7 @@ pub(super) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
+        customer: "15550001111",
     },
     dialog: false,
 };
@@ -78,6 +79,7 @@ pub(super) static WHATSAPP_360DIALOG: WhatsApp = WhatsApp {
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
+        customer: "15550001111",
     },
     dialog: true,
 };
@@ -370,7 +372,7 @@ impl Provider for WhatsApp {
         };
         let mut message = inbound_message(inbound, file, number)
             .map_err(|unfit| Unfit { provider: self.about.name, ..unfit })?;
-        let from = or(&inbound.from, "15550001111").trim_start_matches('+');
+        let from = inbound.from.as_str().trim_start_matches('+');
         let new = format!("wamid.{}", cx.hex(2, 32).to_uppercase());
         overlay(
             &mut message,
@@ -449,6 +451,10 @@ impl Provider for WhatsApp {
 
     fn signature_headers(&self) -> &'static [&'static str] {
         &["x-hub-signature-256", "x-360dialog-signature"]
+    }
+
+    fn closed(&self, message: &Message) -> Option<Closed> {
+        (message.kind != "template").then_some(Closed::Fails("131047"))
     }
 
     fn handshake(&self, url: &str, cx: &Context<'_>) -> Option<Handshake> {

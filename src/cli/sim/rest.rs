@@ -13,7 +13,7 @@ use super::{apply, as_map, from_file};
 use crate::{out, run::Failure, seams::SystemClock};
 
 #[derive(Debug, Args)]
-pub(super) struct Rest {
+pub(in crate::cli) struct Rest {
     /// Where to listen: for the provider's API, and for the control API under /_sim/
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,

@@ -51,9 +51,9 @@ fn unknown() -> Response<Body> {
 
 /// What the router is told of a request.
 fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
-    let headers = head.headers.iter().take(HEADERS_MAX).filter_map(|(name, value)| {
+    let headers = head.headers.iter().take(HEADERS_MAX).map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
-        Some((name.as_str().into(), value.as_ref().into()))
+        (name.as_str().into(), value.as_ref().into())
     });
     Call {
         method: head.method.as_str().into(),

@@ -1,0 +1,301 @@
+//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (known by a secret header) or asked
+//! for. There are no receipts; what the API took is sent and stays so.
+//!
+//! Unconfirmed: the sizes up to which Telegram itself fetches a file (5 and 20 MB); one that it could not fetch is
+//! fetched here and uploaded.
+
+mod receive;
+mod send;
+
+use std::sync::Arc;
+
+use message::{BodyType, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    AccountError, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider, Received, Rejection,
+    Signature, Step, account,
+};
+use crate::{
+    auth,
+    capability::{Buttons, Capabilities, Format, LongText, Opens, Units},
+    classify,
+    error::SendError,
+    files, graph,
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
+    json,
+};
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "telegram",
+    channel_types: &["TELEGRAM"],
+    summary: "A Telegram bot",
+    documentation: "https://core.telegram.org/bots/api",
+    secrets: &["token", "secret_token"],
+    signature: Signature::Required("secret_token"),
+    capabilities,
+    statuses: &[],
+    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+};
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        native: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Sticker,
+            BodyType::Location,
+            BodyType::Contact,
+            BodyType::Button,
+            BodyType::Custom,
+        ],
+        units: Units::Utf16,
+        text_characters_max: 4_096,
+        long_text: LongText::Cut,
+        format: Format::Own,
+        caption_characters_max: 1_024,
+        buttons: Buttons {
+            max: 20,
+            rows_max: 0,
+            title_characters_max: 64,
+            row_title_characters_max: 0,
+            payload_bytes_max: 64,
+            text_characters_max: 4_096,
+            opens: Opens::Pages,
+        },
+        inbound_types: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Sticker,
+            BodyType::Location,
+            BodyType::Contact,
+        ],
+        typing: true,
+        receipts: false,
+        ..Capabilities::TEXT
+    }
+}
+
+/// How updates come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Updates {
+    /// Telegram brings them.
+    #[default]
+    Webhook,
+    /// They are asked for, where Telegram cannot reach us.
+    Poll,
+}
+
+/// `[channel.account]` of a `telegram` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Of the bot, by BotFather.
+    token: SecretString,
+    /// What Telegram sends with each webhook.
+    #[serde(default)]
+    secret_token: SecretString,
+    #[serde(default)]
+    updates: Updates,
+    #[serde(default = "default_base_url")]
+    base_url: Box<str>,
+}
+
+fn default_base_url() -> Box<str> {
+    "https://api.telegram.org".into()
+}
+
+/// What is asked for, and should be subscribed to: all that [`receive`] reads.
+const ALLOWED_UPDATES: [&str; 8] = [
+    "message",
+    "edited_message",
+    "business_message",
+    "edited_business_message",
+    "callback_query",
+    "my_chat_member",
+    "message_reaction",
+    "poll_answer",
+];
+
+/// How long Telegram holds a question for updates, in seconds: less than any call may take.
+const POLL_S: u32 = 20;
+
+/// The longest secret that Telegram takes.
+const SECRET_BYTES_MAX: usize = 256;
+
+impl Account {
+    fn checked(mut self) -> Result<Self, AccountError> {
+        let own = "choose 1 to 256 of A-Z a-z 0-9 _ - and give it to setWebhook as secret_token";
+        graph::not_empty("secret_token", &self.secret_token, own)?;
+        let is_word = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        };
+        let secret = self.secret_token.expose_secret();
+        if !is_word(secret) || secret.len() > SECRET_BYTES_MAX {
+            return Err(AccountError {
+                key: "secret_token".into(),
+                problem: format!("cannot be one; {own}"),
+            });
+        }
+        let parts = self.token.expose_secret().split_once(':');
+        if !parts.is_some_and(|(bot, key)| {
+            is_word(key) && !bot.is_empty() && bot.bytes().all(|b| b.is_ascii_digit())
+        }) {
+            let problem = "is no bot token (<digits>:<key>); BotFather shows it".into();
+            return Err(AccountError { key: "token".into(), problem });
+        }
+        self.base_url = self.base_url.trim_end_matches('/').into();
+        Ok(self)
+    }
+
+    /// A method of the API.
+    fn call(&self, method: &str, body: Body) -> Request {
+        let token = self.token.expose_secret();
+        Request::post(format!("{}/bot{token}/{method}", self.base_url), body).hiding(token)
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    /// The number of a chat, or `@name` of a public group or channel.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        let address = address.trim();
+        if let Ok(chat) = address.parse::<i64>() {
+            return Ok(chat.to_string().into());
+        }
+        let name = address.strip_prefix('@').unwrap_or_default();
+        if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Ok(address.into());
+        }
+        let reason = format!(
+            "channelCustomerIdentifier {address:?} is no chat: expected its number, or @name of a public channel"
+        );
+        Err(Rejection(Cause::new("400", reason)))
+    }
+
+    fn did(&self, address: &str) -> Arc<str> {
+        address.trim().trim_start_matches('@').to_lowercase().into()
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let (method, body) = send::State::first(part).call(part)?;
+        Ok(self.call(&method, body))
+    }
+
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        if answers.is_empty() {
+            return Err(classify::nothing());
+        }
+        let mut state = send::State::first(part);
+        for answer in answers {
+            if let Some(sent) = state.hear(part, answer)? {
+                return Ok(Step::Sent(sent));
+            }
+        }
+        match state.file_to_fetch(part) {
+            Some(file) => Ok(Step::Next(file.fetched())),
+            None => {
+                let (method, body) = state.call(part)?;
+                Ok(Step::Next(self.call(&method, body)))
+            }
+        }
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        let said = webhook
+            .header("x-telegram-bot-api-secret-token")
+            .ok_or_else(|| Refused::new("x-telegram-bot-api-secret-token is missing"))?;
+        if auth::equal(said.as_bytes(), self.secret_token.expose_secret().as_bytes()) {
+            return Ok(());
+        }
+        Err(Refused::new("x-telegram-bot-api-secret-token does not fit secret_token"))
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        let said = json::parse(webhook.body).filter(Value::is_object);
+        let said = said.ok_or_else(|| Malformed::new("the body is no JSON object"))?;
+        let mut received = Received::default();
+        receive::update(&said, &mut received);
+        Ok(received)
+    }
+
+    fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
+        match answers {
+            [] => {
+                let body = Body::Json(json!({"file_id": &*media.locator}).to_string());
+                Ok(Fetch::Next(self.call("getFile", body).harmless()))
+            }
+            [found] => {
+                let said = send::result(found)?;
+                let Some(path) = json::some_text(&said, "/file_path") else {
+                    return Err(SendError::Rejected(Cause::new(
+                        "no file_path",
+                        "getFile names no file_path",
+                    )));
+                };
+                let path: Vec<String> = path.split('/').map(auth::percent_encode).collect();
+                let token = self.token.expose_secret();
+                let url = format!("{}/file/bot{token}/{}", self.base_url, path.join("/"));
+                Ok(Fetch::Next(files::download(&url).hiding(token)))
+            }
+            [.., last] if last.is_success() => Ok(Fetch::Got),
+            [.., last] => Err(files::not_fetched(last)),
+        }
+    }
+
+    fn poll(&self, cursor: Option<&str>) -> Option<Request> {
+        if self.updates == Updates::Webhook {
+            return None;
+        }
+        let mut body = json!({"timeout": POLL_S, "limit": 100, "allowed_updates": ALLOWED_UPDATES});
+        if let Some(offset) = cursor.and_then(|cursor| cursor.parse::<i64>().ok()) {
+            json::set(&mut body, "offset", offset);
+        }
+        Some(self.call("getUpdates", Body::Json(body.to_string())).harmless())
+    }
+
+    fn polled(&self, cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
+        let said = send::result(response)?;
+        let mut polled = Polled { received: Received::default(), cursor: cursor.map(Box::from) };
+        for item in json::items(&said, "") {
+            receive::update(item, &mut polled.received);
+            if let Some(next) = json::number(item, "/update_id").and_then(|id| id.checked_add(1)) {
+                polled.cursor = Some(next.to_string().into());
+            }
+        }
+        Ok(polled)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.call("getMe", Body::None).harmless())
+    }
+
+    fn probed(&self, response: &Response) -> Result<(), SendError> {
+        send::result(response).map(|_| ())
+    }
+
+    fn typing(&self, _did: &str, customer: &str, _last_id: Option<&str>, on: bool) -> Option<Request> {
+        let body = json!({"chat_id": customer, "action": "typing"});
+        on.then(|| self.call("sendChatAction", Body::Json(body.to_string())).harmless())
+    }
+
+    /// A button that was pressed waits until it is told so.
+    fn follow_up(&self, message: &InMessage) -> Option<Request> {
+        let (_, id) = message.attributes.iter().find(|(key, _)| &**key == receive::CALLBACK)?;
+        let body = json!({"callback_query_id": &**id});
+        Some(self.call("answerCallbackQuery", Body::Json(body.to_string())).harmless())
+    }
+}

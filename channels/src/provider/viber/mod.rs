@@ -1,0 +1,366 @@
+//! Viber bots (REST Bot API): JSON over HTTPS, every answer 200 with a status inside, webhooks signed with the bot's own
+//! token.
+//!
+//! Unconfirmed, each with the default taken: rich media needs `min_api_version` 7; 12 rows of a keyboard, 6 cards of a
+//! carousel; a keyboard goes away with the next message; the 100 messages an hour to one customer who does not answer
+//! are told apart by the words of status 12.
+
+use std::sync::Arc;
+
+use message::{BodyType, Content, event::Cause};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    AccountError, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received,
+    Rejection, Report, Sent, Signature, Step, account,
+};
+use crate::{
+    auth,
+    capability::{Buttons, Capabilities, LongText, Opens},
+    classify, compose,
+    error::SendError,
+    graph,
+    http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
+    json,
+};
+
+mod send;
+
+/// The description.
+pub const PROVIDER: Provider = Provider {
+    name: "viber",
+    channel_types: &["VIBER"],
+    summary: "A Viber bot",
+    documentation: "https://developers.viber.com/docs/api/rest-bot-api",
+    secrets: &["auth_token"],
+    signature: Signature::Required("auth_token"),
+    capabilities,
+    statuses: STATUSES,
+    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+};
+
+const STATUSES: &[(&str, Report)] =
+    &[("delivered", Report::Delivered), ("seen", Report::Read), ("failed", Report::Failed)];
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        native: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::Audio,
+            BodyType::File,
+            BodyType::Sticker,
+            BodyType::Location,
+            BodyType::Contact,
+            BodyType::Url,
+            BodyType::Button,
+            BodyType::Carousel,
+            BodyType::Custom,
+        ],
+        text_characters_max: 7_000,
+        long_text: LongText::Cut,
+        caption_characters_max: 512,
+        captionless: &[BodyType::Audio, BodyType::File],
+        buttons: Buttons {
+            max: 24,
+            rows_max: 0,
+            title_characters_max: 100,
+            row_title_characters_max: 0,
+            payload_bytes_max: 500,
+            text_characters_max: 7_000,
+            opens: Opens::Pages,
+        },
+        cards_max: 6,
+        card_text_characters_max: 80,
+        card_buttons_max: 2,
+        inbound_types: &[
+            BodyType::Plain,
+            BodyType::Image,
+            BodyType::Video,
+            BodyType::File,
+            BodyType::Sticker,
+            BodyType::Location,
+            BodyType::Contact,
+            BodyType::Url,
+        ],
+        read_receipts: true,
+        ..Capabilities::TEXT
+    }
+}
+
+/// `[channel.account]` of a `viber` channel.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Account {
+    /// Of the bot: authorises calls and signs webhooks.
+    #[serde(default)]
+    auth_token: SecretString,
+    /// Who the customer sees as the sender.
+    name: Box<str>,
+    /// The sender's picture.
+    #[serde(default)]
+    avatar: Option<Box<str>>,
+    /// What is said to people who open the chat before they write.
+    #[serde(default)]
+    welcome: Option<Box<str>>,
+    #[serde(default = "default_base_url")]
+    base_url: Box<str>,
+}
+
+fn default_base_url() -> Box<str> {
+    "https://chatapi.viber.com".into()
+}
+
+/// The longest name of a sender.
+const NAME_CHARACTERS_MAX: usize = 28;
+/// The longest id of a customer that is taken.
+const ID_BYTES_MAX: usize = 128;
+/// How status 12 says that a customer has had too many messages without answering.
+const UNANSWERED_PHRASES: [&str; 2] = ["without reply", "without a reply"];
+
+impl Account {
+    fn checked(mut self) -> Result<Self, AccountError> {
+        graph::not_empty(
+            "auth_token",
+            &self.auth_token,
+            "it is shown in the bot's Edit info in the Viber admin panel",
+        )?;
+        let characters = self.name.chars().count();
+        if characters == 0 || characters > NAME_CHARACTERS_MAX {
+            let problem = format!("has {characters} characters, expected 1 to {NAME_CHARACTERS_MAX}");
+            return Err(AccountError { key: "name".into(), problem });
+        }
+        self.base_url = self.base_url.trim_end_matches('/').into();
+        Ok(self)
+    }
+
+    fn call(&self, method: &str, body: &Value) -> Request {
+        let url = format!("{}/pa/{method}", self.base_url);
+        Request::post(url, Body::Json(body.to_string()))
+            .secret_header("X-Viber-Auth-Token", self.auth_token.expose_secret())
+    }
+
+    fn sender(&self) -> Value {
+        let mut sender = json!({"name": &*self.name});
+        if let Some(avatar) = &self.avatar {
+            json::set(&mut sender, "avatar", &**avatar);
+        }
+        sender
+    }
+}
+
+impl HttpChannel for Account {
+    fn provider(&self) -> &'static Provider {
+        &PROVIDER
+    }
+
+    /// An opaque id, as it came with the customer's message.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        let address = address.trim();
+        let is_id = (1..=ID_BYTES_MAX).contains(&address.len())
+            && address
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'+' | b'=' | b'-' | b'_'));
+        if is_id {
+            return Ok(address.into());
+        }
+        let reason = format!(
+            "channelCustomerIdentifier {address:?} is no user id of Viber: expected the id that came with the customer's message"
+        );
+        Err(Rejection(Cause::new("400", reason)))
+    }
+
+    fn did(&self, address: &str) -> Arc<str> {
+        address.trim().into()
+    }
+
+    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let mut message = send::message(part.content)?;
+        json::set(&mut message, "receiver", part.customer);
+        json::set(&mut message, "sender", self.sender());
+        Ok(self.call("send_message", &message))
+    }
+
+    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        let Some(response) = answers.last() else { return Err(classify::nothing()) };
+        let said = taken(response)?;
+        match json::some_text(&said, "/message_token") {
+            Some(token) => Ok(Step::Sent(Sent::id(&*token))),
+            None => Err(classify::unreadable(response, "message_token")),
+        }
+    }
+
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        let refused = |reason: &str| Refused { status: 403, reason: reason.into() };
+        let header = webhook
+            .header("x-viber-content-signature")
+            .ok_or_else(|| refused("x-viber-content-signature is missing"))?;
+        let signature =
+            auth::unhex(header).ok_or_else(|| refused("x-viber-content-signature is no hexadecimal"))?;
+        let expected = auth::hmac_sha256(self.auth_token.expose_secret().as_bytes(), webhook.body);
+        if auth::equal(&expected, &signature) {
+            return Ok(());
+        }
+        Err(refused("x-viber-content-signature does not fit auth_token"))
+    }
+
+    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+        let said = json::parse(webhook.body).filter(Value::is_object);
+        let said = said.ok_or_else(|| Malformed::new("the body is no JSON object"))?;
+        let mut received = Received::default();
+        let event = json::text(&said, "/event").unwrap_or_default();
+        let read = match &*event {
+            "message" => written(&said).map(Some),
+            "delivered" | "seen" | "failed" => reported(&said, &event).map(Some),
+            "subscribed" => Ok(opt(&said, "/user/id", false)),
+            "unsubscribed" => Ok(opt(&said, "/user_id", true)),
+            "conversation_started" => {
+                received.reply = self.welcomed();
+                Ok(None)
+            }
+            // `webhook` asks whether we are there; others may come.
+            _ => Ok(None),
+        };
+        match read {
+            Ok(Some(event)) => received.events.push(event),
+            Ok(None) => received.ignored = 1,
+            Err(problem) => received.events.push(InEvent::Broken(problem)),
+        }
+        Ok(received)
+    }
+
+    fn probe(&self) -> Option<Request> {
+        Some(self.call("get_account_info", &json!({})).harmless())
+    }
+
+    fn probed(&self, response: &Response) -> Result<(), SendError> {
+        taken(response).map(|_| ())
+    }
+}
+
+impl Account {
+    /// The one message to somebody who has only opened the chat is the webhook's answer.
+    fn welcomed(&self) -> Option<Reply> {
+        let words = self.welcome.as_deref()?;
+        let message = json!({"sender": self.sender(), "type": "text", "text": words});
+        Some(Reply::json(&message.to_string()))
+    }
+}
+
+/// What Viber says, when its status is 0.
+///
+/// # Errors
+/// What its status means.
+fn taken(response: &Response) -> Result<Value, SendError> {
+    let said = json::parse(&response.body).unwrap_or_default();
+    let Some(status) = json::number(&said, "/status").filter(|_| response.is_success()) else {
+        return Err(classify::by_status(response));
+    };
+    let words = json::text(&said, "/status_message").unwrap_or_default().into_owned();
+    let lower = words.to_lowercase();
+    let cause = Cause::new(status.to_string(), words);
+    Err(match status {
+        0 => return Ok(said),
+        2 | 7 | 8 | 9 | 15 | 24 => SendError::CredentialsRefused(cause),
+        6 => SendError::Unsubscribed(cause),
+        // This customer has had too many without answering: nothing is wrong with the channel.
+        12 if UNANSWERED_PHRASES.iter().any(|phrase| lower.contains(phrase)) => SendError::Rejected(cause),
+        12 => SendError::Throttled { after_ms: response.retry_after_ms(), cause },
+        10 => SendError::Unavailable(cause),
+        1 | 3 | 4 | 5 | 11 | 13 | 14 | 16..=23 => SendError::Rejected(cause),
+        _ => SendError::Unavailable(cause),
+    })
+}
+
+fn opt(said: &Value, pointer: &str, out: bool) -> Option<InEvent> {
+    let customer = (&*json::some_text(said, pointer)?).into();
+    Some(InEvent::OptOut { did: "".into(), customer, out })
+}
+
+/// A report on one of our messages; on messages of customers they come, too, and find nothing.
+fn reported(said: &Value, event: &str) -> Result<InEvent, Box<str>> {
+    let token = json::some_text(said, "/message_token").ok_or("message_token is missing")?;
+    let report = Report::of(STATUSES, event).unwrap_or(Report::Nothing);
+    let words = json::some_text(said, "/desc").map(|words| format!("failed: {words}"));
+    Ok(InEvent::Receipt(Box::new(InReceipt {
+        reference: None,
+        id: (&*token).into(),
+        report,
+        code: words.unwrap_or_else(|| event.to_owned()).into(),
+        did: "".into(),
+        customer: json::text(said, "/user_id").unwrap_or_default().as_ref().into(),
+        watermark_ms: None,
+    })))
+}
+
+fn written(said: &Value) -> Result<InEvent, Box<str>> {
+    let id = json::some_text(said, "/message_token").ok_or("message_token is missing")?;
+    let customer = json::some_text(said, "/sender/id").ok_or("sender.id is missing")?;
+    let item = said.pointer("/message").ok_or("message is missing")?;
+    let (content, media) = content(item)?;
+    let mut message = InMessage::new("", &customer, &id, content);
+    message.media = media;
+    message.time = json::time(said, "/timestamp");
+    for (key, pointer) in [
+        ("customerName", "/sender/name"),
+        ("language", "/sender/language"),
+        ("country", "/sender/country"),
+        ("groupId", "/chat_id"),
+    ] {
+        if let Some(value) = json::some_text(said, pointer) {
+            message.attributes.push((key.into(), (&*value).into()));
+        }
+    }
+    Ok(InEvent::Message(Box::new(message)))
+}
+
+fn content(item: &Value) -> Result<(Content, Vec<MediaRef>), Box<str>> {
+    let at = |pointer: &str| json::some_text(item, pointer);
+    let text = json::text(item, "/text").unwrap_or_default();
+    let kind = at("/type").unwrap_or_default();
+    let media = || {
+        let locator = at("/media").ok_or_else(|| format!("a message of type {kind} has no media"))?;
+        let file_name = at("/file_name").map(|name| Box::from(&*name));
+        Ok::<_, Box<str>>(MediaRef { locator: (&*locator).into(), content_type: None, file_name })
+    };
+    let file = |body_type: BodyType| {
+        let media = media()?;
+        Ok((compose::file(body_type, &text, 0, &media), vec![media]))
+    };
+    match &*kind {
+        "text" => Ok((Content::Text((&*text).into()), Vec::new())),
+        "picture" => file(BodyType::Image),
+        "video" => file(BodyType::Video),
+        "file" => file(BodyType::File),
+        "contact" => {
+            let name = at("/contact/name").unwrap_or_default();
+            let phone = at("/contact/phone_number").unwrap_or_default();
+            Ok((compose::contacts(vec![compose::contact(&name, &[&phone])]), Vec::new()))
+        }
+        "location" => {
+            let degrees = |key: &str| {
+                let value = at(&format!("/location/{key}"))?.parse::<f64>().ok()?;
+                value.is_finite().then_some(value)
+            };
+            let place = degrees("lat").zip(degrees("lon")).ok_or("a location has no lat and lon")?;
+            let address = at("/location/address").unwrap_or_default();
+            Ok((compose::location(place.0, place.1, "", &address, ""), Vec::new()))
+        }
+        "url" => {
+            let page = at("/media").ok_or("a url has no media")?;
+            Ok((compose::url(&text, &page), Vec::new()))
+        }
+        "sticker" => {
+            let id = at("/sticker_id").unwrap_or_default();
+            let media: Vec<MediaRef> = media().into_iter().collect();
+            Ok((compose::sticker(media.first().map(|_| 0), &id), media))
+        }
+        other => Ok((
+            Content::Text(format!("[unsupported message: {other}] {text}").trim_end().into()),
+            Vec::new(),
+        )),
+    }
+}

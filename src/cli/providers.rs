@@ -1,0 +1,76 @@
+//! `patchbay providers`: what can be connected, and what each needs. It reads descriptions only: no configuration, no
+//! network.
+
+use channels::{PROVIDERS, Provider, provider};
+use clap::Args;
+
+use crate::{out, run::Failure};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// One provider, to know all about it
+    name: Option<String>,
+}
+
+pub(super) fn perform(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.name {
+        None => list(),
+        Some(name) => {
+            let known = channels::provider(&name.to_lowercase()).ok_or_else(|| unknown(name))?;
+            all_about(known);
+        }
+    }
+    Ok(())
+}
+
+fn unknown(name: &str) -> Failure {
+    let names: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
+    Failure::Usage(format!("there is no provider {name:?}; there are {}", names.join(", ")))
+}
+
+fn list() {
+    let width = PROVIDERS.iter().map(|provider| provider.name.len()).max().unwrap_or_default();
+    for provider in PROVIDERS {
+        out::line(format!("{:width$}  {}", provider.name, provider.summary));
+    }
+}
+
+fn all_about(about: &Provider) {
+    let capabilities = (about.capabilities)();
+    let said = |what: &str, words: &str| out::line(format!("{what:14} {words}"));
+    said("provider", about.name);
+    said("", about.summary);
+    said("documentation", about.documentation);
+    said("channel types", &about.channel_types.join(", "));
+    for (n, key) in provider::account_keys(about).iter().enumerate() {
+        let secret = if about.secrets.contains(&key.as_str()) { " (secret)" } else { "" };
+        said(if n == 0 { "account" } else { "" }, &format!("{key}{secret}"));
+    }
+    said("webhooks", &provider::signature(about.signature));
+    said("goes out", &provider::words(capabilities.native));
+    said(
+        "comes in",
+        &if capabilities.inbound { provider::words(capabilities.inbound_types) } else { "nothing".into() },
+    );
+    said("receipts", provider::receipts(&capabilities));
+    for (n, limit) in provider::limits(&capabilities).iter().enumerate() {
+        said(if n == 0 { "limits" } else { "" }, limit);
+    }
+    for (n, rule) in provider::adapted(&capabilities).iter().enumerate() {
+        said(if n == 0 { "adapted" } else { "" }, rule);
+    }
+    for (n, (word, report)) in about.statuses.iter().enumerate() {
+        said(if n == 0 { "states" } else { "" }, &format!("{word}: {}", meaning(*report)));
+    }
+}
+
+fn meaning(report: provider::Report) -> &'static str {
+    match report {
+        provider::Report::Enroute => "ENROUTE",
+        provider::Report::Sent => "SENT",
+        provider::Report::Delivered => "DELIVERED",
+        provider::Report::Read => "READ",
+        provider::Report::Failed => "FAILED",
+        provider::Report::Nothing => "says nothing",
+    }
+}

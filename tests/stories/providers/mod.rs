@@ -1,0 +1,175 @@
+//! Providers over HTTP, end to end: the binary against the simulated provider, configured from what the simulator
+//! says of itself. What is expected follows from a provider's description, never from its name.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use channels::{Capabilities, Provider};
+use serde_json::{Value, json};
+use simulators::rest::{Attempt, Inbound, Message, Options, Script, Simulator};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use crate::support::{Patchbay, Setup, Sink};
+
+mod a_flood_of_webhooks;
+mod a_provider_hangs_then_throttles;
+mod every_one_carries_a_conversation;
+mod killed_while_both_ways_run;
+mod one_address_for_all_of_meta;
+mod strangers;
+mod what_was_accepted_is_found;
+
+/// Where providers believe Patchbay to be: what they sign.
+pub(crate) const PUBLIC_URL: &str = "https://patchbay.example";
+
+/// Keys of a channel, beside what the simulator says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keys {
+    /// Of `[[channel]]`.
+    pub(crate) channel: &'static str,
+    /// Of `[channel.http]`.
+    pub(crate) http: &'static str,
+}
+
+/// A simulated provider, served until it is dropped.
+pub(crate) struct Simulated {
+    /// The provider's name, and the channel's id.
+    pub(crate) name: &'static str,
+    pub(crate) simulator: Simulator,
+    _served: JoinSet<()>,
+}
+
+impl Simulated {
+    /// The simulated side of this provider; a provider without one is a mistake of ours.
+    pub(crate) async fn start(name: &str, script: Script) -> Self {
+        Self::begin(name, script, Some(format!("{PUBLIC_URL}/webhooks/{name}"))).await
+    }
+
+    /// The same without a webhook: events wait until they are asked for, where the provider has that.
+    pub(crate) async fn start_without_webhook(name: &str, script: Script) -> Self {
+        Self::begin(name, script, None).await
+    }
+
+    async fn begin(name: &str, script: Script, webhook: Option<String>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let started_at_ms = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis().try_into().unwrap();
+        let options = Options {
+            provider: name.into(),
+            webhook,
+            base_url: Some(format!("http://{address}")),
+            script,
+            started_at_ms,
+            ..Options::default()
+        };
+        let simulator = Simulator::new(options).unwrap_or_else(|e| panic!("{name} cannot be tested: {e}"));
+        let (served, mut tasks) = (simulator.clone(), JoinSet::new());
+        tasks.spawn(async move { served.run(listener, std::future::pending()).await });
+        Self { name: simulator.about().name, simulator, _served: tasks }
+    }
+
+    /// Patchbay's side of it.
+    pub(crate) fn provider(&self) -> &'static Provider {
+        channels::provider(self.name).unwrap_or_else(|| panic!("no provider is called {}", self.name))
+    }
+
+    /// What its channel in Patchbay can carry.
+    pub(crate) fn capabilities(&self) -> Capabilities {
+        (self.provider().channel)(self.account()).unwrap().capabilities()
+    }
+
+    /// `[channel.account]`, as the simulator says it.
+    fn account(&self) -> toml::Table {
+        let channel = self.simulator.channel("support");
+        let (_, account) = channel.split_once("[channel.account]\n").unwrap();
+        account.parse().unwrap()
+    }
+
+    /// Every secret of the account.
+    pub(crate) fn secrets(&self) -> BTreeSet<String> {
+        let account = self.account();
+        let values = self.provider().secrets.iter().filter_map(|key| account.get(*key)?.as_str());
+        values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Adds its channel, with these keys. Private addresses are allowed: the simulator has one.
+    pub(crate) fn channel(&self, setup: Setup, keys: Keys) -> Setup {
+        let channel = self.simulator.channel("support");
+        let (head, account) = channel.split_once("[channel.account]\n").unwrap();
+        setup.tables(&format!(
+            "{head}{}\n[channel.http]\nallow_private = [\"127.0.0.1\"]\n{}\n[channel.account]\n{account}",
+            keys.channel, keys.http
+        ))
+    }
+
+    /// A customer does something; what the webhook answered.
+    pub(crate) async fn inbound(&self, inbound: Inbound) -> Vec<Attempt> {
+        self.simulator.inbound(&inbound).await.unwrap_or_else(|e| panic!("{}: {inbound:?}: {e}", self.name))
+    }
+
+    /// The same, and it must be taken.
+    pub(crate) async fn write(&self, inbound: Inbound) {
+        let attempts = self.inbound(inbound).await;
+        assert!(attempts.iter().all(|attempt| attempt.taken), "{}: {attempts:?}", self.name);
+    }
+
+    /// The newest message that it took with these words.
+    pub(crate) fn message(&self, words: &str) -> Option<Message> {
+        self.simulator.messages().into_iter().rev().find(|message| message.text.contains(words))
+    }
+}
+
+/// A configuration for providers over HTTP, with one destination.
+pub(crate) fn setup(sink: &Sink) -> Setup {
+    Setup::new().http(&format!("public_url = \"{PUBLIC_URL}\"")).destination("support", &sink.url, "")
+}
+
+/// Starts Patchbay, and sends the webhooks of these simulators there.
+pub(crate) async fn start(setup: Setup, simulated: &[&Simulated]) -> Patchbay {
+    let patchbay = setup.start().await;
+    follow(&patchbay, simulated);
+    for one in simulated {
+        patchbay.until_channel(one.name, "connected").await;
+    }
+    patchbay
+}
+
+/// Webhooks go to where Patchbay is now.
+pub(crate) fn follow(patchbay: &Patchbay, simulated: &[&Simulated]) {
+    for one in simulated {
+        one.simulator.deliver_to(&patchbay.public);
+    }
+}
+
+/// A body of its own, out, from and to the addresses of a message that came in.
+pub(crate) fn out(id: &str, about: &Value, body: Value) -> Value {
+    let of = |key: &str| about["header"]["channelData"][key].clone();
+    json!({
+        "id": id,
+        "header": {
+            "channelData": {
+                "channelCustomerIdentifier": of("channelCustomerIdentifier"),
+                "serviceIdentifier": of("serviceIdentifier"),
+            },
+            "sender": { "id": "agent-7", "type": "AGENT", "senderName": "Ann" },
+        },
+        "body": body,
+    })
+}
+
+/// A text, likewise.
+pub(crate) fn text(id: &str, about: &Value, words: &str) -> Value {
+    out(id, about, json!({ "type": "PLAIN", "markdownText": words }))
+}
+
+/// Receipts only when the test asks for them.
+pub(crate) fn no_receipts() -> Script {
+    Script { receipt_sent_ms: 0, receipt_delivered_ms: 0, receipt_read_ms: 0, ..Script::default() }
+}
+
+/// A number of the environment, or the suite's own.
+pub(crate) fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
+}
+
+/// How long what is not to happen is given to happen.
+pub(crate) const NEVER: Duration = Duration::from_millis(300);
