@@ -11,7 +11,7 @@ use crate::{
     kannel::{self, Kannel},
     patchbay::Patchbay,
     process::{Folder, Process, own_cpu_s},
-    raw,
+    raw, restart,
     sink::{DELIVERED, DLR, MO, Marks, Sink, WRITTEN},
     smsc::Smsc,
     table::{self, Row},
@@ -45,6 +45,7 @@ pub fn run(plan: &Plan) -> Result<()> {
                     rows.extend(several(plan, || inbound(plan, "kannel"))?);
                 }
             }
+            "restart" => restart::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),
             _ => {}
         }

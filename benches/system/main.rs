@@ -2,7 +2,7 @@
 //! load driver and an HTTP sink here, all on loopback; beside it, on request, Kannel on the same work. It ends by
 //! itself, and it must never report a figure of a run that lost or repeated a call-back.
 //!
-//! `cargo bench --bench system -- [outbound|batch|inbound|latency|raw|all] [--messages N] [--kannel]`
+//! `cargo bench --bench system -- [outbound|batch|inbound|latency|restart|raw|all] [--messages N] [--kannel]`
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -20,6 +20,7 @@ mod kannel;
 mod patchbay;
 mod process;
 mod raw;
+mod restart;
 mod sink;
 mod smsc;
 mod table;
@@ -57,8 +58,9 @@ pub struct Plan {
     pub folder: PathBuf,
 }
 
-const CASES: [&str; 5] = ["raw", "outbound", "batch", "inbound", "latency"];
-const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|inbound|latency|all]... [--messages N] \
+const CASES: [&str; 6] = ["raw", "outbound", "batch", "inbound", "latency", "restart"];
+const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|inbound|latency|restart|all]... \
+                     [--messages N] \
                      [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
                      [--runs N] [--limits TOML] [--kannel] [--keep]";
 

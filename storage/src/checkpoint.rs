@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Keys in one atomic batch.
-const BATCH_KEYS_MAX: usize = 500;
+const BATCH_KEYS_MAX: usize = 2_000;
 /// Keys one stream may add: its entry, two due keys, its grave, and the count.
 const STREAM_KEYS_MAX: usize = 5;
 

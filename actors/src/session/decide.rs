@@ -227,16 +227,17 @@ impl Session {
         cause: DoubtCause,
         now: Timestamp,
     ) -> Events {
-        // A report that named it by our own reference came before the answer: it was taken, and what was reported
-        // of an earlier copy is one more reason not to send another.
-        let reported = known.state.reached >= PartStatus::Sent || (known.doubts == 0 && known.state.failed);
-        if reported {
-            return smallvec![Event::Submitted { message, part, provider_id: known.provider_id.clone() }];
-        }
         let resent = known.resent;
         let resend = policy.on_unknown == OnUnknown::Resend || Sabotage::ResendOnHold.is_chosen();
         let resend_at = resend.then(|| now.plus_ms(policy.doubt_grace_ms));
         let mut events: Events = smallvec![Event::InDoubt { message, part, cause, resend_at }];
+        // A report that named it by our own reference came before the answer: it was taken, and what was reported
+        // of an earlier copy is one more reason not to send another. Its id stays unknown, so it stays one that was
+        // in doubt: another report without a name may be its own.
+        if known.state.reached >= PartStatus::Sent || (known.doubts == 0 && known.state.failed) {
+            events.push(Event::Receipt { message, part, state: known.state, code: "reported".into() });
+            return events;
+        }
         if resend && resent.saturating_add(1) >= policy.tries_max {
             let reason = format!("sent {} times without an answer", resent.saturating_add(1));
             events.push(Event::PartFailed { message, part, cause: Cause::new("no_answer", reason) });
