@@ -23,7 +23,10 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
         return Err(Malformed::new("the body is no JSON object"));
     }
     let mut received = Received::default();
-    if json::text(&said, "/object").is_none_or(|object| object != "whatsapp_business_account") {
+    // At the address that several accounts share, one call may bring entries of different kinds under one name: what
+    // names our own number is ours all the same.
+    let is_named = json::text(&said, "/object").is_some_and(|object| object == "whatsapp_business_account");
+    if !is_named && phone_number_id.is_none() {
         received.ignored = 1;
         return Ok(received);
     }
@@ -32,13 +35,16 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
             let field = json::text(change, "/field").unwrap_or_default();
             let value = change.pointer("/value").unwrap_or(&Value::Null);
             let number = json::some_text(value, "/metadata/phone_number_id");
-            let ours = phone_number_id.is_none_or(|own| number.is_none_or(|number| number == own));
+            let ours = phone_number_id.is_none_or(|own| number.map_or(is_named, |number| number == own));
             if field == "messages" && ours {
                 read_value(value, &mut received);
             } else {
                 received.ignored += 1;
             }
         }
+    }
+    if !is_named && received == Received::default() {
+        received.ignored = 1;
     }
     Ok(received)
 }

@@ -351,6 +351,7 @@ impl Provider for Viber {
     fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
         vec![
             ("auth_token", format!("{:?}", cx.credential("auth_token"))),
+            ("name", "\"Simulated\"".to_owned()),
             ("base_url", format!("{:?}", cx.base)),
         ]
     }

@@ -163,7 +163,7 @@ async fn and_nobody_loses_by_it() {
         well_after.as_secs_f64(),
         counts.throttled,
     ));
-    assert!(with.during > without.during * 0.95, "the neighbour's rate fell: {with}, but {without} alone");
+    assert!(with.during > without.during * 0.9, "the neighbour's rate fell: {with}, but {without} alone");
     let unfinished: Vec<Value> = patchbay.admin("/api/in-doubt").await.as_array().unwrap().clone();
     assert!(unfinished.iter().all(|part| part["held"] == false), "{unfinished:?}");
 }

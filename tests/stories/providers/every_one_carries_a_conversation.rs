@@ -226,10 +226,14 @@ impl Story {
         };
         self.one.write(answer).await;
         let what = format!("{}: the answer to the buttons", self.name());
-        let of = |message: &Value| message["body"]["additionalDetails"]["payload"] == "pick-no";
+        let payload_of = |message: &Value| message["body"]["additionalDetails"]["payload"] == "pick-no";
+        // Some providers bring back nothing but the payload, as if the customer had written it.
+        let alone = |message: &Value| native && message["body"]["markdownText"] == "pick-no";
+        let of = |message: &Value| payload_of(message) || alone(message);
         let got = self.sink.wait_for(&what, SOON, of).await.body;
         assert_eq!(got["body"]["type"], "PLAIN", "{}: {got}", self.name());
-        assert_eq!(got["body"]["markdownText"], "No", "{}: {got}", self.name());
+        let title = if alone(&got) { "pick-no" } else { "No" };
+        assert_eq!(got["body"]["markdownText"], title, "{}: {got}", self.name());
     }
 
     async fn a_picture_comes_in(&self) -> Option<&'static str> {

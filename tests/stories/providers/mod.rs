@@ -79,9 +79,15 @@ impl Simulated {
 
     /// `[channel.account]`, as the simulator says it.
     fn account(&self) -> toml::Table {
+        self.tables().1.parse().unwrap()
+    }
+
+    /// The lines of `[[channel]]`, and those of `[channel.account]`.
+    fn tables(&self) -> (String, String) {
         let channel = self.simulator.channel("support");
-        let (_, account) = channel.split_once("[channel.account]\n").unwrap();
-        account.parse().unwrap()
+        let (head, account) = channel.split_once("[channel.account]\n").unwrap();
+        let account = account.split("[channel.http]").next().unwrap_or_default();
+        (head.to_owned(), account.to_owned())
     }
 
     /// Every secret of the account.
@@ -93,8 +99,7 @@ impl Simulated {
 
     /// Adds its channel, with these keys. Private addresses are allowed: the simulator has one.
     pub(crate) fn channel(&self, setup: Setup, keys: Keys) -> Setup {
-        let channel = self.simulator.channel("support");
-        let (head, account) = channel.split_once("[channel.account]\n").unwrap();
+        let (head, account) = self.tables();
         setup.tables(&format!(
             "{head}{}\n[channel.http]\nallow_private = [\"127.0.0.1\"]\n{}\n[channel.account]\n{account}",
             keys.channel, keys.http

@@ -53,8 +53,7 @@ async fn and_each_entry_reaches_its_own_channel() {
     let [cloud, page, photos] = &parts[..] else { unreachable!() };
     let secret = cloud.simulator.credential("app_secret");
     let of = |one: &Simulated, key: &str| one.simulator.credential(key).to_owned();
-    let (phone, page, photos) =
-        (of(cloud, "phone_number_id"), of(page, "page_id"), of(photos, "account_id"));
+    let (phone, page, photos) = (of(cloud, "phone_number_id"), of(page, "page_id"), of(photos, "account_id"));
 
     // The handshake is every channel's.
     let asked =
