@@ -128,6 +128,16 @@ pub(super) fn refused(at: &str, title: &str, refusal: &Refusal) -> Response {
     super::page(at, title, None, &content)
 }
 
+/// The way to the first page and the next of a list by sessions.
+pub(super) fn pages(path: &str, after: Option<SessionId>, next: Option<SessionId>) -> Markup {
+    html! {
+        p.pages {
+            @if after.is_some() { a href=(path) { "First page" } }
+            @if let Some(next) = next { a href={(path) "?after=" (encoded(&next.to_string()))} { "Next page" } }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -139,15 +149,5 @@ mod tests {
         assert_eq!(rfc3339(Timestamp(1_760_000_000_123)), "2025-10-09T08:53:20.123Z");
         assert_eq!(encoded("a+b/ü"), "a%2Bb%2F%C3%BC");
         assert_eq!(rfc3339(Timestamp(u64::MAX)), u64::MAX.to_string());
-    }
-}
-
-/// The way to the first page and the next of a list by sessions.
-pub(super) fn pages(path: &str, after: Option<SessionId>, next: Option<SessionId>) -> Markup {
-    html! {
-        p.pages {
-            @if after.is_some() { a href=(path) { "First page" } }
-            @if let Some(next) = next { a href={(path) "?after=" (encoded(&next.to_string()))} { "Next page" } }
-        }
     }
 }
