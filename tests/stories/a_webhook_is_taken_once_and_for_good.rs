@@ -128,7 +128,7 @@ async fn through_kill_9_in_the_middle_of_batches() {
                         format!("c{customer}-{}", written[customer])
                     })
                     .collect();
-                let account = if customer % 2 == 0 { "PN1" } else { "PN2" };
+                let account = if customer.is_multiple_of(2) { "PN1" } else { "PN2" };
                 change(account, &format!("1555019000{customer}"), &ids)
             })
             .collect();
