@@ -314,12 +314,13 @@ impl Shared {
             queue.complete_last(done);
         }
         self.note_waiting(&queue);
+        // Before the writer can take the block: whoever is told of the flush finds the keys.
+        remember(&fresh, items, first);
         let is_idle = std::mem::take(&mut queue.is_idle);
         drop(queue);
         if is_idle {
             self.work.notify_one();
         }
-        remember(&fresh, items, first);
         Ok(first)
     }
 

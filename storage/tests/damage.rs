@@ -11,12 +11,15 @@
 
 mod support;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 
 use message::Seq;
 use storage::{
-    AppendError, BlockFault, Crash, DiskEngine, Driver, Engine, Layout, Log, NoRoom, OpenError, Options,
-    ReadError, verify,
+    AppendError, BlockFault, Completion, Crash, DiskEngine, Driver, Engine, Layout, Log, NoRoom, OpenError,
+    Options, ReadError, verify,
 };
 use support::{
     Folders, Memory, Told, World, append_blocks, drive, first, inline, keyed, open, open_with, spread, tell,
@@ -240,13 +243,21 @@ fn many_threads_append_and_the_log_has_it_all() {
     };
     let (log, _) = open_with(&world, options);
     let told = Told::default();
+    let missed = Arc::new(AtomicU32::new(0));
     std::thread::scope(|scope| {
         for thread in 0..4_u32 {
-            let (log, told) = (log.clone(), told.clone());
+            let (log, told, missed) = (log.clone(), told.clone(), missed.clone());
             scope.spawn(move || {
                 for number in 0..2_000 {
                     let number = thread * 2_000 + number;
-                    let seq = log.append(vec![keyed(1, number, spread(number.into()))], None).unwrap();
+                    let (seen, missed) = (log.clone(), missed.clone());
+                    let done: Completion = Box::new(move |_| {
+                        missed.fetch_add(
+                            u32::from(seen.find(spread(number.into())).is_none()),
+                            Ordering::SeqCst,
+                        );
+                    });
+                    let seq = log.append(vec![keyed(1, number, spread(number.into()))], Some(done)).unwrap();
                     assert_eq!(
                         log.find(spread(number.into())).unwrap().b,
                         seq.0,
@@ -261,6 +272,7 @@ fn many_threads_append_and_the_log_has_it_all() {
     });
     log.wait_flushed(Seq(8_080)).unwrap();
     log.close().unwrap();
+    assert_eq!(missed.load(Ordering::SeqCst), 0, "who is told of a flush finds its keys");
     let told = told.lock().unwrap();
     assert!(told.len() == 80 && told.iter().all(|(_, fate)| *fate));
     world.crash();

@@ -37,7 +37,7 @@ const BATCH: usize = 10;
 /// Customers of each channel.
 const CUSTOMERS: usize = 50;
 /// Recovery, and everything that was waiting.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// The channels: their numbers, and what becomes of a part in doubt.
 const RESEND: &str = "5155";
 const HOLD: &str = "6000";
