@@ -45,7 +45,7 @@ pub enum Piece<'t> {
     },
 }
 
-/// The stretches of a text, in order. Nested at most [`DEPTH_MAX`] deep.
+/// The stretches of a text, in order. Nested at most `DEPTH_MAX` deep.
 #[derive(Clone, Debug)]
 pub struct Pieces<'t> {
     rest: &'t str,
