@@ -25,6 +25,7 @@ mod fold;
 mod hash;
 mod host;
 mod identity;
+mod inbox;
 mod lanes;
 mod link;
 pub mod media;

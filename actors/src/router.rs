@@ -155,7 +155,7 @@ impl Router {
         }
         drop(answers);
         for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-            self.shared.cast_host(host, HostMessage::Work(tasks));
+            self.shared.work_for(host, tasks);
         }
         let lost = || Err(no_answer());
         match timeout(ANSWER_WAIT, wait).await {
@@ -206,7 +206,7 @@ impl Router {
     ) -> Result<T, Refusal> {
         let (reply, wait) = oneshot::channel();
         let task = Task { stream, op: Op::Request(request(reply)) };
-        self.shared.cast_host(self.shared.host_of(stream), HostMessage::Work(vec![task]));
+        self.shared.work_for(self.shared.host_of(stream), vec![task]);
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answer)) => answer,
             _ => Err(no_answer()),

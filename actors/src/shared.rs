@@ -22,7 +22,8 @@ use crate::{
     credit::Credit,
     destination::DestinationMessage,
     exchange::Exchanges,
-    host::HostMessage,
+    host::{HostMessage, Task},
+    inbox::Inbox,
     media::Files,
     router::TailEvent,
     seams::Seams,
@@ -101,7 +102,7 @@ pub(crate) struct Shared {
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
     pub(crate) destinations: Vec<DestinationEntry>,
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
-    pub(crate) hosts: OnceLock<Vec<ActorRef<HostMessage>>>,
+    pub(crate) hosts: OnceLock<Vec<Inbox>>,
     pub(crate) tail: broadcast::Sender<Arc<TailEvent>>,
     /// Set once, with the reason, when the router can no longer run.
     pub(crate) failure: watch::Sender<Option<String>>,
@@ -189,8 +190,15 @@ impl Shared {
     }
 
     pub(crate) fn cast_host(&self, host: usize, message: HostMessage) {
-        if let Some(actor) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
-            let _gone = actor.cast(message);
+        if let Some(inbox) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
+            inbox.tell(message);
+        }
+    }
+
+    /// Gives a host work: with what it was given before and has not begun, if there is such.
+    pub(crate) fn work_for(&self, host: usize, tasks: Vec<Task>) {
+        if let Some(inbox) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
+            inbox.work(tasks);
         }
     }
 

@@ -130,7 +130,7 @@ impl TimersState {
                 }
             }
             for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-                self.shared.cast_host(host, HostMessage::Work(tasks));
+                self.shared.work_for(host, tasks);
             }
             if page.len() < WAKE_PAGE {
                 break;
