@@ -26,6 +26,7 @@ use crate::{
     inbox::Inbox,
     media::Files,
     router::TailEvent,
+    routing::Routes,
     seams::Seams,
     session::{Identity, Policy},
 };
@@ -100,6 +101,7 @@ pub(crate) struct Shared {
     /// What each channel and its provider said, in the order of `channels`.
     pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
+    pub(crate) routes: Routes,
     pub(crate) destinations: Vec<DestinationEntry>,
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
     pub(crate) hosts: OnceLock<Vec<Inbox>>,
@@ -164,6 +166,7 @@ impl Shared {
             exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,
+            routes: Routes::default(),
             destinations,
             destination_ix,
             hosts: OnceLock::new(),

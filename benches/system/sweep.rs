@@ -18,6 +18,9 @@ const MESSAGES: u64 = 60_000;
 const PACED_PER_S: f64 = 1_000.0;
 const PACED_MESSAGES: u64 = 15_000;
 
+/// What tells the lines of a sweep apart, where there are several.
+const LINE: &str = "alphabet";
+
 /// One value of what is varied.
 struct Point {
     x: f64,
@@ -167,8 +170,8 @@ fn write(sweep: &Sweep, rows: &[Row]) -> Result<()> {
     let at = |ending: &str| Path::new(FOLDER).join(format!("{}.{ending}", sweep.name));
     let runs: Vec<(&Point, &Row)> = sweep.points.iter().zip(rows).collect();
     let (mut csv, mut table) = (String::new(), String::new());
-    let names = [sweep.x, "line"].into_iter().chain(sweep.figures.iter().map(|(name, _)| *name));
-    let names: Vec<&str> = names.filter(|name| *name != "line" || lines(sweep).len() > 1).collect();
+    let names = [sweep.x, LINE].into_iter().chain(sweep.figures.iter().map(|(name, _)| *name));
+    let names: Vec<&str> = names.filter(|name| *name != LINE || lines(sweep).len() > 1).collect();
     let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
     writeln!(csv, "{}", quoted.join(","))?;
     writeln!(table, "| {} |\n|{}", names.join(" | "), "---|".repeat(names.len()))?;

@@ -93,7 +93,13 @@ fn entry<T: Default>(list: &mut Vec<(usize, T)>, key: usize) -> &mut T {
 
 impl Stage {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self { now, items: Vec::new(), touched: Vec::new(), accepted: Vec::new(), effects: Effects::default() }
+        Self {
+            now,
+            items: Vec::new(),
+            touched: Vec::new(),
+            accepted: Vec::new(),
+            effects: Effects::default(),
+        }
     }
 
     /// With room for what so many tasks leave behind, mostly: facts are large, and moved when their list grows.
