@@ -124,6 +124,15 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         if response.is_success() { Ok(()) } else { Err(crate::classify::by_status(response)) }
     }
 
+    /// Tells the provider where it finds us and what it is to bring, asking first how that is now: calls until
+    /// [`SetUp::Done`]. `None`: nothing can be told to it by calls, or nothing is to be.
+    ///
+    /// # Errors
+    /// Why it could not be set up. Messages go out all the same.
+    fn set_up(&self, _ours: Whereabouts<'_>, _answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        Ok(None)
+    }
+
     /// A call that marks a customer's message as read.
     fn mark_read(&self, _did: &str, _customer: &str, _provider_id: &str) -> Option<Request> {
         None
@@ -190,6 +199,29 @@ impl Sent {
     pub fn id(id: impl Into<Arc<str>>) -> Self {
         Self { id: id.into(), customer: None }
     }
+}
+
+/// Where a provider finds us.
+#[derive(Clone, Copy, Debug)]
+pub struct Whereabouts<'a> {
+    /// The public address of the channel's own webhook; empty: nobody said how we are reached.
+    pub webhook_url: &'a str,
+    /// The public address that all accounts of a Meta app share; empty likewise.
+    pub shared_url: &'a str,
+}
+
+/// What the answers to a set-up so far mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetUp {
+    /// One more call.
+    Next(Request),
+    /// All is as it should be.
+    Done {
+        /// Whether anything had to be changed.
+        changed: bool,
+        /// What was found and done, for people.
+        words: Box<str>,
+    },
 }
 
 /// What a provider's word for a state means.
