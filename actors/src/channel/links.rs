@@ -161,6 +161,7 @@ impl ChannelState {
                 LinkEvent::Delivered { token, message } => self.delivered(link, token, &message, &mut tasks),
                 LinkEvent::Queried { part, status } => self.query_answered(part, status, &mut tasks),
                 LinkEvent::Congested(state) => self.congested(state),
+                LinkEvent::SetUp(view) => self.set_up = Some(view),
                 LinkEvent::Malformed(count) => {
                     self.counts.malformed += count;
                     self.metrics.malformed.increment(count);

@@ -27,7 +27,7 @@ use crate::{
     rate::Rate,
     safe::Waits,
     shared::{ChannelEntry, ChannelIx, Shared},
-    view::{ChannelCounts, ChannelView, UnmatchedView},
+    view::{ChannelCounts, ChannelView, SetUpView, UnmatchedView},
 };
 
 /// What a channel is told.
@@ -149,6 +149,7 @@ pub(crate) struct ChannelState {
     metrics: view::Metrics,
     /// When the status last changed, and to what.
     status: (&'static str, String, Timestamp),
+    set_up: Option<SetUpView>,
 }
 
 impl Actor for ChannelActor {
@@ -243,6 +244,7 @@ impl ChannelState {
             counts: ChannelCounts::default(),
             metrics: view::Metrics::of(&id),
             status: ("connecting", String::new(), shared.now()),
+            set_up: None,
             shared,
             ix,
             myself,

@@ -97,6 +97,7 @@ impl ChannelState {
             sessions_waiting: self.lanes.len(),
             parts_outstanding: self.outstanding.len() + self.outbox.len(),
             receipts_unmatched: self.correlation.parked_len(),
+            set_up: self.set_up.clone(),
             counts: self.counts,
         }
     }
@@ -130,6 +131,7 @@ pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
         sessions_waiting: 0,
         parts_outstanding: 0,
         receipts_unmatched: 0,
+        set_up: None,
         counts: Default::default(),
     }
 }

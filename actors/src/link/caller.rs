@@ -12,7 +12,7 @@ use std::{
 use channels::{
     SendError,
     http::{Request, Response},
-    provider::{HttpChannel, LinkKind, OutPart, Sent, Step},
+    provider::{HttpChannel, LinkKind, OutPart, Sent, SetUp, Step, Whereabouts},
 };
 use message::{
     MessageId,
@@ -76,6 +76,11 @@ impl Caller {
     pub(crate) fn new(shared: Arc<Shared>, channel: ChannelIx) -> Option<Self> {
         let meters = Meters::of(shared.channels.get(channel)?.config.id.as_str());
         Some(Self { shared, channel, meters, late: AtomicUsize::new(0) })
+    }
+
+    /// The channel's id.
+    pub(crate) fn channel_id(&self) -> &str {
+        self.shared.channels.get(self.channel).map_or("", |entry| entry.config.id.as_str())
     }
 
     /// The provider's pure side.
@@ -160,6 +165,37 @@ impl Caller {
             Called::Failed(error) => (Ok(()), Verdict::Silent(error.reason)),
             Called::Waiting(_) => (Ok(()), Verdict::Silent(no_answer(limit))),
         }
+    }
+
+    /// Tells the provider where it finds us; nothing where that is not done by calls.
+    pub(crate) async fn set_up(&self) -> Option<Result<(bool, Box<str>), String>> {
+        let (http, config) = self.provider().filter(|(_, config)| config.set_up)?;
+        let ours = Whereabouts {
+            webhook_url: config.webhook_url.as_deref().unwrap_or_default(),
+            shared_url: config.shared_url.as_deref().unwrap_or_default(),
+        };
+        let mut answers = Vec::new();
+        let mut asked: Option<Arc<Request>> = None;
+        while answers.len() < STEPS_MAX {
+            let request = match http.set_up(ours, &answers) {
+                Ok(None) => return None,
+                Ok(Some(SetUp::Done { changed, words })) => return Some(Ok((changed, words))),
+                Ok(Some(SetUp::Next(request))) => Arc::new(request),
+                Err(error) => {
+                    let words = error.to_string();
+                    return Some(Err(asked.map_or(words.clone(), |request| request.redacted(&words))));
+                }
+            };
+            let (called, exchange) = self.ask(request.clone(), config.timeout).await;
+            self.keep(exchange);
+            match called {
+                Called::Answered(response) => answers.push(response),
+                Called::Failed(error) => return Some(Err(error.reason)),
+                Called::Waiting(_) => return Some(Err(no_answer(config.timeout))),
+            }
+            asked = Some(request);
+        }
+        Some(Err(format!("no end after {STEPS_MAX} calls")))
     }
 
     /// Sends a part: calls until the provider took it or said why not.

@@ -21,6 +21,7 @@ use crate::{
     channel::{ChannelMessage, JobMessage, Query},
     correlation::PartRef,
     shared::{ChannelIx, Shared},
+    view::SetUpView,
 };
 
 /// What a link is told.
@@ -43,6 +44,8 @@ pub(crate) enum LinkMessage {
     Told(http::Told),
     /// A call beside messages, whose outcome changes nothing.
     Extra(Box<channels::http::Request>),
+    /// Time to tell the provider again where we are.
+    SetUp,
 }
 
 /// A part for a link.
@@ -99,6 +102,8 @@ pub(crate) enum LinkEvent {
     Queried { part: PartRef, status: u8 },
     /// SMPP 5.0 congestion, 0 to 100.
     Congested(u8),
+    /// The provider was told where it finds us, or could not be.
+    SetUp(SetUpView),
     /// So many PDUs made no sense.
     Malformed(u64),
 }
