@@ -38,7 +38,7 @@ pub fn handshake(token: Option<&SecretString>, webhook: &Webhook<'_>) -> Result<
     let Some(mode) = webhook.parameter("hub.mode").filter(|_| webhook.method == "GET") else {
         return Ok(None);
     };
-    let refused = |reason: &str| Err(Refused { status: 403, reason: reason.into() });
+    let refused = |reason: &str| Err(Refused::forbidden(reason));
     if mode != "subscribe" {
         return refused("hub.mode is not subscribe");
     }

@@ -195,9 +195,9 @@ impl<'a> Profile<'a> {
     }
 }
 
-/// A WhatsApp Business Account brings what happens to the app; with an `url` to that address alone, whatever the app's
-/// own is.
-pub fn business_account<'a>(app: App<'a>, address: String, url: Option<&'a str>) -> Wish<'a> {
+/// A WhatsApp Business Account brings what happens to the app; with `ours` to there alone, whatever the app's own webhook
+/// is.
+pub fn business_account<'a>(app: App<'a>, address: String, ours: Option<Whereabouts<'a>>) -> Wish<'a> {
     let is_ours = move |item: &&Value| {
         app.app_id
             .is_none_or(|id| json::text(item, "/whatsapp_business_api_data/id").is_some_and(|of| of == id))
@@ -208,14 +208,17 @@ pub fn business_account<'a>(app: App<'a>, address: String, url: Option<&'a str>)
         holds: Box::new(move |found| {
             let mut apps = json::items(found, "/data").iter().filter(is_ours);
             apps.any(|item| {
-                url.is_none_or(|url| json::text(item, "/override_callback_uri").is_some_and(|set| set == url))
+                ours.is_none_or(|ours| {
+                    let set = json::text(item, "/override_callback_uri").unwrap_or_default();
+                    set == ours.shared_url || set == ours.webhook_url
+                })
             })
         }),
         change: Box::new(move |_| {
             let token = app.verify_token.map(|token| token.expose_secret());
-            let call = match (url, token) {
-                (Some(url), Some(token)) => {
-                    let body = json!({"override_callback_uri": url, "verify_token": token});
+            let call = match (ours, token) {
+                (Some(ours), Some(token)) => {
+                    let body = json!({"override_callback_uri": ours.shared_url, "verify_token": token});
                     Request::post(&*address, Body::Json(body.to_string())).hiding(token)
                 }
                 _ => Request::post(&*address, Body::None),

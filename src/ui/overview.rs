@@ -81,6 +81,14 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 Some(set_up) => p.quiet { "Set up at the provider: " (set_up.detail) },
                 None => {},
             }
+            @if !channel.account.is_empty() {
+                p.quiet {
+                    @for (n, fact) in channel.account.iter().enumerate() {
+                        @if n > 0 { " · " }
+                        (fact.about) ": " b { (fact.says) }
+                    }
+                }
+            }
             dl.grid {
                 div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
                 div { dt { "Rate" } dd { (channel.send_rate) " parts/s" } }

@@ -98,6 +98,7 @@ impl ChannelState {
             parts_outstanding: self.outstanding.len() + self.outbox.len(),
             receipts_unmatched: self.correlation.parked_len(),
             set_up: self.set_up.clone(),
+            account: self.account.values().cloned().collect(),
             counts: self.counts,
         }
     }
@@ -132,6 +133,7 @@ pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
         parts_outstanding: 0,
         receipts_unmatched: 0,
         set_up: None,
+        account: Vec::new(),
         counts: Default::default(),
     }
 }

@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
 };
 
+use channels::provider::InReceipt;
 use message::{
     Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, DoubtSettlement},
@@ -34,6 +35,7 @@ use crate::{
     error::Refusal,
     identity::Names,
     router::Acceptance,
+    safe::Waits,
     session::{Identity, Inbound, Outcome},
     shared::{ChannelIx, DestinationIx, Shared},
     view::{MessageView, SessionView},
@@ -132,6 +134,8 @@ pub(crate) enum Op {
 pub(crate) enum ReceiptFrom {
     /// From outside: to be acknowledged.
     Outside(Ack),
+    /// From outside, by our own name for the part: back to the channel when it is none of its own.
+    Named { channel: ChannelIx, receipt: Box<InReceipt>, waits: Waits },
     /// The channel, which keeps it under a number until then.
     Kept { channel: ChannelIx, parked: u32 },
     /// Nobody waits.

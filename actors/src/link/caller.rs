@@ -12,7 +12,7 @@ use std::{
 use channels::{
     SendError,
     http::{Request, Response},
-    provider::{HttpChannel, LinkKind, OutPart, Sent, SetUp, Step, Whereabouts},
+    provider::{Attribute, HttpChannel, LinkKind, OutPart, Sent, SetUp, Step, Whereabouts},
 };
 use message::{
     MessageId,
@@ -63,6 +63,22 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     /// When it ended in doubt: how an answer may still come.
     pub(crate) late: Option<Late>,
+}
+
+/// What a look at the provider showed.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Whether it takes the credentials.
+    pub(crate) result: Result<(), SendError>,
+    pub(crate) verdict: Verdict,
+    /// What it says of the account.
+    pub(crate) account: Vec<Attribute>,
+}
+
+impl Look {
+    fn of(result: Result<(), SendError>, verdict: Verdict) -> Self {
+        Self { result, verdict, account: Vec::new() }
+    }
 }
 
 /// An answer that may still come.
@@ -151,8 +167,8 @@ impl Caller {
     }
 
     /// Asks whether the provider is there and takes the credentials.
-    pub(crate) async fn look(&self, request: Request, limit: Duration) -> (Result<(), SendError>, Verdict) {
-        let Some((http, _)) = self.provider() else { return (Ok(()), Verdict::Nothing) };
+    pub(crate) async fn look(&self, request: Request, limit: Duration) -> Look {
+        let Some((http, _)) = self.provider() else { return Look::of(Ok(()), Verdict::Nothing) };
         let request = Arc::new(request);
         let (called, exchange) = self.ask(request.clone(), limit).await;
         self.keep(exchange);
@@ -160,10 +176,11 @@ impl Caller {
             Called::Answered(response) => {
                 let result = http.probed(&response).map_err(|error| hidden(error, &request));
                 let verdict = result.as_ref().err().map_or(Verdict::There, verdict_of);
-                (result, verdict)
+                let account = if result.is_ok() { http.learnt(&response) } else { Vec::new() };
+                Look { result, verdict, account }
             }
-            Called::Failed(error) => (Ok(()), Verdict::Silent(error.reason)),
-            Called::Waiting(_) => (Ok(()), Verdict::Silent(no_answer(limit))),
+            Called::Failed(error) => Look::of(Ok(()), Verdict::Silent(error.reason)),
+            Called::Waiting(_) => Look::of(Ok(()), Verdict::Silent(no_answer(limit))),
         }
     }
 

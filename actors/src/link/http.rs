@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{
     Answer, LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken,
-    caller::Caller,
+    caller::{Caller, Look},
     circuit::{Asked, Circuit, Turn, Verdict},
     poll::Poll,
 };
@@ -85,7 +85,7 @@ pub(crate) enum Told {
     /// A second word on a part.
     Late(LinkToken, Answer),
     /// What a look at the provider showed.
-    Looked(u32, Result<(), SendError>, Verdict),
+    Looked(u32, Look),
     /// A call beside messages is over.
     Extra,
     /// What telling the provider where we are came to, if there was anything to tell.
@@ -230,9 +230,9 @@ impl State {
                 self.learn(Asked::Part, &Verdict::There, &mut events);
                 self.tell(events);
             }
-            Told::Looked(epoch, result, verdict) => {
+            Told::Looked(epoch, look) => {
                 if epoch == self.epoch && !self.is_stopped {
-                    self.looked(result, &verdict);
+                    self.looked(look);
                 }
             }
             Told::Polled(verdict) => {
@@ -308,12 +308,13 @@ impl State {
         let (caller, myself, epoch) = (self.caller.clone(), self.myself.clone(), self.epoch);
         let limit = config.timeout.min(PROBE_TIMEOUT);
         run(async move {
-            let (result, verdict) = caller.look(request, limit).await;
-            let _link_gone = myself.cast(LinkMessage::Told(Told::Looked(epoch, result, verdict)));
+            let look = caller.look(request, limit).await;
+            let _link_gone = myself.cast(LinkMessage::Told(Told::Looked(epoch, look)));
         });
     }
 
-    fn looked(&mut self, result: Result<(), SendError>, verdict: &Verdict) {
+    fn looked(&mut self, look: Look) {
+        let Look { result, verdict, account } = look;
         if let Err(SendError::CredentialsRefused(cause)) = result {
             return self.refuse(cause);
         }
@@ -323,11 +324,11 @@ impl State {
             return self.tell(vec![LinkEvent::Trial]);
         }
         self.circuit.trial();
-        if *verdict == Verdict::There {
+        if verdict == Verdict::There {
             self.set_up();
         }
-        let mut events = Vec::new();
-        self.learn(Asked::Look, verdict, &mut events);
+        let mut events = vec![LinkEvent::Account(account)];
+        self.learn(Asked::Look, &verdict, &mut events);
         self.tell(events);
     }
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use channels::{
     SendError,
+    provider::Attribute,
     smpp::{Inbound, ReplyToken},
 };
 use message::event::{Cause, DoubtCause};
@@ -104,6 +105,8 @@ pub(crate) enum LinkEvent {
     Congested(u8),
     /// The provider was told where it finds us, or could not be.
     SetUp(SetUpView),
+    /// What it says of the account.
+    Account(Vec<Attribute>),
     /// So many PDUs made no sense.
     Malformed(u64),
 }

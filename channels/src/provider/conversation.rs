@@ -124,6 +124,11 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         if response.is_success() { Ok(()) } else { Err(crate::classify::by_status(response)) }
     }
 
+    /// What the answer to [`probe`](Self::probe) says of our own account, for people: key and value.
+    fn learnt(&self, _response: &Response) -> Vec<Attribute> {
+        Vec::new()
+    }
+
     /// Tells the provider where it finds us and what it is to bring, asking first how that is now: calls until
     /// [`SetUp::Done`]. `None`: nothing can be told to it by calls, or nothing is to be.
     ///
@@ -286,6 +291,15 @@ pub enum InEvent {
         customer: Arc<str>,
         /// Whether they opted out.
         out: bool,
+        /// What tells it from every other: the provider's id of what brought it, the same in every repetition.
+        id: Arc<str>,
+    },
+    /// Something about our own account: verified, its quality fell, its name was refused, ...
+    Account {
+        /// What it is about, in the provider's word.
+        about: Box<str>,
+        /// What it says, for people.
+        says: Box<str>,
     },
     /// One item that could not be read: what is wrong.
     Broken(Box<str>),

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 
 use super::{
-    AccountError, HttpChannel, InEvent, OutPart, Provider, Received, Rejection, Report, SetUp, Signature,
-    Step, Whereabouts, account,
+    AccountError, Attribute, HttpChannel, InEvent, OutPart, Provider, Received, Rejection, Report, SetUp,
+    Signature, Step, Whereabouts, account,
 };
 use crate::{
     capability::{Buttons, Capabilities, LongText, Opens},
@@ -22,6 +22,7 @@ use crate::{
     error::SendError,
     graph::{self, App},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    json,
     messenger::{self, Product, Window},
     set_up,
     subscribe::{self, IceBreaker, Profile},
@@ -258,6 +259,10 @@ impl HttpChannel for Account {
 
     fn probe(&self) -> Option<Request> {
         Some(self.call(Request::get(format!("{}/me?fields=id,name", self.root))))
+    }
+
+    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+        json::members(response, &["name"])
     }
 
     fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 
 use super::{
-    AccountError, HttpChannel, OutPart, Provider, Received, Rejection, Report, SetUp, Signature, Step,
-    Whereabouts, account,
+    AccountError, Attribute, HttpChannel, OutPart, Provider, Received, Rejection, Report, SetUp, Signature,
+    Step, Whereabouts, account,
 };
 use crate::{
     capability::{Buttons, Capabilities, LongText, Opens, Units},
@@ -22,6 +22,7 @@ use crate::{
     error::SendError,
     graph::{self, App},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    json,
     messenger::{self, Product, Window},
     set_up,
     subscribe::{self, IceBreaker, Profile},
@@ -270,6 +271,10 @@ impl HttpChannel for Account {
             Login::Instagram => "id,username",
         };
         Some(self.call(Request::get(format!("{}/me?fields={fields}", self.root))))
+    }
+
+    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+        json::members(response, &["name", "username"])
     }
 
     fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {

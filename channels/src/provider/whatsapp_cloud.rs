@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::{
-    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp, Signature,
-    Step, Whereabouts, account,
+    AccountError, Attribute, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp,
+    Signature, Step, Whereabouts, account,
 };
 use crate::{
     auth,
@@ -21,7 +21,7 @@ use crate::{
     files,
     graph::{self, App},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    set_up, subscribe,
+    json, set_up, subscribe,
     whatsapp::{self, Conversation, Media},
 };
 
@@ -178,7 +178,8 @@ impl HttpChannel for Account {
     }
 
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
-        smallvec![&*self.phone_number_id]
+        // What happens to the business account names no number.
+        std::iter::once(&*self.phone_number_id).chain(self.business_account_id.as_deref()).collect()
     }
 
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
@@ -205,6 +206,13 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/{}?fields={fields}", self.root, self.phone_number_id))))
     }
 
+    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+        json::members(
+            response,
+            &["display_phone_number", "verified_name", "code_verification_status", "quality_rating"],
+        )
+    }
+
     fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, true));
         if url.is_empty() {
@@ -213,7 +221,7 @@ impl HttpChannel for Account {
         let alone = app.app_id.is_none() && app.verify_token.is_some();
         let subscription = self.business_account_id.as_deref().map(|id| {
             let address = format!("{}/{}/subscribed_apps", self.root, auth::percent_encode(id));
-            subscribe::business_account(app, address, alone.then_some(url))
+            subscribe::business_account(app, address, alone.then_some(ours))
         });
         let object = "whatsapp_business_account";
         let of_the_app = subscribe::app(app, &self.root, object, &FIELDS, (ours, url));

@@ -198,7 +198,7 @@ impl HttpChannel for Account {
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let refused = |reason: &str| Refused { status: 403, reason: reason.into() };
+        let refused = |reason: &str| Refused::forbidden(reason);
         let header = webhook
             .header("x-viber-content-signature")
             .ok_or_else(|| refused("x-viber-content-signature is missing"))?;
@@ -303,7 +303,8 @@ fn taken(response: &Response) -> Result<Value, SendError> {
 
 fn opt(said: &Value, pointer: &str, out: bool) -> Option<InEvent> {
     let customer = (&*json::some_text(said, pointer)?).into();
-    Some(InEvent::OptOut { did: "".into(), customer, out })
+    let id = json::text(said, "/message_token").unwrap_or_default().as_ref().into();
+    Some(InEvent::OptOut { did: "".into(), customer, out, id })
 }
 
 /// A report on one of our messages; on messages of customers they come, too, and find nothing.
