@@ -4,6 +4,7 @@
 
 mod inbound;
 mod links;
+mod profiles;
 mod receipts;
 mod send;
 mod take;
@@ -151,6 +152,8 @@ pub(crate) struct ChannelState {
     own: receipts::OwnStream,
     /// The customers that wrote lately, by all their names.
     recent: Recent,
+    /// What is known of customers whose messages do not name them.
+    profiles: profiles::Profiles,
     /// Why nothing is sent, while something must change first.
     stopped: Option<message::event::Cause>,
     draining: Option<oneshot::Sender<()>>,
@@ -251,6 +254,7 @@ impl ChannelState {
             correlation: Correlation::new(id.clone(), base, shared.config.limits.unmatched_max),
             own: receipts::OwnStream::new(&id),
             recent: Recent::default(),
+            profiles: profiles::Profiles::default(),
             stopped: None,
             draining: None,
             is_draining: false,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channels::{
     http::Request,
-    provider::{InEvent, InMessage, InReceipt, LinkKind},
+    provider::{Attribute, InEvent, InMessage, InReceipt, LinkKind},
 };
 use message::{BodyType, Content, Timestamp, address};
 
@@ -18,6 +18,7 @@ use crate::{
     media,
     safe::Waits,
     session::{Inbound, InboundBody},
+    shared::ChannelEntry,
     view::FactView,
 };
 
@@ -77,11 +78,13 @@ impl ChannelState {
         {
             self.beside(request);
         }
+        let known = self.who(entry, &message);
+        let attributes = message.attributes.into_iter().chain(known).chain(media::attributes(&message.media));
         let inbound = Inbound {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes.into_iter().chain(media::attributes(&message.media)).collect(),
+            attributes: attributes.collect(),
             media: message.media,
             body: InboundBody::Whole(message.content),
             aliases: Some(new),
@@ -91,6 +94,23 @@ impl ChannelState {
         let (identity, inbound) = (Box::new(identity), Box::new(inbound));
         let op = Op::Receive { identity, inbound, key, ack: Some(Ack::Caller(waits)) };
         self.to_host(stream, op, tasks);
+    }
+
+    /// What is known of a customer whose message does not say it; who is not known is asked for, and named from the next
+    /// message on.
+    fn who(&mut self, entry: &ChannelEntry, message: &InMessage) -> Vec<Attribute> {
+        if message.attributes.iter().any(|(key, _)| &**key == "customerName") {
+            return Vec::new();
+        }
+        if let Some(known) = self.profiles.of(&message.customer) {
+            return known;
+        }
+        if let (LinkKind::Http(http), Some(link)) = (entry.channel().link(), self.links.first())
+            && let Some(request) = http.profile(&message.customer)
+        {
+            link.tell(LinkMessage::Profile(message.customer.clone(), Box::new(request)));
+        }
+        Vec::new()
     }
 
     fn take_receipt(&mut self, receipt: &InReceipt, waits: Waits, tasks: &mut Vec<Vec<Task>>) {

@@ -184,6 +184,16 @@ impl Caller {
         }
     }
 
+    /// Asks who a customer is.
+    pub(crate) async fn profile(&self, request: Request, limit: Duration) -> Vec<Attribute> {
+        let (called, exchange) = self.ask(Arc::new(request), limit).await;
+        self.keep(exchange);
+        match (called, self.provider()) {
+            (Called::Answered(response), Some((http, _))) => http.profiled(&response),
+            _ => Vec::new(),
+        }
+    }
+
     /// Tells the provider where it finds us; nothing where that is not done by calls.
     pub(crate) async fn set_up(&self) -> Option<Result<(bool, Box<str>), String>> {
         let (http, config) = self.provider().filter(|(_, config)| config.set_up)?;

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use channels::{SendError, http::Request};
+use channels::{SendError, http::Request, provider::Attribute};
 use message::event::{Cause, DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::{AbortHandle, JoinHandle};
@@ -28,6 +28,8 @@ const EXTRA_MAX: usize = 16;
 /// Between two tries to tell the provider where it finds us.
 const SET_UP_FIRST_MS: u64 = 1_000;
 const SET_UP_MAX_MS: u64 = 600_000;
+/// One that is done is looked at again at most so often.
+const SET_UP_AGAIN_MS: u64 = 60_000;
 
 /// The actor.
 pub(crate) struct HttpLink;
@@ -58,13 +60,15 @@ pub(crate) struct State {
 struct SetUp {
     is_done: bool,
     is_running: bool,
+    /// When it was done last.
+    done_ms: u64,
     backoff: Backoff,
 }
 
 impl SetUp {
     fn new() -> Self {
         let backoff = Backoff::new(SET_UP_FIRST_MS, SET_UP_MAX_MS);
-        Self { is_done: false, is_running: false, backoff }
+        Self { is_done: false, is_running: false, done_ms: 0, backoff }
     }
 }
 
@@ -88,6 +92,8 @@ pub(crate) enum Told {
     Looked(u32, Look),
     /// A call beside messages is over.
     Extra,
+    /// What is said of a customer.
+    Profile(Arc<str>, Vec<Attribute>),
     /// What telling the provider where we are came to, if there was anything to tell.
     SetUp(Option<Result<(bool, Box<str>), String>>),
     /// What asking for updates showed.
@@ -154,6 +160,7 @@ impl Actor for HttpLink {
             }
             LinkMessage::Told(told) => state.told(told),
             LinkMessage::Extra(request) => state.extra(*request),
+            LinkMessage::Profile(customer, request) => state.profile(customer, *request),
             LinkMessage::SetUp => state.set_up(),
             // These are of links that hold a connection.
             LinkMessage::Acknowledge(_) | LinkMessage::Query(_) | LinkMessage::Ended(..) => {}
@@ -221,6 +228,9 @@ impl State {
     fn told(&mut self, told: Told) {
         match told {
             Told::Part(token, answer, verdict) => {
+                if matches!(verdict, Verdict::Unavailable(_)) {
+                    self.set_up_again();
+                }
                 let mut events = vec![LinkEvent::Answered(token, answer)];
                 self.learn(Asked::Part, &verdict, &mut events);
                 self.tell(events);
@@ -248,6 +258,10 @@ impl State {
                 }
             }
             Told::SetUp(outcome) => self.was_set_up(outcome),
+            Told::Profile(customer, said) => {
+                self.extra = self.extra.saturating_sub(1);
+                self.tell(vec![LinkEvent::Profile(customer, said)]);
+            }
             Told::Extra => self.extra = self.extra.saturating_sub(1),
         }
     }
@@ -346,8 +360,18 @@ impl State {
         });
     }
 
+    /// What cannot be sent just now may mean that the provider has forgotten where we are (Viber says so).
+    fn set_up_again(&mut self) {
+        let now_ms = self.caller.shared.monotonic_ms();
+        if self.set_up.is_done && now_ms.saturating_sub(self.set_up.done_ms) >= SET_UP_AGAIN_MS {
+            self.set_up.is_done = false;
+            self.set_up();
+        }
+    }
+
     fn was_set_up(&mut self, outcome: Option<Result<(bool, Box<str>), String>>) {
         (self.set_up.is_running, self.set_up.is_done) = (false, !matches!(outcome, Some(Err(_))));
+        self.set_up.done_ms = self.caller.shared.monotonic_ms();
         if !self.is_stopped {
             self.poll();
         }
@@ -395,9 +419,24 @@ impl State {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX
+    }
+
+    /// Asks who a customer is. Messages wait for it as little as it waits for them.
+    fn profile(&mut self, customer: Arc<str>, request: Request) {
+        let Some((_, config)) = self.caller.provider().filter(|_| !self.is_busy()) else { return };
+        self.extra += 1;
+        let (caller, myself, limit) = (self.caller.clone(), self.myself.clone(), config.timeout);
+        run(async move {
+            let said = caller.profile(request, limit).await;
+            let _link_gone = myself.cast(LinkMessage::Told(Told::Profile(customer, said)));
+        });
+    }
+
     /// A call beside messages; its outcome changes nothing.
     fn extra(&mut self, request: Request) {
-        if self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX {
+        if self.is_busy() {
             return;
         }
         let Some((_, config)) = self.caller.provider() else { return };

@@ -45,6 +45,8 @@ pub(crate) enum LinkMessage {
     Told(http::Told),
     /// A call beside messages, whose outcome changes nothing.
     Extra(Box<channels::http::Request>),
+    /// Ask who a customer is, as the provider names them.
+    Profile(Arc<str>, Box<channels::http::Request>),
     /// Time to tell the provider again where we are.
     SetUp,
 }
@@ -105,6 +107,8 @@ pub(crate) enum LinkEvent {
     Congested(u8),
     /// The provider was told where it finds us, or could not be.
     SetUp(SetUpView),
+    /// What it says of a customer; nothing where it does not say.
+    Profile(Arc<str>, Vec<Attribute>),
     /// What it says of the account.
     Account(Vec<Attribute>),
     /// So many PDUs made no sense.

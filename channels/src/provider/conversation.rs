@@ -148,6 +148,17 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         None
     }
 
+    /// A call that asks who a customer is, where their messages do not say so.
+    fn profile(&self, _customer: &str) -> Option<Request> {
+        None
+    }
+
+    /// What the answer to it says, under the names the business sees ([`InMessage::attributes`]); nothing where the
+    /// customer does not want to be known.
+    fn profiled(&self, _response: &Response) -> Vec<Attribute> {
+        Vec::new()
+    }
+
     /// A call to be made once for an event that [`receive`](Self::receive) read (the tap on a Telegram button must
     /// be answered); its outcome changes nothing.
     fn follow_up(&self, _message: &InMessage) -> Option<Request> {

@@ -1,6 +1,8 @@
 //! Facebook Messenger for a page: JSON over HTTPS, webhooks signed with the app's secret; deliveries and reads are told
-//! up to a time, not by message.
+//! up to a time, not by message. Other templates (media, receipt, ...) go out as CUSTOM, whose `jsonNode` is the message.
 //!
+//! Left out: opt-ins and referrals that come without a message, sends to
+//! `user_ref`, `phone_number` and `notification_messages_token`, uploads for later use (`message_attachments`).
 //! Unconfirmed, each with the default taken: the Graph version moves (`graph_version`); titles of quick replies and
 //! buttons end at 20 characters; codes 32 and 80006 mean a limit of rate; comments carry `from.id`. Tags other than
 //! `HUMAN_AGENT` were withdrawn and are never used.
@@ -17,6 +19,7 @@ use super::{
     Signature, Step, Whereabouts, account,
 };
 use crate::{
+    auth,
     capability::{Buttons, Capabilities, LongText, Opens},
     classify,
     error::SendError,
@@ -279,6 +282,19 @@ impl HttpChannel for Account {
         .flatten()
         .collect();
         set_up::fulfil(&wishes, answers, subscribe::read)
+    }
+
+    fn profile(&self, customer: &str) -> Option<Request> {
+        let fields = "first_name,last_name,profile_pic";
+        Some(self.call(Request::get(format!(
+            "{}/{}?fields={fields}",
+            self.root,
+            auth::percent_encode(customer)
+        ))))
+    }
+
+    fn profiled(&self, response: &Response) -> Vec<Attribute> {
+        messenger::profiled(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

@@ -17,6 +17,7 @@ use super::{
     Step, Whereabouts, account,
 };
 use crate::{
+    auth,
     capability::{Buttons, Capabilities, LongText, Opens, Units},
     classify,
     error::SendError,
@@ -298,6 +299,19 @@ impl HttpChannel for Account {
         .flatten()
         .collect();
         set_up::fulfil(&wishes, answers, subscribe::read)
+    }
+
+    fn profile(&self, customer: &str) -> Option<Request> {
+        let fields = "name,username,profile_pic";
+        Some(self.call(Request::get(format!(
+            "{}/{}?fields={fields}",
+            self.root,
+            auth::percent_encode(customer)
+        ))))
+    }
+
+    fn profiled(&self, response: &Response) -> Vec<Attribute> {
+        messenger::profiled(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

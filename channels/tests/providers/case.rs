@@ -77,6 +77,8 @@ pub(crate) enum Ask {
     },
     /// The credentials are tried.
     Probe { answer: Answer },
+    /// It is asked who a customer is.
+    Profile { customer: String, answer: Answer },
     /// The customer is shown that someone types, or that a message was read.
     Signs { did: String, customer: String, message_id: String },
 }
@@ -166,6 +168,10 @@ impl Case {
                     "{call:?}\n=> {}\n",
                     show::outcome(http.probed(&answer.response()).map(|()| "good".into()))
                 )
+            }
+            Ask::Profile { customer, answer } => {
+                let call = http.profile(customer).expect("it can be asked");
+                format!("{call:?}\n=> {:?}\n", http.profiled(&answer.response()))
             }
             Ask::Signs { did, customer, message_id } => format!(
                 "typing: {:?}\n\nread: {:?}\n",

@@ -1,5 +1,5 @@
-//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (known by a secret header) or asked
-//! for. There are no receipts; what the API took is sent and stays so.
+//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (known by a secret header, and set
+//! where it is not) or asked for. There are no receipts; what the API took is sent and stays so.
 //!
 //! Unconfirmed: the sizes up to which Telegram itself fetches a file (5 and 20 MB); one that it could not fetch is
 //! fetched here and uploaded.
