@@ -53,6 +53,8 @@ enum Phase {
     Closed,
     Open,
     Trial,
+    /// A look was answered, a part is to be.
+    Half,
 }
 
 /// Calls of one kind in a row that came to nothing.
@@ -111,7 +113,7 @@ impl Circuit {
     pub(crate) fn learn(&mut self, asked: Asked, verdict: &Verdict) -> Turn {
         match verdict {
             Verdict::Nothing => match self.phase {
-                Phase::Trial => Turn::TryAgain,
+                Phase::Trial | Phase::Half => Turn::TryAgain,
                 Phase::Open | Phase::Closed => Turn::Stay,
             },
             Verdict::There => self.there(asked),
@@ -124,7 +126,7 @@ impl Circuit {
                 match self.phase {
                     Phase::Open => Turn::Stay,
                     Phase::Closed if !failed.is_enough() => Turn::Stay,
-                    Phase::Closed | Phase::Trial => {
+                    Phase::Closed | Phase::Trial | Phase::Half => {
                         self.phase = Phase::Open;
                         self.is_doubted = true;
                         Turn::Open(self.backoff.next_ms())
@@ -139,13 +141,17 @@ impl Circuit {
         if asked == Asked::Part {
             self.parts = Failed::default();
         } else if self.is_doubted {
-            return if self.phase == Phase::Trial { Turn::Half } else { Turn::Stay };
+            if self.phase != Phase::Trial {
+                return Turn::Stay;
+            }
+            self.phase = Phase::Half;
+            return Turn::Half;
         }
         self.is_doubted = false;
         self.backoff.reset();
         match std::mem::replace(&mut self.phase, Phase::Closed) {
             Phase::Closed => Turn::Stay,
-            Phase::Open | Phase::Trial => Turn::Close,
+            Phase::Open | Phase::Trial | Phase::Half => Turn::Close,
         }
     }
 }
@@ -224,6 +230,7 @@ mod tests {
         for pause in [2_000, 4_000, 8_000] {
             circuit.trial();
             assert_eq!(circuit.learn(Asked::Look, &Verdict::There), Turn::Half);
+            assert_eq!(circuit.learn(Asked::Look, &Verdict::There), Turn::Stay, "and no second one");
             assert!(circuit.lets_through() && !circuit.is_closed());
             assert_eq!(circuit.learn(Asked::Part, &silent()), Turn::Open(pause));
         }

@@ -39,7 +39,10 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
             if field == "messages" && ours {
                 read_value(value, &mut received);
             } else if ours && ACCOUNT_FIELDS.contains(&&*field) {
-                received.events.push(InEvent::Account { about: (&*field).into(), says: facts(value) });
+                // Of several templates each has its own.
+                let template = json::text(value, "/message_template_name").unwrap_or_default();
+                let about = format!("{field} {template}").trim_end().into();
+                received.events.push(InEvent::Account { about, says: facts(value) });
             } else {
                 received.ignored += 1;
             }
