@@ -259,6 +259,8 @@ impl Core for Fake {
             sessions_waiting: 4,
             parts_outstanding: 24,
             receipts_unmatched: 2,
+            set_up: None,
+            account: Vec::new(),
             counts: ChannelCounts {
                 submitted: 1_234_567,
                 receipts: 1_230_001,

@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
 };
 
+use channels::provider::InReceipt;
 use message::{
     Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, DoubtSettlement},
@@ -31,10 +32,12 @@ pub(crate) use self::{
 };
 use crate::{
     channel::Ack,
+    claims::Claim,
     error::Refusal,
     identity::Names,
     inbox::Batch,
     router::Acceptance,
+    safe::Waits,
     session::{Identity, Inbound, Outcome},
     shared::{ChannelIx, DestinationIx, Shared},
     view::{MessageView, SessionView},
@@ -133,6 +136,8 @@ pub(crate) enum Op {
 pub(crate) enum ReceiptFrom {
     /// From outside: to be acknowledged.
     Outside(Ack),
+    /// From outside, by our own name for the part: back to the channel when it is none of its own.
+    Named { channel: ChannelIx, receipt: Box<InReceipt>, waits: Waits },
     /// The channel, which keeps it under a number until then.
     Kept { channel: ChannelIx, parked: u32 },
     /// Nobody waits.
@@ -179,6 +184,8 @@ pub(crate) struct Answers {
 struct AnswersInner {
     answers: AnswerList,
     missing: usize,
+    /// Dropped with the last who could still accept one of the messages.
+    claims: Vec<Claim>,
     done: Option<oneshot::Sender<AnswerList>>,
 }
 
@@ -188,12 +195,22 @@ type AnswerList = Vec<Option<Result<Acceptance, Refusal>>>;
 impl Answers {
     pub(crate) fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<AnswerList>) {
         let (done, wait) = oneshot::channel();
-        let inner = AnswersInner { answers: vec![None; count], missing: count, done: Some(done) };
+        let inner =
+            AnswersInner { answers: vec![None; count], missing: count, claims: Vec::new(), done: Some(done) };
         (Arc::new(Self { inner: std::sync::Mutex::new(inner) }), wait)
     }
 
+    fn inner(&self) -> std::sync::MutexGuard<'_, AnswersInner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Keeps a message's id to its customer until all are answered.
+    pub(crate) fn hold(&self, claim: Claim) {
+        self.inner().claims.push(claim);
+    }
+
     pub(crate) fn put(&self, place: usize, answer: Result<Acceptance, Refusal>) {
-        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut inner = self.inner();
         if let Some(slot) = inner.answers.get_mut(place)
             && slot.is_none()
         {
