@@ -111,11 +111,7 @@ impl HostState {
         task: AcceptTask,
         stage: &mut Stage,
     ) -> Result<Acceptance, Refusal> {
-        let key = address::message_key(task.id.as_str());
-        if stage.accepted_by(key).is_some_and(|other| other != stream) {
-            return Err(Refusal::IdTaken(task.id));
-        }
-        if let Some(found) = self.shared.log.find(key) {
+        if let Some(found) = self.shared.log.find(address::message_key(task.id.as_str())) {
             if found.a != stream.0 {
                 return Err(Refusal::IdTaken(task.id));
             }
@@ -160,7 +156,6 @@ impl HostState {
             channel_data: task.channel_data,
         };
         let events = slot.session.accept(&entry.policy, &task.identity, accept, stage.now)?;
-        stage.accepts(key, stream);
         self.record(stream, events, &[], stage);
         let session = self.live.get(stream).map_or(SessionId { stream, ordinal: 0 }, |slot| SessionId {
             stream,

@@ -24,8 +24,6 @@ pub(crate) struct Stage {
     pub(crate) now: Timestamp,
     items: Vec<Item>,
     touched: Vec<StreamId>,
-    /// The ids of messages accepted in this batch, as the log will know them, each with the place where its facts begin.
-    accepted: Vec<(usize, u128, StreamId)>,
     pub(crate) effects: Effects,
 }
 
@@ -93,13 +91,7 @@ fn entry<T: Default>(list: &mut Vec<(usize, T)>, key: usize) -> &mut T {
 
 impl Stage {
     pub(crate) fn new(now: Timestamp) -> Self {
-        Self {
-            now,
-            items: Vec::new(),
-            touched: Vec::new(),
-            accepted: Vec::new(),
-            effects: Effects::default(),
-        }
+        Self { now, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
     }
 
     /// With room for what so many tasks leave behind, mostly: facts are large, and moved when their list grows.
@@ -115,17 +107,6 @@ impl Stage {
     /// Forgets the facts recorded since the mark.
     pub(crate) fn rollback(&mut self, mark: usize) {
         self.items.truncate(mark);
-        self.accepted.retain(|(at, _, _)| *at < mark);
-    }
-
-    /// Who accepted a message of this id in this batch: the log does not know it yet.
-    pub(crate) fn accepted_by(&self, id: u128) -> Option<StreamId> {
-        self.accepted.iter().find(|(_, known, _)| *known == id).map(|(_, _, stream)| *stream)
-    }
-
-    /// What is recorded next accepts a message of this id.
-    pub(crate) fn accepts(&mut self, id: u128, stream: StreamId) {
-        self.accepted.push((self.items.len(), id, stream));
     }
 
     /// Whether a fact of this batch is found by a key.
