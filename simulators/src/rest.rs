@@ -274,6 +274,11 @@ impl Simulator {
         *self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.to_owned());
     }
 
+    /// Where webhooks go, as the client or the options set it.
+    pub fn webhook_url(&self) -> Option<String> {
+        self.state().hook.as_ref().map(|hook| hook.url.clone())
+    }
+
     /// Forgets what was seen and what is under way; the script and the webhook are as they were at start.
     pub fn reset(&self) {
         self.state().reset(&self.shared.options);

@@ -74,6 +74,21 @@ fn channel_card(channel: &ChannelView) -> Markup {
             @if let Some(until) = channel.paused_until {
                 p.reason.warn { "The provider asked for less: nothing is sent until " (super::parts::time(until)) }
             }
+            @match &channel.set_up {
+                Some(set_up) if set_up.status == "failed" => {
+                    p.reason.warn { "The provider could not be told where it finds us: " (set_up.detail) }
+                }
+                Some(set_up) => p.quiet { "Set up at the provider: " (set_up.detail) },
+                None => {},
+            }
+            @if !channel.account.is_empty() {
+                p.quiet {
+                    @for (n, fact) in channel.account.iter().enumerate() {
+                        @if n > 0 { " · " }
+                        (fact.about) ": " b { (fact.says) }
+                    }
+                }
+            }
             dl.grid {
                 div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
                 div { dt { "Rate" } dd { (channel.send_rate) " parts/s" } }
