@@ -35,6 +35,7 @@ use crate::{
     claims::Claim,
     error::Refusal,
     identity::Names,
+    inbox::Batch,
     router::Acceptance,
     safe::Waits,
     session::{Identity, Inbound, Outcome},
@@ -51,7 +52,7 @@ const LIVE_MIN: usize = 16;
 /// What a host is told.
 pub(crate) enum HostMessage {
     /// Work on sessions, in order.
-    Work(Vec<Task>),
+    Work(Arc<Batch>),
     /// Time has passed.
     Tick,
     /// Write every session changed so far to the index, then answer.
@@ -272,7 +273,7 @@ impl Actor for SessionHost {
         state: &mut HostState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            HostMessage::Work(tasks) => state.work(tasks),
+            HostMessage::Work(batch) => state.work(batch.take()),
             HostMessage::Tick => state.tick(),
             HostMessage::Checkpoint(reply) => {
                 state.checkpoint = Some(CheckpointRun { dirty: state.live.take_dirty(), reply });
