@@ -173,8 +173,14 @@ async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
 /// # Errors
 /// When another process has it, or it is damaged.
 pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
-    let engine = DiskEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
-    Log::open(engine, options).map_err(|e| Failure::Running(format!("the event log: {e}")))
+    let failed = |e: &dyn std::fmt::Display| {
+        Failure::Running(format!("the event log (data_dir = {:?}): {e}", folder.display().to_string()))
+    };
+    if folder.exists() && !folder.is_dir() {
+        return Err(failed(&"that is no folder; name one that can be written"));
+    }
+    let engine = DiskEngine::open(folder).map_err(|e| failed(&e))?;
+    Log::open(engine, options).map_err(|e| failed(&e))
 }
 
 fn figures_of(log: Log) -> admin::LogFigures {

@@ -4,21 +4,63 @@
 #[path = "support/command_line.rs"]
 mod command_line;
 
-use std::{
-    io::{BufRead, BufReader, Lines},
-    process::{Child, ChildStdout, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{process::Command, time::Duration};
 
 use command_line::check;
+use running::{Demo, in_order};
 
-/// Looks for these pieces one after the other.
-#[track_caller]
-fn in_order(told: &str, pieces: &[&str]) {
-    let mut rest = told;
-    for piece in pieces {
-        let Some(at) = rest.find(piece) else { panic!("the demo does not tell {piece:?} there:\n{told}") };
-        rest = &rest[at + piece.len()..];
+#[cfg(test)]
+mod running {
+    use std::{
+        io::{BufRead, BufReader, Lines},
+        process::{Child, ChildStdout, Command, Stdio},
+    };
+
+    /// Looks for these pieces one after the other.
+    #[track_caller]
+    pub(super) fn in_order(told: &str, pieces: &[&str]) {
+        let mut rest = told;
+        for piece in pieces {
+            let Some(at) = rest.find(piece) else {
+                panic!("the demo does not tell {piece:?} there:\n{told}")
+            };
+            rest = rest.get(at + piece.len()..).unwrap_or_default();
+        }
+    }
+
+    /// A demo that stays up, and what it tells.
+    pub(super) struct Demo {
+        pub(super) child: Child,
+        pub(super) lines: Lines<BufReader<ChildStdout>>,
+    }
+
+    impl Demo {
+        pub(super) fn start(arguments: &[&str]) -> Self {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+            let mut child = command.arg("demo").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+            let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            Self { child, lines }
+        }
+
+        /// What it tells up to this piece.
+        pub(super) fn until(&mut self, piece: &str) -> Vec<String> {
+            let mut told = Vec::new();
+            for line in self.lines.by_ref().map(Result::unwrap) {
+                let found = line.contains(piece);
+                told.push(line);
+                if found {
+                    return told;
+                }
+            }
+            panic!("it ended before it told {piece:?}: {told:#?}");
+        }
+
+        /// Interrupts it as Ctrl-C does, and gives its exit code.
+        pub(super) fn interrupt(mut self) -> Option<i32> {
+            let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
+            assert!(killed.success());
+            self.child.wait().unwrap().code()
+        }
     }
 }
 
@@ -84,41 +126,6 @@ fn channels_are_chosen_and_what_does_not_come_is_named() {
     check(folder.path(), &hasty, 1, "there is still no sign of");
 }
 
-/// A demo that stays up, and what it tells.
-struct Demo {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Demo {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
-        let mut child = command.arg("demo").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Self { child, lines }
-    }
-
-    /// What it tells up to this piece.
-    fn until(&mut self, piece: &str) -> Vec<String> {
-        let mut told = Vec::new();
-        for line in self.lines.by_ref().map(Result::unwrap) {
-            let found = line.contains(piece);
-            told.push(line);
-            if found {
-                return told;
-            }
-        }
-        panic!("it ended before it told {piece:?}: {told:#?}");
-    }
-
-    /// Interrupts it as Ctrl-C does, and gives its exit code.
-    fn interrupt(mut self) -> Option<i32> {
-        let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
-        assert!(killed.success());
-        self.child.wait().unwrap().code()
-    }
-}
-
 #[test]
 fn what_it_suggests_works_as_it_is_printed() {
     let mut demo = Demo::start(&[]);
@@ -153,15 +160,12 @@ fn it_ends_when_nobody_reads_any_more_and_when_it_is_interrupted() {
     demo.until("Ctrl-C ends the demo");
     let Demo { mut child, lines } = demo;
     drop(lines);
-    let began = Instant::now();
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None if began.elapsed() > Duration::from_secs(60) => panic!("it goes on without a reader"),
-            None => std::thread::sleep(Duration::from_millis(50)),
-        }
-    };
-    assert_eq!(status.code(), Some(0));
+    let status = (0..1200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(50));
+        child.try_wait().unwrap()
+    });
+    child.kill().unwrap();
+    assert_eq!(status.and_then(|status| status.code()), Some(0), "it goes on without a reader");
     let mut early = Demo::start(&["--once"]);
     early.until("Patchbay demo");
     assert_eq!(early.interrupt(), Some(1), "the round trips were not done");

@@ -97,9 +97,10 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 div { dt { "Sent" } dd { (count(counts.submitted)) } }
                 div { dt { "Received" } dd { (count(counts.received)) } }
                 div { dt { "Receipts" } dd { (count(counts.receipts)) } }
-                div { dt { "Rejected" } dd { (count(counts.rejected)) } }
-                div { dt { "Put off" } dd { (count(counts.deferred)) } }
-                div { dt { "Throttled" } dd { (count(counts.throttled)) } }
+                @for (name, number) in
+                    [("Rejected", counts.rejected), ("Put off", counts.deferred), ("Throttled", counts.throttled)] {
+                    @if number > 0 { div { dt { (name) } dd.warn { (count(number)) } } }
+                }
             }
             @if !channel.links.is_empty() {
                 table {

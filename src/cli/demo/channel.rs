@@ -16,6 +16,7 @@ use crate::{run::Failure, seams::SystemClock};
 
 /// What the simulated providers take to answer, and after which a message is delivered and read.
 const LATENCY_MS: u64 = 10;
+const SENT_MS: u64 = 40;
 const DELIVERED_MS: u64 = 80;
 const READ_MS: u64 = 160;
 /// The business's number for SMS.
@@ -253,7 +254,7 @@ fn rest(channel: Channel, address: SocketAddr, public_url: &str) -> Result<Simul
         base_url: Some(format!("http://{address}")),
         script: rest::Script {
             latency_ms: LATENCY_MS,
-            receipt_sent_ms: LATENCY_MS,
+            receipt_sent_ms: SENT_MS,
             receipt_delivered_ms: DELIVERED_MS,
             receipt_read_ms: READ_MS,
             ..rest::Script::default()
