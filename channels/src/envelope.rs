@@ -30,9 +30,9 @@ pub const STATUSES: &[(&str, Report)] = &[
 /// When it is no JSON, or lacks what every message has.
 pub fn read(body: &[u8], statuses: &[(&str, Report)]) -> Result<Received, Malformed> {
     let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
-    let data = said.pointer("/data").ok_or_else(|| Malformed::new("data is missing"))?;
+    let data = json::at(&said, "/data").ok_or_else(|| Malformed::new("data is missing"))?;
     let mut received = Received::default();
-    match data.pointer("/event_type").and_then(Value::as_str) {
+    match json::at(data, "/event_type").and_then(Value::as_str) {
         Some("message.received") => received.events = written(data)?,
         Some("message.sent" | "message.finalized") => received.events = reported(data, statuses),
         _ => received.ignored = 1,

@@ -152,14 +152,14 @@ pub struct GraphError {
 impl GraphError {
     /// The error of an answer (`{"error":{...}}`); `None` where there is none with a code.
     pub fn of(said: &Value) -> Option<Self> {
-        Self::read(said.pointer("/error")?)
+        Self::read(json::at(said, "/error")?)
     }
 
     /// An error object by itself, as in failed statuses.
     pub fn read(error: &Value) -> Option<Self> {
         let code = json::number(error, "/code")?;
         let subcode = json::number(error, "/error_subcode").unwrap_or(0);
-        let transient = error.pointer("/is_transient").and_then(Value::as_bool).unwrap_or(false);
+        let transient = json::at(error, "/is_transient").and_then(Value::as_bool).unwrap_or(false);
         let words = json::some_text(error, "/message")
             .or_else(|| json::some_text(error, "/title"))
             .unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::http::Malformed;
+use crate::{http::Malformed, json};
 
 /// The most pieces of one call; Meta puts up to 1,000 updates into one.
 pub const PIECES_MAX: usize = 10_000;
@@ -47,7 +47,7 @@ pub fn split(body: &[u8]) -> Result<Vec<Piece>, Malformed> {
 }
 
 fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> Piece {
-    let number = change.and_then(|change| change.pointer("/value/metadata/phone_number_id"));
+    let number = change.and_then(|change| json::at(change, "/value/metadata/phone_number_id"));
     // A number that is named is meant, and no other of the same account.
     let id = number.and_then(id_of).or_else(|| entry.get("id").filter(|_| number.is_none()).and_then(id_of));
     let mut alone = Map::new();

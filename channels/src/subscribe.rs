@@ -186,7 +186,7 @@ impl<'a> Profile<'a> {
             what: "the profile",
             ask: app.call(Request::get(ask)),
             holds: Box::new(move |found| {
-                let shown = found.pointer("/data/0").unwrap_or(&Value::Null);
+                let shown = json::at(found, "/data/0").unwrap_or(&Value::Null);
                 let is_shown = |(key, value): (&String, &Value)| shown.get(key) == Some(value);
                 wanted.as_object().is_some_and(|wanted| wanted.iter().all(is_shown))
             }),

@@ -16,7 +16,8 @@ use super::{
     buttons::{edit_buttons, edit_plain, fit, shape},
     read,
 };
-use crate::provider::Rejection;
+
+use crate::{json, provider::Rejection};
 
 impl Draft<'_> {
     /// A CAROUSEL body.
@@ -38,7 +39,7 @@ impl Draft<'_> {
         self.note(Rule::CardMessages, format_args!("{number} cards were sent as messages of their own"));
         let values: Value = serde_json::from_str(json).map_err(super::refused)?;
         for (index, card) in cards.iter().enumerate() {
-            let buttons = values.pointer(&format!("/elements/{index}/buttons"));
+            let buttons = json::at(&values, &format!("/elements/{index}/buttons"));
             self.card(card, buttons.cloned().unwrap_or_default())?;
         }
         Ok(())

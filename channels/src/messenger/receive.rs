@@ -46,7 +46,7 @@ pub fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<Received
             add(&mut received, self::item(item));
         }
         for change in changes {
-            let value = change.pointer("/value").unwrap_or(&Value::Null);
+            let value = json::at(change, "/value").unwrap_or(&Value::Null);
             match &*json::text(change, "/field").unwrap_or_default() {
                 "messages" => add(&mut received, item(value)),
                 "feed" => add(&mut received, feed(&account, value)),
@@ -120,7 +120,7 @@ fn with(message: &mut InMessage, key: &str, value: &str) {
 }
 
 fn item(item: &Value) -> Read {
-    let is = |pointer: &str| item.pointer(pointer).and_then(Value::as_bool) == Some(true);
+    let is = |pointer: &str| json::at(item, pointer).and_then(Value::as_bool) == Some(true);
     // Our own words, and the dashboard's test.
     let test = json::text(item, "/message/mid").is_some_and(|mid| mid == "random_mid");
     if is("/message/is_echo") || is("/message/is_self") || is("/is_self") || test {
@@ -149,7 +149,7 @@ fn item(item: &Value) -> Read {
 }
 
 fn written(frame: &Frame<'_>) -> Read {
-    let said = frame.item.pointer("/message").unwrap_or(&Value::Null);
+    let said = json::at(frame.item, "/message").unwrap_or(&Value::Null);
     let mid = json::some_text(said, "/mid").ok_or("message.mid is missing")?;
     let is = |key: &str| said.get(key).and_then(Value::as_bool) == Some(true);
     if is("is_deleted") {
@@ -195,7 +195,7 @@ fn written(frame: &Frame<'_>) -> Read {
         for (key, pointer) in [("storyId", "/reply_to/story/id"), ("storyUrl", "/reply_to/story/url")] {
             with(message, key, &json::text(said, pointer).unwrap_or_default());
         }
-        referral(message, said.pointer("/referral"));
+        referral(message, json::at(said, "/referral"));
     }
     Ok(messages.into_iter().map(event).collect())
 }
@@ -215,7 +215,7 @@ fn attached(frame: &Frame<'_>, id: &str, attachment: &Value, caption: &str) -> I
     let url = at("/payload/url").or_else(|| at("/url")).unwrap_or_default();
     let title = at("/payload/title").or_else(|| at("/title")).unwrap_or_default();
     let degrees =
-        |key: &str| attachment.pointer(&format!("/payload/coordinates/{key}")).and_then(Value::as_f64);
+        |key: &str| json::at(attachment, &format!("/payload/coordinates/{key}")).and_then(Value::as_f64);
     let is_page = url.starts_with("https://") || url.starts_with("http://");
     let body_type = match &*kind {
         "image" => Some(BodyType::Image),
@@ -266,7 +266,7 @@ fn postback(frame: &Frame<'_>) -> Vec<InEvent> {
     let id = if mid.is_empty() { frame.id("", "postback") } else { mid };
     let mut message = frame.message(&id, content);
     message.attributes.extend::<Option<Attribute>>(attribute);
-    referral(&mut message, frame.item.pointer("/postback/referral"));
+    referral(&mut message, json::at(frame.item, "/postback/referral"));
     vec![event(message)]
 }
 

@@ -188,7 +188,7 @@ fn comment(body: &Comment<'_>) -> Result<Value, SendError> {
 fn custom(json: &str) -> Result<Value, SendError> {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
     if let Some(node) =
-        body.pointer("/jsonNode").filter(|node| node.as_object().is_some_and(|o| !o.is_empty()))
+        json::at(&body, "/jsonNode").filter(|node| node.as_object().is_some_and(|o| !o.is_empty()))
     {
         return Ok(node.clone());
     }

@@ -33,7 +33,7 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
     for entry in json::items(&said, "/entry") {
         for change in json::items(entry, "/changes") {
             let field = json::text(change, "/field").unwrap_or_default();
-            let value = change.pointer("/value").unwrap_or(&Value::Null);
+            let value = json::at(change, "/value").unwrap_or(&Value::Null);
             let number = json::some_text(value, "/metadata/phone_number_id");
             let ours = phone_number_id.is_none_or(|own| number.map_or(is_named, |number| number == own));
             if field == "messages" && ours {
@@ -156,12 +156,12 @@ fn message(value: &Value, item: &Value) -> Result<Option<InMessage>, Box<str>> {
     }
     said = said.with("groupId", &json::text(item, "/group_id").unwrap_or_default());
     for flag in ["forwarded", "frequently_forwarded"] {
-        if item.pointer(&format!("/context/{flag}")).and_then(Value::as_bool) == Some(true) {
+        if json::at(item, &format!("/context/{flag}")).and_then(Value::as_bool) == Some(true) {
             said = said.with(flag, "true");
         }
     }
     for (key, pointer) in [("referral", "/referral"), ("referredProduct", "/context/referred_product")] {
-        if let Some(object) = item.pointer(pointer).filter(|object| object.is_object()) {
+        if let Some(object) = json::at(item, pointer).filter(|object| object.is_object()) {
             said = said.with(key, &object.to_string());
         }
     }
@@ -238,7 +238,7 @@ fn said(item: &Value, edits: usize) -> Result<Option<Said>, Box<str>> {
         }
         "edit" if edits > 0 => {
             let id = needed("/edit/original_message_id")?;
-            let new = item.pointer("/edit/message").ok_or("an edit has no message")?;
+            let new = json::at(item, "/edit/message").ok_or("an edit has no message")?;
             let Some(new) = said(new, edits - 1)? else { return Ok(None) };
             new.with("edits", &id)
         }
@@ -258,7 +258,7 @@ fn file(item: &Value, kind: &str, body_type: BodyType) -> Said {
         content_type: at("mime_type").map(|text| Box::from(&*text)),
         file_name: at("filename").map(|text| Box::from(&*text)),
     };
-    let voice = item.pointer("/audio/voice").and_then(Value::as_bool) == Some(true);
+    let voice = json::at(item, "/audio/voice").and_then(Value::as_bool) == Some(true);
     let said = Said {
         content: compose::file(body_type, &caption, 0, &media),
         media: vec![media],
@@ -278,7 +278,7 @@ fn sticker(item: &Value) -> Said {
 
 fn location(item: &Value) -> Result<Said, Box<str>> {
     let degrees = |key: &str| {
-        let value = item.pointer(&format!("/location/{key}")).and_then(Value::as_f64);
+        let value = json::at(item, &format!("/location/{key}")).and_then(Value::as_f64);
         value.ok_or_else(|| format!("a location has no {key}"))
     };
     let text = |key: &str| json::text(item, &format!("/location/{key}")).unwrap_or_default();
@@ -338,7 +338,7 @@ fn order(item: &Value) -> Said {
 /// WhatsApp tells that there was something, not what.
 fn unsupported(item: &Value, kind: &str) -> Said {
     let what = json::some_text(item, "/unsupported/type").unwrap_or_else(|| kind.into());
-    let error = item.pointer("/errors/0").and_then(GraphError::read);
+    let error = json::at(item, "/errors/0").and_then(GraphError::read);
     let words = error.map(|error| error.shown()).unwrap_or_default();
     Said::text(&format!("[unsupported message: {what}]")).with("unsupported", &what).with("error", &words)
 }
@@ -347,7 +347,7 @@ fn receipt(value: &Value, item: &Value) -> Option<InReceipt> {
     let id = json::some_text(item, "/id")?;
     let status = json::some_text(item, "/status")?;
     let report = Report::of(STATUSES, &status).unwrap_or(Report::Nothing);
-    let error = item.pointer("/errors/0").and_then(GraphError::read).map(|error| error.shown());
+    let error = json::at(item, "/errors/0").and_then(GraphError::read).map(|error| error.shown());
     let customer = json::some_text(item, "/recipient_id")
         .or_else(|| json::some_text(item, "/recipient_user_id"))
         .or_else(|| json::some_text(value, "/contacts/0/wa_id"))

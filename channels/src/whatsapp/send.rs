@@ -228,7 +228,7 @@ fn contact(contact: &Value) -> Value {
     let phones: Vec<Value> = json::items(contact, "/phones").iter().map(phone).collect();
     let mut out = json!({"name": name, "phones": phones});
     for key in ["emails", "urls", "addresses", "org", "birthday"] {
-        let value = contact.pointer(&format!("/additionalContactDetails/{key}"));
+        let value = json::at(contact, &format!("/additionalContactDetails/{key}"));
         if let Some(value) = value.filter(|value| !value.is_null()) {
             json::set(&mut out, key, value.clone());
         }
@@ -319,7 +319,7 @@ fn template(json: &str) -> Value {
 }
 
 fn component(component: &Value) -> Value {
-    let mut out = members(component.pointer("/additionalComponentDetails"));
+    let mut out = members(json::at(component, "/additionalComponentDetails"));
     let kind = json::text(component, "/type").unwrap_or_default().to_ascii_lowercase();
     out.insert("type".into(), kind.into());
     let parameters: Vec<Value> = json::items(component, "/parameters").iter().map(parameter).collect();
@@ -333,7 +333,7 @@ fn component(component: &Value) -> Value {
 /// hold it under the type's name.
 fn parameter(parameter: &Value) -> Value {
     let kind = json::text(parameter, "/parameterType").unwrap_or_default().to_ascii_lowercase();
-    let details = parameter.pointer("/additionalParameterDetails").cloned().unwrap_or_default();
+    let details = json::at(parameter, "/additionalParameterDetails").cloned().unwrap_or_default();
     let mut out = json!({"type": kind});
     match details {
         Value::Object(members) if members.contains_key(&kind) => {
@@ -355,7 +355,7 @@ fn members(value: Option<&Value>) -> Map<String, Value> {
 /// stays ours. Without one its words are sent.
 fn custom(json: &str, message: &mut Value) -> Result<(&'static str, Value), SendError> {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
-    let node = members(body.pointer("/jsonNode"));
+    let node = members(json::at(&body, "/jsonNode"));
     if !node.contains_key("type") {
         let words = json::some_text(&body, "/markdownText");
         let words =

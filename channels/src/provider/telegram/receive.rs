@@ -161,7 +161,7 @@ fn said(item: &Value) -> Option<Said> {
         return Some(said);
     }
     let place = if item.get("venue").is_some() { "/venue/location" } else { "/location" };
-    let degrees = |key: &str| item.pointer(&format!("{place}/{key}")).and_then(Value::as_f64);
+    let degrees = |key: &str| json::at(item, &format!("{place}/{key}")).and_then(Value::as_f64);
     if let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude")) {
         let content =
             compose::location(latitude, longitude, &text("/venue/title"), &text("/venue/address"), "");

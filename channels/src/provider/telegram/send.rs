@@ -69,7 +69,7 @@ impl State {
             Err(error) => return Err(error),
         };
         // An album is several messages.
-        let message = said.pointer("/0").unwrap_or(&said);
+        let message = json::at(&said, "/0").unwrap_or(&said);
         let chat = json::some_text(message, "/chat/id");
         match (json::some_text(message, "/message_id"), chat) {
             (Some(id), Some(chat)) => {
@@ -195,7 +195,7 @@ impl State {
     /// ours. Without one its words are sent.
     fn custom(&self, json: &str) -> Result<(String, Map<String, Value>), SendError> {
         let body: Value = serde_json::from_str(json).unwrap_or_default();
-        let mut node = body.pointer("/jsonNode").and_then(Value::as_object).cloned().unwrap_or_default();
+        let mut node = json::at(&body, "/jsonNode").and_then(Value::as_object).cloned().unwrap_or_default();
         if let Some(Value::String(method)) = node.remove("method") {
             let sends = method
                 .strip_prefix("send")
@@ -316,8 +316,8 @@ fn button(button: &Button<'_>) -> Value {
 /// What Telegram refused, and why.
 pub(super) fn result(response: &Response) -> Result<Value, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
-    if said.pointer("/ok").and_then(Value::as_bool) == Some(true) && response.is_success() {
-        return Ok(said.pointer("/result").cloned().unwrap_or_default());
+    if json::at(&said, "/ok").and_then(Value::as_bool) == Some(true) && response.is_success() {
+        return Ok(json::at(&said, "/result").cloned().unwrap_or_default());
     }
     let Some(code) = json::number(&said, "/error_code") else { return Err(classify::by_status(response)) };
     let words = json::text(&said, "/description").unwrap_or_default();

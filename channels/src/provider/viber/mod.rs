@@ -326,7 +326,7 @@ fn reported(said: &Value, event: &str) -> Result<InEvent, Box<str>> {
 fn written(said: &Value) -> Result<InEvent, Box<str>> {
     let id = json::some_text(said, "/message_token").ok_or("message_token is missing")?;
     let customer = json::some_text(said, "/sender/id").ok_or("sender.id is missing")?;
-    let item = said.pointer("/message").ok_or("message is missing")?;
+    let item = json::at(said, "/message").ok_or("message is missing")?;
     let (content, media) = content(item)?;
     let mut message = InMessage::new("", &customer, &id, content);
     message.media = media;

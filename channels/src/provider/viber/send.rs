@@ -189,7 +189,7 @@ fn card(card: &Card<'_>) -> Vec<Value> {
 /// Without one its words are sent.
 fn custom(json: &str) -> Result<Value, SendError> {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
-    let node = body.pointer("/jsonNode").and_then(Value::as_object);
+    let node = json::at(&body, "/jsonNode").and_then(Value::as_object);
     if let Some(mut node) = node.filter(|n| n.contains_key("type") || n.contains_key("keyboard")).cloned() {
         node.remove("auth_token");
         node.remove("broadcast_list");
