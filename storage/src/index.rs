@@ -194,6 +194,19 @@ impl Index {
         Ok(self.stored(stream)?.map_or(grave, |entry| entry.applied.max(grave)))
     }
 
+    /// [`Index::get`], or [`Index::applied`] when the stream is not open, with one look.
+    pub fn get_or_applied(&self, stream: StreamId) -> Result<Result<Entry, Seq>, IndexError> {
+        let grave = {
+            let layers = self.read();
+            match layers.slot(stream) {
+                Some(Slot::Put(entry)) => return Ok(Ok(entry.clone())),
+                Some(Slot::Removed(applied)) => return Ok(Err(*applied)),
+                None => layers.graves.get(&stream).copied().unwrap_or_default(),
+            }
+        };
+        Ok(self.stored(stream)?.ok_or(grave))
+    }
+
     pub(crate) fn stored(&self, stream: StreamId) -> Result<Option<Entry>, IndexError> {
         let value = self.store.get(&entry_key(stream))?;
         value.map(|bytes| Entry::decode(stream, &bytes)).transpose()

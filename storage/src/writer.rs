@@ -151,6 +151,15 @@ impl Shared {
         }
     }
 
+    /// Of the segment that is written to, so that the first look-ups need not.
+    fn sort_recovered(&self) {
+        if let Some(segment) = self.chain.segments().last()
+            && let Lookup::Fresh(fresh) = segment.lookup()
+        {
+            fresh.sort();
+        }
+    }
+
     fn run_sealing(&self, segments: &Receiver<Arc<Segment>>) {
         while let Ok(segment) = segments.recv() {
             self.seal_now(&segment);
@@ -175,6 +184,7 @@ pub(crate) fn start(
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
+        sealer.sort_recovered();
         sealer.run_sealing(&receive);
     })?;
     let writer = shared.clone();
