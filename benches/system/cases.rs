@@ -11,7 +11,7 @@ use crate::{
     kannel::{self, Kannel},
     patchbay::Patchbay,
     process::{Folder, Process, own_cpu_s},
-    raw, restart,
+    raw, restart, retention, scale,
     sink::{DELIVERED, DLR, MO, Marks, Sink, WRITTEN},
     smsc::Smsc,
     table::{self, Row},
@@ -46,6 +46,8 @@ pub fn run(plan: &Plan) -> Result<()> {
                 }
             }
             "restart" => restart::run(plan)?,
+            "scale" => scale::run(plan)?,
+            "retention" => retention::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),
             _ => {}
         }

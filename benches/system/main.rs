@@ -21,6 +21,8 @@ mod patchbay;
 mod process;
 mod raw;
 mod restart;
+mod retention;
+mod scale;
 mod sink;
 mod smsc;
 mod table;
@@ -51,6 +53,8 @@ pub struct Plan {
     pub kannel: bool,
     /// Further lines of Patchbay's `[limits]`.
     pub limits: String,
+    /// Further lines at the top of its configuration.
+    pub root: String,
     /// Keep folders and logs of the runs.
     pub keep: bool,
     pub runs: usize,
@@ -59,7 +63,9 @@ pub struct Plan {
 }
 
 const CASES: [&str; 6] = ["raw", "outbound", "batch", "inbound", "latency", "restart"];
-const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|inbound|latency|restart|all]... \
+/// They take minutes, and gigabytes: only by name.
+const LONG_CASES: [&str; 2] = ["scale", "retention"];
+const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|inbound|latency|restart|all|scale|retention]... \
                      [--messages N] \
                      [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
                      [--runs N] [--limits TOML] [--kannel] [--keep]";
@@ -79,6 +85,7 @@ impl Plan {
             smsc_latency_ms: 0,
             kannel: false,
             limits: String::new(),
+            root: String::new(),
             keep: false,
             runs: 1,
             folder,
@@ -104,7 +111,7 @@ impl Plan {
                 // What cargo adds.
                 "--bench" => {}
                 "all" => plan.cases = CASES.map(String::from).to_vec(),
-                case if CASES.contains(&case) => plan.cases.push(argument),
+                case if CASES.contains(&case) || LONG_CASES.contains(&case) => plan.cases.push(argument),
                 _ => return Err(format!("{argument:?}?\n{USAGE}").into()),
             }
         }

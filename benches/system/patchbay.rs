@@ -27,11 +27,12 @@ impl Patchbay {
         sink: SocketAddr,
         batch_max: u64,
     ) -> Result<Self> {
-        let Plan { window, binds, limits, .. } = plan;
+        let Plan { window, binds, limits, root, .. } = plan;
         let port = smsc.port();
         let text = format!(
             r#"
 data_dir = "data"
+{root}
 [http]
 listen = "127.0.0.1:0"
 [admin]

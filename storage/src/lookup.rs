@@ -222,6 +222,12 @@ impl Fresh {
         self.shards.0.iter().map(len).sum()
     }
 
+    /// Keeps everyone from the part that a key belongs to.
+    #[cfg(test)]
+    pub(crate) fn hold(&self, hash: u128) -> impl Drop + '_ {
+        self.shard(hash).unwrap().write().unwrap()
+    }
+
     /// All of it, in the order of the hashes, each once.
     fn sorted(&self) -> Vec<(u128, Found)> {
         let mut all: Vec<(u128, Found)> = Vec::with_capacity(self.len());
