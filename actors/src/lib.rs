@@ -14,6 +14,7 @@
 
 mod accept;
 mod channel;
+mod claims;
 pub mod config;
 mod correlation;
 mod credit;

@@ -1,7 +1,6 @@
 //! The handle through which HTTP, CLI and tests use the router.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -133,18 +132,18 @@ impl Router {
         let hosts = self.shared.config.limits.hosts.max(1);
         let mut tasks: Vec<Vec<Task>> = Vec::new();
         tasks.resize_with(hosts, Vec::new);
-        // The log knows an id only once it is appended: within one request it is looked for here.
-        let mut ids: BTreeMap<MessageId, StreamId> = BTreeMap::new();
         for (place, message) in messages.into_iter().enumerate() {
-            let id = message.id.clone().filter(|_| count > 1);
+            let id = message.id.clone();
             match self.posted(message, origin, answers.clone(), place) {
                 Ok(Posted::Done(acceptance)) => answers.put(place, Ok(acceptance)),
                 Ok(Posted::Task(task)) => {
-                    if let Some(id) = id
-                        && *ids.entry(id.clone()).or_insert(task.stream) != task.stream
-                    {
-                        answers.put(place, Err(Refusal::IdTaken(id)));
-                        continue;
+                    // The log knows an id only once it is appended.
+                    if let Some(id) = id {
+                        let Some(claim) = self.shared.claims.claim(id.clone(), task.stream) else {
+                            answers.put(place, Err(Refusal::IdTaken(id)));
+                            continue;
+                        };
+                        answers.hold(claim);
                     }
                     if let Some(tasks) = tasks.get_mut(self.shared.host_of(task.stream)) {
                         tasks.push(task);

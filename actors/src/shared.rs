@@ -18,6 +18,7 @@ use tokio::sync::{broadcast, watch};
 
 use crate::{
     channel::ChannelMessage,
+    claims::Claims,
     config::{ChannelConfig, Config},
     credit::Credit,
     destination::DestinationMessage,
@@ -92,6 +93,8 @@ impl DestinationEntry {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) log: Log,
+    /// Message ids that the log does not know yet.
+    pub(crate) claims: Arc<Claims>,
     pub(crate) seams: Seams,
     pub(crate) channels: Vec<ChannelEntry>,
     /// Customers' files.
@@ -158,6 +161,7 @@ impl Shared {
         Ok(Self {
             config,
             log,
+            claims: Arc::default(),
             seams,
             files,
             exchanges: channels.iter().map(|_| Exchanges::default()).collect(),

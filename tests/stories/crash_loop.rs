@@ -1,5 +1,5 @@
 //! The real binary under load, with receipts and customers' messages flowing, killed with SIGKILL at random
-//! instants, `CRASHES=` times (a few in the suite). What was acknowledged is kept, what came twice is flagged,
+//! instants, `CRASHES=` times (a few in the suite), with `LOAD=full` as fast as requests are answered. What was acknowledged is kept, what came twice is flagged,
 //! sessions are as before, and replaying the log gives what was live.
 
 use std::{
@@ -29,9 +29,32 @@ use crate::support::{
 const CRASHES: u64 = 12;
 /// Every so many crashes everything comes to rest, and all sessions are compared.
 const REST_EVERY: u64 = 6;
-/// Crashes of one log in the long run.
-const CRASHES_OF_A_LOG: u64 = 60;
-const LOADERS: usize = 4;
+/// How hard the router is driven.
+#[derive(Clone, Copy)]
+struct Force {
+    loaders: usize,
+    /// Between two requests of a loader.
+    pause: Duration,
+    /// Crashes of one log in the long run: what stays in doubt is listed up to a bound.
+    crashes_of_a_log: u64,
+}
+
+impl Force {
+    /// Room to breathe, for a machine that tests other things too.
+    const USUAL: Self = Self { loaders: 4, pause: Duration::from_millis(4), crashes_of_a_log: 60 };
+    /// As much as it takes.
+    const FULL: Self = Self { loaders: 16, pause: Duration::ZERO, crashes_of_a_log: 6 };
+
+    /// As `LOAD=full` says, or not.
+    fn asked() -> Self {
+        match std::env::var("LOAD").as_deref() {
+            Err(_) => Self::USUAL,
+            Ok("full") => Self::FULL,
+            Ok(other) => panic!("LOAD={other}: only \"full\" is known"),
+        }
+    }
+}
+
 /// Messages in a request.
 const BATCH: usize = 10;
 /// Customers of each channel.
@@ -55,7 +78,7 @@ struct Load {
 }
 
 /// Posts batches for ever; a batch without an answer is posted again, with the same ids.
-async fn load(load: Arc<Load>, mut url: watch::Receiver<Option<String>>) {
+async fn load(load: Arc<Load>, pause: Duration, mut url: watch::Receiver<Option<String>>) {
     let http = Http::default();
     loop {
         load.idle.fetch_add(1, Ordering::SeqCst);
@@ -90,7 +113,9 @@ async fn load(load: Arc<Load>, mut url: watch::Receiver<Option<String>>) {
             }
             break;
         }
-        tokio::time::sleep(Duration::from_millis(4)).await;
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 
@@ -122,6 +147,7 @@ struct Crashes {
     sink: Sink,
     patchbay: Option<Patchbay>,
     load: Arc<Load>,
+    force: Force,
     url: watch::Sender<Option<String>>,
     recovered_ms: Vec<u128>,
     torn: usize,
@@ -130,7 +156,7 @@ struct Crashes {
 }
 
 impl Crashes {
-    async fn begin(broken: Option<(&Path, &str)>) -> Self {
+    async fn begin(force: Force, broken: Option<(&Path, &str)>) -> Self {
         let script = json!({ "latency_ms": 5, "latency_jitter_ms": 10, "receipt_delay_ms": 30, "receipt_jitter_ms": 50 });
         let peer = Peer::start(With::Sim, script).await;
         let sink = Sink::start().await;
@@ -158,8 +184,8 @@ impl Crashes {
         let (url, watched) = watch::channel(Some(patchbay.messages.clone()));
         let load_state = Arc::new(Load::default());
         let mut tasks = JoinSet::new();
-        for _ in 0..LOADERS {
-            tasks.spawn(load(load_state.clone(), watched.clone()));
+        for _ in 0..force.loaders {
+            tasks.spawn(load(load_state.clone(), force.pause, watched.clone()));
         }
         tasks.spawn(write(load_state.clone(), peer.smsc().clone()));
         Self {
@@ -167,6 +193,7 @@ impl Crashes {
             sink,
             patchbay: Some(patchbay),
             load: load_state,
+            force,
             url,
             recovered_ms: Vec::new(),
             torn: 0,
@@ -195,7 +222,7 @@ impl Crashes {
         self.load.rests.store(true, Ordering::SeqCst);
         until("the loaders' rest", PATIENCE, || async {
             let idle = self.load.idle.load(Ordering::SeqCst);
-            if idle == LOADERS { Ok(()) } else { Err(idle) }
+            if idle == self.force.loaders { Ok(()) } else { Err(idle) }
         })
         .await;
         until("everything to be settled", PATIENCE, || async { self.settled().await }).await;
@@ -343,9 +370,9 @@ fn is_to(id: &str, receipt: &Value) -> bool {
     receipt["did"] == did && receipt["customer"] == to.trim_start_matches('+')
 }
 
-async fn play(crashes: u64, seed: u64, broken: Option<(&Path, &str)>) {
+async fn play(crashes: u64, seed: u64, force: Force, broken: Option<(&Path, &str)>) {
     let mut chance = Chance(seed);
-    let mut story = Crashes::begin(broken).await;
+    let mut story = Crashes::begin(force, broken).await;
     for crash in 1..=crashes {
         let pause = Duration::from_millis(20 + chance.below(500));
         tokio::time::sleep(pause).await;
@@ -381,12 +408,12 @@ async fn play(crashes: u64, seed: u64, broken: Option<(&Path, &str)>) {
 async fn nothing_acknowledged_is_lost() {
     let crashes =
         std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
+    let force = Force::asked();
     let mut chance = Chance(seed());
     let mut left = crashes;
     while left > 0 {
-        // A new log from time to time: what stays in doubt is listed up to a bound.
-        let now = left.min(CRASHES_OF_A_LOG);
-        play(now, chance.below(u64::MAX), None).await;
+        let now = left.min(force.crashes_of_a_log);
+        play(now, chance.below(u64::MAX), force, None).await;
         left -= now;
     }
 }
@@ -407,7 +434,7 @@ async fn sabotage_is_found() {
     assert!(built.unwrap().success());
     let binary: &'static Path = Box::leak(target.join("debug/patchbay-sabotaged").into_boxed_path());
     for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
-        let played = tokio::spawn(play(60, seed(), Some((binary, bug)))).await;
+        let played = tokio::spawn(play(60, seed(), Force::USUAL, Some((binary, bug)))).await;
         let panic = played.expect_err("the loop must fail with this bug").into_panic();
         let told = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         figure(&format!("with the bug {bug} the loop fails: {}", told.lines().next().unwrap_or_default()));

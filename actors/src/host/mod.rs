@@ -31,6 +31,7 @@ pub(crate) use self::{
 };
 use crate::{
     channel::Ack,
+    claims::Claim,
     error::Refusal,
     identity::Names,
     router::Acceptance,
@@ -181,6 +182,8 @@ pub(crate) struct Answers {
 struct AnswersInner {
     answers: AnswerList,
     missing: usize,
+    /// Dropped with the last who could still accept one of the messages.
+    claims: Vec<Claim>,
     done: Option<oneshot::Sender<AnswerList>>,
 }
 
@@ -190,12 +193,22 @@ type AnswerList = Vec<Option<Result<Acceptance, Refusal>>>;
 impl Answers {
     pub(crate) fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<AnswerList>) {
         let (done, wait) = oneshot::channel();
-        let inner = AnswersInner { answers: vec![None; count], missing: count, done: Some(done) };
+        let inner =
+            AnswersInner { answers: vec![None; count], missing: count, claims: Vec::new(), done: Some(done) };
         (Arc::new(Self { inner: std::sync::Mutex::new(inner) }), wait)
     }
 
+    fn inner(&self) -> std::sync::MutexGuard<'_, AnswersInner> {
+        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Keeps a message's id to its customer until all are answered.
+    pub(crate) fn hold(&self, claim: Claim) {
+        self.inner().claims.push(claim);
+    }
+
     pub(crate) fn put(&self, place: usize, answer: Result<Acceptance, Refusal>) {
-        let mut inner = self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut inner = self.inner();
         if let Some(slot) = inner.answers.get_mut(place)
             && slot.is_none()
         {

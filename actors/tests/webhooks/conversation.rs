@@ -337,3 +337,28 @@ async fn who_opts_out_is_told_to_the_business_once() {
     assert_eq!(kinds, ["PLAIN", "NOTIFICATION", "PLAIN"]);
     assert_eq!(world.taken()[1]["body"]["notificationData"], json!({ "optOut": true }));
 }
+
+/// All of them at the same instant.
+async fn post_all(router: &Router, messages: [Value; 4]) -> [Result<MessageId, Refusal>; 4] {
+    let [a, b, c, d] = messages.map(|message| post(router, message));
+    tokio::join!(a, b, c, d).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_id_for_several_customers_at_the_same_instant_is_taken_once() {
+    let world = World::new();
+    let router = world.start(Paper::default().channel()).await;
+    for round in 100..600 {
+        let id = format!("twice-{round}");
+        let messages = [0, 1, 2, 3].map(|n| text(&format!("+4917600{round}00{n}"), &id, "to whom?"));
+        let (taken, refused): (Vec<_>, Vec<_>) =
+            post_all(&router, messages).await.into_iter().partition(Result::is_ok);
+        assert_eq!(taken.len(), 1, "{id}: {taken:?}");
+        assert!(refused.iter().all(|r| matches!(r, Err(Refusal::IdTaken(taken)) if taken.as_str() == id)));
+    }
+    // Said again for the one who has it, it is a repeat.
+    let again = post_all(&router, [0; 4].map(|_| text(ANN, "mine", "once"))).await;
+    assert!(again.iter().all(Result::is_ok), "{again:?}");
+    world.wait_sent("the message", |sent| sent["text"] == "once").await;
+    assert_eq!(world.sent().iter().filter(|sent| sent["text"] == "once").count(), 1);
+}

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use actors::view::{ExchangeView, MessageView};
+use actors::{
+    Refusal,
+    view::{ExchangeView, MessageView},
+};
 use axum::{
     body::Body,
     extract::{Path, State},
@@ -29,6 +32,26 @@ impl Page {
     }
 }
 
+/// A page of a list that goes on after a session.
+async fn paged<T, F>(uri: &Uri, list: impl FnOnce(Option<SessionId>, usize) -> F) -> Response<Body>
+where
+    T: Serialize,
+    F: Future<Output = Result<actors::Page<T>, Refusal>>,
+{
+    let page: Page = match query::of(uri) {
+        Ok(page) => page,
+        Err(answer) => return *answer,
+    };
+    let after = match page.after_session() {
+        Ok(after) => after,
+        Err(answer) => return *answer,
+    };
+    match list(after, limit_of(page.limit)).await {
+        Ok(entries) => answer::page(&entries),
+        Err(refusal) => answer::refusal(&refusal),
+    }
+}
+
 pub(super) async fn channels(State(inner): Shared) -> Response<Body> {
     answer::json(&inner.admin.core.channels().await)
 }
@@ -38,18 +61,7 @@ pub(super) async fn destinations(State(inner): Shared) -> Response<Body> {
 }
 
 pub(super) async fn sessions(State(inner): Shared, uri: Uri) -> Response<Body> {
-    let page: Page = match query::of(&uri) {
-        Ok(page) => page,
-        Err(answer) => return *answer,
-    };
-    let after = match page.after_session() {
-        Ok(after) => after,
-        Err(answer) => return *answer,
-    };
-    match inner.admin.core.sessions(after, limit_of(page.limit)).await {
-        Ok(sessions) => answer::page(&sessions),
-        Err(refusal) => answer::refusal(&refusal),
-    }
+    paged(&uri, |after, limit| inner.admin.core.sessions(after, limit)).await
 }
 
 pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
@@ -117,31 +129,9 @@ pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> 
 }
 
 pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
-    let page: Page = match query::of(&uri) {
-        Ok(page) => page,
-        Err(answer) => return *answer,
-    };
-    let after = match page.after_session() {
-        Ok(after) => after,
-        Err(answer) => return *answer,
-    };
-    match inner.admin.core.in_doubt(after, limit_of(page.limit)).await {
-        Ok(parts) => answer::page(&parts),
-        Err(refusal) => answer::refusal(&refusal),
-    }
+    paged(&uri, |after, limit| inner.admin.core.in_doubt(after, limit)).await
 }
 
 pub(super) async fn dead_letters(State(inner): Shared, uri: Uri) -> Response<Body> {
-    let page: Page = match query::of(&uri) {
-        Ok(page) => page,
-        Err(answer) => return *answer,
-    };
-    let after = match page.after_session() {
-        Ok(after) => after,
-        Err(answer) => return *answer,
-    };
-    match inner.admin.core.dead_letters(after, limit_of(page.limit)).await {
-        Ok(letters) => answer::page(&letters),
-        Err(refusal) => answer::refusal(&refusal),
-    }
+    paged(&uri, |after, limit| inner.admin.core.dead_letters(after, limit)).await
 }
