@@ -204,7 +204,7 @@ mod tests {
     use message::{Event, StreamId, Timestamp};
 
     use super::*;
-    use crate::{Item, Key, Log, MemoryEngine, Options, Prev, Tag};
+    use crate::{Item, Key, Log, MemoryDisk, Options, Prev, Tag};
 
     fn item(hash: u128) -> Item {
         let keys = [Key { hash, a: 7, b: Tag::OwnSeq }].into_iter().collect();
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn a_block_is_not_to_be_had_before_its_keys_are_remembered() {
         let options = Options { driver: Driver::Inline, ..Options::default() };
-        let (log, _) = Log::open(MemoryEngine::default(), options).unwrap();
+        let (log, _) = Log::open(MemoryDisk::default().engine(), options).unwrap();
         log.append(vec![item(1)], None).unwrap();
         while log.drive() {}
         let segment = log.shared.chain.segments().last().unwrap().clone();
