@@ -20,7 +20,6 @@ use ractor::ActorRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     sync::mpsc,
-    task::yield_now,
     time::{Instant, sleep_until, timeout},
 };
 
@@ -154,7 +153,6 @@ impl Connection<'_> {
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
-        let mut has_rested = false;
         loop {
             let now = self.now();
             if self.session.poll_timeout().is_some_and(|at| at <= now) {
@@ -167,8 +165,6 @@ impl Connection<'_> {
             let wait = self.session.poll_timeout().map_or(IDLE_MS, |at| at.saturating_sub(now).max(1));
             let reads = self.session.wants_read();
             let has_output = !self.session.transmit().is_empty();
-            // Once before each write everyone else has a turn: what they have for this link leaves in the same piece.
-            let rests = has_output && !has_rested;
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -180,7 +176,7 @@ impl Connection<'_> {
                     }
                     None => self.session.close(now),
                 },
-                written = write.write(self.session.transmit()), if has_output && !rests => match written {
+                written = write.write(self.session.transmit()), if has_output => match written {
                     Ok(octets) if octets > 0 => self.session.transmitted(octets),
                     _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
                 },
@@ -192,10 +188,8 @@ impl Connection<'_> {
                     }
                     _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
                 },
-                () = yield_now(), if rests => {}
                 () = sleep_until(Instant::now() + Duration::from_millis(wait)) => {}
             }
-            has_rested = has_output;
         }
     }
 
