@@ -1,7 +1,7 @@
 //! What the business posts becomes a task for its session. Signs that are no messages (someone types, something was
 //! read) become calls beside them: best effort, never in the log.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use channels::{
     http::Request,
@@ -48,7 +48,30 @@ struct SignBody<'a> {
     message_id: Text<'a>,
 }
 
+/// How long a message waits for a checkpoint before its sender is told to come again.
+const CHECKPOINT_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+const CHECKPOINT_LOOK: Duration = Duration::from_millis(10);
+
 impl Router {
+    /// Whether messages of the business are accepted now. Waits for a checkpoint that is too far behind: what is
+    /// accepted must be replayed by the next start, which is to be quick.
+    pub(crate) async fn may_accept(&self) -> Result<(), Refusal> {
+        self.accepting()?;
+        if self.shared.is_replay_short() {
+            return Ok(());
+        }
+        metrics::counter!("patchbay_acceptance_slowed_total").increment(1);
+        let until = tokio::time::Instant::now() + CHECKPOINT_WAIT;
+        while tokio::time::Instant::now() < until {
+            tokio::time::sleep(CHECKPOINT_LOOK).await;
+            if self.shared.is_replay_short() {
+                return Ok(());
+            }
+        }
+        Err(Refusal::Busy { reason: "the last checkpoint is too far behind".into(), retry_after_s: 1 })
+    }
+
     pub(crate) fn posted(
         &self,
         message: cim::Message,

@@ -159,6 +159,8 @@ pub struct Limits {
     pub checkpoint_events: u64,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
+    /// Messages of the business wait while a start would have to replay more events than this.
+    pub replay_events_max: u64,
 }
 
 impl Default for Limits {
@@ -170,6 +172,7 @@ impl Default for Limits {
             unmatched_max: 10_000,
             checkpoint_events: 200_000,
             checkpoint_every: Duration::from_secs(10),
+            replay_events_max: 1_000_000,
         }
     }
 }

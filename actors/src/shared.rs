@@ -231,6 +231,15 @@ impl Shared {
         }
     }
 
+    /// Events that a start would have to replay now.
+    pub(crate) fn replay_events(&self) -> u64 {
+        self.log.committed().0.saturating_sub(self.log.index().checkpoint_seq().0)
+    }
+
+    pub(crate) fn is_replay_short(&self) -> bool {
+        self.replay_events() <= self.config.limits.replay_events_max
+    }
+
     /// The router cannot go on: the first reason is kept.
     pub(crate) fn fail(&self, reason: String) {
         tracing::error!(reason, "the router cannot go on");

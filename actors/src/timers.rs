@@ -20,8 +20,10 @@ const TICK_MS: u64 = 100;
 const WAKE_PAGE: usize = 1_000;
 /// Pages of them in one tick.
 const WAKE_PAGES: usize = 20;
-/// How often old segments are looked for.
+/// How often old segments are looked for, at least and at most: several times within the retention.
 const RETENTION_EVERY_MS: u64 = 10 * 60 * 1_000;
+const RETENTION_EVERY_MS_MIN: u64 = 1_000;
+const RETENTION_LOOKS: u64 = 8;
 /// Entries looked through for the oldest open session.
 const OLDEST_PAGE: usize = 5_000;
 
@@ -118,6 +120,7 @@ impl TimersState {
             destination.cast(DestinationMessage::Tick);
         }
         self.wake_due();
+        metrics::gauge!("patchbay_replay_events").set(self.shared.replay_events() as f64);
         self.checkpoint_if_due();
         self.retain_if_due();
     }
@@ -171,12 +174,13 @@ impl TimersState {
     fn retain_if_due(&mut self) {
         let now_ms = self.shared.monotonic_ms();
         let Some(retention) = self.shared.config.retention else { return };
-        if self.retaining || now_ms.saturating_sub(self.retention_at_ms) < RETENTION_EVERY_MS {
+        let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
+        let every_ms = (retention_ms / RETENTION_LOOKS).clamp(RETENTION_EVERY_MS_MIN, RETENTION_EVERY_MS);
+        if self.retaining || now_ms.saturating_sub(self.retention_at_ms) < every_ms {
             return;
         }
         (self.retaining, self.retention_at_ms) = (true, now_ms);
         let (shared, myself) = (self.shared.clone(), self.myself.clone());
-        let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         #[allow(
             clippy::disallowed_methods,
             reason = "one look for old segments; its end is told to this actor"
@@ -191,6 +195,7 @@ impl TimersState {
 /// Has every host and channel write what changed, then moves it to the disk. The number up to which replay is
 /// not needed any more.
 pub(crate) async fn checkpoint(shared: &Arc<Shared>) -> Option<Seq> {
+    let begun_ms = shared.monotonic_ms();
     // Everything up to here was applied before the messages below are handled.
     let upto = shared.log.committed();
     let mut waits = Vec::new();
@@ -212,10 +217,16 @@ pub(crate) async fn checkpoint(shared: &Arc<Shared>) -> Option<Seq> {
     if !all {
         return None;
     }
+    let gathered_ms = shared.monotonic_ms().saturating_sub(begun_ms);
     let log = shared.log.clone();
     let done = blocking(move || log.checkpoint(upto)).await;
+    let took_ms = shared.monotonic_ms().saturating_sub(begun_ms);
     match done {
-        Some(Ok(_)) => Some(upto),
+        Some(Ok(stats)) => {
+            tracing::debug!(%upto, gathered_ms, took_ms, ?stats, "a checkpoint is complete");
+            metrics::histogram!("patchbay_checkpoint_seconds").record(took_ms as f64 / 1e3);
+            Some(upto)
+        }
         Some(Err(error)) => {
             shared.fail(format!("a checkpoint failed: {error}"));
             None

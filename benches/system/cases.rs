@@ -8,7 +8,7 @@ use crate::{
     neighbours,
     patchbay::Patchbay,
     process::{Folder, Process},
-    raw, restart,
+    raw, restart, retention, scale,
     sink::{DLR, MO, Marks, Sink, WRITTEN},
     smsc::Smsc,
     sweep,
@@ -62,6 +62,8 @@ pub fn run(plan: &Plan) -> Result<()> {
             }
             "neighbours" => rows.extend(neighbours::run(plan)?),
             "sweep" => sweep::run(plan)?,
+            "scale" => scale::run(plan)?,
+            "retention" => retention::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),
             _ => {}
         }

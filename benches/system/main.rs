@@ -24,6 +24,8 @@ mod plot;
 mod process;
 mod raw;
 mod restart;
+mod retention;
+mod scale;
 mod sink;
 mod smsc;
 mod sweep;
@@ -59,6 +61,8 @@ pub struct Plan {
     pub kannel: bool,
     /// Further lines of Patchbay's `[limits]`.
     pub limits: String,
+    /// Further lines at the top of its configuration.
+    pub root: String,
     /// Keep folders and logs of the runs.
     pub keep: bool,
     pub runs: usize,
@@ -68,8 +72,10 @@ pub struct Plan {
 
 const CASES: [&str; 10] =
     ["raw", "outbound", "batch", "inbound", "webhook", "mixed", "latency", "slow", "neighbours", "restart"];
+/// They take minutes, and gigabytes: only by name.
+const LONG_CASES: [&str; 2] = ["scale", "retention"];
 const USAGE: &str = "usage: cargo bench --bench system -- \
-                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all]... \
+                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|retention]... \
                      [sweep [load|channels|binds|sessions|length|receipts]...] [--messages N] \
                      [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
                      [--runs N] [--limits TOML] [--kannel] [--keep]";
@@ -90,6 +96,7 @@ impl Plan {
             smsc_latency_ms: 0,
             kannel: false,
             limits: String::new(),
+            root: String::new(),
             keep: false,
             runs: 1,
             folder,
@@ -117,7 +124,7 @@ impl Plan {
                 "all" => plan.cases = CASES.map(String::from).to_vec(),
                 "sweep" => plan.cases.push(argument),
                 sweep if sweep::NAMES.contains(&sweep) => plan.sweeps.push(argument),
-                case if CASES.contains(&case) => plan.cases.push(argument),
+                case if CASES.contains(&case) || LONG_CASES.contains(&case) => plan.cases.push(argument),
                 _ => return Err(format!("{argument:?}?\n{USAGE}").into()),
             }
         }

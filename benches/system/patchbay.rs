@@ -78,13 +78,14 @@ impl Patchbay {
 }
 
 fn text(plan: &Plan, setup: &Setup) -> Result<String> {
-    let Plan { window, limits, .. } = plan;
+    let Plan { window, limits, root, .. } = plan;
     let batch_max = setup.batch_max.max(1);
     // Nobody calls it: what it says in its answers is all that the address is for.
     let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
     let mut text = format!(
         r#"
 data_dir = "data"
+{root}
 [http]
 listen = "127.0.0.1:0"
 {public_url}

@@ -77,8 +77,17 @@ impl Process {
 
     /// The most memory it ever had, in bytes.
     pub fn rss_bytes_max(&self) -> u64 {
+        self.memory_bytes("VmHWM:")
+    }
+
+    /// The memory it has, in bytes.
+    pub fn rss_bytes(&self) -> u64 {
+        self.memory_bytes("VmRSS:")
+    }
+
+    fn memory_bytes(&self, key: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(key));
         line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 

@@ -41,11 +41,11 @@ pub fn bare(plan: &Plan) -> Result<Row> {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
     let address = listener.local_addr()?;
     runtime.spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
         while let Ok((stream, _)) = listener.accept().await {
             let _ = stream.set_nodelay(true);
-            tokio::spawn(async move {
-                let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(parse)).await;
-            });
+            let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(parse));
+            connections.spawn(async move { _ = serving.await });
         }
     });
     let before = own_cpu_s();

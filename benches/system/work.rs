@@ -174,15 +174,15 @@ impl Sent {
 
 /// How many receipts there were, once no more come.
 fn receipts(smsc: &mut Smsc) -> Result<u64> {
-    let mut before = None;
+    let mut before = u64::MAX;
     loop {
         let until = now() + Duration::from_millis(2 * RECEIPT_DELAY_MS);
         while now() < until {
             thread::sleep(GLANCE);
         }
-        let acked = Some(smsc.count("receipts_acked")?);
+        let acked = smsc.count("receipts_acked")?;
         if acked == before {
-            return Ok(acked.unwrap_or(0));
+            return Ok(acked);
         }
         before = acked;
     }

@@ -126,6 +126,7 @@ fn limits(section: Option<Section<'_>>) -> Limits {
         unmatched_max: count("unmatched_max", 0..=10_000_000, defaults.unmatched_max),
         checkpoint_events: section.number("checkpoint_events", 1..=1_000_000_000, defaults.checkpoint_events),
         checkpoint_every: section.or("checkpoint_every", defaults.checkpoint_every),
+        replay_events_max: section.number("replay_events_max", 1..=1_000_000_000, defaults.replay_events_max),
     };
     section.finish();
     limits

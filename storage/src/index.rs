@@ -194,6 +194,19 @@ impl Index {
         Ok(self.stored(stream)?.map_or(grave, |entry| entry.applied.max(grave)))
     }
 
+    /// [`Index::get`], or [`Index::applied`] when the stream is not open, with one look.
+    pub fn get_or_applied(&self, stream: StreamId) -> Result<Result<Entry, Seq>, IndexError> {
+        let grave = {
+            let layers = self.read();
+            match layers.slot(stream) {
+                Some(Slot::Put(entry)) => return Ok(Ok(entry.clone())),
+                Some(Slot::Removed(applied)) => return Ok(Err(*applied)),
+                None => layers.graves.get(&stream).copied().unwrap_or_default(),
+            }
+        };
+        Ok(self.stored(stream)?.ok_or(grave))
+    }
+
     pub(crate) fn stored(&self, stream: StreamId) -> Result<Option<Entry>, IndexError> {
         let value = self.store.get(&entry_key(stream))?;
         value.map(|bytes| Entry::decode(stream, &bytes)).transpose()
@@ -258,16 +271,17 @@ impl Index {
         let layers = self.read();
         let is_wanted = |stream: &StreamId| after.is_none_or(|after| *stream > after);
         let memory = layers.live.slots.iter().chain(layers.frozen_slots());
-        let mut all: Vec<(StreamId, Option<Entry>)> = memory
-            .filter(|(stream, _)| is_wanted(stream))
-            .filter_map(|(stream, slot)| match slot {
-                Slot::Put(entry) => Some((*stream, Some(entry))),
-                Slot::Removed(_) => None,
-            })
-            .map(|(stream, entry)| (stream, entry.cloned()))
-            .collect();
-        all.sort_unstable_by_key(|(stream, _)| *stream);
-        all.truncate(limit);
+        let open = memory.filter_map(|(stream, slot)| match slot {
+            Slot::Put(entry) => Some((stream, entry)),
+            Slot::Removed(_) => None,
+        });
+        let mut near: Vec<(&StreamId, &Entry)> = open.filter(|(stream, _)| is_wanted(stream)).collect();
+        if near.len() > limit {
+            near.select_nth_unstable_by_key(limit, |(stream, _)| **stream);
+            near.truncate(limit);
+        }
+        let mut all: Vec<(StreamId, Entry)> =
+            near.into_iter().map(|(stream, entry)| (*stream, entry.clone())).collect();
         let mut cursor = after.map_or(Box::from(*b"e"), entry_key);
         let mut found = 0;
         while found < limit {
@@ -277,14 +291,14 @@ impl Index {
             for (key, value) in &page {
                 let stream = read_stream(key).ok_or_else(|| IndexError::Damaged(format!("{key:02x?}")))?;
                 if layers.slot(stream).is_none() {
-                    all.push((stream, Some(Entry::decode(stream, value)?)));
+                    all.push((stream, Entry::decode(stream, value)?));
                     found += 1;
                 }
             }
         }
         all.sort_unstable_by_key(|(stream, _)| *stream);
         all.truncate(limit);
-        Ok(all.into_iter().filter_map(|(stream, entry)| Some((stream, entry?))).collect())
+        Ok(all)
     }
 
     /// Every event up to this one is in the database. Replay begins after it.

@@ -200,6 +200,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What the writer would get now, if nobody holds the queue.
+    #[cfg(test)]
+    pub(crate) fn try_take(&self) -> Option<crate::queue::Pending> {
+        self.queue.try_lock().ok()?.take().map(|(pending, _)| pending)
+    }
+
     pub(crate) fn poisoned(&self) -> Option<&Poisoned> {
         self.poison.get()
     }

@@ -21,7 +21,7 @@ use crate::{
 pub(crate) const BLOCKS_PER_PAGE: usize = 8;
 
 /// Bytes of blocks for which one key is expected, and the most bytes for which room is made ahead.
-const BYTES_PER_KEY: u64 = 256;
+const BYTES_PER_KEY: u64 = 96;
 const KEYS_BYTES_MAX: u64 = 1 << 30;
 
 /// What opening found.
@@ -129,7 +129,7 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, Ope
 impl Walked {
     /// Reads a segment that is not sealed.
     fn rebuild(&mut self, engine: &dyn Engine, first: Seq, is_last: bool) -> Result<Arc<Segment>, OpenError> {
-        // A guess, but a map that grows while it is filled takes three times as long.
+        // A guess, on the large side: memory that is not touched costs nothing, moving what is there does.
         let keys = engine.disk_bytes(&name_of(first)).unwrap_or(0).min(KEYS_BYTES_MAX) / BYTES_PER_KEY;
         let lookups = Arc::new(Fresh::with_room(usize::try_from(keys).unwrap_or(0)));
         let segment = Arc::new(Segment::fresh(first, lookups.clone()));
@@ -201,7 +201,7 @@ fn note(segment: &Segment, lookups: &Fresh, block: Block<'_>, bytes: usize) -> R
                 Tag::Value(value) => value,
                 Tag::OwnSeq => record.seq.0,
             };
-            lookups.insert(key.hash, Found { a: key.a, b }, record.seq);
+            lookups.recover(key.hash, Found { a: key.a, b });
         }
     }
     segment.note(block.end(), bytes, from, to);

@@ -151,6 +151,15 @@ impl Shared {
         }
     }
 
+    /// Of the segment that is written to, so that the first look-ups need not.
+    fn sort_recovered(&self) {
+        if let Some(segment) = self.chain.segments().last()
+            && let Lookup::Fresh(fresh) = segment.lookup()
+        {
+            fresh.sort();
+        }
+    }
+
     fn run_sealing(&self, segments: &Receiver<Arc<Segment>>) {
         while let Ok(segment) = segments.recv() {
             self.seal_now(&segment);
@@ -175,6 +184,7 @@ pub(crate) fn start(
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
+        sealer.sort_recovered();
         sealer.run_sealing(&receive);
     })?;
     let writer = shared.clone();
@@ -185,4 +195,53 @@ pub(crate) fn start(
 fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     let thread = thread::Builder::new().name(name.into()).spawn(work);
     thread.map_err(|e| OpenError::Thread(name, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use message::{Event, StreamId, Timestamp};
+
+    use super::*;
+    use crate::{Item, Key, Log, MemoryDisk, Options, Prev, Tag};
+
+    fn item(hash: u128) -> Item {
+        let keys = [Key { hash, a: 7, b: Tag::OwnSeq }].into_iter().collect();
+        Item {
+            stream: StreamId(1),
+            prev: Prev::At(Seq::NONE),
+            at: Timestamp(1),
+            keys,
+            event: Event::ChannelStarted,
+        }
+    }
+
+    /// The order is forced: who appends is held where it remembers its keys, and the block may not be to be had
+    /// meanwhile. On whatever machine, the writer could take it otherwise.
+    #[test]
+    fn a_block_is_not_to_be_had_before_its_keys_are_remembered() {
+        let options = Options { driver: Driver::Inline, ..Options::default() };
+        let (log, _) = Log::open(MemoryDisk::default().engine(), options).unwrap();
+        log.append(vec![item(1)], None).unwrap();
+        while log.drive() {}
+        let segment = log.shared.chain.segments().last().unwrap().clone();
+        let Lookup::Fresh(fresh) = segment.lookup() else { panic!("it is written to") };
+        let held = fresh.hold(2);
+        let (done, appended) = channel();
+        let appending = log.clone();
+        let thread = thread::spawn(move || done.send(appending.append(vec![item(2)], None)).unwrap());
+        while fresh.is_complete() {
+            // Its keys are announced under the queue's lock, before they are remembered.
+            thread::yield_now();
+        }
+        for _ in 0..2_000 {
+            assert!(log.shared.try_take().is_none(), "the writer has a block whose keys nobody can find");
+            thread::yield_now();
+        }
+        drop(held);
+        assert_eq!(appended.recv().unwrap().unwrap(), Seq(2));
+        thread.join().unwrap();
+        assert!(log.drive() && log.find(2).is_some());
+    }
 }

@@ -43,8 +43,11 @@ use crate::{
     view::{MessageView, SessionView},
 };
 
-/// Dirty sessions written to the index in one turn of a checkpoint: about a millisecond of work.
+/// Dirty sessions written to the index in one turn of a checkpoint, at least: about a millisecond of work. Other
+/// work waits between two turns, so that many take long turns rather than many of them.
 const CHECKPOINT_CHUNK: usize = 256;
+const CHECKPOINT_CHUNK_MAX: usize = 2_048;
+const CHECKPOINT_TURNS: usize = 40;
 
 /// Sessions a host keeps in memory at least.
 const LIVE_MIN: usize = 16;
@@ -241,6 +244,8 @@ pub(crate) struct HostState {
 
 struct CheckpointRun {
     dirty: Vec<u32>,
+    /// Sessions in one turn.
+    turn: usize,
     reply: oneshot::Sender<()>,
 }
 
@@ -276,7 +281,9 @@ impl Actor for SessionHost {
             HostMessage::Work(batch) => state.work(batch.take()),
             HostMessage::Tick => state.tick(),
             HostMessage::Checkpoint(reply) => {
-                state.checkpoint = Some(CheckpointRun { dirty: state.live.take_dirty(), reply });
+                let dirty = state.live.take_dirty();
+                let turn = (dirty.len() / CHECKPOINT_TURNS).clamp(CHECKPOINT_CHUNK, CHECKPOINT_CHUNK_MAX);
+                state.checkpoint = Some(CheckpointRun { dirty, turn, reply });
                 state.checkpoint_turn(&myself);
             }
             HostMessage::CheckpointMore => state.checkpoint_turn(&myself),
@@ -358,7 +365,7 @@ impl HostState {
     fn checkpoint_turn(&mut self, myself: &ActorRef<HostMessage>) {
         let Some(run) = &mut self.checkpoint else { return };
         let now = self.shared.now();
-        let from = run.dirty.len().saturating_sub(CHECKPOINT_CHUNK);
+        let from = run.dirty.len().saturating_sub(run.turn);
         for index in run.dirty.split_off(from) {
             if let Some(slot) = self.live.at_mut(index) {
                 slot.dirty = false;

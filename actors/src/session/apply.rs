@@ -236,10 +236,6 @@ impl Session {
             // A finished stream left memory, and begins anew: replay must forget what memory has forgotten.
             *self = Self::new(opened.address.clone(), opened.counters);
         }
-        // What a finished stream still remembers goes with its last session: a live host forgets it then.
-        if self.is_done() {
-            *self = Self::new(opened.address.clone(), opened.counters);
-        }
         self.address = opened.address.clone();
         self.customer_shown = opened.customer_shown.clone();
         self.did_shown = opened.did_shown.clone();
