@@ -1,10 +1,9 @@
 //! Sessions come into memory: from the index, from the look-up of a finished stream, from the log itself; and
 //! leave it again.
 
-use std::sync::Arc;
-
 use message::{
-    Address, Counters, Event, Seq, StreamId, Timestamp, address, event::DoubtCause, event::Revived,
+    Counters, Event, Seq, StreamId, Timestamp, address,
+    event::{DoubtCause, Revived, SessionOpened},
 };
 use storage::Entry;
 
@@ -79,37 +78,32 @@ impl HostState {
 
     /// Makes a finished stream live again: its address is read from its history, and said anew.
     pub(super) fn revive(&mut self, stream: StreamId, stage: &mut Stage) -> bool {
-        let Some((counters, head, address, customer_shown, did_shown)) = self.finished(stream) else {
-            return false;
-        };
-        let mut slot = Slot::new(stream, Session::new(address.clone(), counters), head);
-        slot.channel = self.shared.channel_ix.get(&address.channel).copied();
+        let Some((head, revived)) = self.finished(stream) else { return false };
+        let mut slot = Slot::new(stream, Session::new(revived.address.clone(), revived.counters), head);
+        slot.channel = self.shared.channel_ix.get(&revived.address.channel).copied();
         self.live.insert(slot);
-        let event = Event::Revived(Box::new(Revived { address, customer_shown, did_shown, counters }));
-        self.record(stream, [event], &[], stage);
+        self.record(stream, [Event::Revived(Box::new(revived))], &[], stage);
         true
     }
 
     /// The channel of a finished stream.
     pub(super) fn channel_of_finished(&self, stream: StreamId) -> Option<ChannelIx> {
-        let (_, _, address, ..) = self.finished(stream)?;
-        self.shared.channel_ix.get(&address.channel).copied()
+        let (_, known) = self.finished(stream)?;
+        self.shared.channel_ix.get(&known.address.channel).copied()
     }
 
-    /// Who a finished stream belongs to, as its history says: its numbers, its head, the address, the customer and the
-    /// DID as shown.
-    fn finished(&self, stream: StreamId) -> Option<(Counters, Seq, Address, Arc<str>, Arc<str>)> {
+    /// The head of a finished stream, and who it belongs to, as its history says.
+    fn finished(&self, stream: StreamId) -> Option<(Seq, Revived)> {
         let found = self.shared.log.find(address::head_key(stream))?;
         let head = Seq(found.b);
         let counters = Counters::unpack(found.a);
         for stored in self.shared.log.history(head).take(WALK_MAX) {
             match stored.map(|s| s.event) {
                 Ok(Event::SessionOpened(o)) => {
-                    return Some((counters, head, o.address, o.customer_shown, o.did_shown));
+                    let SessionOpened { address, customer_shown, did_shown, .. } = *o;
+                    return Some((head, Revived { address, customer_shown, did_shown, counters }));
                 }
-                Ok(Event::Revived(r)) => {
-                    return Some((counters, head, r.address, r.customer_shown, r.did_shown));
-                }
+                Ok(Event::Revived(earlier)) => return Some((head, Revived { counters, ..*earlier })),
                 Ok(_) => {}
                 Err(_) => return None,
             }

@@ -30,30 +30,7 @@ impl HostState {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
             }
             Op::Receipt { number, part, state, code, from } => {
-                let of = match &from {
-                    ReceiptFrom::Named { channel, .. } => Some(*channel),
-                    _ => None,
-                };
-                let found = self.receipt(stream, (number, part, of), state, &code, stage);
-                match from {
-                    ReceiptFrom::Named { channel, waits, .. } if found => {
-                        stage.effects.channel(channel).named += 1;
-                        acknowledge(stage, Ack::Caller(waits));
-                    }
-                    ReceiptFrom::Named { channel, receipt, waits } => {
-                        let shared = self.shared.clone();
-                        stage.effects.replies.push(Box::new(move || {
-                            if let Some(entry) = shared.channels.get(channel) {
-                                entry.cast(ChannelMessage::Astray(receipt, waits));
-                            }
-                        }));
-                    }
-                    ReceiptFrom::Outside(ack) => acknowledge(stage, ack),
-                    ReceiptFrom::Kept { channel, parked } => {
-                        stage.effects.channel(channel).settled.push((parked, true));
-                    }
-                    ReceiptFrom::Query => {}
-                }
+                self.reported(stream, (number, part), state, &code, from, stage);
             }
             Op::Watermark { state, upto, code, ack } => {
                 self.watermark(stream, state, upto, &code, stage);
@@ -91,6 +68,42 @@ impl HostState {
                 }
             }
             Op::Wake => self.wake(stream, stage),
+        }
+    }
+
+    /// A receipt came, and whoever waits for it is told once it is safe.
+    fn reported(
+        &mut self,
+        stream: StreamId,
+        (number, part): (MessageNo, u16),
+        state: PartState,
+        code: &str,
+        from: ReceiptFrom,
+        stage: &mut Stage,
+    ) {
+        let of = match &from {
+            ReceiptFrom::Named { channel, .. } => Some(*channel),
+            _ => None,
+        };
+        let found = self.receipt(stream, (number, part, of), state, code, stage);
+        match from {
+            ReceiptFrom::Named { channel, waits, .. } if found => {
+                stage.effects.channel(channel).named += 1;
+                acknowledge(stage, Ack::Caller(waits));
+            }
+            ReceiptFrom::Named { channel, receipt, waits } => {
+                let shared = self.shared.clone();
+                stage.effects.replies.push(Box::new(move || {
+                    if let Some(entry) = shared.channels.get(channel) {
+                        entry.cast(ChannelMessage::Astray(receipt, waits));
+                    }
+                }));
+            }
+            ReceiptFrom::Outside(ack) => acknowledge(stage, ack),
+            ReceiptFrom::Kept { channel, parked } => {
+                stage.effects.channel(channel).settled.push((parked, true));
+            }
+            ReceiptFrom::Query => {}
         }
     }
 
