@@ -6,12 +6,12 @@ use message::{
     address::{self, Address},
 };
 use serde::{Deserialize, Serialize};
-use storage::{Entry, Item, Prev};
+use storage::{Entry, Item, KEYS_MAX, Prev};
 
 use super::{Ack, ChannelMessage, ChannelState};
 use crate::{
     correlation::{Parked, PartRef, Reported},
-    host::{Op, ReceiptFrom, Task},
+    host::{DoubtReceipt, Op, ReceiptFrom, Task},
     view::UnmatchedView,
 };
 
@@ -190,9 +190,17 @@ impl ChannelState {
         if parked.ids.iter().any(|id| PartRef::from_reference(id).is_some()) {
             return;
         }
-        let (state, code, came_at) = (parked.receipt.state, parked.receipt.code.clone(), parked.since);
-        let op = Op::DoubtReceipt { channel: self.ix, parked: number, state, code, came_at };
-        self.to_host(stream_of(&parked.receipt), op, tasks);
+        let stream = stream_of(&parked.receipt);
+        let spellings = parked.ids.iter().flat_map(|id| self.correlation.keys(id)).take(KEYS_MAX).collect();
+        let op = Op::DoubtReceipt(Box::new(DoubtReceipt {
+            channel: self.ix,
+            parked: number,
+            state: parked.receipt.state,
+            code: parked.receipt.code.clone(),
+            came_at: parked.since,
+            spellings,
+        }));
+        self.to_host(stream, op, tasks);
     }
 
     /// Tries kept receipts again whose time has come, with guesses now.

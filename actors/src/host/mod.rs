@@ -122,7 +122,7 @@ pub(crate) enum Op {
     /// The provider calls the customer so.
     Named { names: Names },
     /// A receipt whose id nobody knows, kept by the channel under a number.
-    DoubtReceipt { channel: ChannelIx, parked: u32, state: PartState, code: Box<str>, came_at: Timestamp },
+    DoubtReceipt(Box<DoubtReceipt>),
     /// The customer wrote.
     Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<Ack> },
     /// Give deliveries to this destination, if there are any.
@@ -190,6 +190,18 @@ struct AnswersInner {
     /// Dropped with the last who could still accept one of the messages.
     claims: Vec<Claim>,
     done: Option<oneshot::Sender<AnswerList>>,
+}
+
+/// A kept receipt that is tried on parts in doubt.
+pub(crate) struct DoubtReceipt {
+    pub(crate) channel: ChannelIx,
+    /// The channel's number for it.
+    pub(crate) parked: u32,
+    pub(crate) state: PartState,
+    pub(crate) code: Box<str>,
+    pub(crate) came_at: Timestamp,
+    /// The look-up keys of its ids: should it fit, later receipts with one of them are for the same part.
+    pub(crate) spellings: Vec<u128>,
 }
 
 /// The answers so far, in the order of the messages.

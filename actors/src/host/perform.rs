@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, address};
 use smallvec::SmallVec;
 use storage::{Key, Tag};
 
-use super::{AcceptTask, HostState, Op, ReceiptFrom, Slot, Stage, Task};
+use super::{AcceptTask, DoubtReceipt, HostState, Op, ReceiptFrom, Slot, Stage, Task};
 use crate::{
     channel::{Ack, ChannelMessage, Job, JobMessage, Query},
     correlation::PartRef,
@@ -37,9 +37,9 @@ impl HostState {
                 acknowledge(stage, ack);
             }
             Op::Named { names } => self.named(stream, &names, stage),
-            Op::DoubtReceipt { channel, parked, state, code, came_at } => {
-                let matched = self.doubt_receipt(stream, channel, state, &code, came_at, stage);
-                stage.effects.channel(channel).settled.push((parked, matched));
+            Op::DoubtReceipt(receipt) => {
+                let matched = self.doubt_receipt(stream, &receipt, stage);
+                stage.effects.channel(receipt.channel).settled.push((receipt.parked, matched));
             }
             Op::Receive { identity, inbound, key, ack } => {
                 if self.receive(stream, &identity, *inbound, key, stage) {
@@ -246,11 +246,10 @@ impl HostState {
         let (Some(slot), Some(entry)) = (self.live.get(stream), shared.channels.get(channel)) else { return };
         let jitter = shared.seams.ids.jitter(entry.policy.backoff_ms / 4 + 1);
         let events = slot.session.outcome(&entry.policy, number, part, outcome, jitter, stage.now);
-        let b = u64::from(number.0) << 16 | u64::from(part);
         for event in events {
             // Only an acceptance carries the keys under which its receipts will be looked for.
             let keys: Vec<Key> = if matches!(event, Event::Submitted { .. }) {
-                spellings.iter().map(|hash| Key { hash: *hash, a: stream.0, b: Tag::Value(b) }).collect()
+                keys_of_part(stream, number, part, spellings)
             } else {
                 Vec::new()
             };
@@ -316,25 +315,22 @@ impl HostState {
     }
 
     /// Whether it was meant for this session.
-    fn doubt_receipt(
-        &mut self,
-        stream: StreamId,
-        channel: ChannelIx,
-        state: PartState,
-        code: &str,
-        came_at: Timestamp,
-        stage: &mut Stage,
-    ) -> bool {
+    fn doubt_receipt(&mut self, stream: StreamId, receipt: &DoubtReceipt, stage: &mut Stage) -> bool {
         let shared = self.shared.clone();
-        let Some(entry) = shared.channels.get(channel) else { return false };
+        let Some(entry) = shared.channels.get(receipt.channel) else { return false };
         if !self.activate(stream, None, stage) {
             return false;
         }
+        let DoubtReceipt { state, code, came_at, spellings, .. } = receipt;
         let session = self.live.get(stream).map(|slot| &slot.session);
-        let events = session.and_then(|s| s.doubt_receipt(&entry.policy, state, code, came_at));
-        let matched = events.is_some();
-        self.record(stream, events.unwrap_or_default(), &[], stage);
-        matched
+        let Some((number, part, events)) =
+            session.and_then(|s| s.doubt_receipt(&entry.policy, *state, code, *came_at))
+        else {
+            return false;
+        };
+        let keys = keys_of_part(stream, number, part, spellings);
+        self.record(stream, events, &keys, stage);
+        true
     }
 
     fn receive(
@@ -425,6 +421,12 @@ impl Slot {
         let part = PartRef { stream: self.stream, number: *message, part: *part };
         Some(Query { part, provider_id, did: self.session.did_shown.clone() })
     }
+}
+
+/// What a part is found by from now on.
+fn keys_of_part(stream: StreamId, number: MessageNo, part: u16, spellings: &[u128]) -> Vec<Key> {
+    let b = Tag::Value(u64::from(number.0) << 16 | u64::from(part));
+    spellings.iter().map(|hash| Key { hash: *hash, a: stream.0, b }).collect()
 }
 
 fn acknowledge(stage: &mut Stage, ack: Ack) {

@@ -268,7 +268,7 @@ impl Session {
         state: PartState,
         code: &str,
         came_at: Timestamp,
-    ) -> Option<Events> {
+    ) -> Option<(MessageNo, u16, Events)> {
         let orphans = self.counters.may_have_orphans(came_at, policy.receipt_timeout_ms);
         if self.submitting() || orphans {
             return None;
@@ -281,7 +281,7 @@ impl Session {
         if doubtful.next().is_some() {
             return None;
         }
-        Some(smallvec![Event::Receipt { message, part, state, code: code.into() }])
+        Some((message, part, smallvec![Event::Receipt { message, part, state, code: code.into() }]))
     }
 
     /// Withdraws a message of which nothing was handed over.
