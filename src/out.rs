@@ -1,15 +1,29 @@
 //! The only place that writes to the terminal. A closed pipe ends the output, never the process.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+/// Whether a write to standard output has failed: whoever read it is gone.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Writes a line to standard output.
 pub fn line(text: impl AsRef<str>) {
-    write(&mut io::stdout().lock(), text.as_ref());
+    if write(&mut io::stdout().lock(), text.as_ref()).is_err() {
+        CLOSED.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Whether nobody reads standard output any more.
+pub fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
 }
 
 /// Writes a line to standard error.
 pub fn error(text: impl AsRef<str>) {
-    write(&mut io::stderr().lock(), text.as_ref());
+    // Nobody is left to tell when this one is gone.
+    _ = write(&mut io::stderr().lock(), text.as_ref());
 }
 
 /// Writes bytes to standard output as they are.
@@ -25,7 +39,8 @@ pub fn counted(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
-fn write(to: &mut dyn Write, text: &str) {
-    // Nobody is left to tell when the pipe is gone.
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.write_all(b"\n")).and_then(|()| to.flush());
+fn write(to: &mut dyn Write, text: &str) -> io::Result<()> {
+    to.write_all(text.as_bytes())?;
+    to.write_all(b"\n")?;
+    to.flush()
 }

@@ -65,12 +65,24 @@ pub struct Running {
 /// # Errors
 /// The log, an address, a certificate or the router could not be had.
 pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Result<Running, Failure> {
+    // Addresses first: another process on the port is found out before the log is touched.
+    let public = bind(settings.http.listen, settings.http.tls.as_ref()).await?;
+    start_on(public, settings, metrics).await
+}
+
+/// The same with a public listener that is bound already, for those who must know its address beforehand.
+///
+/// # Errors
+/// As [`start`].
+pub async fn start_on(
+    public: Listener,
+    settings: Settings,
+    metrics: Option<PrometheusHandle>,
+) -> Result<Running, Failure> {
     let watch = Stopwatch::start();
     #[cfg(feature = "sabotage")]
     sabotage()?;
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
-    // Addresses first: another process on the port is found out before the log is touched.
-    let public = bind(settings.http.listen, settings.http.tls.as_ref()).await?;
     let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
     let (log, recovery) = open(&settings).await?;
     let figures = figures_of(log.clone());
@@ -161,8 +173,14 @@ async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
 /// # Errors
 /// When another process has it, or it is damaged.
 pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
-    let engine = DiskEngine::open(folder).map_err(|e| Failure::Running(format!("the event log: {e}")))?;
-    Log::open(engine, options).map_err(|e| Failure::Running(format!("the event log: {e}")))
+    let failed = |e: &dyn std::fmt::Display| {
+        Failure::Running(format!("the event log (data_dir = {:?}): {e}", folder.display().to_string()))
+    };
+    if folder.exists() && !folder.is_dir() {
+        return Err(failed(&"that is no folder; name one that can be written"));
+    }
+    let engine = DiskEngine::open(folder).map_err(|e| failed(&e))?;
+    Log::open(engine, options).map_err(|e| failed(&e))
 }
 
 fn figures_of(log: Log) -> admin::LogFigures {
@@ -176,13 +194,21 @@ impl Running {
     /// # Errors
     /// Why the router can no longer run.
     pub async fn until_stopped(self) -> Result<(), Failure> {
+        self.until(std::future::pending()).await
+    }
+
+    /// The same, or until this is done; then it ends in order, too.
+    ///
+    /// # Errors
+    /// Why the router can no longer run.
+    pub async fn until(self, done: impl Future<Output = ()>) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let mut upkeep = tokio::time::interval(UPKEEP);
         let failed = {
             let router = self.router.clone();
             async move { router.failed().await }
         };
-        tokio::pin!(failed);
+        tokio::pin!(failed, done);
         loop {
             tokio::select! {
                 biased;
@@ -198,6 +224,10 @@ impl Running {
                         () = self.stop() => Ok(()),
                         _ = signals.next() => Err(Failure::running("a second signal ended it before it was done")),
                     };
+                }
+                () = &mut done => {
+                    self.stop().await;
+                    return Ok(());
                 }
                 _ = upkeep.tick() => if let Some(metrics) = &self.metrics { metrics.run_upkeep() },
             }

@@ -41,6 +41,15 @@ fn usage_and_configuration_end_with_2() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.toml"), "retenton = \"30d\"\n").unwrap();
     fs::write(folder.path().join("good.toml"), config("127.0.0.1:0")).unwrap();
+    fs::write(
+        folder.path().join("file.toml"),
+        format!("data_dir = \"good.toml\"\n{}", config("127.0.0.1:0")),
+    )
+    .unwrap();
+    let alone = config("127.0.0.1:0")
+        .replace("[[destination]]\nid = \"support\"\nurl = \"http://127.0.0.1:9/cim\"\n", "");
+    fs::write(folder.path().join("alone.toml"), alone).unwrap();
+    fs::create_dir(folder.path().join("empty")).unwrap();
     for (arguments, code, told) in [
         (&[][..], 2, "Usage: patchbay"),
         (&["bogus"], 2, "unrecognized subcommand"),
@@ -64,10 +73,52 @@ fn usage_and_configuration_end_with_2() {
         (&["providers", "telnyx"], 0, "api_key (secret)"),
         (&["providers", "nobody"], 2, "there is no provider \"nobody\""),
         (&["log", "stats", "--data-dir", "nowhere"], 2, "there is no log in nowhere"),
+        (&["log", "verify", "--data-dir", "empty"], 2, "there is no log in empty"),
+        (
+            &["send", "--to", "1", "--from", "2", "--text", "x", "--url", "ftp://host"],
+            2,
+            "--url \"ftp://host\"",
+        ),
+        (
+            &["send", "--to", "1", "--from", "2", "--text", "x", "--api-key", "a\nb"],
+            2,
+            "no HTTP header can carry",
+        ),
+        (&["tail", "--url", "nowhere"], 2, "expected http://host:port"),
+        (&["sim", "telnyx", "--webhook", "nowhere"], 2, "--webhook \"nowhere\" is no address"),
+        (&["sim", "telnyx", "--deliver-to", "host:80"], 2, "--deliver-to"),
+        (&["sim", "telnyx", "--base-url", "/x"], 2, "--base-url"),
+        (
+            &["check", "-c", "alone.toml"],
+            2,
+            "there is no [[destination]] that messages to \"5155\" could go to",
+        ),
+        (&["run", "-c", "file.toml"], 1, "good.toml\"): that is no folder; name one that can be written"),
     ] {
         check(folder.path(), arguments, code, told);
     }
     assert!(!folder.path().join("nowhere").exists(), "looking creates nothing");
+    assert_eq!(folder.path().join("empty").read_dir().unwrap().count(), 0, "looking creates nothing");
+}
+
+#[test]
+fn the_configuration_of_the_readme_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    fs::write(folder.path().join("my.toml"), block).unwrap();
+    // Without its secrets it is not; what is missing is named.
+    check(folder.path(), &["check", "-c", "my.toml"], 2, "the environment variable SMPP_PASSWORD is not set");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
+    let secrets = block.split("\"env:").skip(1).filter_map(|rest| rest.split('"').next());
+    let output = command
+        .current_dir(folder.path())
+        .envs(secrets.map(|name| (name, if name == "TELEGRAM_TOKEN" { "123456:bot" } else { "a-secret" })))
+        .args(["check", "-c", "my.toml"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("my.toml is valid: 4 channels, 1 destination"), "{output:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::{
     error::Refusal,
     host::{AcceptTask, Answers, Op, Task},
     router::{Acceptance, Origin, Router},
+    routing::Found,
     session::Identity,
 };
 
@@ -78,7 +79,7 @@ impl Router {
         reply: Arc<Answers>,
         place: usize,
     ) -> Result<Posted, Refusal> {
-        let (channel, entry, _) = self.shared.route(&message)?;
+        let Found { ix: channel, entry, .. } = self.shared.route(&message)?;
         let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
         let now = self.shared.now();
         let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());

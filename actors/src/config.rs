@@ -69,6 +69,10 @@ pub struct HttpConfig {
     pub route: Arc<Route>,
     /// Where its provider reaches this channel; `None` when nobody said how Patchbay is reached at all.
     pub webhook_url: Option<Arc<str>>,
+    /// Where all accounts of one Meta app are reached; likewise.
+    pub shared_url: Option<Arc<str>>,
+    /// Whether its provider is told so by its own calls, where it has such.
+    pub set_up: bool,
 }
 
 impl HttpConfig {
@@ -78,7 +82,14 @@ impl HttpConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), connections: 16, route: Arc::default(), webhook_url: None }
+        Self {
+            timeout: Duration::from_secs(30),
+            connections: 16,
+            route: Arc::default(),
+            webhook_url: None,
+            shared_url: None,
+            set_up: true,
+        }
     }
 }
 

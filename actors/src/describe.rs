@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use message::{
-    Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp,
+    Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp, cim,
     event::{ALL_PARTS, DoubtCause, OfferedChoice},
 };
 
@@ -31,17 +31,23 @@ impl EventView {
 /// The beginning of a content.
 pub(crate) fn excerpt(content: &Content) -> String {
     match content {
-        Content::Text(text) => {
-            let mut shown: String = text.chars().take(TEXT_SHOWN_MAX).collect();
-            if shown.len() < text.len() {
-                shown.push('…');
-            }
-            shown
+        Content::Text(text) => beginning(text),
+        Content::Rich { body_type, .. } => {
+            let words =
+                cim::plain_text_of(content).map(|adapted| beginning(&adapted.text)).unwrap_or_default();
+            format!("{} {words}", body_type.as_wire()).trim_end().to_owned()
         }
-        Content::Rich { body_type, .. } => format!("a {body_type:?} body"),
         Content::Binary(octets) => format!("{} octets", octets.len()),
         Content::Parts(parts) => parts.iter().map(excerpt).collect::<Vec<_>>().join(" | "),
     }
+}
+
+fn beginning(text: &str) -> String {
+    let mut shown: String = text.chars().take(TEXT_SHOWN_MAX).collect();
+    if shown.len() < text.len() {
+        shown.push('…');
+    }
+    shown
 }
 
 fn describe(event: &Event) -> (&'static str, Option<u16>, String) {

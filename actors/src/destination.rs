@@ -17,7 +17,7 @@ use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     hash::StreamHash,
-    host::{HostMessage, Op, Task},
+    host::{Op, Task},
     restart::{Backoff, jitter_of},
     seams::{Post, PostResult},
     session::DeliveryKind,
@@ -314,7 +314,7 @@ impl DestinationState {
             }
         }
         for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-            self.shared.cast_host(host, HostMessage::Work(tasks));
+            self.shared.work_for(host, tasks);
         }
     }
 
@@ -378,7 +378,7 @@ impl DestinationState {
         let code = status.map_or_else(|| "unreachable".to_owned(), |s| format!("http {s}"));
         let op = Op::DeadLetter { delivery, cause: Cause::new(code, reason) };
         let host = self.shared.host_of(stream);
-        self.shared.cast_host(host, HostMessage::Work(vec![Task { stream, op }]));
+        self.shared.work_for(host, vec![Task { stream, op }]);
     }
 
     /// Sessions whose own pause is over wait for their turn again.

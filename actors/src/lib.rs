@@ -26,6 +26,7 @@ mod fold;
 mod hash;
 mod host;
 mod identity;
+mod inbox;
 mod lanes;
 mod link;
 pub mod media;

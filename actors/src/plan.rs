@@ -6,20 +6,20 @@ use message::{Content, DestinationId, SessionId, cim, event::Alphabet, event::Co
 use crate::{
     error::Refusal,
     host::Ahead,
+    routing::Found,
     session::Identity,
-    shared::ChannelEntry,
     view::{PlanView, PlannedMessage, SessionIdText},
 };
 
 /// The plan for one message.
 pub(crate) fn plan(
-    entry: &ChannelEntry,
-    because: String,
+    found: &Found<'_>,
     identity: &Identity,
     message: &cim::Message,
     ahead: Ahead,
     destination: Option<DestinationId>,
 ) -> Result<PlanView, Refusal> {
+    let entry = found.entry;
     let prepared = entry.channel().prepare(&message.content, 1).map_err(|r| Refusal::Unsendable(r.0))?;
     let ordinal = if ahead.open { ahead.ordinal } else { ahead.ordinal.saturating_add(1) };
     let messages = planned(entry.channel(), &prepared);
@@ -30,7 +30,7 @@ pub(crate) fn plan(
     Ok(PlanView {
         channel: entry.config.id.clone(),
         provider: entry.channel().provider().name,
-        because,
+        because: found.because(&message.service_identifier, message.channel_type.as_deref()),
         customer: identity.address.customer.clone(),
         did: identity.did_shown.clone(),
         session_id: SessionIdText(SessionId { stream: identity.address.stream(), ordinal }),

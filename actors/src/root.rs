@@ -9,6 +9,7 @@ use crate::{
     channel::ChannelActor,
     destination::DestinationActor,
     host::{HostMessage, SessionHost},
+    inbox::Inbox,
     restart::{Backoff, jitter_of},
     shared::{ChannelIx, DestinationIx, Shared},
     timers::{TimersActor, TimersMessage},
@@ -119,7 +120,7 @@ impl RootState {
             let cell = self.myself.get_cell();
             let (host, _) = Actor::spawn_linked(None, SessionHost, (self.shared.clone(), n), cell).await?;
             self.roles.insert(host.get_id(), Role::Host(n));
-            hosts.push(host);
+            hosts.push(Inbox::new(host));
         }
         self.shared.hosts.set(hosts).map_err(|_| "hosts are started once".into())
     }

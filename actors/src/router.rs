@@ -154,7 +154,7 @@ impl Router {
         }
         drop(answers);
         for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-            self.shared.cast_host(host, HostMessage::Work(tasks));
+            self.shared.work_for(host, tasks);
         }
         let lost = || Err(no_answer());
         match timeout(ANSWER_WAIT, wait).await {
@@ -168,8 +168,9 @@ impl Router {
     /// # Errors
     /// As accepting it.
     pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
-        let (_, entry, because) = self.shared.route(&message)?;
-        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
+        let found = self.shared.route(&message)?;
+        let identity =
+            self.shared.identity_of(found.entry, &message.service_identifier, &message.customer)?;
         if let Some(id) = &message.id
             && self.shared.log.find(address::message_key(id.as_str())).is_some()
         {
@@ -178,17 +179,17 @@ impl Router {
             ));
         }
         let now = self.shared.now();
-        let heard_at = self.shared.heard_at(identity.address.stream(), &entry.policy);
+        let heard_at = self.shared.heard_at(identity.address.stream(), &found.entry.policy);
         let from = message.scheduling.send_at.unwrap_or(now).max(now);
-        if let Some(cause) = window::closed(&entry.policy, &message.content, heard_at, from) {
+        if let Some(cause) = window::closed(&found.entry.policy, &message.content, heard_at, from) {
             return Err(Refusal::Unsendable(cause));
         }
         let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
         let destination = origin.destination.clone().or_else(|| {
-            let ix = entry.destination(&identity.address.did);
+            let ix = found.entry.destination(&identity.address.did);
             self.shared.destinations.get(ix).map(|d| d.config.id.clone())
         });
-        plan::plan(entry, because, &identity, &message, ahead, destination)
+        plan::plan(&found, &identity, &message, ahead, destination)
     }
 
     /// Where a message's stream and number are, by the business's id.
@@ -205,7 +206,7 @@ impl Router {
     ) -> Result<T, Refusal> {
         let (reply, wait) = oneshot::channel();
         let task = Task { stream, op: Op::Request(request(reply)) };
-        self.shared.cast_host(self.shared.host_of(stream), HostMessage::Work(vec![task]));
+        self.shared.work_for(self.shared.host_of(stream), vec![task]);
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answer)) => answer,
             _ => Err(no_answer()),
@@ -250,8 +251,7 @@ impl Router {
     /// When another handler has it and takeover was not asked for.
     pub async fn open_session(&self, request: OpenSession) -> Result<SessionView, Refusal> {
         self.accepting()?;
-        let (_, entry, _) =
-            self.shared.find_channel(&request.service_identifier, request.channel.as_deref())?;
+        let entry = self.shared.find_channel(&request.service_identifier, request.channel.as_deref())?.entry;
         let identity = self.shared.identity_of(entry, &request.service_identifier, &request.customer)?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
@@ -271,7 +271,7 @@ impl Router {
     /// # Errors
     /// When there is no such channel or no open session.
     pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
-        let (_, entry, _) = self.shared.find_channel(service_identifier, None)?;
+        let entry = self.shared.find_channel(service_identifier, None)?.entry;
         let identity = self.shared.identity_of(entry, service_identifier, customer)?;
         let stream = identity.address.stream();
         let ahead = self.ask(stream, |reply| Request::Ahead { reply }).await?;

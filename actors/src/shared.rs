@@ -23,9 +23,11 @@ use crate::{
     credit::Credit,
     destination::DestinationMessage,
     exchange::Exchanges,
-    host::HostMessage,
+    host::{HostMessage, Task},
+    inbox::Inbox,
     media::Files,
     router::TailEvent,
+    routing::Routes,
     seams::Seams,
     session::{Identity, Policy},
 };
@@ -102,9 +104,10 @@ pub(crate) struct Shared {
     /// What each channel and its provider said, in the order of `channels`.
     pub(crate) exchanges: Vec<Exchanges>,
     pub(crate) channel_ix: BTreeMap<ChannelId, ChannelIx>,
+    pub(crate) routes: Routes,
     pub(crate) destinations: Vec<DestinationEntry>,
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
-    pub(crate) hosts: OnceLock<Vec<ActorRef<HostMessage>>>,
+    pub(crate) hosts: OnceLock<Vec<Inbox>>,
     pub(crate) tail: broadcast::Sender<Arc<TailEvent>>,
     /// Set once, with the reason, when the router can no longer run.
     pub(crate) failure: watch::Sender<Option<String>>,
@@ -167,6 +170,7 @@ impl Shared {
             exchanges: channels.iter().map(|_| Exchanges::default()).collect(),
             channels,
             channel_ix,
+            routes: Routes::default(),
             destinations,
             destination_ix,
             hosts: OnceLock::new(),
@@ -193,8 +197,15 @@ impl Shared {
     }
 
     pub(crate) fn cast_host(&self, host: usize, message: HostMessage) {
-        if let Some(actor) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
-            let _gone = actor.cast(message);
+        if let Some(inbox) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
+            inbox.tell(message);
+        }
+    }
+
+    /// Gives a host work: with what it was given before and has not begun, if there is such.
+    pub(crate) fn work_for(&self, host: usize, tasks: Vec<Task>) {
+        if let Some(inbox) = self.hosts.get().and_then(|hosts| hosts.get(host)) {
+            inbox.work(tasks);
         }
     }
 

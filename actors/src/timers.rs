@@ -27,6 +27,11 @@ const RETENTION_LOOKS: u64 = 8;
 /// Entries looked through for the oldest open session.
 const OLDEST_PAGE: usize = 5_000;
 
+/// Channels that are told in one tick that time has passed; where there are more, each has its turn less often, but
+/// never less than once in so many ticks: what is due to the millisecond they see to themselves.
+const CHANNELS_A_TICK: usize = 64;
+const TURNS_MAX: usize = 10;
+
 /// What the timers are told.
 pub(crate) enum TimersMessage {
     /// Time has passed.
@@ -48,6 +53,8 @@ pub(crate) struct TimersState {
     myself: ActorRef<TimersMessage>,
     /// Sessions due up to here were woken.
     cursor: Option<(Timestamp, StreamId)>,
+    /// Counts ticks.
+    turn: usize,
     checkpoint_at_ms: u64,
     checkpoint_seq: Seq,
     checkpointing: bool,
@@ -73,6 +80,7 @@ impl Actor for TimersActor {
             shared,
             myself,
             cursor: None,
+            turn: 0,
             checkpointing: false,
             retaining: false,
         })
@@ -102,7 +110,10 @@ impl TimersState {
         for host in 0..self.shared.config.limits.hosts.max(1) {
             self.shared.cast_host(host, HostMessage::Tick);
         }
-        for channel in &self.shared.channels {
+        let channels = &self.shared.channels;
+        let turns = channels.len().div_ceil(CHANNELS_A_TICK).clamp(1, TURNS_MAX);
+        self.turn = self.turn.wrapping_add(1);
+        for channel in channels.iter().skip(self.turn % turns).step_by(turns) {
             channel.cast(ChannelMessage::Tick);
         }
         for destination in &self.shared.destinations {
@@ -133,7 +144,7 @@ impl TimersState {
                 }
             }
             for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-                self.shared.cast_host(host, HostMessage::Work(tasks));
+                self.shared.work_for(host, tasks);
             }
             if page.len() < WAKE_PAGE {
                 break;

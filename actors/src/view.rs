@@ -180,8 +180,38 @@ pub struct ChannelView {
     pub parts_outstanding: usize,
     /// Receipts whose part is not known.
     pub receipts_unmatched: usize,
+    /// How it went to tell the provider where it finds us, where that is done by calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_up: Option<SetUpView>,
+    /// What the provider says of the account: its verified name, the quality of its number, ...
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub account: Vec<FactView>,
     /// Counts since start.
     pub counts: ChannelCounts,
+}
+
+/// What a provider says of the account itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FactView {
+    /// What it is about, in the provider's word.
+    pub about: Box<str>,
+    /// What it says.
+    pub says: Box<str>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What became of telling a provider where it finds us and what it is to bring.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetUpView {
+    /// `changed`, `unchanged` (it was so already) or `failed`.
+    pub status: &'static str,
+    /// What was found and done, or why it could not be.
+    pub detail: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A link of a channel.

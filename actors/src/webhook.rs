@@ -54,6 +54,8 @@ pub enum Answer {
         status: u16,
         /// What is wrong.
         reason: Box<str>,
+        /// How the caller is asked to say who it is.
+        challenge: Option<&'static str>,
     },
     /// It cannot be read.
     Malformed(Box<str>),
@@ -227,7 +229,7 @@ impl Router {
         let mut words: Vec<(ChannelIx, Result<(), Refused>)> = Vec::new();
         for piece in pieces {
             let of = |id: &str| self.sharing().find(|(_, http)| http.shared_ids().contains(&id));
-            let Some((ix, http)) = piece.ids.iter().find_map(|id| of(id)) else {
+            let Some((ix, http)) = piece.id.as_deref().and_then(of) else {
                 shares.unknown += 1;
                 continue;
             };
@@ -261,7 +263,8 @@ impl Router {
 }
 
 fn refused(refused: Refused) -> Answer {
-    Answer::Refused { status: if refused.status == 403 { 403 } else { 401 }, reason: refused.reason }
+    let status = if refused.status == 403 { 403 } else { 401 };
+    Answer::Refused { status, reason: refused.reason, challenge: refused.challenge }
 }
 
 fn not_safe() -> Answer {
@@ -282,7 +285,7 @@ fn counted(channel: &ChannelId, answer: &Answer) {
     let labels = [("channel", channel.to_string()), ("outcome", answer.outcome().to_owned())];
     metrics::counter!("patchbay_webhooks_total", &labels).increment(1);
     match answer {
-        Answer::Refused { status, reason } => {
+        Answer::Refused { status, reason, .. } => {
             tracing::warn!(%channel, status, %reason, "a webhook is refused");
         }
         Answer::Malformed(reason) => tracing::warn!(%channel, %reason, "a webhook cannot be read"),

@@ -1,31 +1,32 @@
 //! The runs: who is started, what is measured from when to when, and the proof that nothing was lost or came twice.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, time::Duration};
 
 use crate::{
-    Plan, Result,
-    driver::{self, Driven},
+    Plan, Result, driver,
     kannel::{self, Kannel},
+    neighbours,
     patchbay::Patchbay,
-    process::{Folder, Process, own_cpu_s},
+    process::{Folder, Process},
     raw, restart, retention, scale,
-    sink::{DELIVERED, DLR, MO, Marks, Sink, WRITTEN},
+    sink::{DLR, MO, Marks, Sink, WRITTEN},
     smsc::Smsc,
+    sweep,
     table::{self, Row},
+    webhook,
+    work::{self, Clocks, REPEATS, SILENCE, Work, check, sent},
 };
 
-/// A run in which nothing comes for so long has lost something.
-const SILENCE: Duration = Duration::from_secs(20);
-/// Repeats are looked out for so long after the last call-back.
-const REPEATS: Duration = Duration::from_millis(1_500);
+/// What the SMSC takes to answer in the slow case, for how long that is watched, and the windows it is run with.
+const SLOW_MS: u64 = 20;
+const SLOW_S: u64 = 20;
+const SLOW_WINDOWS: [u64; 3] = [10, 100, 1_000];
 /// Customers' messages a second that the SMSC offers: more than anyone takes; it waits when its queue is full.
 const MO_PER_S: u64 = 200_000;
 /// Customers' messages that may be under way when enough have come.
 const MO_SLACK: u64 = 4_000_000;
 
+/// Runs all that were asked for, and prints one table.
 pub fn run(plan: &Plan) -> Result<()> {
     let mut rows = Vec::new();
     let mut raw = None;
@@ -33,12 +34,15 @@ pub fn run(plan: &Plan) -> Result<()> {
         match case.as_str() {
             "raw" => raw = Some(raw::run(plan)?),
             "outbound" => {
-                rows.extend(several(plan, || outbound(plan, 1, None))?);
+                rows.extend(several(plan, || work::run(plan, &Work::of(plan), "outbound"))?);
                 if plan.kannel {
                     rows.extend(several(plan, || outbound_kannel(plan))?);
                 }
             }
-            "batch" => rows.extend(several(plan, || outbound(plan, plan.batch, None))?),
+            "batch" => {
+                let work = Work { batch: plan.batch, ..Work::of(plan) };
+                rows.extend(several(plan, || work::run(plan, &work, "batch"))?);
+            }
             "inbound" => {
                 rows.extend(several(plan, || inbound(plan, "patchbay"))?);
                 if plan.kannel {
@@ -48,6 +52,18 @@ pub fn run(plan: &Plan) -> Result<()> {
             "restart" => restart::run(plan)?,
             "scale" => scale::run(plan)?,
             "retention" => retention::run(plan)?,
+            "webhook" => {
+                rows.extend(several(plan, || webhook::bare(plan))?);
+                rows.extend(several(plan, || webhook::run(plan))?);
+            }
+            "mixed" => rows.extend(webhook::mixed(plan)?),
+            "slow" => {
+                for window in SLOW_WINDOWS {
+                    rows.extend(several(plan, || slow(plan, window))?);
+                }
+            }
+            "neighbours" => rows.extend(neighbours::run(plan)?),
+            "sweep" => sweep::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),
             _ => {}
         }
@@ -70,62 +86,22 @@ fn several(plan: &Plan, mut run: impl FnMut() -> Result<Row>) -> Result<Option<R
 /// Acceptance latency at half of what single requests reached, or of 10,000/s when those were not run.
 fn half_load(plan: &Plan, rows: &[Row]) -> Result<Row> {
     let full = rows.iter().find(|row| row.case == "outbound" && row.gateway == "patchbay");
-    outbound(plan, 1, Some(full.map_or(5_000.0, |row| row.e2e_per_s / 2.0)))
+    let pace = Some(full.map_or(5_000.0, |row| row.e2e_per_s / 2.0));
+    work::run(plan, &Work { pace, ..Work::of(plan) }, "half load")
 }
 
-/// Processor time of everyone, to be subtracted.
-struct Clocks {
-    gateway: f64,
-    smsc: f64,
-    own: f64,
-}
-
-impl Clocks {
-    fn of(gateway: &[&Process], smsc: &Smsc) -> Self {
-        let gateway = gateway.iter().map(|process| process.cpu_s()).sum();
-        Self { gateway, smsc: smsc.process.cpu_s(), own: own_cpu_s() }
-    }
-
-    fn since(&self, before: &Self, messages: u64, row: &mut Row) {
-        let each = |now: f64, before: f64| (now - before) * 1e6 / messages as f64;
-        row.cpu_us = each(self.gateway, before.gateway);
-        row.smsc_cpu_us = each(self.smsc, before.smsc);
-        row.load_cpu_us = each(self.own, before.own);
-    }
-}
-
-fn outbound(plan: &Plan, batch: u64, pace: Option<f64>) -> Result<Row> {
-    let folder = Folder::new(&plan.folder, plan.keep)?;
-    let mut smsc = Smsc::start(plan, &folder.path)?;
-    let sink = Sink::start(DELIVERED, plan.messages)?;
-    let mut gateway = Patchbay::start(plan, &folder.path, smsc.address, sink.address, batch)?;
-    smsc.wait("binds", plan.binds, SILENCE)?;
-    let disk_before = gateway.disk_bytes();
-    let before = Clocks::of(&[&gateway.process], &smsc);
-    let load = driver::Load {
-        address: gateway.address,
-        connections: plan.connections,
-        messages: plan.messages,
-        batch,
-        pace,
-        requests: driver::cim(plan.customers, batch),
-        accepted: "\"ACCEPTED\"",
-    };
-    let mut row = sent(plan, load, &mut smsc, &sink)?;
-    Clocks::of(&[&gateway.process], &smsc).since(&before, plan.messages, &mut row);
-    gateway.process.still_runs()?;
-    row.rss_bytes = gateway.process.rss_bytes_max();
-    row.disk_bytes = gateway.disk_bytes().saturating_sub(disk_before) as f64 / plan.messages as f64;
-    row.gateway = "patchbay";
-    row.case = match (batch, pace) {
-        (_, Some(_)) => "half load",
-        (1, None) => "outbound",
-        _ => "batch",
-    }
-    .to_owned();
-    std::thread::sleep(REPEATS);
-    check(&sink, plan.messages)?;
-    gateway.process.stop()?;
+/// An SMSC that answers late: the window hides it, or does not.
+fn slow(plan: &Plan, window: u64) -> Result<Row> {
+    let most_per_s = window * 1_000 / SLOW_MS;
+    let messages = plan.messages.min(most_per_s * SLOW_S).max(1);
+    let plan = Plan { window, smsc_latency_ms: SLOW_MS, messages, ..plan.clone() };
+    let work = Work { batch: plan.batch, ..Work::of(&plan) };
+    let row = work::run(&plan, &work, &format!("slow {window}"))?;
+    let share = |per_s: f64| 100.0 * per_s / most_per_s as f64;
+    let (ours, bare) = (share(row.submitted_per_s), share(raw::submits(&plan, true, messages)?));
+    println!(
+        "slow: window {window} / {SLOW_MS} ms = {most_per_s}/s: {ours:.0} % of it, a bare client {bare:.0} %"
+    );
     Ok(row)
 }
 
@@ -145,7 +121,9 @@ fn outbound_kannel(plan: &Plan) -> Result<Row> {
         requests: kannel::sendsms(plan.customers, sink.address),
         accepted: "0: Accepted",
     };
-    let mut row = sent(plan, load, &mut smsc, &sink)?;
+    let sent = sent(load, plan.messages, &mut smsc)?;
+    sink.wait(plan.messages, SILENCE)?;
+    let mut row = sent.row(plan.messages, &sink);
     Clocks::of(&[&gateway.bearerbox, &gateway.smsbox], &smsc).since(&before, plan.messages, &mut row);
     row.rss_bytes = gateway.bearerbox.rss_bytes_max() + gateway.smsbox.rss_bytes_max();
     row.disk_bytes = gateway.disk_bytes() as f64 / plan.messages as f64;
@@ -153,36 +131,6 @@ fn outbound_kannel(plan: &Plan) -> Result<Row> {
     std::thread::sleep(REPEATS);
     check(&sink, plan.messages)?;
     Ok(row)
-}
-
-/// Sends everything, and waits until everything was submitted and called back.
-fn sent(plan: &Plan, load: driver::Load, smsc: &mut Smsc, sink: &Sink) -> Result<Row> {
-    let driving = driver::start(load);
-    let limit = Duration::from_secs(60 + plan.messages / 100);
-    while !driving.is_finished() && smsc.count("accepted")? < plan.messages {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let submitted = if driving.is_finished() && smsc.count("accepted")? < plan.messages {
-        None
-    } else {
-        Some(crate::process::now())
-    };
-    let driven: Driven = driving.join().map_err(|_| "the driver panicked")??;
-    let submitted = match submitted {
-        Some(at) => at,
-        None => smsc.wait("accepted", plan.messages, limit)?,
-    };
-    sink.wait(plan.messages, SILENCE)?;
-    let per_s = |end: Instant| plan.messages as f64 / (end - driven.begun).as_secs_f64();
-    Ok(Row {
-        accepted_per_s: per_s(driven.ended),
-        submitted_per_s: per_s(submitted),
-        e2e_per_s: per_s(sink.last()),
-        p50: driven.quantile(0.5),
-        p99: driven.quantile(0.99),
-        refused: driven.refused,
-        ..Row::default()
-    })
 }
 
 /// Customers write to the business, as fast as it takes them.
@@ -242,17 +190,4 @@ impl Gateway {
             Self::Kannel(it) => it.disk_bytes(),
         }
     }
-}
-
-/// Each message was called back for exactly once.
-fn check(sink: &Sink, messages: u64) -> Result<()> {
-    let (count, (again, strange)) = (sink.count(), sink.faults());
-    if count != messages || again > 0 || strange > 0 {
-        let requests = sink.requests();
-        let text = format!(
-            "call-backs for {count} of {messages} messages, {again} repeated, {strange} strange, in {requests} requests"
-        );
-        return Err(text.into());
-    }
-    Ok(())
 }

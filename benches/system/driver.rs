@@ -17,7 +17,14 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::{Result, process::now};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+
+use crate::{
+    Result,
+    patchbay::{APP_SECRET, FIRST_DID},
+    process::now,
+};
 
 /// The text of every message: 100 characters.
 pub const TEXT: &str =
@@ -50,15 +57,22 @@ pub struct Driven {
     pub ended: Instant,
     /// Of each request, sorted.
     pub latencies: Vec<Duration>,
+    /// When each message was sent first, in microseconds after `begun`.
+    pub sent_us: Vec<u32>,
     /// Requests that had to be sent again.
     pub refused: u64,
 }
 
 impl Driven {
     pub fn quantile(&self, share: f64) -> Duration {
-        let at = (self.latencies.len().saturating_sub(1) as f64 * share).round() as usize;
-        self.latencies.get(at).copied().unwrap_or_default()
+        quantile(&self.latencies, share)
     }
+}
+
+/// Of what is sorted.
+pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
+    let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
+    sorted.get(at).copied().unwrap_or_default()
 }
 
 /// Starts sending, on a thread of its own.
@@ -72,7 +86,8 @@ pub fn start(load: Load) -> JoinHandle<Result<Driven>> {
 struct Progress {
     next: AtomicU64,
     refused: AtomicU64,
-    latencies: Mutex<Vec<Duration>>,
+    /// Of each request: its first message, when it was sent, and how long its answer took.
+    latencies: Mutex<Vec<(u64, Duration, Duration)>>,
     begun: Instant,
 }
 
@@ -98,9 +113,15 @@ async fn drive(load: Arc<Load>) -> Result<Driven> {
         done??;
     }
     let ended = now();
-    let mut latencies = std::mem::take(&mut *progress.latencies.lock().unwrap());
+    let requests = std::mem::take(&mut *progress.latencies.lock().unwrap());
+    let mut sent_us = vec![0; load.messages as usize];
+    for (from, at, _) in &requests {
+        let to = (from + load.batch).min(load.messages);
+        sent_us[*from as usize..to as usize].fill(u32::try_from(at.as_micros()).unwrap_or(u32::MAX));
+    }
+    let mut latencies: Vec<Duration> = requests.into_iter().map(|(_, _, took)| took).collect();
     latencies.sort_unstable();
-    Ok(Driven { begun, ended, latencies, refused: progress.refused.load(Ordering::Relaxed) })
+    Ok(Driven { begun, ended, latencies, sent_us, refused: progress.refused.load(Ordering::Relaxed) })
 }
 
 async fn connection(load: Arc<Load>, progress: Arc<Progress>, mut stream: TcpStream) -> Result<()> {
@@ -131,7 +152,7 @@ async fn connection(load: Arc<Load>, progress: Arc<Progress>, mut stream: TcpStr
                 _ => return Err(format!("answered {status}: {}", String::from_utf8_lossy(&answer)).into()),
             }
         }
-        latencies.push(sent.elapsed());
+        latencies.push((from, sent - progress.begun, sent.elapsed()));
         let body = std::str::from_utf8(&answer)?;
         if !load.accepted.is_empty() && body.matches(load.accepted).count() as u64 != to - from {
             return Err(format!("not all of {from}..{to} were accepted: {body}").into());
@@ -177,30 +198,83 @@ pub fn customer(message: u64, customers: u64) -> u64 {
 
 /// CIM messages over HTTP, one or an array in a request, with ids `b-<number>`.
 pub fn cim(customers: u64, batch: u64) -> Requests {
-    Arc::new(move |request, from, to| {
-        let mut body = Vec::with_capacity(400 * (to - from) as usize);
-        if batch > 1 {
+    Cim { customers, batch, ..Cim::default() }.requests()
+}
+
+/// Messages of the business.
+pub struct Cim {
+    pub customers: u64,
+    /// In a request.
+    pub batch: u64,
+    /// To so many channels in turn, from this one on.
+    pub channels: u64,
+    pub first_channel: u64,
+    /// Ids count from here on.
+    pub first_id: u64,
+    pub text: Arc<str>,
+}
+
+impl Default for Cim {
+    fn default() -> Self {
+        Self { customers: 1, batch: 1, channels: 1, first_channel: 0, first_id: 0, text: TEXT.into() }
+    }
+}
+
+impl Cim {
+    /// Writes them.
+    pub fn requests(self) -> Requests {
+        Arc::new(move |request, from, to| self.write(request, from, to))
+    }
+
+    fn write(&self, request: &mut Vec<u8>, from: u64, to: u64) {
+        let Self { customers, batch, channels, first_channel, first_id, text } = self;
+        let mut body = Vec::with_capacity((300 + text.len()) * (to - from) as usize);
+        if *batch > 1 {
             body.push(b'[');
         }
         for message in from..to {
             let comma = if message > from { "," } else { "" };
-            let customer = customer(message, customers);
+            let customer = customer(message, *customers);
+            let (id, did) = (first_id + message, FIRST_DID + first_channel + message % channels);
             // Writing to a Vec cannot fail.
             let _ = write!(
                 body,
-                "{comma}{{\"id\":\"b-{message}\",\"header\":{{\"channelData\":{{\"channelCustomerIdentifier\":\"+{customer}\",\
-                 \"serviceIdentifier\":\"5155\"}},\"sender\":{{\"id\":\"bench\",\"type\":\"BOT\",\"senderName\":\"bench\"}}}},\
-                 \"body\":{{\"type\":\"PLAIN\",\"markdownText\":\"{TEXT}\"}}}}"
+                "{comma}{{\"id\":\"b-{id}\",\"header\":{{\"channelData\":{{\"channelCustomerIdentifier\":\"+{customer}\",\
+                 \"serviceIdentifier\":\"{did}\"}},\"sender\":{{\"id\":\"bench\",\"type\":\"BOT\",\"senderName\":\"bench\"}}}},\
+                 \"body\":{{\"type\":\"PLAIN\",\"markdownText\":\"{text}\"}}}}"
             );
         }
-        if batch > 1 {
+        if *batch > 1 {
             body.push(b']');
         }
-        let _ = write!(
-            request,
-            "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        request.extend_from_slice(&body);
+        post(request, "/v1/messages", "", &body);
+    }
+}
+
+/// Texts that customers write on WhatsApp, each in a signed webhook of its own: `Hello <number>`.
+pub fn whatsapp(customers: u64) -> Requests {
+    Arc::new(move |request, from, to| {
+        for message in from..to {
+            let customer = customer(message, customers);
+            let body = format!(
+                r#"{{"object":"whatsapp_business_account","entry":[{{"id":"WABA1","changes":[{{"field":"messages","value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550100001","phone_number_id":"PN1"}},"contacts":[{{"profile":{{"name":"Ann"}},"wa_id":"{customer}"}}],"messages":[{{"from":"{customer}","id":"wamid.{message}","timestamp":"1790000000","type":"text","text":{{"body":"Hello {message}"}}}}]}}}}]}}]}}"#
+            );
+            let signature = Hmac::<Sha256>::new_from_slice(APP_SECRET.as_bytes()).map(|mut mac| {
+                mac.update(body.as_bytes());
+                hex::encode(mac.finalize().into_bytes())
+            });
+            let header = format!("x-hub-signature-256: sha256={}\r\n", signature.unwrap_or_default());
+            post(request, "/webhooks/wa", &header, body.as_bytes());
+        }
     })
+}
+
+fn post(request: &mut Vec<u8>, path: &str, headers: &str, body: &[u8]) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        request,
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n{headers}content-length: {}\r\n\r\n",
+        body.len()
+    );
+    request.extend_from_slice(body);
 }

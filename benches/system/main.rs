@@ -2,7 +2,8 @@
 //! load driver and an HTTP sink here, all on loopback; beside it, on request, Kannel on the same work. It ends by
 //! itself, and it must never report a figure of a run that lost or repeated a call-back.
 //!
-//! `cargo bench --bench system -- [outbound|batch|inbound|latency|restart|raw|all] [--messages N] [--kannel]`
+//! `cargo bench --bench system -- [outbound|batch|inbound|webhook|mixed|...|all] [--messages N] [--kannel]`, and
+//! `cargo bench --bench system -- sweep [channels|binds|...]`, which writes its tables and plots into `docs/sweeps`.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -17,7 +18,9 @@
 mod cases;
 mod driver;
 mod kannel;
+mod neighbours;
 mod patchbay;
+mod plot;
 mod process;
 mod raw;
 mod restart;
@@ -25,7 +28,10 @@ mod retention;
 mod scale;
 mod sink;
 mod smsc;
+mod sweep;
 mod table;
+mod webhook;
+mod work;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -35,6 +41,8 @@ pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + S
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub cases: Vec<String>,
+    /// What the sweep varies.
+    pub sweeps: Vec<String>,
     /// Messages of each run.
     pub messages: u64,
     /// Distinct customers they go to.
@@ -62,11 +70,13 @@ pub struct Plan {
     pub folder: PathBuf,
 }
 
-const CASES: [&str; 6] = ["raw", "outbound", "batch", "inbound", "latency", "restart"];
+const CASES: [&str; 10] =
+    ["raw", "outbound", "batch", "inbound", "webhook", "mixed", "latency", "slow", "neighbours", "restart"];
 /// They take minutes, and gigabytes: only by name.
 const LONG_CASES: [&str; 2] = ["scale", "retention"];
-const USAGE: &str = "usage: cargo bench --bench system -- [raw|outbound|batch|inbound|latency|restart|all|scale|retention]... \
-                     [--messages N] \
+const USAGE: &str = "usage: cargo bench --bench system -- \
+                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|retention]... \
+                     [sweep [load|channels|binds|sessions|length|receipts]...] [--messages N] \
                      [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
                      [--runs N] [--limits TOML] [--kannel] [--keep]";
 
@@ -76,6 +86,7 @@ impl Plan {
             std::env::var_os("BENCH_DIR").map_or_else(|| env!("CARGO_TARGET_TMPDIR").into(), PathBuf::from);
         let mut plan = Self {
             cases: Vec::new(),
+            sweeps: Vec::new(),
             messages: 100_000,
             customers: 10_000,
             connections: 32,
@@ -111,6 +122,8 @@ impl Plan {
                 // What cargo adds.
                 "--bench" => {}
                 "all" => plan.cases = CASES.map(String::from).to_vec(),
+                "sweep" => plan.cases.push(argument),
+                sweep if sweep::NAMES.contains(&sweep) => plan.sweeps.push(argument),
                 case if CASES.contains(&case) || LONG_CASES.contains(&case) => plan.cases.push(argument),
                 _ => return Err(format!("{argument:?}?\n{USAGE}").into()),
             }

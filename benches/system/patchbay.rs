@@ -1,6 +1,7 @@
 //! Patchbay as it is run: the release binary with a configuration of its own, in a new folder, on free ports.
 
 use std::{
+    fmt::Write as _,
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -12,6 +13,32 @@ use crate::{
     process::{Process, disk_bytes},
 };
 
+/// The secret that webhooks of [`Setup::whatsapp`] are signed with.
+pub const APP_SECRET: &str = "bench-app-secret";
+/// The number of the first SMPP channel; the next ones count on.
+pub const FIRST_DID: u64 = 5155;
+
+/// What is configured.
+#[derive(Default)]
+pub struct Setup {
+    /// Destinations `d0`, `d1`, ...
+    pub sinks: Vec<SocketAddr>,
+    /// Deliveries in one POST.
+    pub batch_max: u64,
+    pub sms: Vec<Sms>,
+    /// The destination of a WhatsApp channel `wa`, if there is one.
+    pub whatsapp: Option<usize>,
+}
+
+/// An SMPP channel.
+#[derive(Clone, Copy)]
+pub struct Sms {
+    pub smsc: SocketAddr,
+    /// Its destination.
+    pub sink: usize,
+    pub binds: u64,
+}
+
 pub struct Patchbay {
     pub process: Process,
     pub address: SocketAddr,
@@ -19,7 +46,7 @@ pub struct Patchbay {
 }
 
 impl Patchbay {
-    /// `batch_max`: deliveries in one POST. `BENCH_PATCHBAY` names another binary, to compare with.
+    /// One channel, one destination. `batch_max`: deliveries in one POST.
     pub fn start(
         plan: &Plan,
         folder: &Path,
@@ -27,42 +54,14 @@ impl Patchbay {
         sink: SocketAddr,
         batch_max: u64,
     ) -> Result<Self> {
-        let Plan { window, binds, limits, root, .. } = plan;
-        let port = smsc.port();
-        let text = format!(
-            r#"
-data_dir = "data"
-{root}
-[http]
-listen = "127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[log]
-filter = "warn"
-[limits]
-{limits}
-[[destination]]
-id = "sink"
-url = "http://{sink}/cim"
-batch_max = {batch_max}
-connections = 32
-[[channel]]
-id = "sms"
-provider = "smpp"
-dids = [{{ number = "5155", destination = "sink" }}]
-send_rate = 100000
-[channel.account]
-host = "127.0.0.1"
-port = {port}
-system_id = "bench"
-password = "bench"
-bind = "transceiver"
-binds = {binds}
-window = {window}
-"#
-        );
+        let sms = vec![Sms { smsc, sink: 0, binds: plan.binds }];
+        Self::with(plan, folder, &Setup { sinks: vec![sink], batch_max, sms, whatsapp: None })
+    }
+
+    /// `BENCH_PATCHBAY` names another binary, to compare with.
+    pub fn with(plan: &Plan, folder: &Path, setup: &Setup) -> Result<Self> {
         let config = folder.join("config.toml");
-        fs::write(&config, text)?;
+        fs::write(&config, text(plan, setup)?)?;
         let other = std::env::var_os("BENCH_PATCHBAY");
         let mut command = Command::new(other.unwrap_or_else(|| env!("CARGO_BIN_EXE_patchbay").into()));
         command.arg("run").arg("--config").arg(&config);
@@ -76,4 +75,72 @@ window = {window}
     pub fn disk_bytes(&self) -> u64 {
         disk_bytes(&self.data)
     }
+}
+
+fn text(plan: &Plan, setup: &Setup) -> Result<String> {
+    let Plan { window, limits, root, .. } = plan;
+    let batch_max = setup.batch_max.max(1);
+    // Nobody calls it: what it says in its answers is all that the address is for.
+    let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
+    let mut text = format!(
+        r#"
+data_dir = "data"
+{root}
+[http]
+listen = "127.0.0.1:0"
+{public_url}
+[admin]
+listen = "127.0.0.1:0"
+[log]
+filter = "warn"
+[limits]
+{limits}
+"#
+    );
+    for (n, sink) in setup.sinks.iter().enumerate() {
+        write!(
+            text,
+            "[[destination]]\nid = \"d{n}\"\nurl = \"http://{sink}/cim\"\nbatch_max = {batch_max}\nconnections = 32\n"
+        )?;
+    }
+    for (n, sms) in setup.sms.iter().enumerate() {
+        let (did, Sms { smsc, sink, binds }) = (FIRST_DID + n as u64, sms);
+        let port = smsc.port();
+        write!(
+            text,
+            r#"
+[[channel]]
+id = "sms{n}"
+provider = "smpp"
+dids = [{{ number = "{did}", destination = "d{sink}" }}]
+send_rate = 100000
+[channel.account]
+host = "127.0.0.1"
+port = {port}
+system_id = "bench"
+password = "bench"
+bind = "transceiver"
+binds = {binds}
+window = {window}
+"#
+        )?;
+    }
+    if let Some(sink) = setup.whatsapp {
+        write!(
+            text,
+            r#"
+[[channel]]
+id = "wa"
+provider = "whatsapp_cloud"
+dids = [{{ number = "+15550100001", destination = "d{sink}" }}]
+[channel.account]
+access_token = "bench-token"
+app_secret = "{APP_SECRET}"
+verify_token = "bench-verify"
+phone_number_id = "PN1"
+business_account_id = "WABA1"
+"#
+        )?;
+    }
+    Ok(text)
 }

@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     Result,
+    driver::Driven,
     process::{LOOK, now},
 };
 
@@ -42,6 +43,8 @@ pub const MO: Marks = Marks { before: "text=Hello+", after: "" };
 struct Seen {
     marks: Marks,
     times: Vec<AtomicU8>,
+    /// When each came first, in microseconds after `base`.
+    came_us: Vec<AtomicU32>,
     once: AtomicU64,
     again: AtomicU64,
     strange: AtomicU64,
@@ -64,6 +67,7 @@ impl Sink {
         let seen = Arc::new(Seen {
             marks,
             times: (0..numbers).map(|_| AtomicU8::new(0)).collect(),
+            came_us: (0..numbers).map(|_| AtomicU32::new(0)).collect(),
             once: AtomicU64::new(0),
             again: AtomicU64::new(0),
             strange: AtomicU64::new(0),
@@ -88,6 +92,19 @@ impl Sink {
 
     pub fn requests(&self) -> u64 {
         self.seen.requests.load(Ordering::Relaxed)
+    }
+
+    /// From when each was sent to when its call-back came, sorted; `less` is taken from each.
+    pub fn latencies(&self, driven: &Driven, less: Duration) -> Vec<Duration> {
+        let begun = (driven.begun - self.seen.base).as_micros() as u64;
+        let took = |(sent, came): (&u32, &AtomicU32)| {
+            let came = u64::from(came.load(Ordering::Relaxed));
+            let took = came.checked_sub(begun + u64::from(*sent))?;
+            Some(Duration::from_micros(took).saturating_sub(less))
+        };
+        let mut all: Vec<Duration> = driven.sent_us.iter().zip(&self.seen.came_us).filter_map(took).collect();
+        all.sort_unstable();
+        all
     }
 
     pub fn first(&self) -> Instant {
@@ -172,7 +189,12 @@ impl Seen {
                     self.last_us.fetch_max(at, Ordering::Relaxed);
                     self.first_us.fetch_min(at, Ordering::Relaxed);
                     match times.fetch_add(1, Ordering::Relaxed) {
-                        0 => self.once.fetch_add(1, Ordering::Release),
+                        0 => {
+                            if let Some(came) = number.parse().ok().and_then(|n: usize| self.came_us.get(n)) {
+                                came.store(at as u32, Ordering::Relaxed);
+                            }
+                            self.once.fetch_add(1, Ordering::Release)
+                        }
                         _ => self.again.fetch_add(1, Ordering::Relaxed),
                     };
                 }

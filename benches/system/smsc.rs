@@ -16,6 +16,10 @@ use crate::{
     process::{LOOK, Process, now},
 };
 
+/// When a receipt comes, after its submit.
+const RECEIPT_DELAY: &str = "1s";
+pub const RECEIPT_DELAY_MS: u64 = 1_000;
+
 pub struct Smsc {
     pub process: Process,
     pub address: SocketAddr,
@@ -26,12 +30,20 @@ pub struct Smsc {
 impl Smsc {
     /// Receipts come a second after the submit, as in the work that is measured.
     pub fn start(plan: &Plan, folder: &Path) -> Result<Self> {
+        Self::with(plan, folder, "smsc", &[])
+    }
+
+    /// With further settings of its script.
+    pub fn with(plan: &Plan, folder: &Path, name: &'static str, settings: &[(&str, String)]) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
         command.args(["sim", "smsc", "--listen", "127.0.0.1:0", "--control-port", "0"]);
-        command.args(["--receipt-delay", "1s", "--set", "remember=counts"]);
+        command.args(["--receipt-delay", RECEIPT_DELAY, "--set", "remember=counts"]);
         command.args(["--latency", &format!("{}ms", plan.smsc_latency_ms)]);
         command.args(["--set", &format!("mo_customers={}", plan.customers)]);
-        let mut process = Process::start("smsc", &mut command, folder)?;
+        for (key, value) in settings {
+            command.args(["--set", &format!("{key}={value}")]);
+        }
+        let mut process = Process::start(name, &mut command, folder)?;
         let address = process.line_after("simulated SMSC")?.parse()?;
         let url = process.line_after("control port")?;
         Ok(Self { process, address, control_at: url.trim_start_matches("http://").to_owned(), control: None })

@@ -14,6 +14,9 @@ pub struct Row {
     pub e2e_per_s: f64,
     pub p50: Duration,
     pub p99: Duration,
+    /// From the request to the call-back, without the second that a receipt takes.
+    pub e2e_p50: Duration,
+    pub e2e_p99: Duration,
     pub cpu_us: f64,
     /// Of the simulated SMSC, and of driver and sink.
     pub smsc_cpu_us: f64,
@@ -28,7 +31,7 @@ const NONE: &str = "-";
 pub fn print(rows: &[Row], raw: Option<&Raw>) {
     println!();
     println!(
-        "{:<10} {:<9} {:>11} {:>12} {:>8} {:>9} {:>9} {:>12} {:>12} {:>12} {:>8} {:>9} {:>8}",
+        "{:<12} {:<9} {:>11} {:>12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>7} {:>7} {:>8}",
         "case",
         "gateway",
         "accepted/s",
@@ -36,6 +39,8 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
         "e2e/s",
         "p50 ms",
         "p99 ms",
+        "e2e p50",
+        "e2e p99",
         "gateway us",
         "smsc us",
         "load us",
@@ -45,7 +50,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
     );
     for row in rows {
         println!(
-            "{:<10} {:<9} {:>11} {:>12} {:>8.0} {:>9} {:>9} {:>12.1} {:>12.1} {:>12.1} {:>8.0} {:>9.0} {:>8}",
+            "{:<12} {:<9} {:>11} {:>12} {:>8.0} {:>8} {:>8} {:>8} {:>8} {:>10.1} {:>8.1} {:>8.1} {:>7.0} {:>7.0} {:>8}",
             row.case,
             row.gateway,
             rate(row.accepted_per_s),
@@ -53,6 +58,8 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
             row.e2e_per_s,
             ms(row.p50),
             ms(row.p99),
+            ms(row.e2e_p50),
+            ms(row.e2e_p99),
             row.cpu_us,
             row.smsc_cpu_us,
             row.load_cpu_us,
@@ -62,13 +69,16 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
         );
     }
     println!(
-        "us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on"
+        "us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on;\n\
+         p50, p99: of a request's answer; e2e p50, p99 in ms: from the request to the call-back, less the second a receipt takes"
     );
     ratios(rows, raw);
     if let Some(raw) = raw {
         println!(
-            "raw: driver to bare sink {:.0} requests/s; append 200 bytes + fdatasync {:.0}/s (p50 {:.2} ms), by 64 of 225 bytes {:.0} events/s",
+            "raw: driver to bare sink {:.0} requests/s; SMPP client to SMSC {:.0} submits/s, with receipts {:.0}; append 200 bytes + fdatasync {:.0}/s (p50 {:.2} ms), by 64 of 225 bytes {:.0} events/s",
             raw.requests_per_s,
+            raw.submits_per_s,
+            raw.receipted_per_s,
             raw.appends_per_s,
             raw.append_p50.as_secs_f64() * 1e3,
             raw.grouped_per_s
@@ -87,6 +97,11 @@ fn ratios(rows: &[Row], raw: Option<&Raw>) {
                 ours.e2e_per_s / kannel.e2e_per_s,
                 ours.cpu_us / kannel.cpu_us
             );
+        }
+        let bare = rows.iter().find(|row| row.gateway == "bare" && row.case == ours.case);
+        if let Some(bare) = bare {
+            let share = 100.0 * ours.e2e_per_s / bare.e2e_per_s;
+            println!("{}: {share:.0} % of a bare hyper handler that parses the same JSON", ours.case);
         }
         if let Some(raw) = raw.filter(|_| ours.case == "inbound") {
             println!("inbound: {:.0} % of the raw HTTP limit", 100.0 * ours.e2e_per_s / raw.requests_per_s);

@@ -59,7 +59,12 @@ fn written(data: &Value) -> Result<Vec<InEvent>, Malformed> {
     };
     let mut events = compose::messages(message, &text, files(data));
     if let Some(out) = opts(data, &text) {
-        events.push(InEvent::OptOut { did: (&*did).into(), customer: (&*customer).into(), out });
+        events.push(InEvent::OptOut {
+            did: (&*did).into(),
+            customer: (&*customer).into(),
+            out,
+            id: (&*id).into(),
+        });
     }
     Ok(events)
 }
@@ -123,7 +128,12 @@ fn reported(data: &Value, statuses: &[(&str, Report)]) -> Vec<InEvent> {
             watermark_ms: None,
         })));
         if failure.is_some_and(|code| code == OPTED_OUT) {
-            events.push(InEvent::OptOut { did: (&*did).into(), customer: (&*customer).into(), out: true });
+            events.push(InEvent::OptOut {
+                did: (&*did).into(),
+                customer: (&*customer).into(),
+                out: true,
+                id: (&*id).into(),
+            });
         }
     }
     events

@@ -38,7 +38,7 @@ pub fn handshake(token: Option<&SecretString>, webhook: &Webhook<'_>) -> Result<
     let Some(mode) = webhook.parameter("hub.mode").filter(|_| webhook.method == "GET") else {
         return Ok(None);
     };
-    let refused = |reason: &str| Err(Refused { status: 403, reason: reason.into() });
+    let refused = |reason: &str| Err(Refused::forbidden(reason));
     if mode != "subscribe" {
         return refused("hub.mode is not subscribe");
     }
@@ -69,21 +69,46 @@ pub fn verify(app_secret: &SecretString, webhook: &Webhook<'_>) -> Result<(), Re
     Err(Refused::new("x-hub-signature-256 does not fit app_secret"))
 }
 
-/// How calls are authorised.
-#[derive(Clone, Copy, Debug)]
-pub struct Credentials<'a> {
-    /// Sent as Bearer token.
-    pub access_token: &'a SecretString,
-    /// Proves with each call that the caller knows the app's secret, which apps may demand.
-    pub proof_with: Option<&'a SecretString>,
+/// Where calls go: the API's address with its version.
+pub fn root(base_url: &str, version: &str) -> String {
+    format!("{}/{version}", base_url.trim_end_matches('/'))
 }
 
-impl Credentials<'_> {
+/// What every account at Meta has of its app.
+#[derive(Clone, Copy, Debug)]
+pub struct App<'a> {
+    /// Sent as Bearer token.
+    pub access_token: &'a SecretString,
+    /// Signs webhooks.
+    pub app_secret: &'a SecretString,
+    /// What Meta says back when the webhook's address is entered there.
+    pub verify_token: Option<&'a SecretString>,
+    /// The app itself, for its own subscriptions.
+    pub app_id: Option<&'a str>,
+    /// Each call proves that the caller knows the app's secret, which apps may demand.
+    pub proof: bool,
+}
+
+impl App<'_> {
+    /// Checks that nothing of it is empty; the words complete where to find the secret and the token.
+    ///
+    /// # Errors
+    /// Names the key that is empty.
+    pub fn check(&self, secret: &str, token: &str) -> Result<(), AccountError> {
+        not_empty("app_secret", self.app_secret, secret)?;
+        not_empty("access_token", self.access_token, token)?;
+        if let Some(token) = self.verify_token {
+            let same = "any text, the same as at the webhook in the app's dashboard";
+            not_empty("verify_token", token, same)?;
+        }
+        number("app_id", self.app_id, "it is shown at the top of the app's dashboard")
+    }
+
     /// The call with its authorisation.
     pub fn call(&self, mut request: Request) -> Request {
         let token = self.access_token.expose_secret();
-        if let Some(secret) = self.proof_with {
-            let mac = auth::hmac_sha256(secret.expose_secret().as_bytes(), token.as_bytes());
+        if self.proof {
+            let mac = auth::hmac_sha256(self.app_secret.expose_secret().as_bytes(), token.as_bytes());
             let proof = auth::hex(&mac);
             let mark = if request.url.contains('?') { '&' } else { '?' };
             request.url = format!("{}{mark}appsecret_proof={proof}", request.url);
@@ -91,6 +116,24 @@ impl Credentials<'_> {
         }
         request.secret_header("Authorization", auth::bearer(token))
     }
+
+    /// A call about the app itself, with its own token; none where the app is not known.
+    pub fn of_the_app(&self, request: Request) -> Option<Request> {
+        let secret = self.app_secret.expose_secret();
+        let token = format!("{}|{secret}", self.app_id?);
+        Some(request.hiding(secret).secret_header("Authorization", auth::bearer(&token)))
+    }
+}
+
+/// Checks that an id, where there is one, is a number.
+///
+/// # Errors
+/// When it is none; `where_to_find` completes the sentence.
+pub fn number(key: &str, id: Option<&str>, where_to_find: &str) -> Result<(), AccountError> {
+    if id.is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(AccountError { key: key.into(), problem: format!("is no number; {where_to_find}") });
+    }
+    Ok(())
 }
 
 /// An error as Graph writes it.

@@ -314,12 +314,25 @@ pub struct Refused {
     pub status: u16,
     /// What is missing or wrong; never the expected value.
     pub reason: Box<str>,
+    /// How the caller is to say who it is (`WWW-Authenticate`), where it waits to be asked.
+    pub challenge: Option<&'static str>,
 }
 
 impl Refused {
     /// 401.
     pub fn new(reason: impl Into<Box<str>>) -> Self {
-        Self { status: 401, reason: reason.into() }
+        Self { status: 401, reason: reason.into(), challenge: None }
+    }
+
+    /// 403.
+    pub fn forbidden(reason: impl Into<Box<str>>) -> Self {
+        Self { status: 403, ..Self::new(reason) }
+    }
+
+    /// The same, asking for credentials.
+    #[must_use]
+    pub fn challenging(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
 }
 

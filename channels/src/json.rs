@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use message::Timestamp;
 use serde_json::Value;
 
+use crate::{http::Response, provider::Attribute};
+
 /// The JSON of a body.
 pub fn parse(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok()
@@ -44,6 +46,13 @@ pub fn number(value: &Value, pointer: &str) -> Option<i64> {
 /// The items of the array at a JSON pointer; none when there is no array.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     value.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Members of an answer that say something, by name: facts about an account, for people.
+pub fn members(response: &Response, names: &[&str]) -> Vec<Attribute> {
+    let said = parse(&response.body).unwrap_or_default();
+    let member = |name: &&str| Some(((*name).into(), (&*some_text(&said, &format!("/{name}"))?).into()));
+    names.iter().filter_map(member).collect()
 }
 
 /// An RFC 3339 time, or seconds or milliseconds since 1970 as number or text.

@@ -14,9 +14,8 @@ const ID_BYTES_MAX: usize = 64;
 /// What of a call is meant for one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
-    /// The ids by which the account may be known, the most telling first: the number's id, the page's or
-    /// account's id.
-    pub ids: Vec<Box<str>>,
+    /// The id by which the account is known: the number's where one is named, else the page's or account's.
+    pub id: Option<Box<str>>,
     /// The body with nothing else in it.
     pub body: Vec<u8>,
 }
@@ -49,7 +48,8 @@ pub fn split(body: &[u8]) -> Result<Vec<Piece>, Malformed> {
 
 fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> Piece {
     let number = change.and_then(|change| change.pointer("/value/metadata/phone_number_id"));
-    let ids = [number, entry.get("id")].into_iter().flatten().filter_map(id_of).collect();
+    // A number that is named is meant, and no other of the same account.
+    let id = number.and_then(id_of).or_else(|| entry.get("id").filter(|_| number.is_none()).and_then(id_of));
     let mut alone = Map::new();
     for (key, value) in entry.as_object().into_iter().flatten() {
         // Not signed yet: what every change of an entry repeats must be small.
@@ -66,7 +66,7 @@ fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> Piece {
     if let Some(change) = change {
         alone.insert("changes".into(), json!([change]));
     }
-    Piece { ids, body: json!({ "object": object, "entry": [alone] }).to_string().into_bytes() }
+    Piece { id, body: json!({ "object": object, "entry": [alone] }).to_string().into_bytes() }
 }
 
 /// Ids come as texts, and in some samples as numbers.
@@ -84,12 +84,12 @@ mod tests {
 
     use super::*;
 
-    fn ids(piece: &Piece) -> Vec<&str> {
-        piece.ids.iter().map(|id| &**id).collect()
+    fn id(piece: &Piece) -> &str {
+        piece.id.as_deref().unwrap_or_default()
     }
 
     #[test]
-    fn each_change_and_each_entry_is_a_piece_with_its_ids() {
+    fn each_change_and_each_entry_is_a_piece_with_its_id() {
         let body = json!({"object": "whatsapp_business_account", "entry": [
             {"id": "waba", "changes": [
                 {"field": "messages", "value": {"metadata": {"phone_number_id": "111"}, "messages": [1]}},
@@ -101,10 +101,8 @@ mod tests {
             7,
         ]});
         let pieces = split(body.to_string().as_bytes()).unwrap();
-        let all: Vec<_> = pieces.iter().map(ids).collect();
-        let expected: [&[&str]; 7] =
-            [&["111", "waba"], &["222", "waba"], &["waba"], &["page"], &["17"], &["17"], &[]];
-        assert_eq!(all, expected);
+        let all: Vec<_> = pieces.iter().map(id).collect();
+        assert_eq!(all, ["111", "222", "waba", "page", "17", "17", ""]);
         let said: Value = serde_json::from_slice(&pieces[1].body).unwrap();
         assert_eq!(said["object"], "whatsapp_business_account");
         assert_eq!(said["entry"][0]["changes"][0]["value"]["statuses"], json!([2]));

@@ -50,7 +50,7 @@ pub fn callback(webhook_url: &str, reference: &str) -> String {
 /// # Errors
 /// When it is missing or wrong.
 pub fn verify(webhook: &Webhook<'_>, auth_token: &str) -> Result<(), Refused> {
-    let refused = |reason: &str| Refused { status: 403, reason: reason.into() };
+    let refused = |reason: &str| Refused::forbidden(reason);
     let header =
         webhook.header("x-twilio-signature").ok_or_else(|| refused("x-twilio-signature is missing"))?;
     let given = auth::unbase64(header).ok_or_else(|| refused("x-twilio-signature is no base64"))?;
@@ -267,8 +267,12 @@ fn reported(form: &Form, status: &str, webhook: &Webhook<'_>) -> Result<Vec<InEv
         customer: customer.into(),
         watermark_ms: None,
     }));
-    let opt_out =
-        (error == "21610").then(|| InEvent::OptOut { did: did.into(), customer: customer.into(), out: true });
+    let opt_out = (error == "21610").then(|| InEvent::OptOut {
+        did: did.into(),
+        customer: customer.into(),
+        out: true,
+        id: id.into(),
+    });
     Ok([Some(receipt), opt_out].into_iter().flatten().collect())
 }
 
@@ -291,7 +295,7 @@ fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
         "START" => false,
         _ => return Ok(events),
     };
-    events.push(InEvent::OptOut { did: did.into(), customer: customer.into(), out });
+    events.push(InEvent::OptOut { did: did.into(), customer: customer.into(), out, id: id.into() });
     Ok(events)
 }
 

@@ -69,12 +69,12 @@ pub fn delivered_key(id: &str) -> u128 {
 
 /// The look-up key of when the customer of a stream last wrote.
 pub fn heard_key(stream: StreamId) -> u128 {
-    stream_of(b'w', &[&stream.to_string()]).0
+    stream_of(b'w', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
 /// The look-up key under which the head of a closed stream is remembered.
 pub fn head_key(stream: StreamId) -> u128 {
-    stream_of(b'h', &[&stream.to_string()]).0
+    stream_of(b'h', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
 /// 128 bits of SHA-256 over the fields, each with its length, so that no two lists of fields look alike.
@@ -105,5 +105,12 @@ mod tests {
         assert_ne!(of("a", "b", "c"), of("ab", "", "c"));
         assert_ne!(of("a", "b", "c"), of("a", "bc", ""));
         assert_eq!(of("a", "b", "c"), of("a", "b", "c"));
+    }
+
+    #[test]
+    fn streams_are_written_as_their_number_in_hexadecimal() {
+        for n in [0, 1, 0xdead_beef, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
+            assert_eq!(StreamId(n).to_string(), format!("{n:032x}"));
+        }
     }
 }

@@ -220,14 +220,25 @@ impl Simulator {
         self.state().base.clone()
     }
 
-    /// A channel in Patchbay's configuration that fits: lines of TOML.
+    /// The business's own address: a channel's DID.
+    pub fn did(&self) -> String {
+        let state = self.state();
+        self.shared.provider.did(&self.context(&state, 0)).to_owned()
+    }
+
+    /// A channel in Patchbay's configuration that fits, with the provider's name as its id: lines of TOML.
     pub fn channel(&self, destination: &str) -> String {
+        self.channel_of(self.about().name, destination)
+    }
+
+    /// The same with an id of its own.
+    pub fn channel_of(&self, id: &str, destination: &str) -> String {
         let state = self.state();
         let (provider, cx) = (self.shared.provider, self.context(&state, 0));
         let About { name, title, .. } = provider.about();
         let did = provider.did(&cx);
         let mut text = format!(
-            "[[channel]]\nid = {name:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
+            "[[channel]]\nid = {id:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
              dids = [{{ number = {did:?}, destination = {destination:?} }}]\n[channel.account]\n"
         );
         let account = provider.account(&cx);
@@ -263,6 +274,11 @@ impl Simulator {
         *self.shared.deliver_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(place.to_owned());
     }
 
+    /// Where webhooks go, as the client or the options set it.
+    pub fn webhook_url(&self) -> Option<String> {
+        self.state().hook.as_ref().map(|hook| hook.url.clone())
+    }
+
     /// Forgets what was seen and what is under way; the script and the webhook are as they were at start.
     pub fn reset(&self) {
         self.state().reset(&self.shared.options);
@@ -292,6 +308,14 @@ impl Simulator {
     /// The accepted messages, oldest first, at most [`RECENT_MAX`].
     pub fn messages(&self) -> Vec<Message> {
         self.state().records.messages.iter().cloned().collect()
+    }
+
+    /// Those that were accepted after the first `seen`, oldest first, and how many there are now.
+    pub fn messages_after(&self, seen: u64) -> (u64, Vec<Message>) {
+        let state = self.state();
+        let (accepted, messages) = (state.records.counts.accepted, &state.records.messages);
+        let new = usize::try_from(accepted.saturating_sub(seen)).unwrap_or(usize::MAX);
+        (accepted, messages.iter().skip(messages.len().saturating_sub(new)).cloned().collect())
     }
 
     /// How often this text was accepted for this recipient.

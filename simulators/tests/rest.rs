@@ -15,21 +15,9 @@ mod web;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};
 use hmac::{Hmac, Mac as _};
-use serde_json::{Value, json};
+use serde_json::json;
 use sha1::Sha1;
-use sha2::Sha256;
-use web::{Http, World, basic, call};
-
-fn hmac256(key: &str, octets: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    mac.update(octets);
-    hex::encode(mac.finalize().into_bytes())
-}
-
-/// What was accepted, as the control API tells it.
-async fn accepted(world: &World) -> Vec<Value> {
-    world.ask("messages").await["messages"].as_array().unwrap().clone()
-}
+use web::{Http, World, basic, call, hmac256};
 
 #[tokio::test]
 async fn general_takes_a_message_and_reports_on_it() {
@@ -47,13 +35,13 @@ async fn general_takes_a_message_and_reports_on_it() {
     ] {
         assert_eq!(world.post("/send", &key, &bad).await.status, 422, "{bad}");
     }
-    assert!(accepted(&world).await.is_empty());
+    assert!(world.accepted().await.is_empty());
     assert_eq!(world.get("/verify", &key).await.status, 200);
 
     let answer = world.post("/send", &key, &good).await;
     assert_eq!(answer.status, 200);
     let id = answer.json()["data"]["id"].clone();
-    let kept = accepted(&world).await;
+    let kept = world.accepted().await;
     assert_eq!((&kept[0]["id"], &kept[0]["to"], &kept[0]["text"]), (&id, &good["to"], &good["text"]));
     for status in ["sent", "delivered"] {
         let report = world.hook.next().await;
@@ -131,7 +119,7 @@ async fn twilio_takes_a_message_and_calls_back() {
     assert_eq!((answer.status, &answer.json()["status"]), (201, &json!("queued")));
     let sid = answer.json()["sid"].as_str().unwrap().to_owned();
     assert!(sid.starts_with("SM") && sid.len() == 34);
-    assert_eq!(accepted(&world).await[0]["text"], "Grüße you");
+    assert_eq!(world.accepted().await[0]["text"], "Grüße you");
     for status in ["sent", "delivered"] {
         let report = world.hook.next().await;
         assert_eq!(report.path, "/hook?part=7");
@@ -171,7 +159,7 @@ async fn twilio_whatsapp_has_prefixes_contents_and_taps() {
     )
     .await;
     assert_eq!(sent.status, 201, "{}", sent.text());
-    let kept = accepted(&world).await;
+    let kept = world.accepted().await;
     assert_eq!((&kept[0]["text"], &kept[0]["buttons"]), (&json!("Hi Ann"), &json!(["Yes"])));
     for status in ["sent", "delivered", "read"] {
         assert_eq!(world.hook.next().await.form()["MessageStatus"], status);

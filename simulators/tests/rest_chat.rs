@@ -14,22 +14,10 @@ mod web;
 
 use std::time::Duration;
 
-use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
-use sha2::Sha256;
 use simulators::rest::Script;
 use tokio::time::timeout;
-use web::{Http, World, call};
-
-fn hmac256(key: &str, octets: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
-    mac.update(octets);
-    hex::encode(mac.finalize().into_bytes())
-}
-
-async fn accepted(world: &World) -> Vec<Value> {
-    world.ask("messages").await["messages"].as_array().unwrap().clone()
-}
+use web::{Http, World, call, hmac256};
 
 fn signed_by_meta(request: &Http) -> bool {
     let signature = format!("sha256={}", hmac256("sim-app-secret", &request.body));
@@ -74,12 +62,12 @@ async fn whatsapp_cloud_takes_messages_and_reports_on_them() {
         let answer = world.post(CLOUD, &TOKEN, &bad).await;
         assert_eq!((answer.status, &answer.json()["error"]["code"]), (400, &json!(code)), "{bad}");
     }
-    assert!(accepted(&world).await.is_empty());
+    assert!(world.accepted().await.is_empty());
 
     let answer = world.post(CLOUD, &TOKEN, &good).await;
     assert_eq!((answer.status, &answer.json()["contacts"][0]["wa_id"]), (200, &json!("15550001111")));
     let id = answer.json()["messages"][0]["id"].clone();
-    assert_eq!(accepted(&world).await[0]["text"], "Grüße 👋");
+    assert_eq!(world.accepted().await[0]["text"], "Grüße 👋");
     for status in ["sent", "delivered", "read"] {
         let report = world.hook.next().await;
         assert!(signed_by_meta(&report));
@@ -88,7 +76,7 @@ async fn whatsapp_cloud_takes_messages_and_reports_on_them() {
     }
     let tapped = world.post(CLOUD, &TOKEN, &whatsapp("interactive", buttons(vec![button("Yes")]))).await;
     assert_eq!(tapped.status, 200);
-    assert_eq!(accepted(&world).await[1]["buttons"], json!(["Yes"]));
+    assert_eq!(world.accepted().await[1]["buttons"], json!(["Yes"]));
     let read = json!({"messaging_product": "whatsapp", "status": "read", "message_id": "wamid.A"});
     assert_eq!(world.post(CLOUD, &TOKEN, &read).await.json(), json!({"success": true}));
 }
@@ -253,7 +241,7 @@ async fn messenger_and_instagram_take_messages_and_report_differently() {
         let answer = world.post(&query, &[], &good).await;
         assert_eq!((answer.status, &answer.json()["recipient_id"]), (200, &json!("77")));
         let id = answer.json()["message_id"].clone();
-        assert_eq!(accepted(&world).await[0]["buttons"], json!(["Red"]));
+        assert_eq!(world.accepted().await[0]["buttons"], json!(["Red"]));
         if !instagram {
             let delivered = world.hook.next().await;
             assert!(signed_by_meta(&delivered));
@@ -307,7 +295,7 @@ async fn viber_answers_in_the_body_and_signs_with_the_token() {
     let answer = world.post("/pa/send_message", &key, &good).await.json();
     let id = answer["message_token"].as_u64().unwrap();
     assert!(answer["status"] == 0 && id > 1 << 53);
-    assert_eq!(accepted(&world).await[0]["buttons"], json!(["Yes"]));
+    assert_eq!(world.accepted().await[0]["buttons"], json!(["Yes"]));
     for event in ["delivered", "seen"] {
         let report = world.hook.next().await;
         assert_eq!(report.header("x-viber-content-signature"), hmac256(token, &report.body));
@@ -370,7 +358,7 @@ async fn telegram_takes_messages_and_shows_its_secret() {
     }
     let answer = world.post(&send, &[], &good).await.json();
     assert_eq!((&answer["ok"], &answer["result"]["chat"]["id"]), (&json!(true), &json!(5_550_001)));
-    let kept = accepted(&world).await;
+    let kept = world.accepted().await;
     assert_eq!(kept[0]["id"], format!("5550001:{}", answer["result"]["message_id"]));
     let photo = world.post(&format!("{BOT}/SENDPHOTO"), &[], &json!({"chat_id": 1, "photo": "nofile"})).await;
     assert!(photo.text().contains("wrong file identifier"), "{}", photo.text());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
-    key: Option<String>,
+    key: Option<HeaderValue>,
 }
 
 /// An answer, read to its end.
@@ -50,12 +50,16 @@ impl Client {
     /// A client for the Patchbay at an address such as `http://127.0.0.1:8080`.
     pub(super) fn new(base: &str, key: Option<String>) -> Result<Self, Failure> {
         let base = base.trim_end_matches('/').to_owned();
-        let usable = base.parse::<Uri>().is_ok_and(|uri| uri.scheme().is_some() && uri.host().is_some());
-        if !usable {
+        if !is_http(&base) {
             return Err(Failure::Usage(format!(
-                "--url {base:?} is no address; expected e.g. http://127.0.0.1:8080"
+                "--url {base:?} is no address; expected http://host:port or https://host:port"
             )));
         }
+        let key = key.filter(|key| !key.is_empty());
+        let key =
+            key.map(|key| HeaderValue::try_from(format!("Bearer {key}"))).transpose().map_err(|_| {
+                Failure::Usage("the API key or token holds a character that no HTTP header can carry".into())
+            })?;
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
         Ok(Self { pool: Pool::builder(TokioExecutor::new()).build(connector), base, key })
@@ -94,11 +98,10 @@ impl Client {
         let headers: Option<&mut HeaderMap> = request.headers_mut();
         if let Some(headers) = headers {
             if body.is_some() {
-                headers
-                    .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+                headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
-            if let Some(Ok(value)) = self.key.as_ref().map(|k| format!("Bearer {k}").try_into()) {
-                headers.insert(http::header::AUTHORIZATION, value);
+            if let Some(value) = &self.key {
+                headers.insert(http::header::AUTHORIZATION, value.clone());
             }
         }
         let request = request.body(Full::new(body.unwrap_or_default().into())).map_err(Failure::running)?;
@@ -115,6 +118,13 @@ impl Client {
             ))
         })
     }
+}
+
+/// Whether this is the address of an HTTP server.
+pub(super) fn is_http(url: &str) -> bool {
+    url.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
+    })
 }
 
 /// Percent-encodes a segment of a path or a value of a query.

@@ -54,7 +54,11 @@ impl Place {
             Some(folder) => folder.clone(),
             None => config::load(&self.config).map_err(|e| Failure::Usage(e.to_string()))?.data_dir,
         };
-        if folder.is_dir() {
+        let is_log = |entry: std::fs::DirEntry| {
+            let name = entry.file_name();
+            name == "lock" || name.to_string_lossy().starts_with("segment-")
+        };
+        if folder.read_dir().is_ok_and(|entries| entries.flatten().any(is_log)) {
             Ok(folder)
         } else {
             Err(Failure::Usage(format!(

@@ -7,7 +7,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Client, encoded};
+use super::client::{Answer, Client, encoded};
 use crate::{out, run::Failure};
 
 /// Between two looks at the status.
@@ -56,6 +56,11 @@ struct Accepted {
 }
 
 #[derive(Deserialize)]
+struct Plan {
+    provider: String,
+}
+
+#[derive(Deserialize)]
 struct Status {
     status: String,
     parts: Vec<serde_json::Value>,
@@ -78,14 +83,16 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
         },
         "body": { "type": "PLAIN", "markdownText": arguments.text },
     });
-    let path = if arguments.plan { "/v1/messages?plan=true" } else { "/v1/messages" };
-    let answer = client.ask(Method::POST, path, Some(message.to_string().into_bytes())).await?;
-    if !(200..300).contains(&answer.status) {
-        return Err(Failure::Running(format!("not sent: {}", answer.problem())));
-    }
+    let message = message.to_string().into_bytes();
     if arguments.plan {
-        return plan(&arguments, &answer.body);
+        return plan(&arguments, &post(&client, "/v1/messages?plan=true", message).await?.body);
     }
+    let mut last = "DELIVERED";
+    if arguments.wait.is_some() {
+        let planned = post(&client, "/v1/messages?plan=true", message.clone()).await?;
+        last = last_of(&planned.body)?;
+    }
+    let answer = post(&client, "/v1/messages", message).await?;
     let accepted: Accepted = serde_json::from_slice(&answer.body).map_err(Failure::running)?;
     match (arguments.json, accepted.duplicate) {
         (true, _) => out::line(answer.text()),
@@ -93,9 +100,26 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
         (false, true) => out::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id)),
     }
     match arguments.wait {
-        Some(wait) => follow(&client, &accepted.message_id, wait, arguments.json).await,
+        Some(wait) => follow(&client, &accepted.message_id, wait, last, arguments.json).await,
         None => Ok(()),
     }
+}
+
+async fn post(client: &Client, path: &str, message: Vec<u8>) -> Result<Answer, Failure> {
+    let answer = client.ask(Method::POST, path, Some(message)).await?;
+    if (200..300).contains(&answer.status) {
+        Ok(answer)
+    } else {
+        Err(Failure::Running(format!("not sent: {}", answer.problem())))
+    }
+}
+
+/// The best status to wait for, by a plan: some providers tell nothing after they have taken a message.
+fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
+    let plan: Plan = serde_json::from_slice(plan).map_err(Failure::running)?;
+    let known = channels::provider(&plan.provider);
+    let tells = known.is_none_or(|provider| (provider.capabilities)().receipts);
+    Ok(if tells { "DELIVERED" } else { "SENT" })
 }
 
 fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
@@ -112,31 +136,35 @@ fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
 }
 
 /// Prints each new status until it is final; a failed message is a failure.
-async fn follow(client: &Client, id: &str, wait: Duration, as_json: bool) -> Result<(), Failure> {
+async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: bool) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
     let path = format!("/v1/messages/{}", encoded(id));
-    let mut last = String::new();
+    let mut told = String::new();
     loop {
         let answer = client.ask(Method::GET, &path, None).await?;
         if answer.status != 200 {
             return Err(Failure::Running(answer.problem()));
         }
         let seen: Status = serde_json::from_slice(&answer.body).map_err(Failure::running)?;
-        let is_final = matches!(seen.status.as_str(), "DELIVERED" | "READ" | "FAILED");
-        if seen.status != last {
+        let status = seen.status.as_str();
+        let is_final = matches!(status, "DELIVERED" | "READ" | "FAILED") || status == last;
+        if status != told {
             if as_json && is_final {
                 out::line(answer.text());
             } else if !as_json {
-                out::line(format!("{id} {} ({})", seen.status, out::counted(seen.parts.len(), "part")));
+                out::line(format!("{id} {status} ({})", out::counted(seen.parts.len(), "part")));
             }
-            last = seen.status;
+            status.clone_into(&mut told);
         }
         if is_final {
-            let failed = last == "FAILED";
-            return if failed { Err(Failure::Running(format!("message {id} failed"))) } else { Ok(()) };
+            let failed = Failure::Running(format!("message {id} failed; why: GET {path}, or the admin page"));
+            return if told == "FAILED" { Err(failed) } else { Ok(()) };
         }
         if tokio::time::Instant::now() + LOOK_EVERY > deadline {
-            return Err(Failure::Running(format!("message {id} is {last} after {} s", wait.as_secs())));
+            let waited = wait.as_secs();
+            return Err(Failure::Running(format!(
+                "message {id} is {told} after {waited} s; why: GET {path}, or the admin page"
+            )));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -36,6 +36,7 @@ pub(super) fn read(
     }
     let mut config = HttpConfig {
         webhook_url: public_url.map(|url| format!("{}/webhooks/{id}", url.trim_end_matches('/')).into()),
+        shared_url: public_url.map(|url| format!("{}/ccm/webhook", url.trim_end_matches('/')).into()),
         ..HttpConfig::default()
     };
     let mut route = Route { channel: id.into(), ..Route::default() };
@@ -43,6 +44,7 @@ pub(super) fn read(
         config.timeout = timeout(&table, config.timeout);
         let most = HttpConfig::CONNECTIONS_MAX as u64;
         config.connections = usize::try_from(table.number("connections", 1..=most, 16)).unwrap_or(1);
+        config.set_up = table.or("set_up", true);
         route.proxy = table.secret("proxy").and_then(|secret| {
             let proxy = proxy(secret.expose_secret());
             if proxy.is_none() {

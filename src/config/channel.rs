@@ -207,6 +207,12 @@ fn did(
         let number = text(item);
         return match (number, destinations) {
             (Some(number), [only]) => Some(Did { number: number.into(), destination: only.id.clone() }),
+            (Some(number), []) => {
+                let text =
+                    format!("there is no [[destination]] that messages to {number:?} could go to; add one");
+                section.problem("dids", text);
+                None
+            }
             _ => {
                 section.wrong("dids", item, "{ number = \"5155\", destination = \"...\" }");
                 None

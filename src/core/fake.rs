@@ -259,6 +259,8 @@ impl Core for Fake {
             sessions_waiting: 4,
             parts_outstanding: 24,
             receipts_unmatched: 2,
+            set_up: None,
+            account: Vec::new(),
             counts: ChannelCounts {
                 submitted: 1_234_567,
                 receipts: 1_230_001,
@@ -395,7 +397,11 @@ impl Core for Fake {
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         self.ask(format!("{} {channel} {} {}", call.method, call.url, String::from_utf8_lossy(&call.body)));
         let answer = match call.body.as_ref() {
-            b"wrong" => webhook::Answer::Refused { status: 403, reason: "the signature does not fit".into() },
+            b"wrong" => webhook::Answer::Refused {
+                status: 403,
+                reason: "the signature does not fit".into(),
+                challenge: Some("Basic"),
+            },
             b"odd" => webhook::Answer::Malformed("the body is no JSON".into()),
             b"later" => webhook::Answer::Busy { reason: "not stored".into(), retry_after_s: 5 },
             _ => webhook::Answer::Reply(channels::http::Reply::json("{}")),

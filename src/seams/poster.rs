@@ -117,7 +117,8 @@ impl HttpPoster {
                     }
                     kept = self.take(&url)?.1;
                 }
-                None => break self.open(&target).await?,
+                // Seldom, and large: on the heap, or every POST would be as large.
+                None => break Box::pin(self.open(&target)).await?,
             }
         };
         let (answer, open) = open.exchange(request(&target, post)?, read).await;

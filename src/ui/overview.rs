@@ -74,6 +74,21 @@ fn channel_card(channel: &ChannelView) -> Markup {
             @if let Some(until) = channel.paused_until {
                 p.reason.warn { "The provider asked for less: nothing is sent until " (super::parts::time(until)) }
             }
+            @match &channel.set_up {
+                Some(set_up) if set_up.status == "failed" => {
+                    p.reason.warn { "The provider could not be told where it finds us: " (set_up.detail) }
+                }
+                Some(set_up) => p.quiet { "Set up at the provider: " (set_up.detail) },
+                None => {},
+            }
+            @if !channel.account.is_empty() {
+                p.quiet {
+                    @for (n, fact) in channel.account.iter().enumerate() {
+                        @if n > 0 { " · " }
+                        (fact.about) ": " b { (fact.says) }
+                    }
+                }
+            }
             dl.grid {
                 div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
                 div { dt { "Rate" } dd { (channel.send_rate) " parts/s" } }
@@ -82,9 +97,10 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 div { dt { "Sent" } dd { (count(counts.submitted)) } }
                 div { dt { "Received" } dd { (count(counts.received)) } }
                 div { dt { "Receipts" } dd { (count(counts.receipts)) } }
-                div { dt { "Rejected" } dd { (count(counts.rejected)) } }
-                div { dt { "Put off" } dd { (count(counts.deferred)) } }
-                div { dt { "Throttled" } dd { (count(counts.throttled)) } }
+                @for (name, number) in
+                    [("Rejected", counts.rejected), ("Put off", counts.deferred), ("Throttled", counts.throttled)] {
+                    @if number > 0 { div { dt { (name) } dd.warn { (count(number)) } } }
+                }
             }
             @if !channel.links.is_empty() {
                 table {

@@ -33,7 +33,7 @@ pub(crate) fn rfc3339(at: Timestamp) -> String {
 /// A state as a coloured word.
 pub(super) fn state(word: &str) -> Markup {
     let class = match word {
-        "connected" | "bound" | "up" | "open" | "DELIVERED" | "READ" => "good",
+        "connected" | "bound" | "ready" | "up" | "open" | "DELIVERED" | "READ" => "good",
         "failed" | "credentials_refused" | "disconnected" | "down" | "stopped" | "FAILED" => "bad",
         "IN_DOUBT" | "connecting" | "waiting" => "warn",
         _ => "calm",
@@ -66,7 +66,7 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
                         span.quiet { "+" (offset(event.at.since_ms(first))) }
                     }
                     div.what {
-                        b { (event.event.replace('_', " ")) }
+                        b { (named(event.event)) }
                         @if let Some(message) = event.message { span.tag { "message " (message) } }
                         @if let Some(part) = event.part { span.tag { "part " (part) } }
                         @if !event.detail.is_empty() { p { (detail(event)) } }
@@ -78,6 +78,15 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
                 }
             }
         }
+    }
+}
+
+/// An event's name for people.
+fn named(event: &str) -> String {
+    match event {
+        // That it came after the message was final is no matter to who reads on.
+        "late_receipt" => "receipt".into(),
+        _ => event.replace('_', " "),
     }
 }
 

@@ -161,6 +161,11 @@ impl ChannelState {
                 LinkEvent::Delivered { token, message } => self.delivered(link, token, &message, &mut tasks),
                 LinkEvent::Queried { part, status } => self.query_answered(part, status, &mut tasks),
                 LinkEvent::Congested(state) => self.congested(state),
+                LinkEvent::SetUp(view) => self.set_up = Some(view),
+                LinkEvent::Profile(customer, said) => self.profiles.know(customer, said),
+                LinkEvent::Account(facts) => {
+                    facts.into_iter().for_each(|(about, says)| self.account_says(about, says));
+                }
                 LinkEvent::Malformed(count) => {
                     self.counts.malformed += count;
                     self.metrics.malformed.increment(count);

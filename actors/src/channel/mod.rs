@@ -4,14 +4,22 @@
 
 mod inbound;
 mod links;
+mod profiles;
 mod receipts;
 mod send;
 mod take;
 pub(crate) mod view;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
-use channels::{http::Request, provider::InEvent, smpp::ReplyToken};
+use channels::{
+    http::Request,
+    provider::{InEvent, InReceipt},
+    smpp::ReplyToken,
+};
 use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;
@@ -27,7 +35,7 @@ use crate::{
     rate::Rate,
     safe::Waits,
     shared::{ChannelEntry, ChannelIx, Shared},
-    view::{ChannelCounts, ChannelView, UnmatchedView},
+    view::{ChannelCounts, ChannelView, FactView, SetUpView, UnmatchedView},
 };
 
 /// What a channel is told.
@@ -44,6 +52,8 @@ pub(crate) enum ChannelMessage {
     Events(Vec<InEvent>, Waits),
     /// A call beside messages, whose outcome changes nothing.
     Beside(Box<Request>),
+    /// A receipt that names a part by our own name, which is none of this channel's.
+    Astray(Box<InReceipt>, Waits),
     /// Facts of its own were flushed: these deliveries may be acknowledged.
     Acknowledge(Vec<InboundAck>),
     /// Start again after it was stopped.
@@ -73,6 +83,8 @@ pub(crate) struct HostBatch {
     pub(crate) queries: Vec<Query>,
     /// Kept receipts that were tried on a session in doubt, and whether they fitted.
     pub(crate) settled: Vec<(u32, bool)>,
+    /// Receipts that found their part by our own name for it.
+    pub(crate) named: u64,
 }
 
 /// Parts of one message, handed over.
@@ -140,6 +152,8 @@ pub(crate) struct ChannelState {
     own: receipts::OwnStream,
     /// The customers that wrote lately, by all their names.
     recent: Recent,
+    /// What is known of customers whose messages do not name them.
+    profiles: profiles::Profiles,
     /// Why nothing is sent, while something must change first.
     stopped: Option<message::event::Cause>,
     draining: Option<oneshot::Sender<()>>,
@@ -149,6 +163,9 @@ pub(crate) struct ChannelState {
     metrics: view::Metrics,
     /// When the status last changed, and to what.
     status: (&'static str, String, Timestamp),
+    set_up: Option<SetUpView>,
+    /// What the provider says of the account, by what it is about.
+    account: BTreeMap<Box<str>, FactView>,
 }
 
 impl Actor for ChannelActor {
@@ -183,6 +200,7 @@ impl Actor for ChannelActor {
             ChannelMessage::Tick => state.tick(),
             ChannelMessage::Events(events, waits) => state.take_events(events, waits),
             ChannelMessage::Beside(request) => state.beside(*request),
+            ChannelMessage::Astray(receipt, waits) => state.astray(&receipt, waits),
             ChannelMessage::Acknowledge(acks) => state.acknowledge(acks),
             ChannelMessage::Restart(reply) => {
                 state.restart();
@@ -236,6 +254,7 @@ impl ChannelState {
             correlation: Correlation::new(id.clone(), base, shared.config.limits.unmatched_max),
             own: receipts::OwnStream::new(&id),
             recent: Recent::default(),
+            profiles: profiles::Profiles::default(),
             stopped: None,
             draining: None,
             is_draining: false,
@@ -243,6 +262,8 @@ impl ChannelState {
             counts: ChannelCounts::default(),
             metrics: view::Metrics::of(&id),
             status: ("connecting", String::new(), shared.now()),
+            set_up: None,
+            account: BTreeMap::new(),
             shared,
             ix,
             myself,
@@ -264,6 +285,8 @@ impl ChannelState {
         self.acknowledge(batch.acks);
         self.query(batch.queries);
         self.doubts_settled(batch.settled);
+        self.counts.receipts += batch.named;
+        self.metrics.receipts.increment(batch.named);
         self.pump();
     }
 

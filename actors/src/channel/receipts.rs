@@ -186,6 +186,10 @@ impl ChannelState {
 
     fn doubt_receipt(&mut self, number: u32, tasks: &mut Vec<Vec<Task>>) {
         let Some(parked) = self.correlation.get(number) else { return };
+        // It names its part, if no part of ours: it is for none that is in doubt.
+        if parked.ids.iter().any(|id| PartRef::from_reference(id).is_some()) {
+            return;
+        }
         let (state, code, came_at) = (parked.receipt.state, parked.receipt.code.clone(), parked.since);
         let op = Op::DoubtReceipt { channel: self.ix, parked: number, state, code, came_at };
         self.to_host(stream_of(&parked.receipt), op, tasks);

@@ -10,7 +10,7 @@ use message::{StreamId, event::DoubtCause};
 use super::{ChannelState, Job, JobMessage};
 use crate::{
     correlation::PartRef,
-    host::{HostMessage, Op, Task},
+    host::{Op, Task},
     identity,
     link::{Answer, LinkMessage, LinkPart, LinkToken},
     sabotage::Sabotage,
@@ -201,7 +201,7 @@ impl ChannelState {
     pub(super) fn tell_hosts(&self, tasks: Vec<Vec<Task>>) {
         for (host, tasks) in tasks.into_iter().enumerate() {
             if !tasks.is_empty() {
-                self.shared.cast_host(host, HostMessage::Work(tasks));
+                self.shared.work_for(host, tasks);
             }
         }
     }

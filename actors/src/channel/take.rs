@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channels::{
     http::Request,
-    provider::{InEvent, InMessage, InReceipt, LinkKind},
+    provider::{Attribute, InEvent, InMessage, InReceipt, LinkKind},
 };
 use message::{BodyType, Content, Timestamp, address};
 
@@ -18,6 +18,8 @@ use crate::{
     media,
     safe::Waits,
     session::{Inbound, InboundBody},
+    shared::ChannelEntry,
+    view::FactView,
 };
 
 impl ChannelState {
@@ -33,11 +35,13 @@ impl ChannelState {
                     self.take_message(*message, waits.share(), &mut tasks);
                 }
                 InEvent::Receipt(receipt) => self.take_receipt(&receipt, waits.share(), &mut tasks),
-                InEvent::OptOut { did, customer, out } => {
+                InEvent::OptOut { did, customer, out, id } => {
                     let by = said.as_ref().filter(|(who, id)| *who == customer && !id.is_empty());
-                    let id = by.map_or_else(String::new, |(_, id)| format!("{id}#opt-out"));
+                    let id = by.map_or(&id, |(_, id)| id);
+                    let id = if id.is_empty() { String::new() } else { format!("{id}#opt-out") };
                     self.take_message(opt_out(did, customer, &id, out), waits.share(), &mut tasks);
                 }
+                InEvent::Account { about, says } => self.account_says(about, says),
                 InEvent::Broken(reason) => {
                     self.counts.malformed += 1;
                     self.metrics.malformed.increment(1);
@@ -74,11 +78,13 @@ impl ChannelState {
         {
             self.beside(request);
         }
+        let known = self.who(entry, &message);
+        let attributes = message.attributes.into_iter().chain(known).chain(media::attributes(&message.media));
         let inbound = Inbound {
             id: shared.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes.into_iter().chain(media::attributes(&message.media)).collect(),
+            attributes: attributes.collect(),
             media: message.media,
             body: InboundBody::Whole(message.content),
             aliases: Some(new),
@@ -90,14 +96,29 @@ impl ChannelState {
         self.to_host(stream, op, tasks);
     }
 
+    /// What is known of a customer whose message does not say it; who is not known is asked for, and named from the next
+    /// message on.
+    fn who(&mut self, entry: &ChannelEntry, message: &InMessage) -> Vec<Attribute> {
+        if message.attributes.iter().any(|(key, _)| &**key == "customerName") {
+            return Vec::new();
+        }
+        if let Some(known) = self.profiles.of(&message.customer) {
+            return known;
+        }
+        if let (LinkKind::Http(http), Some(link)) = (entry.channel().link(), self.links.first())
+            && let Some(request) = http.profile(&message.customer)
+        {
+            link.tell(LinkMessage::Profile(message.customer.clone(), Box::new(request)));
+        }
+        Vec::new()
+    }
+
     fn take_receipt(&mut self, receipt: &InReceipt, waits: Waits, tasks: &mut Vec<Vec<Task>>) {
         let Some(state) = receipt.report.state() else { return waits.safe() };
-        // Our own reference leads straight to the part.
+        // Our own reference leads straight to the part, if it is one of this channel's.
         if let Some(part) = receipt.reference.as_deref().and_then(PartRef::from_reference) {
-            self.counts.receipts += 1;
-            self.metrics.receipts.increment(1);
             let PartRef { stream, number, part } = part;
-            let from = ReceiptFrom::Outside(Ack::Caller(waits));
+            let from = ReceiptFrom::Named { channel: self.ix, receipt: Box::new(receipt.clone()), waits };
             let op = Op::Receipt { number, part, state, code: receipt.code.clone(), from };
             return self.to_host(stream, op, tasks);
         }
@@ -117,6 +138,36 @@ impl ChannelState {
         self.receipt(reported, (&did, &address.customer), Ack::Caller(waits), tasks);
     }
 }
+
+impl ChannelState {
+    /// A receipt whose reference leads to no part of this channel (another installation's, or one long forgotten): it
+    /// may still be known by the provider's id, and is kept like every other one that nobody knows.
+    pub(super) fn astray(&mut self, receipt: &InReceipt, waits: Waits) {
+        let Some(state) = receipt.report.state() else { return waits.safe() };
+        let shared = self.shared.clone();
+        let Some(entry) = shared.channels.get(self.ix) else { return };
+        let (did, code) = (entry.did_or_only(&receipt.did), receipt.code.clone());
+        let ids = receipt.reference.iter().chain(Some(&receipt.id)).filter(|id| !id.is_empty());
+        let reported = Reported { state, code, ids: ids.map(|id| Box::from(&**id)).collect() };
+        let mut tasks = Vec::new();
+        self.receipt(reported, (&did, &receipt.customer), Ack::Caller(waits), &mut tasks);
+        self.tell_hosts(tasks);
+    }
+
+    /// Something about our own account, shown until it is said anew.
+    pub(super) fn account_says(&mut self, about: Box<str>, says: Box<str>) {
+        let channel = self.entry().map_or("", |entry| entry.config.id.as_str());
+        let is_news = self.account.get(&about).is_none_or(|known| known.says != says);
+        if is_news && (self.account.len() < ACCOUNT_FACTS_MAX || self.account.contains_key(&about)) {
+            tracing::info!(channel, %about, %says, "the provider says of the account");
+            let fact = FactView { about: about.clone(), says, since: self.shared.now() };
+            self.account.insert(about, fact);
+        }
+    }
+}
+
+/// The most facts about an account that are kept.
+const ACCOUNT_FACTS_MAX: usize = 32;
 
 /// The business is told in the conversation itself: nothing else it reads would say so.
 fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage {

@@ -97,6 +97,8 @@ impl ChannelState {
             sessions_waiting: self.lanes.len(),
             parts_outstanding: self.outstanding.len() + self.outbox.len(),
             receipts_unmatched: self.correlation.parked_len(),
+            set_up: self.set_up.clone(),
+            account: self.account.values().cloned().collect(),
             counts: self.counts,
         }
     }
@@ -130,6 +132,8 @@ pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
         sessions_waiting: 0,
         parts_outstanding: 0,
         receipts_unmatched: 0,
+        set_up: None,
+        account: Vec::new(),
         counts: Default::default(),
     }
 }

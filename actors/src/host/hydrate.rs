@@ -1,13 +1,17 @@
 //! Sessions come into memory: from the index, from the look-up of a finished stream, from the log itself; and
 //! leave it again.
 
-use message::{Counters, Event, Seq, StreamId, Timestamp, address, event::DoubtCause, event::Revived};
+use std::sync::Arc;
+
+use message::{
+    Address, Counters, Event, Seq, StreamId, Timestamp, address, event::DoubtCause, event::Revived,
+};
 use storage::Entry;
 
 use super::{HostState, Slot, Stage};
 use crate::{
     session::{Identity, Session},
-    shared::Shared,
+    shared::{ChannelIx, Shared},
 };
 
 /// A session that is due within this time stays in memory.
@@ -75,31 +79,42 @@ impl HostState {
 
     /// Makes a finished stream live again: its address is read from its history, and said anew.
     pub(super) fn revive(&mut self, stream: StreamId, stage: &mut Stage) -> bool {
-        let Some(found) = self.shared.log.find(address::head_key(stream)) else { return false };
-        let head = Seq(found.b);
-        let mut revived = None;
-        for stored in self.shared.log.history(head).take(WALK_MAX) {
-            match stored.map(|s| s.event) {
-                Ok(Event::SessionOpened(opened)) => {
-                    revived = Some((opened.address, opened.customer_shown, opened.did_shown));
-                    break;
-                }
-                Ok(Event::Revived(earlier)) => {
-                    revived = Some((earlier.address, earlier.customer_shown, earlier.did_shown));
-                    break;
-                }
-                Ok(_) => {}
-                Err(_) => return false,
-            }
-        }
-        let Some((address, customer_shown, did_shown)) = revived else { return false };
-        let counters = Counters::unpack(found.a);
+        let Some((counters, head, address, customer_shown, did_shown)) = self.finished(stream) else {
+            return false;
+        };
         let mut slot = Slot::new(stream, Session::new(address.clone(), counters), head);
         slot.channel = self.shared.channel_ix.get(&address.channel).copied();
         self.live.insert(slot);
         let event = Event::Revived(Box::new(Revived { address, customer_shown, did_shown, counters }));
         self.record(stream, [event], &[], stage);
         true
+    }
+
+    /// The channel of a finished stream.
+    pub(super) fn channel_of_finished(&self, stream: StreamId) -> Option<ChannelIx> {
+        let (_, _, address, ..) = self.finished(stream)?;
+        self.shared.channel_ix.get(&address.channel).copied()
+    }
+
+    /// Who a finished stream belongs to, as its history says: its numbers, its head, the address, the customer and the
+    /// DID as shown.
+    fn finished(&self, stream: StreamId) -> Option<(Counters, Seq, Address, Arc<str>, Arc<str>)> {
+        let found = self.shared.log.find(address::head_key(stream))?;
+        let head = Seq(found.b);
+        let counters = Counters::unpack(found.a);
+        for stored in self.shared.log.history(head).take(WALK_MAX) {
+            match stored.map(|s| s.event) {
+                Ok(Event::SessionOpened(o)) => {
+                    return Some((counters, head, o.address, o.customer_shown, o.did_shown));
+                }
+                Ok(Event::Revived(r)) => {
+                    return Some((counters, head, r.address, r.customer_shown, r.did_shown));
+                }
+                Ok(_) => {}
+                Err(_) => return None,
+            }
+        }
+        None
     }
 
     /// A session as the log has it, up to and with its event `head`.

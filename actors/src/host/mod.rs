@@ -17,6 +17,7 @@ use std::{
     sync::Arc,
 };
 
+use channels::provider::InReceipt;
 use message::{
     Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, DoubtSettlement},
@@ -34,7 +35,9 @@ use crate::{
     claims::Claim,
     error::Refusal,
     identity::Names,
+    inbox::Batch,
     router::Acceptance,
+    safe::Waits,
     session::{Identity, Inbound, Outcome},
     shared::{ChannelIx, DestinationIx, Shared},
     view::{MessageView, SessionView},
@@ -52,7 +55,7 @@ const LIVE_MIN: usize = 16;
 /// What a host is told.
 pub(crate) enum HostMessage {
     /// Work on sessions, in order.
-    Work(Vec<Task>),
+    Work(Arc<Batch>),
     /// Time has passed.
     Tick,
     /// Write every session changed so far to the index, then answer.
@@ -136,6 +139,8 @@ pub(crate) enum Op {
 pub(crate) enum ReceiptFrom {
     /// From outside: to be acknowledged.
     Outside(Ack),
+    /// From outside, by our own name for the part: back to the channel when it is none of its own.
+    Named { channel: ChannelIx, receipt: Box<InReceipt>, waits: Waits },
     /// The channel, which keeps it under a number until then.
     Kept { channel: ChannelIx, parked: u32 },
     /// Nobody waits.
@@ -273,7 +278,7 @@ impl Actor for SessionHost {
         state: &mut HostState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            HostMessage::Work(tasks) => state.work(tasks),
+            HostMessage::Work(batch) => state.work(batch.take()),
             HostMessage::Tick => state.tick(),
             HostMessage::Checkpoint(reply) => {
                 let dirty = state.live.take_dirty();

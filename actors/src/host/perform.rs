@@ -30,8 +30,24 @@ impl HostState {
                 self.outcome(stream, number, part, outcome, &spellings, stage);
             }
             Op::Receipt { number, part, state, code, from } => {
-                self.receipt(stream, number, part, state, &code, stage);
+                let of = match &from {
+                    ReceiptFrom::Named { channel, .. } => Some(*channel),
+                    _ => None,
+                };
+                let found = self.receipt(stream, (number, part, of), state, &code, stage);
                 match from {
+                    ReceiptFrom::Named { channel, waits, .. } if found => {
+                        stage.effects.channel(channel).named += 1;
+                        acknowledge(stage, Ack::Caller(waits));
+                    }
+                    ReceiptFrom::Named { channel, receipt, waits } => {
+                        let shared = self.shared.clone();
+                        stage.effects.replies.push(Box::new(move || {
+                            if let Some(entry) = shared.channels.get(channel) {
+                                entry.cast(ChannelMessage::Astray(receipt, waits));
+                            }
+                        }));
+                    }
                     ReceiptFrom::Outside(ack) => acknowledge(stage, ack),
                     ReceiptFrom::Kept { channel, parked } => {
                         stage.effects.channel(channel).settled.push((parked, true));
@@ -234,22 +250,29 @@ impl HostState {
         }
     }
 
+    /// A receipt for a part, of this channel if one is named. Whether there is such a part.
     pub(super) fn receipt(
         &mut self,
         stream: StreamId,
-        number: MessageNo,
-        part: u16,
+        (number, part, of): (MessageNo, u16, Option<ChannelIx>),
         state: PartState,
         code: &str,
         stage: &mut Stage,
-    ) {
+    ) -> bool {
         if self.activate(stream, None, stage)
             && let Some(slot) = self.live.get(stream)
-            && let Some(events) = slot.session.receipt(number, part, state, code)
         {
-            return self.record(stream, events, &[], stage);
+            if of.is_some() && slot.channel != of {
+                return false;
+            }
+            if let Some(events) = slot.session.receipt(number, part, state, code) {
+                self.record(stream, events, &[], stage);
+                return true;
+            }
+        } else if of.is_some() && self.channel_of_finished(stream) != of {
+            return false;
         }
-        self.late_receipt(stream, number, part, state, code, stage);
+        self.late_receipt(stream, number, part, state, code, stage)
     }
 
     /// A receipt for a message that is settled: its history says what it changes.
@@ -261,7 +284,7 @@ impl HostState {
         state: PartState,
         code: &str,
         stage: &mut Stage,
-    ) {
+    ) -> bool {
         let head = match self.live.get(stream) {
             Some(slot) => Some(slot.head),
             None => self.shared.log.find(address::head_key(stream)).map(|f| message::Seq(f.b)),
@@ -270,10 +293,13 @@ impl HostState {
         let pending = || stage.of_stream(stream).map(|(_, item)| item);
         let record = head
             .and_then(|head| MessageRecord::read(&self.shared.log, head, number, pending()).ok().flatten());
-        let Some(late) = record.and_then(|r| r.late_receipt(part, state, code)) else { return };
-        if self.live.contains(stream) || self.revive(stream, stage) {
+        let Some(record) = record.filter(|r| r.message.parts.len() > usize::from(part)) else { return false };
+        if let Some(late) = record.late_receipt(part, state, code)
+            && (self.live.contains(stream) || self.revive(stream, stage))
+        {
             self.record(stream, [Event::LateReceipt(Box::new(late))], &[], stage);
         }
+        true
     }
 
     /// Whether it was meant for this session.

@@ -183,7 +183,7 @@ impl HostState {
         }
         meant.sort_unstable();
         for (number, part) in meant {
-            self.receipt(stream, number, part, state, code, stage);
+            self.receipt(stream, (number, part, None), state, code, stage);
         }
     }
 

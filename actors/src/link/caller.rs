@@ -12,7 +12,7 @@ use std::{
 use channels::{
     SendError,
     http::{Request, Response},
-    provider::{HttpChannel, LinkKind, OutPart, Sent, Step},
+    provider::{Attribute, HttpChannel, LinkKind, OutPart, Sent, SetUp, Step, Whereabouts},
 };
 use message::{
     MessageId,
@@ -65,6 +65,22 @@ pub(crate) struct Outcome {
     pub(crate) late: Option<Late>,
 }
 
+/// What a look at the provider showed.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// Whether it takes the credentials.
+    pub(crate) result: Result<(), SendError>,
+    pub(crate) verdict: Verdict,
+    /// What it says of the account.
+    pub(crate) account: Vec<Attribute>,
+}
+
+impl Look {
+    fn of(result: Result<(), SendError>, verdict: Verdict) -> Self {
+        Self { result, verdict, account: Vec::new() }
+    }
+}
+
 /// An answer that may still come.
 pub(crate) struct Late {
     running: BoxFuture<'static, Result<Response, CallError>>,
@@ -76,6 +92,11 @@ impl Caller {
     pub(crate) fn new(shared: Arc<Shared>, channel: ChannelIx) -> Option<Self> {
         let meters = Meters::of(shared.channels.get(channel)?.config.id.as_str());
         Some(Self { shared, channel, meters, late: AtomicUsize::new(0) })
+    }
+
+    /// The channel's id.
+    pub(crate) fn channel_id(&self) -> &str {
+        self.shared.channels.get(self.channel).map_or("", |entry| entry.config.id.as_str())
     }
 
     /// The provider's pure side.
@@ -146,8 +167,8 @@ impl Caller {
     }
 
     /// Asks whether the provider is there and takes the credentials.
-    pub(crate) async fn look(&self, request: Request, limit: Duration) -> (Result<(), SendError>, Verdict) {
-        let Some((http, _)) = self.provider() else { return (Ok(()), Verdict::Nothing) };
+    pub(crate) async fn look(&self, request: Request, limit: Duration) -> Look {
+        let Some((http, _)) = self.provider() else { return Look::of(Ok(()), Verdict::Nothing) };
         let request = Arc::new(request);
         let (called, exchange) = self.ask(request.clone(), limit).await;
         self.keep(exchange);
@@ -155,11 +176,53 @@ impl Caller {
             Called::Answered(response) => {
                 let result = http.probed(&response).map_err(|error| hidden(error, &request));
                 let verdict = result.as_ref().err().map_or(Verdict::There, verdict_of);
-                (result, verdict)
+                let account = if result.is_ok() { http.learnt(&response) } else { Vec::new() };
+                Look { result, verdict, account }
             }
-            Called::Failed(error) => (Ok(()), Verdict::Silent(error.reason)),
-            Called::Waiting(_) => (Ok(()), Verdict::Silent(no_answer(limit))),
+            Called::Failed(error) => Look::of(Ok(()), Verdict::Silent(error.reason)),
+            Called::Waiting(_) => Look::of(Ok(()), Verdict::Silent(no_answer(limit))),
         }
+    }
+
+    /// Asks who a customer is.
+    pub(crate) async fn profile(&self, request: Request, limit: Duration) -> Vec<Attribute> {
+        let (called, exchange) = self.ask(Arc::new(request), limit).await;
+        self.keep(exchange);
+        match (called, self.provider()) {
+            (Called::Answered(response), Some((http, _))) => http.profiled(&response),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Tells the provider where it finds us; nothing where that is not done by calls.
+    pub(crate) async fn set_up(&self) -> Option<Result<(bool, Box<str>), String>> {
+        let (http, config) = self.provider().filter(|(_, config)| config.set_up)?;
+        let ours = Whereabouts {
+            webhook_url: config.webhook_url.as_deref().unwrap_or_default(),
+            shared_url: config.shared_url.as_deref().unwrap_or_default(),
+        };
+        let mut answers = Vec::new();
+        let mut asked: Option<Arc<Request>> = None;
+        while answers.len() < STEPS_MAX {
+            let request = match http.set_up(ours, &answers) {
+                Ok(None) => return None,
+                Ok(Some(SetUp::Done { changed, words })) => return Some(Ok((changed, words))),
+                Ok(Some(SetUp::Next(request))) => Arc::new(request),
+                Err(error) => {
+                    let words = error.to_string();
+                    return Some(Err(asked.map_or(words.clone(), |request| request.redacted(&words))));
+                }
+            };
+            let (called, exchange) = self.ask(request.clone(), config.timeout).await;
+            self.keep(exchange);
+            match called {
+                Called::Answered(response) => answers.push(response),
+                Called::Failed(error) => return Some(Err(error.reason)),
+                Called::Waiting(_) => return Some(Err(no_answer(config.timeout))),
+            }
+            asked = Some(request);
+        }
+        Some(Err(format!("no end after {STEPS_MAX} calls")))
     }
 
     /// Sends a part: calls until the provider took it or said why not.

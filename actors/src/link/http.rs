@@ -3,23 +3,33 @@
 
 use std::{sync::Arc, time::Duration};
 
-use channels::{SendError, http::Request};
+use channels::{SendError, http::Request, provider::Attribute};
 use message::event::{Cause, DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{
     Answer, LinkArguments, LinkEvent, LinkMessage, LinkPart, LinkToken,
-    caller::Caller,
-    circuit::{Circuit, Turn, Verdict},
+    caller::{Caller, Look},
+    circuit::{Asked, Circuit, Turn, Verdict},
     poll::Poll,
 };
-use crate::{channel::ChannelMessage, restart::jitter_of};
+use crate::{
+    channel::ChannelMessage,
+    restart::{Backoff, jitter_of},
+    view::SetUpView,
+};
 
 /// The longest that a look at the credentials may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Calls beside messages (typing, marks of reading) under way at once; more are left out.
 const EXTRA_MAX: usize = 16;
+
+/// Between two tries to tell the provider where it finds us.
+const SET_UP_FIRST_MS: u64 = 1_000;
+const SET_UP_MAX_MS: u64 = 600_000;
+/// One that is done is looked at again at most so often.
+const SET_UP_AGAIN_MS: u64 = 60_000;
 
 /// The actor.
 pub(crate) struct HttpLink;
@@ -38,12 +48,28 @@ pub(crate) struct State {
     attempts: u32,
     /// Nothing is known of the provider yet.
     is_new: bool,
-    /// It was left alone, and has taken no part since.
-    was_opened: bool,
     /// Why it was left alone last.
     reason: String,
     is_stopped: bool,
     poller: Option<Poller>,
+    set_up: SetUp,
+}
+
+/// Whether the provider knows where it finds us.
+#[derive(Debug)]
+struct SetUp {
+    is_done: bool,
+    is_running: bool,
+    /// When it was done last.
+    done_ms: u64,
+    backoff: Backoff,
+}
+
+impl SetUp {
+    fn new() -> Self {
+        let backoff = Backoff::new(SET_UP_FIRST_MS, SET_UP_MAX_MS);
+        Self { is_done: false, is_running: false, done_ms: 0, backoff }
+    }
 }
 
 /// Asks for updates as long as it is kept.
@@ -63,9 +89,13 @@ pub(crate) enum Told {
     /// A second word on a part.
     Late(LinkToken, Answer),
     /// What a look at the provider showed.
-    Looked(u32, Result<(), SendError>, Verdict),
+    Looked(u32, Look),
     /// A call beside messages is over.
     Extra,
+    /// What is said of a customer.
+    Profile(Arc<str>, Vec<Attribute>),
+    /// What telling the provider where we are came to, if there was anything to tell.
+    SetUp(Option<Result<(bool, Box<str>), String>>),
     /// What asking for updates showed.
     Polled(Verdict),
     /// It does not take the credentials.
@@ -97,10 +127,10 @@ impl Actor for HttpLink {
             epoch: 0,
             attempts: 0,
             is_new: true,
-            was_opened: false,
             reason: String::new(),
             is_stopped: false,
             poller: None,
+            set_up: SetUp::new(),
         })
     }
 
@@ -120,7 +150,7 @@ impl Actor for HttpLink {
             LinkMessage::Restart => {
                 state.is_stopped = false;
                 state.circuit = Circuit::new();
-                (state.attempts, state.is_new, state.was_opened) = (0, true, false);
+                (state.attempts, state.is_new, state.set_up.is_done) = (0, true, false);
                 state.look();
             }
             LinkMessage::Stop => {
@@ -130,6 +160,8 @@ impl Actor for HttpLink {
             }
             LinkMessage::Told(told) => state.told(told),
             LinkMessage::Extra(request) => state.extra(*request),
+            LinkMessage::Profile(customer, request) => state.profile(customer, *request),
+            LinkMessage::SetUp => state.set_up(),
             // These are of links that hold a connection.
             LinkMessage::Acknowledge(_) | LinkMessage::Query(_) | LinkMessage::Ended(..) => {}
         }
@@ -196,23 +228,26 @@ impl State {
     fn told(&mut self, told: Told) {
         match told {
             Told::Part(token, answer, verdict) => {
+                if matches!(verdict, Verdict::Unavailable(_)) {
+                    self.set_up_again();
+                }
                 let mut events = vec![LinkEvent::Answered(token, answer)];
-                self.learn(&verdict, &mut events);
+                self.learn(Asked::Part, &verdict, &mut events);
                 self.tell(events);
             }
             Told::Late(token, answer) => {
                 let mut events = vec![LinkEvent::Answered(token, answer)];
-                self.learn(&Verdict::There, &mut events);
+                self.learn(Asked::Part, &Verdict::There, &mut events);
                 self.tell(events);
             }
-            Told::Looked(epoch, result, verdict) => {
+            Told::Looked(epoch, look) => {
                 if epoch == self.epoch && !self.is_stopped {
-                    self.looked(result, &verdict);
+                    self.looked(look);
                 }
             }
             Told::Polled(verdict) => {
                 let mut events = Vec::new();
-                self.learn(&verdict, &mut events);
+                self.learn(Asked::Look, &verdict, &mut events);
                 if !events.is_empty() {
                     self.tell(events);
                 }
@@ -222,25 +257,31 @@ impl State {
                     self.refuse(cause);
                 }
             }
+            Told::SetUp(outcome) => self.was_set_up(outcome),
+            Told::Profile(customer, said) => {
+                self.extra = self.extra.saturating_sub(1);
+                self.tell(vec![LinkEvent::Profile(customer, said)]);
+            }
             Told::Extra => self.extra = self.extra.saturating_sub(1),
         }
     }
 
     /// What a verdict changes for the whole channel.
-    fn learn(&mut self, verdict: &Verdict, events: &mut Vec<LinkEvent>) {
+    fn learn(&mut self, asked: Asked, verdict: &Verdict, events: &mut Vec<LinkEvent>) {
         if self.is_stopped {
             return;
         }
-        match self.circuit.learn(verdict) {
+        match self.circuit.learn(asked, verdict) {
             Turn::Stay => {}
             Turn::Close => {
                 self.attempts = 0;
-                self.was_opened = false;
                 events.push(LinkEvent::Up { window: self.window() });
             }
+            Turn::Half => events.push(LinkEvent::Up { window: 1 }),
             Turn::TryAgain => events.push(LinkEvent::Trial),
             Turn::Open(pause) => {
-                self.was_opened = true;
+                // It may have forgotten where we are.
+                self.set_up.is_done = false;
                 if let Verdict::Silent(why) | Verdict::Unavailable(why) = verdict {
                     self.reason.clone_from(why);
                 }
@@ -257,7 +298,6 @@ impl State {
 
     /// Finds out whether the provider is there: by a harmless call when it has one, else by the next part.
     fn look(&mut self) {
-        self.poll();
         self.epoch = self.epoch.wrapping_add(1);
         self.attempts = self.attempts.saturating_add(1);
         let was_new = std::mem::take(&mut self.is_new);
@@ -266,7 +306,8 @@ impl State {
             self.circuit.trial();
             let events = if was_new {
                 // Nothing speaks against it.
-                self.circuit.learn(&Verdict::There);
+                self.circuit.learn(Asked::Look, &Verdict::There);
+                self.set_up();
                 vec![LinkEvent::Up { window: self.window() }]
             } else {
                 let reason = format!("{}; the next message will show", self.reason);
@@ -281,12 +322,13 @@ impl State {
         let (caller, myself, epoch) = (self.caller.clone(), self.myself.clone(), self.epoch);
         let limit = config.timeout.min(PROBE_TIMEOUT);
         run(async move {
-            let (result, verdict) = caller.look(request, limit).await;
-            let _link_gone = myself.cast(LinkMessage::Told(Told::Looked(epoch, result, verdict)));
+            let look = caller.look(request, limit).await;
+            let _link_gone = myself.cast(LinkMessage::Told(Told::Looked(epoch, look)));
         });
     }
 
-    fn looked(&mut self, result: Result<(), SendError>, verdict: &Verdict) {
+    fn looked(&mut self, look: Look) {
+        let Look { result, verdict, account } = look;
         if let Err(SendError::CredentialsRefused(cause)) = result {
             return self.refuse(cause);
         }
@@ -296,13 +338,63 @@ impl State {
             return self.tell(vec![LinkEvent::Trial]);
         }
         self.circuit.trial();
-        if self.was_opened && *verdict == Verdict::There {
-            // It answers a look; whether it takes parts again, one of them will show.
-            return self.tell(vec![LinkEvent::Up { window: 1 }]);
+        if verdict == Verdict::There {
+            self.set_up();
         }
-        let mut events = Vec::new();
-        self.learn(verdict, &mut events);
+        let mut events = vec![LinkEvent::Account(account)];
+        self.learn(Asked::Look, &verdict, &mut events);
         self.tell(events);
+    }
+
+    /// Tells the provider where it finds us, unless it was told. Nothing waits for it but the first question for
+    /// updates, and its failure stops nothing.
+    fn set_up(&mut self) {
+        if self.set_up.is_done || self.set_up.is_running || self.is_stopped {
+            return;
+        }
+        self.set_up.is_running = true;
+        let (caller, myself) = (self.caller.clone(), self.myself.clone());
+        run(async move {
+            let outcome = caller.set_up().await;
+            let _link_gone = myself.cast(LinkMessage::Told(Told::SetUp(outcome)));
+        });
+    }
+
+    /// What cannot be sent just now may mean that the provider has forgotten where we are (Viber says so).
+    fn set_up_again(&mut self) {
+        let now_ms = self.caller.shared.monotonic_ms();
+        if self.set_up.is_done && now_ms.saturating_sub(self.set_up.done_ms) >= SET_UP_AGAIN_MS {
+            self.set_up.is_done = false;
+            self.set_up();
+        }
+    }
+
+    fn was_set_up(&mut self, outcome: Option<Result<(bool, Box<str>), String>>) {
+        (self.set_up.is_running, self.set_up.is_done) = (false, !matches!(outcome, Some(Err(_))));
+        self.set_up.done_ms = self.caller.shared.monotonic_ms();
+        if !self.is_stopped {
+            self.poll();
+        }
+        let Some(outcome) = outcome else { return };
+        let channel = self.caller.channel_id();
+        let (status, detail) = match outcome {
+            Ok((changed, words)) => {
+                self.set_up.backoff.reset();
+                tracing::info!(channel, changed, %words, "set up at the provider");
+                (if changed { "changed" } else { "unchanged" }, words.into())
+            }
+            Err(why) => {
+                let pause = self.set_up.backoff.next_ms();
+                let pause = pause + self.caller.shared.seams.ids.jitter(jitter_of(pause));
+                self.myself.send_after(Duration::from_millis(pause), || LinkMessage::SetUp);
+                tracing::warn!(channel, why, "the provider could not be told where it finds us");
+                ("failed", format!("{why}; next try in {} s", pause.div_ceil(1_000)))
+            }
+        };
+        let labels = [("channel", channel.to_owned()), ("outcome", status.to_owned())];
+        metrics::counter!("patchbay_set_ups_total", &labels).increment(1);
+        let at = self.caller.shared.now();
+        self.tell(vec![LinkEvent::SetUp(SetUpView { status, detail, at })]);
     }
 
     /// The credentials are refused: nothing is tried until someone changes something.
@@ -327,9 +419,24 @@ impl State {
         }
     }
 
+    fn is_busy(&self) -> bool {
+        self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX
+    }
+
+    /// Asks who a customer is. Messages wait for it as little as it waits for them.
+    fn profile(&mut self, customer: Arc<str>, request: Request) {
+        let Some((_, config)) = self.caller.provider().filter(|_| !self.is_busy()) else { return };
+        self.extra += 1;
+        let (caller, myself, limit) = (self.caller.clone(), self.myself.clone(), config.timeout);
+        run(async move {
+            let said = caller.profile(request, limit).await;
+            let _link_gone = myself.cast(LinkMessage::Told(Told::Profile(customer, said)));
+        });
+    }
+
     /// A call beside messages; its outcome changes nothing.
     fn extra(&mut self, request: Request) {
-        if self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX {
+        if self.is_busy() {
             return;
         }
         let Some((_, config)) = self.caller.provider() else { return };

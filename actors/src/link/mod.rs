@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use channels::{
     SendError,
+    provider::Attribute,
     smpp::{Inbound, ReplyToken},
 };
 use message::event::{Cause, DoubtCause};
@@ -21,6 +22,7 @@ use crate::{
     channel::{ChannelMessage, JobMessage, Query},
     correlation::PartRef,
     shared::{ChannelIx, Shared},
+    view::SetUpView,
 };
 
 /// What a link is told.
@@ -43,6 +45,10 @@ pub(crate) enum LinkMessage {
     Told(http::Told),
     /// A call beside messages, whose outcome changes nothing.
     Extra(Box<channels::http::Request>),
+    /// Ask who a customer is, as the provider names them.
+    Profile(Arc<str>, Box<channels::http::Request>),
+    /// Time to tell the provider again where we are.
+    SetUp,
 }
 
 /// A part for a link.
@@ -99,6 +105,12 @@ pub(crate) enum LinkEvent {
     Queried { part: PartRef, status: u8 },
     /// SMPP 5.0 congestion, 0 to 100.
     Congested(u8),
+    /// The provider was told where it finds us, or could not be.
+    SetUp(SetUpView),
+    /// What it says of a customer; nothing where it does not say.
+    Profile(Arc<str>, Vec<Attribute>),
+    /// What it says of the account.
+    Account(Vec<Attribute>),
     /// So many PDUs made no sense.
     Malformed(u64),
 }

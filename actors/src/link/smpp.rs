@@ -116,7 +116,7 @@ impl Actor for SmppLink {
                 state.command(Command::Close);
             }
             // These are of links that call an API.
-            LinkMessage::Told(_) | LinkMessage::Extra(_) => {}
+            LinkMessage::Told(_) | LinkMessage::Extra(_) | LinkMessage::Profile(..) | LinkMessage::SetUp => {}
             LinkMessage::Ended(epoch, end) => {
                 if epoch == state.epoch {
                     state.ended(end);

@@ -81,27 +81,30 @@ impl Session {
 
     /// Like [`Session::wake_at`], for a live session whose work is already announced.
     pub fn next_instant(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let queued = self.queue.iter().take(LOOK_AHEAD_MAX).flat_map(|m| {
-            let retry = m
-                .parts
-                .iter()
-                .filter(|p| p.phase == Phase::Waiting && p.retry_at > now)
-                .map(|p| p.retry_at)
-                .min();
-            let send_at = m.send_at.filter(|at| *at > now && !m.started());
-            [retry, send_at, m.expires_at].into_iter().flatten()
-        });
-        let receipts = self
-            .sent
-            .values()
-            .take(LOOK_AHEAD_MAX)
-            .filter(|m| m.parts.iter().all(|p| p.phase != Phase::Held))
-            .filter_map(|m| m.answered_at)
-            .map(|at| at.plus_ms(policy.receipt_timeout_ms));
-        let queries = self.sent.values().take(LOOK_AHEAD_MAX).filter_map(|m| query_at(policy, m));
-        let parts = self.assembly.next_due(policy.reassembly_timeout_ms);
-        let queued = queued.chain(self.rests_until(policy).filter(|until| *until > now));
-        queued.chain(receipts).chain(queries).chain(parts).chain(self.closes_at(policy)).min()
+        let mut next: Option<Timestamp> = None;
+        let mut note = |at: Option<Timestamp>| {
+            next = match (next, at) {
+                (Some(next), Some(at)) => Some(next.min(at)),
+                (next, at) => next.or(at),
+            };
+        };
+        for m in self.queue.iter().take(LOOK_AHEAD_MAX) {
+            for part in m.parts.iter().filter(|p| p.phase == Phase::Waiting && p.retry_at > now) {
+                note(Some(part.retry_at));
+            }
+            note(m.send_at.filter(|at| *at > now && !m.started()));
+            note(m.expires_at);
+        }
+        for m in self.sent.values().take(LOOK_AHEAD_MAX) {
+            if m.parts.iter().all(|p| p.phase != Phase::Held) {
+                note(m.answered_at.map(|at| at.plus_ms(policy.receipt_timeout_ms)));
+            }
+            note(query_at(policy, m));
+        }
+        note(self.rests_until(policy).filter(|until| *until > now));
+        note(self.assembly.next_due(policy.reassembly_timeout_ms));
+        note(self.closes_at(policy));
+        next
     }
 
     /// When inactivity will close the open session; not while anything of it still waits to be sent.

@@ -1,5 +1,6 @@
 //! A provider with an HTTP API, on top of the memory that the simulated SMSCs have: takes, refuses, throttles, hangs,
-//! answers late or not at all, and calls back until it is answered, sometimes once more.
+//! answers late or not at all, and calls back until it is answered, sometimes once more; or is asked for what is new,
+//! and tells it until the question shows that it was kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use channels::{
     capability::{Capabilities, LongText},
     classify,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
-    provider::{HttpChannel, InEvent, InMessage, InReceipt, OutPart, Received, Report, Sent, Step},
+    provider::{HttpChannel, InEvent, InMessage, InReceipt, OutPart, Polled, Received, Report, Sent, Step},
 };
 use message::{Content, event::Cause};
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ use crate::{
     rng::Rng,
     script::{channel_id, did},
     smsc::{Arrival, Copy, JobKind, JobState},
-    world::World,
+    world::{Inner, World},
 };
 
 /// Characters of one message; longer texts are cut.
@@ -35,6 +36,8 @@ pub(crate) struct Account {
     pub(crate) number: usize,
     /// Whether it can be looked at without sending.
     pub(crate) probes: bool,
+    /// Whether it is asked for what it would else bring.
+    pub(crate) polls: bool,
 }
 
 impl HttpChannel for Account {
@@ -69,9 +72,35 @@ impl HttpChannel for Account {
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said: Value = serde_json::from_slice(webhook.body).expect("JSON");
+        Ok(Received { events: vec![self.event(&said)], ..Received::default() })
+    }
+
+    fn probe(&self) -> Option<Request> {
+        self.probes.then(|| Request::get(format!("http://api{}/probe", self.number)))
+    }
+
+    fn poll(&self, cursor: Option<&str>) -> Option<Request> {
+        let after = cursor.unwrap_or("0");
+        self.polls.then(|| Request::get(format!("http://api{}/updates/{after}", self.number)))
+    }
+
+    fn polled(&self, cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
+        if !response.is_success() {
+            return Err(classify::by_status(response));
+        }
+        let said: Vec<Value> = serde_json::from_slice(&response.body).expect("JSON");
+        let newest = said.last().map(|update| update["update"].to_string().into());
+        let events = said.iter().map(|update| self.event(update)).collect();
+        let received = Received { events, ..Received::default() };
+        Ok(Polled { received, cursor: newest.or(cursor.map(Box::from)) })
+    }
+}
+
+impl Account {
+    fn event(&self, said: &Value) -> InEvent {
         let text = |name: &str| said[name].as_str().unwrap_or_default().to_owned();
         let (customer, id) = (Arc::from(text("customer")), Arc::from(text("id")));
-        let event = match text("word") {
+        match text("word") {
             word if word.is_empty() => InEvent::Message(Box::new(InMessage {
                 content: Content::Text(text("text").into()),
                 id,
@@ -97,12 +126,7 @@ impl HttpChannel for Account {
                 customer,
                 watermark_ms: None,
             })),
-        };
-        Ok(Received { events: vec![event], ..Received::default() })
-    }
-
-    fn probe(&self) -> Option<Request> {
-        self.probes.then(|| Request::get(format!("http://api{}/probe", self.number)))
+        }
     }
 }
 
@@ -186,7 +210,8 @@ fn fate(world: &Arc<World>, api: usize, path: &str, request: &Request) -> (Fate,
     let now = world.now_ms();
     let mut guard = world.lock();
     let inner = &mut *guard;
-    inner.smscs[api].attempts += 1;
+    let asked_after = path.strip_prefix("updates/").map(|after| after.parse().expect("a number"));
+    inner.smscs[api].attempts += u64::from(asked_after.is_none());
     let within = |windows: &[(u64, u64)]| windows.iter().any(|(from, to)| (*from..*to).contains(&now));
     let plan = &inner.script.channels[api];
     let refused = plan.bindless.iter().find(|(from, to, _)| (*from..*to).contains(&now));
@@ -202,6 +227,15 @@ fn fate(world: &Arc<World>, api: usize, path: &str, request: &Request) -> (Fate,
         return (fate, answer_ms, String::new(), format!("api{api}: looked at: {fate:?}"));
     }
     let faults = if inner.quiet { 0 } else { plan.faults };
+    if let Some(after) = asked_after {
+        let (fate, updates) = match forced {
+            Some(fate) => (fate, String::new()),
+            None if inner.rng.chance(faults / 4) => (Fate::HangUp, String::new()),
+            None => (Fate::Take, updates(inner, api, after, now)),
+        };
+        let line = format!("api{api}: asked for what is after {after}: {fate:?} {updates}");
+        return (fate, answer_ms, updates, line);
+    }
     let fate = forced.unwrap_or_else(|| Fate::draw(&mut inner.rng, within(&plan.throttling), faults));
     let answer_ms = match fate {
         Fate::TakeLate => 6_000 + inner.rng.below(4_000),
@@ -243,6 +277,34 @@ fn read(request: &Request, now: u64) -> Option<Copy> {
     })
 }
 
+/// What is new after a number. What was told and is not asked beyond is told again.
+fn updates(inner: &mut Inner, api: usize, after: u64, now: u64) -> String {
+    let mut told = Vec::new();
+    for job in 0..inner.smscs[api].jobs.len() {
+        let number = match inner.smscs[api].jobs[job].state {
+            JobState::With(number) if number <= after => {
+                let forgets = !inner.quiet && inner.rng.chance(60);
+                let slot = &mut inner.smscs[api].jobs[job];
+                slot.acked = true;
+                slot.state = if forgets { JobState::Due(now + 1_000) } else { JobState::Done };
+                continue;
+            }
+            JobState::With(number) => number,
+            JobState::Due(due) if due <= now => {
+                inner.smscs[api].updates += 1;
+                inner.smscs[api].updates
+            }
+            JobState::Due(_) | JobState::Done => continue,
+        };
+        inner.smscs[api].jobs[job].state = JobState::With(number);
+        let (mut update, _) = called_back(inner, api, job);
+        update["update"] = number.into();
+        told.push((number, update));
+    }
+    told.sort_by_key(|(number, _)| *number);
+    Value::Array(told.into_iter().map(|(_, update)| update).collect()).to_string()
+}
+
 /// Calls back, one call after another, as long as the router lives.
 pub(crate) async fn call_back(world: Arc<World>, router: Router, api: usize) {
     let caller = u64::MAX - api as u64;
@@ -260,7 +322,7 @@ pub(crate) async fn call_back(world: Arc<World>, router: Router, api: usize) {
             }
             continue;
         };
-        let (body, forgets) = called_back(&world, api, job);
+        let (body, forgets) = called_back(&mut world.lock(), api, job);
         world.note(|| format!("api{api}: calls back {job}: {body}"));
         let call = webhook::Call {
             method: "POST".into(),
@@ -279,9 +341,7 @@ pub(crate) async fn call_back(world: Arc<World>, router: Router, api: usize) {
     }
 }
 
-fn called_back(world: &World, api: usize, job: usize) -> (Value, bool) {
-    let mut guard = world.lock();
-    let inner = &mut *guard;
+fn called_back(inner: &mut Inner, api: usize, job: usize) -> (Value, bool) {
     let forgets = !inner.quiet && inner.rng.chance(60);
     let slot = &mut inner.smscs[api].jobs[job];
     slot.sends += 1;

@@ -67,7 +67,7 @@ fn an_smsc_that_refuses_for_an_hour_is_tried_a_handful_of_times_and_holds_nobody
 #[test]
 fn so_is_an_api_whether_it_can_be_looked_at_or_not() {
     for probes in [true, false] {
-        an_hour(Some(ApiPlan { connections: 16, timeout_ms: 5_000, probes }));
+        an_hour(Some(ApiPlan { connections: 16, timeout_ms: 5_000, probes, polls: false }));
     }
 }
 

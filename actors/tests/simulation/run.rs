@@ -206,7 +206,8 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
     business::start(world, &router);
     let apis: Vec<usize> = {
         let inner = world.lock();
-        (0..inner.smscs.len()).filter(|n| inner.script.channels[*n].api.is_some()).collect()
+        let brings = |n: &usize| inner.script.channels[*n].api.is_some_and(|api| !api.polls);
+        (0..inner.smscs.len()).filter(brings).collect()
     };
     for api in apis {
         tokio::spawn(api::call_back(world.clone(), router.clone(), api));

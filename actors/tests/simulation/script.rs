@@ -53,6 +53,7 @@ pub(crate) struct ApiPlan {
     pub(crate) connections: usize,
     pub(crate) timeout_ms: u64,
     pub(crate) probes: bool,
+    pub(crate) polls: bool,
 }
 
 /// A message of the business.
@@ -179,6 +180,7 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
         connections: rng.pick(&[1, 2, 5, 16]),
         timeout_ms: rng.within(1_500, 5_000),
         probes: rng.chance(500),
+        polls: rng.chance(300),
     });
     ChannelPlan {
         on_unknown: if rng.chance(350) { OnUnknown::Hold } else { OnUnknown::Resend },
@@ -386,7 +388,7 @@ impl Script {
             id: channel_id(n).as_str().into(),
             name: format!("Channel {n}").into(),
             channel: match plan.api {
-                Some(api) => Arc::new(Account { number: n, probes: api.probes }),
+                Some(api) => Arc::new(Account { number: n, probes: api.probes, polls: api.polls }),
                 None => smpp(&plan.account),
             },
             dids: vec![Did {

@@ -64,6 +64,8 @@ pub(crate) struct Smsc {
     /// Connections that can receive.
     pub(crate) receivers: Vec<u64>,
     pub(crate) attempts: u64,
+    /// The number of the newest update that was told to somebody who asked.
+    pub(crate) updates: u64,
 }
 
 /// What a receipt's word says.
@@ -86,6 +88,7 @@ impl Smsc {
             jobs: Vec::new(),
             receivers: Vec::new(),
             attempts: 0,
+            updates: 0,
         }
     }
 

@@ -285,6 +285,69 @@ async fn receipts_find_their_part_by_reference_by_id_and_by_time() {
 }
 
 #[tokio::test]
+async fn a_reference_that_leads_nowhere_is_kept_and_one_of_another_channel_changes_nothing() {
+    let world = World::new();
+    let channels = vec![("paper", Paper::default().channel()), ("other", Paper::default().channel())];
+    let router = world.start_all(channels).await;
+    post(&router, text(ANN, "m1", "one")).await.unwrap();
+    let sent = world.wait_sent("one", |v| v["text"] == "one").await;
+    let reference = sent["reference"].as_str().unwrap();
+    let report = |id: &str, reference: &str| json!({ "report": "delivered", "id": id, "reference": reference, "from": ANN, "code": "ok" });
+    let (stream, _) = reference.split_once('-').unwrap();
+    let strangers = [format!("{:032x}-1-0", 7), format!("{stream}-9-0"), format!("{stream}-1-5")];
+    let items: Vec<Value> = strangers.iter().map(|of| report("", of)).collect();
+    brings(&router, &items).await;
+    // The other channel's webhook cannot speak for this one's messages.
+    let answer = router.webhook(&"other".into(), &paper::call(&[report("", reference)])).await;
+    assert!(taken(&answer), "{answer:?}");
+    let unmatched = router.unmatched(None, 0, 10).await;
+    let mut kept: Vec<_> =
+        unmatched.iter().map(|r| (r.channel.as_str(), r.provider_id.to_string())).collect();
+    kept.sort_unstable();
+    let mut expected: Vec<_> = strangers.iter().map(|of| ("paper", of.clone())).collect();
+    expected.push(("other", reference.to_owned()));
+    expected.sort_unstable();
+    assert_eq!(kept, expected);
+    assert_eq!(router.message(&"m1".into()).await.unwrap().status.as_str(), "SENT");
+    // By its id it is found all the same, and by its own name at its own channel.
+    brings(&router, &[report("p-1", &strangers[0])]).await;
+    world.wait("its receipt", |v| v["body"]["status"] == "DELIVERED").await;
+    assert_eq!(router.unmatched(None, 0, 10).await.len(), 4);
+    let counts = router.channels().await;
+    assert_eq!((counts[0].counts.receipts, counts[0].counts.receipts_unmatched), (1, 3));
+}
+
+#[tokio::test]
+async fn an_opt_out_by_itself_is_told_once_however_often_it_is_brought() {
+    let world = World::new();
+    let router = world.start(Paper::default().channel()).await;
+    let opt = |id: &str, out: bool| json!({ "id": id, "from": ANN, "optOut": out });
+    brings(&router, &[opt("e1", true)]).await;
+    brings(&router, &[opt("e1", true)]).await;
+    brings(&router, &[opt("e2", false), says("z", "end")]).await;
+    world.text("end").await;
+    let told: Vec<Value> = world
+        .taken()
+        .iter()
+        .filter(|v| v["body"]["type"] == "NOTIFICATION")
+        .map(|v| v["body"]["notificationData"]["optOut"].clone())
+        .collect();
+    assert_eq!(told, [json!(true), json!(false)]);
+}
+
+#[tokio::test]
+async fn what_a_provider_says_of_the_account_is_shown_until_it_says_otherwise() {
+    let world = World::new();
+    let router = world.start(Paper::default().channel()).await;
+    let fact = |says: &str| json!({ "about": "quality", "says": says });
+    brings(&router, &[fact("GREEN"), fact("YELLOW"), json!({ "about": "name", "says": "APPROVED" })]).await;
+    let channel = router.channels().await.remove(0);
+    let shown: Vec<_> = channel.account.iter().map(|fact| (&*fact.about, &*fact.says)).collect();
+    assert_eq!(shown, [("name", "APPROVED"), ("quality", "YELLOW")]);
+    assert!(world.taken().is_empty(), "it is nothing of a customer's");
+}
+
+#[tokio::test]
 async fn typing_and_marks_of_reading_are_calls_and_nothing_in_the_log() {
     let world = World::new();
     let router = world.start(Paper::default().channel()).await;

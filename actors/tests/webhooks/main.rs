@@ -56,11 +56,11 @@ async fn a_wrong_call_changes_nothing() {
     let cases = [
         (
             paper::signed("", body.clone()),
-            Answer::Refused { status: 401, reason: "x-signature is missing".into() },
+            Answer::Refused { status: 401, reason: "x-signature is missing".into(), challenge: None },
         ),
         (
             paper::signed("bad", body),
-            Answer::Refused { status: 403, reason: "x-signature does not fit".into() },
+            Answer::Refused { status: 403, reason: "x-signature does not fit".into(), challenge: None },
         ),
         (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is no JSON".into())),
     ];

@@ -113,7 +113,7 @@ impl HttpChannel for Paper {
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
         match webhook.header("x-signature") {
             Some(word) if word == self.word => Ok(()),
-            Some(_) => Err(Refused { status: 403, reason: "x-signature does not fit".into() }),
+            Some(_) => Err(Refused::forbidden("x-signature does not fit")),
             None => Err(Refused::new("x-signature is missing")),
         }
     }
@@ -133,8 +133,11 @@ fn event(item: &Value) -> InEvent {
     if item["broken"] == true {
         return InEvent::Broken("it has no sender".into());
     }
+    if let Some(says) = item["says"].as_str() {
+        return InEvent::Account { about: text("about").into(), says: says.into() };
+    }
     if let Some(out) = item["optOut"].as_bool() {
-        return InEvent::OptOut { did: "".into(), customer: text("from").into(), out };
+        return InEvent::OptOut { did: "".into(), customer: text("from").into(), out, id: text("id").into() };
     }
     if let Some(report) = item["report"].as_str() {
         let report = match report {

@@ -15,7 +15,7 @@ use crate::{
     graph::GraphError,
     http::{Body, Request, Response},
     json,
-    provider::{OutPart, Rejection, Sent, Step},
+    provider::{Attribute, OutPart, Rejection, Sent, Step},
 };
 
 pub use receive::read;
@@ -101,6 +101,24 @@ pub fn class(response: &Response, error: GraphError) -> SendError {
         _ if transient => SendError::Unavailable(cause),
         _ => classify::of_status(response, cause),
     }
+}
+
+/// What a profile says: the name, or where there is none the user's own name for the account; the address of a picture,
+/// which is good for some days.
+pub fn profiled(response: &Response) -> Vec<Attribute> {
+    let said = json::parse(&response.body).unwrap_or_default();
+    let at = |pointer: &str| json::some_text(&said, pointer).map(|text| text.into_owned());
+    if !response.is_success() {
+        return Vec::new();
+    }
+    let whole: Vec<String> = ["/first_name", "/last_name"].iter().filter_map(|half| at(half)).collect();
+    let name = at("/name").or_else(|| Some(whole.join(" ")).filter(|name| !name.is_empty()));
+    let all = [
+        ("customerName", name.or_else(|| at("/username"))),
+        ("username", at("/username")),
+        ("profilePicture", at("/profile_pic")),
+    ];
+    all.into_iter().filter_map(|(key, value)| Some((key.into(), value?.into()))).collect()
 }
 
 /// `typing_on`, `typing_off`, `mark_seen`.

@@ -145,8 +145,9 @@ impl HttpChannel for Account {
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
         let Some(password) = &self.callback_password else { return Ok(()) };
-        let given =
-            webhook.header("authorization").ok_or_else(|| Refused::new("authorization is missing"))?;
+        let given = webhook
+            .header("authorization")
+            .ok_or_else(|| Refused::new("authorization is missing").challenging(CHALLENGE))?;
         let user = self.callback_user_id.as_deref().unwrap_or_default();
         // The scheme's name is not case-sensitive, the credentials are.
         let credentials = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
@@ -155,7 +156,8 @@ impl HttpChannel for Account {
         if auth::equal(credentials.as_bytes(), expected.as_bytes()) {
             return Ok(());
         }
-        Err(Refused::new("authorization is not callback_user_id and callback_password"))
+        Err(Refused::new("authorization is not callback_user_id and callback_password")
+            .challenging(CHALLENGE))
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -209,6 +211,9 @@ impl HttpChannel for Account {
         }
     }
 }
+
+/// Bandwidth may wait to be asked before it says who it is.
+const CHALLENGE: &str = "Basic realm=\"patchbay\"";
 
 /// When a message is no longer of use.
 fn expiration(now_ms: i64, valid_s: u64) -> Option<String> {
@@ -279,7 +284,7 @@ fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {
     let opted_out = error.as_deref() == Some("4775");
     let receipt = InReceipt {
         reference,
-        id,
+        id: id.clone(),
         report,
         code: error.map_or_else(|| word.to_owned(), |code| format!("{code}: {words}")).into(),
         did: did.clone(),
@@ -288,7 +293,7 @@ fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {
     };
     let mut events = vec![InEvent::Receipt(Box::new(receipt))];
     if opted_out {
-        events.push(InEvent::OptOut { did, customer, out: true });
+        events.push(InEvent::OptOut { did, customer, out: true, id });
     }
     events
 }

@@ -124,6 +124,20 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         if response.is_success() { Ok(()) } else { Err(crate::classify::by_status(response)) }
     }
 
+    /// What the answer to [`probe`](Self::probe) says of our own account, for people: key and value.
+    fn learnt(&self, _response: &Response) -> Vec<Attribute> {
+        Vec::new()
+    }
+
+    /// Tells the provider where it finds us and what it is to bring, asking first how that is now: calls until
+    /// [`SetUp::Done`]. `None`: nothing can be told to it by calls, or nothing is to be.
+    ///
+    /// # Errors
+    /// Why it could not be set up. Messages go out all the same.
+    fn set_up(&self, _ours: Whereabouts<'_>, _answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        Ok(None)
+    }
+
     /// A call that marks a customer's message as read.
     fn mark_read(&self, _did: &str, _customer: &str, _provider_id: &str) -> Option<Request> {
         None
@@ -132,6 +146,17 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     /// A call that shows the customer that someone types; `last_id` is the customer's last message.
     fn typing(&self, _did: &str, _customer: &str, _last_id: Option<&str>, _on: bool) -> Option<Request> {
         None
+    }
+
+    /// A call that asks who a customer is, where their messages do not say so.
+    fn profile(&self, _customer: &str) -> Option<Request> {
+        None
+    }
+
+    /// What the answer to it says, under the names the business sees ([`InMessage::attributes`]); nothing where the
+    /// customer does not want to be known.
+    fn profiled(&self, _response: &Response) -> Vec<Attribute> {
+        Vec::new()
     }
 
     /// A call to be made once for an event that [`receive`](Self::receive) read (the tap on a Telegram button must
@@ -190,6 +215,29 @@ impl Sent {
     pub fn id(id: impl Into<Arc<str>>) -> Self {
         Self { id: id.into(), customer: None }
     }
+}
+
+/// Where a provider finds us.
+#[derive(Clone, Copy, Debug)]
+pub struct Whereabouts<'a> {
+    /// The public address of the channel's own webhook; empty: nobody said how we are reached.
+    pub webhook_url: &'a str,
+    /// The public address that all accounts of a Meta app share; empty likewise.
+    pub shared_url: &'a str,
+}
+
+/// What the answers to a set-up so far mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetUp {
+    /// One more call.
+    Next(Request),
+    /// All is as it should be.
+    Done {
+        /// Whether anything had to be changed.
+        changed: bool,
+        /// What was found and done, for people.
+        words: Box<str>,
+    },
 }
 
 /// What a provider's word for a state means.
@@ -254,6 +302,15 @@ pub enum InEvent {
         customer: Arc<str>,
         /// Whether they opted out.
         out: bool,
+        /// What tells it from every other: the provider's id of what brought it, the same in every repetition.
+        id: Arc<str>,
+    },
+    /// Something about our own account: verified, its quality fell, its name was refused, ...
+    Account {
+        /// What it is about, in the provider's word.
+        about: Box<str>,
+        /// What it says, for people.
+        says: Box<str>,
     },
     /// One item that could not be read: what is wrong.
     Broken(Box<str>),

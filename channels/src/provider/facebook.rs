@@ -1,6 +1,8 @@
 //! Facebook Messenger for a page: JSON over HTTPS, webhooks signed with the app's secret; deliveries and reads are told
-//! up to a time, not by message.
+//! up to a time, not by message. Other templates (media, receipt, ...) go out as CUSTOM, whose `jsonNode` is the message.
 //!
+//! Left out: opt-ins and referrals that come without a message, sends to
+//! `user_ref`, `phone_number` and `notification_messages_token`, uploads for later use (`message_attachments`).
 //! Unconfirmed, each with the default taken: the Graph version moves (`graph_version`); titles of quick replies and
 //! buttons end at 20 characters; codes 32 and 80006 mean a limit of rate; comments carry `from.id`. Tags other than
 //! `HUMAN_AGENT` were withdrawn and are never used.
@@ -13,16 +15,20 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 
 use super::{
-    AccountError, HttpChannel, InEvent, OutPart, Provider, Received, Rejection, Report, Signature, Step,
-    account,
+    AccountError, Attribute, HttpChannel, InEvent, OutPart, Provider, Received, Rejection, Report, SetUp,
+    Signature, Step, Whereabouts, account,
 };
 use crate::{
+    auth,
     capability::{Buttons, Capabilities, LongText, Opens},
     classify,
     error::SendError,
-    graph::{self, Credentials},
+    graph::{self, App},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    json,
     messenger::{self, Product, Window},
+    set_up,
+    subscribe::{self, IceBreaker, Profile},
 };
 
 /// The description.
@@ -87,6 +93,16 @@ fn capabilities() -> Capabilities {
     }
 }
 
+/// What a page is to bring: all that is read of it, but comments (`feed`), which need a right of their own.
+const FIELDS: [&str; 6] = [
+    "messages",
+    "messaging_postbacks",
+    "message_deliveries",
+    "message_reads",
+    "message_reactions",
+    "messaging_referrals",
+];
+
 /// The time for answers, in hours.
 const WINDOW_HOURS: u16 = 24;
 /// The time in which a person may answer.
@@ -115,6 +131,15 @@ pub struct Account {
     /// The page; without it the channel's DIDs name it, and all that comes is read.
     #[serde(default)]
     page_id: Option<Box<str>>,
+    /// The app, whose webhook is then set up, too.
+    #[serde(default)]
+    app_id: Option<Box<str>>,
+    /// The payload of the button that people see before they write for the first time.
+    #[serde(default)]
+    get_started: Option<Box<str>>,
+    /// Questions that they see then.
+    #[serde(default)]
+    ice_breakers: Vec<IceBreaker>,
     /// The page's name, for people.
     #[serde(default, rename = "page_name")]
     _page_name: Option<Box<str>>,
@@ -145,34 +170,33 @@ fn default_base_url() -> Box<str> {
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
-        let app = "it is shown in the app's dashboard under App settings, Basic";
-        graph::not_empty("app_secret", &self.app_secret, app)?;
-        graph::not_empty(
-            "access_token",
-            &self.access_token,
+        self.app().check(
+            "it is shown in the app's dashboard under App settings, Basic",
             "generate the page's in the app's Messenger settings",
         )?;
-        if let Some(token) = &self.verify_token {
-            graph::not_empty(
-                "verify_token",
-                token,
-                "any text, the same as at the webhook in the app's dashboard",
-            )?;
-        }
-        if self.page_id.as_deref().is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit()))
-        {
-            return Err(AccountError {
-                key: "page_id".into(),
-                problem: "is no number; it is shown in the page's About".into(),
-            });
-        }
-        self.root = format!("{}/{}", self.base_url.trim_end_matches('/'), self.graph_version);
+        graph::number("page_id", self.page_id.as_deref(), "it is shown in the page's About")?;
+        self.profile().check()?;
+        self.root = graph::root(&self.base_url, &self.graph_version);
         Ok(self)
     }
 
+    fn app(&self) -> App<'_> {
+        App {
+            access_token: &self.access_token,
+            app_secret: &self.app_secret,
+            verify_token: self.verify_token.as_ref(),
+            app_id: self.app_id.as_deref(),
+            proof: self.appsecret_proof,
+        }
+    }
+
+    fn profile(&self) -> Profile<'_> {
+        let get_started = self.get_started.as_deref();
+        Profile { get_started, ice_breakers: &self.ice_breakers, platform: None }
+    }
+
     fn call(&self, request: Request) -> Request {
-        let proof_with = self.appsecret_proof.then_some(&self.app_secret);
-        Credentials { access_token: &self.access_token, proof_with }.call(request)
+        self.app().call(request)
     }
 
     /// The page's token makes `me` the page.
@@ -238,6 +262,39 @@ impl HttpChannel for Account {
 
     fn probe(&self) -> Option<Request> {
         Some(self.call(Request::get(format!("{}/me?fields=id,name", self.root))))
+    }
+
+    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+        json::members(response, &["name"])
+    }
+
+    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let (app, url) = (self.app(), subscribe::callback(ours, self.page_id.is_some()));
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let wishes: Vec<_> = [
+            subscribe::app(app, &self.root, "page", &FIELDS, (ours, url)),
+            Some(subscribe::page(app, self.url("subscribed_apps"), &FIELDS)),
+            self.profile().wish(app, &self.url("messenger_profile")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        set_up::fulfil(&wishes, answers, subscribe::read)
+    }
+
+    fn profile(&self, customer: &str) -> Option<Request> {
+        let fields = "first_name,last_name,profile_pic";
+        Some(self.call(Request::get(format!(
+            "{}/{}?fields={fields}",
+            self.root,
+            auth::percent_encode(customer)
+        ))))
+    }
+
+    fn profiled(&self, response: &Response) -> Vec<Attribute> {
+        messenger::profiled(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

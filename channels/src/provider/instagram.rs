@@ -13,15 +13,20 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 
 use super::{
-    AccountError, HttpChannel, OutPart, Provider, Received, Rejection, Report, Signature, Step, account,
+    AccountError, Attribute, HttpChannel, OutPart, Provider, Received, Rejection, Report, SetUp, Signature,
+    Step, Whereabouts, account,
 };
 use crate::{
+    auth,
     capability::{Buttons, Capabilities, LongText, Opens, Units},
     classify,
     error::SendError,
-    graph::{self, Credentials},
+    graph::{self, App},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    json,
     messenger::{self, Product, Window},
+    set_up,
+    subscribe::{self, IceBreaker, Profile},
 };
 
 /// The description.
@@ -86,6 +91,16 @@ fn capabilities() -> Capabilities {
     }
 }
 
+/// What an account is to bring: all that is read of it, but comments, which need a right of their own.
+const FIELDS: [&str; 6] = [
+    "messages",
+    "messaging_postbacks",
+    "messaging_seen",
+    "message_reactions",
+    "messaging_referral",
+    "message_edit",
+];
+
 /// The time for answers, in hours.
 const WINDOW_HOURS: u16 = 24;
 /// The time in which a person may answer.
@@ -120,6 +135,12 @@ pub struct Account {
     /// The page that the account is linked to, with Facebook Login.
     #[serde(default)]
     page_id: Option<Box<str>>,
+    /// The app, whose webhook is then set up, too (with Facebook Login).
+    #[serde(default)]
+    app_id: Option<Box<str>>,
+    /// Questions that people see before they write for the first time.
+    #[serde(default)]
+    ice_breakers: Vec<IceBreaker>,
     #[serde(default)]
     login: Login,
     #[serde(default = "default_version")]
@@ -149,41 +170,46 @@ fn default_button_template() -> bool {
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
-        let app = "it is shown in the app's dashboard, with Instagram Login under Instagram, API setup";
-        graph::not_empty("app_secret", &self.app_secret, app)?;
-        graph::not_empty("access_token", &self.access_token, "generate it in the app's Instagram settings")?;
-        if let Some(token) = &self.verify_token {
-            graph::not_empty(
-                "verify_token",
-                token,
-                "any text, the same as at the webhook in the app's dashboard",
-            )?;
-        }
+        self.app().check(
+            "it is shown in the app's dashboard, with Instagram Login under Instagram, API setup",
+            "generate it in the app's Instagram settings",
+        )?;
         for (key, id) in [("account_id", &self.account_id), ("page_id", &self.page_id)] {
-            if id.as_deref().is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
-                return Err(AccountError { key: key.into(), problem: "is no number".into() });
-            }
+            graph::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
         }
+        self.profile().check()?;
         let host = match self.login {
             Login::Facebook => graph::BASE_URL,
             Login::Instagram => "https://graph.instagram.com",
         };
-        let base = self.base_url.as_deref().unwrap_or(host).trim_end_matches('/');
-        self.root = format!("{base}/{}", self.graph_version);
+        self.root = graph::root(self.base_url.as_deref().unwrap_or(host), &self.graph_version);
         Ok(self)
     }
 
-    fn call(&self, request: Request) -> Request {
-        let proof_with = self.appsecret_proof.then_some(&self.app_secret);
-        Credentials { access_token: &self.access_token, proof_with }.call(request)
+    fn app(&self) -> App<'_> {
+        App {
+            access_token: &self.access_token,
+            app_secret: &self.app_secret,
+            verify_token: self.verify_token.as_ref(),
+            app_id: self.app_id.as_deref(),
+            proof: self.appsecret_proof,
+        }
     }
 
-    fn url(&self) -> String {
+    fn profile(&self) -> Profile<'_> {
+        Profile { get_started: None, ice_breakers: &self.ice_breakers, platform: Some("instagram") }
+    }
+
+    fn call(&self, request: Request) -> Request {
+        self.app().call(request)
+    }
+
+    fn url(&self, what: &str) -> String {
         let sender = match self.login {
             Login::Facebook => &self.page_id,
             Login::Instagram => &self.account_id,
         };
-        format!("{}/{}/messages", self.root, sender.as_deref().unwrap_or("me"))
+        format!("{}/{}/{what}", self.root, sender.as_deref().unwrap_or("me"))
     }
 }
 
@@ -208,7 +234,7 @@ impl HttpChannel for Account {
     }
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
-        let call = messenger::message(Product::Instagram, &self.url(), part, Window::Open)?;
+        let call = messenger::message(Product::Instagram, &self.url("messages"), part, Window::Open)?;
         Ok(self.call(call))
     }
 
@@ -216,7 +242,8 @@ impl HttpChannel for Account {
         match answers {
             [] => Err(classify::nothing()),
             [late] if self.human_agent && messenger::is_window_closed(late) => {
-                let call = messenger::message(Product::Instagram, &self.url(), part, Window::HumanAgent)?;
+                let call =
+                    messenger::message(Product::Instagram, &self.url("messages"), part, Window::HumanAgent)?;
                 Ok(Step::Next(self.call(call)))
             }
             [.., last] => messenger::sent(part, last),
@@ -247,12 +274,52 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/me?fields={fields}", self.root))))
     }
 
+    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+        json::members(response, &["name", "username"])
+    }
+
+    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let (app, url) = (self.app(), subscribe::callback(ours, self.account_id.is_some()));
+        if url.is_empty() {
+            return Ok(None);
+        }
+        // Over its page the account's messages come once the page brings anything at all.
+        let (of_the_app, fields): (_, &[&str]) = match self.login {
+            Login::Facebook => {
+                (subscribe::app(app, &self.root, "instagram", &FIELDS, (ours, url)), &["messages"])
+            }
+            Login::Instagram => (None, &FIELDS),
+        };
+        let wishes: Vec<_> = [
+            of_the_app,
+            Some(subscribe::page(app, self.url("subscribed_apps"), fields)),
+            self.profile().wish(app, &self.url("messenger_profile")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        set_up::fulfil(&wishes, answers, subscribe::read)
+    }
+
+    fn profile(&self, customer: &str) -> Option<Request> {
+        let fields = "name,username,profile_pic";
+        Some(self.call(Request::get(format!(
+            "{}/{}?fields={fields}",
+            self.root,
+            auth::percent_encode(customer)
+        ))))
+    }
+
+    fn profiled(&self, response: &Response) -> Vec<Attribute> {
+        messenger::profiled(response)
+    }
+
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {
-        Some(self.call(messenger::sign(&self.url(), customer, "mark_seen")))
+        Some(self.call(messenger::sign(&self.url("messages"), customer, "mark_seen")))
     }
 
     fn typing(&self, _did: &str, customer: &str, _last_id: Option<&str>, on: bool) -> Option<Request> {
         let action = if on { "typing_on" } else { "typing_off" };
-        Some(self.call(messenger::sign(&self.url(), customer, action)))
+        Some(self.call(messenger::sign(&self.url("messages"), customer, action)))
     }
 }

@@ -28,7 +28,7 @@ use smallvec::SmallVec;
 
 pub use conversation::{
     Attribute, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
-    Received, Report, Sent, Step,
+    Received, Report, Sent, SetUp, Step, Whereabouts,
 };
 
 pub use table::{account_keys, adapted, limits, receipts, signature, table, words};

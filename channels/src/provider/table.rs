@@ -41,7 +41,8 @@ pub fn words(types: &[BodyType]) -> String {
 /// Which receipts come back.
 pub fn receipts(capabilities: &Capabilities) -> &'static str {
     match (capabilities.receipts, capabilities.read_receipts) {
-        (false, _) => "none",
+        (false, false) => "none",
+        (false, true) => "read",
         (true, false) => "delivered, failed",
         (true, true) => "delivered, read, failed",
     }

@@ -5,7 +5,8 @@
 //! Unconfirmed, with the default taken: the id of an MMS is in `mms`, else in `sms`; several files of one MMS come
 //! joined by commas; a JSON webhook is in Telnyx's envelope; the status words `missing_dst`, `message_empty`,
 //! `mms_failed`. The time of a classic callback is in the account's own zone and is not read: the arrival counts. There
-//! are no receipts; a message stays SENT.
+//! are no receipts; a message stays SENT. The callback's address is entered in the portal: `setSMS` would set all of a number's
+//! other settings, too.
 
 use std::sync::Arc;
 

@@ -9,19 +9,20 @@ use std::sync::Arc;
 use message::event::Cause;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use smallvec::SmallVec;
 
 use super::{
-    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, Signature, Step,
-    account,
+    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp, Signature,
+    Step, Whereabouts, account,
 };
 use crate::{
     auth, classify,
     error::SendError,
     files, graph,
-    http::{Malformed, Refused, Request, Response, Webhook},
+    http::{Body, Malformed, Refused, Request, Response, Webhook},
     json,
+    set_up::{self, Wish},
     whatsapp::{self, Conversation, Media},
 };
 
@@ -181,7 +182,45 @@ impl HttpChannel for Account {
     }
 
     fn probe(&self) -> Option<Request> {
-        Some(self.call(Request::get(format!("{}/v1/configs/webhook", self.base_url))))
+        let request = Request::get(format!("{}/v1/configs/webhook", self.base_url));
+        Some(self.call(request).hiding(self.webhook_secret.expose_secret()))
+    }
+
+    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let (url, secret) = (ours.webhook_url, self.webhook_secret.expose_secret());
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let address = format!("{}/v1/configs/webhook", self.base_url);
+        let wish = Wish {
+            what: "webhook",
+            ask: self.call(Request::get(&*address)).hiding(secret),
+            holds: Box::new(move |found| {
+                let headers = found.get("headers").and_then(Value::as_object);
+                let carries = |(name, value): (&String, &Value)| {
+                    name.eq_ignore_ascii_case(&self.webhook_header) && value.as_str() == Some(secret)
+                };
+                json::text(found, "/url").is_some_and(|set| set == url)
+                    && headers.is_some_and(|headers| headers.iter().any(carries))
+            }),
+            change: Box::new(move |found| {
+                // Other headers that somebody wants there stay.
+                let mut headers =
+                    found.get("headers").filter(|h| h.is_object()).cloned().unwrap_or(json!({}));
+                if let Some(headers) = headers.as_object_mut() {
+                    headers.retain(|name, _| !name.eq_ignore_ascii_case(&self.webhook_header));
+                }
+                json::set(&mut headers, &self.webhook_header, secret);
+                let body = json!({"url": url, "headers": headers});
+                self.call(Request::post(&*address, Body::Json(body.to_string()))).harmless().hiding(secret)
+            }),
+        };
+        set_up::fulfil(&[wish], answers, |response| {
+            if !response.is_success() {
+                return Err(refusal(response, &json::parse(&response.body).unwrap_or_default()));
+            }
+            Ok(json::parse(&response.body).unwrap_or_default())
+        })
     }
 
     fn mark_read(&self, _did: &str, _customer: &str, provider_id: &str) -> Option<Request> {

@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use serde::Deserialize;
-use smallvec::{SmallVec, smallvec};
+use smallvec::SmallVec;
 
 use super::{
-    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, Signature, Step,
-    account,
+    AccountError, Attribute, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp,
+    Signature, Step, Whereabouts, account,
 };
 use crate::{
+    auth,
     capability::Capabilities,
     classify,
     error::SendError,
     files,
-    graph::{self, Credentials},
+    graph::{self, App},
     http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    json, set_up, subscribe,
     whatsapp::{self, Conversation, Media},
 };
 
@@ -36,6 +38,15 @@ pub const PROVIDER: Provider = Provider {
     channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
+/// What the app is to bring: messages with their statuses, and what happens to the account and its numbers.
+const FIELDS: [&str; 5] = [
+    "messages",
+    "account_update",
+    "account_review_update",
+    "phone_number_quality_update",
+    "phone_number_name_update",
+];
+
 /// `[channel.account]` of a `whatsapp_cloud` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,9 +61,12 @@ pub struct Account {
     verify_token: Option<SecretString>,
     /// Meta's id of the number, not the number.
     phone_number_id: Box<str>,
-    /// The WhatsApp Business Account, for people; webhooks name it as `entry[].id`.
-    #[serde(default, rename = "business_account_id")]
-    _business_account_id: Option<Box<str>>,
+    /// The WhatsApp Business Account, whose subscription is then set up; webhooks name it as `entry[].id`.
+    #[serde(default)]
+    business_account_id: Option<Box<str>>,
+    /// The app, whose webhook is then set up, too; without it, one for the business account alone.
+    #[serde(default)]
+    app_id: Option<Box<str>>,
     #[serde(default = "default_version")]
     graph_version: Box<str>,
     #[serde(default = "default_base_url")]
@@ -85,34 +99,33 @@ fn default_base_url() -> Box<str> {
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
-        let app = "it is shown in the app's dashboard under App settings, Basic";
-        graph::not_empty("app_secret", &self.app_secret, app)?;
-        graph::not_empty(
-            "access_token",
-            &self.access_token,
+        self.app().check(
+            "it is shown in the app's dashboard under App settings, Basic",
             "create one for a system user in Business settings",
         )?;
-        if let Some(token) = &self.verify_token {
-            graph::not_empty(
-                "verify_token",
-                token,
-                "any text, the same as at the webhook in the app's dashboard",
-            )?;
-        }
         if self.phone_number_id.is_empty() || !self.phone_number_id.bytes().all(|b| b.is_ascii_alphanumeric())
         {
             let problem = "is no id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
             return Err(AccountError { key: "phone_number_id".into(), problem });
         }
-        self.root = format!("{}/{}", self.base_url.trim_end_matches('/'), self.graph_version);
+        self.root = graph::root(&self.base_url, &self.graph_version);
         self.messages_url = format!("{}/{}/messages", self.root, self.phone_number_id);
         self.media_url = format!("{}/{}/media", self.root, self.phone_number_id);
         Ok(self)
     }
 
+    fn app(&self) -> App<'_> {
+        App {
+            access_token: &self.access_token,
+            app_secret: &self.app_secret,
+            verify_token: self.verify_token.as_ref(),
+            app_id: self.app_id.as_deref(),
+            proof: self.appsecret_proof,
+        }
+    }
+
     fn call(&self, request: Request) -> Request {
-        let proof_with = self.appsecret_proof.then_some(&self.app_secret);
-        Credentials { access_token: &self.access_token, proof_with }.call(request)
+        self.app().call(request)
     }
 
     fn conversation(&self) -> Conversation<'_> {
@@ -165,7 +178,8 @@ impl HttpChannel for Account {
     }
 
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
-        smallvec![&*self.phone_number_id]
+        // What happens to the business account names no number.
+        std::iter::once(&*self.phone_number_id).chain(self.business_account_id.as_deref()).collect()
     }
 
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
@@ -175,9 +189,8 @@ impl HttpChannel for Account {
             // The token is for Meta, whatever address is named.
             if graph::is_metas(url, base) { self.call(request) } else { request }
         };
-        let look_up = || {
-            self.call(Request::get(format!("{}/{}", self.root, crate::auth::percent_encode(&media.locator))))
-        };
+        let look_up =
+            || self.call(Request::get(format!("{}/{}", self.root, auth::percent_encode(&media.locator))));
         if media.locator.starts_with("http") {
             return match answers {
                 [] => Ok(Fetch::Next(file(&media.locator))),
@@ -191,6 +204,29 @@ impl HttpChannel for Account {
     fn probe(&self) -> Option<Request> {
         let fields = "display_phone_number,verified_name,code_verification_status,quality_rating";
         Some(self.call(Request::get(format!("{}/{}?fields={fields}", self.root, self.phone_number_id))))
+    }
+
+    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+        json::members(
+            response,
+            &["display_phone_number", "verified_name", "code_verification_status", "quality_rating"],
+        )
+    }
+
+    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let (app, url) = (self.app(), subscribe::callback(ours, true));
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let alone = app.app_id.is_none() && app.verify_token.is_some();
+        let subscription = self.business_account_id.as_deref().map(|id| {
+            let address = format!("{}/{}/subscribed_apps", self.root, auth::percent_encode(id));
+            subscribe::business_account(app, address, alone.then_some(ours))
+        });
+        let object = "whatsapp_business_account";
+        let of_the_app = subscribe::app(app, &self.root, object, &FIELDS, (ours, url));
+        let wishes: Vec<_> = [of_the_app, subscription].into_iter().flatten().collect();
+        set_up::fulfil(&wishes, answers, subscribe::read)
     }
 
     fn mark_read(&self, _did: &str, _customer: &str, provider_id: &str) -> Option<Request> {

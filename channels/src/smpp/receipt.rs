@@ -311,7 +311,10 @@ impl<'t> Fields<'t> {
 }
 
 fn separates(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || matches!(c, ',' | ';' | '|')
+    if c.is_ascii() {
+        return c <= ' ' || matches!(c, ',' | ';' | '|' | '\x7f');
+    }
+    c.is_whitespace() || c.is_control()
 }
 
 /// The key whose name begins at `start`, and where its value begins.

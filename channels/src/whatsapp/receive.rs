@@ -38,6 +38,11 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
             let ours = phone_number_id.is_none_or(|own| number.map_or(is_named, |number| number == own));
             if field == "messages" && ours {
                 read_value(value, &mut received);
+            } else if ours && ACCOUNT_FIELDS.contains(&&*field) {
+                // Of several templates each has its own.
+                let template = json::text(value, "/message_template_name").unwrap_or_default();
+                let about = format!("{field} {template}").trim_end().into();
+                received.events.push(InEvent::Account { about, says: facts(value) });
             } else {
                 received.ignored += 1;
             }
@@ -47,6 +52,39 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
         received.ignored = 1;
     }
     Ok(received)
+}
+
+/// Fields that tell of the account, its numbers and its templates.
+const ACCOUNT_FIELDS: [&str; 7] = [
+    "account_alerts",
+    "account_review_update",
+    "account_update",
+    "business_capability_update",
+    "message_template_status_update",
+    "phone_number_name_update",
+    "phone_number_quality_update",
+];
+/// The most characters that are told of one.
+const FACTS_CHARACTERS_MAX: usize = 500;
+
+/// What such a field says: its own words, whatever they are, as `key: value`.
+fn facts(value: &Value) -> Box<str> {
+    let mut all = Vec::new();
+    for (key, value) in value.as_object().into_iter().flatten() {
+        match value {
+            Value::String(text) => all.push(format!("{key}: {text}")),
+            Value::Number(_) | Value::Bool(_) => all.push(format!("{key}: {value}")),
+            // Why an account is banned or a template refused stands one level below.
+            Value::Object(inner) => {
+                let inner = inner.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
+                all.extend(inner.map(|(key, value)| {
+                    format!("{key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+                }));
+            }
+            Value::Array(_) | Value::Null => {}
+        }
+    }
+    all.join(", ").chars().take(FACTS_CHARACTERS_MAX).collect::<String>().into()
 }
 
 fn read_value(value: &Value, received: &mut Received) {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use channels::{
     Channel, Provider, SendError,
     http::{Response, Webhook},
-    provider::{Fetch, HttpChannel, LinkKind, MediaRef, OutPart, Step},
+    provider::{Fetch, HttpChannel, LinkKind, MediaRef, OutPart, SetUp, Step, Whereabouts},
 };
 use message::{BodyType, Content};
 use serde::Deserialize;
@@ -19,6 +19,8 @@ pub(crate) const NOW_MS: i64 = 1_795_219_200_000;
 pub(crate) const REFERENCE: &str = "00112233445566778899aabbccddeeff-1-0";
 /// The webhook of a fixture's channel.
 pub(crate) const WEBHOOK_URL: &str = "https://example.org/webhooks/ch1";
+/// The address that all accounts of an app share.
+const SHARED_URL: &str = "https://example.org/ccm/webhook";
 
 /// The file's text.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,14 +66,29 @@ pub(crate) enum Ask {
         account: toml::Table,
         answer: Answer,
     },
+    /// The provider is told where we are; `url` may say otherwise, `""` that nobody knows.
+    SetUp {
+        #[serde(default = "webhook_url")]
+        url: String,
+        #[serde(default)]
+        account: toml::Table,
+        #[serde(default)]
+        answers: Vec<Answer>,
+    },
     /// The credentials are tried.
     Probe { answer: Answer },
+    /// It is asked who a customer is.
+    Profile { customer: String, answer: Answer },
     /// The customer is shown that someone types, or that a message was read.
     Signs { did: String, customer: String, message_id: String },
 }
 
 fn post() -> String {
     "POST".into()
+}
+
+fn webhook_url() -> String {
+    WEBHOOK_URL.into()
 }
 
 fn now() -> i64 {
@@ -122,8 +139,10 @@ impl Case {
     /// The channel: the provider's account with the case's own keys over it.
     pub(crate) fn channel(&self) -> Arc<dyn Channel> {
         let mut table = account(self.provider);
-        if let Ask::Send { account, .. } | Ask::Receive { account, .. } | Ask::Poll { account, .. } =
-            &self.ask
+        if let Ask::Send { account, .. }
+        | Ask::Receive { account, .. }
+        | Ask::Poll { account, .. }
+        | Ask::SetUp { account, .. } = &self.ask
         {
             table.extend(account.clone());
         }
@@ -142,12 +161,17 @@ impl Case {
                 let call = http.poll(cursor.as_deref()).expect("it is asked for updates");
                 show::polled(&call, &http.polled(cursor.as_deref(), &answer.response()))
             }
+            Ask::SetUp { url, answers, .. } => set_up(http, url, answers),
             Ask::Probe { answer } => {
                 let call = http.probe().expect("it has a harmless call");
                 format!(
                     "{call:?}\n=> {}\n",
                     show::outcome(http.probed(&answer.response()).map(|()| "good".into()))
                 )
+            }
+            Ask::Profile { customer, answer } => {
+                let call = http.profile(customer).expect("it can be asked");
+                format!("{call:?}\n=> {:?}\n", http.profiled(&answer.response()))
             }
             Ask::Signs { did, customer, message_id } => format!(
                 "typing: {:?}\n\nread: {:?}\n",
@@ -246,6 +270,30 @@ fn converse(
         }
     }
     panic!("the conversation never ends");
+}
+
+fn set_up(http: &dyn HttpChannel, webhook_url: &str, answers: &[Answer]) -> String {
+    let shared_url = if webhook_url.is_empty() { "" } else { SHARED_URL };
+    let ours = Whereabouts { webhook_url, shared_url };
+    let mut out = String::new();
+    let answers: Vec<Response> = answers.iter().map(Answer::response).collect();
+    for count in 0..=answers.len() {
+        match http.set_up(ours, &answers[..count]) {
+            Ok(Some(SetUp::Next(call))) => {
+                assert!(!call.effect, "no customer gets anything by it");
+                out.push_str(&format!("{call:?}\n"));
+                if let Some(answer) = answers.get(count) {
+                    out.push_str(&format!("<- {} {}\n", answer.status, call.redacted(&answer.words())));
+                }
+            }
+            Ok(Some(SetUp::Done { changed, words })) => {
+                out.push_str(&format!("=> {words} (changed: {changed})\n"));
+            }
+            Ok(None) => out.push_str("=> nothing is set up\n"),
+            Err(error) => out.push_str(&format!("=> {}\n", show::error(&error))),
+        }
+    }
+    out
 }
 
 fn fetch(http: &dyn HttpChannel, locator: &str, answers: &[Answer]) -> String {

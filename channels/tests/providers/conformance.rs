@@ -7,14 +7,14 @@ use bytes::Bytes;
 use channels::{
     Channel, Provider, SendError,
     http::{Refused, Response, Webhook},
-    provider::{HttpChannel, InEvent, LinkKind, OutPart, Received, Signature, Step},
+    provider::{HttpChannel, InEvent, LinkKind, OutPart, Received, Signature, Step, Whereabouts},
 };
 use message::{BodyType, Content};
 use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use crate::{
     account,
-    case::{Ask, Case, NOW_MS, REFERENCE, WEBHOOK_URL, content},
+    case::{Answer, Ask, Case, NOW_MS, REFERENCE, WEBHOOK_URL, content},
     cases, folder, http_providers, show,
 };
 
@@ -291,6 +291,24 @@ fn nothing_from_outside_makes_a_provider_panic() {
                             let response = Response { body: body.into(), ..answer.response() };
                             let _any = with_part(&text, &*channel, |part| http.answer(part, &[response]));
                         }
+                    }
+                }
+                Ask::SetUp { answers, .. } => {
+                    let ours = Whereabouts { webhook_url: WEBHOOK_URL, shared_url: WEBHOOK_URL };
+                    for _ in 0..MUTATIONS {
+                        let mutated = |answer: &Answer| Response {
+                            body: self::mutated(answer.body.as_bytes(), &mut rng).into(),
+                            ..answer.response()
+                        };
+                        let said: Vec<Response> = answers.iter().map(mutated).collect();
+                        let _any: Vec<_> = (0..=said.len()).map(|n| http.set_up(ours, &said[..n])).collect();
+                    }
+                }
+                Ask::Probe { answer } => {
+                    for _ in 0..MUTATIONS {
+                        let body = mutated(answer.body.as_bytes(), &mut rng);
+                        let response = Response { body: body.into(), ..answer.response() };
+                        let _any = (http.probed(&response), http.learnt(&response));
                     }
                 }
                 _ => {}

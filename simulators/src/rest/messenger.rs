@@ -302,6 +302,14 @@ impl Provider for Messenger {
                 None => Response::text(404, "not found"),
             });
         }
+        let path = meta::path(request);
+        let pieces: Vec<&str> = path.iter().map(String::as_str).collect();
+        if let [app, "subscriptions"] = pieces.as_slice()
+            && *app == cx.credential("app_id")
+        {
+            let object = if self.instagram { "instagram" } else { "page" };
+            return meta::subscriptions(request, object, cx);
+        }
         let token = cx.credential("access_token");
         if !meta::has_token(request, token) {
             return Call::Answer(meta::bad_token(cx));
@@ -315,17 +323,20 @@ impl Provider for Messenger {
                 return Call::Answer(meta::error(400, 100, 0, why, cx));
             }
         }
-        let path = meta::path(request);
-        let pieces: Vec<&str> = path.iter().map(String::as_str).collect();
         let ours = |id: &str| id == "me" || id == self.own(cx) || id == cx.credential("page_id");
         match (request.method.as_str(), pieces.as_slice()) {
             ("POST", [id, "messages"]) if ours(id) => self.send(request, cx),
             ("POST", [id, "message_attachments"]) if ours(id) => self.upload(request, cx),
-            ("POST" | "DELETE", [id, "subscribed_apps"]) if ours(id) => {
+            ("POST", [id, "subscribed_apps"]) if ours(id) => {
+                meta::subscribe(request.query("subscribed_fields").unwrap_or_default(), cx)
+            }
+            ("DELETE", [id, "subscribed_apps"]) if ours(id) => {
                 Call::Answer(Response::json(200, &json!({"success": true})))
             }
             ("GET", [id, "subscribed_apps"]) if ours(id) => {
-                Call::Answer(Response::json(200, &json!({"data": []})))
+                let fields = cx.hook.and_then(|hook| hook.events.as_ref());
+                let app = fields.map(|fields| json!({"id": cx.credential("app_id"), "name": "Router", "subscribed_fields": fields}));
+                Call::Answer(Response::json(200, &json!({"data": app.as_slice()})))
             }
             ("GET", [id]) if ours(id) => {
                 let business = json!({"id": cx.credential("account_id")});

@@ -4,9 +4,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    provider::{Context, Fault, Handshake, or, put},
+    provider::{Call, Context, Fault, Handshake, Hook, or, put},
     sign,
-    wire::{Outgoing, Request, Response, encode, escaped},
+    wire::{Outgoing, Request, Response, encode, escaped, text},
 };
 
 /// An error; `subcode` 0 is none.
@@ -80,6 +80,44 @@ pub(super) fn handshake(url: &str, verify_token: &str, cx: &Context<'_>) -> Hand
     let token = encode(verify_token);
     let query = format!("hub.mode=subscribe&hub.verify_token={token}&hub.challenge={challenge}");
     Handshake { request: Outgoing::get(format!("{url}{joint}{query}")), body: Some(challenge) }
+}
+
+/// A page brings these fields from now on; where to is the app's to say.
+pub(super) fn subscribe(fields: impl AsRef<str>, cx: &Context<'_>) -> Call {
+    let answer = Response::json(200, &json!({"success": true}));
+    let fields = fields.as_ref().split(',').map(str::to_owned).collect();
+    match cx.hook {
+        Some(hook) => {
+            let hook = Some(Hook { events: Some(fields), ..hook.clone() });
+            Call::Hook { hook, handshake: None, failed: answer.clone(), answer }
+        }
+        None => Call::Answer(answer),
+    }
+}
+
+/// The app's own webhook, asked for or changed with the app's own token: it must answer the handshake first.
+pub(super) fn subscriptions(request: &Request, object: &str, cx: &Context<'_>) -> Call {
+    let token = format!("{}|{}", cx.credential("app_id"), cx.credential("app_secret"));
+    if !has_token(request, &token) {
+        return Call::Answer(bad_token(cx));
+    }
+    let answer = |data: Value| Call::Answer(Response::json(200, &data));
+    if request.method == http::Method::GET {
+        let of = |hook: &Hook| json!({"object": object, "callback_url": hook.url, "active": true, "fields": hook.events});
+        return answer(json!({"data": cx.hook.map(of).as_slice()}));
+    }
+    let body = request.json().unwrap_or_default();
+    let own = |key: &str| text(&body, key).unwrap_or_default().to_owned();
+    if own("/object") != object || !own("/callback_url").starts_with("http") {
+        return Call::Answer(error(400, 100, 0, "object and callback_url are needed", cx));
+    }
+    let fields = own("/fields").split(',').map(str::to_owned).collect();
+    Call::Hook {
+        hook: Some(Hook { url: own("/callback_url"), events: Some(fields), ..Hook::default() }),
+        handshake: Some(handshake(&own("/callback_url"), &own("/verify_token"), cx)),
+        answer: Response::json(200, &json!({"success": true})),
+        failed: error(400, 2_200, 0, "Callback verification failed", cx),
+    }
 }
 
 /// A signed POST.

@@ -302,8 +302,14 @@ impl Provider for Telegram {
             "getupdates" => get_updates(&arguments, cx),
             "setwebhook" => set_webhook(&arguments),
             "deletewebhook" => set_webhook(&Arguments::new()),
-            "getwebhookinfo" => Call::Answer(ok(&json!({"url": cx.hook.map_or("", |hook| &hook.url),
-                "has_custom_certificate": false, "pending_update_count": 0, "max_connections": 40}))),
+            "getwebhookinfo" => {
+                let mut info = json!({"url": cx.hook.map_or("", |hook| &hook.url),
+                    "has_custom_certificate": false, "pending_update_count": 0, "max_connections": 40});
+                if let Some(kinds) = cx.hook.and_then(|hook| hook.events.as_ref()) {
+                    put(&mut info, "allowed_updates", json!(kinds));
+                }
+                Call::Answer(ok(&info))
+            }
             "getfile" => Call::Answer(match cx.media.get(word(&arguments, "file_id")) {
                 Some(file) => {
                     let ending = file.name.rsplit('.').next().unwrap_or("bin");

@@ -187,11 +187,13 @@ impl WhatsApp {
             ("POST", [id, "register"]) if *id == phone => Call::Answer(success()),
             ("POST", [id, "subscribed_apps"]) if *id == waba => subscribe(request, cx),
             ("DELETE", [id, "subscribed_apps"]) if *id == waba => Call::Answer(success()),
-            ("GET", [id, "subscribed_apps"]) if *id == waba => Call::Answer(Response::json(
-                200,
-                &json!({
-                "data": [{"whatsapp_business_api_data": {"id": "1", "name": "simulated"}}]}),
-            )),
+            ("GET", [id, "subscribed_apps"]) if *id == waba => {
+                let mut app = json!({"whatsapp_business_api_data": {"id": "1", "name": "simulated"}});
+                if let Some(hook) = cx.hook {
+                    put(&mut app, "override_callback_uri", hook.url.as_str());
+                }
+                Call::Answer(Response::json(200, &json!({"data": [app]})))
+            }
             ("GET", ["whatsapp_business", "attachments"]) => Self::content(request, cx),
             ("GET", [id]) if *id == phone => Call::Answer(Response::json(
                 200,

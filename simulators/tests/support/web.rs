@@ -9,7 +9,9 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hmac::{Hmac, Mac as _};
 use serde_json::{Value, json};
+use sha2::Sha256;
 use simulators::rest::{Attempt, Inbound, Options, Script, Simulator};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -49,6 +51,13 @@ impl Http {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
+}
+
+/// A signature as most providers make it, in hexadecimal digits.
+pub(crate) fn hmac256(key: &str, octets: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
+    mac.update(octets);
+    hex::encode(mac.finalize().into_bytes())
 }
 
 /// The fields of a form.
@@ -204,6 +213,11 @@ pub(crate) struct World {
 }
 
 impl World {
+    /// What was accepted, as the control API tells it.
+    pub(crate) async fn accepted(&self) -> Vec<Value> {
+        self.ask("messages").await["messages"].as_array().unwrap().clone()
+    }
+
     pub(crate) async fn start(provider: &str) -> Self {
         Self::scripted(provider, |_| {}).await
     }

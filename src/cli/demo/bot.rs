@@ -1,17 +1,21 @@
-//! The demo's business: an HTTP destination that answers every customer. It answers 200 only after its own answer
-//! was accepted, and names it after the message it answers, so that a repeated delivery sends nothing twice.
+//! The demo's business: an HTTP destination that answers every customer on whatever channel they write. It answers
+//! 200 only after its own answer was accepted, and names that after the message it answers, so that a repeated
+//! delivery sends nothing twice.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::story::{Happening, digits};
+use super::{
+    channel::{Channel, Provider},
+    story::{Fact, Heard, Picture},
+};
 use crate::{cli::client::Client, config::EdgeLimits, http::answer, run::Failure};
 
 pub(super) const LIMITS: EdgeLimits = EdgeLimits {
@@ -21,11 +25,17 @@ pub(super) const LIMITS: EdgeLimits = EdgeLimits {
     header_timeout: Duration::from_secs(30),
 };
 
+/// Offered on buttons; a payload that begins so is an answer to them.
+pub(super) const DAY: &str = "day:";
+
 /// The bot.
 #[derive(Clone)]
 pub(super) struct Bot {
     router: Arc<Client>,
-    tell: mpsc::Sender<Happening>,
+    /// Where customers' files are.
+    public_url: Arc<str>,
+    providers: Arc<[Provider]>,
+    tell: mpsc::Sender<Fact>,
 }
 
 /// What the bot reads of a CIM message.
@@ -33,7 +43,7 @@ pub(super) struct Bot {
 struct Cim {
     id: String,
     header: Header,
-    body: serde_json::Value,
+    body: Value,
 }
 
 #[derive(Deserialize)]
@@ -51,8 +61,13 @@ struct ChannelData {
 }
 
 impl Bot {
-    pub(super) fn new(router_url: &str, tell: mpsc::Sender<Happening>) -> Result<Self, Failure> {
-        Ok(Self { router: Arc::new(Client::new(router_url, None)?), tell })
+    pub(super) fn new(
+        public_url: &str,
+        providers: &[Provider],
+        tell: mpsc::Sender<Fact>,
+    ) -> Result<Self, Failure> {
+        let router = Arc::new(Client::new(public_url, None)?);
+        Ok(Self { router, public_url: public_url.into(), providers: providers.into(), tell })
     }
 
     /// Takes one POST of the router's.
@@ -65,7 +80,7 @@ impl Bot {
             Ok(cim) => cim,
             Err(e) => {
                 let why = format!("the bot could not read what the router posted: {e}");
-                _ = self.tell.send(Happening::BotFailed { why: why.clone() }).await;
+                self.tell(Fact::BotFailed { why: why.clone() }).await;
                 return answer::error(StatusCode::BAD_REQUEST, &why);
             }
         };
@@ -73,52 +88,112 @@ impl Bot {
             Ok(()) => Response::new(Body::empty()),
             Err(why) => {
                 let why = why.to_string();
-                _ = self.tell.send(Happening::BotFailed { why: why.clone() }).await;
+                self.tell(Fact::BotFailed { why: why.clone() }).await;
                 answer::error(StatusCode::SERVICE_UNAVAILABLE, &why)
             }
         }
     }
 
     async fn react(&self, cim: &Cim) -> Result<(), Failure> {
-        let text = |key: &str| cim.body.get(key).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-        match text("type").as_str() {
-            "DELIVERYNOTIFICATION" => {
-                let (id, status) = (text("messageId"), text("status"));
-                self.tell(Happening::BotTold { id, status, reason: text("markdownText") }).await;
-                Ok(())
+        let did = &cim.header.channel_data.service_identifier;
+        let Some(provider) = self.providers.iter().find(|provider| provider.is_own(did)) else {
+            return Err(Failure::Running(format!("the bot has no channel with the address {did:?}")));
+        };
+        let channel = provider.channel;
+        let text = |path: &str| cim.body.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let kind = text("/type");
+        if kind == "DELIVERYNOTIFICATION" {
+            let (id, status) = (text("/messageId"), text("/status"));
+            self.tell(Fact::BotTold { channel, id, status, reason: text("/markdownText") }).await;
+            return Ok(());
+        }
+        // A session that begins or ends says nothing.
+        if matches!(cim.header.intent.as_deref(), Some("START_CHAT" | "END_CHAT")) {
+            return Ok(());
+        }
+        let mut heard = Heard {
+            id: cim.id.clone(),
+            customer: cim.header.channel_data.channel_customer_identifier.clone(),
+            text: text("/markdownText"),
+            payload: text("/additionalDetails/payload"),
+            picture: None,
+        };
+        let reply = match kind.as_str() {
+            "PLAIN" if heard.payload.starts_with(DAY) => format!("Booked for you: {}.", heard.text),
+            "PLAIN" => format!("You wrote: {}", heard.text),
+            "IMAGE" => {
+                heard.text = text("/caption");
+                let picture = self.fetched(text("/attachment/mediaUrl")).await?;
+                let words = format!("Thank you for the picture ({} bytes).", picture.bytes);
+                heard.picture = Some(picture);
+                words
             }
-            "PLAIN" if cim.header.intent.is_none() => self.reply(cim, &text("markdownText")).await,
-            _ => Ok(()),
+            _ => return Ok(()),
+        };
+        self.reply(channel, heard, &reply, did).await
+    }
+
+    async fn reply(&self, channel: Channel, heard: Heard, words: &str, did: &str) -> Result<(), Failure> {
+        let body = json!({ "type": "PLAIN", "markdownText": words });
+        let message = message(&answer_to(&heard.id), did, &heard.customer, &body);
+        self.tell(Fact::BotHeard { channel, heard }).await;
+        self.send(message).await
+    }
+
+    /// Gives a message to the router.
+    pub(super) async fn send(&self, message: Value) -> Result<(), Failure> {
+        let body = Some(message.to_string().into_bytes());
+        match self.router.ask(Method::POST, "/v1/messages", body).await? {
+            answer if answer.status == 202 => Ok(()),
+            answer => Err(Failure::Running(answer.problem())),
         }
     }
 
-    async fn reply(&self, cim: &Cim, text: &str) -> Result<(), Failure> {
-        let addresses = &cim.header.channel_data;
-        let customer = digits(&addresses.channel_customer_identifier).to_owned();
-        self.tell(Happening::BotHeard { from: customer.clone(), text: text.into() }).await;
-        let id = format!("re-{}", cim.id);
-        let message = json!({
-            "id": id,
-            "header": {
-                "channelData": {
-                    "channelCustomerIdentifier": addresses.channel_customer_identifier,
-                    "serviceIdentifier": addresses.service_identifier,
-                },
-                "sender": { "id": "echo", "type": "BOT", "senderName": "Echo bot" },
-            },
-            "body": { "type": "PLAIN", "markdownText": format!("You wrote: {text}") },
-        });
-        let answer =
-            self.router.ask(Method::POST, "/v1/messages", Some(message.to_string().into_bytes())).await?;
-        if answer.status != 202 {
-            return Err(Failure::Running(answer.problem()));
+    /// What the router says of a message.
+    pub(super) async fn message(&self, id: &str) -> Result<Value, Failure> {
+        let path = format!("/v1/messages/{}", crate::cli::client::encoded(id));
+        let answer = self.router.ask(Method::GET, &path, None).await?;
+        if answer.status != 200 {
+            return Err(Failure::Running(format!("message {id}: {}", answer.problem())));
         }
-        self.tell(Happening::BotAnswered { to: customer, id }).await;
-        Ok(())
+        serde_json::from_slice(&answer.body).map_err(Failure::running)
     }
 
-    async fn tell(&self, happening: Happening) {
+    /// Fetches a customer's file from the router.
+    async fn fetched(&self, url: String) -> Result<Picture, Failure> {
+        let failed = |why: &dyn std::fmt::Display| Failure::Running(format!("the file at {url:?}: {why}"));
+        let path = url.strip_prefix(&*self.public_url).ok_or_else(|| failed(&"not an address of ours"))?;
+        let answer = self.router.open(Method::GET, path, None).await?;
+        let status = answer.status();
+        let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.unwrap_or_default().to_owned();
+        let body = Limited::new(answer.into_body(), LIMITS.body_bytes_max).collect().await;
+        let bytes = body.map_err(|e| failed(&e))?.to_bytes().len();
+        if status != StatusCode::OK {
+            return Err(failed(&status));
+        }
+        Ok(Picture { url, kind, bytes })
+    }
+
+    async fn tell(&self, fact: Fact) {
         // Nobody listens any more when the demo ends.
-        _ = self.tell.send(happening).await;
+        _ = self.tell.send(fact).await;
     }
+}
+
+/// The id of the bot's answer to a message.
+pub(super) fn answer_to(id: &str) -> String {
+    format!("re-{id}")
+}
+
+/// A CIM message to a customer.
+pub(super) fn message(id: &str, did: &str, customer: &str, body: &Value) -> Value {
+    json!({
+        "id": id,
+        "header": {
+            "channelData": { "channelCustomerIdentifier": customer, "serviceIdentifier": did },
+            "sender": { "id": "echo", "type": "BOT", "senderName": "Echo bot" },
+        },
+        "body": body,
+    })
 }

@@ -1,80 +1,104 @@
-//! Tells what happens, in words a newcomer understands, and waits for what should happen, for a bounded time.
+//! What happens on the demo's stage, and waiting for it. Facts come as they come; the story takes each when it is its
+//! turn, so that what is printed is always in the same order. Every wait ends in bounded time and says what for.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
+use serde_json::Value;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout_at},
 };
 
-use crate::{out, run::Failure};
+use super::{
+    bot::{Bot, answer_to},
+    channel::{Channel, Provider, Shown},
+    print::{Printer, Who},
+};
+use crate::{out, run::Failure, seams::Stopwatch};
 
 /// Something that happened on the demo's stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Happening {
-    /// The router logged in at the provider.
+pub(super) enum Fact {
+    /// The router logged in at the SMS centre.
     Bound,
     /// The bot got a customer's message.
-    BotHeard { from: String, text: String },
-    /// The bot's answer was accepted by the router, under this id.
-    BotAnswered { to: String, id: String },
-    /// The bot's answer was not accepted.
+    BotHeard { channel: Channel, heard: Heard },
+    /// The bot could not answer; the router will come again.
     BotFailed { why: String },
-    /// All parts of a message reached the provider.
-    ProviderGot { to: String, text: String, parts: u8 },
+    /// All of a message reached the provider: the customer sees it.
+    Shown { channel: Channel, shown: Shown },
     /// The bot was told what became of its message.
-    BotTold { id: String, status: String, reason: String },
+    BotTold { channel: Channel, id: String, status: String, reason: String },
+}
+
+/// A customer's message, as the bot got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Heard {
+    pub(super) id: String,
+    pub(super) customer: String,
+    pub(super) text: String,
+    /// What a chosen button stands for.
+    pub(super) payload: String,
+    pub(super) picture: Option<Picture>,
+}
+
+/// A file that the bot fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Picture {
+    pub(super) url: String,
+    pub(super) kind: String,
+    pub(super) bytes: usize,
 }
 
 /// The teller.
 pub(super) struct Story {
-    happenings: mpsc::Receiver<Happening>,
+    facts: mpsc::Receiver<Fact>,
+    /// Facts whose turn has not come.
+    early: VecDeque<Fact>,
     patience: Duration,
     chapters: u32,
-    /// Answers whose outcome is not known yet: id to customer.
-    open: BTreeMap<String, String>,
-    /// Outcomes, by customer.
-    outcomes: BTreeMap<String, String>,
-    bound: bool,
+    /// When a customer first saw an answer, from the start of the demo.
+    pub(super) first_answer: Option<Duration>,
+    watch: Stopwatch,
+    pub(super) printer: Printer,
+    pub(super) bot: Bot,
 }
 
-/// Answers remembered at most.
-const OPEN_MAX: usize = 10_000;
-
 impl Story {
-    pub(super) fn new(happenings: mpsc::Receiver<Happening>, patience: Duration) -> Self {
-        let (open, outcomes) = (BTreeMap::new(), BTreeMap::new());
-        Self { happenings, patience, chapters: 0, open, outcomes, bound: false }
+    pub(super) fn new(
+        facts: mpsc::Receiver<Fact>,
+        patience: Duration,
+        bot: Bot,
+        printer: Printer,
+        watch: Stopwatch,
+    ) -> Self {
+        Self { facts, early: VecDeque::new(), patience, chapters: 0, first_answer: None, watch, printer, bot }
     }
 
     pub(super) fn chapter(&mut self, title: &str) {
         self.chapters += 1;
-        out::line("");
-        out::line(format!("{}. {title}", self.chapters));
+        self.printer.title(&format!("{}. {title}", self.chapters));
     }
 
-    /// Tells on until the router is logged in.
-    pub(super) async fn until_bound(&mut self) -> Result<(), Failure> {
-        self.until("the router's login at the provider (bind)", |story| story.bound).await
+    pub(super) fn say(&self, channel: Channel, who: Who, text: &str) {
+        self.printer.say(channel, who, text);
     }
 
-    /// Tells on until the answer to a customer was delivered.
-    pub(super) async fn until_answered(&mut self, customer: &str) -> Result<(), Failure> {
-        let what = format!("the delivery receipt for the bot's answer to +{customer}");
-        self.until(&what, |story| story.outcomes.contains_key(customer)).await?;
-        match self.outcomes.get(customer).map(String::as_str) {
-            Some("DELIVERED" | "READ") => Ok(()),
-            other => {
-                Err(Failure::Running(format!("the answer to +{customer} ended {}", other.unwrap_or("?"))))
-            }
+    /// Takes the first fact that `pick` wants, of those that came and those to come.
+    pub(super) async fn until<T>(
+        &mut self,
+        what: &str,
+        pick: impl Fn(&Fact) -> Option<T>,
+    ) -> Result<T, Failure> {
+        let found = self.early.iter().enumerate().find_map(|(at, fact)| Some((at, pick(fact)?)));
+        if let Some((at, picked)) = found {
+            self.early.remove(at);
+            return Ok(picked);
         }
-    }
-
-    async fn until(&mut self, what: &str, done: impl Fn(&Self) -> bool) -> Result<(), Failure> {
         let deadline = Instant::now() + self.patience;
-        while !done(self) {
-            match timeout_at(deadline, self.happenings.recv()).await {
-                Ok(Some(happening)) => self.tell(happening),
+        loop {
+            let fact = match timeout_at(deadline, self.facts.recv()).await {
+                Ok(Some(fact)) => fact,
                 Ok(None) => return Err(Failure::Running(format!("the demo's players ended before {what}"))),
                 Err(_) => {
                     let seconds = self.patience.as_secs();
@@ -82,79 +106,130 @@ impl Story {
                         "after {seconds} s there is still no sign of {what}; on a very slow machine try --patience 2m"
                     )));
                 }
+            };
+            if let Some(picked) = pick(&fact) {
+                return Ok(picked);
+            }
+            if let Fact::BotFailed { why } = &fact {
+                out::error(format!("the bot could not answer, the router will come again: {why}"));
+            } else if self.early.len() < super::FACTS_MAX {
+                self.early.push_back(fact);
             }
         }
+    }
+
+    /// What the bot got of a customer.
+    pub(super) async fn heard(&mut self, on: Channel, text: &str) -> Result<Heard, Failure> {
+        let what = format!("the customer's {text:?} at the bot ({})", on.label());
+        self.until(&what, |fact| match fact {
+            Fact::BotHeard { channel, heard } if *channel == on && heard.text == text => Some(heard.clone()),
+            _ => None,
+        })
+        .await
+    }
+
+    /// What the customer sees of a message with these words.
+    pub(super) async fn shown(&mut self, on: Channel, words: &str) -> Result<Shown, Failure> {
+        let what = format!("{words:?} at the customer's ({})", on.label());
+        self.until(&what, |fact| match fact {
+            Fact::Shown { channel, shown } if *channel == on && shown.text.starts_with(words) => {
+                Some(shown.clone())
+            }
+            _ => None,
+        })
+        .await
+    }
+
+    /// The bot's answer to what it heard reaches the customer, and its receipts come back.
+    pub(super) async fn answered(&mut self, on: Channel, heard: &Heard, words: &str) -> Result<(), Failure> {
+        let shown = self.shown(on, words).await?;
+        self.first_answer.get_or_insert(self.watch.elapsed());
+        self.say(on, Who::Bot, &shown.text);
+        if shown.parts > 1 {
+            self.say(on, Who::Router, &format!("cut into {} SMS segments, no emoji in halves", shown.parts));
+        }
+        self.receipts(on, &answer_to(&heard.id)).await
+    }
+
+    /// Waits for everything that the provider reports of a message.
+    pub(super) async fn receipts(&mut self, on: Channel, message: &str) -> Result<(), Failure> {
+        let mut told = vec!["sent".to_owned()];
+        for expected in on.reports() {
+            let what = format!("the receipt {expected} for {message} ({})", on.label());
+            let outcome = self.until(&what, |fact| match fact {
+                Fact::BotTold { id, status, reason, .. } if id == message => match status.as_str() {
+                    word if word == *expected => Some(Ok(())),
+                    "FAILED" => Some(Err(reason.clone())),
+                    _ => None,
+                },
+                _ => None,
+            });
+            outcome.await?.map_err(|why| Failure::Running(format!("{}: it failed: {why}", on.label())))?;
+            told.push(expected.to_lowercase());
+        }
+        self.settled(on, message).await?;
+        let end = if told.len() == 1 { " (this provider tells no more)" } else { "" };
+        self.say(on, Who::Receipts, &format!("{}{end}", told.join(", ")));
         Ok(())
     }
 
-    /// Tells everything, for ever.
+    /// Waits until the router, too, has a message as far as it will come.
+    async fn settled(&self, on: Channel, message: &str) -> Result<(), Failure> {
+        let best = on.reports().last().copied().unwrap_or("SENT");
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let view = self.bot.message(message).await?;
+            let status = view.get("status").and_then(Value::as_str).unwrap_or_default();
+            if status == best {
+                return Ok(());
+            }
+            if status == "FAILED" || Instant::now() > deadline {
+                return Err(Failure::Running(format!(
+                    "{}: the message {message} is {status} and not {best}",
+                    on.label()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Tells everything as it happens, until nobody reads any more.
     pub(super) async fn tell_all(&mut self) {
-        while let Some(happening) = self.happenings.recv().await {
-            self.tell(happening);
-        }
-    }
-
-    fn tell(&mut self, happening: Happening) {
-        match happening {
-            Happening::Bound => {
-                self.bound = true;
-                line("router", "provider", "logged in (SMPP bind), ready to send and receive");
-            }
-            Happening::BotHeard { from, text } => {
-                line("router", "bot", &format!("+{from} wrote: {}", quoted(&text)))
-            }
-            Happening::BotAnswered { to, id } => {
-                line(
-                    "bot",
-                    "router",
-                    &format!("answer for +{to}: accepted, and safe in the log from now on"),
-                );
-                if self.open.len() < OPEN_MAX {
-                    self.open.insert(id, to);
+        self.early.clear();
+        while let Some(fact) = self.facts.recv().await {
+            match fact {
+                Fact::Bound => {}
+                Fact::BotHeard { channel, heard } => {
+                    let picture =
+                        heard.picture.map(|picture| format!(" {}", picture.url)).unwrap_or_default();
+                    self.say(channel, Who::Customer, &format!("{}{picture}", heard.text));
+                }
+                Fact::BotFailed { why } => out::error(format!("the bot could not answer: {why}")),
+                Fact::Shown { channel, shown } => {
+                    let buttons: String = shown.buttons.iter().map(|title| format!(" [{title}]")).collect();
+                    self.say(channel, Who::Bot, &format!("{}{buttons}", shown.text));
+                }
+                Fact::BotTold { channel, id, status, reason } => {
+                    let about =
+                        if id.starts_with(&answer_to("")) { String::new() } else { format!("{id}: ") };
+                    let why = if reason.is_empty() { reason } else { format!(" ({reason})") };
+                    self.say(channel, Who::Receipts, &format!("{about}{}{why}", status.to_lowercase()));
                 }
             }
-            Happening::BotFailed { why } => {
-                line("bot", "router", &format!("the answer was not accepted: {why}"))
-            }
-            Happening::ProviderGot { to, text, parts } => {
-                let parts =
-                    if parts > 1 { format!(" in {parts} parts (SMS segments)") } else { String::new() };
-                line("router", "provider", &format!("SMS to +{}{parts}: {}", digits(&to), quoted(&text)));
-            }
-            Happening::BotTold { id, status, reason } => {
-                let to = self.open.remove(&id);
-                let whom = to.as_deref().map(|to| format!(" to +{to}")).unwrap_or_default();
-                let why = if reason.is_empty() { String::new() } else { format!(" ({reason})") };
-                line("router", "bot", &format!("receipt: the answer{whom} is {status}{why}"));
-                if let Some(to) = to {
-                    self.outcomes.insert(to, status);
-                }
+            if out::is_closed() {
+                return;
             }
         }
     }
 }
 
-/// A customer sends an SMS.
-pub(super) fn customer_wrote(from: &str, text: &str) {
-    line("customer", "provider", &format!("+{from}: {}", quoted(text)));
-}
-
-fn line(from: &str, to: &str, text: &str) {
-    out::line(format!("   {from:>8} -> {to:<8}  {text}"));
-}
-
-/// The longest text that is shown whole, in characters.
-const TEXT_CHARS_MAX: usize = 72;
-
-fn quoted(text: &str) -> String {
-    let mut shown: String = text.chars().take(TEXT_CHARS_MAX).collect();
-    if shown.len() < text.len() {
-        shown.push('…');
-    }
-    format!("\"{}\"", shown.replace('\n', " "))
-}
-
-/// Addresses are compared and shown without a plus.
-pub(super) fn digits(address: &str) -> &str {
-    address.trim_start_matches('+')
+/// A provider's address for people.
+pub(super) fn introduced(provider: &Provider) -> String {
+    let title = format!("{}, simulated", provider.title());
+    format!(
+        "   {:<10} {title:<32} {:<21}  we are {}",
+        provider.channel.label(),
+        provider.address,
+        provider.did
+    )
 }

@@ -10,7 +10,7 @@ use simulators::rest::{About, Options, Script, Simulator, providers};
 use tokio::net::TcpListener;
 
 use super::{apply, as_map, from_file};
-use crate::{out, run::Failure, seams::SystemClock};
+use crate::{cli::client::is_http, out, run::Failure, seams::SystemClock};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rest {
@@ -68,6 +68,7 @@ fn credentials(about: &About) -> String {
 
 pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Failure> {
     let script = script(&arguments)?;
+    addresses(&arguments)?;
     if arguments.print_script {
         let text = toml::to_string(&script).map_err(Failure::running)?;
         out::line(text.trim_end());
@@ -102,6 +103,23 @@ pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Fai
     simulator.run(tcp, ctrl_c).await;
     let counts = serde_json::to_string(&simulator.counts()).map_err(Failure::running)?;
     out::line(format!("counts {counts}"));
+    Ok(())
+}
+
+/// Addresses that nothing can ever be sent to are told at once.
+fn addresses(arguments: &Rest) -> Result<(), Failure> {
+    let given = [
+        ("--webhook", arguments.webhook.as_ref().filter(|url| *url != "none")),
+        ("--deliver-to", arguments.deliver_to.as_ref()),
+        ("--base-url", arguments.base_url.as_ref()),
+    ];
+    for (flag, url) in given {
+        if let Some(url) = url.filter(|url| !is_http(url)) {
+            return Err(Failure::Usage(format!(
+                "{flag} {url:?} is no address; expected http://host:port/path"
+            )));
+        }
+    }
     Ok(())
 }
 

@@ -58,7 +58,7 @@ pub(super) async fn post(
         Ok(items) if first != Some(b'[') && !lines && items.len() == 1 => {
             one(public, origin, &bytes, plan, takeover).await
         }
-        Ok(items) => many(public, origin, &items, plan, takeover).await,
+        Ok(items) => Box::pin(many(public, origin, &items, plan, takeover)).await,
         Err(error @ cim::Error::TooLong { .. }) => {
             answer::error(StatusCode::PAYLOAD_TOO_LARGE, &format!("{error} per request; send several"))
         }
@@ -102,7 +102,7 @@ async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover
         };
     }
     if intents::is_session(&message.intent) {
-        return single(intents::handle(public, origin, message, takeover).await);
+        return single(Box::pin(intents::handle(public, origin, message, takeover)).await);
     }
     let message_id = text_of(message.id.as_ref());
     single(match public.core.accept(vec![message], origin).await.pop() {

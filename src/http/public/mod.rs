@@ -80,11 +80,12 @@ impl Handler {
             self.public.meters.no_room.increment(1);
             return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
+        // All but messages on the heap: a future is as large as its largest branch, and moved as a whole.
         if media::is_media(request.uri().path()) {
-            return media::handle(&self.public, request).await;
+            return Box::pin(media::handle(&self.public, request)).await;
         }
         if webhooks::is_webhook(request.uri().path()) {
-            return webhooks::handle(&self.public, request).await;
+            return Box::pin(webhooks::handle(&self.public, request)).await;
         }
         let Some(origin) = self.public.keys.origin(request.headers()) else {
             self.public.meters.no_key.increment(1);
@@ -97,7 +98,7 @@ impl Handler {
             return answer;
         }
         let request = request.map(Body::new);
-        match TowerToHyperService::new(self.routes).call(request).await {
+        match Box::pin(TowerToHyperService::new(self.routes).call(request)).await {
             Ok(answer) => answer,
             Err(never) => match never {},
         }

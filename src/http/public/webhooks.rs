@@ -86,8 +86,12 @@ fn answered(answer: Answer) -> Response<Body> {
             response
         }
         Answer::Unknown => unknown(),
-        Answer::Refused { status, reason } => {
-            answer::error(StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED), &reason)
+        Answer::Refused { status, reason, challenge } => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
+            match challenge {
+                Some(how) => answer::error_with(status, &reason, header::WWW_AUTHENTICATE, how),
+                None => answer::error(status, &reason),
+            }
         }
         Answer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
         Answer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),

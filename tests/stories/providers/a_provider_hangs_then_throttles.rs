@@ -17,6 +17,11 @@ const RATE: usize = 50;
 const CUSTOMERS: usize = 12;
 const MESSAGES: usize = 120;
 
+/// Calls at once unless a channel says otherwise.
+const CONNECTIONS: u64 = 16;
+/// Parts that may be tried in a minute at most, in growing pauses.
+const TRIALS_MAX: u64 = 8;
+
 /// What the neighbour is allowed.
 const PACED: Keys = Keys { channel: "send_rate = 50", http: "" };
 
@@ -108,6 +113,8 @@ async fn and_nobody_loses_by_it() {
     let troubled = ill_from.elapsed();
     let at_end = ill.simulator.counts();
     assert!(hung > 0 && at_end.throttled > 0, "no trouble: {at_end:?}");
+    // It answers looks all the while: after the first calls one part at a time shows that it takes none.
+    assert!(hung <= CONNECTIONS + TRIALS_MAX, "{hung} calls into silence");
     assert_eq!(at_end.accepted, 0, "it took some while it could take nothing");
 
     // Nothing is lost, and each customer has an order.

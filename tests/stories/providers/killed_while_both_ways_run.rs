@@ -97,9 +97,25 @@ async fn settled(patchbay: &Patchbay, all: [&Simulated; 2]) -> Result<(), String
         waiting += session["deliveriesWaiting"].as_u64().unwrap();
     }
     if messages > held || waiting > 0 {
-        return Err(format!("{messages} messages open, {held} of them held; {waiting} deliveries wait"));
+        return Err(format!(
+            "{messages} messages open, {held} of them held; {waiting} deliveries wait: {}",
+            unsettled(patchbay).await
+        ));
     }
     Ok(())
+}
+
+/// The first of the messages that are open and not held, with all that happened to it.
+async fn unsettled(patchbay: &Patchbay) -> Value {
+    let held = held(patchbay).await;
+    for n in 0..1_000 {
+        let view = patchbay.public(&format!("/v1/messages/out-{n}")).await.json();
+        let is_final = ["DELIVERED", "READ", "FAILED"].iter().any(|status| view["status"] == *status);
+        if view["status"].is_string() && !is_final && !held.contains(&format!("out-{n}")) {
+            return view;
+        }
+    }
+    Value::Null
 }
 
 /// The messages that are held in doubt.

@@ -12,6 +12,8 @@ use crate::support::{Patchbay, Setup, Sink};
 
 mod a_flood_of_webhooks;
 mod a_provider_hangs_then_throttles;
+mod a_provider_is_told_where_we_are;
+mod a_provider_says_who_wrote;
 mod every_one_carries_a_conversation;
 mod killed_while_both_ways_run;
 mod one_address_for_all_of_meta;

@@ -1,5 +1,5 @@
-//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (known by a secret header) or asked
-//! for. There are no receipts; what the API took is sent and stays so.
+//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (known by a secret header, and set
+//! where it is not) or asked for. There are no receipts; what the API took is sent and stays so.
 //!
 //! Unconfirmed: the sizes up to which Telegram itself fetches a file (5 and 20 MB); one that it could not fetch is
 //! fetched here and uploaded.
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::{
     AccountError, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider, Received, Rejection,
-    Signature, Step, account,
+    SetUp, Signature, Step, Whereabouts, account,
 };
 use crate::{
     auth,
@@ -26,6 +26,7 @@ use crate::{
     files, graph,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
     json,
+    set_up::{self, Wish},
 };
 
 /// The description.
@@ -163,6 +164,36 @@ impl Account {
         let token = self.token.expose_secret();
         Request::post(format!("{}/bot{token}/{method}", self.base_url), body).hiding(token)
     }
+
+    /// Updates are brought here. Which secret is set Telegram does not tell, but that we refused another.
+    fn webhook<'a>(&'a self, url: &'a str) -> Wish<'a> {
+        let secret = self.secret_token.expose_secret();
+        Wish {
+            what: "webhook",
+            ask: self.call("getWebhookInfo", Body::None).harmless(),
+            holds: Box::new(move |info| {
+                let trouble = json::text(info, "/last_error_message").unwrap_or_default();
+                let is_refused = ["401", "403"].iter().any(|status| trouble.contains(status));
+                json::text(info, "/url").is_some_and(|set| set == url)
+                    && set_up::has_all(info.get("allowed_updates"), &ALLOWED_UPDATES)
+                    && !is_refused
+            }),
+            change: Box::new(move |_| {
+                let body = json!({"url": url, "secret_token": secret, "allowed_updates": ALLOWED_UPDATES});
+                self.call("setWebhook", Body::Json(body.to_string())).harmless().hiding(secret)
+            }),
+        }
+    }
+
+    /// Updates cannot be asked for as long as there is a webhook. What waits is kept.
+    fn no_webhook(&self) -> Wish<'_> {
+        Wish {
+            what: "no webhook",
+            ask: self.call("getWebhookInfo", Body::None).harmless(),
+            holds: Box::new(|info| json::some_text(info, "/url").is_none()),
+            change: Box::new(|_| self.call("deleteWebhook", Body::None).harmless()),
+        }
+    }
 }
 
 impl HttpChannel for Account {
@@ -285,6 +316,15 @@ impl HttpChannel for Account {
 
     fn probed(&self, response: &Response) -> Result<(), SendError> {
         send::result(response).map(|_| ())
+    }
+
+    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let wish = match self.updates {
+            Updates::Webhook if ours.webhook_url.is_empty() => return Ok(None),
+            Updates::Webhook => self.webhook(ours.webhook_url),
+            Updates::Poll => self.no_webhook(),
+        };
+        set_up::fulfil(&[wish], answers, send::result)
     }
 
     fn typing(&self, _did: &str, customer: &str, _last_id: Option<&str>, on: bool) -> Option<Request> {

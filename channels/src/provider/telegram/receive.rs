@@ -25,16 +25,18 @@ type Read = Result<Option<InEvent>, Box<str>>;
 type Kind = (&'static str, fn(&Value) -> Read);
 
 fn read(update: &Value) -> Read {
-    let kinds: [Kind; 8] = [
+    let kinds: [Kind; 7] = [
         ("message", written),
         ("business_message", written),
         ("edited_message", edited),
         ("edited_business_message", edited),
         ("callback_query", pressed),
-        ("my_chat_member", membership),
         ("message_reaction", reaction),
         ("poll_answer", vote),
     ];
+    if let Some(item) = update.get("my_chat_member") {
+        return membership(item, json::text(update, "/update_id").unwrap_or_default().as_ref());
+    }
     let found = kinds.iter().find_map(|(kind, read)| Some((update.get(*kind)?, read)));
     found.map_or(Ok(None), |(item, read)| read(item))
 }
@@ -239,14 +241,15 @@ fn pressed(item: &Value) -> Read {
 }
 
 /// The bot was sent away, or let in again.
-fn membership(item: &Value) -> Read {
+fn membership(item: &Value, update_id: &str) -> Read {
     let customer = needed(item, "/chat/id")?.into();
     let out = match needed(item, "/new_chat_member/status")?.as_str() {
         "kicked" | "left" => true,
         "member" | "administrator" | "creator" => false,
         _ => return Ok(None),
     };
-    Ok(Some(InEvent::OptOut { did: "".into(), customer, out }))
+    let id = if update_id.is_empty() { "".into() } else { format!("update:{update_id}").into() };
+    Ok(Some(InEvent::OptOut { did: "".into(), customer, out, id }))
 }
 
 fn reaction(item: &Value) -> Read {

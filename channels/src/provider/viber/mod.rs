@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     AccountError, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received,
-    Rejection, Report, Sent, Signature, Step, account,
+    Rejection, Report, Sent, SetUp, Signature, Step, Whereabouts, account,
 };
 use crate::{
     auth,
@@ -24,6 +24,7 @@ use crate::{
     graph,
     http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     json,
+    set_up::{self, Wish},
 };
 
 mod send;
@@ -114,6 +115,9 @@ fn default_base_url() -> Box<str> {
     "https://chatapi.viber.com".into()
 }
 
+/// What webhooks are to bring beside messages.
+const EVENTS: [&str; 6] =
+    ["delivered", "seen", "failed", "subscribed", "unsubscribed", "conversation_started"];
 /// The longest name of a sender.
 const NAME_CHARACTERS_MAX: usize = 28;
 /// The longest id of a customer that is taken.
@@ -194,7 +198,7 @@ impl HttpChannel for Account {
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let refused = |reason: &str| Refused { status: 403, reason: reason.into() };
+        let refused = |reason: &str| Refused::forbidden(reason);
         let header = webhook
             .header("x-viber-content-signature")
             .ok_or_else(|| refused("x-viber-content-signature is missing"))?;
@@ -239,6 +243,28 @@ impl HttpChannel for Account {
     fn probed(&self, response: &Response) -> Result<(), SendError> {
         taken(response).map(|_| ())
     }
+
+    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let url = ours.webhook_url;
+        if url.is_empty() {
+            return Ok(None);
+        }
+        let wish = Wish {
+            what: "webhook",
+            ask: self.call("get_account_info", &json!({})).harmless(),
+            holds: Box::new(move |info| {
+                // Without a list it brings everything.
+                let events = info.get("event_types").filter(|events| events.is_array());
+                json::text(info, "/webhook").is_some_and(|set| set == url)
+                    && events.is_none_or(|events| set_up::has_all(Some(events), &EVENTS))
+            }),
+            change: Box::new(move |_| {
+                let body = json!({"url": url, "event_types": EVENTS, "send_name": true, "send_photo": true});
+                self.call("set_webhook", &body).harmless()
+            }),
+        };
+        set_up::fulfil(&[wish], answers, taken)
+    }
 }
 
 impl Account {
@@ -277,7 +303,8 @@ fn taken(response: &Response) -> Result<Value, SendError> {
 
 fn opt(said: &Value, pointer: &str, out: bool) -> Option<InEvent> {
     let customer = (&*json::some_text(said, pointer)?).into();
-    Some(InEvent::OptOut { did: "".into(), customer, out })
+    let id = json::text(said, "/message_token").unwrap_or_default().as_ref().into();
+    Some(InEvent::OptOut { did: "".into(), customer, out, id })
 }
 
 /// A report on one of our messages; on messages of customers they come, too, and find nothing.

@@ -1,0 +1,59 @@
+//! What to try once the tale is told: commands that work as they are printed, with this run's own addresses.
+
+use super::channel::Provider;
+use crate::out;
+
+/// Prints them; without them being of use, the way to them.
+pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, once: bool) {
+    if once {
+        out::line("Without --once the demo stays up, with a web page to look around and commands to try.");
+        return;
+    }
+    out::line("\nWhat to try now, in another terminal:");
+    tip("The page: channels, sessions, every message on its own timeline", &[&format!("{admin_url}/")]);
+    // The one that shows most comes first.
+    let Some(provider) = providers.iter().find(|provider| provider.control().is_some()).or(providers.first())
+    else {
+        return;
+    };
+    let program = std::env::args().next().unwrap_or_else(|| "patchbay".into());
+    let (label, did, customer) = (provider.channel.label(), &provider.did, &provider.customer);
+    tip(
+        &format!("Write to the customer on {label}, and follow what becomes of it"),
+        &[
+            &format!("{program} send --url {public_url} --wait \\"),
+            &format!("  --from {did} --to {customer} --text Hello"),
+        ],
+    );
+    let buttons = [
+        &format!("curl -s '{public_url}/v1/messages' -d '{{\"id\": \"offer-1\","),
+        "  \"header\": {\"channelData\": {",
+        &format!("    \"serviceIdentifier\": \"{did}\", \"channelCustomerIdentifier\": \"{customer}\"}}}},"),
+        "  \"body\": {\"type\": \"BUTTON\", \"markdownText\": \"Shall we?\", \"buttons\": [",
+        "    {\"type\": \"reply\", \"title\": \"Yes\", \"payload\": \"y\"},",
+        "    {\"type\": \"reply\", \"title\": \"No\", \"payload\": \"n\"}]}}'",
+    ];
+    tip("The same over HTTP, with buttons; put ?plan=true behind messages to see what it would do", &buttons);
+    tip(
+        "What became of it, with everything that happened to it",
+        &[&format!("curl -s {public_url}/v1/messages/offer-1")],
+    );
+    if let Some(control) = provider.control() {
+        tip(
+            &format!("Write as the customer on {label}"),
+            &[&format!("curl -s {control}/_sim/inbound -d '{{\"text\": \"Good morning\"}}'")],
+        );
+        tip(
+            "What was said to the provider, word for word but without secrets",
+            &[&format!("curl -s '{admin_url}/api/channels/{}/exchanges'", provider.channel.id())],
+        );
+    }
+    out::line("\nCustomers go on writing every few seconds. Ctrl-C ends the demo.\n");
+}
+
+fn tip(what: &str, command: &[&str]) {
+    out::line(format!("\n  {what}:"));
+    for line in command {
+        out::line(format!("    {line}"));
+    }
+}

@@ -1,0 +1,78 @@
+//! A channel's provider is told where it finds us, by its own calls: nobody opens a portal. It is asked first, and
+//! nothing is changed that is as it should be; what fails is shown, tried again, and stops nothing.
+
+use serde_json::Value;
+use simulators::rest::Inbound;
+
+use super::{Keys, PUBLIC_URL, Simulated, follow, no_receipts, setup, start, text};
+use crate::support::{Patchbay, SOON, Sink, until};
+
+const PLAIN: Keys = Keys { channel: "", http: "" };
+
+async fn until_set_up(patchbay: &Patchbay, one: &Simulated, status: &str) -> Value {
+    until("its set-up", SOON, || async {
+        let channel = patchbay.channel(one.name).await;
+        if channel["setUp"]["status"] == status { Ok(channel) } else { Err(channel.to_string()) }
+    })
+    .await
+}
+
+/// Where a simulated provider sends its webhooks.
+fn hook(one: &Simulated) -> String {
+    one.simulator.webhook_url().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_what_customers_write_comes_in() {
+    for name in ["telegram", "viber", "whatsapp_cloud", "whatsapp_360dialog"] {
+        let one = Simulated::start_without_webhook(name, no_receipts()).await;
+        let sink = Sink::start().await;
+        let patchbay = start(one.channel(setup(&sink), PLAIN), &[&one]).await;
+        let channel = until_set_up(&patchbay, &one, "changed").await;
+        assert_eq!(channel["status"], "connected", "{channel}");
+        assert!(hook(&one).starts_with(PUBLIC_URL), "{name}: {}", hook(&one));
+        one.write(Inbound { text: "Hi".into(), ..Inbound::default() }).await;
+        let hi = sink.wait_for("Hi", SOON, |taken| taken["body"]["markdownText"] == "Hi").await.body;
+        patchbay.send(&text("m-1", &hi, "Hello")).await;
+        one.simulator.wait_for(|counts| counts.accepted > 0).await;
+        let page = patchbay.http.get(&format!("{}/", patchbay.admin)).await.unwrap().text;
+        assert!(page.contains("Set up at the provider"), "{page}");
+        let said = patchbay.admin(&format!("/api/channels/{name}/exchanges")).await.to_string();
+        for secret in one.secrets() {
+            assert!(!said.contains(&secret), "{name} shows a secret: {said}");
+        }
+
+        // Asked again after a start, it is as it should be.
+        let patchbay = patchbay.restart().await;
+        follow(&patchbay, &[&one]);
+        until_set_up(&patchbay, &one, "unchanged").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unless_it_is_switched_off() {
+    let one = Simulated::start_without_webhook("viber", no_receipts()).await;
+    let sink = Sink::start().await;
+    let keys = Keys { channel: "", http: "set_up = false" };
+    let patchbay = start(one.channel(setup(&sink), keys), &[&one]).await;
+    assert!(patchbay.channel("viber").await["setUp"].is_null());
+    assert_eq!(hook(&one), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_a_refusal_is_shown_and_stops_nothing() {
+    let one = Simulated::start_without_webhook("viber", no_receipts()).await;
+    let sink = Sink::start().await;
+    // Nobody is there at the public address: Viber's own look at it fails.
+    let patchbay = one.channel(setup(&sink), PLAIN).start().await;
+    let channel = until_set_up(&patchbay, &one, "failed").await;
+    assert!(channel["setUp"]["detail"].as_str().unwrap().contains("invalidUrl"), "{channel}");
+    assert_eq!(channel["status"], "connected", "{channel}");
+    let metrics = patchbay.http.get(&format!("{}/metrics", patchbay.admin)).await.unwrap().text;
+    assert!(metrics.contains("patchbay_set_ups_total{channel=\"viber\",outcome=\"failed\"}"), "{metrics}");
+    let page = patchbay.http.get(&format!("{}/", patchbay.admin)).await.unwrap().text;
+    assert!(page.contains("could not be told where it finds us"), "{page}");
+    // It is tried again until it succeeds.
+    follow(&patchbay, &[&one]);
+    until_set_up(&patchbay, &one, "changed").await;
+}
