@@ -31,6 +31,9 @@ use crate::{config::EdgeLimits, core::Core};
 
 /// A request's body may take so long to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a body that is too large, so much is read before it is refused, and for so long.
+const DRAIN_BYTES: usize = 16 << 20;
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// When a client that found no room should come again, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
 /// The routes, for those who missed them.
@@ -134,15 +137,15 @@ fn unauthorized() -> Response<Body> {
 }
 
 /// Reads a body within the bounds.
-async fn body<B>(max: usize, headers: &HeaderMap, body: B) -> Result<Bytes, Box<Response<Body>>>
+async fn body<B>(max: usize, headers: &HeaderMap, mut body: B) -> Result<Bytes, Box<Response<Body>>>
 where
-    B: hyper::body::Body<Data = Bytes>,
+    B: hyper::body::Body<Data = Bytes> + Unpin,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let too_large = || {
         let text =
             format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
-        // The rest is not read: the client must not use this connection again.
+        // The rest is not read to its end: the client must not use this connection again.
         Box::new(answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, &text, header::CONNECTION, "close"))
     };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
@@ -152,12 +155,19 @@ where
         return Err(Box::new(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)));
     }
     if body.size_hint().lower() > max as u64 {
+        // Who asks first has sent nothing, and is told before it does.
+        if !headers.contains_key(header::EXPECT) {
+            drain(&mut body).await;
+        }
         return Err(too_large());
     }
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
+    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(&mut body, max).collect()).await;
     match read {
         Ok(Ok(all)) => Ok(all.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(e)) if e.is::<LengthLimitError>() => {
+            drain(&mut body).await;
+            Err(too_large())
+        }
         Ok(Err(e)) => Err(Box::new(answer::error(
             StatusCode::BAD_REQUEST,
             &format!("the body did not arrive whole: {e}"),
@@ -167,6 +177,21 @@ where
             Err(Box::new(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))
         }
     }
+}
+
+/// Reads on, within bounds, what nobody wants: a client that is still writing when the connection ends sees a broken pipe
+/// instead of its answer.
+async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut B) {
+    let whole = async {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _late = tokio::time::timeout(DRAIN_TIMEOUT, whole).await;
 }
 
 /// A boolean of the query: `?plan=true`, `?plan=1` or `?plan`.
