@@ -7,6 +7,7 @@ use channels::Capabilities;
 use message::{BodyType, MessageId, cim};
 use serde_json::{Value, json};
 use storage::Crash;
+use tokio::time::timeout;
 
 use crate::{
     ANN, paper,
@@ -282,6 +283,33 @@ async fn receipts_find_their_part_by_reference_by_id_and_by_time() {
     brings(&router, &[watermark("read", world.now()), says("z", "end")]).await;
     world.text("end").await;
     assert_eq!(world.taken().len(), before + 1, "a repetition says nothing new");
+}
+
+#[tokio::test]
+async fn the_receipt_that_settles_a_doubt_names_its_part_for_those_that_follow() {
+    let world = World::new();
+    let router = world.start(Paper::default().channel()).await;
+    let receipt = |report: &str| json!({ "report": report, "id": "x-1", "from": ANN, "code": report });
+    let until = async |id: &str, status: &str| {
+        while router.message(&id.into()).await.unwrap().status.as_str() != status {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let until = async |id, status| timeout(Duration::from_secs(20), until(id, status)).await.expect(status);
+    post(&router, text(ANN, "a", "lost a")).await.unwrap();
+    world.wait_sent("a", |v| v["text"] == "lost a").await;
+    brings(&router, &[receipt("sent")]).await;
+    // It waits for an answer that may still name it.
+    world.pass(600);
+    until("a", "SENT").await;
+    // Now that another is in doubt, the addresses alone would not tell which is meant.
+    post(&router, text(ANN, "b", "lost b")).await.unwrap();
+    world.wait_sent("b", |v| v["text"] == "lost b").await;
+    brings(&router, &[receipt("delivered")]).await;
+    world.pass(600);
+    until("a", "DELIVERED").await;
+    assert_eq!(router.unmatched(None, 0, 10).await.len(), 0);
+    assert_ne!(router.message(&"b".into()).await.unwrap().status.as_str(), "DELIVERED");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use channels::{
         Sent, Signature, Step,
     },
 };
-use message::{BodyType, Content};
+use message::{BodyType, Content, event::Cause};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
@@ -79,6 +79,9 @@ impl HttpChannel for Paper {
     }
 
     fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+        if matches!(part.content, Content::Text(text) if text.starts_with("lost")) {
+            return Err(SendError::Unknown(Cause::new("silence", "nobody knows")));
+        }
         let id = String::from_utf8_lossy(&answers[0].body).into_owned();
         let customer = self.renames.then(|| format!("user-{}", part.customer).into());
         Ok(Step::Sent(Sent { id: id.into(), customer }))
@@ -141,6 +144,7 @@ fn event(item: &Value) -> InEvent {
     }
     if let Some(report) = item["report"].as_str() {
         let report = match report {
+            "sent" => Report::Sent,
             "delivered" => Report::Delivered,
             "read" => Report::Read,
             "failed" => Report::Failed,
