@@ -158,7 +158,9 @@ impl TimersState {
         let events = committed.0.saturating_sub(self.checkpoint_seq.0);
         let waited =
             u128::from(now_ms.saturating_sub(self.checkpoint_at_ms)) >= limits.checkpoint_every.as_millis();
-        if self.checkpointing || events == 0 || !(waited || events >= limits.checkpoint_events) {
+        // Long before acceptance would have to wait for one.
+        let many = limits.checkpoint_events.min(limits.replay_events_max / 2).max(1);
+        if self.checkpointing || events == 0 || !(waited || events >= many) {
             return;
         }
         self.checkpointing = true;

@@ -16,7 +16,9 @@ mod once;
 mod paper;
 mod stage;
 
-use actors::webhook::Answer;
+use std::time::{Duration, Instant};
+
+use actors::{config::Limits, router::Origin, webhook::Answer};
 use channels::http::Reply;
 use serde_json::{Value, json};
 use stage::{World, id};
@@ -141,4 +143,31 @@ async fn the_shared_address_gives_each_account_its_own_and_loses_none() {
     }
     assert_eq!(of_one, ["5155", "5156", "5155"]);
     assert_eq!(world.taken().len(), 3, "{:#?}", world.taken());
+}
+
+#[tokio::test]
+async fn the_business_waits_for_a_checkpoint_that_is_too_far_behind_and_customers_do_not() {
+    let world = World::new();
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits { checkpoint_every: hour, replay_events_max: 8, ..Limits::default() };
+    let router = world.start_with(limits, vec![("paper", paper::Paper::default().channel())]).await;
+    let post = async |n: usize| {
+        let message = json!({
+            "id": format!("m{n}"),
+            "header": { "channelData": { "channelCustomerIdentifier": ANN, "serviceIdentifier": stage::DID } },
+            "body": { "type": "PLAIN", "markdownText": format!("m{n}") },
+        });
+        let message = message::cim::parse(message.to_string().as_bytes()).unwrap();
+        router.accept(vec![message], &Origin::default()).await.pop().unwrap()
+    };
+    // Far more than may be replayed: taken at once, since it is a customer who writes.
+    let items: Vec<Value> = (0..40).map(|n| says(&n.to_string(), "hello")).collect();
+    assert!(taken(&router.webhook(&id(), &paper::call(&items)).await));
+    let begun = Instant::now();
+    assert!(post(1).await.is_ok());
+    assert!(begun.elapsed() >= Duration::from_millis(10), "it did not wait");
+    // Each checkpoint comes when there is something to replay, not when its hour has come.
+    for n in 2..12 {
+        assert!(post(n).await.is_ok(), "m{n}");
+    }
 }

@@ -129,6 +129,14 @@ impl World {
     }
 
     pub(crate) async fn start_all(self: &Arc<Self>, channels: Vec<(&str, Arc<dyn Channel>)>) -> Router {
+        self.start_with(Limits::default(), channels).await
+    }
+
+    pub(crate) async fn start_with(
+        self: &Arc<Self>,
+        limits: Limits,
+        channels: Vec<(&str, Arc<dyn Channel>)>,
+    ) -> Router {
         let options = Options { disk_reserve_bytes: 0, ..Options::default() };
         let (log, _) = Log::open(self.disk.engine(), options).unwrap();
         let seams = Seams {
@@ -144,7 +152,7 @@ impl World {
             folder: folder.path().into(),
             bytes_max: 1 << 20,
         });
-        Router::start(Config { media, ..config(channels) }, log, seams).await.unwrap()
+        Router::start(Config { media, limits, ..config(channels) }, log, seams).await.unwrap()
     }
 }
 
