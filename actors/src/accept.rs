@@ -1,7 +1,7 @@
 //! What the business posts becomes a task for its session. Signs that are no messages (someone types, something was
 //! read) become calls beside them: best effort, never in the log.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::{Arc, atomic::Ordering};
 
 use channels::{
     http::Request,
@@ -17,6 +17,7 @@ use crate::{
     channel::ChannelMessage,
     error::Refusal,
     host::{AcceptTask, Answers, Op, Task},
+    pace,
     router::{Acceptance, Origin, Router},
     routing::Found,
     session::Identity,
@@ -48,26 +49,18 @@ struct SignBody<'a> {
     message_id: Text<'a>,
 }
 
-/// How long a message waits for a checkpoint before its sender is told to come again.
-const CHECKPOINT_WAIT: Duration = Duration::from_secs(2);
-/// Between two looks at it.
-const CHECKPOINT_LOOK: Duration = Duration::from_millis(10);
-
 impl Router {
-    /// Whether messages of the business are accepted now. Waits for a checkpoint that is too far behind: what is
-    /// accepted must be replayed by the next start, which is to be quick.
-    pub(crate) async fn may_accept(&self) -> Result<(), Refusal> {
+    /// Whether so many messages of the business are accepted now. Waits while checkpoints are behind: what is accepted must
+    /// be replayed by the next start, which is to be quick, and has its place in memory until it is written.
+    pub(crate) async fn may_accept(&self, count: usize) -> Result<(), Refusal> {
         self.accepting()?;
-        if self.shared.is_replay_short() {
+        let shared = &self.shared;
+        if shared.backlog() <= pace::FREE {
             return Ok(());
         }
         metrics::counter!("patchbay_acceptance_slowed_total").increment(1);
-        let until = tokio::time::Instant::now() + CHECKPOINT_WAIT;
-        while tokio::time::Instant::now() < until {
-            tokio::time::sleep(CHECKPOINT_LOOK).await;
-            if self.shared.is_replay_short() {
-                return Ok(());
-            }
+        if shared.pace.wait(count, || shared.backlog()).await {
+            return Ok(());
         }
         Err(Refusal::Busy { reason: "the last checkpoint is too far behind".into(), retry_after_s: 1 })
     }
@@ -80,6 +73,10 @@ impl Router {
         place: usize,
     ) -> Result<Posted, Refusal> {
         let Found { ix: channel, entry, .. } = self.shared.route(&message)?;
+        if entry.waiting.load(Ordering::Relaxed) >= self.shared.config.limits.waiting_sessions_max {
+            let reason = format!("too many sessions wait on channel {}", entry.config.id).into();
+            return Err(Refusal::Busy { reason, retry_after_s: 10 });
+        }
         let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
         let now = self.shared.now();
         let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());

@@ -159,8 +159,13 @@ pub struct Limits {
     pub checkpoint_events: u64,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Messages of the business wait while a start would have to replay more events than this.
+    /// Messages of the business wait while a start would have to replay more events than this; from half of it on they are
+    /// taken more slowly.
     pub replay_events_max: u64,
+    /// The same for what sessions that changed take in memory until a checkpoint has written them, in bytes.
+    pub unwritten_bytes_max: u64,
+    /// Sessions that may wait on one channel, which remembers them; further messages to it are told to come again.
+    pub waiting_sessions_max: usize,
 }
 
 impl Default for Limits {
@@ -173,6 +178,8 @@ impl Default for Limits {
             checkpoint_events: 200_000,
             checkpoint_every: Duration::from_secs(10),
             replay_events_max: 1_000_000,
+            unwritten_bytes_max: 64 * 1024 * 1024,
+            waiting_sessions_max: 2_000_000,
         }
     }
 }

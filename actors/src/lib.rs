@@ -30,6 +30,7 @@ mod inbox;
 mod lanes;
 mod link;
 pub mod media;
+mod pace;
 mod page;
 mod plan;
 pub mod rate;

@@ -125,7 +125,7 @@ impl Router {
         origin: &Origin,
     ) -> Vec<Result<Acceptance, Refusal>> {
         let count = messages.len();
-        if let Err(refusal) = self.may_accept().await {
+        if let Err(refusal) = self.may_accept(count).await {
             return vec![Err(refusal); count];
         }
         let (answers, wait) = Answers::new(count);

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -26,6 +26,7 @@ use crate::{
     host::{HostMessage, Task},
     inbox::Inbox,
     media::Files,
+    pace::Pace,
     router::TailEvent,
     routing::Routes,
     seams::Seams,
@@ -47,6 +48,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
     /// Room that its sessions may take without asking.
     pub(crate) credit: Credit,
+    /// Sessions that wait for their turn on it.
+    pub(crate) waiting: AtomicUsize,
     pub(crate) actor: ArcSwapOption<ActorRef<ChannelMessage>>,
 }
 
@@ -109,6 +112,8 @@ pub(crate) struct Shared {
     pub(crate) destination_ix: BTreeMap<DestinationId, DestinationIx>,
     pub(crate) hosts: OnceLock<Vec<Inbox>>,
     pub(crate) tail: broadcast::Sender<Arc<TailEvent>>,
+    /// In which messages of the business wait while checkpoints are behind.
+    pub(crate) pace: Pace,
     /// Set once, with the reason, when the router can no longer run.
     pub(crate) failure: watch::Sender<Option<String>>,
     /// Messages are refused while it drains.
@@ -158,6 +163,7 @@ impl Shared {
                 config: channel.clone(),
                 dids,
                 credit: Credit::default(),
+                waiting: AtomicUsize::new(0),
                 actor: ArcSwapOption::empty(),
             });
         }
@@ -175,6 +181,7 @@ impl Shared {
             destination_ix,
             hosts: OnceLock::new(),
             tail: broadcast::channel(TAIL_EVENTS_MAX).0,
+            pace: Pace::default(),
             failure: watch::channel(None).0,
             draining: AtomicBool::new(false),
             appended: AtomicU64::new(0),
@@ -236,8 +243,21 @@ impl Shared {
         self.log.committed().0.saturating_sub(self.log.index().checkpoint_seq().0)
     }
 
-    pub(crate) fn is_replay_short(&self) -> bool {
-        self.replay_events() <= self.config.limits.replay_events_max
+    /// How far checkpoints are behind: the share that is used of what they may be, 1 or more when messages of the business
+    /// have to wait. What the one under way has written already counts no more, so that this goes down evenly; but
+    /// what a start would have to replay is never more than its bound.
+    pub(crate) fn backlog(&self) -> f64 {
+        let limits = &self.config.limits;
+        let delta = self.log.index().delta();
+        let replay = self.replay_events();
+        let used = |n: f64, max: u64| n / max.max(1) as f64;
+        if replay > limits.replay_events_max {
+            return used(replay as f64, limits.replay_events_max);
+        }
+        let bytes = delta.live_bytes as f64 + delta.frozen_bytes as f64 * (1.0 - delta.moved);
+        let passed = delta.moving_to.0.saturating_sub(self.log.index().checkpoint_seq().0) as f64;
+        let events = replay as f64 - passed * delta.moved;
+        used(bytes, limits.unwritten_bytes_max).max(used(events, limits.replay_events_max))
     }
 
     /// The router cannot go on: the first reason is kept.

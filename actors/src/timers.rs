@@ -32,6 +32,10 @@ const OLDEST_PAGE: usize = 5_000;
 const CHANNELS_A_TICK: usize = 64;
 const TURNS_MAX: usize = 10;
 
+/// A checkpoint begins when this part of what may be unwritten is, the fourth: one is being written then, and there is
+/// room for as much again before anybody has to wait.
+const UNWRITTEN_SHARE: u64 = 4;
+
 /// What the timers are told.
 pub(crate) enum TimersMessage {
     /// Time has passed.
@@ -120,9 +124,20 @@ impl TimersState {
             destination.cast(DestinationMessage::Tick);
         }
         self.wake_due();
-        metrics::gauge!("patchbay_replay_events").set(self.shared.replay_events() as f64);
+        self.measure();
         self.checkpoint_if_due();
         self.retain_if_due();
+    }
+
+    /// What grows when more comes than the disk takes.
+    fn measure(&self) {
+        let shared = &self.shared;
+        metrics::gauge!("patchbay_replay_events").set(shared.replay_events() as f64);
+        let delta = shared.log.index().delta();
+        metrics::gauge!("patchbay_index_delta_bytes").set((delta.live_bytes + delta.frozen_bytes) as f64);
+        let (waiting_bytes, lookups) = shared.log.memory();
+        metrics::gauge!("patchbay_log_waiting_bytes").set(waiting_bytes as f64);
+        metrics::gauge!("patchbay_lookups_in_memory").set(lookups as f64);
     }
 
     /// Wakes sessions whose time has come, in memory or not. Each is found once: what is put off later than the
@@ -160,7 +175,9 @@ impl TimersState {
             u128::from(now_ms.saturating_sub(self.checkpoint_at_ms)) >= limits.checkpoint_every.as_millis();
         // Long before acceptance would have to wait for one.
         let many = limits.checkpoint_events.min(limits.replay_events_max / 2).max(1);
-        if self.checkpointing || events == 0 || !(waited || events >= many) {
+        let unwritten = self.shared.log.index().delta().live_bytes as u64;
+        let is_much = unwritten >= limits.unwritten_bytes_max / UNWRITTEN_SHARE;
+        if self.checkpointing || events == 0 || !(waited || events >= many || is_much) {
             return;
         }
         self.checkpointing = true;

@@ -79,6 +79,8 @@ impl Patchbay {
 
 fn text(plan: &Plan, setup: &Setup) -> Result<String> {
     let Plan { window, limits, root, .. } = plan;
+    // `BENCH_LOG` asks for more of its log.
+    let filter = std::env::var("BENCH_LOG").unwrap_or_else(|_| "warn".to_owned());
     let batch_max = setup.batch_max.max(1);
     // Nobody calls it: what it says in its answers is all that the address is for.
     let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
@@ -92,7 +94,7 @@ listen = "127.0.0.1:0"
 [admin]
 listen = "127.0.0.1:0"
 [log]
-filter = "warn"
+filter = "{filter}"
 [limits]
 {limits}
 "#

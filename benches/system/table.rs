@@ -14,6 +14,7 @@ pub struct Row {
     pub e2e_per_s: f64,
     pub p50: Duration,
     pub p99: Duration,
+    pub longest: Duration,
     /// From the request to the call-back, without the second that a receipt takes.
     pub e2e_p50: Duration,
     pub e2e_p99: Duration,
@@ -31,7 +32,7 @@ const NONE: &str = "-";
 pub fn print(rows: &[Row], raw: Option<&Raw>) {
     println!();
     println!(
-        "{:<12} {:<9} {:>11} {:>12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>7} {:>7} {:>8}",
+        "{:<12} {:<9} {:>11} {:>12} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10} {:>8} {:>8} {:>7} {:>7} {:>8}",
         "case",
         "gateway",
         "accepted/s",
@@ -39,6 +40,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
         "e2e/s",
         "p50 ms",
         "p99 ms",
+        "max ms",
         "e2e p50",
         "e2e p99",
         "gateway us",
@@ -50,7 +52,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
     );
     for row in rows {
         println!(
-            "{:<12} {:<9} {:>11} {:>12} {:>8.0} {:>8} {:>8} {:>8} {:>8} {:>10.1} {:>8.1} {:>8.1} {:>7.0} {:>7.0} {:>8}",
+            "{:<12} {:<9} {:>11} {:>12} {:>8.0} {:>8} {:>8} {:>8} {:>8} {:>8} {:>10.1} {:>8.1} {:>8.1} {:>7.0} {:>7.0} {:>8}",
             row.case,
             row.gateway,
             rate(row.accepted_per_s),
@@ -58,6 +60,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
             row.e2e_per_s,
             ms(row.p50),
             ms(row.p99),
+            ms(row.longest),
             ms(row.e2e_p50),
             ms(row.e2e_p99),
             row.cpu_us,

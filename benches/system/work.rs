@@ -164,6 +164,7 @@ impl Sent {
             e2e_per_s: if messages == 0 { 0.0 } else { per_s(messages as f64, sink.last()) },
             p50: driven.quantile(0.5),
             p99: driven.quantile(0.99),
+            longest: driven.quantile(1.0),
             e2e_p50: quantile(&e2e, 0.5),
             e2e_p99: quantile(&e2e, 0.99),
             refused: driven.refused,

@@ -127,6 +127,8 @@ fn limits(section: Option<Section<'_>>) -> Limits {
         checkpoint_events: section.number("checkpoint_events", 1..=1_000_000_000, defaults.checkpoint_events),
         checkpoint_every: section.or("checkpoint_every", defaults.checkpoint_every),
         replay_events_max: section.number("replay_events_max", 1..=1_000_000_000, defaults.replay_events_max),
+        unwritten_bytes_max: size(&section, "unwritten_max", MB..=16 * GB, defaults.unwritten_bytes_max),
+        waiting_sessions_max: count("waiting_sessions_max", 1..=100_000_000, defaults.waiting_sessions_max),
     };
     section.finish();
     limits

@@ -69,9 +69,9 @@ fn checkpoint(log: &Log, name: &str, applied: Seq) {
         let begin = now();
         let stats = log.checkpoint(applied).unwrap();
         format!(
-            "{:.0} entries/s, {} batches",
+            "{:.0} entries/s, {} keys",
             stats.written as f64 / begin.elapsed().as_secs_f64(),
-            stats.batches
+            stats.keys
         )
     });
 }

@@ -1,25 +1,27 @@
-//! The checkpoint: moves the index's delta to its database while everything goes on, in batches with a pause between
-//! them; its own number is written last.
+//! The checkpoint: moves the index's delta to its database while everything goes on, in one sorted pass that shows all of
+//! it or none after a crash, with a pause now and then.
 //!
-//! It may die anywhere. Each entry says what is applied to it, so replay from the old number skips what is there.
-//! A removed stream leaves a grave that says the same until a checkpoint's number has passed it, or replay would
+//! It may be ahead of its own number: each entry says what is applied to it, so replay from that number skips what is
+//! there. A removed stream leaves a grave that says the same until a checkpoint's number has passed it, or replay would
 //! take its last events for the first of a new one.
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
-use message::{Seq, StreamId};
+use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     disk::Write,
     error::{IndexError, Poisoned},
-    index::{Delta, Entry, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
+    index::{Delta, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
     lookup::UniformMap,
 };
 
-/// Keys in one atomic batch.
-const BATCH_KEYS_MAX: usize = 2_000;
-/// Keys one stream may add: its entry, two due keys, its grave, and the count.
-const STREAM_KEYS_MAX: usize = 5;
+/// Streams looked up, or keys written, between two pauses.
+const PAUSE_EVERY: usize = 2_000;
+/// Keys beside those of streams: the two numbers.
+const META_KEYS: usize = 2;
+/// How far a checkpoint has come, when it is done.
+pub(crate) const MOVED_MAX: usize = 1_000;
 
 /// What a checkpoint did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,8 +32,8 @@ pub struct CheckpointStats {
     pub removed: u64,
     /// Streams that were born and finished since the last checkpoint: nothing was written.
     pub passed: u64,
-    /// Atomic batches.
-    pub batches: u64,
+    /// Keys written.
+    pub keys: u64,
 }
 
 impl Index {
@@ -50,12 +52,13 @@ impl Index {
         if upto < written {
             return Err(IndexError::Backwards { wanted: upto, written });
         }
-        let frozen = self.freeze();
+        let frozen = self.freeze(upto);
         match self.move_to_store(&frozen, upto, flushed) {
             Ok((stats, graves)) => {
-                let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
+                let mut layers = self.change();
                 layers.frozen = None;
                 layers.graves = graves;
+                self.moved();
                 Ok(stats)
             }
             Err(e) => {
@@ -72,22 +75,34 @@ impl Index {
         }
     }
 
-    fn freeze(&self) -> Arc<Delta> {
-        let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
+    fn freeze(&self, upto: Seq) -> Arc<Delta> {
+        let mut layers = self.change();
         let frozen = Arc::new(std::mem::take(&mut layers.live));
         layers.frozen = Some(frozen.clone());
+        self.moving.to.store(upto.0, Ordering::Release);
+        self.moving.frozen_bytes.store(frozen.bytes, Ordering::Release);
+        self.moving.live_bytes.store(0, Ordering::Release);
         frozen
+    }
+
+    /// Nothing is being moved any more.
+    fn moved(&self) {
+        self.moving.frozen_bytes.store(0, Ordering::Release);
+        self.moving.moved.store(0, Ordering::Release);
+        self.moving.to.store(0, Ordering::Release);
     }
 
     /// What could not be moved stays in memory, under what was changed meanwhile.
     fn take_back(&self, frozen: &Delta) {
-        let mut layers = self.layers.write().unwrap_or_else(PoisonError::into_inner);
+        let mut layers = self.change();
         layers.frozen = None;
         for (stream, slot) in &frozen.slots {
             if !layers.live.slots.contains_key(stream) {
                 layers.live.set(*stream, slot.clone());
             }
         }
+        self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
+        self.moved();
     }
 
     fn move_to_store(
@@ -98,109 +113,137 @@ impl Index {
     ) -> Result<(CheckpointStats, UniformMap<StreamId, Seq>), IndexError> {
         let newest = frozen.slots.values().map(Slot::applied).max().unwrap_or_default();
         flushed(newest.max(upto))?;
-        let mut streams: Vec<(&StreamId, &Slot)> = frozen.slots.iter().collect();
-        streams.sort_unstable_by_key(|(stream, _)| **stream);
-        let mut batch = Batch::new(self);
-        for (stream, slot) in streams {
-            let old = self.stored(*stream)?;
-            match slot {
-                Slot::Put(entry) => batch.put(*stream, entry, old.as_ref()),
-                // Replay would meet its last events without its first ones, or a part of it in the database.
-                Slot::Removed(applied)
-                    if old.is_some() || *applied > upto || batch.graves.contains_key(stream) =>
-                {
-                    batch.bury(*stream, *applied, old.as_ref());
-                }
-                Slot::Removed(_) => batch.stats.passed += 1,
-            }
-            batch.write_if_full()?;
+        let mut streams: Vec<(StreamId, &Slot)> =
+            frozen.slots.iter().map(|(stream, slot)| (*stream, slot)).collect();
+        streams.sort_unstable_by_key(|(stream, _)| *stream);
+        let mut changes = Changes::new(self, upto);
+        for (n, (stream, slot)) in streams.iter().enumerate() {
+            changes.note(*stream, slot, self.stored(*stream)?.map(|old| old.due));
+            self.go_on(n + 1, streams.len(), 0);
         }
-        batch.write()?;
-        let Batch { mut graves, mut stats, .. } = batch;
         let is_new = upto > self.checkpoint_seq();
-        if is_new {
-            let number = Write::Put(Box::from(META_CHECKPOINT), Box::from(upto.0.to_le_bytes()));
-            self.store.apply(vec![number])?;
+        if streams.is_empty() && !is_new {
+            return Ok((CheckpointStats::default(), changes.graves));
         }
-        self.store.flush()?;
+        let keys_max = changes.sort(streams.len());
+        let mut keys = 0;
+        let mut writes = changes.writes(&streams, is_new.then_some(upto)).inspect(|_| {
+            keys += 1;
+            self.go_on(keys, keys_max, MOVED_MAX / 2);
+        });
+        self.store.write_sorted(keys_max, &mut writes)?;
+        drop(writes);
+        self.stored.store(changes.entries, Ordering::Release);
         if is_new {
             self.checkpoint.store(upto.0, Ordering::Release);
         }
-        let mut past: Vec<StreamId> =
-            graves.iter().filter(|(_, applied)| **applied <= upto).map(|(stream, _)| *stream).collect();
-        past.sort_unstable();
-        for some in past.chunks(BATCH_KEYS_MAX) {
-            self.store.apply(some.iter().map(|stream| Write::Delete(grave_key(*stream))).collect())?;
-            stats.batches += 1;
+        let stats = CheckpointStats { keys: keys as u64, ..changes.stats };
+        changes.graves.retain(|_, applied| *applied > upto);
+        Ok((stats, changes.graves))
+    }
+
+    /// Tells how far one half of the checkpoint has come, and leaves the disk to the commits now and then.
+    fn go_on(&self, done: usize, all: usize, from: usize) {
+        if done.is_multiple_of(PAUSE_EVERY) {
+            let part = (MOVED_MAX / 2).saturating_mul(done) / all.max(1);
+            self.moving.moved.store(from + part, Ordering::Release);
             self.pause();
         }
-        graves.retain(|_, applied| *applied > upto);
-        Ok((stats, graves))
     }
 }
 
-/// Writes that are gathered for one atomic batch, and what came of those before.
-struct Batch<'a> {
-    index: &'a Index,
-    writes: Vec<Write>,
-    stored: u64,
+/// What a checkpoint changes in the database, beside the entries.
+struct Changes {
+    upto: Seq,
+    /// Instants, and whether they are new or gone.
+    dues: Vec<(Timestamp, StreamId, bool)>,
+    /// Removed streams that have an entry in the database, in order.
+    gone: Vec<StreamId>,
+    /// Graves that the database has, and those that it gets.
+    old_graves: Vec<StreamId>,
     graves: UniformMap<StreamId, Seq>,
+    /// Entries in the database, afterwards.
+    entries: u64,
     stats: CheckpointStats,
 }
 
-impl<'a> Batch<'a> {
-    fn new(index: &'a Index) -> Self {
-        let stored = index.stored.load(Ordering::Acquire);
-        let writes = Vec::with_capacity(BATCH_KEYS_MAX);
+impl Changes {
+    fn new(index: &Index, upto: Seq) -> Self {
         let graves = index.read().graves.clone();
-        Self { index, writes, stored, graves, stats: CheckpointStats::default() }
+        Self {
+            upto,
+            dues: Vec::new(),
+            gone: Vec::new(),
+            old_graves: graves.keys().copied().collect(),
+            graves,
+            entries: index.stored.load(Ordering::Acquire),
+            stats: CheckpointStats::default(),
+        }
     }
 
-    fn put(&mut self, stream: StreamId, entry: &Entry, old: Option<&Entry>) {
-        self.stats.written += 1;
-        self.writes.push(Write::Put(entry_key(stream), entry.encode()));
-        let old_due = old.and_then(|old| old.due);
-        if old_due != entry.due {
-            self.forget_due(stream, old_due);
-            if let Some(due) = entry.due {
-                self.writes.push(Write::Put(due_key(due, stream), Box::default()));
+    /// Takes a stream in, whose entry in the database has this instant, if there is one.
+    fn note(&mut self, stream: StreamId, slot: &Slot, old: Option<Option<Timestamp>>) {
+        let old_due = old.flatten();
+        match slot {
+            Slot::Put(entry) => {
+                self.stats.written += 1;
+                if old_due != entry.due {
+                    self.dues.extend(old_due.map(|due| (due, stream, false)));
+                    self.dues.extend(entry.due.map(|due| (due, stream, true)));
+                }
+                self.entries = self.entries.saturating_add(u64::from(old.is_none()));
             }
-        }
-        if old.is_none() {
-            self.stored = self.stored.saturating_add(1);
-        }
-    }
-
-    fn bury(&mut self, stream: StreamId, applied: Seq, old: Option<&Entry>) {
-        self.stats.removed += 1;
-        if let Some(old) = old {
-            self.writes.push(Write::Delete(entry_key(stream)));
-            self.forget_due(stream, old.due);
-            self.stored = self.stored.saturating_sub(1);
-        }
-        self.writes.push(Write::Put(grave_key(stream), Box::from(applied.0.to_le_bytes())));
-        self.graves.insert(stream, applied);
-    }
-
-    fn forget_due(&mut self, stream: StreamId, due: Option<message::Timestamp>) {
-        if let Some(due) = due {
-            self.writes.push(Write::Delete(due_key(due, stream)));
+            // Replay would meet its last events without its first ones, or a part of it in the database.
+            Slot::Removed(applied)
+                if old.is_some() || *applied > self.upto || self.graves.contains_key(&stream) =>
+            {
+                self.stats.removed += 1;
+                if old.is_some() {
+                    self.gone.push(stream);
+                    self.dues.extend(old_due.map(|due| (due, stream, false)));
+                    self.entries = self.entries.saturating_sub(1);
+                }
+                self.graves.insert(stream, *applied);
+            }
+            Slot::Removed(_) => self.stats.passed += 1,
         }
     }
 
-    fn write_if_full(&mut self) -> Result<(), IndexError> {
-        if self.writes.len() + STREAM_KEYS_MAX > BATCH_KEYS_MAX { self.write() } else { Ok(()) }
+    /// How many keys will be written at most, once all streams are noted.
+    fn sort(&mut self, streams: usize) -> usize {
+        self.dues.sort_unstable();
+        self.old_graves.sort_unstable();
+        self.dues.len() + streams + self.old_graves.len() + self.graves.len() + META_KEYS
     }
 
-    fn write(&mut self) -> Result<(), IndexError> {
-        if self.writes.is_empty() {
-            return Ok(());
-        }
-        self.writes.push(Write::Put(Box::from(META_ENTRIES), Box::from(self.stored.to_le_bytes())));
-        self.index.store.apply(std::mem::take(&mut self.writes))?;
-        self.index.stored.store(self.stored, Ordering::Release);
-        self.stats.batches += 1;
-        self.index.pause();
-        Ok(())
+    /// All of it in the order of the keys.
+    fn writes<'a>(
+        &'a self,
+        streams: &'a [(StreamId, &Slot)],
+        number: Option<Seq>,
+    ) -> impl Iterator<Item = Write> + 'a {
+        let dues = self.dues.iter().map(|(due, stream, is_new)| match is_new {
+            true => Write::Put(due_key(*due, *stream), Box::default()),
+            false => Write::Delete(due_key(*due, *stream)),
+        });
+        let entries = streams.iter().filter_map(|(stream, slot)| match slot {
+            Slot::Put(entry) => Some(Write::Put(entry_key(*stream), entry.encode())),
+            Slot::Removed(_) => {
+                self.gone.binary_search(stream).is_ok().then(|| Write::Delete(entry_key(*stream)))
+            }
+        });
+        // Those that the number passes are not needed any more.
+        let mut graves: Vec<(StreamId, Seq)> = self.graves.iter().map(|(s, applied)| (*s, *applied)).collect();
+        graves.sort_unstable();
+        let graves = graves.into_iter().filter_map(|(stream, applied)| {
+            if applied > self.upto {
+                return Some(Write::Put(grave_key(stream), Box::from(applied.0.to_le_bytes())));
+            }
+            self.old_graves.binary_search(&stream).is_ok().then(|| Write::Delete(grave_key(stream)))
+        });
+        let number =
+            number.map(|upto| Write::Put(Box::from(META_CHECKPOINT), Box::from(upto.0.to_le_bytes())));
+        let entries_kept = Write::Put(Box::from(META_ENTRIES), Box::from(self.entries.to_le_bytes()));
+        dues.chain(entries).chain(graves).chain(number).chain([entries_kept])
     }
 }

@@ -86,6 +86,18 @@ pub trait Store: Send + Sync {
     fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError>;
     /// Returns when everything written before is safe from a power cut.
     fn flush(&self) -> Result<(), EngineError>;
+    /// Does all writes, whose keys rise and are at most `keys_max`, or none of them, also when a crash comes between. When
+    /// it returns, they are safe from a power cut, with all that was written before.
+    fn write_sorted(
+        &self,
+        keys_max: usize,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), EngineError> {
+        let mut all = Vec::with_capacity(keys_max);
+        all.extend(writes);
+        self.apply(all)?;
+        self.flush()
+    }
     /// Sets a key; when it returns, that is safe from a power cut, with all that was flushed before.
     fn commit(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
         self.insert(key, value)?;

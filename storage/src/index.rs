@@ -6,8 +6,8 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,6 +16,7 @@ use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     bytes::Cursor,
+    checkpoint::MOVED_MAX,
     disk::{Engine, Layout, Store},
     error::IndexError,
     lookup::UniformMap,
@@ -26,6 +27,8 @@ pub(crate) const NAME: &str = "index";
 /// Keys read from the database in one go.
 const PAGE: usize = 256;
 const ENTRY_VERSION: u8 = 1;
+/// What a stream takes in the delta beside its state: its place in the map, of which a third is empty, and its instant.
+const SLOT_BYTES: usize = 160;
 
 pub(crate) const META_CHECKPOINT: &[u8] = b"mcheckpoint";
 pub(crate) const META_ENTRIES: &[u8] = b"mentries";
@@ -87,6 +90,15 @@ impl Slot {
             Self::Removed(applied) => *applied,
         }
     }
+
+    /// What it takes in memory, about.
+    fn bytes(&self) -> usize {
+        SLOT_BYTES
+            + match self {
+                Self::Put(entry) => entry.bytes.len(),
+                Self::Removed(_) => 0,
+            }
+    }
 }
 
 /// Changes that are not in the database yet.
@@ -94,12 +106,18 @@ impl Slot {
 pub(crate) struct Delta {
     pub(crate) slots: UniformMap<StreamId, Slot>,
     due: BTreeSet<(Timestamp, StreamId)>,
+    /// What they take in memory, about.
+    pub(crate) bytes: usize,
 }
 
 impl Delta {
     pub(crate) fn set(&mut self, stream: StreamId, slot: Slot) {
         let new = slot.due();
-        let old = self.slots.insert(stream, slot).and_then(|old| old.due());
+        self.bytes += slot.bytes();
+        let old = self.slots.insert(stream, slot).and_then(|old| {
+            self.bytes = self.bytes.saturating_sub(old.bytes());
+            old.due()
+        });
         if old == new {
             return;
         }
@@ -133,6 +151,29 @@ impl Layers {
     }
 }
 
+/// What waits in memory for the index's database.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Waiting {
+    /// What those take that changed since the last checkpoint began, about.
+    pub live_bytes: usize,
+    /// What those take that a checkpoint is moving, about. All of it stays in memory until that is done.
+    pub frozen_bytes: usize,
+    /// The share of them that it has moved.
+    pub moved: f64,
+    /// What its number will be.
+    pub moving_to: Seq,
+}
+
+/// The same, as it is counted. All zero but the first when no checkpoint is under way.
+#[derive(Default)]
+pub(crate) struct Moving {
+    pub(crate) live_bytes: AtomicUsize,
+    pub(crate) frozen_bytes: AtomicUsize,
+    /// Of [`MOVED_MAX`].
+    pub(crate) moved: AtomicUsize,
+    pub(crate) to: AtomicU64,
+}
+
 /// The index. See the module.
 pub struct Index {
     pub(crate) store: Arc<dyn Store>,
@@ -141,8 +182,9 @@ pub struct Index {
     pub(crate) checkpointing: Mutex<()>,
     pub(crate) checkpoint: AtomicU64,
     pub(crate) stored: AtomicU64,
-    /// Between two batches of a checkpoint.
+    /// Within a checkpoint, now and then.
     pub(crate) pause: Duration,
+    pub(crate) moving: Moving,
 }
 
 impl Index {
@@ -163,11 +205,16 @@ impl Index {
             checkpoint: AtomicU64::new(checkpoint),
             stored: AtomicU64::new(stored),
             pause,
+            moving: Moving::default(),
         })
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Layers> {
         self.layers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change(&self) -> RwLockWriteGuard<'_, Layers> {
+        self.layers.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The entry of a stream, if it is open.
@@ -214,12 +261,18 @@ impl Index {
 
     /// Sets a stream's entry, in memory.
     pub fn put(&self, stream: StreamId, entry: Entry) {
-        self.layers.write().unwrap_or_else(PoisonError::into_inner).live.set(stream, Slot::Put(entry));
+        self.set(stream, Slot::Put(entry));
     }
 
     /// Removes a stream's entry, in memory: it is finished. `applied` is its last event.
     pub fn remove(&self, stream: StreamId, applied: Seq) {
-        self.layers.write().unwrap_or_else(PoisonError::into_inner).live.set(stream, Slot::Removed(applied));
+        self.set(stream, Slot::Removed(applied));
+    }
+
+    fn set(&self, stream: StreamId, slot: Slot) {
+        let mut layers = self.change();
+        layers.live.set(stream, slot);
+        self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
     }
 
     /// Up to `limit` streams that are due at `until` or before, in order of their instants, after `after`.
@@ -320,6 +373,17 @@ impl Index {
     pub fn delta_len(&self) -> usize {
         let layers = self.read();
         layers.live.slots.len() + layers.frozen.as_ref().map_or(0, |frozen| frozen.slots.len())
+    }
+
+    /// What waits in memory for the database. Takes no lock.
+    pub fn delta(&self) -> Waiting {
+        let moved = self.moving.moved.load(Ordering::Acquire).min(MOVED_MAX);
+        Waiting {
+            live_bytes: self.moving.live_bytes.load(Ordering::Acquire),
+            frozen_bytes: self.moving.frozen_bytes.load(Ordering::Acquire),
+            moved: moved as f64 / MOVED_MAX as f64,
+            moving_to: Seq(self.moving.to.load(Ordering::Acquire)),
+        }
     }
 }
 

@@ -14,7 +14,7 @@
 //! | `mark.rs` | what tells a lost block from one that never was |
 //! | `disk.rs`, `folders.rs`, `memory.rs` | what is asked of a disk; that by folders and files; and in memory, with crashes |
 //! | `block_file.rs`, `fill.rs` | the blocks of a segment in one file; the room made ahead of them |
-//! | `runs.rs`, `run_file.rs`, `filter.rs` | the index's database: sorted runs, and what spares most of them a look |
+//! | `runs.rs`, `run_file.rs`, `merge.rs`, `filter.rs` | the index's database: sorted runs, several as one, and what spares most of them a look |
 //! | `sled_store.rs` | what earlier versions wrote, by sled: the only file that names it |
 //!
 //! # Invariants
@@ -41,6 +41,7 @@ mod log;
 mod lookup;
 mod mark;
 mod memory;
+mod merge;
 mod open;
 mod places;
 mod queue;
@@ -59,7 +60,7 @@ pub use codec::{CodecError, decode_snapshot, encode_snapshot};
 pub use disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use folders::DiskEngine;
-pub use index::{Entry, Index};
+pub use index::{Entry, Index, Waiting};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
 pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};
 pub use memory::{Crash, MemoryDisk, MemoryEngine};

@@ -98,7 +98,7 @@ pub(crate) struct Shared {
     poison: OnceLock<Poisoned>,
     hooks: Mutex<Vec<PoisonHook>>,
     pub(crate) index: Index,
-    waiting_bytes: AtomicUsize,
+    pub(crate) waiting_bytes: AtomicUsize,
     room_calls: AtomicU32,
     is_disk_low: AtomicBool,
     pub(crate) free_bytes: AtomicU64,

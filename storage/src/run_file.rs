@@ -33,8 +33,6 @@ const GONE: u32 = u32::MAX;
 const ENTRY_BYTES: usize = 5;
 /// So many bytes are written and synced at once, so that commits meanwhile find the disk free.
 const SYNC_BYTES: usize = 512 * 1024;
-/// Read at once in a walk.
-const WALK_BYTES: usize = 256 * 1024;
 const PREFIX: &str = "run-";
 
 /// A value, or that it is gone.
@@ -148,16 +146,16 @@ impl Run {
         Ok(found.map(|(_, value)| value.map(Value::from)))
     }
 
-    /// Its entries from the first above `after` on, in order.
-    pub(crate) fn walk(&self, after: &[u8]) -> Walk<'_> {
-        let at = self.pages.partition_point(|page| *page.first <= *after).saturating_sub(1);
-        Walk {
-            run: self,
-            next: at,
-            window: Window::new(&self.file, WALK_BYTES),
-            after: after.into(),
-            page: Vec::new().into_iter(),
+    /// Stands on its first entry above `after`; so many bytes are read at once.
+    pub(crate) fn walk(&self, after: &[u8], read_bytes: usize) -> Result<Walk<'_>, EngineError> {
+        let next = self.pages.partition_point(|page| *page.first <= *after).saturating_sub(1);
+        let window = Window::new(&self.file, read_bytes);
+        let mut walk = Walk { run: self, next, window, page: Vec::new(), at: 0 };
+        walk.turn()?;
+        while walk.head().is_some_and(|(key, _)| *key <= *after) {
+            walk.advance()?;
         }
+        Ok(walk)
     }
 
     /// Removes its file. Who still reads it goes on.
@@ -183,37 +181,40 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// Walks over a run.
+/// A walk over a run, an entry at a time. Only whole pages are copied.
 pub(crate) struct Walk<'a> {
     run: &'a Run,
+    /// The page after the one it is in.
     next: usize,
     window: Window<'a>,
-    after: Box<[u8]>,
-    page: std::vec::IntoIter<(Box<[u8]>, Kept)>,
+    page: Vec<u8>,
+    /// Where in the page its entry begins.
+    at: usize,
 }
 
-impl Iterator for Walk<'_> {
-    type Item = Result<(Box<[u8]>, Kept), EngineError>;
+impl Walk<'_> {
+    /// The entry it stands on; none at the end.
+    pub(crate) fn head(&self) -> Option<(&[u8], Option<&[u8]>)> {
+        Entries(Cursor(self.page.get(self.at..)?)).next()
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(entry) = self.page.next() {
-                return Some(Ok(entry));
-            }
-            let place = self.run.pages.get(self.next)?;
+    /// Moves on to the next entry.
+    pub(crate) fn advance(&mut self) -> Result<(), EngineError> {
+        let mut entries = Entries(Cursor(self.page.get(self.at..).unwrap_or_default()));
+        let is_last = entries.next().is_none() || entries.0.0.is_empty();
+        self.at = self.page.len() - entries.0.0.len();
+        if is_last { self.turn() } else { Ok(()) }
+    }
+
+    fn turn(&mut self) -> Result<(), EngineError> {
+        let run = self.run;
+        self.page.clear();
+        self.at = 0;
+        if let Some(place) = run.pages.get(self.next) {
             self.next += 1;
-            let page = match self.run.page(&mut self.window, place) {
-                Ok(page) => page,
-                Err(e) => {
-                    self.next = usize::MAX;
-                    return Some(Err(e));
-                }
-            };
-            let entries = Entries(Cursor(page)).filter(|(key, _)| **key > *self.after);
-            let entries: Vec<_> =
-                entries.map(|(key, value)| (Box::from(key), value.map(Value::from))).collect();
-            self.page = entries.into_iter();
+            self.page.extend_from_slice(run.page(&mut self.window, place)?);
         }
+        Ok(())
     }
 }
 

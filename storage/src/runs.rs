@@ -1,40 +1,62 @@
-//! The index's database: what was flushed lies in sorted runs, what was not in memory. A flush writes one new run, and
-//! runs of like size are merged into one, so that each change is written a few times and a start reads none of them.
-//! It must never show a part of a flush after a crash.
+//! The index's database: what was flushed lies in sorted runs, what was not in memory. A flush writes one new run and
+//! nothing else; runs of like size are merged into one beside it, so that each change is written a few times and a start
+//! reads none of them. It must never show a part of a flush after a crash.
 
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
 };
 
 use crate::{
     disk::{EngineError, Pair, Store, Value, Write},
-    run_file::{Kept, Run, Span, Walk, Writer},
+    merge::{Merge, Source, first_to_merge},
+    run_file::{Kept, Run, Span, Writer},
 };
 
 /// What was not flushed is flushed when it has so many bytes, which bounds memory.
 const MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a key costs in memory beside its bytes, about.
 const KEY_BYTES: usize = 64;
-/// Runs that are merged at once, at least.
-const MERGE_MIN: usize = 4;
-/// A run is merged with newer ones up to so many times smaller together.
-const MERGE_RATIO: u64 = 2;
-/// Smaller runs count as this large.
-const RUN_BYTES_MIN: u64 = 64 * 1024;
+/// More runs than this no look-up shall meet: whoever flushes waits for the merging first. So many come only while a
+/// merge of nearly everything is under way on a slow disk; otherwise there are about ten.
+const RUNS_MAX: usize = 32;
+/// Read at once from a run that is merged, and from one that is looked through for a page of answers.
+const MERGE_READ_BYTES: usize = 256 * 1024;
+const RANGE_READ_BYTES: usize = 16 * 1024;
+/// Entries merged between two looks whether to go on.
+const MERGE_LOOK: usize = 1_024;
 
 type Table = BTreeMap<Box<[u8]>, Kept>;
-type Entry = (Box<[u8]>, Kept);
 
 /// The database.
 pub(crate) struct RunStore {
+    files: Arc<Files>,
+    /// Held while a flush writes a run.
+    writing: Mutex<()>,
+    /// Merges runs, when there is reason to. Only one does.
+    merger: Mutex<Option<JoinHandle<Result<(), EngineError>>>>,
+}
+
+/// What a flush and the merger share.
+struct Files {
     folder: PathBuf,
     state: RwLock<State>,
-    /// Held while a run is written.
-    writing: Mutex<()>,
+    /// Nobody needs the merging any more.
+    is_closing: AtomicBool,
+    /// Told how far a merge has come.
+    #[cfg(test)]
+    watch: Mutex<Option<Watch>>,
 }
+
+/// What a test does at each step of a merge.
+#[cfg(test)]
+type Watch = Box<dyn FnMut(&'static str) + Send>;
 
 struct State {
     live: Table,
@@ -46,6 +68,10 @@ struct State {
 }
 
 impl State {
+    fn next_flush(&self) -> u64 {
+        self.runs.last().map_or(1, |run| run.span.to.saturating_add(1))
+    }
+
     fn set(&mut self, key: Box<[u8]>, value: Kept) {
         let bytes = |value: &Kept| KEY_BYTES + value.as_ref().map_or(0, |value| value.len());
         self.live_bytes += key.len() + bytes(&value);
@@ -90,9 +116,53 @@ impl RunStore {
             runs.push(Arc::new(Run::open(folder, span)?));
         }
         let state = State { live: Table::new(), live_bytes: 0, frozen: Arc::default(), runs: Arc::new(runs) };
-        Ok(Self { folder: folder.to_owned(), state: RwLock::new(state), writing: Mutex::default() })
+        let files = Files {
+            folder: folder.to_owned(),
+            state: RwLock::new(state),
+            is_closing: AtomicBool::new(false),
+            #[cfg(test)]
+            watch: Mutex::default(),
+        };
+        Ok(Self { files: Arc::new(files), writing: Mutex::default(), merger: Mutex::default() })
     }
 
+    /// Has runs merged beside everything else, if there is reason to. Waits only when there are too many of them; what
+    /// failed since is an error here.
+    fn merge_beside(&self) -> Result<(), EngineError> {
+        let mut merger = lock(&self.merger);
+        let must_wait = self.files.read().runs.len() >= RUNS_MAX;
+        if let Some(thread) = merger.take_if(|thread| must_wait || thread.is_finished()) {
+            let panicked = || EngineError::new(format!("merge {}", self.files.folder.display()), "it panicked");
+            thread.join().map_err(|_| panicked())??;
+        }
+        if merger.is_some() || self.files.to_merge().is_none() {
+            return Ok(());
+        }
+        let files = self.files.clone();
+        let spawned = thread::Builder::new().name("index merger".into()).spawn(move || files.merge_all());
+        let spawned = spawned
+            .map_err(|e| EngineError::new(format!("start to merge {}", self.files.folder.display()), e))?;
+        *merger = Some(spawned);
+        Ok(())
+    }
+}
+
+impl Drop for RunStore {
+    fn drop(&mut self) {
+        self.files.is_closing.store(true, Ordering::Release);
+        // What it had begun is tidied away by the next start.
+        let merger = lock(&self.merger).take();
+        if let Some(Ok(Err(error))) = merger.map(JoinHandle::join) {
+            tracing::warn!(%error, "the index was not merged");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Files {
     fn read(&self) -> RwLockReadGuard<'_, State> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,15 +181,13 @@ impl RunStore {
             let table = Arc::new(std::mem::take(&mut state.live));
             state.live_bytes = 0;
             state.frozen = table.clone();
-            (table, state.runs.last().map_or(1, |run| run.span.to.saturating_add(1)))
+            (table, state.next_flush())
         };
-        let written =
-            Writer::new(&self.folder, Span { from: to, to }, table.len() as u64).and_then(|mut writer| {
-                for (key, value) in table.iter() {
-                    writer.add(key, value.as_deref())?;
-                }
-                writer.finish()
-            });
+        let mut entries = table.iter().map(|(key, value)| (&**key, value.as_deref()));
+        let written = Writer::new(&self.folder, Span { from: to, to }, table.len() as u64).and_then(|mut writer| {
+            entries.try_for_each(|(key, value)| writer.add(key, value))?;
+            writer.finish()
+        });
         let mut state = self.change();
         state.frozen = Arc::default();
         match written {
@@ -139,53 +207,97 @@ impl RunStore {
         }
     }
 
-    /// Merges the newest runs, if there are enough of like size.
-    fn merge(&self) -> Result<(), EngineError> {
-        let runs = self.read().runs.clone();
-        let from = first_to_merge(runs.iter().map(|run| run.bytes).collect());
-        let merged = runs.get(from..).unwrap_or_default();
-        let (Some(first), Some(last)) = (merged.first(), merged.last()) else { return Ok(()) };
-        if merged.len() < MERGE_MIN {
-            return Ok(());
-        }
-        let span = Span { from: first.span.from, to: last.span.to };
-        let entries = merged.iter().map(|run| run.entries).sum();
-        let mut writer = Writer::new(&self.folder, span, entries)?;
-        let sources = merged.iter().rev().map(|run| Source::Run(run.walk(&[])));
-        let mut all = Merge::new(sources.collect())?;
-        while let Some((key, value)) = all.next()? {
-            // Below the oldest run there is nothing that could come to light.
-            if value.is_some() || from > 0 {
-                writer.add(&key, value.as_deref())?;
+    /// Writes a run of keys that rise.
+    fn write_sorted(
+        &self,
+        keys_max: usize,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), EngineError> {
+        let to = self.read().next_flush();
+        let mut writer = Writer::new(&self.folder, Span { from: to, to }, keys_max as u64)?;
+        for write in writes {
+            match write {
+                Write::Put(key, value) => writer.add(&key, Some(&value))?,
+                Write::Delete(key) => writer.add(&key, None)?,
             }
         }
         let run = Arc::new(writer.finish()?);
-        let mut kept: Vec<Arc<Run>> = runs.iter().take(from).cloned().collect();
-        kept.push(run);
-        self.change().runs = Arc::new(kept);
-        merged.iter().try_for_each(|run| run.remove())
+        Arc::make_mut(&mut self.change().runs).push(run);
+        Ok(())
     }
-}
 
-/// The first of the runs that are worth merging, by their bytes, the oldest first.
-fn first_to_merge(bytes: Vec<u64>) -> usize {
-    let mut sum: u64 = 0;
-    let mut first = bytes.len();
-    for (at, bytes) in bytes.into_iter().enumerate().rev() {
-        let bytes = bytes.max(RUN_BYTES_MIN);
-        if sum > 0 && bytes > sum.saturating_mul(MERGE_RATIO) {
-            break;
-        }
-        sum = sum.saturating_add(bytes);
-        first = at;
+    /// The first of the runs that are worth merging.
+    fn to_merge(&self) -> Option<usize> {
+        let runs = self.read().runs.clone();
+        first_to_merge(&runs.iter().map(|run| run.bytes).collect::<Vec<_>>())
     }
-    first
+
+    /// Merges for as long as it is worth it. Further runs may come meanwhile.
+    fn merge_all(&self) -> Result<(), EngineError> {
+        while let Some(from) = self.to_merge()
+            && !self.is_closing.load(Ordering::Acquire)
+        {
+            self.merge(from)?;
+        }
+        Ok(())
+    }
+
+    /// Merges all runs from one on. Nobody else takes runs away.
+    fn merge(&self, from: usize) -> Result<(), EngineError> {
+        let runs = self.read().runs.clone();
+        let merged = runs.get(from..).unwrap_or_default();
+        let (Some(first), Some(last)) = (merged.first(), merged.last()) else { return Ok(()) };
+        let span = Span { from: first.span.from, to: last.span.to };
+        let entries = merged.iter().map(|run| run.entries).sum();
+        let sources = merged.iter().rev().map(|run| Ok(Source::Run(run.walk(&[], MERGE_READ_BYTES)?)));
+        let mut all = Merge::new(sources.collect::<Result<_, EngineError>>()?);
+        let mut writer = Writer::new(&self.folder, span, entries)?;
+        let mut passed: usize = 0;
+        while let Some((key, value)) = all.head() {
+            // Below the oldest run there is nothing that could come to light.
+            if value.is_some() || from > 0 {
+                writer.add(key, value)?;
+            }
+            all.advance()?;
+            passed += 1;
+            if passed.is_multiple_of(MERGE_LOOK) {
+                self.tell("merging");
+                if self.is_closing.load(Ordering::Acquire) {
+                    return Ok(());
+                }
+            }
+        }
+        self.tell("before the merged run is there");
+        let run = Arc::new(writer.finish()?);
+        self.tell("before the merged run is read");
+        {
+            let mut state = self.change();
+            let newer = state.runs.iter().skip(runs.len());
+            let kept = runs.iter().take(from).chain([&run]).chain(newer).cloned().collect();
+            state.runs = Arc::new(kept);
+        }
+        for run in merged {
+            self.tell("before a run is removed");
+            run.remove()?;
+        }
+        Ok(())
+    }
+
+    #[cfg(not(test))]
+    fn tell(&self, _step: &'static str) {}
+
+    #[cfg(test)]
+    fn tell(&self, step: &'static str) {
+        if let Some(watch) = &mut *lock(&self.watch) {
+            watch(step);
+        }
+    }
 }
 
 impl Store for RunStore {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
         let runs = {
-            let state = self.read();
+            let state = self.files.read();
             if let Some(kept) = state.live.get(key).or_else(|| state.frozen.get(key)) {
                 return Ok(kept.clone());
             }
@@ -205,7 +317,7 @@ impl Store for RunStore {
 
     fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
         let is_full = {
-            let mut state = self.change();
+            let mut state = self.files.change();
             for write in writes {
                 match write {
                     Write::Put(key, value) => state.set(key, Some(value.into())),
@@ -218,9 +330,21 @@ impl Store for RunStore {
     }
 
     fn flush(&self) -> Result<(), EngineError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.write_run()?;
-        self.merge()
+        let _writing = lock(&self.writing);
+        self.files.write_run()?;
+        self.merge_beside()
+    }
+
+    fn write_sorted(
+        &self,
+        keys_max: usize,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), EngineError> {
+        let _writing = lock(&self.writing);
+        // What came before is older.
+        self.files.write_run()?;
+        self.files.write_sorted(keys_max, writes)?;
+        self.merge_beside()
     }
 
     fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
@@ -235,7 +359,7 @@ impl Store for RunStore {
         if after >= end {
             return Ok(Vec::new());
         }
-        let state = self.read();
+        let state = self.files.read();
         // What is deleted hides keys of older sources, so it does not count.
         let above = |table: &Table, newer: Option<&Table>| {
             let (mut some, mut counted) = (Vec::new(), 0);
@@ -252,58 +376,16 @@ impl Store for RunStore {
         let tables = [above(&state.live, None), above(&state.frozen, Some(&state.live))];
         let runs = state.runs.clone();
         drop(state);
-        let tables = tables.into_iter().map(|table| Source::Table(table.into_iter()));
-        let sources = tables.chain(runs.iter().rev().map(|run| Source::Run(run.walk(after))));
-        let mut all = Merge::new(sources.collect())?;
-        let mut found = Vec::new();
+        let tables = tables.into_iter().map(|table| Ok(Source::Table(table.into_iter())));
+        let walks = runs.iter().rev().map(|run| Ok(Source::Run(run.walk(after, RANGE_READ_BYTES)?)));
+        let mut all = Merge::new(tables.chain(walks).collect::<Result<_, EngineError>>()?);
+        let mut found: Vec<Pair> = Vec::new();
         while found.len() < limit
-            && let Some((key, value)) = all.next()?
+            && let Some((key, value)) = all.head()
             && *key < *end
         {
-            found.extend(value.map(|value| (key, value)));
-        }
-        Ok(found)
-    }
-}
-
-/// Entries in order.
-enum Source<'a> {
-    Table(std::vec::IntoIter<Entry>),
-    Run(Walk<'a>),
-}
-
-impl Source<'_> {
-    fn next(&mut self) -> Result<Option<Entry>, EngineError> {
-        match self {
-            Self::Table(table) => Ok(table.next()),
-            Self::Run(walk) => walk.next().transpose(),
-        }
-    }
-}
-
-/// Several sources as one; the first that knows a key is right.
-struct Merge<'a> {
-    sources: Vec<(Option<Entry>, Source<'a>)>,
-}
-
-impl<'a> Merge<'a> {
-    fn new(sources: Vec<Source<'a>>) -> Result<Self, EngineError> {
-        let begun = sources.into_iter().map(|mut source| Ok((source.next()?, source)));
-        Ok(Self { sources: begun.collect::<Result<_, EngineError>>()? })
-    }
-
-    fn next(&mut self) -> Result<Option<Entry>, EngineError> {
-        let heads = self.sources.iter().enumerate().filter_map(|(n, (head, _))| Some((&head.as_ref()?.0, n)));
-        let Some((_, least)) = heads.min() else { return Ok(None) };
-        let Some((head, source)) = self.sources.get_mut(least) else { return Ok(None) };
-        let next = source.next()?;
-        let found = std::mem::replace(head, next);
-        if let Some((key, _)) = &found {
-            for (head, source) in &mut self.sources {
-                if head.as_ref().is_some_and(|(other, _)| other == key) {
-                    *head = source.next()?;
-                }
-            }
+            found.extend(value.map(|value| (key.into(), value.into())));
+            all.advance()?;
         }
         Ok(found)
     }

@@ -50,6 +50,12 @@ pub struct Stats {
 }
 
 impl Log {
+    /// Bytes that wait for the writer, and keys remembered in memory: cheap.
+    pub fn memory(&self) -> (usize, u64) {
+        let (lookups, _, _) = self.shared.lookup_sizes();
+        (self.shared.waiting_bytes.load(Ordering::Relaxed), lookups)
+    }
+
     /// Figures of this log. Asks the disk for sizes: not for a hot path.
     pub fn stats(&self) -> Result<Stats, EngineError> {
         let shared = &self.shared;

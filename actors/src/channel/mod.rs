@@ -12,7 +12,7 @@ pub(crate) mod view;
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use channels::{
@@ -288,11 +288,17 @@ impl ChannelState {
         self.counts.receipts += batch.named;
         self.metrics.receipts.increment(batch.named);
         self.pump();
+        if let Some(entry) = self.entry() {
+            entry.waiting.store(self.lanes.len(), Ordering::Relaxed);
+        }
     }
 
     fn tick(&mut self) {
         self.retry_parked();
         self.pump();
+        if let Some(entry) = self.entry() {
+            entry.waiting.store(self.lanes.len(), Ordering::Relaxed);
+        }
         self.show_status();
     }
 

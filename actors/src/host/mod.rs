@@ -52,6 +52,9 @@ const CHECKPOINT_TURNS: usize = 40;
 /// Sessions a host keeps in memory at least.
 const LIVE_MIN: usize = 16;
 
+/// Sessions above their bound that a host keeps until time passes; more of them leave at once.
+const EXCESS_MAX: usize = 1_024;
+
 /// What a host is told.
 pub(crate) enum HostMessage {
     /// Work on sessions, in order.
@@ -329,6 +332,9 @@ impl HostState {
             }
         }
         self.finish(stage);
+        if self.live.excess() >= EXCESS_MAX {
+            self.passivate(now);
+        }
     }
 
     /// A session's code panicked: its memory is not to be trusted, its log is.

@@ -79,17 +79,32 @@ impl World for Folders {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// A copy as if everything had stopped at one instant: begun again if a file was named or removed meanwhile.
+pub fn copy(from: &Path, to: &Path) {
+    while !is_copied(from, to) {
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn is_copied(from: &Path, to: &Path) -> bool {
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(from).unwrap().map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().unwrap();
+        names.sort();
+        names
+    };
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+    let before: Vec<PathBuf> = names();
+    for path in &before {
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(path, &target);
+        } else if fs::copy(path, target).is_err() {
+            assert!(!path.exists(), "{path:?} cannot be copied");
+            return false;
         }
     }
+    names() == before
 }
 
 pub fn inline() -> Options {
