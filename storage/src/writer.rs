@@ -29,7 +29,7 @@ const SEALING_MAX: usize = 1;
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
 /// When so many appends shared a flush, there is much to do, and the writer rests after it, so that more share the next:
 /// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it.
-const GATHER_APPENDS: usize = 4;
+const GATHER_APPENDS: usize = 8;
 const GATHER: Duration = Duration::from_micros(300);
 /// A block's buffer is kept for the next one up to so many times the block's bound.
 const KEEP_FACTOR: usize = 2;
