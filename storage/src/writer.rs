@@ -9,6 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use message::Seq;
@@ -26,20 +27,25 @@ use crate::{
 const SEALING_MAX: usize = 1;
 /// Free space is asked for after so many bytes were written.
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
+/// When so many appends shared a flush, there is much to do, and the writer rests after it, so that more share the next:
+/// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it.
+const GATHER_APPENDS: usize = 8;
+const GATHER: Duration = Duration::from_micros(300);
 /// A block's buffer is kept for the next one up to so many times the block's bound.
 const KEEP_FACTOR: usize = 2;
 
 impl Shared {
     /// Writes one block. True if there was anything to do.
     pub(crate) fn cycle(&self) -> bool {
-        self.cycle_with(&|segment| self.seal_now(&segment))
+        self.cycle_with(&|segment| self.seal_now(&segment)).is_some()
     }
 
-    fn cycle_with(&self, seal: &dyn Fn(Arc<Segment>)) -> bool {
+    /// How many appends were flushed, or failed, if there were any.
+    fn cycle_with(&self, seal: &dyn Fn(Arc<Segment>)) -> Option<usize> {
         if self.poisoned().is_some() {
             return self.fail_waiting(Vec::new());
         }
-        let Some((mut pending, writing)) = self.queue().take() else { return false };
+        let (mut pending, writing) = self.queue().take()?;
         let mut done = std::mem::take(&mut pending.done);
         match self.write(&pending, &writing, seal) {
             Ok(()) => {
@@ -50,8 +56,9 @@ impl Shared {
                 done.append(&mut queue.after);
                 drop(queue);
                 self.advanced.notify_all();
+                let appends = done.len();
                 self.tell(done, &Ok(()));
-                true
+                Some(appends)
             }
             Err(e) => {
                 self.poison(&e);
@@ -60,13 +67,13 @@ impl Shared {
         }
     }
 
-    /// Tells everyone who waits that the log is poisoned. True if there was anyone.
-    fn fail_waiting(&self, mut done: Vec<Completion>) -> bool {
-        let Some(poisoned) = self.poisoned() else { return false };
+    /// Tells everyone who waits that the log is poisoned. How many, if there was anyone.
+    fn fail_waiting(&self, mut done: Vec<Completion>) -> Option<usize> {
+        let poisoned = self.poisoned()?;
         done.extend(self.queue().drain());
-        let was_anyone = !done.is_empty();
+        let waited = Some(done.len()).filter(|waited| *waited > 0);
         self.tell(done, &Err(poisoned.clone()));
-        was_anyone
+        waited
     }
 
     /// Runs completions. One that panics poisons the log: someone will never be told what happened.
@@ -138,7 +145,11 @@ impl Shared {
             }
         };
         loop {
-            while self.cycle_with(&send) {}
+            while let Some(appends) = self.cycle_with(&send) {
+                if appends >= GATHER_APPENDS {
+                    thread::sleep(GATHER);
+                }
+            }
             let mut queue = self.queue();
             if !queue.is_empty() {
                 continue;
