@@ -178,7 +178,7 @@ impl Default for Limits {
             checkpoint_events: 200_000,
             checkpoint_every: Duration::from_secs(10),
             replay_events_max: 1_000_000,
-            unwritten_bytes_max: 64 * 1024 * 1024,
+            unwritten_bytes_max: 128 * 1024 * 1024,
             waiting_sessions_max: 2_000_000,
         }
     }

@@ -12,7 +12,7 @@ use message::{Seq, StreamId, Timestamp};
 use crate::{
     disk::Write,
     error::{IndexError, Poisoned},
-    index::{Delta, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
+    index::{Before, Delta, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
     lookup::UniformMap,
 };
 
@@ -96,9 +96,11 @@ impl Index {
     fn take_back(&self, frozen: &Delta) {
         let mut layers = self.change();
         layers.frozen = None;
-        for (stream, slot) in &frozen.slots {
-            if !layers.live.slots.contains_key(stream) {
-                layers.live.set(*stream, slot.clone());
+        for (stream, (slot, before)) in &frozen.slots {
+            match layers.live.slots.get_mut(stream) {
+                // What it was said to be changed over did not come to the database.
+                Some((_, newer_before)) => *newer_before = *before,
+                None => layers.live.set(*stream, slot.clone(), *before),
             }
         }
         self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
@@ -111,14 +113,14 @@ impl Index {
         upto: Seq,
         flushed: &dyn Fn(Seq) -> Result<(), Poisoned>,
     ) -> Result<(CheckpointStats, UniformMap<StreamId, Seq>), IndexError> {
-        let newest = frozen.slots.values().map(Slot::applied).max().unwrap_or_default();
+        let newest = frozen.slots.values().map(|(slot, _)| slot.applied()).max().unwrap_or_default();
         flushed(newest.max(upto))?;
-        let mut streams: Vec<(StreamId, &Slot)> =
-            frozen.slots.iter().map(|(stream, slot)| (*stream, slot)).collect();
-        streams.sort_unstable_by_key(|(stream, _)| *stream);
+        let mut streams: Vec<(StreamId, &Slot, Before)> =
+            frozen.slots.iter().map(|(stream, (slot, before))| (*stream, slot, *before)).collect();
+        streams.sort_unstable_by_key(|(stream, ..)| *stream);
         let mut changes = Changes::new(self, upto);
-        for (n, (stream, slot)) in streams.iter().enumerate() {
-            changes.note(*stream, slot, self.stored(*stream)?.map(|old| old.due));
+        for (n, (stream, slot, before)) in streams.iter().enumerate() {
+            changes.note(*stream, slot, self.before(*stream, *before)?);
             self.go_on(n + 1, streams.len(), 0);
         }
         let is_new = upto > self.checkpoint_seq();
@@ -140,6 +142,16 @@ impl Index {
         let stats = CheckpointStats { keys: keys as u64, ..changes.stats };
         changes.graves.retain(|_, applied| *applied > upto);
         Ok((stats, changes.graves))
+    }
+
+    /// The instant of the entry that the database has of a stream, if it has one.
+    fn before(&self, stream: StreamId, known: Before) -> Result<Option<Option<Timestamp>>, IndexError> {
+        Ok(match known {
+            Before::Unknown => self.stored(stream)?.map(|old| old.due),
+            Before::Nothing => None,
+            Before::NeverDue => Some(None),
+            Before::Due(due) => Some(Some(due)),
+        })
     }
 
     /// Tells how far one half of the checkpoint has come, and leaves the disk to the commits now and then.
@@ -219,14 +231,14 @@ impl Changes {
     /// All of it in the order of the keys.
     fn writes<'a>(
         &'a self,
-        streams: &'a [(StreamId, &Slot)],
+        streams: &'a [(StreamId, &Slot, Before)],
         number: Option<Seq>,
     ) -> impl Iterator<Item = Write> + 'a {
         let dues = self.dues.iter().map(|(due, stream, is_new)| match is_new {
             true => Write::Put(due_key(*due, *stream), Box::default()),
             false => Write::Delete(due_key(*due, *stream)),
         });
-        let entries = streams.iter().filter_map(|(stream, slot)| match slot {
+        let entries = streams.iter().filter_map(|(stream, slot, _)| match slot {
             Slot::Put(entry) => Some(Write::Put(entry_key(*stream), entry.encode())),
             Slot::Removed(_) => {
                 self.gone.binary_search(stream).is_ok().then(|| Write::Delete(entry_key(*stream)))

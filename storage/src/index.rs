@@ -4,7 +4,7 @@
 //! Keys: `e` stream (the entry), `d` due stream (nothing), `g` stream (removed, see `checkpoint.rs`), `m` name.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, hash_map::Entry as MapEntry},
     sync::{
         Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -28,7 +28,7 @@ pub(crate) const NAME: &str = "index";
 const PAGE: usize = 256;
 const ENTRY_VERSION: u8 = 1;
 /// What a stream takes in the delta beside its state: its place in the map, of which a third is empty, and its instant.
-const SLOT_BYTES: usize = 160;
+const SLOT_BYTES: usize = 180;
 
 pub(crate) const META_CHECKPOINT: &[u8] = b"mcheckpoint";
 pub(crate) const META_ENTRIES: &[u8] = b"mentries";
@@ -101,23 +101,53 @@ impl Slot {
     }
 }
 
+/// What the database has of a stream, once all that waits for it at this moment is there. Who knows it spares the next
+/// checkpoint a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Before {
+    /// Not known: the checkpoint looks.
+    #[default]
+    Unknown,
+    /// No entry.
+    Nothing,
+    /// An entry that is never due.
+    NeverDue,
+    /// An entry that is due at this instant.
+    Due(Timestamp),
+}
+
+impl Before {
+    /// What it has with an entry that is due then.
+    pub fn entry(due: Option<Timestamp>) -> Self {
+        due.map_or(Self::NeverDue, Self::Due)
+    }
+}
+
 /// Changes that are not in the database yet.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
-    pub(crate) slots: UniformMap<StreamId, Slot>,
+    pub(crate) slots: UniformMap<StreamId, (Slot, Before)>,
     due: BTreeSet<(Timestamp, StreamId)>,
     /// What they take in memory, about.
     pub(crate) bytes: usize,
 }
 
 impl Delta {
-    pub(crate) fn set(&mut self, stream: StreamId, slot: Slot) {
+    /// `before` counts only when nothing else is said of the stream here: what is in the database stays there meanwhile.
+    pub(crate) fn set(&mut self, stream: StreamId, slot: Slot, before: Before) {
         let new = slot.due();
         self.bytes += slot.bytes();
-        let old = self.slots.insert(stream, slot).and_then(|old| {
-            self.bytes = self.bytes.saturating_sub(old.bytes());
-            old.due()
-        });
+        let old = match self.slots.entry(stream) {
+            MapEntry::Occupied(mut there) => {
+                let old = std::mem::replace(&mut there.get_mut().0, slot);
+                self.bytes = self.bytes.saturating_sub(old.bytes());
+                old.due()
+            }
+            MapEntry::Vacant(place) => {
+                place.insert((slot, before));
+                None
+            }
+        };
         if old == new {
             return;
         }
@@ -142,12 +172,13 @@ pub(crate) struct Layers {
 impl Layers {
     fn slot(&self, stream: StreamId) -> Option<&Slot> {
         let frozen = || self.frozen.as_ref().and_then(|frozen| frozen.slots.get(&stream));
-        self.live.slots.get(&stream).or_else(frozen)
+        self.live.slots.get(&stream).or_else(frozen).map(|(slot, _)| slot)
     }
 
-    fn frozen_slots(&self) -> impl Iterator<Item = (&StreamId, &Slot)> {
+    fn slots(&self) -> impl Iterator<Item = (&StreamId, &Slot)> {
         let frozen = self.frozen.iter().flat_map(|frozen| frozen.slots.iter());
-        frozen.filter(|(stream, _)| !self.live.slots.contains_key(stream))
+        let frozen = frozen.filter(|(stream, _)| !self.live.slots.contains_key(stream));
+        self.live.slots.iter().chain(frozen).map(|(stream, (slot, _))| (stream, slot))
     }
 }
 
@@ -261,17 +292,27 @@ impl Index {
 
     /// Sets a stream's entry, in memory.
     pub fn put(&self, stream: StreamId, entry: Entry) {
-        self.set(stream, Slot::Put(entry));
+        self.put_over(stream, entry, Before::Unknown);
+    }
+
+    /// The same by whoever alone changes the stream's entry and knows the one before: what [`Index::get`] gave, or was put last.
+    pub fn put_over(&self, stream: StreamId, entry: Entry, before: Before) {
+        self.set(stream, Slot::Put(entry), before);
     }
 
     /// Removes a stream's entry, in memory: it is finished. `applied` is its last event.
     pub fn remove(&self, stream: StreamId, applied: Seq) {
-        self.set(stream, Slot::Removed(applied));
+        self.remove_over(stream, applied, Before::Unknown);
     }
 
-    fn set(&self, stream: StreamId, slot: Slot) {
+    /// The same as [`Index::put_over`].
+    pub fn remove_over(&self, stream: StreamId, applied: Seq, before: Before) {
+        self.set(stream, Slot::Removed(applied), before);
+    }
+
+    fn set(&self, stream: StreamId, slot: Slot, before: Before) {
         let mut layers = self.change();
-        layers.live.set(stream, slot);
+        layers.live.set(stream, slot, before);
         self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
     }
 
@@ -323,8 +364,7 @@ impl Index {
     pub fn scan(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<(StreamId, Entry)>, IndexError> {
         let layers = self.read();
         let is_wanted = |stream: &StreamId| after.is_none_or(|after| *stream > after);
-        let memory = layers.live.slots.iter().chain(layers.frozen_slots());
-        let open = memory.filter_map(|(stream, slot)| match slot {
+        let open = layers.slots().filter_map(|(stream, slot)| match slot {
             Slot::Put(entry) => Some((stream, entry)),
             Slot::Removed(_) => None,
         });

@@ -60,7 +60,7 @@ pub use codec::{CodecError, decode_snapshot, encode_snapshot};
 pub use disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use folders::DiskEngine;
-pub use index::{Entry, Index, Waiting};
+pub use index::{Before, Entry, Index, Waiting};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
 pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};
 pub use memory::{Crash, MemoryDisk, MemoryEngine};

@@ -5,7 +5,7 @@ use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
     event::{DoubtCause, Revived, SessionOpened},
 };
-use storage::Entry;
+use storage::{Before, Entry};
 
 use super::{HostState, Slot, Stage};
 use crate::{
@@ -59,11 +59,13 @@ impl HostState {
 
     fn load(&self, stream: StreamId, identity: Option<&Identity>) -> Result<Option<Slot>, String> {
         if let Some(entry) = self.shared.log.index().get(stream).map_err(|e| e.to_string())? {
-            return match decode(&entry) {
-                Ok(session) => Ok(Some(Slot::new(stream, session, entry.applied))),
+            let mut slot = match decode(&entry) {
+                Ok(session) => Slot::new(stream, session, entry.applied),
                 // A snapshot of another version: its session is made anew from the log.
-                Err(_) => self.load_from_log(stream, entry.applied).map(Some),
+                Err(_) => self.load_from_log(stream, entry.applied)?,
             };
+            slot.before = Before::entry(entry.due);
+            return Ok(Some(slot));
         }
         let finished = self.shared.log.find(address::head_key(stream));
         let (counters, head) =
@@ -72,7 +74,7 @@ impl HostState {
             let mut session = Session::new(identity.address.clone(), counters);
             session.customer_shown = identity.customer_shown.clone();
             session.did_shown = identity.did_shown.clone();
-            Slot::new(stream, session, head)
+            Slot { before: Before::Nothing, ..Slot::new(stream, session, head) }
         }))
     }
 
@@ -125,7 +127,7 @@ impl HostState {
                 slot.pending.is_none() && !due_soon && !slot.session.submitting()
             };
             let Some(stream) = self.live.victim(idle) else { break };
-            if let Some(slot) = self.live.remove(stream) {
+            if let Some(mut slot) = self.live.remove(stream) {
                 if let Some(timer) = slot.timer {
                     self.timers.remove(&(timer, stream));
                 }
@@ -138,13 +140,14 @@ impl HostState {
 
 impl Slot {
     /// Writes the session into the index's delta, with the instant at which it must be looked at again.
-    pub(crate) fn write_to_index(&self, shared: &Shared, now: Timestamp) {
+    pub(crate) fn write_to_index(&mut self, shared: &Shared, now: Timestamp) {
         let entry = self.channel.and_then(|ix| shared.channels.get(ix));
         let due = entry.map_or(Some(Timestamp(0)), |e| self.session.wake_at(&e.policy, now));
         match storage::encode_snapshot(&self.session) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due, bytes: bytes.into_boxed_slice() };
-                shared.log.index().put(self.stream, entry);
+                shared.log.index().put_over(self.stream, entry, self.before);
+                self.before = Before::entry(due);
             }
             Err(error) => shared.fail(format!("session {} cannot be written: {error}", self.stream)),
         }

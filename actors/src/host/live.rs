@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use message::{Seq, StreamId, Timestamp};
 use smallvec::SmallVec;
+use storage::Before;
 
 use crate::{hash::StreamHash, session::Session, shared::DestinationIx};
 
@@ -24,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
     /// The instant at which it is looked at again.
     pub(crate) timer: Option<Timestamp>,
+    /// What the index has of it.
+    pub(crate) before: Before,
     /// Whether it is on the list of the next checkpoint.
     pub(crate) dirty: bool,
     /// Whether it was used since the hand last passed.
@@ -43,6 +46,7 @@ impl Slot {
             announced: false,
             offered: SmallVec::new(),
             timer: None,
+            before: Before::Unknown,
             dirty: false,
             used: true,
             touched: false,

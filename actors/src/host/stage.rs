@@ -217,7 +217,7 @@ impl HostState {
             if let Some(timer) = slot.timer {
                 self.timers.remove(&(timer, stream));
             }
-            self.shared.log.index().remove(stream, slot.head);
+            self.shared.log.index().remove_over(stream, slot.head, slot.before);
         }
     }
 
@@ -250,6 +250,8 @@ impl HostState {
             && let Some((_, parts)) = slot.session.sendable(&entry.policy, stage.now, usize::from(u8::MAX))
         {
             slot.announced = true;
+            // It waits for its turn: it may make room for those that something is about to happen to.
+            slot.used = false;
             let ready = (stream, slot.session.lane(), parts.len() as u16);
             stage.effects.channel(channel).ready.push(ready);
         }
