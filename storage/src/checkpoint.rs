@@ -92,15 +92,15 @@ impl Index {
         self.moving.to.store(0, Ordering::Release);
     }
 
-    /// What could not be moved stays in memory, under what was changed meanwhile.
+    /// What could not be moved stays in memory, under what was changed meanwhile. What the database has of it now, the next
+    /// checkpoint finds out.
     fn take_back(&self, frozen: &Delta) {
         let mut layers = self.change();
         layers.frozen = None;
-        for (stream, (slot, before)) in &frozen.slots {
+        for (stream, (slot, _)) in &frozen.slots {
             match layers.live.slots.get_mut(stream) {
-                // What it was said to be changed over did not come to the database.
-                Some((_, newer_before)) => *newer_before = *before,
-                None => layers.live.set(*stream, slot.clone(), *before),
+                Some((_, before)) => *before = Before::Unknown,
+                None => layers.live.set(*stream, slot.clone(), Before::Unknown),
             }
         }
         self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);

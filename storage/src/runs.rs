@@ -390,3 +390,6 @@ impl Store for RunStore {
         Ok(found)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,13 @@ mod once;
 mod paper;
 mod stage;
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use actors::{config::Limits, router::Origin, webhook::Answer};
 use channels::http::Reply;
@@ -145,6 +151,16 @@ async fn the_shared_address_gives_each_account_its_own_and_loses_none() {
     assert_eq!(world.taken().len(), 3, "{:#?}", world.taken());
 }
 
+/// A message of the business to a customer.
+fn to(customer: &str, n: usize) -> message::cim::Message {
+    let message = json!({
+        "id": format!("m{n}"),
+        "header": { "channelData": { "channelCustomerIdentifier": customer, "serviceIdentifier": stage::DID } },
+        "body": { "type": "PLAIN", "markdownText": format!("m{n}") },
+    });
+    message::cim::parse(message.to_string().as_bytes()).unwrap()
+}
+
 #[tokio::test]
 async fn the_business_waits_for_a_checkpoint_that_is_too_far_behind_and_customers_do_not() {
     let world = World::new();
@@ -152,13 +168,7 @@ async fn the_business_waits_for_a_checkpoint_that_is_too_far_behind_and_customer
     let limits = Limits { checkpoint_every: hour, replay_events_max: 8, ..Limits::default() };
     let router = world.start_with(limits, vec![("paper", paper::Paper::default().channel())]).await;
     let post = async |n: usize| {
-        let message = json!({
-            "id": format!("m{n}"),
-            "header": { "channelData": { "channelCustomerIdentifier": ANN, "serviceIdentifier": stage::DID } },
-            "body": { "type": "PLAIN", "markdownText": format!("m{n}") },
-        });
-        let message = message::cim::parse(message.to_string().as_bytes()).unwrap();
-        router.accept(vec![message], &Origin::default()).await.pop().unwrap()
+        router.accept(vec![to(ANN, n)], &Origin::default()).await.pop().unwrap()
     };
     // Far more than may be replayed: taken at once, since it is a customer who writes.
     let items: Vec<Value> = (0..40).map(|n| says(&n.to_string(), "hello")).collect();
@@ -170,4 +180,57 @@ async fn the_business_waits_for_a_checkpoint_that_is_too_far_behind_and_customer
     for n in 2..12 {
         assert!(post(n).await.is_ok(), "m{n}");
     }
+}
+
+/// A campaign to customers who are not in memory, as fast as it is taken: what is not written yet stays within its bound,
+/// nobody waits long, and all of it is there in the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_campaign_to_strangers_is_taken_no_faster_than_it_is_written() {
+    const CUSTOMERS: usize = 20_000;
+    const BATCH: usize = 50;
+    const UNWRITTEN: u64 = 1_000_000;
+    let world = World::new();
+    let hour = Duration::from_secs(3_600);
+    let limits = Limits {
+        checkpoint_every: hour,
+        checkpoint_events: u64::MAX,
+        replay_events_max: u64::MAX,
+        unwritten_bytes_max: UNWRITTEN,
+        live_sessions_max: 64,
+        ..Limits::default()
+    };
+    let (router, log) = world.start_on_log(limits, vec![("paper", paper::Paper::default().channel())]).await;
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut senders = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (router, log, next) = (router.clone(), log.clone(), next.clone());
+        senders.spawn(async move {
+            let (mut most, mut longest) = (0, Duration::ZERO);
+            loop {
+                let from = next.fetch_add(BATCH, Ordering::Relaxed);
+                if from >= CUSTOMERS {
+                    return (most, longest);
+                }
+                let all = (from..from + BATCH).map(|n| to(&format!("+49176{n:08}"), n)).collect();
+                let begun = Instant::now();
+                let answers = router.accept(all, &Origin::default()).await;
+                longest = longest.max(begun.elapsed());
+                assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+                let unwritten = log.index().delta();
+                most = most.max(unwritten.live_bytes + unwritten.frozen_bytes);
+            }
+        });
+    }
+    let (mut most, mut longest) = (0, Duration::ZERO);
+    while let Some(done) = senders.join_next().await {
+        let (this, took) = done.unwrap();
+        (most, longest) = (most.max(this), longest.max(took));
+    }
+    // Twice the bound while a checkpoint has moved all but not ended, and what the hosts keep of live sessions.
+    let of_live = 2 * (32 + 1_024) * 500;
+    assert!(most < 2 * UNWRITTEN as usize + of_live, "{most} bytes were not written");
+    assert!(longest < Duration::from_secs(5), "{longest:?}");
+    assert!(log.index().len() > CUSTOMERS as u64 / 4, "checkpoints wrote {}", log.index().len());
+    let found = log.index().scan(None, CUSTOMERS + 1).unwrap().len();
+    assert!(found > CUSTOMERS - 2 * (32 + 1_024) && found <= CUSTOMERS, "{found}");
 }

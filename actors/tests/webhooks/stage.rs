@@ -137,6 +137,15 @@ impl World {
         limits: Limits,
         channels: Vec<(&str, Arc<dyn Channel>)>,
     ) -> Router {
+        self.start_on_log(limits, channels).await.0
+    }
+
+    /// The same, with the log, to look into.
+    pub(crate) async fn start_on_log(
+        self: &Arc<Self>,
+        limits: Limits,
+        channels: Vec<(&str, Arc<dyn Channel>)>,
+    ) -> (Router, Log) {
         let options = Options { disk_reserve_bytes: 0, ..Options::default() };
         let (log, _) = Log::open(self.disk.engine(), options).unwrap();
         let seams = Seams {
@@ -152,7 +161,8 @@ impl World {
             folder: folder.path().into(),
             bytes_max: 1 << 20,
         });
-        Router::start(Config { media, limits, ..config(channels) }, log, seams).await.unwrap()
+        let config = Config { media, limits, ..config(channels) };
+        (Router::start(config, log.clone(), seams).await.unwrap(), log)
     }
 }
 
