@@ -68,11 +68,7 @@ fn checkpoint(log: &Log, name: &str, applied: Seq) {
     beside(name, log, 1 << 40, || {
         let begin = now();
         let stats = log.checkpoint(applied).unwrap();
-        format!(
-            "{:.0} entries/s, {} keys",
-            stats.written as f64 / begin.elapsed().as_secs_f64(),
-            stats.keys
-        )
+        format!("{:.0} entries/s, {} keys", stats.written as f64 / begin.elapsed().as_secs_f64(), stats.keys)
     });
 }
 

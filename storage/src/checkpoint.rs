@@ -10,9 +10,10 @@ use std::sync::{Arc, PoisonError, atomic::Ordering};
 use message::{Seq, StreamId, Timestamp};
 
 use crate::{
+    delta::{Before, Delta, Slot},
     disk::Write,
     error::{IndexError, Poisoned},
-    index::{Before, Delta, Index, META_CHECKPOINT, META_ENTRIES, Slot, due_key, entry_key, grave_key},
+    index::{Index, META_CHECKPOINT, META_ENTRIES, due_key, entry_key, grave_key},
     lookup::UniformMap,
 };
 
@@ -245,7 +246,8 @@ impl Changes {
             }
         });
         // Those that the number passes are not needed any more.
-        let mut graves: Vec<(StreamId, Seq)> = self.graves.iter().map(|(s, applied)| (*s, *applied)).collect();
+        let mut graves: Vec<(StreamId, Seq)> =
+            self.graves.iter().map(|(s, applied)| (*s, *applied)).collect();
         graves.sort_unstable();
         let graves = graves.into_iter().filter_map(|(stream, applied)| {
             if applied > self.upto {

@@ -9,7 +9,7 @@
 //! | `queue.rs`, `writer.rs` | what waits for the disk; the one thread that writes it |
 //! | `block.rs`, `codec.rs` | a group commit as bytes; the only file that knows bincode |
 //! | `segment.rs`, `lookup.rs` | the chain of segments; what is remembered of finished messages |
-//! | `index.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
+//! | `index.rs`, `delta.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
 //! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
 //! | `mark.rs` | what tells a lost block from one that never was |
 //! | `disk.rs`, `folders.rs`, `memory.rs` | what is asked of a disk; that by folders and files; and in memory, with crashes |
@@ -29,6 +29,7 @@ mod block_file;
 mod bytes;
 mod checkpoint;
 mod codec;
+mod delta;
 mod disk;
 mod error;
 mod fill;
@@ -57,10 +58,11 @@ mod writer;
 pub use block::BlockFault;
 pub use checkpoint::CheckpointStats;
 pub use codec::{CodecError, decode_snapshot, encode_snapshot};
+pub use delta::{Before, Waiting};
 pub use disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use folders::DiskEngine;
-pub use index::{Before, Entry, Index, Waiting};
+pub use index::{Entry, Index};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
 pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};
 pub use memory::{Crash, MemoryDisk, MemoryEngine};

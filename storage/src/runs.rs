@@ -132,7 +132,8 @@ impl RunStore {
         let mut merger = lock(&self.merger);
         let must_wait = self.files.read().runs.len() >= RUNS_MAX;
         if let Some(thread) = merger.take_if(|thread| must_wait || thread.is_finished()) {
-            let panicked = || EngineError::new(format!("merge {}", self.files.folder.display()), "it panicked");
+            let panicked =
+                || EngineError::new(format!("merge {}", self.files.folder.display()), "it panicked");
             thread.join().map_err(|_| panicked())??;
         }
         if merger.is_some() || self.files.to_merge().is_none() {
@@ -184,10 +185,11 @@ impl Files {
             (table, state.next_flush())
         };
         let mut entries = table.iter().map(|(key, value)| (&**key, value.as_deref()));
-        let written = Writer::new(&self.folder, Span { from: to, to }, table.len() as u64).and_then(|mut writer| {
-            entries.try_for_each(|(key, value)| writer.add(key, value))?;
-            writer.finish()
-        });
+        let written =
+            Writer::new(&self.folder, Span { from: to, to }, table.len() as u64).and_then(|mut writer| {
+                entries.try_for_each(|(key, value)| writer.add(key, value))?;
+                writer.finish()
+            });
         let mut state = self.change();
         state.frozen = Arc::default();
         match written {

@@ -134,7 +134,9 @@ impl HostState {
                 slot.write_to_index(&shared, now);
             }
         }
-        metrics::gauge!("patchbay_sessions_live").set(self.live.len() as f64);
+        // One figure for all hosts.
+        metrics::gauge!("patchbay_sessions_live").increment(self.live.len() as f64 - self.shown as f64);
+        self.shown = self.live.len();
     }
 }
 

@@ -254,6 +254,8 @@ pub(crate) struct HostState {
     /// The instants at which time alone changes a live session.
     pub(crate) timers: BTreeSet<(Timestamp, StreamId)>,
     checkpoint: Option<CheckpointRun>,
+    /// Live sessions that the figure for it was told of.
+    shown: usize,
     panics: metrics::Counter,
 }
 
@@ -282,6 +284,7 @@ impl Actor for SessionHost {
             live: LiveSessions::new(live_max),
             timers: BTreeSet::new(),
             checkpoint: None,
+            shown: 0,
             panics: metrics::counter!("patchbay_session_panics_total"),
         })
     }

@@ -167,9 +167,7 @@ async fn the_business_waits_for_a_checkpoint_that_is_too_far_behind_and_customer
     let hour = Duration::from_secs(3_600);
     let limits = Limits { checkpoint_every: hour, replay_events_max: 8, ..Limits::default() };
     let router = world.start_with(limits, vec![("paper", paper::Paper::default().channel())]).await;
-    let post = async |n: usize| {
-        router.accept(vec![to(ANN, n)], &Origin::default()).await.pop().unwrap()
-    };
+    let post = async |n: usize| router.accept(vec![to(ANN, n)], &Origin::default()).await.pop().unwrap();
     // Far more than may be replayed: taken at once, since it is a customer who writes.
     let items: Vec<Value> = (0..40).map(|n| says(&n.to_string(), "hello")).collect();
     assert!(taken(&router.webhook(&id(), &paper::call(&items)).await));

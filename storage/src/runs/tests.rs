@@ -98,8 +98,12 @@ fn at_each_step_of_a_merge_reads_and_crashes_show_every_flush_whole() {
         }
         go.send(()).unwrap();
     }
-    for name in ["merging", "before the merged run is there", "before the merged run is read", "before a run is removed"]
-    {
+    for name in [
+        "merging",
+        "before the merged run is there",
+        "before the merged run is read",
+        "before a run is removed",
+    ] {
         assert!(seen.contains(&name), "{seen:?}");
     }
     drop(go);

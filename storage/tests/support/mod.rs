@@ -88,8 +88,11 @@ pub fn copy(from: &Path, to: &Path) {
 
 fn is_copied(from: &Path, to: &Path) -> bool {
     let names = || {
-        let mut names: Vec<_> =
-            fs::read_dir(from).unwrap().map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>().unwrap();
+        let mut names: Vec<_> = fs::read_dir(from)
+            .unwrap()
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .unwrap();
         names.sort();
         names
     };
