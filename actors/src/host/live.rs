@@ -63,6 +63,13 @@ impl Slot {
         }
     }
 
+    /// Whether more is about to happen to it. One that waits for its turn on the channel, or for somebody to write, makes room
+    /// for those.
+    pub(crate) fn is_under_way(&self) -> bool {
+        let Session { queue, sent, deliveries, .. } = &self.session;
+        !self.announced && !(queue.is_empty() && sent.is_empty() && deliveries.is_empty())
+    }
+
     /// Destinations for which `keep` does not hold are offered its deliveries anew.
     pub(crate) fn offered_again(&mut self, keep: impl Fn(DestinationIx) -> bool) {
         self.offered.retain(|destination| keep(*destination));

@@ -212,6 +212,7 @@ impl HostState {
             let Some(slot) = self.live.get_mut(*stream) else { continue };
             slot.head = Seq(first.0 + n as u64);
             slot.pending = None;
+            slot.used = slot.is_under_way();
         }
         for stream in streams {
             if self.live.get(*stream).is_some_and(|slot| slot.session.is_done()) {
@@ -261,8 +262,6 @@ impl HostState {
             && let Some((_, parts)) = slot.session.sendable(&entry.policy, stage.now, usize::from(u8::MAX))
         {
             slot.announced = true;
-            // It waits for its turn: it may make room for those that something is about to happen to.
-            slot.used = false;
             let ready = (stream, slot.session.lane(), parts.len() as u16);
             stage.effects.channel(channel).ready.push(ready);
         }
