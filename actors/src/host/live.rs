@@ -67,7 +67,8 @@ impl Slot {
     /// for those.
     pub(crate) fn is_under_way(&self) -> bool {
         let Session { queue, sent, deliveries, .. } = &self.session;
-        !self.announced && !(queue.is_empty() && sent.is_empty() && deliveries.is_empty())
+        let is_at_rest = queue.is_empty() && sent.is_empty() && deliveries.is_empty();
+        !self.announced && !is_at_rest
     }
 
     /// Destinations for which `keep` does not hold are offered its deliveries anew.
