@@ -31,6 +31,7 @@ use crate::{
     routing::Routes,
     seams::Seams,
     session::{Identity, Policy},
+    webhook::Outcomes,
 };
 
 /// A channel's place in [`Shared::channels`].
@@ -50,6 +51,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) credit: Credit,
     /// Sessions that wait for their turn on it.
     pub(crate) waiting: AtomicUsize,
+    /// How its webhooks were answered, once there was one.
+    pub(crate) webhooks: OnceLock<Outcomes>,
     pub(crate) actor: ArcSwapOption<ActorRef<ChannelMessage>>,
 }
 
@@ -160,6 +163,7 @@ impl Shared {
             channels.push(ChannelEntry {
                 has_aliases: matches!(channel.channel.link(), LinkKind::Http(_)),
                 policy: Policy::of(channel, config.limits.session_queue_max),
+                webhooks: OnceLock::new(),
                 config: channel.clone(),
                 dids,
                 credit: Credit::default(),

@@ -56,7 +56,7 @@ fn apply(entry: Option<Entry>, seq: Seq, number: u32) -> Option<Entry> {
 fn apply_to_index(log: &Log, stream: StreamId, seq: Seq, number: u32) {
     let old = log.index().get(stream).unwrap();
     let before = match &old {
-        _ if stream.0 % 3 == 0 => Before::Unknown,
+        _ if stream.0.is_multiple_of(3) => Before::Unknown,
         None => Before::Nothing,
         Some(old) => Before::entry(old.due),
     };
