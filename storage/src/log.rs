@@ -35,6 +35,11 @@ pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a thread keeps of its encoding buffer between appends, in bytes.
 const SCRATCH_BYTES_KEPT: usize = 1024 * 1024;
 
+/// Parts of a segment of [`Options::part_bytes`] at least.
+const PARTS_MAX: u64 = 16;
+/// See [`Options::part_bytes`].
+const PARTS_PER_CHECKPOINT: u64 = 16;
+
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Driver {
@@ -56,10 +61,24 @@ pub struct Options {
     pub queue_bytes_max: usize,
     /// [`Log::room`] says no when fewer bytes are free on the disk.
     pub disk_reserve_bytes: u64,
+    /// Look-ups of a segment that is written to leave memory for a file of their own when so many bytes of blocks came
+    /// since the last did, and at a checkpoint after [`PARTS_PER_CHECKPOINT`] times fewer. A start reads blocks after
+    /// that. It is more where a segment would else have more than [`PARTS_MAX`] of them.
+    pub part_bytes: u64,
+    /// Filters in front of look-ups on the disk take so much memory at most, those of the newest; without its filter a
+    /// file of look-ups is asked at two or three places.
+    pub filter_bytes_max: usize,
     /// A checkpoint rests so long between two batches, so that commits meanwhile find the disk free.
     pub checkpoint_pause: Duration,
     /// Who writes.
     pub driver: Driver,
+}
+
+impl Options {
+    /// [`Options::part_bytes`] as it counts.
+    pub(crate) fn part_bytes(&self) -> u64 {
+        self.part_bytes.max(self.segment_bytes / PARTS_MAX)
+    }
 }
 
 impl Default for Options {
@@ -69,6 +88,8 @@ impl Default for Options {
             block_bytes_max: 256 * 1024,
             queue_bytes_max: 32 * 1024 * 1024,
             disk_reserve_bytes: 512 * 1024 * 1024,
+            part_bytes: 16 * 1024 * 1024,
+            filter_bytes_max: 64 * 1024 * 1024,
             checkpoint_pause: Duration::from_millis(1),
             driver: Driver::Threaded,
         }
@@ -293,7 +314,7 @@ impl Shared {
             (from.min(item.at), to.max(item.at))
         });
         let Options { block_bytes_max, segment_bytes, queue_bytes_max, .. } = self.options;
-        let bounds = Bounds { block_bytes_max, segment_bytes };
+        let bounds = Bounds { block_bytes_max, segment_bytes, part_bytes: self.options.part_bytes() };
         let mut fresh: smallvec::SmallVec<[(usize, Arc<Fresh>); 1]> = smallvec::SmallVec::new();
         let mut queue = self.queue();
         if let Some(poisoned) = self.poisoned() {
@@ -426,9 +447,15 @@ impl Log {
         &self.shared.index
     }
 
-    /// [`Index::checkpoint`], waiting for this log's flushes.
+    /// [`Index::checkpoint`], waiting for this log's flushes. Look-ups go to the disk, too, so that a start after it
+    /// reads little more than what came since.
     pub fn checkpoint(&self, upto: Seq) -> Result<CheckpointStats, IndexError> {
-        self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))
+        let done = self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))?;
+        let segment = self.shared.queue().end_part(self.shared.options.part_bytes() / PARTS_PER_CHECKPOINT);
+        if let Some(segment) = segment {
+            self.shared.seal_parts(&segment);
+        }
+        Ok(done)
     }
 
     /// Returns when an event is flushed, or never will be. Blocks: not for an actor.

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc, PoisonError,
         atomic::Ordering,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
 };
@@ -19,8 +19,17 @@ use crate::{
     error::{OpenError, Poisoned},
     log::{Driver, Shared},
     queue::{Completion, Pending, Writing},
-    segment::{Lookup, Segment, key_of},
+    parts::Lookup,
+    segment::{Segment, key_of},
 };
+
+/// What is to be sealed.
+enum Job {
+    /// All of it: nothing is written to it any more.
+    Segment(Arc<Segment>),
+    /// Its parts that do not grow any more.
+    Parts(Arc<Segment>),
+}
 
 /// Segments that wait to be sealed; the writer waits when there are more, which bounds memory.
 const SEALING_MAX: usize = 1;
@@ -32,10 +41,10 @@ const KEEP_FACTOR: usize = 2;
 impl Shared {
     /// Writes one block. True if there was anything to do.
     pub(crate) fn cycle(&self) -> bool {
-        self.cycle_with(&|segment| self.seal_now(&segment))
+        self.cycle_with(&|job| self.perform(&job))
     }
 
-    fn cycle_with(&self, seal: &dyn Fn(Arc<Segment>)) -> bool {
+    fn cycle_with(&self, seal: &dyn Fn(Job)) -> bool {
         if self.poisoned().is_some() {
             return self.fail_waiting(Vec::new());
         }
@@ -83,7 +92,7 @@ impl Shared {
         &self,
         pending: &Pending,
         writing: &Writing,
-        seal: &dyn Fn(Arc<Segment>),
+        seal: &dyn Fn(Job),
     ) -> Result<(), EngineError> {
         let segment = &pending.segment;
         let is_first = pending.first == segment.first;
@@ -99,7 +108,7 @@ impl Shared {
             store.commit(&key_of(pending.first), &bytes)?;
         }
         let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
-        segment.note(end, bytes, pending.from, pending.to);
+        pending.fresh.note(end, bytes, pending.from, pending.to);
         self.blocks_written.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
         if before / SAMPLE_BYTES != (before + bytes as u64) / SAMPLE_BYTES {
@@ -107,33 +116,67 @@ impl Shared {
         }
         if is_first {
             self.seal_before(segment, seal);
+        } else if pending.first == pending.fresh.first {
+            seal(Job::Parts(segment.clone()));
         }
         Ok(())
     }
 
     /// The first block of a segment is safe: the segment before it will not change any more.
-    fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Arc<Segment>)) {
+    fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Job)) {
         let segments = self.chain.segments();
         let at = segments.partition_point(|other| other.first < segment.first);
         if let Some(before) = at.checked_sub(1).and_then(|at| segments.get(at)) {
-            seal(before.clone());
+            seal(Job::Segment(before.clone()));
+        }
+    }
+
+    fn perform(&self, job: &Job) {
+        match job {
+            Job::Segment(segment) => self.seal_now(segment),
+            Job::Parts(segment) => self.seal_parts(segment),
         }
     }
 
     /// Seals a segment, here.
     pub(crate) fn seal_now(&self, segment: &Segment) {
         if self.poisoned().is_none()
-            && let Lookup::Fresh(_) = segment.lookup()
             && let Err(e) = segment.seal(&*self.engine)
+        {
+            self.poison(&e);
+        }
+        self.keep_fronts();
+    }
+
+    /// Seals the parts of a segment that do not grow any more, here.
+    pub(crate) fn seal_parts(&self, segment: &Segment) {
+        let flushed = |seq| self.wait_flushed(seq);
+        if self.poisoned().is_none()
+            && let Err(e) = segment.seal_parts(&*self.engine, self.options.part_bytes(), &flushed)
+        {
+            self.poison(&e);
+        }
+        self.keep_fronts();
+    }
+
+    /// Has the filters of the newest look-ups in memory, as many as may be there.
+    pub(crate) fn keep_fronts(&self) {
+        if self.poisoned().is_none()
+            && let Err(e) = self.chain.keep_fronts(self.options.filter_bytes_max)
         {
             self.poison(&e);
         }
     }
 
     /// The writer's thread, until the log is closed and everything is written.
-    fn run(&self, seal: &SyncSender<Arc<Segment>>) {
-        let send = |segment| {
-            if seal.send(segment).is_err() {
+    fn run(&self, seal: &SyncSender<Job>) {
+        let send = |job| {
+            let is_over = match job {
+                Job::Segment(_) => seal.send(job).is_err(),
+                // The next one of the segment is of these parts, too.
+                Job::Parts(_) => matches!(seal.try_send(job), Err(TrySendError::Disconnected(_))),
+            };
+            if is_over {
                 self.poison(&"the sealing thread ended");
             }
         };
@@ -154,15 +197,15 @@ impl Shared {
     /// Of the segment that is written to, so that the first look-ups need not.
     fn sort_recovered(&self) {
         if let Some(segment) = self.chain.segments().last()
-            && let Lookup::Fresh(fresh) = segment.lookup()
+            && let Lookup::Open(parts) = segment.lookup()
         {
-            fresh.sort();
+            parts.fresh.iter().for_each(|fresh| fresh.sort());
         }
     }
 
-    fn run_sealing(&self, segments: &Receiver<Arc<Segment>>) {
-        while let Ok(segment) = segments.recv() {
-            self.seal_now(&segment);
+    fn run_sealing(&self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            self.perform(&job);
         }
     }
 }
@@ -173,6 +216,7 @@ pub(crate) fn start(
     unsealed: Vec<Arc<Segment>>,
 ) -> Result<Vec<JoinHandle<()>>, OpenError> {
     if shared.options.driver == Driver::Inline {
+        shared.keep_fronts();
         for segment in unsealed {
             shared.seal_now(&segment);
         }
@@ -181,6 +225,7 @@ pub(crate) fn start(
     let (send, receive) = sync_channel(SEALING_MAX);
     let sealer = shared.clone();
     let sealing = spawn("log-sealer", move || {
+        sealer.keep_fronts();
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
@@ -226,7 +271,8 @@ mod tests {
         log.append(vec![item(1)], None).unwrap();
         while log.drive() {}
         let segment = log.shared.chain.segments().last().unwrap().clone();
-        let Lookup::Fresh(fresh) = segment.lookup() else { panic!("it is written to") };
+        let Lookup::Open(parts) = segment.lookup() else { panic!("it is written to") };
+        let fresh = parts.fresh[0].clone();
         let held = fresh.hold(2);
         let (done, appended) = channel();
         let appending = log.clone();
