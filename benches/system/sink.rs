@@ -1,8 +1,7 @@
-//! The business's side: an HTTP server (hyper, keep-alive, one thread) that takes every call-back and remembers
-//! which message it was about. It must notice each one that comes twice.
+//! The business's side: an HTTP server on one thread, read and written by hand so that it costs little, that takes every
+//! call-back and remembers which message it was about. It must notice each one that comes twice.
 
 use std::{
-    convert::Infallible,
     net::SocketAddr,
     sync::{
         Arc,
@@ -12,11 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
-use hyper::{Method, Request, Response, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::{
     Result,
@@ -155,23 +153,81 @@ async fn serve(listener: TcpListener, seen: Arc<Seen>) {
         let _ = stream.set_nodelay(true);
         let seen = seen.clone();
         connections.spawn(async move {
-            let service = service_fn(move |request| take(seen.clone(), request));
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            // A gateway may close a connection whenever it likes.
+            let _ = connection(stream, &seen).await;
         });
     }
 }
 
-async fn take(
-    seen: Arc<Seen>,
-    request: Request<Incoming>,
-) -> std::result::Result<Response<Empty<Bytes>>, Infallible> {
-    seen.requests.fetch_add(1, Ordering::Relaxed);
-    if request.method() == Method::GET {
-        seen.note(request.uri().query().unwrap_or_default());
-    } else if let Ok(body) = request.into_body().collect().await {
-        seen.note(std::str::from_utf8(&body.to_bytes()).unwrap_or_default());
+/// Takes the requests of one connection, one after the other.
+async fn connection(mut stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
+    let mut request = Vec::with_capacity(64 * 1024);
+    loop {
+        let head = loop {
+            if let Some(head) = read(&request)
+                && request.len() >= head.end + head.body
+            {
+                break head;
+            }
+            if request.len() > REQUEST_BYTES_MAX || stream.read_buf(&mut request).await? == 0 {
+                return Ok(());
+            }
+        };
+        let (start, rest) = request.split_at(head.end);
+        seen.requests.fetch_add(1, Ordering::Relaxed);
+        match head.body {
+            0 => seen.note(query(start)),
+            body => seen.note(std::str::from_utf8(&rest[..body]).unwrap_or_default()),
+        }
+        request.drain(..head.end + head.body);
+        if head.closes {
+            return stream.write_all(CLOSING).await;
+        }
+        stream.write_all(TAKEN).await?;
     }
-    Ok(Response::new(Empty::new()))
+}
+
+/// The largest request.
+const REQUEST_BYTES_MAX: usize = 16 << 20;
+const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+const CLOSING: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// What a request's head says.
+struct Head {
+    /// Where it ends.
+    end: usize,
+    /// How long its body is.
+    body: usize,
+    /// The client wants no other request on this connection.
+    closes: bool,
+}
+
+/// Nothing while it is not complete.
+fn read(request: &[u8]) -> Option<Head> {
+    let end = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let old =
+        request[..end].split(|byte| *byte == b'\n').next().is_some_and(|line| line.ends_with(b"HTTP/1.0\r"));
+    let (mut body, mut closes) = (0, old);
+    for line in request[..end].split(|byte| *byte == b'\n').skip(1) {
+        let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
+        let value = || std::str::from_utf8(&line[colon + 1..]).unwrap_or_default().trim();
+        match &line[..colon] {
+            name if name.eq_ignore_ascii_case(b"content-length") => body = value().parse().unwrap_or(0),
+            name if name.eq_ignore_ascii_case(b"connection") => {
+                closes = value().eq_ignore_ascii_case("close")
+                    || closes && !value().eq_ignore_ascii_case("keep-alive");
+            }
+            _ => {}
+        }
+    }
+    Some(Head { end, body, closes })
+}
+
+/// What a request without a body asks for, behind the question mark.
+fn query(head: &[u8]) -> &str {
+    let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
+    let target = std::str::from_utf8(line).ok().and_then(|line| line.split(' ').nth(1));
+    target.and_then(|target| target.split_once('?')).map_or("", |(_, query)| query)
 }
 
 impl Seen {

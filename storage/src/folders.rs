@@ -164,7 +164,9 @@ struct OpenFile {
 impl Reader for OpenFile {
     fn bytes(&self) -> Result<u64, EngineError> {
         let facts = self.file.metadata();
-        facts.map(|facts| facts.len()).map_err(|e| EngineError::new(format!("read {}", self.path.display()), e))
+        facts
+            .map(|facts| facts.len())
+            .map_err(|e| EngineError::new(format!("read {}", self.path.display()), e))
     }
 
     fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {

@@ -38,7 +38,7 @@ const SCRATCH_BYTES_KEPT: usize = 1024 * 1024;
 /// Parts of a segment of [`Options::part_bytes`] at least.
 const PARTS_MAX: u64 = 16;
 /// See [`Options::part_bytes`].
-const PARTS_PER_CHECKPOINT: u64 = 16;
+pub(crate) const PARTS_PER_CHECKPOINT: u64 = 16;
 
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -451,10 +451,7 @@ impl Log {
     /// reads little more than what came since.
     pub fn checkpoint(&self, upto: Seq) -> Result<CheckpointStats, IndexError> {
         let done = self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))?;
-        let segment = self.shared.queue().end_part(self.shared.options.part_bytes() / PARTS_PER_CHECKPOINT);
-        if let Some(segment) = segment {
-            self.shared.seal_parts(&segment);
-        }
+        self.shared.seal_grown();
         Ok(done)
     }
 

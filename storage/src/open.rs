@@ -202,7 +202,9 @@ fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {
 
 /// Whether a block is there, and sound, after which `end` would come.
 fn ends_at(store: &dyn Store, end: Seq) -> Result<bool, EngineError> {
-    let Some((key, bytes)) = store.at_or_below(&key_of(Seq(end.0.saturating_sub(1))))? else { return Ok(false) };
+    let Some((key, bytes)) = store.at_or_below(&key_of(Seq(end.0.saturating_sub(1))))? else {
+        return Ok(false);
+    };
     let block = Block::parse(seq_of(&key).unwrap_or_default(), &bytes);
     Ok(block.is_ok_and(|block| block.end() == end))
 }

@@ -103,7 +103,8 @@ impl Queue {
         times: (Timestamp, Timestamp),
     ) -> Arc<Fresh> {
         let fits = self.blocks.back().is_some_and(|last| {
-            !(self.must_seal || self.must_begin) && last.bytes.len().saturating_add(records.len()) <= bounds.block_bytes_max
+            !(self.must_seal || self.must_begin)
+                && last.bytes.len().saturating_add(records.len()) <= bounds.block_bytes_max
         });
         if !fits {
             self.begin_block(chain, bounds, times);

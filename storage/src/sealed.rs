@@ -207,7 +207,8 @@ impl Sealed {
         if cursor.u8() != Some(VERSION) {
             return Err(EngineError::new(format!("read {segment}/{file}"), "its version is unknown"));
         }
-        let mut sealed = Self::from_fields(&mut cursor, segment, file).ok_or_else(|| fail("it is damaged"))?;
+        let mut sealed =
+            Self::from_fields(&mut cursor, segment, file).ok_or_else(|| fail("it is damaged"))?;
         sealed.front_crc = cursor.u32().ok_or_else(|| fail("it is damaged"))?;
         let promised = sealed.front_at().saturating_add(sealed.front_bytes() as u64);
         if promised != at {
@@ -442,7 +443,9 @@ impl Walk {
             for (page, bytes) in (self.next..end).zip(bytes.chunks(PAGE_BYTES)) {
                 let page = Page::of(bytes.to_vec())
                     .ok_or_else(|| self.sealed.damaged(&format!("page {page} is damaged")))?;
-                entries.extend(page.entries().iter().filter_map(|entry| Some((hash_of(entry), found_in(entry)?))));
+                entries.extend(
+                    page.entries().iter().filter_map(|entry| Some((hash_of(entry), found_in(entry)?))),
+                );
             }
             if bytes.len() < len {
                 return Err(self.sealed.damaged("it is cut short"));

@@ -8,7 +8,8 @@ use crate::{
     item::Found,
     lookup::high,
     sealed::{
-        ENTRY_BYTES, Facts, Front, PAGE_BYTES, PAGE_COUNT_AT, PAGE_CRC_AT, PAGE_ENTRIES, Sealed, VERSION, Walk,
+        ENTRY_BYTES, Facts, Front, PAGE_BYTES, PAGE_COUNT_AT, PAGE_CRC_AT, PAGE_ENTRIES, Sealed, VERSION,
+        Walk,
     },
 };
 

@@ -9,6 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use message::Seq;
@@ -17,9 +18,9 @@ use crate::{
     block,
     disk::EngineError,
     error::{OpenError, Poisoned},
-    log::{Driver, Shared},
-    queue::{Completion, Pending, Writing},
+    log::{Driver, PARTS_PER_CHECKPOINT, Shared},
     parts::Lookup,
+    queue::{Completion, Pending, Writing},
     segment::{Segment, key_of},
 };
 
@@ -35,20 +36,25 @@ enum Job {
 const SEALING_MAX: usize = 1;
 /// Free space is asked for after so many bytes were written.
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
+/// When so many appends shared a flush, there is much to do, and the writer rests after it, so that more share the next:
+/// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it.
+const GATHER_APPENDS: usize = 8;
+const GATHER: Duration = Duration::from_micros(300);
 /// A block's buffer is kept for the next one up to so many times the block's bound.
 const KEEP_FACTOR: usize = 2;
 
 impl Shared {
     /// Writes one block. True if there was anything to do.
     pub(crate) fn cycle(&self) -> bool {
-        self.cycle_with(&|job| self.perform(&job))
+        self.cycle_with(&|job| self.perform(&job)).is_some()
     }
 
-    fn cycle_with(&self, seal: &dyn Fn(Job)) -> bool {
+    /// How many appends were flushed, or failed, if there were any.
+    fn cycle_with(&self, seal: &dyn Fn(Job)) -> Option<usize> {
         if self.poisoned().is_some() {
             return self.fail_waiting(Vec::new());
         }
-        let Some((mut pending, writing)) = self.queue().take() else { return false };
+        let (mut pending, writing) = self.queue().take()?;
         let mut done = std::mem::take(&mut pending.done);
         match self.write(&pending, &writing, seal) {
             Ok(()) => {
@@ -59,8 +65,9 @@ impl Shared {
                 done.append(&mut queue.after);
                 drop(queue);
                 self.advanced.notify_all();
+                let appends = done.len();
                 self.tell(done, &Ok(()));
-                true
+                Some(appends)
             }
             Err(e) => {
                 self.poison(&e);
@@ -69,13 +76,13 @@ impl Shared {
         }
     }
 
-    /// Tells everyone who waits that the log is poisoned. True if there was anyone.
-    fn fail_waiting(&self, mut done: Vec<Completion>) -> bool {
-        let Some(poisoned) = self.poisoned() else { return false };
+    /// Tells everyone who waits that the log is poisoned. How many, if there was anyone.
+    fn fail_waiting(&self, mut done: Vec<Completion>) -> Option<usize> {
+        let poisoned = self.poisoned()?;
         done.extend(self.queue().drain());
-        let was_anyone = !done.is_empty();
+        let waited = Some(done.len()).filter(|waited| *waited > 0);
         self.tell(done, &Err(poisoned.clone()));
-        was_anyone
+        waited
     }
 
     /// Runs completions. One that panics poisons the log: someone will never be told what happened.
@@ -88,12 +95,7 @@ impl Shared {
         }
     }
 
-    fn write(
-        &self,
-        pending: &Pending,
-        writing: &Writing,
-        seal: &dyn Fn(Job),
-    ) -> Result<(), EngineError> {
+    fn write(&self, pending: &Pending, writing: &Writing, seal: &dyn Fn(Job)) -> Result<(), EngineError> {
         let segment = &pending.segment;
         let is_first = pending.first == segment.first;
         let store = segment.pinned_or_open(&*self.engine)?;
@@ -159,6 +161,14 @@ impl Shared {
         self.keep_fronts();
     }
 
+    /// Seals what the segment that is written to has grown by since the last time, if that is worth a file.
+    pub(crate) fn seal_grown(&self) {
+        let segment = self.queue().end_part(self.options.part_bytes() / PARTS_PER_CHECKPOINT);
+        if let Some(segment) = segment {
+            self.seal_parts(&segment);
+        }
+    }
+
     /// Has the filters of the newest look-ups in memory, as many as may be there.
     pub(crate) fn keep_fronts(&self) {
         if self.poisoned().is_none()
@@ -181,7 +191,11 @@ impl Shared {
             }
         };
         loop {
-            while self.cycle_with(&send) {}
+            while let Some(appends) = self.cycle_with(&send) {
+                if appends >= GATHER_APPENDS {
+                    thread::sleep(GATHER);
+                }
+            }
             let mut queue = self.queue();
             if !queue.is_empty() {
                 continue;
@@ -220,6 +234,7 @@ pub(crate) fn start(
         for segment in unsealed {
             shared.seal_now(&segment);
         }
+        shared.seal_grown();
         return Ok(Vec::new());
     }
     let (send, receive) = sync_channel(SEALING_MAX);
@@ -229,6 +244,7 @@ pub(crate) fn start(
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
+        sealer.seal_grown();
         sealer.sort_recovered();
         sealer.run_sealing(&receive);
     })?;

@@ -341,8 +341,7 @@ fn check_look_ups(replaced: Option<(&str, &str)>) -> Vec<u8> {
     disk.engine().remove("segment-00000000000000000029").unwrap();
     drop(log);
     for filter_bytes_max in [1 << 20, 0] {
-        let (log, recovery) =
-            Log::open(disk.engine(), Options { filter_bytes_max, ..inline() }).unwrap();
+        let (log, recovery) = Log::open(disk.engine(), Options { filter_bytes_max, ..inline() }).unwrap();
         assert_eq!((recovery.rebuilt, recovery.last), (0, Seq(28)));
         assert_eq!(log.stats().unwrap().filter_bytes > 0, filter_bytes_max > 0);
         assert_eq!(log.find(5 << 120), Some(Found { a: u128::MAX, b: 6 }));

@@ -28,7 +28,9 @@ use storage::{
     Crash, Engine, EngineError, Item, Layout, Log, NextPart, OpenError, Options, Pair, Reader, Store, Value,
     Write,
 };
-use support::{Folders, Memory, World, append_blocks, drive, first, inline, keyed, open_with, spread, try_open};
+use support::{
+    Folders, Memory, World, append_blocks, drive, first, inline, keyed, open_with, spread, try_open,
+};
 
 const SEGMENT: &str = "segment-00000000000000000001";
 
@@ -164,7 +166,12 @@ fn in_parts() -> (Folders, BTreeMap<u64, u64>) {
 }
 
 /// What comes of a log of which a file was changed.
-fn with(world: &Folders, file: &str, change: impl FnOnce(&mut Vec<u8>), then: impl FnOnce(Result<Log, OpenError>)) {
+fn with(
+    world: &Folders,
+    file: &str,
+    change: impl FnOnce(&mut Vec<u8>),
+    then: impl FnOnce(Result<Log, OpenError>),
+) {
     let path = world.path().join(SEGMENT).join(file);
     let before = fs::read(&path).unwrap();
     let mut bytes = before.clone();
@@ -182,28 +189,47 @@ fn a_damaged_file_of_look_ups_is_refused_and_can_be_rebuilt() {
     for file in &pieces {
         let len = fs::metadata(world.path().join(SEGMENT).join(file)).unwrap().len() as usize;
         for back in 1..=73 {
-            with(&world, file, |bytes| bytes[len - back] ^= 1, |opened| {
-                let Err(error) = opened else { panic!("it opened with byte {back} from the end wrong") };
-                let error = error.to_string();
-                assert!(error.contains(file) && (back == 73 || error.contains("remove the file and it is rebuilt")), "{error}");
-            });
+            with(
+                &world,
+                file,
+                |bytes| bytes[len - back] ^= 1,
+                |opened| {
+                    let Err(error) = opened else { panic!("it opened with byte {back} from the end wrong") };
+                    let error = error.to_string();
+                    assert!(
+                        error.contains(file)
+                            && (back == 73 || error.contains("remove the file and it is rebuilt")),
+                        "{error}"
+                    );
+                },
+            );
         }
         for cut in [1, 73, 74, 5_000, len] {
             with(&world, file, |bytes| bytes.truncate(len - cut), |opened| assert!(opened.is_err()));
         }
         // The front: found when it is loaded.
-        with(&world, file, |bytes| bytes[len - 100] ^= 1, |opened| {
-            let poisoned = opened.unwrap().poisoned().expect("its filter is damaged").to_string();
-            assert!(poisoned.contains(file) && poisoned.contains("remove the file"), "{poisoned}");
-        });
+        with(
+            &world,
+            file,
+            |bytes| bytes[len - 100] ^= 1,
+            |opened| {
+                let poisoned = opened.unwrap().poisoned().expect("its filter is damaged").to_string();
+                assert!(poisoned.contains(file) && poisoned.contains("remove the file"), "{poisoned}");
+            },
+        );
         // A page: found when it is read.
-        with(&world, file, |bytes| bytes[1_000] ^= 1, |opened| {
-            let log = opened.unwrap();
-            assert_eq!(log.poisoned(), None);
-            let found = newest.keys().filter(|key| log.find(spread(**key)).is_some()).count();
-            let poisoned = log.poisoned().expect("its page is damaged").to_string();
-            assert!(found < newest.len() && poisoned.contains("page 0 is damaged"), "{poisoned}");
-        });
+        with(
+            &world,
+            file,
+            |bytes| bytes[1_000] ^= 1,
+            |opened| {
+                let log = opened.unwrap();
+                assert_eq!(log.poisoned(), None);
+                let found = newest.keys().filter(|key| log.find(spread(**key)).is_some()).count();
+                let poisoned = log.poisoned().expect("its page is damaged").to_string();
+                assert!(found < newest.len() && poisoned.contains("page 0 is damaged"), "{poisoned}");
+            },
+        );
     }
     for file in &pieces {
         fs::remove_file(world.path().join(SEGMENT).join(file)).unwrap();
@@ -421,7 +447,13 @@ fn options() -> Options {
     Options { segment_bytes: 1_600, part_bytes: 200, filter_bytes_max: 700, ..inline() }
 }
 
-fn crash_at<W: World>(mut world: W, steps: &[Step], writes: i64, is_late: bool, mut crash: impl FnMut(&mut W)) -> bool {
+fn crash_at<W: World>(
+    mut world: W,
+    steps: &[Step],
+    writes: i64,
+    is_late: bool,
+    mut crash: impl FnMut(&mut W),
+) -> bool {
     let fuse = Fuse::new(writes, is_late);
     let (log, _) = Log::open(Failing(world.engine(), fuse.clone()), options()).unwrap();
     let mut newest = BTreeMap::new();
