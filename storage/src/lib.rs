@@ -5,7 +5,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `log.rs` | [`Log`], the handle: append, watermark, look-ups, room |
+//! | `log.rs`, `options.rs` | [`Log`], the handle: append, watermark, look-ups, room; its bounds and choices |
 //! | `queue.rs`, `writer.rs` | what waits for the disk; the one thread that writes it |
 //! | `block.rs`, `codec.rs` | a group commit as bytes; the only file that knows bincode |
 //! | `segment.rs` | the chain of segments |
@@ -44,6 +44,7 @@ mod lookup;
 mod mark;
 mod memory;
 mod open;
+mod options;
 mod parts;
 mod places;
 mod queue;
@@ -66,9 +67,10 @@ pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, 
 pub use folders::DiskEngine;
 pub use index::{Entry, Index};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
-pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};
+pub use log::{Log, RECORD_BYTES_MAX};
 pub use memory::{Crash, MemoryDisk, MemoryEngine};
 pub use open::Recovery;
+pub use options::{Driver, Options};
 pub use queue::Completion;
 pub use read::{Forward, History};
 pub use retention::Retained;

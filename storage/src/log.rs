@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use message::{Seq, Timestamp};
@@ -21,6 +20,7 @@ use crate::{
     index::Index,
     item::{Found, Item, Tag},
     lookup::Fresh,
+    options::{Driver, Options},
     queue::{Bounds, Completion, Queue},
     segment::{Chain, Segment},
 };
@@ -34,67 +34,6 @@ const ROOM_SAMPLE: u32 = 256;
 pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a thread keeps of its encoding buffer between appends, in bytes.
 const SCRATCH_BYTES_KEPT: usize = 1024 * 1024;
-
-/// Parts of a segment of [`Options::part_bytes`] at least.
-const PARTS_MAX: u64 = 16;
-/// See [`Options::part_bytes`].
-pub(crate) const PARTS_PER_CHECKPOINT: u64 = 16;
-
-/// Who writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Driver {
-    /// A thread of the log's own, and one that seals segments.
-    #[default]
-    Threaded,
-    /// The caller, with [`Log::drive`]: for simulation.
-    Inline,
-}
-
-/// Bounds and choices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// A segment is sealed when its blocks have reached so many bytes.
-    pub segment_bytes: u64,
-    /// A block is written when it has reached so many bytes, at the latest; one larger record still fits.
-    pub block_bytes_max: usize,
-    /// [`Log::room`] says no when so many bytes wait for the disk.
-    pub queue_bytes_max: usize,
-    /// [`Log::room`] says no when fewer bytes are free on the disk.
-    pub disk_reserve_bytes: u64,
-    /// Look-ups of a segment that is written to leave memory for a file of their own when so many bytes of blocks came
-    /// since the last did, and at a checkpoint after [`PARTS_PER_CHECKPOINT`] times fewer. A start reads blocks after
-    /// that. It is more where a segment would else have more than [`PARTS_MAX`] of them.
-    pub part_bytes: u64,
-    /// Filters in front of look-ups on the disk take so much memory at most, those of the newest; without its filter a
-    /// file of look-ups is asked at two or three places.
-    pub filter_bytes_max: usize,
-    /// A checkpoint rests so long between two batches, so that commits meanwhile find the disk free.
-    pub checkpoint_pause: Duration,
-    /// Who writes.
-    pub driver: Driver,
-}
-
-impl Options {
-    /// [`Options::part_bytes`] as it counts.
-    pub(crate) fn part_bytes(&self) -> u64 {
-        self.part_bytes.max(self.segment_bytes / PARTS_MAX)
-    }
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 256 * 1024 * 1024,
-            block_bytes_max: 256 * 1024,
-            queue_bytes_max: 32 * 1024 * 1024,
-            disk_reserve_bytes: 512 * 1024 * 1024,
-            part_bytes: 16 * 1024 * 1024,
-            filter_bytes_max: 64 * 1024 * 1024,
-            checkpoint_pause: Duration::from_millis(1),
-            driver: Driver::Threaded,
-        }
-    }
-}
 
 /// The event log. Clones are the same log; the last one that is dropped stops it.
 #[derive(Clone)]
@@ -451,7 +390,10 @@ impl Log {
     /// reads little more than what came since.
     pub fn checkpoint(&self, upto: Seq) -> Result<CheckpointStats, IndexError> {
         let done = self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))?;
-        self.shared.seal_grown();
+        if let Some((segment, end)) = self.shared.end_part() {
+            self.shared.wait_flushed(end)?;
+            self.shared.seal_parts(&segment);
+        }
         Ok(done)
     }
 

@@ -7,7 +7,6 @@ use message::Seq;
 
 use crate::{
     disk::{Engine, EngineError},
-    error::Poisoned,
     item::Found,
     lookup::Fresh,
     sealed::{self, Facts, Sealed, piece_name},
@@ -110,24 +109,20 @@ impl Segment {
         })
     }
 
-    /// Writes the parts down that do not grow any more, and merges small ones: those of less than `small_bytes`.
-    /// `flushed` returns when an event is on the disk.
+    /// Writes the parts down that do not grow any more, as far as every event up to `committed` goes, and merges small
+    /// ones: those of less than `small_bytes`. It waits for no flush, since the writer may wait for who seals.
     pub(crate) fn seal_parts(
         &self,
         engine: &dyn Engine,
         small_bytes: u64,
-        flushed: &dyn Fn(Seq) -> Result<(), Poisoned>,
+        committed: Seq,
     ) -> Result<(), EngineError> {
-        while let Some((fresh, next)) = self.ended_part() {
-            if flushed(Seq(next.0.saturating_sub(1))).is_err() {
-                return Ok(());
-            }
-            let _alone = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_same = self.ended_part().is_some_and(|(now, _)| Arc::ptr_eq(&now, &fresh));
-            if is_same {
-                self.seal_part(engine, &fresh)?;
-                self.merge_small(engine, small_bytes)?;
-            }
+        let _alone = self.sealing.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some((fresh, next)) = self.ended_part()
+            && next.0 <= committed.0.saturating_add(1)
+        {
+            self.seal_part(engine, &fresh)?;
+            self.merge_small(engine, small_bytes)?;
         }
         Ok(())
     }

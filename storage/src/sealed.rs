@@ -355,7 +355,7 @@ impl Sealed {
 
 /// Of so many pages, the one that lies where `hash` lies among all hashes.
 fn scaled(hash: u128, pages: u64) -> u64 {
-    u64::try_from((hash >> 64) * u128::from(pages) >> 64).unwrap_or(0)
+    u64::try_from(((hash >> 64) * u128::from(pages)) >> 64).unwrap_or(0)
 }
 
 fn damaged(segment: &str, file: &str, why: &str) -> EngineError {

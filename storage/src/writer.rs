@@ -18,7 +18,8 @@ use crate::{
     block,
     disk::EngineError,
     error::{OpenError, Poisoned},
-    log::{Driver, PARTS_PER_CHECKPOINT, Shared},
+    log::Shared,
+    options::Driver,
     parts::Lookup,
     queue::{Completion, Pending, Writing},
     segment::{Segment, key_of},
@@ -152,21 +153,20 @@ impl Shared {
 
     /// Seals the parts of a segment that do not grow any more, here.
     pub(crate) fn seal_parts(&self, segment: &Segment) {
-        let flushed = |seq| self.wait_flushed(seq);
+        let committed = Seq(self.committed.load(Ordering::Acquire));
         if self.poisoned().is_none()
-            && let Err(e) = segment.seal_parts(&*self.engine, self.options.part_bytes(), &flushed)
+            && let Err(e) = segment.seal_parts(&*self.engine, self.options.part_bytes(), committed)
         {
             self.poison(&e);
         }
         self.keep_fronts();
     }
 
-    /// Seals what the segment that is written to has grown by since the last time, if that is worth a file.
-    pub(crate) fn seal_grown(&self) {
-        let segment = self.queue().end_part(self.options.part_bytes() / PARTS_PER_CHECKPOINT);
-        if let Some(segment) = segment {
-            self.seal_parts(&segment);
-        }
+    /// Ends the part that grows, if it is worth a file. It can be sealed when the event is flushed that this gives.
+    pub(crate) fn end_part(&self) -> Option<(Arc<Segment>, Seq)> {
+        let mut queue = self.queue();
+        let segment = queue.end_part(self.options.part_bytes_min())?;
+        Some((segment, Seq(queue.next.0.saturating_sub(1))))
     }
 
     /// Has the filters of the newest look-ups in memory, as many as may be there.
@@ -234,7 +234,9 @@ pub(crate) fn start(
         for segment in unsealed {
             shared.seal_now(&segment);
         }
-        shared.seal_grown();
+        if let Some((segment, _)) = shared.end_part() {
+            shared.seal_parts(&segment);
+        }
         return Ok(Vec::new());
     }
     let (send, receive) = sync_channel(SEALING_MAX);
@@ -244,7 +246,10 @@ pub(crate) fn start(
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
-        sealer.seal_grown();
+        // What this start had to read.
+        if let Some((segment, _)) = sealer.end_part() {
+            sealer.seal_parts(&segment);
+        }
         sealer.sort_recovered();
         sealer.run_sealing(&receive);
     })?;
