@@ -24,6 +24,13 @@ pub(crate) struct Slot {
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
     /// The instant at which it is looked at again.
     pub(crate) timer: Option<Timestamp>,
+    /// Whether every message was looked at for that, since it came into memory and since the timer was last due: then
+    /// only what changed can bring it forward.
+    pub(crate) timed: bool,
+    /// The earliest instant of what changed since the timer was last set.
+    pub(crate) soonest: Option<Timestamp>,
+    /// Deliveries up to this number were looked at for destinations that are not offered any.
+    pub(crate) offered_to: u32,
     /// Whether it is on the list of the next checkpoint.
     pub(crate) dirty: bool,
     /// Whether it was used since the hand last passed.
@@ -43,10 +50,19 @@ impl Slot {
             announced: false,
             offered: SmallVec::new(),
             timer: None,
+            timed: false,
+            soonest: None,
+            offered_to: 0,
             dirty: false,
             used: true,
             touched: false,
         }
+    }
+
+    /// Destinations for which `keep` does not hold are offered its deliveries anew.
+    pub(crate) fn offered_again(&mut self, keep: impl Fn(DestinationIx) -> bool) {
+        self.offered.retain(|destination| keep(*destination));
+        self.offered_to = 0;
     }
 }
 

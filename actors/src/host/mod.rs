@@ -365,6 +365,7 @@ impl HostState {
             self.timers.pop_first();
             if let Some(slot) = self.live.get_mut(stream) {
                 slot.timer = None;
+                slot.timed = false;
             }
             due.push(Task { stream, op: Op::Wake });
         }
@@ -413,7 +414,7 @@ impl HostState {
         let mut stage = Stage::new(self.shared.now());
         for stream in streams {
             if let Some(slot) = self.live.get_mut(stream) {
-                slot.offered.clear();
+                slot.offered_again(|_| false);
             }
             stage.touch(stream);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use message::{Event, MessageNo, PartState, SessionId, StreamId, address};
+use message::{Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
 use smallvec::SmallVec;
 use storage::{Key, Tag};
 
@@ -62,7 +62,7 @@ impl HostState {
                 if self.activate(stream, None, stage) {
                     self.record(stream, [Event::DeadLettered { delivery, cause }], &[], stage);
                     if let Some(slot) = self.live.get_mut(stream) {
-                        slot.offered.clear();
+                        slot.offered_again(|_| false);
                     }
                     stage.touch(stream);
                 }
@@ -134,12 +134,14 @@ impl HostState {
         if !self.activate(stream, Some(&task.identity), stage) {
             return Err(busy("the session cannot be read"));
         }
-        // The id may have been accepted earlier in this very batch.
+        // The id may have been accepted earlier in this very batch, or so long ago that the log has forgotten it.
         let shared = self.shared.clone();
         let (Some(slot), Some(entry)) = (self.live.get(stream), shared.channels.get(task.channel)) else {
             return Err(busy("the session cannot be read"));
         };
-        if slot.session.message_by_id(&task.id).is_some() {
+        let retention = self.shared.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
+        let forgotten = Timestamp(retention.map_or(0, |ms| stage.now.0.saturating_sub(ms)));
+        if slot.session.has_unlisted(&task.id, stage.now, forgotten) {
             let session = slot.session.id();
             return Ok(Acceptance { message_id: task.id, duplicate: true, session });
         }
@@ -387,7 +389,7 @@ impl HostState {
 
     fn offer_again(&mut self, stream: StreamId, destination: usize, stage: &mut Stage) {
         if let Some(slot) = self.live.get_mut(stream) {
-            slot.offered.retain(|d| *d != destination);
+            slot.offered_again(|d| d != destination);
         }
         stage.touch(stream);
     }

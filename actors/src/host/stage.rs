@@ -12,9 +12,11 @@ use crate::{
     channel::{ChannelMessage, HostBatch},
     destination::{DestinationMessage, Offer, OfferedDelivery},
     error::Refusal,
+    fold::message_of,
     identity,
     router::Acceptance,
     sabotage::Sabotage,
+    session::{Delivery, earlier},
     shared::{ChannelIx, DestinationIx, Shared},
     tail,
 };
@@ -145,11 +147,20 @@ impl HostState {
                 stage.effects.tail.push(tail::Committed::of(&event, stage.now, stream, &slot.session));
             }
             slot.session.apply(&event, stage.now);
-            if matches!(event, Event::SessionOpened(_)) {
-                slot.channel = self.shared.channel_ix.get(&slot.session.address.channel).copied();
+            match event {
+                Event::SessionOpened(_) => {
+                    slot.channel = self.shared.channel_ix.get(&slot.session.address.channel).copied();
+                }
+                // It is the last one again, with a number that was looked at before.
+                Event::DeadLetterReplayed { .. } => slot.offered_to = 0,
+                _ => {}
             }
-            let several =
-                slot.channel.and_then(|ix| self.shared.channels.get(ix)).is_some_and(|e| e.has_aliases);
+            let entry = slot.channel.and_then(|ix| self.shared.channels.get(ix));
+            if let (Some(entry), Some(message)) = (entry, message_of(&event)) {
+                let instant = slot.session.instant_of(message, &entry.policy, stage.now);
+                slot.soonest = earlier(slot.soonest, instant);
+            }
+            let several = entry.is_some_and(|entry| entry.has_aliases);
             let mut keys: SmallVec<[Key; 2]> = own_keys(stream, &event, several);
             keys.extend_from_slice(extra_keys);
             let prev = slot.pending.map_or(Prev::At(slot.head), Prev::Earlier);
@@ -255,13 +266,19 @@ impl HostState {
         }
         let of_did = entry.destination(&slot.session.address.did);
         let mut wanted: SmallVec<[DestinationIx; 1]> = SmallVec::new();
-        for delivery in slot.session.deliveries.iter().take(OFFER_LOOK_MAX) {
+        let mut look = |delivery: &Delivery| {
             let ix = delivery.destination.as_ref().and_then(|id| shared.destination_ix.get(id).copied());
             let ix = ix.unwrap_or(of_did);
             if !wanted.contains(&ix) && !slot.offered.contains(&ix) {
                 wanted.push(ix);
             }
+        };
+        let deliveries = &slot.session.deliveries;
+        match slot.offered_to {
+            0 => deliveries.iter().take(OFFER_LOOK_MAX).for_each(&mut look),
+            seen => deliveries.iter().rev().take_while(|d| d.number > seen).for_each(&mut look),
         }
+        slot.offered_to = slot.session.counters.deliveries;
         for destination in wanted {
             slot.offered.push(destination);
             let offer = offer_of(&shared, slot, destination, of_did);
@@ -274,7 +291,13 @@ impl HostState {
             let a = slot.session.counters.pack();
             item.keys.push(Key { hash: address::head_key(stream), a, b: Tag::OwnSeq });
         }
-        let next = slot.session.next_instant(&entry.policy, stage.now);
+        let soonest = slot.soonest.take();
+        let next = if slot.timed {
+            earlier(soonest, slot.session.own_instant(&entry.policy, stage.now))
+        } else {
+            slot.timed = true;
+            slot.session.next_instant(&entry.policy, stage.now)
+        };
         if let Some(next) = next
             && slot.timer.is_none_or(|armed| next < armed)
         {

@@ -172,7 +172,7 @@ impl Session {
                 self.last_activity = at;
             }
             Event::Accepted(accepted) => self.accepted(accepted, at),
-            Event::Cancelled { message } => self.queue.retain(|m| m.number != *message),
+            Event::Cancelled { message } => drop(self.unqueue(*message)),
             Event::Settled { message } => {
                 self.note_orphans(*message, at);
                 self.sent.remove(message);
@@ -216,7 +216,7 @@ impl Session {
             Event::PartsGivenUp => {
                 self.assembly.close_oldest(at);
             }
-            Event::Taken { delivery } => self.deliveries.retain(|d| d.number != *delivery),
+            Event::Taken { delivery } => drop(self.undeliver(*delivery)),
             Event::DeadLettered { delivery, cause } => self.dead_lettered(*delivery, cause),
             Event::DeadLetterReplayed { delivery } => {
                 if let Some(at) = self.dead_letters.iter().position(|(d, _)| d.number == *delivery) {
@@ -259,9 +259,10 @@ impl Session {
     }
 
     fn find(&mut self, number: MessageNo) -> Option<&mut Outbound> {
+        let queued = self.queued(number);
         match self.sent.get_mut(&number) {
             Some(message) => Some(message),
-            None => self.queue.iter_mut().map(|m| &mut **m).find(|m| m.number == number),
+            None => self.queue.get_mut(queued.ok()?).map(|m| &mut **m),
         }
     }
 
@@ -306,17 +307,19 @@ impl Session {
     fn place(&mut self, number: MessageNo, answered: bool, settled: bool) {
         if settled {
             self.sent.remove(&number);
-            self.queue.retain(|m| m.number != number);
+            self.unqueue(number);
         } else if answered {
-            if let Some(at) = self.queue.iter().position(|m| m.number == number)
-                && let Some(message) = self.queue.remove(at)
-            {
+            if let Some(message) = self.unqueue(number) {
                 self.sent.insert(number, message);
             }
         } else if let Some(message) = self.sent.remove(&number) {
-            let at = self.queue.iter().position(|m| m.number > number).unwrap_or(self.queue.len());
+            let (Ok(at) | Err(at)) = self.queued(number);
             self.queue.insert(at, message);
         }
+    }
+
+    fn unqueue(&mut self, number: MessageNo) -> Option<Box<Outbound>> {
+        self.queue.remove(self.queued(number).ok()?)
     }
 
     fn late_receipt(&mut self, late: &LateReceipt, at: Timestamp) {
@@ -354,10 +357,14 @@ impl Session {
         self.deliver(None, DeliveryKind::Message(std::sync::Arc::new(received.clone())), at);
     }
 
+    /// Mostly the first one.
+    fn undeliver(&mut self, number: u32) -> Option<Delivery> {
+        let at = self.deliveries.iter().position(|d| d.number == number)?;
+        self.deliveries.remove(at)
+    }
+
     fn dead_lettered(&mut self, number: u32, cause: &Cause) {
-        if let Some(at) = self.deliveries.iter().position(|d| d.number == number)
-            && let Some(delivery) = self.deliveries.remove(at)
-        {
+        if let Some(delivery) = self.undeliver(number) {
             if self.dead_letters.len() >= DEAD_LETTERS_MAX {
                 self.dead_letters.remove(0);
             }

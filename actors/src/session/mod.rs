@@ -14,6 +14,7 @@ mod tests;
 
 pub use decide::{Accept, Events, Identity, Outcome};
 pub use inbound::{Inbound, InboundBody};
+pub(crate) use ready::earlier;
 pub use state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
 
 use channels::provider::LinkKind;

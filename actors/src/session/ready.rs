@@ -10,7 +10,7 @@ use super::{
     state::{Delivery, Outbound, Phase, Session},
 };
 
-/// How deep into a long queue the next instant is looked for; what lies behind is looked at when it comes up.
+/// How deep into a long queue the most urgent message is looked for; what lies behind is looked at when it comes up.
 const LOOK_AHEAD_MAX: usize = 256;
 
 impl Session {
@@ -81,30 +81,24 @@ impl Session {
 
     /// Like [`Session::wake_at`], for a live session whose work is already announced.
     pub fn next_instant(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let mut next: Option<Timestamp> = None;
-        let mut note = |at: Option<Timestamp>| {
-            next = match (next, at) {
-                (Some(next), Some(at)) => Some(next.min(at)),
-                (next, at) => next.or(at),
-            };
-        };
-        for m in self.queue.iter().take(LOOK_AHEAD_MAX) {
-            for part in m.parts.iter().filter(|p| p.phase == Phase::Waiting && p.retry_at > now) {
-                note(Some(part.retry_at));
-            }
-            note(m.send_at.filter(|at| *at > now && !m.started()));
-            note(m.expires_at);
+        let queued = self.queue.iter().filter_map(|m| m.queued_until(now)).min();
+        let sent = self.sent.values().filter_map(|m| m.sent_until(policy)).min();
+        earlier(earlier(queued, sent), self.own_instant(policy, now))
+    }
+
+    /// The same as far as one message goes. Nothing about another can have changed it.
+    pub fn instant_of(&self, number: MessageNo, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+        match self.sent.get(&number) {
+            Some(sent) => sent.sent_until(policy),
+            None => self.queue.get(self.queued(number).ok()?)?.queued_until(now),
         }
-        for m in self.sent.values().take(LOOK_AHEAD_MAX) {
-            if m.parts.iter().all(|p| p.phase != Phase::Held) {
-                note(m.answered_at.map(|at| at.plus_ms(policy.receipt_timeout_ms)));
-            }
-            note(query_at(policy, m));
-        }
-        note(self.rests_until(policy).filter(|until| *until > now));
-        note(self.assembly.next_due(policy.reassembly_timeout_ms));
-        note(self.closes_at(policy));
-        next
+    }
+
+    /// The same as far as no message goes.
+    pub fn own_instant(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+        let rests = self.rests_until(policy).filter(|until| *until > now);
+        let gives_up = self.assembly.next_due(policy.reassembly_timeout_ms);
+        earlier(earlier(rests, gives_up), self.closes_at(policy))
     }
 
     /// When inactivity will close the open session; not while anything of it still waits to be sent.
@@ -113,5 +107,29 @@ impl Session {
             return None;
         }
         policy.inactivity_ms.map(|ms| self.last_activity.plus_ms(ms))
+    }
+}
+
+impl Outbound {
+    /// When time changes something about it while it is in the queue.
+    fn queued_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let again = self.parts.iter().filter(|p| p.phase == Phase::Waiting && p.retry_at > now);
+        let starts = self.send_at.filter(|at| *at > now && !self.started());
+        earlier(earlier(again.map(|part| part.retry_at).min(), starts), self.expires_at)
+    }
+
+    /// When time changes something about it once it was answered for.
+    fn sent_until(&self, policy: &Policy) -> Option<Timestamp> {
+        let is_held = self.parts.iter().any(|p| p.phase == Phase::Held);
+        let settles = self.answered_at.filter(|_| !is_held).map(|at| at.plus_ms(policy.receipt_timeout_ms));
+        earlier(settles, query_at(policy, self))
+    }
+}
+
+/// The earlier of two instants.
+pub(crate) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
     }
 }

@@ -36,7 +36,7 @@ pub struct Session {
     pub handler: Arc<str>,
     /// The numbers given out.
     pub counters: Counters,
-    /// Messages not fully answered by the provider, in order. Boxed, here and below: a message is half a kilobyte,
+    /// Messages not fully answered by the provider, in the order of their numbers. Boxed, here and below: a message is half a kilobyte,
     /// and room for several of them would be kept and moved for most sessions in vain.
     pub queue: VecDeque<Box<Outbound>>,
     /// Messages the provider answered for, awaiting receipts.
@@ -228,12 +228,24 @@ impl Session {
 
     /// An outbound message that is not settled.
     pub fn message(&self, number: MessageNo) -> Option<&Outbound> {
-        self.sent.get(&number).or_else(|| self.queue.iter().find(|m| m.number == number)).map(|m| &**m)
+        let queued = || self.queue.get(self.queued(number).ok()?);
+        self.sent.get(&number).or_else(queued).map(|m| &**m)
     }
 
-    /// An outbound message that is not settled, by the business's id.
-    pub fn message_by_id(&self, id: &MessageId) -> Option<&Outbound> {
-        self.queue.iter().chain(self.sent.values()).find(|m| m.id == *id).map(|m| &**m)
+    /// Where a message stands in the queue, or would.
+    pub(super) fn queued(&self, number: MessageNo) -> Result<usize, usize> {
+        self.queue.binary_search_by_key(&number, |m| m.number)
+    }
+
+    /// Whether a message that is not settled has an id of the business, among those that the log does not find by it:
+    /// they were accepted `since` then, or so long `before` that what is found by it was removed.
+    pub fn has_unlisted(&self, id: &MessageId, since: Timestamp, before: Timestamp) -> bool {
+        let is_new = |m: &&Outbound| m.accepted_at >= since;
+        let is_old = |m: &&Outbound| m.accepted_at <= before;
+        let (queue, sent) = (self.queue.iter().map(|m| &**m), self.sent.values().map(|m| &**m));
+        let new = queue.clone().rev().take_while(is_new).chain(sent.clone().rev().take_while(is_new));
+        let old = queue.take_while(is_old).chain(sent.take_while(is_old));
+        new.chain(old).any(|m| m.id == *id)
     }
 
     /// Outbound messages not settled.

@@ -64,19 +64,32 @@ struct Subject {
     log: Vec<(Event, Timestamp)>,
     now: Timestamp,
     policy: Policy,
+    /// The timer as a host sets it: of what changed only, until it is due.
+    timer: Option<Timestamp>,
 }
 
 impl Subject {
     fn new(on_unknown: OnUnknown) -> Self {
         let session = Session::new(identity().address, Default::default());
-        Self { session, log: Vec::new(), now: Timestamp(1_000_000), policy: policy(on_unknown) }
+        Self { session, log: Vec::new(), now: Timestamp(1_000_000), policy: policy(on_unknown), timer: None }
     }
 
     fn record(&mut self, events: impl IntoIterator<Item = Event>) {
+        let is_due = self.timer.is_none_or(|at| at <= self.now);
         for event in events {
             self.session.apply(&event, self.now);
+            let message = crate::fold::message_of(&event);
+            let instant = message.and_then(|m| self.session.instant_of(m, &self.policy, self.now));
+            self.timer = earlier(self.timer, instant);
             self.log.push((event, self.now));
         }
+        let all = self.session.next_instant(&self.policy, self.now);
+        self.timer = match is_due {
+            true => all,
+            false => earlier(self.timer, self.session.own_instant(&self.policy, self.now)),
+        };
+        let is_early = all.is_none_or(|all| self.timer.is_some_and(|at| at <= all));
+        assert!(is_early, "the timer is set to {:?}, and something is due at {all:?}", self.timer);
     }
 
     /// A receipt of an unknown id, come just now.
