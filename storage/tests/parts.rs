@@ -10,24 +10,16 @@
     reason = "a test ends on the first surprise"
 )]
 
+#[path = "support/fuse.rs"]
+mod fuse;
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
+use fuse::{Failing, Fuse};
 use message::Seq;
 use proptest::prelude::*;
-use storage::{
-    Crash, Engine, EngineError, Item, Layout, Log, NextPart, OpenError, Options, Pair, Reader, Store, Value,
-    Write,
-};
+use storage::{Crash, Item, Log, OpenError, Options};
 use support::{
     Folders, Memory, World, append_blocks, drive, first, inline, keyed, open_with, spread, try_open,
 };
@@ -264,128 +256,6 @@ fn blocks_that_a_part_knows_and_that_are_gone_stop_the_start() {
     with(&world, "blocks", |bytes| bytes[end - 3] ^= 1, |opened| assert!(opened.is_err()));
 }
 
-/// What an engine does before it fails for good: writes so many, of the last perhaps a part.
-#[derive(Clone)]
-struct Fuse {
-    left: Arc<AtomicI64>,
-    /// The write that it comes to is done, though nobody is told.
-    is_late: bool,
-}
-
-impl Fuse {
-    fn new(writes: i64, is_late: bool) -> Self {
-        Self { left: Arc::new(AtomicI64::new(writes)), is_late }
-    }
-
-    fn burn<T>(&self, write: impl FnOnce(bool) -> Result<T, EngineError>) -> Result<T, EngineError> {
-        let failed = || EngineError::Failed { what: "write".into(), reason: "the power is gone".into() };
-        match self.left.fetch_sub(1, Ordering::SeqCst) {
-            1.. => write(true),
-            0 => {
-                let _half = write(self.is_late);
-                Err(failed())
-            }
-            _ => Err(failed()),
-        }
-    }
-}
-
-struct Failing<E>(E, Fuse);
-struct FailingStore(Arc<dyn Store>, Fuse);
-
-impl<E: Engine> Engine for Failing<E> {
-    fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
-        Ok(Arc::new(FailingStore(self.0.open(name, layout)?, self.1.clone())))
-    }
-
-    fn names(&self) -> Result<Vec<String>, EngineError> {
-        self.0.names()
-    }
-
-    fn remove(&self, name: &str) -> Result<(), EngineError> {
-        self.0.remove(name)
-    }
-
-    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
-        self.1.burn(|is_whole| {
-            let mut part = 0;
-            self.0.write_parts(name, file, &mut || {
-                part += 1;
-                if part > 1 && !is_whole {
-                    return Err(EngineError::Failed { what: "write".into(), reason: "half of it".into() });
-                }
-                next()
-            })
-        })
-    }
-
-    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
-        self.0.open_file(name, file)
-    }
-
-    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.remove_file(name, file) } else { Ok(()) })
-    }
-
-    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
-        self.0.disk_bytes(name)
-    }
-
-    fn free_bytes(&self) -> Result<u64, EngineError> {
-        self.0.free_bytes()
-    }
-}
-
-impl Store for FailingStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
-        self.0.get(key)
-    }
-
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.0.insert(key, value)
-    }
-
-    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
-        self.0.apply(writes)
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.flush() } else { Ok(()) })
-    }
-
-    fn commit(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.commit(key, value) } else { Ok(()) })
-    }
-
-    fn torn(&self) -> Option<u64> {
-        self.0.torn()
-    }
-
-    fn is_past(&self) -> bool {
-        self.0.is_past()
-    }
-
-    fn seal(&self) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.seal() } else { Ok(()) })
-    }
-
-    fn settle(&self) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.settle() } else { Ok(()) })
-    }
-
-    fn flushed(&self) -> Option<Seq> {
-        self.0.flushed()
-    }
-
-    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        self.0.at_or_below(key)
-    }
-
-    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
-        self.0.range(after, end, limit)
-    }
-}
-
 #[derive(Debug, Clone)]
 enum Step {
     Append { from: u64, blocks: u64 },
@@ -460,7 +330,7 @@ fn crash_at<W: World>(
     let (log, _) = Log::open(Failing(world.engine(), fuse.clone()), options()).unwrap();
     let mut newest = BTreeMap::new();
     let pending = perform(&log, steps, &mut newest);
-    let has_burned = fuse.left.load(Ordering::SeqCst) < 0;
+    let has_burned = fuse.has_burned();
     crash(&mut world);
     let (log, recovery) = open_with(&world, options());
     found_again(&log, recovery.last, &mut newest, pending);
