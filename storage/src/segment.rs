@@ -254,12 +254,19 @@ impl Chain {
     pub(crate) fn find(&self, hash: u128) -> Result<Option<Found>, EngineError> {
         for segment in self.segments().iter().rev() {
             // No lock is held meanwhile: an append may have to begin a part.
-            let found = segment.lookup().find(&*self.engine, hash)?;
+            let found =
+                segment.lookup().find(&*self.engine, hash).or_else(|e| self.unless_removed(segment, e))?;
             if found.is_some() {
                 return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    /// What could not be read of a segment that retention removed meanwhile is not missed.
+    fn unless_removed<T>(&self, segment: &Segment, error: EngineError) -> Result<Option<T>, EngineError> {
+        let is_there = self.segments().iter().any(|other| other.first == segment.first);
+        if is_there { Err(error) } else { Ok(None) }
     }
 
     /// Has the filters of the newest look-ups in memory, up to so many bytes, and no others: a look-up that asks an
@@ -279,7 +286,10 @@ impl Chain {
                 }
             });
             for without in wanted {
-                let with = Arc::new(without.with_front(&*self.engine)?);
+                let with = without.with_front(&*self.engine).map(Some);
+                let Some(with) = with.or_else(|e| self.unless_removed(segment, e))?.map(Arc::new) else {
+                    break;
+                };
                 // Unless it was replaced meanwhile.
                 let replace = |lookup: &mut Lookup| {
                     if let Some(file) = lookup.files().find(|file| Arc::ptr_eq(file, &without)) {

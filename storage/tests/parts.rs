@@ -418,3 +418,30 @@ fn an_old_folder_opens_and_its_look_ups_stay() {
     log.checkpoint(Seq(1_500)).unwrap();
     assert_eq!(files(&world).len(), 1, "from then on it is as any other");
 }
+
+#[test]
+fn what_retention_removes_while_it_is_asked_is_no_damage() {
+    let world = Folders::new();
+    let options = Options { filter_bytes_max: 0, segment_bytes: 1_000, ..small() };
+    let (log, _) = open_with(&world, options);
+    append_blocks(&log, (0..600).map(|number| item(number, 1 << 40)));
+    log.checkpoint(Seq(600)).unwrap();
+    let segments = log.stats().unwrap().segments;
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut unknown = 1 << 50;
+            while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                unknown += 1;
+                assert_eq!(log.find(spread(unknown)), None);
+            }
+        });
+        for before in 0..60 {
+            log.retain(message::Timestamp(1_000 + before * 10), Seq(600)).unwrap();
+        }
+        is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(log.stats().unwrap().segments < segments / 10);
+    assert_eq!(log.poisoned(), None);
+    assert!(log.find(spread(599)).is_some());
+}
