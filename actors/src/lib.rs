@@ -13,6 +13,7 @@
 //! knows can be rebuilt from configuration and log.
 
 mod accept;
+mod ahead;
 mod channel;
 mod claims;
 pub mod config;

@@ -30,6 +30,7 @@ use crate::{
     routing::Routes,
     seams::Seams,
     session::{Identity, Policy},
+    webhook::Outcomes,
 };
 
 /// A channel's place in [`Shared::channels`].
@@ -47,6 +48,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) dids: Vec<(Arc<str>, Arc<str>, DestinationIx)>,
     /// Room that its sessions may take without asking.
     pub(crate) credit: Credit,
+    /// How its webhooks were answered, once there was one.
+    pub(crate) webhooks: OnceLock<Outcomes>,
     pub(crate) actor: ArcSwapOption<ActorRef<ChannelMessage>>,
 }
 
@@ -155,6 +158,7 @@ impl Shared {
             channels.push(ChannelEntry {
                 has_aliases: matches!(channel.channel.link(), LinkKind::Http(_)),
                 policy: Policy::of(channel, config.limits.session_queue_max),
+                webhooks: OnceLock::new(),
                 config: channel.clone(),
                 dids,
                 credit: Credit::default(),

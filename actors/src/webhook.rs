@@ -68,16 +68,37 @@ pub enum Answer {
     },
 }
 
-impl Answer {
-    /// Its word in metrics.
-    fn outcome(&self) -> &'static str {
-        match self {
-            Self::Reply(_) => "taken",
-            Self::Unknown => "unknown",
-            Self::Refused { .. } => "refused",
-            Self::Malformed(_) => "malformed",
-            Self::Busy { .. } => "busy",
-        }
+/// How the webhooks of a channel, or of the shared address, were answered: counted.
+pub(crate) struct Outcomes([metrics::Counter; OUTCOMES.len()]);
+
+const OUTCOMES: [&str; 5] = ["taken", "unknown", "refused", "malformed", "busy"];
+
+impl Outcomes {
+    pub(crate) fn of(channel: &ChannelId) -> Self {
+        let id = channel.to_string();
+        let counter = |outcome| metrics::counter!("patchbay_webhooks_total", "channel" => id.clone(), "outcome" => outcome);
+        Self(OUTCOMES.map(counter))
+    }
+
+    fn count(&self, channel: &ChannelId, answer: &Answer) {
+        let [taken, unknown, refused, malformed, busy] = &self.0;
+        let outcome = match answer {
+            Answer::Reply(_) => taken,
+            Answer::Unknown => unknown,
+            Answer::Refused { status, reason, .. } => {
+                tracing::warn!(%channel, status, %reason, "a webhook is refused");
+                refused
+            }
+            Answer::Malformed(reason) => {
+                tracing::warn!(%channel, %reason, "a webhook cannot be read");
+                malformed
+            }
+            Answer::Busy { reason, .. } => {
+                tracing::warn!(%channel, %reason, "a webhook is to be repeated");
+                busy
+            }
+        };
+        outcome.increment(1);
     }
 }
 
@@ -110,7 +131,7 @@ impl Router {
             Some(http) => self.taken(entry, http, call).await,
             None => Answer::Unknown,
         };
-        counted(channel, &answer);
+        entry.webhooks.get_or_init(|| Outcomes::of(channel)).count(channel, &answer);
         answer
     }
 
@@ -165,7 +186,8 @@ impl Router {
     /// if its signature holds there. One that fails, or that no channel knows, loses no other.
     pub async fn shared_webhook(&self, call: &Call) -> Answer {
         let answer = self.shared_taken(call).await;
-        counted(&ChannelId::from("ccm"), &answer);
+        let shared = ChannelId::from("ccm");
+        Outcomes::of(&shared).count(&shared, &answer);
         answer
     }
 
@@ -278,19 +300,6 @@ fn http_of(entry: &ChannelEntry) -> Option<&dyn HttpChannel> {
     match entry.channel().link() {
         LinkKind::Http(http) => Some(http),
         LinkKind::Smpp(_) => None,
-    }
-}
-
-fn counted(channel: &ChannelId, answer: &Answer) {
-    let labels = [("channel", channel.to_string()), ("outcome", answer.outcome().to_owned())];
-    metrics::counter!("patchbay_webhooks_total", &labels).increment(1);
-    match answer {
-        Answer::Refused { status, reason, .. } => {
-            tracing::warn!(%channel, status, %reason, "a webhook is refused");
-        }
-        Answer::Malformed(reason) => tracing::warn!(%channel, %reason, "a webhook cannot be read"),
-        Answer::Busy { reason, .. } => tracing::warn!(%channel, %reason, "a webhook is to be repeated"),
-        Answer::Reply(_) | Answer::Unknown => {}
     }
 }
 

@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::links::LinkSlot;
 use self::send::{Outstanding, PartJob};
 use crate::{
+    ahead::Ahead,
     correlation::{Correlation, PartRef},
     identity::Recent,
     lanes::Lanes,
@@ -146,6 +147,8 @@ pub(crate) struct ChannelState {
     outbox: VecDeque<PartJob>,
     /// Room kept for sessions that were asked.
     reserved: usize,
+    /// What is made ready beyond the window's room.
+    ahead: Ahead,
     outstanding: Outstanding,
     pub(crate) links: Vec<LinkSlot>,
     correlation: Correlation,
@@ -249,6 +252,7 @@ impl ChannelState {
             rate: Rate::resumed(entry.config.send_rate, now_ms),
             outbox: VecDeque::new(),
             reserved: 0,
+            ahead: Ahead::default(),
             outstanding: Outstanding::default(),
             links: Vec::new(),
             correlation: Correlation::new(id.clone(), base, shared.config.limits.unmatched_max),

@@ -7,8 +7,10 @@ use channels::{
 };
 use message::{StreamId, event::DoubtCause};
 
-use super::{ChannelState, Job, JobMessage};
+use super::{ChannelState, Job, JobMessage, LinkSlot};
 use crate::{
+    ahead::Seen,
+    config::OnUnknown,
     correlation::PartRef,
     host::{Op, Task},
     identity,
@@ -105,9 +107,8 @@ impl ChannelState {
     /// Lets out what window and rate allow, asks for more, arranges to be woken.
     pub(super) fn pump(&mut self) {
         let now_ms = self.shared.monotonic_ms();
-        if self.stopped.is_none() {
-            self.send_out(now_ms);
-        }
+        let sent = if self.stopped.is_none() { self.send_out(now_ms) } else { 0 };
+        self.look_ahead(sent);
         let is_paused = self.rate.paused_until(now_ms).is_some_and(|until| until > now_ms + 100);
         if self.stopped.is_some() || self.is_draining || is_paused {
             self.withdraw_credit();
@@ -125,10 +126,28 @@ impl ChannelState {
         self.links.iter().map(|link| link.free).sum()
     }
 
-    fn send_out(&mut self, now_ms: u64) {
+    /// Only where what is in doubt is sent again: each part that is held after a crash is work for someone.
+    fn look_ahead(&mut self, sent: usize) {
+        let resends = self.entry().is_some_and(|entry| entry.config.on_unknown == OnUnknown::Resend);
+        if !resends || !self.links.iter().any(LinkSlot::is_bound) {
+            return self.ahead.stop();
+        }
+        let free = self.window_free();
+        self.ahead.adapt(Seen {
+            window: free + self.outstanding.len(),
+            free,
+            ready: self.outbox.len(),
+            flushing: self.reserved,
+            more: !self.lanes.is_empty(),
+            sent,
+        });
+    }
+
+    /// How many.
+    fn send_out(&mut self, now_ms: u64) -> usize {
         let allowed = self.rate.allowance(now_ms).min(self.outbox.len()).min(self.window_free());
         if allowed == 0 {
-            return;
+            return 0;
         }
         let mut counted = allowed;
         for _ in 0..allowed {
@@ -154,6 +173,7 @@ impl ChannelState {
             }
         }
         self.rate.sent(counted, now_ms);
+        allowed
     }
 
     /// Takes back the room that was set aside for whoever comes.
@@ -167,7 +187,7 @@ impl ChannelState {
     fn ask(&mut self) {
         let rate = self.entry().map_or(1.0, |e| e.config.send_rate);
         let ahead = ((rate * AHEAD_SECONDS).ceil() as usize).max(1);
-        let room = ahead.min(self.window_free());
+        let room = ahead.min(self.window_free() + self.ahead.parts());
         if !self.lanes.is_empty() || self.reserved + self.outbox.len() > room {
             self.withdraw_credit();
         }

@@ -12,7 +12,7 @@ use message::{
 use super::{
     Policy,
     decide::{Events, Identity},
-    state::Session,
+    state::{Offer, Session},
 };
 
 /// What came from the customer.
@@ -113,7 +113,7 @@ impl Session {
         if let Some((_, payload)) = attributes.iter().find(|(key, _)| **key == *PAYLOAD) {
             return pressed(text, payload);
         }
-        let choices = self.offer.as_ref().map_or(&[][..], |offer| &offer.choices);
+        let Some(Offer { choices, .. }) = &self.offer else { return content };
         let Some(choice) = cim::choice(choices, text).and_then(|at| choices.get(at)) else { return content };
         attributes.push(("originalText".into(), text.clone()));
         pressed(&choice.title, &choice.payload)
