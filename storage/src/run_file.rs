@@ -35,8 +35,6 @@ const ENTRY_BYTES: usize = 5;
 const SYNC_BYTES: usize = 512 * 1024;
 /// Read at once in a walk.
 const WALK_BYTES: usize = 256 * 1024;
-/// Read at once of a filter; a multiple of a word.
-const FILTER_READ_BYTES: usize = 64 * 1024;
 const PREFIX: &str = "run-";
 
 /// A value, or that it is gone.
@@ -214,6 +212,9 @@ impl Iterator for Walk<'_> {
         }
     }
 }
+
+/// Read at once of a filter; a multiple of a word.
+const FILTER_READ_BYTES: usize = 64 * 1024;
 
 struct Trailer {
     index_at: u64,
