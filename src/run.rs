@@ -160,6 +160,7 @@ async fn bind(address: SocketAddr, tls: Option<&crate::config::Tls>) -> Result<L
 async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
     let options = Options {
         segment_bytes: settings.segment_bytes,
+        filter_bytes_max: usize::try_from(settings.filter_bytes_max).unwrap_or(usize::MAX),
         disk_reserve_bytes: settings.disk_reserve_bytes,
         ..Options::default()
     };

@@ -60,6 +60,7 @@ fn read(root: &Section<'_>) -> Settings {
     Settings {
         data_dir,
         segment_bytes: size(root, "segment_size", MB..=16 * GB, 256 * MB),
+        filter_bytes_max: size(root, "filter_memory", 0..=GB, 64 * MB),
         disk_reserve_bytes: size(root, "disk_reserve", 0..=u64::MAX, 256 * MB),
         drain_timeout: root.or("drain_timeout", Duration::from_secs(10)),
         trust: root.path("tls_ca"),

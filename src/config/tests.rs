@@ -117,6 +117,10 @@ fn mistakes_elsewhere_are_told_with_line_key_and_way_out() {
         (format!("retention = 30\n{GOOD}"), &["c.toml:1: retention: found 30; expected a duration such as"]),
         (format!("segment_size = \"1KB\"\n{GOOD}"), &["segment_size: found 1024 bytes; expected 1048576 to"]),
         (
+            format!("filter_memory = \"2GB\"\n{GOOD}"),
+            &["filter_memory: found 2147483648 bytes; expected 0 to"],
+        ),
+        (
             format!("{GOOD}[http]\nlisten = \"localhost\""),
             &["[http] listen: found \"localhost\"; expected an address and port"],
         ),

@@ -129,6 +129,11 @@ fn main() {
     look_ups(&log, events);
     copy(&path, &copied);
     drop(time_open("killed, 4,500,000 events", &copied));
+    let options = Options { filter_bytes_max: 0, ..Options::default() };
+    let (without, _) = Log::open(DiskEngine::open(&copied).unwrap(), options).unwrap();
+    println!("   without a filter in memory:");
+    look_ups(&without, events);
+    drop(without);
     fs::remove_dir_all(&copied).unwrap();
     copy(&path, &copied);
     time_engine(&copied);

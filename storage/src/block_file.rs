@@ -10,7 +10,8 @@
 //!
 //! Keys rise. One value at a time is written, and the next only when it is safe: so a crash leaves at most one
 //! frame in part, and nothing whole behind it. What is not a frame, with a whole one behind it, is damage. Beside
-//! it, `offsets` says where to look for a key in a file that is complete; without it the file is read once.
+//! it, `offsets` says where to look for a key in a file that is complete; without it the file is read once, from where
+//! `settled` ends, which says the same of the beginning of a file that still grows.
 
 use std::{
     fs::{self, File},
@@ -41,6 +42,8 @@ use crate::{
 const FILE: &str = "blocks";
 /// Where to look in a complete file.
 const OFFSETS: &str = "offsets";
+/// The same for the beginning of a file that still grows.
+const SETTLED: &str = "settled";
 /// Read at once for a look-up, and for a walk.
 const FIND_BYTES: usize = 16 * 1024;
 const WALK_BYTES: usize = 256 * 1024;
@@ -84,13 +87,14 @@ impl BlockFile {
             ));
         }
         let len = len.max(HEADER_BYTES);
-        let known = fs::read(folder.join(OFFSETS)).ok().and_then(|bytes| Places::decode(&bytes, len));
-        let (places, torn, mark) = match known {
+        let known = |name: &str| fs::read(folder.join(name)).ok().and_then(|bytes| Places::decode(&bytes));
+        let (places, torn, mark) = match known(OFFSETS).filter(|places| places.end == len) {
             Some(places) => (places, None, None),
             None => {
                 // What an earlier run wrote and did not live to sync is here, but perhaps nowhere else.
                 file.sync_data().map_err(fail)?;
-                let Scanned { places, torn, damaged } = scan(&file, len).map_err(fail)?;
+                let settled = settled(&file, len, known(SETTLED)).map_err(fail)?;
+                let Scanned { places, torn, damaged } = scan(&file, len, settled).map_err(fail)?;
                 if damaged {
                     let block = after(&file, &places).map_err(fail)?;
                     return Err(damaged_at(name, block));
@@ -234,6 +238,11 @@ impl Store for BlockFile {
         *self.torn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn settle(&self) -> Result<(), EngineError> {
+        let bytes = self.places().encode();
+        write_whole(&self.folder, SETTLED, &bytes)
+    }
+
     fn seal(&self) -> Result<(), EngineError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.room.stop();
@@ -243,7 +252,11 @@ impl Store for BlockFile {
         };
         let shortened = self.file.set_len(end).and_then(|()| self.file.sync_all());
         shortened.map_err(self.fail("shorten"))?;
-        write_whole(&self.folder, OFFSETS, &bytes)
+        write_whole(&self.folder, OFFSETS, &bytes)?;
+        match fs::remove_file(self.folder.join(SETTLED)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(self.fail("settle")(e)),
+            _ => Ok(()),
+        }
     }
 
     fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
@@ -332,6 +345,23 @@ fn begin(file: &File, len: u64) -> io::Result<bool> {
     file.write_all_at(&header(), 0)?;
     file.sync_all()?;
     Ok(true)
+}
+
+/// The places of a file's beginning, if its last frame lies whole where they say; none if not, so that all of the file
+/// is read.
+fn settled(file: &File, len: u64, known: Option<Places>) -> io::Result<Places> {
+    let Some(places) = known.filter(|places| places.end <= len) else { return Ok(Places::default()) };
+    let Some(last) = places.last else { return Ok(Places::default()) };
+    let mut window = Window::new(file, FIND_BYTES);
+    let (mut at, _) = places.around(&key_of(Seq(last)));
+    while let Some(frame) = Frame::parse(window.get(at, FRAME_BYTES as usize)?, at) {
+        at = frame.end();
+        if at >= places.end {
+            let is_last = frame.key == last && at == places.end && frame.holds(&window.value(&frame)?);
+            return Ok(if is_last { places } else { Places::default() });
+        }
+    }
+    Ok(Places::default())
 }
 
 /// The first event that is not in the frames of a file.

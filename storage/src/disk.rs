@@ -49,6 +49,17 @@ pub enum Layout {
     Random,
 }
 
+/// Gives the next part of a file that is being written; `None` after the last.
+pub type NextPart<'a> = dyn FnMut() -> Result<Option<Vec<u8>>, EngineError> + 'a;
+
+/// A whole file that is open to be read: as it was when it was opened, also when it was replaced or removed since.
+pub trait Reader: Send + Sync {
+    /// Its length, in bytes.
+    fn bytes(&self) -> Result<u64, EngineError>;
+    /// Up to `len` bytes from `offset`; fewer at its end.
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError>;
+}
+
 /// A place that holds named databases.
 pub trait Engine: Send + Sync {
     /// Opens a database, and creates it when it is not there. The layout is the same each time.
@@ -57,8 +68,16 @@ pub trait Engine: Send + Sync {
     fn names(&self) -> Result<Vec<String>, EngineError>;
     /// Removes a database and its files, at once or not at all.
     fn remove(&self, name: &str) -> Result<(), EngineError>;
-    /// Writes a whole file beside a database's own: after this returns it is all there, before it nothing is.
-    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError>;
+    /// Writes a whole file beside a database's own, of all the parts that `next` gives, one after the other, in place
+    /// of one of that name: after this returns it is all there, before it nothing is.
+    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError>;
+    /// The same of one part.
+    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        let mut part = Some(bytes.to_vec());
+        self.write_parts(name, file, &mut || Ok(part.take()))
+    }
+    /// Opens such a file to be read; `None` when there is none.
+    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError>;
     /// Reads up to `len` bytes of such a file from `offset`; fewer at its end, `None` when there is no file.
     fn read_file(
         &self,
@@ -66,7 +85,11 @@ pub trait Engine: Send + Sync {
         file: &str,
         offset: u64,
         len: usize,
-    ) -> Result<Option<Vec<u8>>, EngineError>;
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        self.open_file(name, file)?.map(|reader| reader.read(offset, len)).transpose()
+    }
+    /// Removes such a file, if it is there.
+    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError>;
     /// Bytes a database and its files take on the disk.
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Bytes that may still be written.
@@ -113,6 +136,10 @@ pub trait Store: Send + Sync {
     }
     /// Nothing more will be written: what was kept ready for that may go.
     fn seal(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+    /// What is there now will not change: the next [`Engine::open`] need not read it to know where it lies.
+    fn settle(&self) -> Result<(), EngineError> {
         Ok(())
     }
     /// The greatest key that an earlier run is known to have flushed. It may have flushed more.

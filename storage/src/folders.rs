@@ -4,14 +4,15 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use crate::{
     block_file::BlockFile,
-    disk::{Engine, EngineError, Layout, Store},
+    disk::{Engine, EngineError, Layout, NextPart, Reader, Store},
+    frame::Window,
     run_file::Span,
     runs::RunStore,
     sled_store::{self, SledTrees},
@@ -138,12 +139,40 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), EngineError> {
 
 /// Writes a whole file: after this returns it is all there, before it nothing is.
 pub(crate) fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
-    let (path, part) = (folder.join(file), folder.join(format!("{file}.part")));
-    let written = File::create(&part)
-        .and_then(|mut f| f.write_all(bytes).and_then(|()| f.sync_all()))
-        .and_then(|()| fs::rename(&part, &path));
-    written.map_err(|e| EngineError::new(format!("write {}", path.display()), e))?;
+    let mut part = Some(bytes.to_vec());
+    write_parts(folder, file, &mut || Ok(part.take()))
+}
+
+/// The same of parts, each synced before the next is asked for, so that commits meanwhile find the disk free.
+fn write_parts(folder: &Path, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
+    let (path, unfinished) = (folder.join(file), folder.join(format!("{file}.part")));
+    let fail = |e: io::Error| EngineError::new(format!("write {}", path.display()), e);
+    let mut to = File::create(&unfinished).map_err(fail)?;
+    while let Some(part) = next()? {
+        to.write_all(&part).and_then(|()| to.sync_data()).map_err(fail)?;
+    }
+    to.sync_all().and_then(|()| fs::rename(&unfinished, &path)).map_err(fail)?;
     sync_folder(folder)
+}
+
+/// A file that is open to be read.
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl Reader for OpenFile {
+    fn bytes(&self) -> Result<u64, EngineError> {
+        let facts = self.file.metadata();
+        facts
+            .map(|facts| facts.len())
+            .map_err(|e| EngineError::new(format!("read {}", self.path.display()), e))
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+        let bytes = Window::new(&self.file, 0).take(offset, len);
+        bytes.map_err(|e| EngineError::new(format!("read {}", self.path.display()), e))
+    }
 }
 
 impl Engine for DiskEngine {
@@ -171,30 +200,27 @@ impl Engine for DiskEngine {
         fs::remove_dir_all(&gone).map_err(fail)
     }
 
-    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
-        write_whole(&self.root.join(name), file, bytes)
+    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
+        write_parts(&self.root.join(name), file, next)
     }
 
-    fn read_file(
-        &self,
-        name: &str,
-        file: &str,
-        offset: u64,
-        len: usize,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
+    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
         let path = self.root.join(name).join(file);
-        let fail = |e| EngineError::new(format!("read {}", path.display()), e);
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(fail(e)),
-        };
-        if offset > 0 {
-            file.seek(SeekFrom::Start(offset)).map_err(fail)?;
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Arc::new(OpenFile { file, path }))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(EngineError::new(format!("open {}", path.display()), e)),
         }
-        let mut bytes = Vec::new();
-        file.take(u64::try_from(len).unwrap_or(u64::MAX)).read_to_end(&mut bytes).map_err(fail)?;
-        Ok(Some(bytes))
+    }
+
+    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
+        let path = self.root.join(name).join(file);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(EngineError::new(format!("remove {}", path.display()), e))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {

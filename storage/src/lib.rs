@@ -5,10 +5,12 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `log.rs` | [`Log`], the handle: append, watermark, look-ups, room |
+//! | `log.rs`, `options.rs` | [`Log`], the handle: append, watermark, look-ups, room; its bounds and choices |
 //! | `queue.rs`, `writer.rs` | what waits for the disk; the one thread that writes it |
 //! | `block.rs`, `codec.rs` | a group commit as bytes; the only file that knows bincode |
-//! | `segment.rs`, `lookup.rs` | the chain of segments; what is remembered of finished messages |
+//! | `segment.rs` | the chain of segments |
+//! | `lookup.rs`, `parts.rs` | what is remembered of finished messages: in memory, and how it gets to the disk |
+//! | `sealed.rs`, `sealing.rs` | the same in sorted files: read, and written |
 //! | `index.rs`, `delta.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
 //! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
 //! | `mark.rs` | what tells a lost block from one that never was |
@@ -44,12 +46,16 @@ mod mark;
 mod memory;
 mod merge;
 mod open;
+mod options;
+mod parts;
 mod places;
 mod queue;
 mod read;
 mod retention;
 mod run_file;
 mod runs;
+mod sealed;
+mod sealing;
 mod segment;
 mod sled_store;
 mod stats;
@@ -59,14 +65,15 @@ pub use block::BlockFault;
 pub use checkpoint::CheckpointStats;
 pub use codec::{CodecError, decode_snapshot, encode_snapshot};
 pub use delta::{Before, Waiting};
-pub use disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
+pub use disk::{Engine, EngineError, Layout, NextPart, Pair, Reader, Store, Value, Write};
 pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
 pub use folders::DiskEngine;
 pub use index::{Entry, Index};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
-pub use log::{Driver, Log, Options, RECORD_BYTES_MAX};
+pub use log::{Log, RECORD_BYTES_MAX};
 pub use memory::{Crash, MemoryDisk, MemoryEngine};
 pub use open::Recovery;
+pub use options::{Driver, Options};
 pub use queue::Completion;
 pub use read::{Forward, History};
 pub use retention::Retained;

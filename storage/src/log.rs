@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use message::{Seq, Timestamp};
@@ -21,6 +20,7 @@ use crate::{
     index::Index,
     item::{Found, Item, Tag},
     lookup::Fresh,
+    options::{Driver, Options},
     queue::{Bounds, Completion, Queue},
     segment::{Chain, Segment},
 };
@@ -34,46 +34,6 @@ const ROOM_SAMPLE: u32 = 256;
 pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What a thread keeps of its encoding buffer between appends, in bytes.
 const SCRATCH_BYTES_KEPT: usize = 1024 * 1024;
-
-/// Who writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Driver {
-    /// A thread of the log's own, and one that seals segments.
-    #[default]
-    Threaded,
-    /// The caller, with [`Log::drive`]: for simulation.
-    Inline,
-}
-
-/// Bounds and choices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// A segment is sealed when its blocks have reached so many bytes.
-    pub segment_bytes: u64,
-    /// A block is written when it has reached so many bytes, at the latest; one larger record still fits.
-    pub block_bytes_max: usize,
-    /// [`Log::room`] says no when so many bytes wait for the disk.
-    pub queue_bytes_max: usize,
-    /// [`Log::room`] says no when fewer bytes are free on the disk.
-    pub disk_reserve_bytes: u64,
-    /// A checkpoint rests so long between two batches, so that commits meanwhile find the disk free.
-    pub checkpoint_pause: Duration,
-    /// Who writes.
-    pub driver: Driver,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            segment_bytes: 256 * 1024 * 1024,
-            block_bytes_max: 256 * 1024,
-            queue_bytes_max: 32 * 1024 * 1024,
-            disk_reserve_bytes: 512 * 1024 * 1024,
-            checkpoint_pause: Duration::from_millis(1),
-            driver: Driver::Threaded,
-        }
-    }
-}
 
 /// The event log. Clones are the same log; the last one that is dropped stops it.
 #[derive(Clone)]
@@ -293,7 +253,7 @@ impl Shared {
             (from.min(item.at), to.max(item.at))
         });
         let Options { block_bytes_max, segment_bytes, queue_bytes_max, .. } = self.options;
-        let bounds = Bounds { block_bytes_max, segment_bytes };
+        let bounds = Bounds { block_bytes_max, segment_bytes, part_bytes: self.options.part_bytes() };
         let mut fresh: smallvec::SmallVec<[(usize, Arc<Fresh>); 1]> = smallvec::SmallVec::new();
         let mut queue = self.queue();
         if let Some(poisoned) = self.poisoned() {
@@ -426,9 +386,15 @@ impl Log {
         &self.shared.index
     }
 
-    /// [`Index::checkpoint`], waiting for this log's flushes.
+    /// [`Index::checkpoint`], waiting for this log's flushes. Look-ups go to the disk, too, so that a start after it
+    /// reads little more than what came since.
     pub fn checkpoint(&self, upto: Seq) -> Result<CheckpointStats, IndexError> {
-        self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))
+        let done = self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))?;
+        if let Some((segment, end)) = self.shared.end_part() {
+            self.shared.wait_flushed(end)?;
+            self.shared.seal_parts(&segment);
+        }
+        Ok(done)
     }
 
     /// Returns when an event is flushed, or never will be. Blocks: not for an actor.

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::disk::{Engine, EngineError, Layout, Pair, Store, Value, Write};
+use crate::disk::{Engine, EngineError, Layout, NextPart, Pair, Reader, Store, Value, Write};
 
 /// Bytes of a disk nobody has limited.
 const FREE_BYTES_DEFAULT: u64 = 1 << 40;
@@ -56,7 +56,7 @@ struct Database {
     /// What is visible: flushed and waiting together.
     visible: BTreeMap<Box<[u8]>, Value>,
     waiting: Vec<Waiting>,
-    files: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<String, Value>,
 }
 
 /// Writes that are not flushed.
@@ -183,37 +183,54 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
-    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
+    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
+        let mut bytes = Vec::new();
+        while let Some(part) = next()? {
+            bytes.extend_from_slice(&part);
+        }
         let mut disk = self.disk.alive(self.life)?;
         let database = disk.databases.entry(name.to_owned()).or_default();
-        database.files.insert(file.to_owned(), bytes.to_vec());
+        database.files.insert(file.to_owned(), bytes.into());
         Ok(())
     }
 
-    fn read_file(
-        &self,
-        name: &str,
-        file: &str,
-        offset: u64,
-        len: usize,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
+    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
         let disk = self.disk.alive(self.life)?;
         let bytes = disk.databases.get(name).and_then(|database| database.files.get(file));
-        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
-        Ok(bytes.map(|bytes| bytes.get(skipped..).unwrap_or_default().iter().take(len).copied().collect()))
+        Ok(bytes.map(|bytes| Arc::new(MemoryFile(bytes.clone())) as Arc<dyn Reader>))
+    }
+
+    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
+        if let Some(database) = self.disk.alive(self.life)?.databases.get_mut(name) {
+            database.files.remove(file);
+        }
+        Ok(())
     }
 
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
         let disk = self.disk.alive(self.life)?;
         let bytes = disk.databases.get(name).map_or(0, |database| {
             let values: usize = database.visible.iter().map(|(k, v)| k.len() + v.len()).sum();
-            values + database.files.values().map(Vec::len).sum::<usize>()
+            values + database.files.values().map(|file| file.len()).sum::<usize>()
         });
         Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
     }
 
     fn free_bytes(&self) -> Result<u64, EngineError> {
         Ok(self.disk.alive(self.life)?.free_bytes.unwrap_or(FREE_BYTES_DEFAULT))
+    }
+}
+
+struct MemoryFile(Value);
+
+impl Reader for MemoryFile {
+    fn bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(self.0.get(skipped..).unwrap_or_default().iter().take(len).copied().collect())
     }
 }
 

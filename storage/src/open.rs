@@ -7,13 +7,16 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::{Block, BlockFault},
-    disk::{Engine, Pair, Store},
+    disk::{Engine, EngineError, Pair, Store},
     error::{BadBlock, OpenError},
     index::Index,
     item::{Found, Tag},
-    log::{Log, Options, Shared},
-    lookup::{Fresh, Sealed},
-    segment::{Chain, KEY_END, Lookup, Segment, first_of, key_of, name_of, seq_of},
+    log::{Log, Shared},
+    lookup::Fresh,
+    options::Options,
+    parts::Lookup,
+    sealed::Sealed,
+    segment::{Chain, KEY_END, Segment, first_of, key_of, name_of, seq_of},
     writer,
 };
 
@@ -114,7 +117,7 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, Ope
             return Err(OpenError::Gap { segment: name.clone(), found: *first, end });
         }
         let is_last = at + 1 == names.len();
-        let segment = match Sealed::load(&**engine, name)? {
+        let segment = match Sealed::of_segment(&**engine, name)? {
             Some(sealed) => {
                 walked.end = Seq(sealed.facts.last.0.saturating_add(1));
                 Arc::new(Segment::sealed(*first, sealed))
@@ -127,22 +130,32 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, Ope
 }
 
 impl Walked {
-    /// Reads a segment that is not sealed.
+    /// Reads what is not sealed of a segment.
     fn rebuild(&mut self, engine: &dyn Engine, first: Seq, is_last: bool) -> Result<Arc<Segment>, OpenError> {
+        let name = name_of(first);
+        let pieces = Sealed::pieces(engine, &name, first)?;
+        let sealed_bytes = pieces.iter().map(|piece| piece.facts.block_bytes).sum();
+        let begin = pieces.last().map_or(first, |piece| Seq(piece.facts.last.0.saturating_add(1)));
         // A guess, on the large side: memory that is not touched costs nothing, moving what is there does.
-        let keys = engine.disk_bytes(&name_of(first)).unwrap_or(0).min(KEYS_BYTES_MAX) / BYTES_PER_KEY;
-        let lookups = Arc::new(Fresh::with_room(usize::try_from(keys).unwrap_or(0)));
-        let segment = Arc::new(Segment::fresh(first, lookups.clone()));
+        let bytes = engine.disk_bytes(&name).unwrap_or(0).saturating_sub(sealed_bytes);
+        let keys = bytes.min(KEYS_BYTES_MAX) / BYTES_PER_KEY;
+        let lookups = Arc::new(Fresh::with_room(begin, usize::try_from(keys).unwrap_or(0)));
+        let segment = Arc::new(Segment::open(first, pieces, lookups.clone()));
         let store = segment.pinned_or_open(engine)?;
+        if begin > first && !ends_at(&*store, begin)? {
+            let fault = BlockFault::Lost { flushed: Seq(begin.0.saturating_sub(1)) };
+            return Err(BadBlock { segment: name, block: begin, fault }.into());
+        }
         let mut bad = None;
-        for_each_block(&*store, first, |block| {
+        let read = if begin > first { Seq(begin.0.saturating_sub(1)) } else { Seq::NONE };
+        for_each_block(&*store, read, begin, |block| {
             // A block after the bad one: it was not the last.
             if let Some(bad) = bad.take() {
                 return Err(OpenError::Block(bad));
             }
             let Pairing { key, bytes, expected } = block;
             let read = Block::parse(key, bytes).and_then(|block| follow(block, expected));
-            match read.and_then(|block| note(&segment, &lookups, block, bytes.len()).map(|()| block.end())) {
+            match read.and_then(|block| note(&lookups, block, bytes.len()).map(|()| block.end())) {
                 Ok(end) => Ok(end),
                 Err(fault) => {
                     bad = Some(BadBlock { segment: segment.name.clone(), block: key, fault });
@@ -150,7 +163,7 @@ impl Walked {
                 }
             }
         })?;
-        let facts = segment.facts();
+        let facts = lookups.facts();
         self.end = Seq(facts.last.0.saturating_add(1));
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
@@ -188,8 +201,17 @@ fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {
     if block.first == expected { Ok(block) } else { Err(BlockFault::Gap { wanted: expected }) }
 }
 
+/// Whether a block is there, and sound, after which `end` would come.
+fn ends_at(store: &dyn Store, end: Seq) -> Result<bool, EngineError> {
+    let Some((key, bytes)) = store.at_or_below(&key_of(Seq(end.0.saturating_sub(1))))? else {
+        return Ok(false);
+    };
+    let block = Block::parse(seq_of(&key).unwrap_or_default(), &bytes);
+    Ok(block.is_ok_and(|block| block.end() == end))
+}
+
 /// Takes a block's facts and keys up.
-fn note(segment: &Segment, lookups: &Fresh, block: Block<'_>, bytes: usize) -> Result<(), BlockFault> {
+fn note(lookups: &Fresh, block: Block<'_>, bytes: usize) -> Result<(), BlockFault> {
     let (mut from, mut to) = (Timestamp(u64::MAX), Timestamp(0));
     for record in block.records() {
         let record = record?;
@@ -203,7 +225,7 @@ fn note(segment: &Segment, lookups: &Fresh, block: Block<'_>, bytes: usize) -> R
             lookups.recover(key.hash, Found { a: key.a, b });
         }
     }
-    segment.note(block.end(), bytes, from, to);
+    lookups.note(block.end(), bytes, from, to);
     Ok(())
 }
 
@@ -215,14 +237,16 @@ pub(crate) struct Pairing<'a> {
     pub(crate) expected: Seq,
 }
 
-/// Visits every block of a segment that begins at `first`; `visit` returns where the next should begin.
+/// Visits every block of a segment behind the event `after`, the first of which begins with `first`; `visit` returns where
+/// the next should begin.
 pub(crate) fn for_each_block(
     store: &dyn Store,
+    after: Seq,
     first: Seq,
     mut visit: impl FnMut(Pairing<'_>) -> Result<Seq, OpenError>,
 ) -> Result<(), OpenError> {
     let mut expected = first;
-    let mut cursor: Box<[u8]> = Box::default();
+    let mut cursor: Box<[u8]> = if after == Seq::NONE { Box::default() } else { Box::from(key_of(after)) };
     loop {
         let page: Vec<Pair> = store.range(&cursor, KEY_END, BLOCKS_PER_PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
@@ -235,16 +259,17 @@ pub(crate) fn for_each_block(
 }
 
 impl Shared {
-    /// Look-ups in memory, on the disk, and bytes of the filters in front of the latter.
+    /// Look-ups in memory, on the disk, and bytes of the filters in front of the latter that are in memory.
     pub(crate) fn lookup_sizes(&self) -> (u64, u64, u64) {
         let (mut fresh_keys, mut sealed_keys, mut filter_bytes) = (0, 0, 0);
         for segment in self.chain.segments().iter() {
-            match segment.lookup() {
-                Lookup::Fresh(fresh) => fresh_keys += fresh.len() as u64,
-                Lookup::Sealed(sealed) => {
-                    sealed_keys += sealed.len();
-                    filter_bytes += sealed.filter_bytes() as u64;
-                }
+            let mut lookup = segment.lookup();
+            if let Lookup::Open(parts) = &lookup {
+                fresh_keys += parts.fresh.iter().map(|fresh| fresh.len() as u64).sum::<u64>();
+            }
+            for file in lookup.files() {
+                sealed_keys += file.len();
+                filter_bytes += if file.has_front() { file.front_bytes() as u64 } else { 0 };
             }
         }
         (fresh_keys, sealed_keys, filter_bytes)

@@ -67,8 +67,8 @@ impl Places {
         bytes
     }
 
-    /// `None`: it is damaged, or not about a file of this length, and the file is to be read instead.
-    pub(crate) fn decode(bytes: &[u8], file_len: u64) -> Option<Self> {
+    /// `None`: it is damaged, and the file is to be read instead.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let (content, crc) = bytes.split_last_chunk::<4>()?;
         let mut cursor = Cursor(content);
         if u32::from_le_bytes(*crc) != crc32fast::hash(content) || cursor.u8()? != VERSION {
@@ -79,7 +79,7 @@ impl Places {
         while let Some(key) = cursor.u64() {
             entries.push((key, cursor.u64()?));
         }
-        (end == file_len).then(|| Self { last: entries.first().map(|_| last), entries, end })
+        Some(Self { last: entries.first().map(|_| last), entries, end })
     }
 }
 
@@ -92,11 +92,11 @@ pub(crate) struct Scanned {
     pub(crate) damaged: bool,
 }
 
-/// Finds all frames of a file.
-pub(crate) fn scan(file: &File, len: u64) -> io::Result<Scanned> {
+/// Finds all frames of a file behind those that are known.
+pub(crate) fn scan(file: &File, len: u64, known: Places) -> io::Result<Scanned> {
     let mut window = Window::new(file, SCAN_BYTES);
-    let mut places = Places::default();
-    let mut before = places.clone();
+    let mut places = known;
+    let mut before = Places::default();
     let mut newest: Option<Frame> = None;
     while let Some(frame) = Frame::parse(window.get(places.end, FRAME_BYTES as usize)?, places.end) {
         if frame.end() > len || places.last.is_some_and(|last| frame.key <= last) {
@@ -127,7 +127,11 @@ fn end_of_bytes(window: &mut Window<'_>, from: u64, len: u64) -> io::Result<u64>
         if bytes.is_empty() {
             break;
         }
-        if let Some(last) = bytes.iter().rposition(|byte| *byte != 0) {
+        // Mostly it is all zeros, which is told quickest without asking where.
+        let any = bytes.iter().fold(0, |any, byte| any | byte);
+        if any != 0
+            && let Some(last) = bytes.iter().rposition(|byte| *byte != 0)
+        {
             end = at + last as u64 + 1;
         }
         at += bytes.len() as u64;

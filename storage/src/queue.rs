@@ -29,8 +29,9 @@ pub(crate) struct Pending {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
     pub(crate) done: Vec<Completion>,
-    /// The segment it goes to.
+    /// The segment it goes to, and the part of it that its keys are remembered in.
     pub(crate) segment: Arc<Segment>,
+    pub(crate) fresh: Arc<Fresh>,
 }
 
 /// The block that is being written, still to be read from.
@@ -52,6 +53,10 @@ pub(crate) struct Queue {
     /// The segment that the next block goes to, if one was begun.
     segment: Option<(Arc<Segment>, Arc<Fresh>)>,
     segment_bytes: u64,
+    /// Of the part of it that grows.
+    part_bytes: u64,
+    /// The next append begins a block: a part was ended.
+    must_begin: bool,
     pub(crate) must_seal: bool,
     pub(crate) is_closed: bool,
     /// The writer waits for work.
@@ -64,11 +69,13 @@ pub(crate) struct Queue {
 pub(crate) struct Bounds {
     pub(crate) block_bytes_max: usize,
     pub(crate) segment_bytes: u64,
+    pub(crate) part_bytes: u64,
 }
 
 impl Queue {
     pub(crate) fn new(next: Seq, active: Option<(Arc<Segment>, Arc<Fresh>)>) -> Self {
         let segment_bytes = active.as_ref().map_or(0, |(segment, _)| segment.facts().block_bytes);
+        let part_bytes = active.as_ref().map_or(0, |(_, fresh)| fresh.facts().block_bytes);
         Self {
             next,
             blocks: VecDeque::new(),
@@ -77,6 +84,8 @@ impl Queue {
             bytes: 0,
             segment: active,
             segment_bytes,
+            part_bytes,
+            must_begin: false,
             must_seal: false,
             is_closed: false,
             is_idle: false,
@@ -94,7 +103,8 @@ impl Queue {
         times: (Timestamp, Timestamp),
     ) -> Arc<Fresh> {
         let fits = self.blocks.back().is_some_and(|last| {
-            !self.must_seal && last.bytes.len().saturating_add(records.len()) <= bounds.block_bytes_max
+            !(self.must_seal || self.must_begin)
+                && last.bytes.len().saturating_add(records.len()) <= bounds.block_bytes_max
         });
         if !fits {
             self.begin_block(chain, bounds, times);
@@ -108,7 +118,22 @@ impl Queue {
         self.next = Seq(self.next.0.saturating_add(u64::from(count)));
         self.bytes = self.bytes.saturating_add(records.len());
         self.segment_bytes = self.segment_bytes.saturating_add(records.len() as u64);
-        self.segment.as_ref().map(|(_, fresh)| fresh.clone()).unwrap_or_default()
+        self.part_bytes = self.part_bytes.saturating_add(records.len() as u64);
+        match self.blocks.back() {
+            Some(last) => last.fresh.clone(),
+            None => Arc::new(Fresh::new(self.next)),
+        }
+    }
+
+    /// Ends the part of the segment that grows, if it has so many bytes, and gives the segment.
+    pub(crate) fn end_part(&mut self, bytes_min: u64) -> Option<Arc<Segment>> {
+        let (segment, fresh) = self.segment.as_mut()?;
+        if self.part_bytes >= bytes_min.max(1) {
+            *fresh = segment.begin_part(self.next);
+            self.part_bytes = 0;
+            self.must_begin = true;
+        }
+        Some(segment.clone())
     }
 
     /// Hangs a completion on whatever is not flushed yet; gives it back when everything is.
@@ -131,17 +156,25 @@ impl Queue {
     fn begin_block(&mut self, chain: &Chain, bounds: Bounds, times: (Timestamp, Timestamp)) {
         let has_events = self.segment.as_ref().is_some_and(|(segment, _)| segment.first < self.next);
         let is_full = self.must_seal || self.segment_bytes >= bounds.segment_bytes;
-        let segment = match &self.segment {
-            Some((segment, _)) if !(is_full && has_events) => segment.clone(),
+        let (segment, fresh) = match &self.segment {
+            Some((segment, fresh)) if !(is_full && has_events) => {
+                let is_full = self.part_bytes >= bounds.part_bytes;
+                let fresh = if is_full { segment.begin_part(self.next) } else { fresh.clone() };
+                if is_full {
+                    self.part_bytes = 0;
+                }
+                (segment.clone(), fresh)
+            }
             _ => {
-                let fresh: Arc<Fresh> = Arc::default();
-                let segment = Arc::new(Segment::fresh(self.next, fresh.clone()));
+                let fresh = Arc::new(Fresh::new(self.next));
+                let segment = Arc::new(Segment::open(self.next, Vec::new(), fresh.clone()));
                 chain.push(segment.clone());
-                self.segment = Some((segment.clone(), fresh));
-                self.segment_bytes = 0;
-                segment
+                (self.segment_bytes, self.part_bytes) = (0, 0);
+                (segment, fresh)
             }
         };
+        self.segment = Some((segment.clone(), fresh.clone()));
+        self.must_begin = false;
         self.must_seal = false;
         let mut bytes = self.spare.pop().unwrap_or_default();
         block::begin(&mut bytes);
@@ -155,6 +188,7 @@ impl Queue {
             to,
             done: Vec::new(),
             segment,
+            fresh,
         });
     }
 

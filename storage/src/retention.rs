@@ -3,7 +3,7 @@
 
 use message::{Seq, Timestamp};
 
-use crate::{disk::EngineError, log::Log, segment::Lookup};
+use crate::{disk::EngineError, log::Log, parts::Lookup};
 
 /// What retention removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,7 +24,7 @@ impl Log {
         let segments = self.shared.chain.segments();
         let is_past = |segment: &&std::sync::Arc<crate::segment::Segment>| {
             let facts = segment.facts();
-            matches!(segment.lookup(), Lookup::Sealed(_))
+            segment.look(|lookup| matches!(lookup, Lookup::Sealed(_)))
                 && facts.to < delete_before
                 && facts.last < oldest_needed
                 && facts.last <= checkpoint

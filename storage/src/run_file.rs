@@ -104,16 +104,12 @@ impl Run {
         let fail = |e: &dyn std::fmt::Display| EngineError::new(format!("open {}", path.display()), e);
         let file = File::open(&path).map_err(|e| fail(&e))?;
         let bytes = file.metadata().map_err(|e| fail(&e))?.len();
-        let read = |at: u64, len: u64| {
-            let len = usize::try_from(len).unwrap_or(usize::MAX);
-            Window::new(&file, 0).get(at, len).map(<[u8]>::to_vec).map_err(|e| fail(&e))
-        };
         let damaged = || fail(&"it is damaged, restore the folder from a backup");
         let trailer_at = bytes.checked_sub(TRAILER_BYTES as u64).ok_or_else(damaged)?;
-        let trailer = Trailer::parse(&read(trailer_at, TRAILER_BYTES as u64)?).ok_or_else(damaged)?;
-        let index_bytes = trailer_at.checked_sub(trailer.index_at).ok_or_else(damaged)?;
-        let index = read(trailer.index_at, index_bytes)?;
-        let (pages, filter) = trailer.index(&index).ok_or_else(damaged)?;
+        let trailer = Window::new(&file, 0).take(trailer_at, TRAILER_BYTES).map_err(|e| fail(&e))?;
+        let trailer = Trailer::parse(&trailer).ok_or_else(damaged)?;
+        let index = trailer.index(&file, trailer_at).map_err(|e| fail(&e))?;
+        let (pages, filter) = index.ok_or_else(damaged)?;
         Ok(Self { span, bytes, entries: trailer.entries, path, file, pages, filter })
     }
 
@@ -218,6 +214,9 @@ impl Walk<'_> {
     }
 }
 
+/// Read at once of a filter; a multiple of a word.
+const FILTER_READ_BYTES: usize = 64 * 1024;
+
 struct Trailer {
     index_at: u64,
     pages: u32,
@@ -252,20 +251,44 @@ impl Trailer {
         bytes
     }
 
-    fn index(&self, bytes: &[u8]) -> Option<(Vec<Place>, Filter)> {
-        if crc32fast::hash(bytes) != self.crc {
-            return None;
+    /// Reads what lies before the trailer: the pages' places at once, the filter as it is taken apart, since new memory
+    /// is what a start pays for. `None`: it is damaged.
+    fn index(&self, file: &File, trailer_at: u64) -> io::Result<Option<(Vec<Place>, Filter)>> {
+        let words_at = trailer_at.checked_sub(u64::from(self.words) * 8);
+        let Some(words_at) = words_at.filter(|at| *at >= self.index_at) else { return Ok(None) };
+        let places_bytes = usize::try_from(words_at - self.index_at).unwrap_or(usize::MAX);
+        let places = Window::new(file, 0).take(self.index_at, places_bytes)?;
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&places);
+        let Some(pages) = self.places(&places) else { return Ok(None) };
+        let mut words = Vec::with_capacity(usize::try_from(self.words).unwrap_or(0));
+        let mut window = Window::new(file, FILTER_READ_BYTES);
+        let mut at = words_at;
+        while at < trailer_at {
+            let len = usize::try_from(trailer_at - at).unwrap_or(FILTER_READ_BYTES).min(FILTER_READ_BYTES);
+            let some = window.get(at, len)?;
+            if some.len() < len {
+                return Ok(None);
+            }
+            crc.update(some);
+            words.extend(some.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)));
+            at += len as u64;
         }
+        if crc.finalize() != self.crc {
+            return Ok(None);
+        }
+        Ok(Filter::of_words(words).map(|filter| (pages, filter)))
+    }
+
+    fn places(&self, bytes: &[u8]) -> Option<Vec<Place>> {
         let mut cursor = Cursor(bytes);
-        let mut pages = Vec::new();
+        let mut pages = Vec::with_capacity(usize::try_from(self.pages).unwrap_or(0).min(bytes.len()));
         for _ in 0..self.pages {
             let len = cursor.u8()?;
             let first = Box::from(cursor.take(usize::from(len))?);
             pages.push(Place { first, at: cursor.u64()?, len: cursor.u32()? });
         }
-        let words = cursor.0.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
-        let filter = Filter::of_words(words.collect())?;
-        (filter.words().len() as u64 == u64::from(self.words)).then_some((pages, filter))
+        cursor.0.is_empty().then_some(pages)
     }
 }
 

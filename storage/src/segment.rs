@@ -6,14 +6,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
 };
 
-use message::{Seq, Timestamp};
+use message::Seq;
 
 use crate::{
     block::{Block, BlockFault},
     disk::{Engine, EngineError, Layout, Store, Value},
     error::{BadBlock, ReadError},
     item::Found,
-    lookup::{Facts, Fresh, Sealed},
+    lookup::Fresh,
+    parts::{Lookup, Parts},
+    sealed::{Facts, Sealed},
 };
 
 /// Sealed segments that stay open for readers.
@@ -44,12 +46,6 @@ pub(crate) fn seq_of(key: &[u8]) -> Option<Seq> {
     key.try_into().ok().map(|key| Seq(u64::from_be_bytes(key)))
 }
 
-#[derive(Clone)]
-pub(crate) enum Lookup {
-    Fresh(Arc<Fresh>),
-    Sealed(Arc<Sealed>),
-}
-
 enum Access {
     /// Not opened by anyone now; perhaps still held by a reader.
     Closed(Option<Weak<dyn Store>>),
@@ -64,27 +60,27 @@ pub(crate) struct Segment {
     pub(crate) name: String,
     access: Mutex<Access>,
     lookup: RwLock<Lookup>,
-    facts: Mutex<Facts>,
+    /// Held while look-ups of it are sealed.
+    pub(crate) sealing: Mutex<()>,
 }
 
 impl Segment {
-    pub(crate) fn fresh(first: Seq, lookups: Arc<Fresh>) -> Self {
-        let facts = Facts { first, last: Seq(first.0.saturating_sub(1)), ..Facts::default() };
-        Self::new(first, Lookup::Fresh(lookups), facts)
+    /// One that is written to, of which these parts were sealed already.
+    pub(crate) fn open(first: Seq, pieces: Vec<Arc<Sealed>>, fresh: Arc<Fresh>) -> Self {
+        Self::new(first, Lookup::Open(Arc::new(Parts { pieces, fresh: vec![fresh] })))
     }
 
     pub(crate) fn sealed(first: Seq, sealed: Sealed) -> Self {
-        let facts = sealed.facts;
-        Self::new(first, Lookup::Sealed(Arc::new(sealed)), facts)
+        Self::new(first, Lookup::Sealed(Arc::new(sealed)))
     }
 
-    fn new(first: Seq, lookup: Lookup, facts: Facts) -> Self {
+    fn new(first: Seq, lookup: Lookup) -> Self {
         Self {
             first,
             name: name_of(first),
             access: Mutex::new(Access::Closed(None)),
             lookup: RwLock::new(lookup),
-            facts: Mutex::new(facts),
+            sealing: Mutex::default(),
         }
     }
 
@@ -92,27 +88,21 @@ impl Segment {
         self.access.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn facts_mut(&self) -> MutexGuard<'_, Facts> {
-        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub(crate) fn facts(&self) -> Facts {
-        *self.facts_mut()
+        self.look(|lookup| lookup.facts(self.first))
     }
 
-    /// Counts a block in.
-    pub(crate) fn note(&self, end: Seq, bytes: usize, from: Timestamp, to: Timestamp) {
-        let mut facts = self.facts_mut();
-        let is_first = facts.events == 0;
-        facts.last = Seq(end.0.saturating_sub(1));
-        facts.events = end.0.saturating_sub(self.first.0);
-        facts.block_bytes = facts.block_bytes.saturating_add(bytes as u64);
-        facts.from = if is_first { from } else { facts.from.min(from) };
-        facts.to = facts.to.max(to);
-    }
-
+    /// Its look-ups as they are now.
     pub(crate) fn lookup(&self) -> Lookup {
-        self.lookup.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.look(Clone::clone)
+    }
+
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Lookup) -> T) -> T {
+        look(&self.lookup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Lookup) -> T) -> T {
+        change(&mut self.lookup.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The database, held open from now on.
@@ -126,16 +116,8 @@ impl Segment {
         Ok(store)
     }
 
-    /// Writes the look-ups down and closes the segment.
-    pub(crate) fn seal(&self, engine: &dyn Engine) -> Result<(), EngineError> {
-        let Lookup::Fresh(fresh) = self.lookup() else { return Ok(()) };
-        while !fresh.is_complete() {
-            // An append has its numbers and is about to insert its keys.
-            std::thread::yield_now();
-        }
-        self.pinned_or_open(engine)?.seal()?;
-        let sealed = Sealed::write(engine, &self.name, self.facts(), &fresh)?;
-        *self.lookup.write().unwrap_or_else(PoisonError::into_inner) = Lookup::Sealed(Arc::new(sealed));
+    /// Closes it, when nothing more is written to it. Who reads it keeps it open as long as that takes.
+    pub(crate) fn close(&self) {
         let mut access = self.access();
         if let Access::Pinned(store) = &*access {
             let reader = Arc::downgrade(store);
@@ -144,7 +126,6 @@ impl Segment {
             // Closing takes a while; readers wait for it in `Engine::open`.
             drop(store);
         }
-        Ok(())
     }
 }
 
@@ -272,17 +253,52 @@ impl Chain {
     /// What was remembered under a key, the newest first.
     pub(crate) fn find(&self, hash: u128) -> Result<Option<Found>, EngineError> {
         for segment in self.segments().iter().rev() {
-            let found = match &*segment.lookup.read().unwrap_or_else(PoisonError::into_inner) {
-                Lookup::Fresh(fresh) => fresh.find(hash),
-                Lookup::Sealed(sealed) if sealed.may_hold(hash) => {
-                    sealed.find(&*self.engine, &segment.name, hash)?
-                }
-                Lookup::Sealed(_) => None,
-            };
+            // No lock is held meanwhile: an append may have to begin a part.
+            let found =
+                segment.lookup().find(&*self.engine, hash).or_else(|e| self.unless_removed(segment, e))?;
             if found.is_some() {
                 return Ok(found);
             }
         }
         Ok(None)
+    }
+
+    /// What could not be read of a segment that retention removed meanwhile is not missed.
+    fn unless_removed<T>(&self, segment: &Segment, error: EngineError) -> Result<Option<T>, EngineError> {
+        let is_there = self.segments().iter().any(|other| other.first == segment.first);
+        if is_there { Err(error) } else { Ok(None) }
+    }
+
+    /// Has the filters of the newest look-ups in memory, up to so many bytes, and no others: a look-up that asks an
+    /// older file has asked all newer ones.
+    pub(crate) fn keep_fronts(&self, bytes_max: usize) -> Result<(), EngineError> {
+        let mut sum = 0_usize;
+        for segment in self.segments().iter().rev() {
+            let mut wanted = Vec::new();
+            segment.change(|lookup| {
+                for file in lookup.files() {
+                    sum = sum.saturating_add(file.front_bytes());
+                    if sum > bytes_max && file.has_front() {
+                        *file = Arc::new(file.without_front());
+                    } else if sum <= bytes_max && !file.has_front() {
+                        wanted.push(file.clone());
+                    }
+                }
+            });
+            for without in wanted {
+                let with = without.with_front(&*self.engine).map(Some);
+                let Some(with) = with.or_else(|e| self.unless_removed(segment, e))?.map(Arc::new) else {
+                    break;
+                };
+                // Unless it was replaced meanwhile.
+                let replace = |lookup: &mut Lookup| {
+                    if let Some(file) = lookup.files().find(|file| Arc::ptr_eq(file, &without)) {
+                        *file = with;
+                    }
+                };
+                segment.change(replace);
+            }
+        }
+        Ok(())
     }
 }

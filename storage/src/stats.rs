@@ -119,7 +119,7 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
         }
         let store = engine.open(&name, Layout::Ascending)?;
         let mut next = first;
-        for_each_block(&*store, first, |pairing| {
+        for_each_block(&*store, Seq::NONE, first, |pairing| {
             match sound(pairing.key, pairing.bytes, pairing.expected) {
                 Ok(block) => {
                     report.blocks += 1;

@@ -6,7 +6,7 @@ use std::{
     sync::{
         Arc, PoisonError,
         atomic::Ordering,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -18,10 +18,20 @@ use crate::{
     block,
     disk::EngineError,
     error::{OpenError, Poisoned},
-    log::{Driver, Shared},
+    log::Shared,
+    options::Driver,
+    parts::Lookup,
     queue::{Completion, Pending, Writing},
-    segment::{Lookup, Segment, key_of},
+    segment::{Segment, key_of},
 };
+
+/// What is to be sealed.
+enum Job {
+    /// All of it: nothing is written to it any more.
+    Segment(Arc<Segment>),
+    /// Its parts that do not grow any more.
+    Parts(Arc<Segment>),
+}
 
 /// Segments that wait to be sealed; the writer waits when there are more, which bounds memory.
 const SEALING_MAX: usize = 1;
@@ -37,11 +47,11 @@ const KEEP_FACTOR: usize = 2;
 impl Shared {
     /// Writes one block. True if there was anything to do.
     pub(crate) fn cycle(&self) -> bool {
-        self.cycle_with(&|segment| self.seal_now(&segment)).is_some()
+        self.cycle_with(&|job| self.perform(&job)).is_some()
     }
 
     /// How many appends were flushed, or failed, if there were any.
-    fn cycle_with(&self, seal: &dyn Fn(Arc<Segment>)) -> Option<usize> {
+    fn cycle_with(&self, seal: &dyn Fn(Job)) -> Option<usize> {
         if self.poisoned().is_some() {
             return self.fail_waiting(Vec::new());
         }
@@ -86,12 +96,7 @@ impl Shared {
         }
     }
 
-    fn write(
-        &self,
-        pending: &Pending,
-        writing: &Writing,
-        seal: &dyn Fn(Arc<Segment>),
-    ) -> Result<(), EngineError> {
+    fn write(&self, pending: &Pending, writing: &Writing, seal: &dyn Fn(Job)) -> Result<(), EngineError> {
         let segment = &pending.segment;
         let is_first = pending.first == segment.first;
         let store = segment.pinned_or_open(&*self.engine)?;
@@ -106,7 +111,7 @@ impl Shared {
             store.commit(&key_of(pending.first), &bytes)?;
         }
         let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
-        segment.note(end, bytes, pending.from, pending.to);
+        pending.fresh.note(end, bytes, pending.from, pending.to);
         self.blocks_written.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
         if before / SAMPLE_BYTES != (before + bytes as u64) / SAMPLE_BYTES {
@@ -114,33 +119,74 @@ impl Shared {
         }
         if is_first {
             self.seal_before(segment, seal);
+        } else if pending.first == pending.fresh.first {
+            seal(Job::Parts(segment.clone()));
         }
         Ok(())
     }
 
     /// The first block of a segment is safe: the segment before it will not change any more.
-    fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Arc<Segment>)) {
+    fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Job)) {
         let segments = self.chain.segments();
         let at = segments.partition_point(|other| other.first < segment.first);
         if let Some(before) = at.checked_sub(1).and_then(|at| segments.get(at)) {
-            seal(before.clone());
+            seal(Job::Segment(before.clone()));
+        }
+    }
+
+    fn perform(&self, job: &Job) {
+        match job {
+            Job::Segment(segment) => self.seal_now(segment),
+            Job::Parts(segment) => self.seal_parts(segment),
         }
     }
 
     /// Seals a segment, here.
     pub(crate) fn seal_now(&self, segment: &Segment) {
         if self.poisoned().is_none()
-            && let Lookup::Fresh(_) = segment.lookup()
             && let Err(e) = segment.seal(&*self.engine)
+        {
+            self.poison(&e);
+        }
+        self.keep_fronts();
+    }
+
+    /// Seals the parts of a segment that do not grow any more, here.
+    pub(crate) fn seal_parts(&self, segment: &Segment) {
+        let committed = Seq(self.committed.load(Ordering::Acquire));
+        if self.poisoned().is_none()
+            && let Err(e) = segment.seal_parts(&*self.engine, self.options.part_bytes(), committed)
+        {
+            self.poison(&e);
+        }
+        self.keep_fronts();
+    }
+
+    /// Ends the part that grows, if it is worth a file. It can be sealed when the event is flushed that this gives.
+    pub(crate) fn end_part(&self) -> Option<(Arc<Segment>, Seq)> {
+        let mut queue = self.queue();
+        let segment = queue.end_part(self.options.part_bytes_min())?;
+        Some((segment, Seq(queue.next.0.saturating_sub(1))))
+    }
+
+    /// Has the filters of the newest look-ups in memory, as many as may be there.
+    pub(crate) fn keep_fronts(&self) {
+        if self.poisoned().is_none()
+            && let Err(e) = self.chain.keep_fronts(self.options.filter_bytes_max)
         {
             self.poison(&e);
         }
     }
 
     /// The writer's thread, until the log is closed and everything is written.
-    fn run(&self, seal: &SyncSender<Arc<Segment>>) {
-        let send = |segment| {
-            if seal.send(segment).is_err() {
+    fn run(&self, seal: &SyncSender<Job>) {
+        let send = |job| {
+            let is_over = match job {
+                Job::Segment(_) => seal.send(job).is_err(),
+                // The next one of the segment is of these parts, too.
+                Job::Parts(_) => matches!(seal.try_send(job), Err(TrySendError::Disconnected(_))),
+            };
+            if is_over {
                 self.poison(&"the sealing thread ended");
             }
         };
@@ -165,15 +211,15 @@ impl Shared {
     /// Of the segment that is written to, so that the first look-ups need not.
     fn sort_recovered(&self) {
         if let Some(segment) = self.chain.segments().last()
-            && let Lookup::Fresh(fresh) = segment.lookup()
+            && let Lookup::Open(parts) = segment.lookup()
         {
-            fresh.sort();
+            parts.fresh.iter().for_each(|fresh| fresh.sort());
         }
     }
 
-    fn run_sealing(&self, segments: &Receiver<Arc<Segment>>) {
-        while let Ok(segment) = segments.recv() {
-            self.seal_now(&segment);
+    fn run_sealing(&self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            self.perform(&job);
         }
     }
 }
@@ -184,16 +230,25 @@ pub(crate) fn start(
     unsealed: Vec<Arc<Segment>>,
 ) -> Result<Vec<JoinHandle<()>>, OpenError> {
     if shared.options.driver == Driver::Inline {
+        shared.keep_fronts();
         for segment in unsealed {
             shared.seal_now(&segment);
+        }
+        if let Some((segment, _)) = shared.end_part() {
+            shared.seal_parts(&segment);
         }
         return Ok(Vec::new());
     }
     let (send, receive) = sync_channel(SEALING_MAX);
     let sealer = shared.clone();
     let sealing = spawn("log-sealer", move || {
+        sealer.keep_fronts();
         for segment in unsealed {
             sealer.seal_now(&segment);
+        }
+        // What this start had to read.
+        if let Some((segment, _)) = sealer.end_part() {
+            sealer.seal_parts(&segment);
         }
         sealer.sort_recovered();
         sealer.run_sealing(&receive);
@@ -237,7 +292,8 @@ mod tests {
         log.append(vec![item(1)], None).unwrap();
         while log.drive() {}
         let segment = log.shared.chain.segments().last().unwrap().clone();
-        let Lookup::Fresh(fresh) = segment.lookup() else { panic!("it is written to") };
+        let Lookup::Open(parts) = segment.lookup() else { panic!("it is written to") };
+        let fresh = parts.fresh[0].clone();
         let held = fresh.hold(2);
         let (done, appended) = channel();
         let appending = log.clone();

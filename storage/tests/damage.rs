@@ -182,26 +182,6 @@ fn a_directory_in_use_is_refused() {
 }
 
 #[test]
-fn a_damaged_look_up_file_is_refused_and_can_be_rebuilt() {
-    let mut world = Folders::new();
-    let options = Options { segment_bytes: 500, ..inline() };
-    let (log, _) = open_with(&world, options);
-    append_blocks(&log, (0..30).map(|number| keyed(1, number, spread(number.into()))));
-    world.crash();
-    let file = world.path().join(SEGMENT).join("lookups");
-    let mut bytes = std::fs::read(&file).unwrap();
-    bytes[40] ^= 1;
-    std::fs::write(&file, bytes).unwrap();
-    let Err(error) = try_open(&world, options) else { panic!("it opened") };
-    assert!(error.to_string().contains("remove the file and it is rebuilt"), "{error}");
-    std::fs::remove_file(&file).unwrap();
-    let (log, recovery) = open_with(&world, options);
-    assert_eq!(recovery.rebuilt, 2);
-    assert!((0..30).all(|number| log.find(spread(number)).is_some()));
-    assert!(file.exists());
-}
-
-#[test]
 fn an_item_of_the_largest_size_is_kept_and_a_larger_one_refused() {
     let mut world = Folders::new();
     let (log, _) = open(&world);
@@ -236,6 +216,7 @@ fn many_threads_append_and_the_log_has_it_all() {
     let mut world = Folders::new();
     let options = Options {
         segment_bytes: 100_000,
+        part_bytes: 7_000,
         block_bytes_max: 20_000,
         disk_reserve_bytes: 0,
         driver: Driver::Threaded,

@@ -18,12 +18,17 @@ use message::{
     MessageStatus, PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
 use storage::{
-    DiskEngine, Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Prev, Store, Tag, Write, verify,
+    DiskEngine, Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Options, Prev, Store, Tag, Write,
+    verify,
 };
 use support::{drive, inline};
 
+fn golden_folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
 fn golden(name: &str, written: &[u8]) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    let path = golden_folder().join(name);
     if std::env::var_os("UPDATE").is_some() && !path.exists() {
         fs::write(&path, written).unwrap();
     }
@@ -317,8 +322,8 @@ fn block_files_and_runs_version_1_are_written_as_ever() {
     }
 }
 
-#[test]
-fn look_ups_version_1_are_written_as_ever_and_open() {
+/// A log of two segments, the first of which is sealed, and the look-ups of that, if they are to be replaced.
+fn check_look_ups(replaced: Option<(&str, &str)>) -> Vec<u8> {
     let disk = MemoryDisk::new();
     let (log, _) = Log::open(disk.engine(), inline()).unwrap();
     log.append(items(), None).unwrap();
@@ -327,16 +332,35 @@ fn look_ups_version_1_are_written_as_ever_and_open() {
     log.append(items(), None).unwrap();
     drive(&log);
     let name = "segment-00000000000000000001";
-    let written = disk.engine().read_file(name, "lookups", 0, 1 << 20).unwrap().unwrap();
-    let bytes = golden("lookups-v1.bin", &written);
-    disk.engine().write_file(name, "lookups", &bytes).unwrap();
+    let written = disk.engine().read_file(name, "keys", 0, 1 << 20).unwrap().unwrap();
+    if let Some((file, golden)) = replaced {
+        let bytes = fs::read(golden_folder().join(golden)).unwrap();
+        disk.engine().remove_file(name, "keys").unwrap();
+        disk.engine().write_file(name, file, &bytes).unwrap();
+    }
     disk.engine().remove("segment-00000000000000000029").unwrap();
     drop(log);
-    let (log, recovery) = Log::open(disk.engine(), inline()).unwrap();
-    assert_eq!((recovery.rebuilt, recovery.last), (0, Seq(28)));
-    assert_eq!(log.find(5 << 120), Some(Found { a: u128::MAX, b: 6 }));
-    assert_eq!(log.find(5 << 120 | 1), Some(Found { a: u128::MAX - 1, b: 1 << 40 }));
-    assert_eq!(log.find(5 << 120 | 2), None);
+    for filter_bytes_max in [1 << 20, 0] {
+        let (log, recovery) = Log::open(disk.engine(), Options { filter_bytes_max, ..inline() }).unwrap();
+        assert_eq!((recovery.rebuilt, recovery.last), (0, Seq(28)));
+        assert_eq!(log.stats().unwrap().filter_bytes > 0, filter_bytes_max > 0);
+        assert_eq!(log.find(5 << 120), Some(Found { a: u128::MAX, b: 6 }));
+        assert_eq!(log.find(5 << 120 | 1), Some(Found { a: u128::MAX - 1, b: 1 << 40 }));
+        assert_eq!(log.find(5 << 120 | 2), None);
+    }
+    written
+}
+
+#[test]
+fn look_ups_version_1_still_open() {
+    check_look_ups(Some(("lookups", "lookups-v1.bin")));
+}
+
+#[test]
+fn look_ups_version_2_are_written_as_ever_and_open() {
+    let written = check_look_ups(None);
+    golden("lookups-v2.bin", &written);
+    check_look_ups(Some(("keys", "lookups-v2.bin")));
 }
 
 /// Key and value, each with its length.

@@ -30,7 +30,8 @@ const STREAMS: u128 = 20;
 const ROUNDS: u64 = 8;
 
 fn open(path: &Path) -> (Log, Recovery) {
-    let options = Options { segment_bytes: 300_000, disk_reserve_bytes: 0, ..Options::default() };
+    let options =
+        Options { segment_bytes: 300_000, part_bytes: 20_000, disk_reserve_bytes: 0, ..Options::default() };
     Log::open(DiskEngine::open(path).unwrap(), options).unwrap()
 }
 

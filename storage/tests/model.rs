@@ -140,7 +140,7 @@ fn append(log: &Log, model: &mut Model, stream: u128, numbers: &[u32]) {
 }
 
 fn run<W: World>(steps: Vec<Step>, mut fail: impl FnMut(&W, u64), mut crash: impl FnMut(&mut W, u64)) {
-    let options = Options { segment_bytes: 300, block_bytes_max: 150, ..inline() };
+    let options = Options { segment_bytes: 300, part_bytes: 100, block_bytes_max: 150, ..inline() };
     let mut world = W::new();
     let (mut log, _) = open_with(&world, options);
     let mut model = Model { events: Vec::new() };
