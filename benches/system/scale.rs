@@ -98,8 +98,13 @@ fn measure(plan: Plan) -> Result<f64> {
     println!("           {disk}");
     state.sink.wait(state.plan.messages + state.firsts, SILENCE)?;
     let (again, strange) = state.sink.faults();
-    if again + strange > 0 {
+    // What was taken in the last instants before a kill, and not recorded as taken, is posted again, under the same event id.
+    let under_way = state.plan.connections as u64 * state.plan.batch + 2 * STARTS;
+    if again > under_way || strange > 0 {
         return Err(format!("{again} call-backs came twice, {strange} were strange").into());
+    }
+    if again > 0 {
+        println!("           {again} call-backs were repeated after a kill");
     }
     ready.sort_by(f64::total_cmp);
     Ok(ready.get(ready.len() / 2).copied().unwrap_or_default())
