@@ -23,10 +23,10 @@ pub(crate) struct Slot {
     pub(crate) announced: bool,
     /// Destinations that hold deliveries of it.
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
-    /// The instant at which it is looked at again.
-    pub(crate) timer: Option<Timestamp>,
     /// What the index has of it.
     pub(crate) before: Before,
+    /// The instant at which it is looked at again.
+    pub(crate) timer: Option<Timestamp>,
     /// Whether every message was looked at for that, since it came into memory and since the timer was last due: then
     /// only what changed can bring it forward.
     pub(crate) timed: bool,
