@@ -26,18 +26,8 @@ fn accept(id: &str) -> Accept {
     let split =
         Split { parts: 1, alphabet: Alphabet::Gsm7, concatenation: Concatenation::None, reference: 1 };
     let content = Content::Text(TEXT.into());
-    Accept {
-        id: id.into(),
-        prepared: Prepared { content, split, adapted: Default::default(), choices: Default::default() },
-        priority: None,
-        send_at: None,
-        expires_at: None,
-        destination: None,
-        conversation_id: None,
-        channel_data: None,
-        reply_to: None,
-        heard_at: None,
-    }
+    let prepared = Prepared { content, split, adapted: Default::default(), choices: Default::default() };
+    Accept::plain(id.into(), prepared)
 }
 
 /// A session, and what its log would have.

@@ -196,6 +196,11 @@ impl Queue {
         self.blocks.is_empty()
     }
 
+    /// Those who wait for a flush.
+    pub(crate) fn appends(&self) -> usize {
+        self.blocks.iter().map(|pending| pending.done.len()).sum()
+    }
+
     /// Hands the oldest block to the writer. Its bytes stay readable here until [`Queue::written`].
     pub(crate) fn take(&mut self) -> Option<(Pending, Arc<Writing>)> {
         let mut pending = self.blocks.pop_front()?;

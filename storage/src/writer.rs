@@ -38,7 +38,8 @@ const SEALING_MAX: usize = 1;
 /// Free space is asked for after so many bytes were written.
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
 /// When so many appends shared a flush, there is much to do, and the writer rests after it, so that more share the next:
-/// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it.
+/// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it, and when as
+/// many wait already, there is nothing to wait for.
 const GATHER_APPENDS: usize = 8;
 const GATHER: Duration = Duration::from_micros(300);
 /// A block's buffer is kept for the next one up to so many times the block's bound.
@@ -192,7 +193,7 @@ impl Shared {
         };
         loop {
             while let Some(appends) = self.cycle_with(&send) {
-                if appends >= GATHER_APPENDS {
+                if gathers(appends, self.queue().appends()) {
                     thread::sleep(GATHER);
                 }
             }
@@ -222,6 +223,11 @@ impl Shared {
             self.perform(&job);
         }
     }
+}
+
+/// Whether to rest after a flush of so many appends, while so many wait.
+fn gathers(flushed: usize, waiting: usize) -> bool {
+    flushed >= GATHER_APPENDS && waiting < GATHER_APPENDS
 }
 
 /// Starts the threads, if there are to be any, and seals what a crash left unsealed.
@@ -280,6 +286,15 @@ mod tests {
             at: Timestamp(1),
             keys,
             event: Event::ChannelStarted,
+        }
+    }
+
+    #[test]
+    fn the_writer_rests_only_where_many_share_flushes_and_few_wait() {
+        for (flushed, waiting, rests) in
+            [(1, 0, false), (7, 0, false), (8, 0, true), (40, 7, true), (40, 8, false)]
+        {
+            assert_eq!(gathers(flushed, waiting), rests, "{flushed} {waiting}");
         }
     }
 

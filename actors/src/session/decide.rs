@@ -48,6 +48,24 @@ pub struct Accept {
     pub heard_at: Option<Timestamp>,
 }
 
+impl Accept {
+    /// A message of which nothing more is said.
+    pub fn plain(id: MessageId, prepared: Prepared) -> Self {
+        Self {
+            id,
+            prepared,
+            priority: None,
+            send_at: None,
+            expires_at: None,
+            destination: None,
+            conversation_id: None,
+            channel_data: None,
+            reply_to: None,
+            heard_at: None,
+        }
+    }
+}
+
 /// Who a session belongs to, in the business's spelling.
 #[derive(Clone, Debug)]
 pub struct Identity {

@@ -44,18 +44,7 @@ fn prepared(parts: u16) -> Prepared {
 }
 
 fn accept(id: &str, parts: u16) -> Accept {
-    Accept {
-        id: id.into(),
-        prepared: prepared(parts),
-        priority: None,
-        send_at: None,
-        expires_at: None,
-        destination: None,
-        conversation_id: None,
-        channel_data: None,
-        reply_to: None,
-        heard_at: None,
-    }
+    Accept::plain(id.into(), prepared(parts))
 }
 
 /// A session with its own log, so that replay can be compared at every step.
@@ -440,6 +429,39 @@ fn inactivity_closes_and_expiry_gives_up_and_cancel_withdraws() {
     }
     assert!(subject.session.is_done());
     assert_eq!(subject.replayed(), subject.session);
+}
+
+#[test]
+fn ids_that_the_log_does_not_list_are_found_in_the_session() {
+    let mut subject = Subject::new(OnUnknown::Resend);
+    let long_ago = subject.now;
+    subject.accept("forgotten", 1);
+    subject.accept("forgotten and sent", 1);
+    for (number, id) in [(MessageNo(1), "x"), (MessageNo(2), "y")] {
+        let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
+        subject.record([event]);
+        if number == MessageNo(1) {
+            // It comes back to the queue, in front.
+            subject.outcome(number, 0, Outcome::NotSent);
+            let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
+            subject.record([event]);
+        }
+        subject.outcome(number, 0, Outcome::Taken(id.into()));
+    }
+    subject.accept("forgotten in the queue", 1);
+    subject.now = subject.now.plus_ms(60_000);
+    subject.accept("listed", 1);
+    subject.now = subject.now.plus_ms(60_000);
+    subject.accept("of this batch", 1);
+    subject.accept("of this batch, too", 1);
+    let has = |id: &str| subject.session.has_unlisted(&id.into(), subject.now, long_ago);
+    for id in
+        ["forgotten", "forgotten and sent", "forgotten in the queue", "of this batch", "of this batch, too"]
+    {
+        assert!(has(id), "{id}");
+    }
+    // Whoever asks has asked the log before.
+    assert!(!has("listed") && !has("nobody's"));
 }
 
 #[test]

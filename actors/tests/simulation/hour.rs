@@ -27,6 +27,7 @@ fn script(rng: &mut Rng, api: Option<ApiPlan>) -> Script {
     let mut script = Script::new(rng);
     let channel = |n: usize| ChannelPlan {
         send_rate: RATE as f64,
+        window: 50,
         destination: 0,
         account: format!("host = \"smsc{n}\"\nsystem_id = \"pb\"\npassword = \"pw\"\nwindow = 50\n"),
         closed: Vec::new(),

@@ -8,7 +8,7 @@ use actors::{
     session::{DeliveryKind, Session},
     view::{MessageView, UnmatchedView},
 };
-use message::{Event, MessageStatus, PartState, PartStatus, StreamId};
+use message::{Event, MessageStatus, PartState, PartStatus, StreamId, event::DoubtCause};
 use storage::Stored;
 
 use crate::{
@@ -58,6 +58,7 @@ pub(crate) fn judge(world: &World, shown: &Shown) {
         judge.statuses(&mut failures);
         judge.order(&mut failures);
         judge.rate(&mut failures);
+        judge.doubts(&mut failures);
         judge.texts(&mut failures);
         let deliveries = judge.deliveries();
         judge.taken(&deliveries, &mut failures);
@@ -287,6 +288,22 @@ impl Judge<'_> {
                     ));
                     return;
                 }
+            }
+        }
+    }
+
+    /// A death leaves no more in doubt than was with the links and, where doubts are sent again, as much made ready ahead.
+    fn doubts(&self, failures: &mut Vec<String>) {
+        for (n, plan) in self.script.channels.iter().enumerate() {
+            let told = self.told.values().filter(|told| self.script.messages[told.number].channel == n);
+            let by_restart = |e: &&Event| matches!(e, Event::InDoubt { cause: DoubtCause::Restart, .. });
+            let doubts: usize = told.map(|told| told.events.iter().filter(by_restart).count()).sum();
+            let each = if plan.on_unknown == OnUnknown::Hold { plan.window } else { 2 * plan.window };
+            let most = each * self.script.ends.len();
+            if doubts > most {
+                failures.push(format!(
+                    "deaths left {doubts} parts of channel {n} in doubt, {most} at most may be: {plan:?}"
+                ));
             }
         }
     }

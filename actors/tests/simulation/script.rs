@@ -30,6 +30,8 @@ pub(crate) enum IdStyle {
 pub(crate) struct ChannelPlan {
     pub(crate) on_unknown: OnUnknown,
     pub(crate) send_rate: f64,
+    /// Parts that may be unanswered at once, over all its links.
+    pub(crate) window: usize,
     pub(crate) destination: usize,
     pub(crate) style: IdStyle,
     pub(crate) account: String,
@@ -163,12 +165,11 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
         _ => "auto",
     };
     let bind = rng.pick(&["transceiver", "transceiver", "pair"]);
+    let (binds, window) = (rng.within(1, 3), rng.pick(&[1, 2, 5, 10, 50]));
     let mut account = format!(
-        "host = \"smsc{n}\"\nsystem_id = \"pb\"\npassword = \"pw\"\nbind = \"{bind}\"\nbinds = {}\nwindow = {}\n\
+        "host = \"smsc{n}\"\nsystem_id = \"pb\"\npassword = \"pw\"\nbind = \"{bind}\"\nbinds = {binds}\nwindow = {window}\n\
          enquire_link = \"{}s\"\nreply_timeout = \"{}ms\"\nbind_timeout = \"3s\"\nconnect_timeout = \"2s\"\n\
          concatenation = \"{}\"\nreceipt_ids = \"{receipt_ids}\"\n",
-        rng.within(1, 3),
-        rng.pick(&[1, 2, 5, 10, 50]),
         rng.within(5, 20),
         rng.within(1_500, 5_000),
         rng.pick(&["udh8", "udh8", "udh16", "sar"]),
@@ -184,7 +185,9 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
     });
     ChannelPlan {
         on_unknown: if rng.chance(350) { OnUnknown::Hold } else { OnUnknown::Resend },
-        send_rate: rng.pick(&[1.0, 2.5, 5.0, 10.0, 25.0, 50.0]),
+        // The last lets the window alone decide.
+        send_rate: rng.pick(&[1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 2_000.0]),
+        window: api.map_or(binds as usize * window, |api| api.connections),
         destination: rng.below(destinations as u64) as usize,
         // What an API calls a part it calls it everywhere.
         style: if api.is_some() { IdStyle::Decimal } else { style },
