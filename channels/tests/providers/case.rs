@@ -4,9 +4,8 @@ use std::{fs, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use channels::{
-    Channel, Provider, SendError,
+    Channel, Fetch, HttpChannel, LinkKind, MediaRef, OutPart, Provider, SendError, SetUp, Step, Whereabouts,
     http::{Response, Webhook},
-    provider::{Fetch, HttpChannel, LinkKind, MediaRef, OutPart, SetUp, Step, Whereabouts},
 };
 use message::{BodyType, Content};
 use serde::Deserialize;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use channels::{
-    Channel, Provider, SendError,
+    Channel, HttpChannel, InEvent, LinkKind, OutPart, Provider, Received, SendError, Signature, Step,
+    Whereabouts,
     http::{Refused, Response, Webhook},
-    provider::{HttpChannel, InEvent, LinkKind, OutPart, Received, Signature, Step, Whereabouts},
 };
 use message::{BodyType, Content};
 use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
@@ -245,8 +245,8 @@ fn no_secret_shows() {
         let outputs = cases(provider).into_iter().map(|case| case.run()).chain([shown]);
         for output in outputs {
             for secret in &secrets {
-                let encoded = channels::auth::percent_encode(secret);
-                let base64 = channels::auth::base64(secret.as_bytes());
+                let encoded = channels::toolkit::auth::percent_encode(secret);
+                let base64 = channels::toolkit::auth::base64(secret.as_bytes());
                 for form in [secret, &encoded, base64.trim_end_matches('=')] {
                     assert!(!output.contains(form), "{provider:?} shows a secret:\n{output}");
                 }

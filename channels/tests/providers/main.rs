@@ -20,7 +20,7 @@ use std::{
 };
 
 use case::Case;
-use channels::{PROVIDERS, Provider, provider::LinkKind};
+use channels::{LinkKind, PROVIDERS, Provider};
 
 /// Where the fixtures of a provider are.
 fn folder(provider: &Provider) -> PathBuf {
