@@ -34,11 +34,18 @@ pub(crate) enum Product {
 }
 
 impl Product {
+    fn media_max(self) -> usize {
+        match self {
+            Self::Sms => MEDIA_MAX,
+            Self::WhatsApp => 1,
+        }
+    }
+
     /// An address without its prefix, if it is a good one.
     fn address<'a>(self, address: &'a str) -> Option<&'a str> {
         let bare = match address.strip_prefix(WHATSAPP) {
             Some(bare) if self == Self::WhatsApp => bare,
-            None if !self == Self::WhatsApp => address,
+            None if self == Self::Sms => address,
             _ => return None,
         };
         // A business-scoped user id: a country, a dot, an opaque name.
@@ -52,7 +59,7 @@ impl Product {
         let named = (1..=11).contains(&from.len())
             && from.bytes().any(|octet| octet.is_ascii_alphabetic())
             && from.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b' ');
-        self.address(from).is_some() || (!self == Self::WhatsApp && (short || named))
+        self.address(from).is_some() || (self == Self::Sms && (short || named))
     }
 
     /// Why Twilio would refuse this.
@@ -87,7 +94,7 @@ impl Product {
         if words.chars().count() > TEXT_MAX {
             return bad(21617, "The concatenated message body exceeds the 1600 character limit");
         }
-        if media > (if self == Self::WhatsApp { 1 } else { MEDIA_MAX }) {
+        if media > self.media_max() {
             return bad(21623, "Number of media files exceeds allowed limit");
         }
         if fields.iter().any(|(key, value)| key == "MediaUrl" && !value.starts_with("http")) {
