@@ -14,7 +14,6 @@ use channels::{
     SendError, Sent, Step,
     capability::LongText,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
-    toolkit::classify,
 };
 use message::{Content, event::Cause};
 use serde_json::{Value, json};

@@ -95,7 +95,7 @@ impl HttpChannel for Paper {
         match answers {
             [] => Ok(Fetch::Next(Request::get(&*media.locator).hiding("hush"))),
             [.., last] if last.is_success() => Ok(Fetch::Got),
-            [.., last] => Err(channels::toolkit::SendError::by_status(last)),
+            [.., last] => Err(channels::SendError::by_status(last)),
         }
     }
 

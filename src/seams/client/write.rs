@@ -4,7 +4,7 @@
 use actors::route::Proxy;
 use channels::{
     http::{Body, Field, Method, Request},
-    toolkit::auth,
+    url,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
