@@ -11,17 +11,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart,
-    Provider, Received, Report, Sent, Signature, Step, account, address, filled,
-};
 use crate::{
-    auth,
-    capability::{Capabilities, LongText},
-    classify, compose,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX,
+        MediaRef, OutPart, Provider, Received, Report, SendError, Sent, Signature, Step,
+        capability::LongText,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, inbound_body, json,
+    },
 };
 
 /// The description.
@@ -194,7 +195,7 @@ impl HttpChannel for Account {
                 .any(|base| media.locator.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')));
             return Ok(Fetch::Next(if is_own { self.call(call) } else { call }));
         };
-        if last.is_success() { Ok(Fetch::Got) } else { Err(classify::by_status(last)) }
+        if last.is_success() { Ok(Fetch::Got) } else { Err(SendError::by_status(last)) }
     }
 
     fn probe(&self) -> Option<Request> {
@@ -202,8 +203,8 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(url)))
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
-        match classify::by_status(response) {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
+        match SendError::by_status(response) {
             _ if response.is_success() => Ok(()),
             // It knows who asks; only the filter is not to its liking.
             SendError::Rejected(_) if response.status == 400 => Ok(()),
@@ -225,7 +226,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     let Some(kind) = json::some_text(said, "/type").or_else(|| json::some_text(said, "/error")) else {
         return match response.status {
             404 => SendError::CredentialsRefused(not_found(response)),
-            _ => classify::by_status(response),
+            _ => SendError::by_status(response),
         };
     };
     let mut reason = json::text(said, "/description").unwrap_or_default().into_owned();
@@ -236,7 +237,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     }
     match response.status {
         404 => SendError::CredentialsRefused(not_found(response)),
-        _ => classify::of_status(response, Cause::new(&*kind, reason)),
+        _ => SendError::of_status(response, Cause::new(&*kind, reason)),
     }
 }
 
@@ -258,7 +259,7 @@ fn written(item: &Value) -> Vec<InEvent> {
         files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
     let time = json::time(item, "/message/time").or_else(|| json::time(item, "/time"));
     let message = InMessage { time, ..InMessage::new(&did, &customer, &id, Content::Text("".into())) };
-    compose::messages(message, &json::text(item, "/message/text").unwrap_or_default(), files)
+    inbound_body::messages(message, &json::text(item, "/message/text").unwrap_or_default(), files)
 }
 
 fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {

@@ -14,21 +14,22 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Attribute, HttpChannel, InEvent, OutPart, Provider, Received, Rejection, Report, SetUp,
-    Signature, Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::{Buttons, Capabilities, LongText, Opens},
-    classify,
-    error::SendError,
-    graph::{self, App},
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    json,
-    messenger::{self, Product, Window},
-    set_up,
-    subscribe::{self, IceBreaker, Profile},
+    contract::{
+        AccountError, Attribute, Capabilities, HttpChannel, InEvent, OutPart, Provider, Received, Rejection,
+        Report, SendError, SetUp, Signature, Step, WebhookUrls,
+        capability::{Buttons, LongText, Opens},
+        http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
+    },
+    family::{
+        messenger::{self, Product, Window},
+        meta::{
+            graph_api::{self, App},
+            subscribe::{self, IceBreaker, Profile},
+        },
+    },
+    toolkit::{account::account, classify, json, set_up},
 };
 
 /// The description.
@@ -161,11 +162,11 @@ pub struct Account {
 }
 
 fn default_version() -> Box<str> {
-    graph::VERSION.into()
+    graph_api::VERSION.into()
 }
 
 fn default_base_url() -> Box<str> {
-    graph::BASE_URL.into()
+    graph_api::BASE_URL.into()
 }
 
 impl Account {
@@ -174,9 +175,9 @@ impl Account {
             "it is shown in the app's dashboard under App settings, Basic",
             "generate the page's in the app's Messenger settings",
         )?;
-        graph::number("page_id", self.page_id.as_deref(), "it is shown in the page's About")?;
+        graph_api::number("page_id", self.page_id.as_deref(), "it is shown in the page's About")?;
         self.profile().check()?;
-        self.root = graph::root(&self.base_url, &self.graph_version);
+        self.root = graph_api::root(&self.base_url, &self.graph_version);
         Ok(self)
     }
 
@@ -237,11 +238,11 @@ impl HttpChannel for Account {
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph::handshake(self.verify_token.as_ref(), webhook)
+        graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph::verify(&self.app_secret, webhook)
+        graph_api::verify(&self.app_secret, webhook)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -264,24 +265,24 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/me?fields=id,name", self.root))))
     }
 
-    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(response, &["name"])
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, self.page_id.is_some()));
         if url.is_empty() {
             return Ok(None);
         }
-        let wishes: Vec<_> = [
+        let desired: Vec<_> = [
             subscribe::app(app, &self.root, "page", &FIELDS, (ours, url)),
             Some(subscribe::page(app, self.url("subscribed_apps"), &FIELDS)),
-            self.profile().wish(app, &self.url("messenger_profile")),
+            self.profile().desired(app, &self.url("messenger_profile")),
         ]
         .into_iter()
         .flatten()
         .collect();
-        set_up::fulfil(&wishes, answers, subscribe::read)
+        set_up::reconcile(&desired, answers, subscribe::read)
     }
 
     fn profile(&self, customer: &str) -> Option<Request> {
@@ -289,12 +290,12 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!(
             "{}/{}?fields={fields}",
             self.root,
-            auth::percent_encode(customer)
+            url::percent_encode(customer)
         ))))
     }
 
-    fn profiled(&self, response: &Response) -> Vec<Attribute> {
-        messenger::profiled(response)
+    fn parse_profile(&self, response: &Response) -> Vec<Attribute> {
+        messenger::parse_profile(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

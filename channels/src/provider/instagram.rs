@@ -12,21 +12,22 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Attribute, HttpChannel, OutPart, Provider, Received, Rejection, Report, SetUp, Signature,
-    Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::{Buttons, Capabilities, LongText, Opens, Units},
-    classify,
-    error::SendError,
-    graph::{self, App},
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    json,
-    messenger::{self, Product, Window},
-    set_up,
-    subscribe::{self, IceBreaker, Profile},
+    contract::{
+        AccountError, Attribute, Capabilities, HttpChannel, OutPart, Provider, Received, Rejection, Report,
+        SendError, SetUp, Signature, Step, WebhookUrls,
+        capability::{Buttons, LongText, Opens, Units},
+        http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
+    },
+    family::{
+        messenger::{self, Product, Window},
+        meta::{
+            graph_api::{self, App},
+            subscribe::{self, IceBreaker, Profile},
+        },
+    },
+    toolkit::{account::account, classify, json, set_up},
 };
 
 /// The description.
@@ -161,7 +162,7 @@ pub struct Account {
 }
 
 fn default_version() -> Box<str> {
-    graph::VERSION.into()
+    graph_api::VERSION.into()
 }
 
 fn default_button_template() -> bool {
@@ -175,14 +176,14 @@ impl Account {
             "generate it in the app's Instagram settings",
         )?;
         for (key, id) in [("account_id", &self.account_id), ("page_id", &self.page_id)] {
-            graph::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
+            graph_api::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
         }
         self.profile().check()?;
         let host = match self.login {
-            Login::Facebook => graph::BASE_URL,
+            Login::Facebook => graph_api::BASE_URL,
             Login::Instagram => "https://graph.instagram.com",
         };
-        self.root = graph::root(self.base_url.as_deref().unwrap_or(host), &self.graph_version);
+        self.root = graph_api::root(self.base_url.as_deref().unwrap_or(host), &self.graph_version);
         Ok(self)
     }
 
@@ -251,11 +252,11 @@ impl HttpChannel for Account {
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph::handshake(self.verify_token.as_ref(), webhook)
+        graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph::verify(&self.app_secret, webhook)
+        graph_api::verify(&self.app_secret, webhook)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -274,11 +275,11 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/me?fields={fields}", self.root))))
     }
 
-    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(response, &["name", "username"])
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, self.account_id.is_some()));
         if url.is_empty() {
             return Ok(None);
@@ -290,15 +291,15 @@ impl HttpChannel for Account {
             }
             Login::Instagram => (None, &FIELDS),
         };
-        let wishes: Vec<_> = [
+        let desired: Vec<_> = [
             of_the_app,
             Some(subscribe::page(app, self.url("subscribed_apps"), fields)),
-            self.profile().wish(app, &self.url("messenger_profile")),
+            self.profile().desired(app, &self.url("messenger_profile")),
         ]
         .into_iter()
         .flatten()
         .collect();
-        set_up::fulfil(&wishes, answers, subscribe::read)
+        set_up::reconcile(&desired, answers, subscribe::read)
     }
 
     fn profile(&self, customer: &str) -> Option<Request> {
@@ -306,12 +307,12 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!(
             "{}/{}?fields={fields}",
             self.root,
-            auth::percent_encode(customer)
+            url::percent_encode(customer)
         ))))
     }
 
-    fn profiled(&self, response: &Response) -> Vec<Attribute> {
-        messenger::profiled(response)
+    fn parse_profile(&self, response: &Response) -> Vec<Attribute> {
+        messenger::parse_profile(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

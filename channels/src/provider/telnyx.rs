@@ -10,16 +10,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, HttpChannel, OutPart, Provider, Received, Sent, Signature, Step, account, address, filled,
-};
 use crate::{
-    auth,
-    capability::{Capabilities, LongText},
-    classify, envelope,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, HttpChannel, OutPart, Provider, Received, SendError, Sent, Signature,
+        Step,
+        capability::LongText,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::telnyx_events,
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, json,
+    },
 };
 
 /// The description.
@@ -38,7 +41,7 @@ pub const PROVIDER: Provider = Provider {
         inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
-    statuses: envelope::STATUSES,
+    statuses: telnyx_events::STATUSES,
     channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
@@ -156,7 +159,7 @@ impl HttpChannel for Account {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        envelope::read(webhook.body, envelope::STATUSES)
+        telnyx_events::read(webhook.body, telnyx_events::STATUSES)
     }
 
     fn probe(&self) -> Option<Request> {
@@ -166,7 +169,7 @@ impl HttpChannel for Account {
 
 /// An error answer: the provider's own code first, the status where the code says nothing.
 fn refusal(response: &Response, said: &Value) -> SendError {
-    let Some(code) = json::text(said, "/errors/0/code") else { return classify::by_status(response) };
+    let Some(code) = json::text(said, "/errors/0/code") else { return SendError::by_status(response) };
     let title = json::text(said, "/errors/0/title").unwrap_or_default();
     let detail = json::text(said, "/errors/0/detail").unwrap_or_default();
     let cause = Cause::new(&*code, format!("{title}: {detail}").trim_matches([':', ' ']));
@@ -182,6 +185,6 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         "40002" | "40004" => SendError::RetryOnce(cause),
         // About this message or its sender, whatever the status: a 403 here is no reason to stop the channel.
         code if code.len() == 5 && code.starts_with("40") => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }

@@ -14,17 +14,20 @@ use message::{Content, cim::body, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{
-    AccountError, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider, Received, Rejection,
-    Sent, Signature, Step, account, address, filled, general,
-};
+use super::general;
 use crate::{
-    auth,
-    capability::Capabilities,
-    classify, compose, envelope,
-    error::SendError,
-    http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider,
+        Received, Rejection, SendError, Sent, Signature, Step,
+        http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
+    },
+    family::telnyx_events,
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, inbound_body, json,
+    },
 };
 
 /// The description.
@@ -136,7 +139,7 @@ impl HttpChannel for Account {
 
     /// Ten digits and eleven are the same number.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        number::customer(&with_country(&number::canonical(address)))
+        Ok(number::customer(&with_country(&number::canonical(address)))?)
     }
 
     fn did(&self, address: &str) -> Arc<str> {
@@ -165,7 +168,7 @@ impl HttpChannel for Account {
     fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
@@ -195,7 +198,7 @@ impl HttpChannel for Account {
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let received = match webhook.method {
             "GET" => classic(webhook.query),
-            _ => envelope::read(webhook.body, general::STATUSES)?,
+            _ => telnyx_events::read(webhook.body, general::STATUSES)?,
         };
         // Anything but this brings the message again every half hour.
         Ok(Received { reply: Some(Reply::text("ok")), ..received })
@@ -205,9 +208,9 @@ impl HttpChannel for Account {
         Some(self.call("getBalance", Vec::new()).harmless())
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
@@ -261,9 +264,9 @@ fn with_country(number: &str) -> String {
 fn parameters(query: &str) -> Vec<(String, String)> {
     let pieces = || query.split(';');
     if !query.contains('&') && pieces().count() > 1 && pieces().all(is_named) {
-        return auth::form_fields(query.replace(';', "&").as_bytes()).collect();
+        return url::form_fields(query.replace(';', "&").as_bytes()).collect();
     }
-    auth::form_fields(query.as_bytes()).collect()
+    url::form_fields(query.as_bytes()).collect()
 }
 
 fn is_named(piece: &str) -> bool {
@@ -296,5 +299,5 @@ fn classic(query: &str) -> Received {
     let files: Vec<MediaRef> =
         files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
     let message = InMessage::new(&with_country(to), &with_country(from), &id, Content::Text("".into()));
-    Received { events: compose::messages(message, text, files), ..Received::default() }
+    Received { events: inbound_body::messages(message, text, files), ..Received::default() }
 }

@@ -12,18 +12,23 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp, Signature,
-    Step, Whereabouts, account,
-};
 use crate::{
-    auth, classify,
-    error::SendError,
-    files, graph,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json,
-    set_up::{self, Wish},
-    whatsapp::{self, Conversation, Media},
+    contract::{
+        AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SendError, SetUp,
+        Signature, Step, WebhookUrls,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        url,
+    },
+    family::{
+        meta::graph_api,
+        whatsapp::{self, Conversation, Media},
+    },
+    toolkit::{
+        account::account,
+        auth, classify, json,
+        set_up::{self, Desired},
+        upload,
+    },
 };
 
 /// The description.
@@ -78,12 +83,12 @@ fn default_base_url() -> Box<str> {
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
-        graph::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
+        graph_api::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
         let own =
             "choose a long random text and enter it as a header beside the webhook's address at 360dialog";
-        graph::not_empty("webhook_secret", &self.webhook_secret, own)?;
+        graph_api::not_empty("webhook_secret", &self.webhook_secret, own)?;
         if let Some(secret) = &self.platform_secret {
-            graph::not_empty("platform_secret", secret, "it is the partner's, or leave the key away")?;
+            graph_api::not_empty("platform_secret", secret, "it is the partner's, or leave the key away")?;
         }
         self.base_url = self.base_url.trim_end_matches('/').into();
         self.webhook_header = self.webhook_header.to_ascii_lowercase().into();
@@ -166,19 +171,19 @@ impl HttpChannel for Account {
     }
 
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
-        let file = |url: &str| self.call(files::download(&self.at_360dialog(url)));
+        let file = |url: &str| self.call(upload::download(&self.at_360dialog(url)));
         let look_up = || {
-            let id = auth::percent_encode(&media.locator);
+            let id = url::percent_encode(&media.locator);
             self.call(Request::get(format!("{}/{id}", self.base_url)))
         };
         if media.locator.starts_with("http") {
             return match answers {
                 [] => Ok(Fetch::Next(file(&media.locator))),
                 [.., last] if last.is_success() => Ok(Fetch::Got),
-                [.., last] => Err(graph::no_file(last)),
+                [.., last] => Err(graph_api::no_file(last)),
             };
         }
-        graph::fetch(look_up, file, answers)
+        graph_api::fetch(look_up, file, answers)
     }
 
     fn probe(&self) -> Option<Request> {
@@ -186,13 +191,13 @@ impl HttpChannel for Account {
         Some(self.call(request).hiding(self.webhook_secret.expose_secret()))
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (url, secret) = (ours.webhook_url, self.webhook_secret.expose_secret());
         if url.is_empty() {
             return Ok(None);
         }
         let address = format!("{}/v1/configs/webhook", self.base_url);
-        let wish = Wish {
+        let desired = Desired {
             what: "webhook",
             ask: self.call(Request::get(&*address)).hiding(secret),
             holds: Box::new(move |found| {
@@ -215,7 +220,7 @@ impl HttpChannel for Account {
                 self.call(Request::post(&*address, Body::Json(body.to_string()))).harmless().hiding(secret)
             }),
         };
-        set_up::fulfil(&[wish], answers, |response| {
+        set_up::reconcile(&[desired], answers, |response| {
             if !response.is_success() {
                 return Err(refusal(response, &json::parse(&response.body).unwrap_or_default()));
             }
@@ -239,7 +244,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     let words = json::some_text(said, "/meta/developer_message")
         .or_else(|| json::some_text(said, "/meta/developerMessage"))
         .or_else(|| json::some_text(said, "/error"));
-    let Some(words) = words else { return classify::by_status(response) };
+    let Some(words) = words else { return SendError::by_status(response) };
     let cause = Cause::new(format!("http {}", response.status), &*words);
     let lower = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
@@ -249,6 +254,6 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         }
         400 if says(&["disabled", "unpaid"]) => SendError::CredentialsRefused(cause),
         403 => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }

@@ -9,20 +9,21 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Attribute, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp,
-    Signature, Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::Capabilities,
-    classify,
-    error::SendError,
-    files,
-    graph::{self, App},
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    json, set_up, subscribe,
-    whatsapp::{self, Conversation, Media},
+    contract::{
+        AccountError, Attribute, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received,
+        Rejection, SendError, SetUp, Signature, Step, WebhookUrls,
+        http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
+    },
+    family::{
+        meta::{
+            graph_api::{self, App},
+            subscribe,
+        },
+        whatsapp::{self, Conversation, Media},
+    },
+    toolkit::{account::account, classify, json, set_up, upload},
 };
 
 /// The description.
@@ -90,11 +91,11 @@ pub struct Account {
 }
 
 fn default_version() -> Box<str> {
-    graph::VERSION.into()
+    graph_api::VERSION.into()
 }
 
 fn default_base_url() -> Box<str> {
-    graph::BASE_URL.into()
+    graph_api::BASE_URL.into()
 }
 
 impl Account {
@@ -108,7 +109,7 @@ impl Account {
             let problem = "is no id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
             return Err(AccountError { key: "phone_number_id".into(), problem });
         }
-        self.root = graph::root(&self.base_url, &self.graph_version);
+        self.root = graph_api::root(&self.base_url, &self.graph_version);
         self.messages_url = format!("{}/{}/messages", self.root, self.phone_number_id);
         self.media_url = format!("{}/{}/media", self.root, self.phone_number_id);
         Ok(self)
@@ -155,22 +156,22 @@ impl HttpChannel for Account {
     fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(last) = answers.last() else { return Err(classify::nothing()) };
         let refused =
-            |response: &Response| match whatsapp::sent(part, response, |r, _| classify::by_status(r)) {
+            |response: &Response| match whatsapp::sent(part, response, |r, _| SendError::by_status(r)) {
                 Err(error) => error,
                 Ok(_) => classify::nothing(),
             };
         if let Some(next) = self.conversation().next(part, answers, refused)? {
             return Ok(Step::Next(self.call(next)));
         }
-        whatsapp::sent(part, last, |response, _| classify::by_status(response))
+        whatsapp::sent(part, last, |response, _| SendError::by_status(response))
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph::handshake(self.verify_token.as_ref(), webhook)
+        graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph::verify(&self.app_secret, webhook)
+        graph_api::verify(&self.app_secret, webhook)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -185,20 +186,20 @@ impl HttpChannel for Account {
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let base = self.base_url.trim_end_matches('/');
         let file = |url: &str| {
-            let request = files::download(url);
+            let request = upload::download(url);
             // The token is for Meta, whatever address is named.
-            if graph::is_metas(url, base) { self.call(request) } else { request }
+            if graph_api::is_metas(url, base) { self.call(request) } else { request }
         };
         let look_up =
-            || self.call(Request::get(format!("{}/{}", self.root, auth::percent_encode(&media.locator))));
+            || self.call(Request::get(format!("{}/{}", self.root, url::percent_encode(&media.locator))));
         if media.locator.starts_with("http") {
             return match answers {
                 [] => Ok(Fetch::Next(file(&media.locator))),
                 [.., last] if last.is_success() => Ok(Fetch::Got),
-                [.., last] => Err(graph::no_file(last)),
+                [.., last] => Err(graph_api::no_file(last)),
             };
         }
-        graph::fetch(look_up, file, answers)
+        graph_api::fetch(look_up, file, answers)
     }
 
     fn probe(&self) -> Option<Request> {
@@ -206,27 +207,27 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/{}?fields={fields}", self.root, self.phone_number_id))))
     }
 
-    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(
             response,
             &["display_phone_number", "verified_name", "code_verification_status", "quality_rating"],
         )
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, true));
         if url.is_empty() {
             return Ok(None);
         }
         let alone = app.app_id.is_none() && app.verify_token.is_some();
         let subscription = self.business_account_id.as_deref().map(|id| {
-            let address = format!("{}/{}/subscribed_apps", self.root, auth::percent_encode(id));
+            let address = format!("{}/{}/subscribed_apps", self.root, url::percent_encode(id));
             subscribe::business_account(app, address, alone.then_some(ours))
         });
         let object = "whatsapp_business_account";
         let of_the_app = subscribe::app(app, &self.root, object, &FIELDS, (ours, url));
-        let wishes: Vec<_> = [of_the_app, subscription].into_iter().flatten().collect();
-        set_up::fulfil(&wishes, answers, subscribe::read)
+        let desired: Vec<_> = [of_the_app, subscription].into_iter().flatten().collect();
+        set_up::reconcile(&desired, answers, subscribe::read)
     }
 
     fn mark_read(&self, _did: &str, _customer: &str, provider_id: &str) -> Option<Request> {

@@ -17,7 +17,7 @@ mod mutation;
 mod show;
 mod sign;
 
-use channels::{PROVIDERS, Provider, provider::LinkKind};
+use channels::{LinkKind, PROVIDERS, Provider};
 use fixture::Fixture;
 
 /// Returns every provider that is reached by HTTP, with its fixtures.

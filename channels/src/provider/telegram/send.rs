@@ -14,12 +14,15 @@ use message::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    classify,
-    error::SendError,
-    files::{self, File},
-    http::{Body, Field, Response},
-    json, markup,
-    provider::{OutPart, Sent},
+    contract::{
+        OutPart, SendError, Sent,
+        http::{Body, Field, Response},
+    },
+    text::markup,
+    toolkit::{
+        classify, json,
+        upload::{self, File},
+    },
 };
 
 /// Where the conversation about one part is.
@@ -55,7 +58,7 @@ impl State {
     pub(super) fn hear(&mut self, part: &OutPart<'_>, answer: &Response) -> Result<Option<Sent>, SendError> {
         if matches!(self.file, FileBy::Fetching) {
             if !answer.is_success() {
-                return Err(files::not_fetched(answer));
+                return Err(upload::not_fetched(answer));
             }
             self.file = FileBy::Here(answer.body.clone());
             return Ok(None);
@@ -319,7 +322,7 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
     if json::at(&said, "/ok").and_then(Value::as_bool) == Some(true) && response.is_success() {
         return Ok(json::at(&said, "/result").cloned().unwrap_or_default());
     }
-    let Some(code) = json::number(&said, "/error_code") else { return Err(classify::by_status(response)) };
+    let Some(code) = json::number(&said, "/error_code") else { return Err(SendError::by_status(response)) };
     let words = json::text(&said, "/description").unwrap_or_default();
     let cause = Cause::new(code.to_string(), &*words);
     Err(match code {
@@ -333,7 +336,7 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
         403 => gone(&words, cause),
         409 | 500..=599 => SendError::Unavailable(cause),
         400..=499 => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     })
 }
 
