@@ -4,9 +4,9 @@
 use std::{sync::Arc, time::Duration};
 
 use channels::{
+    Fetch, MediaRef,
     http::{Request, Response},
-    media,
-    provider::{Fetch, MediaRef},
+    toolkit::media_token,
 };
 use message::ChannelId;
 use tokio::sync::mpsc;
@@ -39,8 +39,8 @@ impl Router {
             return Err(NoFile::Unknown);
         };
         let (ix, _) = self.shared.channel(channel).ok_or(NoFile::Unknown)?;
-        let file = media::open(&config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
-        let name = media::name(channel.as_str(), &file);
+        let file = media_token::open(&config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
+        let name = media_token::name(channel.as_str(), &file);
         if let Some(kept) = files.store.read(&name).await {
             return Ok(MediaFile { name: file.file_name, ..kept });
         }
@@ -116,7 +116,7 @@ async fn fetched(shared: &Arc<Shared>, channel: ChannelIx, wanted: &MediaRef) ->
         octets: response.body,
     };
     if let (Some(files), Some(entry)) = (&shared.files, shared.channels.get(channel)) {
-        files.store.write(&media::name(entry.config.id.as_str(), wanted), &file).await;
+        files.store.write(&media_token::name(entry.config.id.as_str(), wanted), &file).await;
     }
     Ok(file)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use channels::provider::MediaRef;
+use channels::MediaRef;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::{

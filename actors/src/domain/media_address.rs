@@ -1,6 +1,6 @@
 //! Names of customers' files beside a message, and the addresses under which the business gets them. Pure.
 
-use channels::{media, provider::MediaRef};
+use channels::{MediaRef, toolkit::media_token};
 use message::{ChannelId, Content};
 
 use crate::config::MediaConfig;
@@ -14,7 +14,7 @@ pub(crate) const FILES_MAX: usize = 32;
 impl MediaConfig {
     /// The address of a file of a channel.
     pub(crate) fn url(&self, channel: &ChannelId, file: &MediaRef) -> String {
-        let token = media::token(&self.key, channel.as_str(), file);
+        let token = media_token::token(&self.key, channel.as_str(), file);
         format!("{}/media/{channel}/{token}", self.public_url.trim_end_matches('/'))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use channels::number;
+use channels::address::number;
 use message::{Address, ChannelId, Event, Seq, StreamId, address};
 use smallvec::SmallVec;
 use storage::{Key, Tag};

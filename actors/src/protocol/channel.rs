@@ -1,9 +1,6 @@
 //! Messages to a channel.
 
-use channels::{
-    http::Request,
-    provider::{InEvent, InReceipt},
-};
+use channels::{InEvent, InReceipt, http::Request};
 use message::StreamId;
 use tokio::sync::oneshot;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use channels::provider::InReceipt;
+use channels::InReceipt;
 use message::{
     Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, DoubtSettlement},

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use channels::{
-    SendError,
-    provider::Attribute,
+    Attribute, SendError,
     smpp::{Inbound, ReplyToken},
 };
 use message::event::{Cause, DoubtCause};

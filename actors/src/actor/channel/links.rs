@@ -1,6 +1,6 @@
 //! The links of a channel: started, watched, started anew when their actor dies; what they report is taken in.
 
-use channels::provider::LinkKind;
+use channels::LinkKind;
 use message::event::Cause;
 use ractor::{Actor, ActorId};
 

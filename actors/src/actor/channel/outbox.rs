@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use channels::{
-    provider::{LinkKind, smpp::ReceiptIds},
-    spelling::IdBase,
-};
+use channels::{LinkKind, address::spelling::IdBase, smpp::account::ReceiptIds};
 
 use crate::{context::ChannelEntry, domain::correlation::PartRef, protocol::part::JobMessage};
 

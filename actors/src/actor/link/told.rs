@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use channels::provider::Attribute;
+use channels::Attribute;
 use message::event::Cause;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! The policy of a channel's sessions, read from its configuration once. Plain numbers: nothing here decides.
 
-use channels::provider::LinkKind;
+use channels::LinkKind;
 
 use crate::config::{ChannelConfig, OnUnknown};
 
