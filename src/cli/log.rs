@@ -78,7 +78,7 @@ pub(super) fn perform(arguments: Arguments) -> Result<(), Failure> {
 }
 
 fn verify(place: &Place) -> Result<(), Failure> {
-    let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
+    let engine = DiskEngine::open_existing(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
     let sound = report.bad.is_empty() && report.gaps.is_empty();
     if place.json {
@@ -111,7 +111,7 @@ fn verify(place: &Place) -> Result<(), Failure> {
 }
 
 fn stats(place: &Place) -> Result<(), Failure> {
-    let (log, _) = open_log(&place.folder()?, Options::default())?;
+    let (log, _) = open_log(&place.folder()?, None, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
     let figures = figures(&stats);
     if place.json {
@@ -137,7 +137,7 @@ pub fn figures(stats: &Stats) -> serde_json::Value {
 }
 
 fn export(export: &Export) -> Result<(), Failure> {
-    let (log, _) = open_log(&export.place.folder()?, Options::default())?;
+    let (log, _) = open_log(&export.place.folder()?, None, Options::default())?;
     for stored in log.read(Seq(export.from.max(1))).take(export.limit.unwrap_or(usize::MAX)) {
         let mut line = line_of(&stored.map_err(Failure::running)?)?;
         line.push(b'\n');

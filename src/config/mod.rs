@@ -32,6 +32,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// A segment is sealed at this size, in bytes.
     pub segment_bytes: u64,
+    /// Where the event log keeps its blocks.
+    pub engine: storage::EngineKind,
     /// Filters in front of finished messages' look-ups take so much memory at most, in bytes.
     pub filter_bytes_max: u64,
     /// Accepting stops while less than this is free on the disk, in bytes.

@@ -4,6 +4,7 @@
 use std::{cell::RefCell, net::SocketAddr, ops::Range, path::Path, time::Duration};
 
 use secrecy::SecretString;
+use storage::EngineKind;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -35,6 +36,14 @@ pub(super) trait Value: Sized {
     const EXPECTED: &'static str;
     /// Reads it; `None` when it is something else.
     fn read(value: &DeValue<'_>) -> Option<Self>;
+}
+
+impl Value for EngineKind {
+    const EXPECTED: &'static str = "\"sled\" or \"file\"";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
 }
 
 impl<'a> Section<'a> {

@@ -12,15 +12,12 @@
 
 mod support;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
-use message::{Seq, StreamId, Timestamp};
+use message::Seq;
 use proptest::prelude::*;
-use storage::{DiskEngine, Engine, Layout, Log, OpenError, Options, Recovery, verify};
-use support::{World, append_blocks, drive, first, inline, keyed, number_of, open_with, spread, try_open};
+use storage::{Log, Options, Recovery, verify};
+use support::{World, append_blocks, first, inline, keyed, number_of, open_with, spread, try_open};
 
 const SEGMENT: &str = "segment-00000000000000000001";
 
@@ -184,119 +181,4 @@ fn a_sealed_file_is_exactly_as_long_as_its_blocks_and_read_by_its_offsets_or_wit
             assert_eq!(number_of(&log.event(Seq(seq)).unwrap().unwrap().event), seq as u32);
         }
     }
-}
-
-#[test]
-fn a_key_that_does_not_rise_is_refused() {
-    let world = Disk::new();
-    let store = world.engine().open("blocks", Layout::Ascending).unwrap();
-    store.insert(&5_u64.to_be_bytes(), b"five").unwrap();
-    for key in [4_u64, 5] {
-        assert!(store.insert(&key.to_be_bytes(), b"again").is_err());
-    }
-    assert!(store.insert(b"short", b"value").is_err());
-    assert_eq!(store.get(&5_u64.to_be_bytes()).unwrap().as_deref(), Some(b"five".as_slice()));
-    assert_eq!(store.get(&6_u64.to_be_bytes()).unwrap(), None);
-}
-
-/// The room made ahead must never hurt a block: many blocks of any size at the pace of the disk, read back at once.
-#[test]
-fn room_made_ahead_never_touches_a_block() {
-    let mut world = Disk::new();
-    let store = world.engine().open("blocks", Layout::Ascending).unwrap();
-    let value = |n: u64| vec![u8::try_from(n % 250 + 1).unwrap(); (n * 7_919 % 40_000) as usize + 1];
-    for n in 1..=1_500_u64 {
-        store.insert(&n.to_be_bytes(), &value(n)).unwrap();
-        if n.is_multiple_of(50) {
-            store.flush().unwrap();
-        }
-    }
-    world.crash();
-    let engine = world.engine();
-    let again = engine.open("blocks", Layout::Ascending).unwrap();
-    for store in [store, again] {
-        assert!(store.torn().is_none());
-        for n in 1..=1_500_u64 {
-            assert_eq!(store.get(&n.to_be_bytes()).unwrap().unwrap().as_ref(), value(n), "{n}");
-        }
-    }
-}
-
-/// Unpacks a folder as it was packed: for each file its path, its length and the parts that are not zero.
-fn unpack(mut packed: &[u8], to: &Path) {
-    let mut take = |len: usize| {
-        let (head, rest) = packed.split_at(len);
-        packed = rest;
-        head
-    };
-    loop {
-        let name_len = take(4);
-        let name_len = u32::from_le_bytes(name_len.try_into().unwrap()) as usize;
-        if name_len == 0 {
-            return;
-        }
-        let path = to.join(std::str::from_utf8(take(name_len)).unwrap());
-        let mut bytes = vec![0; u64::from_le_bytes(take(8).try_into().unwrap()) as usize];
-        let parts = u32::from_le_bytes(take(4).try_into().unwrap());
-        for _ in 0..parts {
-            let at = u64::from_le_bytes(take(8).try_into().unwrap()) as usize;
-            let len = u32::from_le_bytes(take(4).try_into().unwrap()) as usize;
-            bytes[at..at + len].copy_from_slice(take(len));
-        }
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-}
-
-/// The golden folder holds 60 events, the first 40 of them sealed, and an index of 300 entries, as the version before
-/// block files wrote them.
-#[test]
-fn a_log_of_sled_segments_opens_and_goes_on_in_a_block_file() {
-    let mut world = Disk::new();
-    unpack(include_bytes!("golden/sled-log-v1.bin"), &world.path());
-    assert!(verify(&world.engine()).unwrap().bad.is_empty());
-    for round in 0..2 {
-        let (log, recovery) = open_with(&world, inline());
-        let before = 60 + round * 2;
-        assert_eq!((recovery.last, recovery.torn), (Seq(before), None));
-        append_blocks(&log, [first(3, 500), first(3, 501)]);
-        let read = numbers(&log);
-        assert_eq!(read.len() as u64, before + 2);
-        assert!(read.iter().take(60).copied().eq(1..=60));
-        assert!((1..=60).all(|n| log.find(spread(n)).is_some_and(|found| found.b == n)));
-        let index = log.index();
-        assert_eq!((index.checkpoint_seq(), index.len()), (Seq(50), 300));
-        let entries = index.scan(None, 1_000).unwrap();
-        assert!(entries.len() == 300 && entries.iter().all(|(_, entry)| entry.applied == Seq(60)));
-        assert!(
-            (0..300_u64)
-                .all(|n| index.get(StreamId(spread(n))).unwrap().is_some_and(|e| e.bytes[0] == n as u8))
-        );
-        assert_eq!(index.due(Timestamp(u64::MAX), None, 1_000).unwrap().len(), 100);
-        assert_eq!(index.applied(StreamId(7)).unwrap(), Seq(60), "it was removed beyond the checkpoint");
-        drive(&log);
-        world.crash();
-        let last = world.path().join("segment-00000000000000000061");
-        assert!(last.join("blocks").exists() && !last.join("db").exists());
-        let index: Vec<_> =
-            fs::read_dir(world.path().join("index")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(index.iter().all(|name| name.to_str().unwrap().starts_with("run-")), "{index:?}");
-    }
-}
-
-#[test]
-fn a_sled_segment_that_lost_its_end_is_refused() {
-    let world = Disk::new();
-    unpack(include_bytes!("golden/sled-log-v1.bin"), &world.path());
-    let db = world.path().join("segment-00000000000000000041/db");
-    let mut bytes = fs::read(&db).unwrap();
-    let at = bytes.len() - bytes.iter().rev().position(|b| *b != 0).unwrap();
-    bytes[at / 2..at].fill(0);
-    fs::write(&db, bytes).unwrap();
-    match try_open(&world, inline()) {
-        Err(OpenError::Block(_) | OpenError::Engine(_)) => {}
-        Err(other) => panic!("{other}"),
-        Ok((_, recovery)) => panic!("it opened: {recovery:?}"),
-    }
-    let _engine = DiskEngine::open(world.path()).unwrap();
 }

@@ -15,7 +15,7 @@ mod support;
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use proptest::prelude::*;
-use storage::{Engine, Layout, Store, Write};
+use storage::{Engine, KeyValueStore, Write};
 use support::{Folders, World};
 
 const NAME: &str = "index";
@@ -26,8 +26,6 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Apply(Vec<(u8, Option<u16>)>),
-    Flush,
     Sorted(Vec<(u8, Option<u16>)>),
     Crash,
     Range(u8, u8, usize),
@@ -36,9 +34,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let writes = prop::collection::vec((any::<u8>(), prop::option::weighted(0.7, 0u16..9_000)), 1..40);
     let step = prop_oneof![
-        5 => writes.clone().prop_map(Step::Apply),
-        3 => writes.prop_map(Step::Sorted),
-        4 => Just(Step::Flush),
+        8 => writes.prop_map(Step::Sorted),
         1 => Just(Step::Crash),
         3 => (any::<u8>(), any::<u8>(), 1usize..50).prop_map(|(a, b, n)| Step::Range(a, b, n)),
     ];
@@ -54,11 +50,11 @@ fn value(key: u8, len: u16) -> Vec<u8> {
     vec![key ^ len as u8; usize::from(len)]
 }
 
-fn open(world: &Folders) -> Arc<dyn Store> {
-    world.engine().open(NAME, Layout::Random).unwrap()
+fn open(world: &Folders) -> Arc<dyn KeyValueStore> {
+    world.engine().open_index(NAME).unwrap()
 }
 
-fn all(store: &dyn Store, after: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn all(store: &dyn KeyValueStore, after: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
     let page = store.range(after, end, limit).unwrap();
     page.into_iter().map(|(key, value)| (key.into_vec(), value.to_vec())).collect()
 }
@@ -92,6 +88,14 @@ fn key_of(write: &Write) -> &[u8] {
     }
 }
 
+/// Writes a batch in the order of its keys. Of equal keys the last counts.
+fn write(store: &dyn KeyValueStore, mut writes: Vec<Write>) {
+    writes.reverse();
+    writes.sort_by(|a, b| key_of(a).cmp(key_of(b)));
+    writes.dedup_by(|a, b| key_of(a) == key_of(b));
+    store.write_sorted(writes.len(), &mut writes.into_iter()).unwrap();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
@@ -99,27 +103,13 @@ proptest! {
     fn it_is_an_ordered_map_and_what_was_flushed_survives(steps in steps()) {
         let mut world = Folders::new();
         let mut store = open(&world);
-        let (mut model, mut flushed) = (Model::new(), Model::new());
+        let mut model = Model::new();
         for step in steps {
             match step {
-                Step::Apply(writes) => store.apply(batch(writes, &mut model)).unwrap(),
-                Step::Sorted(writes) => {
-                    let mut writes = batch(writes, &mut model);
-                    writes.reverse();
-                    writes.sort_by(|a, b| key_of(a).cmp(key_of(b)));
-                    // Of a key that is there twice the last word counts.
-                    writes.dedup_by(|a, b| key_of(a) == key_of(b));
-                    store.write_sorted(writes.len(), &mut writes.into_iter()).unwrap();
-                    flushed = model.clone();
-                }
-                Step::Flush => {
-                    store.flush().unwrap();
-                    flushed = model.clone();
-                }
+                Step::Sorted(writes) => write(&*store, batch(writes, &mut model)),
                 Step::Crash => {
                     world.crash();
                     store = open(&world);
-                    model = flushed.clone();
                 }
                 Step::Range(a, b, limit) => {
                     let (after, end) = (key(a), key(b));
@@ -146,11 +136,8 @@ fn three_runs() -> (Folders, Model) {
     let world = Folders::new();
     let (store, mut model) = (open(&world), Model::new());
     for round in 0..3_u8 {
-        for n in (0..=255).filter(|n| n % (round + 2) == 0) {
-            store.insert(&key(n), &value(n, 40 + u16::from(round))).unwrap();
-            model.insert(key(n), value(n, 40 + u16::from(round)));
-        }
-        store.flush().unwrap();
+        let some = (0..=255).filter(|n| n % (round + 2) == 0).map(|n| (n, Some(40 + u16::from(round))));
+        write(&*store, batch(some.collect(), &mut model));
     }
     (world, model)
 }
@@ -165,7 +152,7 @@ fn a_damaged_run_is_an_error_and_never_a_wrong_answer() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x40;
             fs::write(path, &bytes).unwrap();
-            let Ok(store) = world.engine().open(NAME, Layout::Random) else { continue };
+            let Ok(store) = world.engine().open_index(NAME) else { continue };
             assert!(store.range(&[], &[0xff], 1_000).is_err(), "{path:?}, byte {at}");
             for n in (0..=255).step_by(5) {
                 if let Ok(found) = store.get(&key(n)) {
@@ -175,12 +162,12 @@ fn a_damaged_run_is_an_error_and_never_a_wrong_answer() {
         }
         for len in [0, 1, whole.len() / 2, whole.len() - 1] {
             fs::write(path, &whole[..len]).unwrap();
-            assert!(world.engine().open(NAME, Layout::Random).is_err(), "{path:?} cut at {len}");
+            assert!(world.engine().open_index(NAME).is_err(), "{path:?} cut at {len}");
         }
         fs::remove_file(path).unwrap();
         // Without the newest it is as it was before that flush, and the log is replayed from there.
         let is_newest = n + 1 == all_files.len();
-        assert_eq!(world.engine().open(NAME, Layout::Random).is_ok(), is_newest);
+        assert_eq!(world.engine().open_index(NAME).is_ok(), is_newest);
         fs::write(path, whole).unwrap();
     }
     assert_eq!(all(&*open(&world), &[], &[0xff], 1_000), expected(&model, &[], &[0xff], 1_000));
@@ -192,9 +179,8 @@ fn what_a_crash_leaves_of_writing_and_merging_is_tidied_away() {
     let before = files(&world);
     let copies: Vec<Vec<u8>> = before.iter().map(|path| fs::read(path).unwrap()).collect();
     let store = open(&world);
-    store.insert(b"more", b"value").unwrap();
+    write(&*store, vec![Write::Put(Box::from(*b"more"), Box::from(*b"value"))]);
     model.insert(b"more".to_vec(), b"value".to_vec());
-    store.flush().unwrap();
     merged_to(&world, 1);
     // The merged ones were not removed yet, and another was being written.
     for (path, bytes) in before.iter().zip(copies) {
@@ -223,10 +209,8 @@ fn many_flushes_leave_few_runs() {
     let world = Folders::new();
     let store = open(&world);
     for n in 0..200_u32 {
-        for m in 0..20_u32 {
-            store.insert(&(n * 20 + m).to_be_bytes(), &[7; 100]).unwrap();
-        }
-        store.flush().unwrap();
+        let put = |m: u32| Write::Put((n * 20 + m).to_be_bytes().into(), Box::from([7; 100]));
+        write(&*store, (0..20).map(put).collect());
         // Those that are merged are removed one by one after what they became is there, and that is `.part` before.
         assert!(files(&world).len() <= 2 * RUNS_MAX + 1, "{} after {n}", files(&world).len());
     }
@@ -240,7 +224,7 @@ fn reads_go_on_while_runs_are_written_and_merged() {
     let store = open(&world);
     let put = |round: u32| {
         let writes = (0..200_u32).map(|n| Write::Put(n.to_be_bytes().into(), round.to_be_bytes().into()));
-        store.apply(writes.collect()).unwrap();
+        write(&*store, writes.collect());
     };
     put(0);
     std::thread::scope(|scope| {
@@ -259,7 +243,6 @@ fn reads_go_on_while_runs_are_written_and_merged() {
         });
         for round in 1..=60 {
             put(round);
-            store.flush().unwrap();
         }
         assert!(reader.join().unwrap() > 0);
     });

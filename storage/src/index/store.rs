@@ -15,7 +15,7 @@ use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     bytes::Cursor,
-    disk::seam::{Engine, Layout, Store},
+    disk::seam::{Engine, KeyValueStore},
     error::IndexError,
     hash::UniformMap,
     index::checkpoint::MOVED_MAX,
@@ -89,7 +89,7 @@ impl Layers {
 
 /// The index. See the module.
 pub struct Index {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn KeyValueStore>,
     pub(crate) layers: RwLock<Layers>,
     /// Held while a checkpoint runs.
     pub(crate) checkpointing: Mutex<()>,
@@ -103,7 +103,7 @@ pub struct Index {
 impl Index {
     /// Opens the index of an engine.
     pub(crate) fn open(engine: &dyn Engine, pause: Duration) -> Result<Self, IndexError> {
-        let store = engine.open(NAME, Layout::Random)?;
+        let store = engine.open_index(NAME)?;
         let number = |key: &[u8]| -> Result<u64, IndexError> {
             let Some(value) = store.get(key)? else { return Ok(0) };
             let damaged = || IndexError::Damaged(String::from_utf8_lossy(key).into_owned());
@@ -320,7 +320,7 @@ impl FromStart for Option<(Timestamp, StreamId)> {
     }
 }
 
-fn read_graves(store: &dyn Store) -> Result<UniformMap<StreamId, Seq>, IndexError> {
+fn read_graves(store: &dyn KeyValueStore) -> Result<UniformMap<StreamId, Seq>, IndexError> {
     let mut graves = UniformMap::default();
     let mut cursor: Box<[u8]> = Box::from(*b"g");
     loop {

@@ -7,8 +7,8 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::format::Block,
-    block::key::{KEY_END, first_of, key_of, name_of, seq_of},
-    disk::seam::{Engine, Pair, Store},
+    block::name::{first_of, name_of},
+    disk::seam::{BlockStore, Engine},
     error::{BadBlock, BlockFault, EngineError, OpenError},
     index::store::Index,
     item::{Found, Tag},
@@ -62,8 +62,7 @@ impl Log {
             if bad.block <= checkpoint {
                 return Err(bad.into());
             }
-            store.apply(vec![crate::disk::seam::Write::Delete(Box::from(key_of(bad.block)))])?;
-            store.flush()?;
+            store.cut(bad.block)?;
             tracing::warn!(%bad, "a torn last block was cut");
             walked.recovery.torn = Some(bad);
         }
@@ -99,7 +98,7 @@ struct Walked {
     end: Seq,
     active: Option<(Arc<Segment>, Arc<Fresh>)>,
     unsealed: Vec<Arc<Segment>>,
-    torn: Option<(Arc<dyn Store>, BadBlock)>,
+    torn: Option<(Arc<dyn BlockStore>, BadBlock)>,
     recovery: Recovery,
 }
 
@@ -168,13 +167,12 @@ impl Walked {
         self.end = Seq(facts.last.0.saturating_add(1));
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
-        let flushed = store.flushed().unwrap_or(Seq::NONE);
-        let is_past = store.is_past();
+        let flushed = store.tail().flushed.unwrap_or(Seq::NONE);
         if bad.is_none() && flushed >= self.end {
             let fault = BlockFault::Lost { flushed };
             return Err(BadBlock { segment: segment.name.clone(), block: self.end, fault }.into());
         }
-        if let Some(have) = store.torn().filter(|_| bad.is_none()) {
+        if let Some(have) = store.tail().torn_bytes.filter(|_| bad.is_none()) {
             let fault = BlockFault::Torn { have };
             bad = Some(BadBlock { segment: segment.name.clone(), block: self.end, fault });
         }
@@ -184,7 +182,7 @@ impl Walked {
             }
             self.torn = Some((store, bad));
         }
-        if is_last && !is_past {
+        if is_last {
             self.active = Some((segment.clone(), lookups));
         } else {
             self.unsealed.push(segment.clone());
@@ -203,11 +201,11 @@ fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {
 }
 
 /// Whether a block is there, and sound, after which `end` would come.
-fn ends_at(store: &dyn Store, end: Seq) -> Result<bool, EngineError> {
-    let Some((key, bytes)) = store.at_or_below(&key_of(Seq(end.0.saturating_sub(1))))? else {
+fn ends_at(store: &dyn BlockStore, end: Seq) -> Result<bool, EngineError> {
+    let Some((first, bytes)) = store.at_or_below(Seq(end.0.saturating_sub(1)))? else {
         return Ok(false);
     };
-    let block = Block::parse(seq_of(&key).unwrap_or_default(), &bytes);
+    let block = Block::parse(first, &bytes);
     Ok(block.is_ok_and(|block| block.end() == end))
 }
 
@@ -241,20 +239,19 @@ pub(crate) struct Pairing<'a> {
 /// Visits every block of a segment behind the event `after`, the first of which begins with `first`; `visit` returns where
 /// the next should begin.
 pub(crate) fn for_each_block(
-    store: &dyn Store,
+    store: &dyn BlockStore,
     after: Seq,
     first: Seq,
     mut visit: impl FnMut(Pairing<'_>) -> Result<Seq, OpenError>,
 ) -> Result<(), OpenError> {
     let mut expected = first;
-    let mut cursor: Box<[u8]> = if after == Seq::NONE { Box::default() } else { Box::from(key_of(after)) };
+    let mut cursor = after;
     loop {
-        let page: Vec<Pair> = store.range(&cursor, KEY_END, BLOCKS_PER_PAGE)?;
+        let page = store.range(cursor, BLOCKS_PER_PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
-        cursor = last.clone();
+        cursor = *last;
         for (key, bytes) in &page {
-            let key = seq_of(key).unwrap_or_default();
-            expected = visit(Pairing { key, bytes, expected })?;
+            expected = visit(Pairing { key: *key, bytes, expected })?;
         }
     }
 }

@@ -76,7 +76,7 @@ impl Segment {
 
     fn seal_part(&self, engine: &dyn Engine, fresh: &Fresh) -> Result<(), EngineError> {
         let (keys, entries) = source(fresh);
-        self.pinned_or_open(engine)?.settle()?;
+        self.pinned_or_open(engine)?.persist_offsets()?;
         let file = piece_name(fresh.first);
         let piece = writer::write(engine, &self.name, &file, fresh.facts(), (vec![keys], entries))?;
         let piece = Arc::new(piece.held(engine)?);
@@ -128,7 +128,7 @@ impl Segment {
             sources.push(keys);
             entries = entries.saturating_add(count);
         }
-        self.pinned_or_open(engine)?.seal()?;
+        self.pinned_or_open(engine)?.freeze()?;
         let sealed = writer::write(engine, &self.name, file::FILE, self.facts(), (sources, entries))?;
         self.change(|lookup| *lookup = Lookup::Sealed(Arc::new(sealed)));
         self.close();

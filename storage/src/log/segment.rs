@@ -10,8 +10,8 @@ use message::Seq;
 
 use crate::{
     block::format::Block,
-    block::key::{key_of, name_of, seq_of},
-    disk::seam::{Engine, Layout, Store, Value},
+    block::name::name_of,
+    disk::seam::{BlockStore, Engine, Value},
     error::{BadBlock, BlockFault, EngineError, ReadError},
     item::Found,
     lookup::file::{Facts, Sealed},
@@ -25,9 +25,9 @@ const OPEN_MAX: usize = 4;
 const BLOCKS_MAX: usize = 8;
 enum Access {
     /// Not opened by anyone now; perhaps still held by a reader.
-    Closed(Option<Weak<dyn Store>>),
+    Closed(Option<Weak<dyn BlockStore>>),
     /// Held open: it is written to, or not yet sealed.
-    Pinned(Arc<dyn Store>),
+    Pinned(Arc<dyn BlockStore>),
     Removed,
 }
 
@@ -83,12 +83,12 @@ impl Segment {
     }
 
     /// The database, held open from now on.
-    pub(crate) fn pinned_or_open(&self, engine: &dyn Engine) -> Result<Arc<dyn Store>, EngineError> {
+    pub(crate) fn pinned_or_open(&self, engine: &dyn Engine) -> Result<Arc<dyn BlockStore>, EngineError> {
         let mut access = self.access();
         if let Access::Pinned(store) = &*access {
             return Ok(store.clone());
         }
-        let store = engine.open(&self.name, Layout::Ascending)?;
+        let store = engine.open_blocks(&self.name)?;
         *access = Access::Pinned(store.clone());
         Ok(store)
     }
@@ -136,7 +136,7 @@ pub(crate) struct Chain {
     engine: Arc<dyn Engine>,
     segments: RwLock<Segments>,
     /// Sealed segments that are open, the latest used last.
-    open: Mutex<VecDeque<(Seq, Arc<dyn Store>)>>,
+    open: Mutex<VecDeque<(Seq, Arc<dyn BlockStore>)>>,
     blocks: Mutex<VecDeque<Read>>,
 }
 
@@ -170,7 +170,7 @@ impl Chain {
         Ok(())
     }
 
-    fn opened(&self) -> MutexGuard<'_, VecDeque<(Seq, Arc<dyn Store>)>> {
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(Seq, Arc<dyn BlockStore>)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,14 +179,14 @@ impl Chain {
     }
 
     /// The segment's database, opened if need be. `None`: the segment was removed meanwhile.
-    pub(crate) fn store(&self, segment: &Segment) -> Result<Option<Arc<dyn Store>>, EngineError> {
+    pub(crate) fn store(&self, segment: &Segment) -> Result<Option<Arc<dyn BlockStore>>, EngineError> {
         let mut access = segment.access();
         let store = match &*access {
             Access::Removed => return Ok(None),
             Access::Pinned(store) => return Ok(Some(store.clone())),
             Access::Closed(reader) => match reader.as_ref().and_then(Weak::upgrade) {
                 Some(store) => store,
-                None => self.engine.open(&segment.name, Layout::Ascending)?,
+                None => self.engine.open_blocks(&segment.name)?,
             },
         };
         *access = Access::Closed(Some(Arc::downgrade(&store)));
@@ -210,8 +210,7 @@ impl Chain {
         let after = segments.partition_point(|segment| segment.first <= seq);
         let Some(segment) = after.checked_sub(1).and_then(|at| segments.get(at)) else { return Ok(None) };
         let Some(store) = self.store(segment)? else { return Ok(None) };
-        let Some((key, bytes)) = store.at_or_below(&key_of(seq))? else { return Ok(None) };
-        let first = seq_of(&key).unwrap_or_default();
+        let Some((first, bytes)) = store.at_or_below(seq)? else { return Ok(None) };
         let block = Block::parse(first, &bytes);
         let block = block.map_err(|fault| BadBlock { segment: segment.name.clone(), block: first, fault })?;
         let count = block.count;

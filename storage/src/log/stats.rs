@@ -6,7 +6,7 @@ use message::Seq;
 
 use crate::{
     block::format::Block,
-    disk::seam::{Engine, Layout},
+    disk::seam::Engine,
     error::{BadBlock, BlockFault, EngineError, OpenError},
     log::handle::Log,
     log::open::{for_each_block, segment_names},
@@ -117,7 +117,7 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
         if let Some(end) = end.filter(|end| *end != first) {
             report.gaps.push((Seq(end.0.saturating_sub(1)), name.clone()));
         }
-        let store = engine.open(&name, Layout::Ascending)?;
+        let store = engine.open_blocks(&name)?;
         let mut next = first;
         for_each_block(&*store, Seq::NONE, first, |pairing| {
             match sound(pairing.key, pairing.bytes, pairing.expected) {
@@ -134,9 +134,9 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
             }
             Ok(next)
         })?;
-        let lost = store.flushed().filter(|flushed| *flushed >= next);
+        let lost = store.tail().flushed.filter(|flushed| *flushed >= next);
         let lost = lost.map(|flushed| BlockFault::Lost { flushed });
-        if let Some(fault) = lost.or(store.torn().map(|have| BlockFault::Torn { have })) {
+        if let Some(fault) = lost.or(store.tail().torn_bytes.map(|have| BlockFault::Torn { have })) {
             report.bad.push(BadBlock { segment: name.clone(), block: next, fault });
         }
         end = Some(next);

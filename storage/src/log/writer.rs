@@ -16,7 +16,6 @@ use message::Seq;
 
 use crate::{
     block::format,
-    block::key::key_of,
     error::{EngineError, OpenError, Poisoned},
     log::handle::Shared,
     log::queue::{Completion, Pending, Writing},
@@ -109,7 +108,7 @@ impl Shared {
         {
             // Who looks for an event that waits reads them meanwhile.
             let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
-            store.commit(&key_of(pending.first), &bytes)?;
+            store.commit(pending.first, &bytes)?;
         }
         let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
         pending.fresh.note(end, bytes, pending.from, pending.to);

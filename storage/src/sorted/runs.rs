@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    disk::seam::{Pair, Store, Value, Write},
+    disk::seam::{KeyValueStore, Pair, Value, Write},
     error::EngineError,
     sorted::merge::{Merge, Source, first_to_merge},
     sorted::run_file::{Kept, Run, Span, Writer},
@@ -297,23 +297,8 @@ impl Files {
     }
 }
 
-impl Store for RunStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
-        let runs = {
-            let state = self.files.read();
-            if let Some(kept) = state.live.get(key).or_else(|| state.frozen.get(key)) {
-                return Ok(kept.clone());
-            }
-            state.runs.clone()
-        };
-        for run in runs.iter().rev() {
-            if let Some(kept) = run.get(key)? {
-                return Ok(kept);
-            }
-        }
-        Ok(None)
-    }
-
+#[cfg(test)]
+impl RunStore {
     fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
         self.apply(vec![Write::Put(key.into(), value.into())])
     }
@@ -337,6 +322,24 @@ impl Store for RunStore {
         self.files.write_run()?;
         self.merge_beside()
     }
+}
+
+impl KeyValueStore for RunStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
+        let runs = {
+            let state = self.files.read();
+            if let Some(kept) = state.live.get(key).or_else(|| state.frozen.get(key)) {
+                return Ok(kept.clone());
+            }
+            state.runs.clone()
+        };
+        for run in runs.iter().rev() {
+            if let Some(kept) = run.get(key)? {
+                return Ok(kept);
+            }
+        }
+        Ok(None)
+    }
 
     fn write_sorted(
         &self,
@@ -348,13 +351,6 @@ impl Store for RunStore {
         self.files.write_run()?;
         self.files.write_sorted(keys_max, writes)?;
         self.merge_beside()
-    }
-
-    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        // Asked of blocks only: nothing here is worth an index of its own for it.
-        let mut end = key.to_vec();
-        end.push(0);
-        Ok(self.range(&[], &end, usize::MAX)?.pop())
     }
 
     fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
