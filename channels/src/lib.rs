@@ -16,7 +16,7 @@ pub mod toolkit;
 
 pub use contract::{
     AccountError, Attribute, Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
-    LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Provider, Received, Rejection, Report,
-    SendError, Sent, SetUp, Signature, Step, Whereabouts, capability, http,
+    LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Protection, Provider, Received,
+    Rejection, Report, SendError, Sent, SetUp, Signature, Step, Whereabouts, capability, http, protection,
 };
 pub use provider::{PROVIDERS, provider};

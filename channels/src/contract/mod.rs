@@ -7,6 +7,7 @@ pub mod http;
 mod inbound;
 mod outbound;
 mod prepared;
+pub mod protection;
 mod provider;
 
 pub use self::{
@@ -15,5 +16,6 @@ pub use self::{
     inbound::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Polled, Received, Report},
     outbound::{Fetch, MEDIA_BYTES_MAX, OutPart, Sent, SetUp, Step, Whereabouts},
     prepared::{Prepared, Rejection},
-    provider::{Channel, HttpChannel, LinkKind, Provider, Signature},
+    protection::{Protection, Signature},
+    provider::{Channel, HttpChannel, LinkKind, OpenChannel, Provider},
 };

@@ -7,5 +7,6 @@ pub mod classify;
 pub mod inbound_body;
 pub mod json;
 pub mod media_token;
+pub mod protection;
 pub mod set_up;
 pub mod upload;

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider,
-        Received, Rejection, SendError, SetUp, Signature, Step, Whereabouts,
+        AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Protection,
+        Provider, Received, Rejection, SendError, SetUp, Step, Whereabouts,
         capability::{Buttons, Format, LongText, Opens, Units},
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
+        protection::{Place, SecretKey},
     },
     family::meta::graph_api,
     toolkit::{
@@ -37,13 +38,16 @@ pub const PROVIDER: Provider = Provider {
     summary: "A Telegram bot",
     documentation: "https://core.telegram.org/bots/api",
     secrets: &["token", "secret_token"],
-    signature: Signature::Required("secret_token"),
-    capabilities,
+    webhook: Protection::Token {
+        place: Place::Header("x-telegram-bot-api-secret-token"),
+        secret: SecretKey::Required("secret_token"),
+    },
+    capabilities: capabilities(),
     statuses: &[],
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -246,14 +250,8 @@ impl HttpChannel for Account {
         }
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let said = webhook
-            .header("x-telegram-bot-api-secret-token")
-            .ok_or_else(|| Refused::new("x-telegram-bot-api-secret-token is missing"))?;
-        if auth::equal(said.as_bytes(), self.secret_token.expose_secret().as_bytes()) {
-            return Ok(());
-        }
-        Err(Refused::new("x-telegram-bot-api-secret-token does not fit secret_token"))
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "secret_token").then(|| self.secret_token.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
