@@ -17,6 +17,7 @@ pub mod toolkit;
 pub use contract::{
     AccountError, Attribute, Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
     LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Protection, Provider, Received,
-    Rejection, Report, SendError, Sent, SetUp, Signature, Step, Whereabouts, capability, http, protection,
+    Rejection, Report, SendError, Sent, SetUp, Signature, Step, WebhookUrls, capability, http, protection,
+    url,
 };
 pub use provider::{PROVIDERS, provider};

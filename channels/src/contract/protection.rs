@@ -1,4 +1,4 @@
-//! How providers protect their webhooks, as data. Reads nothing itself: `toolkit::protection` verifies.
+//! How providers protect their webhooks, as data. Reads nothing itself: `verify.rs` verifies.
 
 /// The protection of a provider's webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -145,7 +145,7 @@ impl HttpChannel for Account {
 
     /// Ten digits and eleven are the same number.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        number::customer(&with_country(&number::canonical(address)))
+        Ok(number::customer(&with_country(&number::canonical(address)))?)
     }
 
     fn did(&self, address: &str) -> Arc<str> {
@@ -174,7 +174,7 @@ impl HttpChannel for Account {
     fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
@@ -205,9 +205,9 @@ impl HttpChannel for Account {
         Some(self.call("getBalance", Vec::new()).harmless())
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {

@@ -15,9 +15,10 @@ use smallvec::SmallVec;
 use crate::{
     contract::{
         AccountError, Fetch, HttpChannel, MediaRef, OutPart, Protection, Provider, Received, Rejection,
-        SendError, SetUp, Step, Whereabouts,
+        SendError, SetUp, Step, WebhookUrls,
         http::{Body, Malformed, Request, Response, Webhook},
         protection::{Hmac, Place, Prefix, SecretKey},
+        url,
     },
     family::{
         meta::graph_api,
@@ -25,8 +26,8 @@ use crate::{
     },
     toolkit::{
         account::account,
-        auth, classify, json,
-        set_up::{self, Wish},
+        classify, json,
+        set_up::{self, Desired},
         upload,
     },
 };
@@ -171,7 +172,7 @@ impl HttpChannel for Account {
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let file = |url: &str| self.call(upload::download(&self.at_360dialog(url)));
         let look_up = || {
-            let id = auth::percent_encode(&media.locator);
+            let id = url::percent_encode(&media.locator);
             self.call(Request::get(format!("{}/{id}", self.base_url)))
         };
         if media.locator.starts_with("http") {
@@ -189,13 +190,13 @@ impl HttpChannel for Account {
         Some(self.call(request).hiding(self.webhook_secret.expose_secret()))
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (url, secret) = (ours.webhook_url, self.webhook_secret.expose_secret());
         if url.is_empty() {
             return Ok(None);
         }
         let address = format!("{}/v1/configs/webhook", self.base_url);
-        let wish = Wish {
+        let desired = Desired {
             what: "webhook",
             ask: self.call(Request::get(&*address)).hiding(secret),
             holds: Box::new(move |found| {
@@ -218,7 +219,7 @@ impl HttpChannel for Account {
                 self.call(Request::post(&*address, Body::Json(body.to_string()))).harmless().hiding(secret)
             }),
         };
-        set_up::fulfil(&[wish], answers, |response| {
+        set_up::reconcile(&[desired], answers, |response| {
             if !response.is_success() {
                 return Err(refusal(response, &json::parse(&response.body).unwrap_or_default()));
             }
@@ -242,7 +243,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     let words = json::some_text(said, "/meta/developer_message")
         .or_else(|| json::some_text(said, "/meta/developerMessage"))
         .or_else(|| json::some_text(said, "/error"));
-    let Some(words) = words else { return classify::by_status(response) };
+    let Some(words) = words else { return SendError::by_status(response) };
     let cause = Cause::new(format!("http {}", response.status), &*words);
     let lower = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
@@ -252,6 +253,6 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         }
         400 if says(&["disabled", "unpaid"]) => SendError::CredentialsRefused(cause),
         403 => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }

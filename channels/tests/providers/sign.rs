@@ -7,6 +7,7 @@ use channels::{
     LinkKind, Protection, Provider,
     protection::{Algorithm, Ed25519, Encoding, Hmac, Over, Place, Prefix, SecretKey},
     toolkit::auth,
+    url,
 };
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::Deserialize;
@@ -136,7 +137,7 @@ impl Signer<'_> {
                 webhook.url.to_owned()
             }
             Over::UrlAndForm => {
-                let fields: BTreeSet<_> = auth::form_fields(webhook.body.as_bytes()).collect();
+                let fields: BTreeSet<_> = url::form_fields(webhook.body.as_bytes()).collect();
                 let fields = fields.into_iter().flat_map(|(name, value)| [name, value]);
                 fields.fold(webhook.url.to_owned(), |signed, piece| signed + &piece)
             }

@@ -11,7 +11,7 @@ use crate::{
         http::{Refused, Reply, Request, Response, Webhook},
         protection::{Hmac, Prefix, SecretKey},
     },
-    toolkit::{auth, classify, json},
+    toolkit::{auth, json},
 };
 
 /// The version of the API that is spoken unless the account names another.
@@ -194,8 +194,8 @@ pub fn no_file(response: &Response) -> SendError {
                 SendError::Rejected(error.cause)
             }
         }
-        Some(error) => classify::of_status(response, error.cause),
-        None => classify::by_status(response),
+        Some(error) => SendError::of_status(response, error.cause),
+        None => SendError::by_status(response),
     }
 }
 
