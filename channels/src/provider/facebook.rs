@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Channel, Provider, Report, Signature,
+        AccountError, Capabilities, Channel, Provider, Report,
         capability::{Buttons, LongText, Opens},
     },
     family::{
@@ -37,15 +37,15 @@ pub const PROVIDER: Provider = Provider {
     summary: "Facebook Messenger for a page",
     documentation: "https://developers.facebook.com/docs/messenger-platform",
     secrets: &["access_token", "app_secret", "verify_token"],
-    signature: Signature::Required("app_secret"),
-    capabilities,
+    webhook: graph_api::PROTECTION,
+    capabilities: capabilities(),
     statuses: STATUSES,
     channel,
 };
 
 const STATUSES: &[(&str, Report)] = &[("delivery", Report::Delivered), ("read", Report::Read)];
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -161,7 +161,7 @@ fn default_base_url() -> Box<str> {
     graph_api::BASE_URL.into()
 }
 
-fn channel(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     let settings: FacebookSettings = account(table)?;
     App {
         access_token: &settings.access_token,
@@ -177,7 +177,7 @@ fn channel(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     graph_api::number("page_id", settings.page_id.as_deref(), "it is shown in the page's About")?;
     let hours = if settings.human_agent { HUMAN_AGENT_HOURS } else { WINDOW_HOURS };
     let account = MessengerAccount {
-        provider: &PROVIDER,
+        provider,
         product: Product::Page,
         capabilities: Capabilities { window_hours: Some(hours), ..capabilities() },
         access_token: settings.access_token,

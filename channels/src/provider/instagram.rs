@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Channel, Provider, Report, Signature,
+        AccountError, Capabilities, Channel, Provider, Report,
         capability::{Buttons, LongText, Opens, Units},
     },
     family::{
@@ -35,15 +35,15 @@ pub const PROVIDER: Provider = Provider {
     summary: "Instagram direct messages",
     documentation: "https://developers.facebook.com/docs/messenger-platform/instagram",
     secrets: &["access_token", "app_secret", "verify_token"],
-    signature: Signature::Required("app_secret"),
-    capabilities,
+    webhook: graph_api::PROTECTION,
+    capabilities: capabilities(),
     statuses: STATUSES,
     channel,
 };
 
 const STATUSES: &[(&str, Report)] = &[("read", Report::Read)];
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -165,7 +165,7 @@ fn default_button_template() -> bool {
     true
 }
 
-fn channel(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     let settings: InstagramSettings = account(table)?;
     App {
         access_token: &settings.access_token,
@@ -201,7 +201,7 @@ fn channel(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
         Login::Instagram => (own_id.clone(), None, &FIELDS, "id,username"),
     };
     let account = MessengerAccount {
-        provider: &PROVIDER,
+        provider,
         product: Product::Instagram,
         capabilities,
         access_token: settings.access_token,

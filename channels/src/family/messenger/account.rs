@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use smallvec::SmallVec;
 
 use super::{
@@ -154,8 +154,8 @@ impl HttpChannel for MessengerAccount {
         graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph_api::verify(&self.app_secret, webhook)
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "app_secret").then(|| self.app_secret.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
