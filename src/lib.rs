@@ -2,10 +2,10 @@
 
 pub mod cli;
 pub mod config;
-pub mod core;
+pub mod console;
 pub mod http;
+pub mod instant;
 mod media_key;
-pub mod out;
 pub mod run;
 pub mod seams;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use message::{ChannelId, MessageId, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
-use super::{Shared, query};
+use super::{query, state::Shared};
 use crate::http::answer;
 
 /// A comment is sent after so much silence, so that a broken connection is noticed.
@@ -72,7 +72,7 @@ pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
         return answer::busy("too many live tails are open", 5);
     };
     let tail =
-        Tail { events: inner.admin.core.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
+        Tail { events: inner.admin.router.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
     // A first comment shows the reader at once that it is connected.
     let hello = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b": connected\n\n")) });
     let events = stream::unfold(tail, |mut tail| async move {

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::Public;
+use super::state::Public;
 use crate::http::answer;
 
 const PREFIX: &str = "/media/";
@@ -28,7 +28,7 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
     }
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
     let Some((channel, token)) = path.split_once('/') else { return missing() };
-    match public.core.media(&ChannelId::new(channel), token).await {
+    match public.router.media(&ChannelId::new(channel), token).await {
         Ok(file) => given(file),
         Err(NoFile::Unknown) => missing(),
         Err(error @ NoFile::Refused(_)) => answer::error(StatusCode::BAD_GATEWAY, &error.to_string()),

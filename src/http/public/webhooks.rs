@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, re
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::{Public, body};
+use super::{body, state::Public};
 use crate::http::answer;
 
 /// Where the webhooks of channels are.
@@ -29,20 +29,20 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
     }
     if head.uri.path() == SHARED {
-        return match body(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
-            Ok(bytes) => answered(public.core.shared_webhook(&call(public, &head, bytes)).await),
+        return match body::read(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
+            Ok(bytes) => answered(public.router.shared_webhook(&call(public, &head, bytes)).await),
             Err(answer) => *answer,
         };
     }
     let channel = head.uri.path().strip_prefix(PREFIX).map(|id| id.trim_end_matches('/')).unwrap_or_default();
     let channel = ChannelId::new(channel);
-    let Some(bytes_max) = public.core.webhook_bytes_max(&channel) else { return unknown() };
-    let bytes = match body(bytes_max, &head.headers, incoming).await {
+    let Some(bytes_max) = public.router.webhook_bytes_max(&channel) else { return unknown() };
+    let bytes = match body::read(bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
     let call = call(public, &head, bytes);
-    answered(public.core.webhook(&channel, &call).await)
+    answered(public.router.webhook(&channel, &call).await)
 }
 
 fn unknown() -> Response<Body> {
