@@ -9,4 +9,6 @@ mod media_key;
 pub mod run;
 pub mod seams;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod ui;

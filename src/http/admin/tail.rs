@@ -135,3 +135,39 @@ impl Tail {
 fn lag(out: &mut Vec<u8>, missed: u64) {
     out.extend_from_slice(format!("event: lag\ndata: {{\"missed\":{missed}}}\n\n").as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use message::{Seq, Timestamp};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn event(seq: u64, channel: &str) -> Arc<TailEvent> {
+        let event = EventView {
+            seq: Seq(seq),
+            at: Timestamp(0),
+            stream: "feed".into(),
+            event: "submitted",
+            message: None,
+            part: None,
+            detail: String::new(),
+        };
+        Arc::new(TailEvent { event, channel: Some(channel.into()), session: None, message_id: None })
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_many_events_it_missed() {
+        let (events, receiver) = broadcast::channel(16);
+        let (_go_on, stop) = watch::channel(false);
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let filter = Filter { channel: Some("sms-main".into()), ..Filter::default() };
+        let mut tail = Tail { events: receiver, filter, stop, _permit: permit };
+        for seq in 1..=20 {
+            events.send(event(seq, if seq == 19 { "other" } else { "sms-main" })).unwrap();
+        }
+        let text = String::from_utf8(tail.next().await.unwrap()).unwrap();
+        assert!(text.starts_with("event: lag\ndata: {\"missed\":4}\n\nid: 5\n"), "{text}");
+        assert!(text.contains("id: 20\n") && !text.contains("id: 19\n"), "{text}");
+    }
+}

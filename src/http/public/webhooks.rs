@@ -97,3 +97,33 @@ fn answered(answer: Answer) -> Response<Body> {
         Answer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_of_the_router_has_its_status() {
+        let refused = |challenge| Answer::Refused { status: 403, reason: "wrong".into(), challenge };
+        let cases = [
+            (Answer::Reply(channels::http::Reply::json("{}")), 200, None),
+            (Answer::Unknown, 404, None),
+            (refused(None), 403, None),
+            (refused(Some("Basic")), 403, Some((header::WWW_AUTHENTICATE, "Basic"))),
+            (Answer::Malformed("the body is not JSON".into()), 400, None),
+            (
+                Answer::Busy { reason: "not stored".into(), retry_after_s: 5 },
+                503,
+                Some((header::RETRY_AFTER, "5")),
+            ),
+        ];
+        for (answer, status, expected) in cases {
+            let shown = format!("{answer:?}");
+            let response = answered(answer);
+            assert_eq!(response.status(), status, "{shown}");
+            if let Some((name, value)) = expected {
+                assert_eq!(response.headers().get(name).unwrap(), value, "{shown}");
+            }
+        }
+    }
+}
