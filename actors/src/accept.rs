@@ -3,10 +3,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use channels::{
-    http::Request,
-    provider::{HttpChannel, LinkKind},
-};
+use channels::{HttpChannel, LinkKind, http::Request};
 use message::{
     BodyType, Content, SessionId,
     cim::{self, Intent, Text},

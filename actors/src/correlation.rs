@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use channels::spelling::{self, IdBase, Rule, Tally};
+use channels::address::spelling::{self, IdBase, Rule, Tally};
 use message::{ChannelId, MessageNo, PartState, StreamId, Timestamp, address, event::UnmatchedReceipt};
 use storage::Found;
 

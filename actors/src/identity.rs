@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use channels::number;
+use channels::address::number;
 use message::{Address, ChannelId, Event, Seq, StreamId, address};
 use smallvec::SmallVec;
 use storage::{Key, Tag};

@@ -1,6 +1,6 @@
 //! What accepting a message would do, said and not done.
 
-use channels::{Channel, Prepared, split};
+use channels::{Channel, Prepared, text::split};
 use message::{Content, DestinationId, SessionId, cim, event::Alphabet, event::Concatenation};
 
 use crate::{

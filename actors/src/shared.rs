@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use channels::{Channel, provider::LinkKind};
+use channels::{Channel, LinkKind};
 use message::{Address, ChannelId, DestinationId, StreamId, Timestamp};
 use ractor::ActorRef;
 use storage::Log;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use channels::{
+    HttpChannel, InEvent, LinkKind,
+    family::meta::batch::{self, Piece},
     http::{Refused, Reply, Webhook},
-    meta::{self, Piece},
-    provider::{HttpChannel, InEvent, LinkKind},
 };
 use message::ChannelId;
 use tokio::time::timeout;
@@ -208,7 +208,7 @@ impl Router {
         if let Err(Refusal::Busy { reason, retry_after_s }) = self.accepting() {
             return Answer::Busy { reason, retry_after_s };
         }
-        let pieces = match meta::split(&call.body) {
+        let pieces = match batch::split(&call.body) {
             Ok(pieces) => pieces,
             Err(malformed) => return Answer::Malformed(malformed.0),
         };

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
-use channels::{
+use channels::text::{
     incoming::{Concat, Decoding, Raw, read},
     join::{Assembly, DONE_MS_MAX, HOLD_MS, Joined, OPEN_MAX, OPEN_OCTETS_MAX},
     national::Language,

@@ -6,12 +6,14 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use channels::{
-    gsm7,
-    incoming::{Concat, Decoding, Raw, decode, read, read_udh},
-    join::{Assembly, HOLD_MS, whole},
+    address::spelling::{IdBase, lookup_spellings, register_spellings},
     smpp::receipt::{Source, date, is_receipt, parse},
-    spelling::{IdBase, lookup_spellings, register_spellings},
-    split::{self, Policy},
+    text::{
+        gsm7,
+        incoming::{Concat, Decoding, Raw, decode, read, read_udh},
+        join::{Assembly, HOLD_MS, whole},
+        split::{self, Policy},
+    },
 };
 use message::{
     Content, Timestamp,
@@ -168,7 +170,7 @@ fn joining_loses_nothing() {
     });
 }
 
-fn octets_of(joined: &channels::join::Joined) -> usize {
+fn octets_of(joined: &channels::text::join::Joined) -> usize {
     match &joined.content {
         Content::Binary(octets) => octets.len(),
         _ => 0,

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
-use channels::{
+use channels::text::{
     gsm7::Tables,
     national::Language,
     split::{self, Adaptation, Policy, Refused},

@@ -9,9 +9,10 @@ use actors::{
     seams::{Call, Stream, Target},
 };
 use channels::{
+    HttpChannel, LinkKind,
     http::Request,
-    provider::{HttpChannel, LinkKind, smpp::Account},
     smpp::{
+        account::Account,
         pdu::BindKind,
         session::{CloseReason, Config, Session, SessionEvent},
         status,

@@ -1,7 +1,7 @@
 //! `patchbay providers`: what can be connected, and what each needs. It reads descriptions only: no configuration, no
 //! network.
 
-use channels::{PROVIDERS, Provider, provider};
+use channels::{PROVIDERS, Provider, Report, provider};
 use clap::Args;
 
 use crate::{console, run::Failure};
@@ -64,13 +64,13 @@ fn all_about(about: &Provider) {
     }
 }
 
-fn meaning(report: provider::Report) -> &'static str {
+fn meaning(report: Report) -> &'static str {
     match report {
-        provider::Report::Enroute => "ENROUTE",
-        provider::Report::Sent => "SENT",
-        provider::Report::Delivered => "DELIVERED",
-        provider::Report::Read => "READ",
-        provider::Report::Failed => "FAILED",
-        provider::Report::Nothing => "says nothing",
+        Report::Enroute => "ENROUTE",
+        Report::Sent => "SENT",
+        Report::Delivered => "DELIVERED",
+        Report::Read => "READ",
+        Report::Failed => "FAILED",
+        Report::Nothing => "says nothing",
     }
 }

@@ -7,7 +7,7 @@ use actors::{
     config::HttpConfig,
     route::{Place, Proxy, Route, not_public},
 };
-use channels::{Channel, auth, provider::LinkKind};
+use channels::{Channel, LinkKind, toolkit::auth};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::section::Section;

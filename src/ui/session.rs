@@ -6,7 +6,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use channels::auth::percent_encode;
+use channels::toolkit::auth::percent_encode;
 use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 use serde::Deserialize;

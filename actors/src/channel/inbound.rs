@@ -1,14 +1,16 @@
 //! The way in: a delivery is a receipt or a customer's message. It is acknowledged when it is safe, never before.
 
 use channels::{
-    incoming::{self, Concat, Raw},
-    join,
-    provider::LinkKind,
+    LinkKind,
     smpp::{
         Inbound as Delivered, ReplyToken,
         pdu::ShortMessage,
         receipt::{self, Source},
         tlv,
+    },
+    text::{
+        incoming::{self, Concat, Raw},
+        join,
     },
 };
 use message::{Address, event::PartReceived};

@@ -1,6 +1,6 @@
 //! The links of a channel: started, watched, started anew when their actor dies; what they report is taken in.
 
-use channels::{provider::LinkKind, smpp::ReplyToken};
+use channels::{LinkKind, smpp::ReplyToken};
 use message::{Timestamp, event::Cause};
 use ractor::{Actor, ActorId, ActorRef};
 

@@ -15,11 +15,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use channels::{
-    http::Request,
-    provider::{InEvent, InReceipt},
-    smpp::ReplyToken,
-};
+use channels::{InEvent, InReceipt, http::Request, smpp::ReplyToken};
 use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use smallvec::SmallVec;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use channels::provider::Attribute;
+use channels::Attribute;
 
 /// Customers of one generation.
 const GENERATION_MAX: usize = 10_000;

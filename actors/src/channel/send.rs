@@ -1,10 +1,6 @@
 //! The way out: sessions are asked in turn, what they hand over waits here for window and rate, answers go back.
 
-use channels::{
-    SendError,
-    provider::{LinkKind, smpp::ReceiptIds},
-    spelling::IdBase,
-};
+use channels::{LinkKind, SendError, address::spelling::IdBase, smpp::account::ReceiptIds};
 use message::{StreamId, event::DoubtCause};
 
 use super::{ChannelState, Job, JobMessage, LinkSlot};

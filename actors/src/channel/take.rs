@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use channels::{
-    http::Request,
-    provider::{Attribute, InEvent, InMessage, InReceipt, LinkKind},
-};
+use channels::{Attribute, InEvent, InMessage, InReceipt, LinkKind, http::Request};
 use message::{BodyType, Content, Timestamp, address};
 
 use super::{Ack, ChannelState};

@@ -17,7 +17,7 @@ use std::{
     sync::Arc,
 };
 
-use channels::provider::InReceipt;
+use channels::InReceipt;
 use message::{
     Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, DoubtSettlement},

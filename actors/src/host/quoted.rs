@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use channels::provider::MediaRef;
+use channels::MediaRef;
 use message::{
     Event, MessageId, MessageNo, PartState, Seq, StreamId, Timestamp, address,
     event::{CustomerKnown, Received},

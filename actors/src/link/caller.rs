@@ -10,9 +10,8 @@ use std::{
 };
 
 use channels::{
-    SendError,
+    Attribute, HttpChannel, LinkKind, OutPart, SendError, Sent, SetUp, Step, Whereabouts,
     http::{Request, Response},
-    provider::{Attribute, HttpChannel, LinkKind, OutPart, Sent, SetUp, Step, Whereabouts},
 };
 use message::{
     MessageId,

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use channels::{SendError, http::Request, provider::Attribute};
+use channels::{Attribute, SendError, http::Request};
 use message::event::{Cause, DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::task::{AbortHandle, JoinHandle};

@@ -11,8 +11,7 @@ pub(crate) mod smpp;
 use std::sync::Arc;
 
 use channels::{
-    SendError,
-    provider::Attribute,
+    Attribute, SendError,
     smpp::{Inbound, ReplyToken},
 };
 use message::event::{Cause, DoubtCause};

@@ -3,10 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use channels::{
-    SendError,
-    provider::{InEvent, Polled},
-};
+use channels::{InEvent, Polled, SendError};
 use ractor::ActorRef;
 use tokio::time::{sleep, timeout};
 

@@ -6,9 +6,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use channels::{
     SendError,
-    provider::smpp::Account,
     smpp::{
         Answer as Reply, ReplyToken, SubmitError,
+        account::Account,
         pdu::{Address, QuerySm},
         session::{Cause as Lost, CloseReason, Config, Session, SessionEvent},
         status::{self, Class},

@@ -4,9 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use channels::{
-    provider::{LinkKind, smpp::Account},
+    LinkKind,
     smpp::{
         LineConfig,
+        account::Account,
         pdu::BindKind,
         session::{CloseReason, Config},
         status::{self, Class},

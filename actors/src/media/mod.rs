@@ -7,9 +7,9 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use channels::{
+    Fetch, MediaRef,
     http::{Request, Response},
-    media,
-    provider::{Fetch, MediaRef},
+    toolkit::media_token,
 };
 use message::{ChannelId, Content};
 use tokio::sync::{Semaphore, mpsc};
@@ -59,7 +59,7 @@ impl fmt::Debug for MediaConfig {
 impl MediaConfig {
     /// The address of a file of a channel.
     pub(crate) fn url(&self, channel: &ChannelId, file: &MediaRef) -> String {
-        let token = media::token(&self.key, channel.as_str(), file);
+        let token = media_token::token(&self.key, channel.as_str(), file);
         format!("{}/media/{channel}/{token}", self.public_url.trim_end_matches('/'))
     }
 }
@@ -128,8 +128,8 @@ impl Router {
             return Err(NoFile::Unknown);
         };
         let (ix, _) = self.shared.channel(channel).ok_or(NoFile::Unknown)?;
-        let file = media::open(&config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
-        let name = media::name(channel.as_str(), &file);
+        let file = media_token::open(&config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
+        let name = media_token::name(channel.as_str(), &file);
         if let Some(kept) = files.store.read(&name).await {
             return Ok(File { name: file.file_name, ..kept });
         }
@@ -205,7 +205,7 @@ async fn fetched(shared: &Arc<Shared>, channel: ChannelIx, wanted: &MediaRef) ->
         octets: response.body,
     };
     if let (Some(files), Some(entry)) = (&shared.files, shared.channels.get(channel)) {
-        files.store.write(&media::name(entry.config.id.as_str(), wanted), &file).await;
+        files.store.write(&media_token::name(entry.config.id.as_str(), wanted), &file).await;
     }
     Ok(file)
 }

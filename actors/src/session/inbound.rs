@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use channels::provider::MediaRef;
+use channels::MediaRef;
 use message::{
     BodyType, Content, Event, MessageId, Timestamp,
     cim::{self, write},

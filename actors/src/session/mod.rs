@@ -17,7 +17,7 @@ pub use inbound::{Inbound, InboundBody};
 pub(crate) use ready::earlier;
 pub use state::{Delivery, DeliveryKind, Notification, Outbound, Part, Phase, Session};
 
-use channels::provider::LinkKind;
+use channels::LinkKind;
 
 use crate::config::{ChannelConfig, OnUnknown};
 

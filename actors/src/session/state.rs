@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use channels::join::Assembly;
+use channels::text::join::Assembly;
 use message::{
     Address, ChannelId, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus, PartState,
     PartStatus, SessionId, Timestamp,

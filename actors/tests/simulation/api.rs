@@ -10,11 +10,11 @@ use actors::{
     webhook::{self, Answer},
 };
 use channels::{
-    Provider, SendError,
-    capability::{Capabilities, LongText},
-    classify,
+    Capabilities, HttpChannel, InEvent, InMessage, InReceipt, OutPart, Polled, Provider, Received, Report,
+    SendError, Sent, Step,
+    capability::LongText,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
-    provider::{HttpChannel, InEvent, InMessage, InReceipt, OutPart, Polled, Received, Report, Sent, Step},
+    toolkit::classify,
 };
 use message::{Content, event::Cause};
 use serde_json::{Value, json};

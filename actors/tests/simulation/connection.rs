@@ -5,13 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::BytesMut;
 use channels::{
-    incoming::{self, Decoding, Raw},
-    join,
     smpp::{
         Inbound, ReplyToken,
         pdu::{Address, Pdu, QueryReply, ShortMessage},
         server::{BindRequest, Request, Server, ServerConfig, ServerEvent},
         tlv::{self, Tlv, Tlvs},
+    },
+    text::{
+        incoming::{self, Decoding, Raw},
+        join,
     },
 };
 use message::Content;

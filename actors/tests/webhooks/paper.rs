@@ -4,13 +4,9 @@ use std::sync::Arc;
 
 use actors::webhook::Call;
 use channels::{
-    Capabilities, Channel,
-    error::SendError,
+    Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider,
+    Received, Report, SendError, Sent, Signature, Step,
     http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
-    provider::{
-        Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received, Report,
-        Sent, Signature, Step,
-    },
 };
 use message::{BodyType, Content, event::Cause};
 use serde_json::{Value, json};
@@ -62,7 +58,11 @@ impl HttpChannel for Paper {
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, channels::Rejection> {
-        if address.starts_with("user-") { Ok(address.into()) } else { channels::number::customer(address) }
+        if address.starts_with("user-") {
+            Ok(address.into())
+        } else {
+            channels::address::number::customer(address)
+        }
     }
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
@@ -95,7 +95,7 @@ impl HttpChannel for Paper {
         match answers {
             [] => Ok(Fetch::Next(Request::get(&*media.locator).hiding("hush"))),
             [.., last] if last.is_success() => Ok(Fetch::Got),
-            [.., last] => Err(channels::classify::by_status(last)),
+            [.., last] => Err(channels::toolkit::classify::by_status(last)),
         }
     }
 

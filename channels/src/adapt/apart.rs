@@ -10,7 +10,10 @@ use message::{
 use serde_json::Value;
 
 use super::{Draft, read};
-use crate::{capability::Capabilities, compose, provider::Rejection};
+use crate::{
+    contract::{Capabilities, Rejection},
+    toolkit::inbound_body,
+};
 
 impl Draft<'_> {
     /// A file with its words; where they do not fit beside it, they follow it.
@@ -102,6 +105,6 @@ fn carried_as(body_type: BodyType, mime_type: &str, capabilities: &Capabilities)
     if body_type != BodyType::Multimedia {
         return None;
     }
-    let by_kind = compose::file_type(mime_type);
+    let by_kind = inbound_body::file_type(mime_type);
     capabilities.carries(by_kind).then_some(by_kind)
 }

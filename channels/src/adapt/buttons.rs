@@ -14,9 +14,9 @@ use message::{
 use serde_json::{Map, Value};
 
 use super::{Draft, Lines, read};
-use crate::{
-    capability::{self, Capabilities, LongText, Opens},
-    provider::Rejection,
+use crate::contract::{
+    Capabilities, Rejection,
+    capability::{self, LongText, Opens},
 };
 
 /// The longest payload of a row, in octets: WhatsApp's, where it is shorter than that of a button.

@@ -17,7 +17,7 @@ use super::{
     read,
 };
 
-use crate::{json, provider::Rejection};
+use crate::{contract::Rejection, toolkit::json};
 
 impl Draft<'_> {
     /// A CAROUSEL body.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use super::PARTS_MAX;
-use crate::capability::Units;
+use crate::contract::capability::Units;
 
 /// The pieces of a text, each of at most `max` characters; `None` when there are too many. Ranges in `marked`
 /// are kept whole where that is possible.

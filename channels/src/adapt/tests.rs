@@ -9,7 +9,7 @@ use message::cim::{
 use serde_json::json;
 
 use super::*;
-use crate::capability::{self, Opens};
+use crate::contract::capability::{self, Opens};
 
 const ALL: &[BodyType] = &[
     BodyType::Plain,

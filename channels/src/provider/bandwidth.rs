@@ -11,17 +11,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart,
-    Provider, Received, Report, Sent, Signature, Step, account, address, filled,
-};
 use crate::{
-    auth,
-    capability::{Capabilities, LongText},
-    classify, compose,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX,
+        MediaRef, OutPart, Provider, Received, Report, SendError, Sent, Signature, Step,
+        capability::LongText,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, inbound_body, json,
+    },
 };
 
 /// The description.
@@ -258,7 +259,7 @@ fn written(item: &Value) -> Vec<InEvent> {
         files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
     let time = json::time(item, "/message/time").or_else(|| json::time(item, "/time"));
     let message = InMessage { time, ..InMessage::new(&did, &customer, &id, Content::Text("".into())) };
-    compose::messages(message, &json::text(item, "/message/text").unwrap_or_default(), files)
+    inbound_body::messages(message, &json::text(item, "/message/text").unwrap_or_default(), files)
 }
 
 fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {

@@ -14,21 +14,21 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Attribute, HttpChannel, InEvent, OutPart, Provider, Received, Rejection, Report, SetUp,
-    Signature, Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::{Buttons, Capabilities, LongText, Opens},
-    classify,
-    error::SendError,
-    graph::{self, App},
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    json,
-    messenger::{self, Product, Window},
-    set_up,
-    subscribe::{self, IceBreaker, Profile},
+    contract::{
+        AccountError, Attribute, Capabilities, HttpChannel, InEvent, OutPart, Provider, Received, Rejection,
+        Report, SendError, SetUp, Signature, Step, Whereabouts,
+        capability::{Buttons, LongText, Opens},
+        http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    },
+    family::{
+        messenger::{self, Product, Window},
+        meta::{
+            graph_api::{self, App},
+            subscribe::{self, IceBreaker, Profile},
+        },
+    },
+    toolkit::{account::account, auth, classify, json, set_up},
 };
 
 /// The description.
@@ -161,11 +161,11 @@ pub struct Account {
 }
 
 fn default_version() -> Box<str> {
-    graph::VERSION.into()
+    graph_api::VERSION.into()
 }
 
 fn default_base_url() -> Box<str> {
-    graph::BASE_URL.into()
+    graph_api::BASE_URL.into()
 }
 
 impl Account {
@@ -174,9 +174,9 @@ impl Account {
             "it is shown in the app's dashboard under App settings, Basic",
             "generate the page's in the app's Messenger settings",
         )?;
-        graph::number("page_id", self.page_id.as_deref(), "it is shown in the page's About")?;
+        graph_api::number("page_id", self.page_id.as_deref(), "it is shown in the page's About")?;
         self.profile().check()?;
-        self.root = graph::root(&self.base_url, &self.graph_version);
+        self.root = graph_api::root(&self.base_url, &self.graph_version);
         Ok(self)
     }
 
@@ -237,11 +237,11 @@ impl HttpChannel for Account {
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph::handshake(self.verify_token.as_ref(), webhook)
+        graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph::verify(&self.app_secret, webhook)
+        graph_api::verify(&self.app_secret, webhook)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

@@ -13,17 +13,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{
-    AccountError, Channel, HttpChannel, OutPart, Provider, Received, Report, Sent, Signature, Step, account,
-    address, filled,
-};
 use crate::{
-    auth,
-    capability::{Capabilities, LongText},
-    classify, envelope,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, Channel, HttpChannel, OutPart, Provider, Received, Report, SendError,
+        Sent, Signature, Step,
+        capability::LongText,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::telnyx_events,
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, json,
+    },
 };
 
 /// The interface itself.
@@ -166,7 +168,7 @@ impl HttpChannel for Account {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        envelope::read(webhook.body, STATUSES)
+        telnyx_events::read(webhook.body, STATUSES)
     }
 
     fn probe(&self) -> Option<Request> {

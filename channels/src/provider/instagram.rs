@@ -12,21 +12,21 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Attribute, HttpChannel, OutPart, Provider, Received, Rejection, Report, SetUp, Signature,
-    Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::{Buttons, Capabilities, LongText, Opens, Units},
-    classify,
-    error::SendError,
-    graph::{self, App},
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    json,
-    messenger::{self, Product, Window},
-    set_up,
-    subscribe::{self, IceBreaker, Profile},
+    contract::{
+        AccountError, Attribute, Capabilities, HttpChannel, OutPart, Provider, Received, Rejection, Report,
+        SendError, SetUp, Signature, Step, Whereabouts,
+        capability::{Buttons, LongText, Opens, Units},
+        http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    },
+    family::{
+        messenger::{self, Product, Window},
+        meta::{
+            graph_api::{self, App},
+            subscribe::{self, IceBreaker, Profile},
+        },
+    },
+    toolkit::{account::account, auth, classify, json, set_up},
 };
 
 /// The description.
@@ -161,7 +161,7 @@ pub struct Account {
 }
 
 fn default_version() -> Box<str> {
-    graph::VERSION.into()
+    graph_api::VERSION.into()
 }
 
 fn default_button_template() -> bool {
@@ -175,14 +175,14 @@ impl Account {
             "generate it in the app's Instagram settings",
         )?;
         for (key, id) in [("account_id", &self.account_id), ("page_id", &self.page_id)] {
-            graph::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
+            graph_api::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
         }
         self.profile().check()?;
         let host = match self.login {
-            Login::Facebook => graph::BASE_URL,
+            Login::Facebook => graph_api::BASE_URL,
             Login::Instagram => "https://graph.instagram.com",
         };
-        self.root = graph::root(self.base_url.as_deref().unwrap_or(host), &self.graph_version);
+        self.root = graph_api::root(self.base_url.as_deref().unwrap_or(host), &self.graph_version);
         Ok(self)
     }
 
@@ -251,11 +251,11 @@ impl HttpChannel for Account {
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph::handshake(self.verify_token.as_ref(), webhook)
+        graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph::verify(&self.app_secret, webhook)
+        graph_api::verify(&self.app_secret, webhook)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

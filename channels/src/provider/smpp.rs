@@ -1,26 +1,15 @@
-//! SMPP 3.4 accounts: the typed `[channel.account]`, address spelling, and what a text becomes on the wire.
-//!
-//! Unconfirmed in the field and therefore settings, with the default named: the SMSC's default alphabet
-//! (`gsm7`), the concatenation (`udh8`), TON/NPI of short codes (3/0), the base of receipt ids (`auto`).
+//! SMS over SMPP: the channel of an [`Account`]. Texts are cut into parts here; binds belong to [`crate::smpp`].
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use message::{
-    Content, cim,
-    event::{Alphabet, Cause, Concatenation},
-};
-use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use message::{Content, cim, event::Cause};
 use smallvec::SmallVec;
 
-use super::{AccountError, Channel, LinkKind, Prepared, Provider, Rejection, Signature};
 use crate::{
-    capability::Capabilities,
-    incoming::Decoding,
-    national::Language,
-    number,
-    smpp::{pdu::BindKind, status::Class},
-    split,
+    address::number,
+    contract::{Capabilities, Channel, LinkKind, Prepared, Provider, Rejection, Signature},
+    smpp::account::{Account, Bind},
+    text::split,
 };
 
 /// The description.
@@ -38,318 +27,6 @@ pub const PROVIDER: Provider = Provider {
     statuses: &[],
     channel: |table| Ok(Arc::new(Account::from_table(table)?)),
 };
-
-/// The role of a bind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Bind {
-    /// Both ways on one connection.
-    Transceiver,
-    /// A transmitter and a receiver connection for each of `binds`.
-    Pair,
-    /// Only out.
-    Transmitter,
-    /// Only in.
-    Receiver,
-}
-
-/// The alphabet that data_coding 0 means on this SMSC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DefaultAlphabet {
-    /// GSM 03.38.
-    Gsm7,
-    /// ISO 8859-1.
-    Latin1,
-}
-
-/// How receipt ids are spelled compared with submit_sm_resp ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReceiptIds {
-    /// Every plausible spelling is tried, exact first.
-    Auto,
-    /// Only as spelled.
-    Exact,
-    /// Answers are hexadecimal, receipts decimal.
-    HexToDecimal,
-    /// Answers are decimal, receipts hexadecimal.
-    DecimalToHex,
-}
-
-/// `[channel.account]` of an `smpp` channel.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Account {
-    /// The SMSC's host name or address.
-    pub host: Box<str>,
-    /// Its port (2775 plain, 3550 TLS by registration).
-    #[serde(default = "default_port")]
-    pub port: u16,
-    /// TLS first, then SMPP inside; the certificate is verified.
-    #[serde(default)]
-    pub tls: bool,
-    /// A PEM file with the roots to trust instead of the built-in ones.
-    #[serde(default)]
-    pub tls_ca: Option<Box<str>>,
-    /// At most 15 characters by the standard.
-    pub system_id: Box<str>,
-    /// At most 8 characters by the standard; many servers take more.
-    pub password: SecretString,
-    /// Often empty; at most 12 characters.
-    #[serde(default)]
-    pub system_type: Box<str>,
-    /// The role of the binds.
-    #[serde(default = "default_bind")]
-    pub bind: Bind,
-    /// How many connections (pairs of them for `pair`); 1 to 64.
-    #[serde(default = "default_binds")]
-    pub binds: u16,
-    /// Unanswered submits per bind; 1 to 10,000.
-    #[serde(default = "default_window")]
-    pub window: u16,
-    /// 0x34 for 3.4, 0x50 for 5.0.
-    #[serde(default = "default_interface_version")]
-    pub interface_version: u8,
-    /// The address range asked for by a receiving bind.
-    #[serde(default)]
-    pub address_range: Box<str>,
-    /// Quiet time before an enquire_link.
-    #[serde(default = "default_enquire_link", with = "humantime_serde")]
-    pub enquire_link: Duration,
-    /// How long an answer may take before the part is in doubt.
-    #[serde(default = "default_reply_timeout", with = "humantime_serde")]
-    pub reply_timeout: Duration,
-    /// How long a bind may take.
-    #[serde(default = "default_bind_timeout", with = "humantime_serde")]
-    pub bind_timeout: Duration,
-    /// How long a connection may take.
-    #[serde(default = "default_connect_timeout", with = "humantime_serde")]
-    pub connect_timeout: Duration,
-    /// Sent as registered_delivery: 0 none, 1 always, 2 on failure only; plus 16 for intermediate notices.
-    #[serde(default = "default_registered_delivery")]
-    pub registered_delivery: u8,
-    /// service_type of each submit.
-    #[serde(default)]
-    pub service_type: Box<str>,
-    /// TON of our own address; absent: by its form.
-    #[serde(default)]
-    pub source_ton: Option<u8>,
-    /// NPI of our own address; absent: by its form.
-    #[serde(default)]
-    pub source_npi: Option<u8>,
-    /// TON of the customer's address; absent: by its form.
-    #[serde(default)]
-    pub dest_ton: Option<u8>,
-    /// NPI of the customer's address; absent: by its form.
-    #[serde(default)]
-    pub dest_npi: Option<u8>,
-    /// What data_coding 0 means here.
-    #[serde(default = "default_alphabet")]
-    pub default_alphabet: DefaultAlphabet,
-    /// How long texts are marked.
-    #[serde(default = "default_concatenation", deserialize_with = "concatenation")]
-    pub concatenation: Concatenation,
-    /// Replace typographic characters when the whole text then fits the default alphabet.
-    #[serde(default)]
-    pub transliterate: bool,
-    /// With `transliterate`: also drop accents the alphabet lacks.
-    #[serde(default)]
-    pub strip_accents: bool,
-    /// Send a national shift table when that keeps the text out of UCS-2: `tr`, `es` or `pt`.
-    #[serde(default)]
-    pub national_language: Option<Box<str>>,
-    /// The most parts one message may have.
-    #[serde(default = "default_parts_max")]
-    pub parts_max: u16,
-    /// The longest text, in Unicode code points.
-    #[serde(default = "default_characters_max")]
-    pub characters_max: usize,
-    /// How receipt ids are spelled.
-    #[serde(default = "default_receipt_ids")]
-    pub receipt_ids: ReceiptIds,
-    /// Ask with query_sm when no final receipt came for so long; absent: never.
-    #[serde(default, with = "humantime_serde")]
-    pub query_after: Option<Duration>,
-    /// Overrides of the error table: status code (decimal or 0x...) to `retry`, `throttled`, `permanent`.
-    #[serde(default)]
-    pub errors: BTreeMap<String, String>,
-}
-
-fn default_port() -> u16 {
-    2775
-}
-fn default_bind() -> Bind {
-    Bind::Transceiver
-}
-fn default_binds() -> u16 {
-    1
-}
-fn default_window() -> u16 {
-    10
-}
-fn default_interface_version() -> u8 {
-    0x34
-}
-fn default_enquire_link() -> Duration {
-    Duration::from_secs(30)
-}
-fn default_reply_timeout() -> Duration {
-    Duration::from_secs(60)
-}
-fn default_bind_timeout() -> Duration {
-    Duration::from_secs(30)
-}
-fn default_connect_timeout() -> Duration {
-    Duration::from_secs(10)
-}
-fn default_registered_delivery() -> u8 {
-    1
-}
-fn default_alphabet() -> DefaultAlphabet {
-    DefaultAlphabet::Gsm7
-}
-fn default_concatenation() -> Concatenation {
-    Concatenation::Udh8
-}
-fn default_parts_max() -> u16 {
-    split::PARTS_MAX
-}
-fn default_characters_max() -> usize {
-    split::CHARACTERS_MAX as usize
-}
-fn default_receipt_ids() -> ReceiptIds {
-    ReceiptIds::Auto
-}
-
-fn concatenation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Concatenation, D::Error> {
-    let word = String::deserialize(deserializer)?;
-    CONCATENATIONS
-        .iter()
-        .find(|(known, _)| *known == word)
-        .map(|(_, concatenation)| *concatenation)
-        .ok_or_else(|| D::Error::unknown_variant(&word, &["udh8", "udh16", "sar", "payload"]))
-}
-
-const CONCATENATIONS: [(&str, Concatenation); 4] = [
-    ("udh8", Concatenation::Udh8),
-    ("udh16", Concatenation::Udh16),
-    ("sar", Concatenation::Sar),
-    ("payload", Concatenation::Payload),
-];
-
-impl Account {
-    /// Checks `[channel.account]`.
-    ///
-    /// # Errors
-    /// Names the key that is wrong, and what is expected.
-    pub fn from_table(table: toml::Table) -> Result<Self, AccountError> {
-        let account: Self = toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-            AccountError { key: String::new(), problem: error.message().trim().to_owned() }
-        })?;
-        account.check()?;
-        Ok(account)
-    }
-
-    fn check(&self) -> Result<(), AccountError> {
-        let wrong = |key: &str, problem: String| Err(AccountError { key: key.into(), problem });
-        let range = |key: &str, value: usize, least: usize, most: usize| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            wrong(key, format!("is {value}, expected {least} to {most}"))
-        };
-        if self.host.is_empty() {
-            return wrong("host", "is empty, expected a host name or address".into());
-        }
-        if self.port == 0 {
-            return wrong("port", "is 0, expected 1 to 65535".into());
-        }
-        range("system_id", self.system_id.len(), 1, 64)?;
-        range("system_type", self.system_type.len(), 0, 12)?;
-        range("address_range", self.address_range.len(), 0, 40)?;
-        range("service_type", self.service_type.len(), 0, 5)?;
-        range("binds", usize::from(self.binds), 1, 64)?;
-        range("window", usize::from(self.window), 1, 10_000)?;
-        range("parts_max", usize::from(self.parts_max), 1, 255)?;
-        range("characters_max", self.characters_max, 1, 65_535)?;
-        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)?;
-        if let Some(language) = &self.national_language
-            && national(language).is_none()
-        {
-            return wrong("national_language", format!("is {language:?}, expected tr, es or pt"));
-        }
-        self.error_classes().map(|_| ())
-    }
-
-    /// The channel's own table of statuses.
-    ///
-    /// # Errors
-    /// Names the entry that is wrong.
-    pub fn error_classes(&self) -> Result<BTreeMap<u32, Class>, AccountError> {
-        let entry = |(code, word): (&String, &String)| {
-            let wrong = |problem: String| AccountError { key: format!("errors.{code}"), problem };
-            let number = match code.strip_prefix("0x") {
-                Some(digits) => u32::from_str_radix(digits, 16),
-                None => code.parse(),
-            };
-            let number =
-                number.map_err(|_| wrong("is no status code, expected e.g. \"0x58\" or \"88\"".into()))?;
-            let class = match word.as_str() {
-                "retry" => Class::Retry { after_ms: 30_000 },
-                "throttled" => Class::Throttled { after_ms: 0 },
-                "permanent" => Class::Permanent,
-                other => return Err(wrong(format!("is {other:?}, expected retry, throttled or permanent"))),
-            };
-            Ok((number, class))
-        };
-        self.errors.iter().map(entry).collect()
-    }
-
-    /// How texts are cut here.
-    pub fn policy(&self) -> split::Policy {
-        split::Policy {
-            gsm7: self.default_alphabet == DefaultAlphabet::Gsm7,
-            latin1: self.default_alphabet == DefaultAlphabet::Latin1,
-            national: self.national_language.as_deref().and_then(national),
-            concatenation: self.concatenation,
-            transliterate: self.transliterate,
-            strip_accents: self.strip_accents,
-            parts_max: self.parts_max,
-            characters_max: u32::try_from(self.characters_max).unwrap_or(split::CHARACTERS_MAX),
-            ..split::Policy::default()
-        }
-    }
-
-    /// How inbound texts are read here.
-    pub fn decoding(&self) -> Decoding {
-        let default_alphabet = match self.default_alphabet {
-            DefaultAlphabet::Gsm7 => Alphabet::Gsm7,
-            DefaultAlphabet::Latin1 => Alphabet::Latin1,
-        };
-        Decoding { default_alphabet, ..Decoding::default() }
-    }
-
-    /// The binds of one of `binds`: what each connection asks for.
-    pub fn connections(&self) -> Vec<BindKind> {
-        let one: &[BindKind] = match self.bind {
-            Bind::Transceiver => &[BindKind::Transceiver],
-            Bind::Pair => &[BindKind::Transmitter, BindKind::Receiver],
-            Bind::Transmitter => &[BindKind::Transmitter],
-            Bind::Receiver => &[BindKind::Receiver],
-        };
-        (0..self.binds).flat_map(|_| one.iter().copied()).collect()
-    }
-}
-
-fn national(code: &str) -> Option<Language> {
-    match code {
-        "tr" => Some(Language::Turkish),
-        "es" => Some(Language::Spanish),
-        "pt" => Some(Language::Portuguese),
-        _ => None,
-    }
-}
 
 impl Channel for Account {
     fn provider(&self) -> &'static Provider {
@@ -401,30 +78,11 @@ impl Channel for Account {
 mod tests {
     use super::*;
 
-    fn account(text: &str) -> Result<Account, AccountError> {
-        let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
-        Account::from_table(format!("{base}{text}").parse().unwrap())
-    }
-
-    #[test]
-    fn wrong_accounts_name_the_key_and_the_fix() {
-        for (text, expected) in [
-            ("window = 0", "window: is 0, expected 1 to 10000"),
-            ("binds = 65", "binds: is 65, expected 1 to 64"),
-            ("national_language = \"de\"", "expected tr, es or pt"),
-            ("errors = { \"0x58\" = \"sometimes\" }", "expected retry, throttled or permanent"),
-            ("errors = { \"many\" = \"retry\" }", "is no status code"),
-            ("concatenation = \"udh\"", "udh8"),
-            ("windows = 10", "unknown field `windows`"),
-        ] {
-            let error = account(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
     #[test]
     fn numbers_have_one_spelling() {
-        let account = account("").unwrap();
+        let account =
+            Account::from_table("host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"".parse().unwrap())
+                .unwrap();
         for spelling in ["+49 176 0000-0001", "0049176 00000001", "4917600000001", "+4917600000001"] {
             assert_eq!(&*account.customer(spelling).unwrap(), "4917600000001", "{spelling}");
         }
@@ -433,11 +91,5 @@ mod tests {
         assert!(account.customer("Ann").is_err());
         assert!(account.customer("").is_err());
         assert!(account.customer("123456789012345678901").is_err());
-    }
-
-    #[test]
-    fn the_password_is_never_shown() {
-        let shown = format!("{:?}", account("").unwrap());
-        assert!(!shown.contains("\"p\""), "{shown}");
     }
 }

@@ -10,16 +10,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, HttpChannel, OutPart, Provider, Received, Sent, Signature, Step, account, address, filled,
-};
 use crate::{
-    auth,
-    capability::{Capabilities, LongText},
-    classify, envelope,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, HttpChannel, OutPart, Provider, Received, SendError, Sent, Signature,
+        Step,
+        capability::LongText,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::telnyx_events,
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, json,
+    },
 };
 
 /// The description.
@@ -38,7 +41,7 @@ pub const PROVIDER: Provider = Provider {
         inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
-    statuses: envelope::STATUSES,
+    statuses: telnyx_events::STATUSES,
     channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
@@ -156,7 +159,7 @@ impl HttpChannel for Account {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        envelope::read(webhook.body, envelope::STATUSES)
+        telnyx_events::read(webhook.body, telnyx_events::STATUSES)
     }
 
     fn probe(&self) -> Option<Request> {

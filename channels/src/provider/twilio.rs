@@ -11,18 +11,19 @@ use message::{BodyType, Content, cim::body, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{
-    AccountError, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart, Provider, Received, Sent,
-    Signature, Step, account, address, filled,
-};
 use crate::{
-    auth,
-    capability::{Capabilities, LongText},
-    classify,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    number,
-    twilio::{self, Templates},
+    address::number,
+    contract::{
+        AccountError, Capabilities, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart, Provider,
+        Received, SendError, Sent, Signature, Step,
+        capability::LongText,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::twilio::{self, Templates},
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify,
+    },
 };
 
 /// The description.

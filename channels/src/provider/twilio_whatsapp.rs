@@ -16,18 +16,24 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, Sent, Signature,
-    Step, account, address, twilio as sms,
-};
+use super::twilio as sms;
 use crate::{
-    capability::{Buttons, Capabilities, Format, LongText, Opens},
-    classify,
-    error::SendError,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json, markup, number,
-    twilio::{self, Templates},
-    whatsapp,
+    address::number,
+    contract::{
+        AccountError, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection,
+        SendError, Sent, Signature, Step,
+        capability::{Buttons, Format, LongText, Opens},
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::{
+        twilio::{self, Templates},
+        whatsapp,
+    },
+    text::markup,
+    toolkit::{
+        account::{account, address},
+        classify, json,
+    },
 };
 
 /// The description.

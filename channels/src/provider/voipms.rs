@@ -14,17 +14,19 @@ use message::{Content, cim::body, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{
-    AccountError, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider, Received, Rejection,
-    Sent, Signature, Step, account, address, filled, general,
-};
+use super::general;
 use crate::{
-    auth,
-    capability::Capabilities,
-    classify, compose, envelope,
-    error::SendError,
-    http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
-    json, number,
+    address::number,
+    contract::{
+        AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider,
+        Received, Rejection, SendError, Sent, Signature, Step,
+        http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
+    },
+    family::telnyx_events,
+    toolkit::{
+        account::{account, address, filled},
+        auth, classify, inbound_body, json,
+    },
 };
 
 /// The description.
@@ -195,7 +197,7 @@ impl HttpChannel for Account {
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let received = match webhook.method {
             "GET" => classic(webhook.query),
-            _ => envelope::read(webhook.body, general::STATUSES)?,
+            _ => telnyx_events::read(webhook.body, general::STATUSES)?,
         };
         // Anything but this brings the message again every half hour.
         Ok(Received { reply: Some(Reply::text("ok")), ..received })
@@ -296,5 +298,5 @@ fn classic(query: &str) -> Received {
     let files: Vec<MediaRef> =
         files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
     let message = InMessage::new(&with_country(to), &with_country(from), &id, Content::Text("".into()));
-    Received { events: compose::messages(message, text, files), ..Received::default() }
+    Received { events: inbound_body::messages(message, text, files), ..Received::default() }
 }

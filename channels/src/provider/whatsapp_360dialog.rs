@@ -12,18 +12,22 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp, Signature,
-    Step, Whereabouts, account,
-};
 use crate::{
-    auth, classify,
-    error::SendError,
-    files, graph,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json,
-    set_up::{self, Wish},
-    whatsapp::{self, Conversation, Media},
+    contract::{
+        AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SendError, SetUp,
+        Signature, Step, Whereabouts,
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::{
+        meta::graph_api,
+        whatsapp::{self, Conversation, Media},
+    },
+    toolkit::{
+        account::account,
+        auth, classify, json,
+        set_up::{self, Wish},
+        upload,
+    },
 };
 
 /// The description.
@@ -78,12 +82,12 @@ fn default_base_url() -> Box<str> {
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
-        graph::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
+        graph_api::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
         let own =
             "choose a long random text and enter it as a header beside the webhook's address at 360dialog";
-        graph::not_empty("webhook_secret", &self.webhook_secret, own)?;
+        graph_api::not_empty("webhook_secret", &self.webhook_secret, own)?;
         if let Some(secret) = &self.platform_secret {
-            graph::not_empty("platform_secret", secret, "it is the partner's, or leave the key away")?;
+            graph_api::not_empty("platform_secret", secret, "it is the partner's, or leave the key away")?;
         }
         self.base_url = self.base_url.trim_end_matches('/').into();
         self.webhook_header = self.webhook_header.to_ascii_lowercase().into();
@@ -166,7 +170,7 @@ impl HttpChannel for Account {
     }
 
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
-        let file = |url: &str| self.call(files::download(&self.at_360dialog(url)));
+        let file = |url: &str| self.call(upload::download(&self.at_360dialog(url)));
         let look_up = || {
             let id = auth::percent_encode(&media.locator);
             self.call(Request::get(format!("{}/{id}", self.base_url)))
@@ -175,10 +179,10 @@ impl HttpChannel for Account {
             return match answers {
                 [] => Ok(Fetch::Next(file(&media.locator))),
                 [.., last] if last.is_success() => Ok(Fetch::Got),
-                [.., last] => Err(graph::no_file(last)),
+                [.., last] => Err(graph_api::no_file(last)),
             };
         }
-        graph::fetch(look_up, file, answers)
+        graph_api::fetch(look_up, file, answers)
     }
 
     fn probe(&self) -> Option<Request> {

@@ -9,20 +9,20 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use smallvec::SmallVec;
 
-use super::{
-    AccountError, Attribute, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SetUp,
-    Signature, Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::Capabilities,
-    classify,
-    error::SendError,
-    files,
-    graph::{self, App},
-    http::{Malformed, Refused, Reply, Request, Response, Webhook},
-    json, set_up, subscribe,
-    whatsapp::{self, Conversation, Media},
+    contract::{
+        AccountError, Attribute, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received,
+        Rejection, SendError, SetUp, Signature, Step, Whereabouts,
+        http::{Malformed, Refused, Reply, Request, Response, Webhook},
+    },
+    family::{
+        meta::{
+            graph_api::{self, App},
+            subscribe,
+        },
+        whatsapp::{self, Conversation, Media},
+    },
+    toolkit::{account::account, auth, classify, json, set_up, upload},
 };
 
 /// The description.
@@ -90,11 +90,11 @@ pub struct Account {
 }
 
 fn default_version() -> Box<str> {
-    graph::VERSION.into()
+    graph_api::VERSION.into()
 }
 
 fn default_base_url() -> Box<str> {
-    graph::BASE_URL.into()
+    graph_api::BASE_URL.into()
 }
 
 impl Account {
@@ -108,7 +108,7 @@ impl Account {
             let problem = "is no id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
             return Err(AccountError { key: "phone_number_id".into(), problem });
         }
-        self.root = graph::root(&self.base_url, &self.graph_version);
+        self.root = graph_api::root(&self.base_url, &self.graph_version);
         self.messages_url = format!("{}/{}/messages", self.root, self.phone_number_id);
         self.media_url = format!("{}/{}/media", self.root, self.phone_number_id);
         Ok(self)
@@ -166,11 +166,11 @@ impl HttpChannel for Account {
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph::handshake(self.verify_token.as_ref(), webhook)
+        graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph::verify(&self.app_secret, webhook)
+        graph_api::verify(&self.app_secret, webhook)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -185,9 +185,9 @@ impl HttpChannel for Account {
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let base = self.base_url.trim_end_matches('/');
         let file = |url: &str| {
-            let request = files::download(url);
+            let request = upload::download(url);
             // The token is for Meta, whatever address is named.
-            if graph::is_metas(url, base) { self.call(request) } else { request }
+            if graph_api::is_metas(url, base) { self.call(request) } else { request }
         };
         let look_up =
             || self.call(Request::get(format!("{}/{}", self.root, auth::percent_encode(&media.locator))));
@@ -195,10 +195,10 @@ impl HttpChannel for Account {
             return match answers {
                 [] => Ok(Fetch::Next(file(&media.locator))),
                 [.., last] if last.is_success() => Ok(Fetch::Got),
-                [.., last] => Err(graph::no_file(last)),
+                [.., last] => Err(graph_api::no_file(last)),
             };
         }
-        graph::fetch(look_up, file, answers)
+        graph_api::fetch(look_up, file, answers)
     }
 
     fn probe(&self) -> Option<Request> {

@@ -1,6 +1,7 @@
 //! SMPP 3.4 (and what 5.0 adds) without sockets or clocks: PDUs, the ESME's session, and its opposite, the
 //! SMSC's side. Nothing here may block, panic on input, or read the time: `now` is an argument.
 
+pub mod account;
 mod exchange;
 pub mod frame;
 mod limits;

@@ -4,7 +4,7 @@
 use message::{PartState, PartStatus};
 use smallvec::SmallVec;
 
-use crate::incoming;
+use crate::text::incoming;
 
 /// The most octets of a receipt's text that are looked at.
 pub const TEXT_OCTETS_MAX: usize = 4096;

@@ -11,8 +11,8 @@ use super::{
     tlv::{self, Tlv, Tlvs},
 };
 use crate::{
-    parts,
-    provider::smpp::{Account, DefaultAlphabet},
+    smpp::account::{Account, DefaultAlphabet},
+    text::parts,
 };
 
 /// A part made ready for the wire: owns what a [`ShortMessage`] borrows.
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_long_text_carry_their_headers() {
-        use crate::provider::Channel as _;
+        use crate::contract::Channel as _;
         let text = Content::Text("x".repeat(200).into());
         for (setting, esm_class, tlvs) in
             [("udh8", 0x40, 0), ("udh16", 0x40, 0), ("sar", 0, 3), ("payload", 0, 1)]

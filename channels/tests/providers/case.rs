@@ -1,32 +1,34 @@
-//! One fixture: what is asked of a provider, and the outcome as text.
+//! One case of a fixture file: a question to a provider, and the outcome as text.
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use channels::{
-    Channel, Provider, SendError,
+    Channel, Fetch, HttpChannel, LinkKind, MediaRef, OutPart, Provider, SendError, SetUp, Step, Whereabouts,
     http::{Response, Webhook},
-    provider::{Fetch, HttpChannel, LinkKind, MediaRef, OutPart, SetUp, Step, Whereabouts},
 };
 use message::{BodyType, Content};
 use serde::Deserialize;
 
-use crate::{account, show};
+use crate::{
+    show,
+    sign::{Signature, Signing, Unsigned},
+};
 
-/// When fixtures happen: 2026-11-21 00:00:00 UTC.
+/// The time of every case: 2026-11-21 00:00:00 UTC.
 pub(crate) const NOW_MS: i64 = 1_795_219_200_000;
-/// The reference of the first part of a fixture.
+/// The reference of the first part of a case.
 pub(crate) const REFERENCE: &str = "00112233445566778899aabbccddeeff-1-0";
-/// The webhook of a fixture's channel.
+/// The webhook address of a case's channel.
 pub(crate) const WEBHOOK_URL: &str = "https://example.org/webhooks/ch1";
-/// The address that all accounts of an app share.
+/// The address that all accounts of a Meta app share.
 const SHARED_URL: &str = "https://example.org/ccm/webhook";
 
-/// The file's text.
+/// The question of a case.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub(crate) enum Ask {
-    /// A CIM body goes out; `answers` come one after the other, over all parts.
+    /// Sends a CIM body. `answers` come one after the other, over all parts.
     Send {
         did: String,
         customer: String,
@@ -36,11 +38,9 @@ pub(crate) enum Ask {
         #[serde(default)]
         valid_s: Option<u64>,
         #[serde(default)]
-        account: toml::Table,
-        #[serde(default)]
         answers: Vec<Answer>,
     },
-    /// A webhook comes.
+    /// Receives a webhook.
     Receive {
         #[serde(default = "post")]
         method: String,
@@ -50,36 +50,30 @@ pub(crate) enum Ask {
         headers: toml::Table,
         #[serde(default)]
         body: String,
-        /// When it comes, in milliseconds since 1970.
+        /// The time of arrival, in milliseconds since 1970.
         #[serde(default = "now")]
         now_ms: i64,
-        #[serde(default)]
-        account: toml::Table,
     },
-    /// A customer's file is fetched.
+    /// Fetches a customer's file.
     Fetch { locator: String, answers: Vec<Answer> },
-    /// Updates are asked for.
+    /// Asks for updates.
     Poll {
         #[serde(default)]
         cursor: Option<String>,
-        #[serde(default)]
-        account: toml::Table,
         answer: Answer,
     },
-    /// The provider is told where we are; `url` may say otherwise, `""` that nobody knows.
+    /// Registers our webhook at the provider; an empty `url` means that it is not known.
     SetUp {
         #[serde(default = "webhook_url")]
         url: String,
         #[serde(default)]
-        account: toml::Table,
-        #[serde(default)]
         answers: Vec<Answer>,
     },
-    /// The credentials are tried.
+    /// Probes the credentials.
     Probe { answer: Answer },
-    /// It is asked who a customer is.
+    /// Asks for a customer's profile.
     Profile { customer: String, answer: Answer },
-    /// The customer is shown that someone types, or that a message was read.
+    /// Shows the customer that someone types, or that a message was read.
     Signs { did: String, customer: String, message_id: String },
 }
 
@@ -117,39 +111,84 @@ impl Answer {
 }
 
 pub(crate) fn headers(table: &toml::Table) -> Vec<(Box<str>, Box<str>)> {
-    let text = |value: &toml::Value| value.as_str().expect("a header's value is a text").into();
+    let text = |value: &toml::Value| value.as_str().expect("the value of a header is a text").into();
     table.iter().map(|(name, value)| (name.to_lowercase().into(), text(value))).collect()
 }
 
-/// A fixture.
+/// A case.
+#[derive(Clone)]
 pub(crate) struct Case {
+    pub(crate) name: String,
     pub(crate) provider: &'static Provider,
-    pub(crate) path: PathBuf,
     pub(crate) ask: Ask,
+    /// The provider's account with the case's own keys laid over it.
+    account: toml::Table,
+    signing: Signing,
 }
 
+/// Keys that say how a webhook is signed.
+const SIGNING: [&str; 5] = ["signature", "signed_with", "signed_body", "signed_url", "without_headers"];
+
 impl Case {
-    pub(crate) fn read(provider: &Provider, path: PathBuf) -> Self {
-        let provider = channels::provider(provider.name).unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        let ask = toml::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        Self { provider, path, ask }
-    }
-
-    /// The channel: the provider's account with the case's own keys over it.
-    pub(crate) fn channel(&self) -> Arc<dyn Channel> {
-        let mut table = account(self.provider);
-        if let Ask::Send { account, .. }
-        | Ask::Receive { account, .. }
-        | Ask::Poll { account, .. }
-        | Ask::SetUp { account, .. } = &self.ask
-        {
-            table.extend(account.clone());
+    /// Reads a case. `kind` defaults to `send`, whose keys default to those of `send`; one `answer` may stand for
+    /// a list of one.
+    pub(crate) fn new(
+        provider: &'static Provider,
+        account: &toml::Table,
+        send: &toml::Table,
+        mut table: toml::Table,
+    ) -> Self {
+        let name = table.remove("name").and_then(|name| Some(name.as_str()?.to_owned()));
+        let name = name.unwrap_or_else(|| panic!("{provider:?}: a case without a name: {table}"));
+        let kind =
+            table.entry("kind").or_insert_with(|| "send".into()).as_str().unwrap_or_default().to_owned();
+        if kind == "send" {
+            for (key, value) in send {
+                table.entry(key).or_insert_with(|| value.clone());
+            }
         }
-        (self.provider.channel)(table).unwrap_or_else(|e| panic!("{}: {e}", self.path.display()))
+        if matches!(&*kind, "send" | "fetch" | "setup") {
+            let answer = table.remove("answer");
+            table.extend(answer.map(|answer| ("answers".to_owned(), vec![answer].into())));
+        }
+        let mut account = account.clone();
+        if let Some(own) = table.remove("account") {
+            account.extend(own.as_table().cloned().unwrap_or_default());
+        }
+        let signing = SIGNING.iter().filter_map(|key| table.remove_entry(*key)).collect::<toml::Table>();
+        let wrong = |error: toml::de::Error| -> ! { panic!("{provider:?}: case {name}: {error}") };
+        let signing = signing.try_into().unwrap_or_else(|error| wrong(error));
+        let ask = table.try_into().unwrap_or_else(|error| wrong(error));
+        Self { name, provider, ask, account, signing }
     }
 
-    /// The outcome, as text.
+    /// Opens the channel.
+    pub(crate) fn channel(&self) -> Arc<dyn Channel> {
+        let channel = (self.provider.channel)(self.account.clone());
+        channel.unwrap_or_else(|error| panic!("{:?}: case {}: {error}", self.provider, self.name))
+    }
+
+    /// Whether the runner gives the webhook a good signature.
+    pub(crate) fn is_signed_well(&self) -> bool {
+        self.signing.signature == Signature::Good
+    }
+
+    /// Returns the same case, signed otherwise.
+    pub(crate) fn signed(&self, signature: Signature) -> Self {
+        let signing = Signing { signature, ..self.signing.clone() };
+        Self { signing, ..self.clone() }
+    }
+
+    /// Returns the same webhook with another body.
+    pub(crate) fn with_body(&self, text: &str) -> Self {
+        let mut case = self.clone();
+        if let Ask::Receive { body, .. } = &mut case.ask {
+            text.clone_into(body);
+        }
+        case
+    }
+
+    /// Returns the outcome as text.
     pub(crate) fn run(&self) -> String {
         let channel = self.channel();
         let LinkKind::Http(http) = channel.link() else { panic!("no HTTP provider") };
@@ -157,20 +196,20 @@ impl Case {
             Ask::Send { .. } => show::exchange(&self.exchange(&*channel, http)),
             Ask::Receive { .. } => self.webhook(|webhook| show::webhook(http, webhook)),
             Ask::Fetch { locator, answers } => fetch(http, locator, answers),
-            Ask::Poll { cursor, answer, .. } => {
-                let call = http.poll(cursor.as_deref()).expect("it is asked for updates");
+            Ask::Poll { cursor, answer } => {
+                let call = http.poll(cursor.as_deref()).expect("the provider is polled");
                 show::polled(&call, &http.polled(cursor.as_deref(), &answer.response()))
             }
-            Ask::SetUp { url, answers, .. } => set_up(http, url, answers),
+            Ask::SetUp { url, answers } => set_up(http, url, answers),
             Ask::Probe { answer } => {
-                let call = http.probe().expect("it has a harmless call");
+                let call = http.probe().expect("the provider has a probe");
                 format!(
                     "{call:?}\n=> {}\n",
                     show::outcome(http.probed(&answer.response()).map(|()| "good".into()))
                 )
             }
             Ask::Profile { customer, answer } => {
-                let call = http.profile(customer).expect("it can be asked");
+                let call = http.profile(customer).expect("the provider has profiles");
                 format!("{call:?}\n=> {:?}\n", http.profiled(&answer.response()))
             }
             Ask::Signs { did, customer, message_id } => format!(
@@ -181,19 +220,25 @@ impl Case {
         }
     }
 
+    /// Calls `with` with the signed webhook.
     pub(crate) fn webhook<T>(&self, with: impl FnOnce(&Webhook<'_>) -> T) -> T {
-        let Ask::Receive { method, query, headers: table, body, now_ms, .. } = &self.ask else {
+        let Ask::Receive { method, query, headers: table, body, now_ms } = &self.ask else {
             panic!("no webhook")
         };
         let url = if query.is_empty() { WEBHOOK_URL.to_owned() } else { format!("{WEBHOOK_URL}?{query}") };
-        let headers = headers(table);
+        let mut headers = headers(table);
+        headers.extend(self.signing.headers(
+            self.provider,
+            &self.account,
+            &Unsigned { method, url: &url, body },
+        ));
         let body = body.as_bytes();
         with(&Webhook { method, url: &url, query, headers: &headers, body, now_ms: *now_ms })
     }
 
-    /// Everything that is said about one body.
+    /// Sends the body of the case and returns the whole exchange.
     pub(crate) fn exchange(&self, channel: &dyn Channel, http: &dyn HttpChannel) -> Exchange {
-        let Ask::Send { did, customer, body, reply_to, valid_s, answers, .. } = &self.ask else {
+        let Ask::Send { did, customer, body, reply_to, valid_s, answers } = &self.ask else {
             panic!("nothing is sent")
         };
         let canonical = match channel.customer(customer) {
@@ -214,7 +259,7 @@ impl Case {
         };
         let mut answers = answers.iter().map(Answer::response);
         for index in 0..prepared.split.parts {
-            let content = prepared.content.part(index).expect("as many parts as it says");
+            let content = prepared.content.part(index).expect("a part per index");
             let reference = REFERENCE.replace("-1-0", &format!("-1-{index}"));
             let part = OutPart {
                 customer: &canonical,
@@ -238,7 +283,7 @@ impl Case {
     }
 }
 
-/// What was said and what came of it.
+/// The calls, answers and outcomes of one body.
 #[derive(Default)]
 pub(crate) struct Exchange {
     pub(crate) refused: Option<String>,
@@ -248,7 +293,7 @@ pub(crate) struct Exchange {
     pub(crate) outcomes: Vec<Result<String, SendError>>,
 }
 
-/// Steps a conversation may have.
+/// Maximum number of calls for one part; more fail the test.
 const STEPS_MAX: usize = 8;
 
 fn converse(
@@ -280,7 +325,7 @@ fn set_up(http: &dyn HttpChannel, webhook_url: &str, answers: &[Answer]) -> Stri
     for count in 0..=answers.len() {
         match http.set_up(ours, &answers[..count]) {
             Ok(Some(SetUp::Next(call))) => {
-                assert!(!call.effect, "no customer gets anything by it");
+                assert!(!call.effect, "setting up has no effect on customers");
                 out.push_str(&format!("{call:?}\n"));
                 if let Some(answer) = answers.get(count) {
                     out.push_str(&format!("<- {} {}\n", answer.status, call.redacted(&answer.words())));
@@ -310,7 +355,7 @@ fn fetch(http: &dyn HttpChannel, locator: &str, answers: &[Answer]) -> String {
     out
 }
 
-/// A CIM body as the log keeps it.
+/// Returns a CIM body in the form in which the log keeps it.
 pub(crate) fn content(body: &str) -> Content {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]

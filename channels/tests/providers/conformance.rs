@@ -1,44 +1,31 @@
-//! What holds for every HTTP provider, by its capabilities: which fixtures it must have, what general answers mean, that
-//! nothing unsigned is read, that no secret shows, that nothing from outside makes it panic.
+//! Rules that hold for every HTTP provider, derived from its description: which cases it must have, the meaning of
+//! general answers, unsigned webhooks are not read, no secret shows. Cases generated here need no fixture.
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use channels::{
-    Channel, Provider, SendError,
-    http::{Refused, Response, Webhook},
-    provider::{HttpChannel, InEvent, LinkKind, OutPart, Received, Signature, Step, Whereabouts},
+    Channel, HttpChannel, InEvent, LinkKind, OutPart, Provider, Received, SendError, Signature as Protection,
+    Step,
+    http::{Response, Webhook},
 };
 use message::{BodyType, Content};
-use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
 
 use crate::{
-    account,
-    case::{Answer, Ask, Case, NOW_MS, REFERENCE, WEBHOOK_URL, content},
-    cases, folder, http_providers, show,
+    case::{Ask, Case, NOW_MS, REFERENCE, WEBHOOK_URL, content},
+    fixture::Fixture,
+    http_providers,
+    sign::Signature,
 };
 
-/// Mutations of each webhook and answer.
-const MUTATIONS: usize = 500;
-
-fn named<'a>(cases: &'a [Case], name: &str) -> &'a Case {
-    cases
-        .iter()
-        .find(|case| case.path.file_stem().is_some_and(|stem| stem == name))
-        .unwrap_or_else(|| panic!("{name}.toml is missing beside {:?}", cases.first().map(|c| &c.path)))
-}
-
-fn channel(provider: &'static Provider) -> std::sync::Arc<dyn Channel> {
-    (provider.channel)(account(provider)).unwrap()
-}
-
-fn http(channel: &dyn Channel) -> &dyn HttpChannel {
-    let LinkKind::Http(http) = channel.link() else { panic!("no HTTP provider") };
+/// Returns the HTTP side of a channel.
+pub(crate) fn http(channel: &dyn Channel) -> &dyn HttpChannel {
+    let LinkKind::Http(http) = channel.link() else { panic!("the channel is not reached by HTTP") };
     http
 }
 
-/// Asks with a part that is like the fixture `send_text`.
-fn with_part<T>(case: &Case, channel: &dyn Channel, ask: impl FnOnce(&OutPart<'_>) -> T) -> T {
+/// Calls `ask` with the part of the case `send_text`.
+pub(crate) fn with_part<T>(case: &Case, channel: &dyn Channel, ask: impl FnOnce(&OutPart<'_>) -> T) -> T {
     let Ask::Send { did, customer, body, .. } = &case.ask else { panic!("send_text sends") };
     let prepared = channel.prepare(&content(body), 1).unwrap();
     ask(&OutPart {
@@ -54,6 +41,7 @@ fn with_part<T>(case: &Case, channel: &dyn Channel, ask: impl FnOnce(&OutPart<'_
     })
 }
 
+/// Reads what a case brings in; nothing when it is refused or asks something else.
 fn read(case: &Case) -> Option<Received> {
     let channel = case.channel();
     let http = http(&*channel);
@@ -64,103 +52,97 @@ fn read(case: &Case) -> Option<Received> {
             }
             http.receive(webhook).ok()
         }),
-        Ask::Poll { cursor, answer, .. } => {
+        Ask::Poll { cursor, answer } => {
             http.polled(cursor.as_deref(), &answer.response()).ok().map(|polled| polled.received)
         }
         _ => None,
     }
 }
 
+/// Returns the error of an answer to the case `send_text`, or whether it was taken and under which id.
+fn answered(case: &Case, status: u16, headers: &[(&str, &str)], body: &str) -> Result<Step, SendError> {
+    let channel = case.channel();
+    let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+    let response = Response { status, headers, body: Bytes::from(body.to_owned()) };
+    with_part(case, &*channel, |part| http(&*channel).answer(part, &[response]))
+}
+
 #[test]
-fn fixtures_cover_what_a_provider_says_of_itself() {
-    for provider in http_providers() {
-        let cases = cases(provider);
-        let capabilities = channel(provider).capabilities();
-        let mut classes = BTreeSet::new();
-        let mut sent_types = BTreeSet::new();
-        for case in cases.iter().filter(|case| matches!(case.ask, Ask::Send { .. })) {
+fn fixtures_cover_the_description() {
+    for (provider, fixture) in http_providers() {
+        every_native_type_is_sent(provider, &fixture);
+        every_inbound_type_and_report_is_received(provider, &fixture);
+        let sends = |case: &&Case| matches!(case.ask, Ask::Send { .. });
+        let outcomes = fixture.cases.iter().filter(sends).flat_map(|case| {
             let channel = case.channel();
-            let exchange = case.exchange(&*channel, http(&*channel));
-            for outcome in exchange.outcomes {
-                match outcome {
-                    // Whatever a 2xx says, it was taken: such a provider has no answer that leaves doubt.
-                    Ok(words) if words.starts_with("sent \"\"") => classes.extend(["sent", "unknown"]),
-                    Ok(words) if words.starts_with("sent") => _ = classes.insert("sent"),
-                    Ok(_) => {}
-                    Err(error) => _ = classes.insert(show::class(&error)),
-                }
-            }
-            let Ask::Send { body, .. } = &case.ask else { continue };
-            sent_types.insert(match content(body) {
-                Content::Rich { body_type, .. } => body_type,
-                _ => BodyType::Plain,
-            });
-        }
-        for class in ["sent", "throttled", "rejected", "unavailable", "credentials_refused", "unknown"] {
-            assert!(classes.contains(class), "{provider:?}: no fixture sends and is {class}");
-        }
-        for body_type in capabilities.native {
-            assert!(sent_types.contains(body_type), "{provider:?}: no fixture sends {body_type:?}");
-        }
-        let received: Vec<Received> = cases.iter().filter_map(read).collect();
-        let events = || received.iter().flat_map(|r| &r.events);
-        for body_type in capabilities.inbound_types {
-            let came = events().any(|event| match event {
-                InEvent::Message(m) => match &m.content {
-                    Content::Rich { body_type: came, .. } => came == body_type,
-                    _ => *body_type == BodyType::Plain,
-                },
-                _ => false,
-            });
-            assert!(came, "{provider:?}: no fixture receives {body_type:?}");
-        }
-        for (word, report) in provider.statuses {
-            let told = events().any(|e| matches!(e, InEvent::Receipt(r) if r.report == *report))
-                || report.state().is_none();
-            assert!(told, "{provider:?}: no fixture reports {word} ({report:?})");
-        }
-        let batched = received.iter().any(|r| r.events.len() > 1);
-        assert!(
-            !capabilities.inbound || batched || !events().any(|_| true) || is_single(&cases),
-            "{provider:?}"
-        );
+            case.exchange(&*channel, http(&*channel)).outcomes
+        });
+        let sent =
+            outcomes.filter(|outcome| matches!(outcome, Ok(words) if words.starts_with("sent"))).count();
+        assert!(sent > 0, "{provider:?}: no case is sent");
     }
 }
 
-/// A provider that never sends more than one item says so by a file of this name.
-fn is_single(cases: &[Case]) -> bool {
-    cases.iter().any(|case| case.path.with_file_name("one_item_per_webhook").exists())
+fn every_native_type_is_sent(provider: &Provider, fixture: &Fixture) {
+    let sent_type = |case: &Case| match &case.ask {
+        Ask::Send { body, .. } => match content(body) {
+            Content::Rich { body_type, .. } => Some(body_type),
+            _ => Some(BodyType::Plain),
+        },
+        _ => None,
+    };
+    let sent: BTreeSet<BodyType> = fixture.cases.iter().filter_map(sent_type).collect();
+    let capabilities = fixture.case("send_text").channel().capabilities();
+    for body_type in capabilities.native {
+        assert!(sent.contains(body_type), "{provider:?}: no case sends {body_type:?}");
+    }
+}
+
+fn every_inbound_type_and_report_is_received(provider: &Provider, fixture: &Fixture) {
+    let capabilities = fixture.case("send_text").channel().capabilities();
+    let received: Vec<Received> = fixture.cases.iter().filter_map(read).collect();
+    let events = || received.iter().flat_map(|r| &r.events);
+    for body_type in capabilities.inbound_types {
+        let came = events().any(|event| match event {
+            InEvent::Message(m) => match &m.content {
+                Content::Rich { body_type: came, .. } => came == body_type,
+                _ => *body_type == BodyType::Plain,
+            },
+            _ => false,
+        });
+        assert!(came, "{provider:?}: no case receives {body_type:?}");
+    }
+    for (word, report) in provider.statuses {
+        let told = events().any(|e| matches!(e, InEvent::Receipt(r) if r.report == *report))
+            || report.state().is_none();
+        assert!(told, "{provider:?}: no case reports {word} ({report:?})");
+    }
+    let batched = received.iter().any(|r| r.events.len() > 1);
+    let alone = fixture.one_item_per_webhook || !capabilities.inbound || !events().any(|_| true);
+    assert!(batched || alone, "{provider:?}: no case has several items in one webhook");
 }
 
 #[test]
-fn general_answers_mean_what_they_mean_everywhere() {
-    for provider in http_providers() {
-        let cases = cases(provider);
-        let case = named(&cases, "send_text");
-        let channel = case.channel();
-        let http = http(&*channel);
-        let answer = |status: u16, headers: &[(&str, &str)], body: &str| {
-            let headers = headers.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
-            let response = Response { status, headers, body: Bytes::from(body.to_owned()) };
-            with_part(case, &*channel, |part| http.answer(part, &[response]))
-        };
-        let throttled = answer(429, &[("retry-after", "7")], "");
-        assert!(
-            matches!(throttled, Err(SendError::Throttled { after_ms: 7_000, .. })),
-            "{provider:?}: {throttled:?}"
-        );
+fn general_answers_mean_the_same_everywhere() {
+    for (provider, fixture) in http_providers() {
+        let case = fixture.case("send_text");
+        let throttled = answered(case, 429, &[("retry-after", "7")], "");
+        let paused = matches!(throttled, Err(SendError::Throttled { after_ms: 7_000, .. }));
+        assert!(paused, "{provider:?}: {throttled:?}");
         for status in [500, 502, 503, 504] {
-            let got = answer(status, &[], "<html>no</html>");
+            let got = answered(case, status, &[], "<html>no</html>");
             let again = matches!(got, Err(SendError::Unavailable(_) | SendError::Throttled { .. }));
             assert!(again, "{provider:?} {status}: {got:?}");
         }
-        let refused = answer(401, &[], "");
+        let refused = answered(case, 401, &[], "");
         assert!(matches!(refused, Err(SendError::CredentialsRefused(_))), "{provider:?}: {refused:?}");
-        let rejected = answer(400, &[], "");
-        assert!(matches!(rejected, Err(SendError::Rejected(_))), "{provider:?}: {rejected:?}");
-        // Taken as far as anyone can tell: never sent again as if nothing had happened.
+        for status in [400, 422] {
+            let rejected = answered(case, status, &[], "");
+            assert!(matches!(rejected, Err(SendError::Rejected(_))), "{provider:?}: {rejected:?}");
+        }
+        // The provider may have taken the message: it must not be sent again as if it had not.
         for body in ["", "<html>hello</html>", "{}", "[]", "null", "{\"id\":{}}", "\u{0}"] {
-            let got = answer(200, &[], body);
+            let got = answered(case, 200, &[], body);
             let safe = match &got {
                 Err(SendError::Unknown(_)) => true,
                 Ok(Step::Sent(sent)) => sent.id.is_empty(),
@@ -172,15 +154,67 @@ fn general_answers_mean_what_they_mean_everywhere() {
 }
 
 #[test]
-fn what_is_not_signed_is_not_read() {
-    for provider in http_providers() {
-        let key = match provider.signature {
-            Signature::None => continue,
-            Signature::Optional(key) | Signature::Required(key) => key,
+fn a_probe_tells_refused_credentials_from_a_silent_provider() {
+    for (provider, fixture) in http_providers() {
+        let channel = fixture.case("send_text").channel();
+        let http = http(&*channel);
+        let Some(call) = http.probe() else { continue };
+        assert!(!call.effect, "{provider:?}: a probe has an effect on customers");
+        let probed = |status: u16| {
+            http.probed(&Response { status, headers: Vec::new(), body: Bytes::from_static(b"{}") })
         };
-        let mut without = account(provider);
-        assert!(without.remove(key).is_some(), "{provider:?}: {key} is not in account.toml");
-        if matches!(provider.signature, Signature::Required(_)) {
+        let refused = probed(401);
+        assert!(matches!(refused, Err(SendError::CredentialsRefused(_))), "{provider:?}: {refused:?}");
+        let unavailable = probed(503);
+        assert!(matches!(unavailable, Err(SendError::Unavailable(_))), "{provider:?}: {unavailable:?}");
+    }
+}
+
+#[test]
+fn a_name_is_not_a_customer() {
+    for (provider, fixture) in http_providers() {
+        let refused = fixture.case("send_text").channel().customer("Ann Bee");
+        let error = refused.expect_err(&format!("{provider:?} takes a name")).to_string();
+        assert!(error.contains("channelCustomerIdentifier \"Ann Bee\""), "{provider:?}: {error}");
+    }
+}
+
+/// Returns the cases whose webhook is a POST with a good signature and is read.
+fn good_posts(fixture: &Fixture) -> impl Iterator<Item = &Case> {
+    let is_post = |case: &&Case| matches!(&case.ask, Ask::Receive { method, .. } if method == "POST");
+    fixture.cases.iter().filter(is_post).filter(|case| case.is_signed_well() && read(case).is_some())
+}
+
+#[test]
+fn a_webhook_that_makes_no_sense_brings_no_message() {
+    for (provider, fixture) in http_providers() {
+        for case in good_posts(&fixture) {
+            let case = case.with_body("hello");
+            let channel = case.channel();
+            case.webhook(|webhook| {
+                let http = http(&*channel);
+                // Some provider's signatures cover more than the body.
+                if http.verify(webhook).is_err() {
+                    return;
+                }
+                let received = http.receive(webhook).unwrap_or_default();
+                let none = received.events.iter().all(|event| !matches!(event, InEvent::Message(_)));
+                assert!(none, "{provider:?} {}: {received:?}", case.name);
+            });
+        }
+    }
+}
+
+#[test]
+fn an_unsigned_webhook_is_not_read() {
+    for (provider, fixture) in http_providers() {
+        let key = match provider.signature {
+            Protection::None => continue,
+            Protection::Optional(key) | Protection::Required(key) => key,
+        };
+        let mut without = fixture.account.clone();
+        assert!(without.remove(key).is_some(), "{provider:?}: {key} is not in the account of the fixtures");
+        if matches!(provider.signature, Protection::Required(_)) {
             let error = (provider.channel)(without.clone()).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains(key), "{provider:?}: {error}");
             let mut empty = without;
@@ -188,26 +222,31 @@ fn what_is_not_signed_is_not_read() {
             assert!((provider.channel)(empty).is_err(), "{provider:?} takes an empty {key}");
         }
         let mut good = 0;
-        for case in &cases(provider) {
-            if matches!(&case.ask, Ask::Receive { method, .. } if method == "POST") && read(case).is_some() {
-                good += 1;
-                refuses_all_but_the_signed(case);
-            }
+        for case in good_posts(&fixture) {
+            good += 1;
+            refuses_another_secret(case);
+            refuses_altered_headers(case);
         }
-        assert!(good > 0, "{provider:?}: no fixture with a good signature");
+        assert!(good > 0, "{provider:?}: no case with a good signature");
     }
 }
 
-fn refuses_all_but_the_signed(case: &Case) {
+fn refuses_another_secret(case: &Case) {
+    for signature in [Signature::Wrong, Signature::Missing] {
+        let channel = case.channel();
+        let verified = case.signed(signature).webhook(|webhook| http(&*channel).verify(webhook));
+        let refused = verified.expect_err(&format!("{}: {signature:?} and taken", case.name));
+        assert!(matches!(refused.status, 401 | 403), "{}: {signature:?}: {refused:?}", case.name);
+    }
+}
+
+fn refuses_altered_headers(case: &Case) {
     let channel = case.channel();
     let http = http(&*channel);
     case.webhook(|webhook| {
-        let name = case.path.display();
+        let name = format!("{:?} {}", case.provider, case.name);
         let verify = |headers: &[(Box<str>, Box<str>)]| http.verify(&Webhook { headers, ..*webhook });
-        let unsigned: Result<(), Refused> = verify(&[]);
-        let refused = unsigned.expect_err(&format!("{name}: unsigned and taken"));
-        assert!(matches!(refused.status, 401 | 403), "{name}: {refused:?}");
-        // Some header is the signature: no other value of it is taken.
+        // Some header is the signature. No other value of it is accepted.
         let mut matters = false;
         for index in 0..webhook.headers.len() {
             let mut headers = webhook.headers.to_vec();
@@ -221,32 +260,31 @@ fn refuses_all_but_the_signed(case: &Case) {
                 let mut octets = value.as_bytes().to_vec();
                 octets[at] = if octets[at] == b'A' { b'B' } else { b'A' };
                 let text = String::from_utf8(octets).unwrap();
-                // The case of hexadecimal, and bits of base64 that mean nothing, may differ.
+                // The case of hexadecimal digits and the unused bits of base64 may differ.
                 if text.eq_ignore_ascii_case(&value) || at + 2 >= value.len() {
                     continue;
                 }
                 headers = webhook.headers.to_vec();
                 headers[index] = (key.clone(), text.clone().into());
-                assert!(verify(&headers).is_err(), "{name}: {key}: {text} is taken for {value}");
+                assert!(verify(&headers).is_err(), "{name}: {key}: {text} is accepted instead of {value}");
             }
         }
-        assert!(matters, "{name}: no header matters");
+        assert!(matters, "{name}: no header is a signature");
     });
 }
 
 #[test]
 fn no_secret_shows() {
-    for provider in http_providers() {
-        let table = account(provider);
-        let secrets: Vec<String> =
-            provider.secrets.iter().filter_map(|key| Some(table.get(*key)?.as_str()?.to_owned())).collect();
-        assert!(secrets.len() == provider.secrets.len(), "{provider:?}: account.toml lacks a secret");
-        let shown = format!("{:?}", channel(provider));
-        let outputs = cases(provider).into_iter().map(|case| case.run()).chain([shown]);
+    for (provider, fixture) in http_providers() {
+        let secret = |key: &&str| Some(fixture.account.get(*key)?.as_str()?.to_owned());
+        let secrets: Vec<String> = provider.secrets.iter().filter_map(secret).collect();
+        assert_eq!(secrets.len(), provider.secrets.len(), "{provider:?}: the account lacks a secret");
+        let shown = format!("{:?}", fixture.case("send_text").channel());
+        let outputs = fixture.cases.iter().map(Case::run).chain([shown]);
         for output in outputs {
             for secret in &secrets {
-                let encoded = channels::auth::percent_encode(secret);
-                let base64 = channels::auth::base64(secret.as_bytes());
+                let encoded = channels::toolkit::auth::percent_encode(secret);
+                let base64 = channels::toolkit::auth::base64(secret.as_bytes());
                 for form in [secret, &encoded, base64.trim_end_matches('=')] {
                     assert!(!output.contains(form), "{provider:?} shows a secret:\n{output}");
                 }
@@ -256,102 +294,13 @@ fn no_secret_shows() {
 }
 
 #[test]
-fn accounts_name_what_is_wrong_with_them() {
-    for provider in http_providers() {
-        let mut unknown = account(provider);
+fn errors_of_an_account_name_the_key() {
+    for (provider, fixture) in http_providers() {
+        let mut unknown = fixture.account.clone();
         unknown.insert("no_such_key".into(), "x".into());
         let error = (provider.channel)(unknown).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("no_such_key"), "{provider:?}: {error}");
         let empty = (provider.channel)(toml::Table::new()).map(|_| ()).unwrap_err().to_string();
         assert!(!empty.is_empty(), "{provider:?}");
-        assert!(folder(provider).join("account.toml").exists());
     }
-}
-
-#[test]
-fn nothing_from_outside_makes_a_provider_panic() {
-    let mut rng = Pcg64Mcg::new(0x5eed);
-    for provider in http_providers() {
-        for case in &cases(provider) {
-            let channel = case.channel();
-            let http = http(&*channel);
-            match &case.ask {
-                Ask::Receive { body, .. } => case.webhook(|webhook| {
-                    for _ in 0..MUTATIONS {
-                        let body = mutated(body.as_bytes(), &mut rng);
-                        let webhook = Webhook { body: &body, ..*webhook };
-                        let _any = (http.handshake(&webhook), http.verify(&webhook), http.receive(&webhook));
-                    }
-                }),
-                Ask::Send { answers, .. } => {
-                    let text = cases_text(provider);
-                    for answer in answers {
-                        for _ in 0..MUTATIONS {
-                            let body = mutated(answer.body.as_bytes(), &mut rng);
-                            let response = Response { body: body.into(), ..answer.response() };
-                            let _any = with_part(&text, &*channel, |part| http.answer(part, &[response]));
-                        }
-                    }
-                }
-                Ask::SetUp { answers, .. } => {
-                    let ours = Whereabouts { webhook_url: WEBHOOK_URL, shared_url: WEBHOOK_URL };
-                    for _ in 0..MUTATIONS {
-                        let mutated = |answer: &Answer| Response {
-                            body: self::mutated(answer.body.as_bytes(), &mut rng).into(),
-                            ..answer.response()
-                        };
-                        let said: Vec<Response> = answers.iter().map(mutated).collect();
-                        let _any: Vec<_> = (0..=said.len()).map(|n| http.set_up(ours, &said[..n])).collect();
-                    }
-                }
-                Ask::Probe { answer } => {
-                    for _ in 0..MUTATIONS {
-                        let body = mutated(answer.body.as_bytes(), &mut rng);
-                        let response = Response { body: body.into(), ..answer.response() };
-                        let _any = (http.probed(&response), http.learnt(&response));
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-}
-
-fn cases_text(provider: &'static Provider) -> Case {
-    let path = folder(provider).join("send_text.toml");
-    Case::read(provider, path)
-}
-
-/// A few octets flipped, cut out, doubled or replaced by what parsers dislike.
-fn mutated(octets: &[u8], rng: &mut Pcg64Mcg) -> Vec<u8> {
-    const ODD: [&[u8]; 10] = [
-        b"null",
-        b"-1",
-        b"1e999",
-        b"{}",
-        b"[]",
-        b"\"\"",
-        b"\xff\xfe",
-        b"\\u0000",
-        b"99999999999999999999",
-        b"\\ud800",
-    ];
-    let mut out = octets.to_vec();
-    for _ in 0..1 + rng.next_u32() % 3 {
-        let at = rng.next_u32() as usize % (out.len() + 1);
-        let end = (at + rng.next_u32() as usize % 12).min(out.len());
-        match rng.next_u32() % 4 {
-            0 if at < out.len() => out[at] ^= 1 << (rng.next_u32() % 8),
-            1 => _ = out.drain(at..end),
-            2 => {
-                let again = out[at..end].to_vec();
-                _ = out.splice(at..at, again);
-            }
-            _ => {
-                let odd = ODD[rng.next_u32() as usize % ODD.len()];
-                _ = out.splice(at..end, odd.iter().copied());
-            }
-        }
-    }
-    out
 }

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 
 use channels::{
-    SendError,
+    HttpChannel, InEvent, Polled, Received, SendError,
     http::{Request, Webhook},
-    provider::{HttpChannel, InEvent, Polled, Received},
 };
 use message::Content;
 

@@ -131,7 +131,7 @@ impl Provider {
         let inbound = Inbound {
             kind: Kind::Image,
             text: caption.into(),
-            content: channels::auth::base64(PICTURE),
+            content: channels::toolkit::auth::base64(PICTURE),
             mime: "image/png".into(),
             file_name: "parcel.png".into(),
             ..Inbound::default()

@@ -6,7 +6,7 @@ use actors::{
     view::SessionView,
     webhook::{Answer, Call},
 };
-use channels::auth;
+use channels::toolkit::auth;
 use message::{MessageId, MessageStatus, SessionId};
 use serde_json::Value;
 use simulators::smsc::{Mo, Pattern};

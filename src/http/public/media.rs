@@ -51,7 +51,9 @@ fn given(file: File) -> Response<Body> {
     let disposition = if shown { "inline" } else { "attachment" };
     let disposition = match name.is_empty() {
         true => disposition.to_owned(),
-        false => format!("{disposition}; filename*=UTF-8''{}", channels::auth::percent_encode(&name)),
+        false => {
+            format!("{disposition}; filename*=UTF-8''{}", channels::toolkit::auth::percent_encode(&name))
+        }
     };
     let mut response = Response::new(Body::from(file.octets));
     let headers = response.headers_mut();

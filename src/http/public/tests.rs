@@ -185,7 +185,7 @@ async fn webhooks_need_a_signature_instead_of_a_key() {
 #[tokio::test]
 async fn a_file_of_a_customer_is_served_to_those_who_have_its_address() {
     let edge = edge(vec![ApiKey { key: "secret".into(), destination: None }]).await;
-    let octets = channels::auth::base64(b"octets");
+    let octets = channels::toolkit::auth::base64(b"octets");
     let inbound =
         Inbound { kind: Kind::Image, content: octets, mime: "image/png".into(), ..Inbound::default() };
     edge.world.twilio.inbound(&inbound).await.unwrap();

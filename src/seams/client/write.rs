@@ -3,8 +3,8 @@
 
 use actors::route::Proxy;
 use channels::{
-    auth,
     http::{Body, Field, Method, Request},
+    toolkit::auth,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use channels::auth;
+use channels::toolkit::auth;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::Instant};

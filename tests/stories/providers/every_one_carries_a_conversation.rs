@@ -3,7 +3,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use channels::{Capabilities, PROVIDERS, provider::Signature as Protection};
+use channels::{Capabilities, PROVIDERS, Signature as Protection};
 use futures_util::FutureExt as _;
 use http::Method;
 use message::BodyType;
@@ -240,7 +240,7 @@ impl Story {
         if !self.can.inbound_types.contains(&BodyType::Image) {
             return None;
         }
-        let content = channels::auth::base64(OCTETS);
+        let content = channels::toolkit::auth::base64(OCTETS);
         let before = self.sink.len();
         self.one.write(Inbound { kind: Kind::Image, content, ..Inbound::default() }).await;
         let what = format!("{}: a picture", self.name());

@@ -1,7 +1,7 @@
 //! Meta sends what its accounts are told to one address: each entry goes to its own channel, and one that cannot be
 //! read, or that nobody knows, loses no other.
 
-use channels::auth;
+use channels::toolkit::auth;
 use http::Method;
 use serde_json::{Value, json};
 

@@ -70,7 +70,7 @@ async fn twilio_sends_signs_and_validates() {
 async fn a_telegram_bot_takes_the_simulated_telegram_for_the_real_one() {
     let one = Simulated::start_without_webhook("telegram", no_receipts()).await;
     let photo = b"\x89PNG\r\n\x1a\n\x00\xff from the customer";
-    let content = channels::auth::base64(photo);
+    let content = channels::toolkit::auth::base64(photo);
     one.write(Inbound { text: "Hello bot 👋".into(), ..Inbound::default() }).await;
     one.write(Inbound { kind: Kind::Image, content, ..Inbound::default() }).await;
     one.write(Inbound { kind: Kind::Button, payload: "pick-No".into(), ..Inbound::default() }).await;
@@ -81,7 +81,7 @@ async fn a_telegram_bot_takes_the_simulated_telegram_for_the_real_one() {
         lines.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what}: {told}"))
     };
     assert_eq!(of("text")["text"], "Hello bot 👋");
-    assert_eq!(of("photo")["octets"], channels::auth::hex(photo));
+    assert_eq!(of("photo")["octets"], channels::toolkit::auth::hex(photo));
     assert_eq!(of("tapped")["data"], "pick-No");
     assert_eq!(of("done")["left"], 0, "updates that were taken come again");
     for what in ["refused", "me", "bad"] {

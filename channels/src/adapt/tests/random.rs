@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{super::*, ALL, parts, rich, visible};
-use crate::capability::{self, Opens, Units};
+use crate::contract::capability::{self, Opens, Units};
 
 /// Makes bodies and channels from octets; remembers every word it said.
 struct Dice<'a> {

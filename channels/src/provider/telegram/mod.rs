@@ -14,19 +14,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider, Received, Rejection,
-    SetUp, Signature, Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::{Buttons, Capabilities, Format, LongText, Opens, Units},
-    classify,
-    error::SendError,
-    files, graph,
-    http::{Body, Malformed, Refused, Request, Response, Webhook},
-    json,
-    set_up::{self, Wish},
+    contract::{
+        AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider,
+        Received, Rejection, SendError, SetUp, Signature, Step, Whereabouts,
+        capability::{Buttons, Format, LongText, Opens, Units},
+        http::{Body, Malformed, Refused, Request, Response, Webhook},
+    },
+    family::meta::graph_api,
+    toolkit::{
+        account::account,
+        auth, classify, json,
+        set_up::{self, Wish},
+        upload,
+    },
 };
 
 /// The description.
@@ -137,7 +138,7 @@ const SECRET_BYTES_MAX: usize = 256;
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
         let own = "choose 1 to 256 of A-Z a-z 0-9 _ - and give it to setWebhook as secret_token";
-        graph::not_empty("secret_token", &self.secret_token, own)?;
+        graph_api::not_empty("secret_token", &self.secret_token, own)?;
         let is_word = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
         };
@@ -280,10 +281,10 @@ impl HttpChannel for Account {
                 let path: Vec<String> = path.split('/').map(auth::percent_encode).collect();
                 let token = self.token.expose_secret();
                 let url = format!("{}/file/bot{token}/{}", self.base_url, path.join("/"));
-                Ok(Fetch::Next(files::download(&url).hiding(token)))
+                Ok(Fetch::Next(upload::download(&url).hiding(token)))
             }
             [.., last] if last.is_success() => Ok(Fetch::Got),
-            [.., last] => Err(files::not_fetched(last)),
+            [.., last] => Err(upload::not_fetched(last)),
         }
     }
 

@@ -5,8 +5,8 @@ use message::{BodyType, Content};
 use serde_json::Value;
 
 use crate::{
-    compose, json,
-    provider::{InEvent, InMessage, MediaRef, Received},
+    contract::{InEvent, InMessage, MediaRef, Received},
+    toolkit::{inbound_body, json},
 };
 
 /// The attribute that holds the id by which a pressed button is answered.
@@ -164,13 +164,13 @@ fn said(item: &Value) -> Option<Said> {
     let degrees = |key: &str| json::at(item, &format!("{place}/{key}")).and_then(Value::as_f64);
     if let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude")) {
         let content =
-            compose::location(latitude, longitude, &text("/venue/title"), &text("/venue/address"), "");
+            inbound_body::location(latitude, longitude, &text("/venue/title"), &text("/venue/address"), "");
         return Some(Said { content, ..words("") });
     }
     if item.get("contact").is_some() {
         let name = format!("{} {}", text("/contact/first_name"), text("/contact/last_name"));
-        let contact = compose::contact(name.trim(), &[&text("/contact/phone_number")]);
-        return Some(Said { content: compose::contacts(vec![contact]), ..words("") });
+        let contact = inbound_body::contact(name.trim(), &[&text("/contact/phone_number")]);
+        return Some(Said { content: inbound_body::contacts(vec![contact]), ..words("") });
     }
     if item.get("poll").is_some() {
         let options = json::items(item, "/poll/options").iter().filter_map(|o| json::text(o, "/text"));
@@ -196,7 +196,7 @@ fn file(file: &Value, body_type: BodyType, mime_type: &str, caption: &str) -> Sa
         content_type: Some(content_type).filter(|text| !text.is_empty()).map(|text| Box::from(&*text)),
         file_name: at("/file_name").map(|name| Box::from(&*name)),
     };
-    let content = compose::file(body_type, caption, 0, &media);
+    let content = inbound_body::file(body_type, caption, 0, &media);
     Said { content, media: vec![media], attributes: Vec::new() }
 }
 
@@ -212,7 +212,7 @@ fn sticker(sticker: &Value) -> Said {
     let mut said = file(sticker, BodyType::File, mime_type, "");
     if !said.media.is_empty() {
         let id = json::text(sticker, "/file_id").unwrap_or_default();
-        said.content = compose::sticker(Some(0), &id);
+        said.content = inbound_body::sticker(Some(0), &id);
     }
     said.attributes.push(("emoji", json::text(sticker, "/emoji").unwrap_or_default().into_owned()));
     said
@@ -230,7 +230,7 @@ fn pressed(item: &Value) -> Read {
         .find(|button| json::text(button, "/callback_data").is_some_and(|known| known == data))
         .and_then(|button| json::text(button, "/text"))
         .unwrap_or_default();
-    let (content, attribute) = compose::pressed(&title, &data);
+    let (content, attribute) = inbound_body::pressed(&title, &data);
     let mut message = InMessage::new("", &chat, &format!("callback:{id}"), content);
     message.attributes.extend(attribute);
     with(&mut message, CALLBACK, &id);

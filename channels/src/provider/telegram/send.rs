@@ -14,12 +14,15 @@ use message::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    classify,
-    error::SendError,
-    files::{self, File},
-    http::{Body, Field, Response},
-    json, markup,
-    provider::{OutPart, Sent},
+    contract::{
+        OutPart, SendError, Sent,
+        http::{Body, Field, Response},
+    },
+    text::markup,
+    toolkit::{
+        classify, json,
+        upload::{self, File},
+    },
 };
 
 /// Where the conversation about one part is.
@@ -55,7 +58,7 @@ impl State {
     pub(super) fn hear(&mut self, part: &OutPart<'_>, answer: &Response) -> Result<Option<Sent>, SendError> {
         if matches!(self.file, FileBy::Fetching) {
             if !answer.is_success() {
-                return Err(files::not_fetched(answer));
+                return Err(upload::not_fetched(answer));
             }
             self.file = FileBy::Here(answer.body.clone());
             return Ok(None);

@@ -12,19 +12,19 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{
-    AccountError, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider, Received,
-    Rejection, Report, Sent, SetUp, Signature, Step, Whereabouts, account,
-};
 use crate::{
-    auth,
-    capability::{Buttons, Capabilities, LongText, Opens},
-    classify, compose,
-    error::SendError,
-    graph,
-    http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
-    json,
-    set_up::{self, Wish},
+    contract::{
+        AccountError, Capabilities, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider,
+        Received, Rejection, Report, SendError, Sent, SetUp, Signature, Step, Whereabouts,
+        capability::{Buttons, LongText, Opens},
+        http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
+    },
+    family::meta::graph_api,
+    toolkit::{
+        account::account,
+        auth, classify, inbound_body, json,
+        set_up::{self, Wish},
+    },
 };
 
 mod send;
@@ -127,7 +127,7 @@ const UNANSWERED_PHRASES: [&str; 2] = ["without reply", "without a reply"];
 
 impl Account {
     fn checked(mut self) -> Result<Self, AccountError> {
-        graph::not_empty(
+        graph_api::not_empty(
             "auth_token",
             &self.auth_token,
             "it is shown in the bot's Edit info in the Viber admin panel",
@@ -355,7 +355,7 @@ fn content(item: &Value) -> Result<(Content, Vec<MediaRef>), Box<str>> {
     };
     let file = |body_type: BodyType| {
         let media = media()?;
-        Ok((compose::file(body_type, &text, 0, &media), vec![media]))
+        Ok((inbound_body::file(body_type, &text, 0, &media), vec![media]))
     };
     match &*kind {
         "text" => Ok((Content::Text((&*text).into()), Vec::new())),
@@ -365,7 +365,7 @@ fn content(item: &Value) -> Result<(Content, Vec<MediaRef>), Box<str>> {
         "contact" => {
             let name = at("/contact/name").unwrap_or_default();
             let phone = at("/contact/phone_number").unwrap_or_default();
-            Ok((compose::contacts(vec![compose::contact(&name, &[&phone])]), Vec::new()))
+            Ok((inbound_body::contacts(vec![inbound_body::contact(&name, &[&phone])]), Vec::new()))
         }
         "location" => {
             let degrees = |key: &str| {
@@ -374,16 +374,16 @@ fn content(item: &Value) -> Result<(Content, Vec<MediaRef>), Box<str>> {
             };
             let place = degrees("lat").zip(degrees("lon")).ok_or("a location has no lat and lon")?;
             let address = at("/location/address").unwrap_or_default();
-            Ok((compose::location(place.0, place.1, "", &address, ""), Vec::new()))
+            Ok((inbound_body::location(place.0, place.1, "", &address, ""), Vec::new()))
         }
         "url" => {
             let page = at("/media").ok_or("a url has no media")?;
-            Ok((compose::url(&text, &page), Vec::new()))
+            Ok((inbound_body::url(&text, &page), Vec::new()))
         }
         "sticker" => {
             let id = at("/sticker_id").unwrap_or_default();
             let media: Vec<MediaRef> = media().into_iter().collect();
-            Ok((compose::sticker(media.first().map(|_| 0), &id), media))
+            Ok((inbound_body::sticker(media.first().map(|_| 0), &id), media))
         }
         other => Ok((
             Content::Text(format!("[unsupported message: {other}] {text}").trim_end().into()),

@@ -11,7 +11,10 @@ use message::{
 };
 use serde_json::{Value, json};
 
-use crate::{error::SendError, files::File, json};
+use crate::{
+    contract::SendError,
+    toolkit::{json, upload::File},
+};
 
 /// The message, without whom it goes to and comes from.
 ///

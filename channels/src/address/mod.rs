@@ -1,0 +1,4 @@
+//! Spellings: of telephone numbers, and of the message ids that providers use in answers and receipts.
+
+pub mod number;
+pub mod spelling;

@@ -1,0 +1,44 @@
+//! The one vocabulary of send errors. The value alone decides what happens next; nothing else may.
+
+use message::event::Cause;
+
+/// Why a part was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Try again later, with backoff; counts as a try.
+    #[error("unavailable ({}): {}", .0.code, .0.reason)]
+    Unavailable(Cause),
+    /// An ambiguous refusal: one more try, then final.
+    #[error("ambiguous ({}): {}", .0.code, .0.reason)]
+    RetryOnce(Cause),
+    /// The provider asks for less: the whole channel slows down and the part waits; not counted as a try.
+    #[error("throttled for {after_ms} ms ({}): {}", .cause.code, .cause.reason)]
+    Throttled {
+        /// How long the channel pauses, in milliseconds; 0 = the channel's own growing pause.
+        after_ms: u64,
+        /// The provider's words.
+        cause: Cause,
+    },
+    /// Final for this message.
+    #[error("rejected ({}): {}", .0.code, .0.reason)]
+    Rejected(Cause),
+    /// Final: the customer has opted out.
+    #[error("unsubscribed ({}): {}", .0.code, .0.reason)]
+    Unsubscribed(Cause),
+    /// The channel stops and keeps its queue until its credentials change.
+    #[error("credentials refused ({}): {}", .0.code, .0.reason)]
+    CredentialsRefused(Cause),
+    /// It may or may not have been taken: in doubt.
+    #[error("outcome unknown ({}): {}", .0.code, .0.reason)]
+    Unknown(Cause),
+}
+
+/// An account that cannot be used. Names the key and the fix; never holds a value of a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct AccountError {
+    /// The key of `[channel.account]`; empty when the whole is meant.
+    pub key: String,
+    /// What is wrong and what is expected.
+    pub problem: String,
+}

@@ -1,0 +1,347 @@
+//! Webhooks of Messenger and Instagram: every entry, message, postback, report and comment of a batch. One that cannot
+//! be read is said to be broken and costs no other; a kind that means nothing to us is counted.
+
+use message::{BodyType, Content, Timestamp};
+use serde_json::{Value, json};
+
+use crate::{
+    contract::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
+    family::messenger::Product,
+    toolkit::{inbound_body, json},
+};
+
+/// Reads a webhook; entries of other pages or accounts than `own` are not ours.
+///
+/// # Errors
+/// When it is no JSON object.
+pub fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<Received, Malformed> {
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    if !said.is_object() {
+        return Err(Malformed::new("the body is no JSON object"));
+    }
+    let expected = match product {
+        Product::Page => "page",
+        Product::Instagram => "instagram",
+    };
+    let mut received = Received::default();
+    // At the address that several accounts share, one call may bring entries of different kinds under one name: an
+    // entry that names our own account is ours all the same.
+    let is_named = json::text(&said, "/object").is_some_and(|object| object == expected);
+    if !is_named && own.is_none() {
+        received.ignored = 1;
+        return Ok(received);
+    }
+    for entry in json::items(&said, "/entry") {
+        let account = json::text(entry, "/id").unwrap_or_default();
+        // Of a thread that another app has, nothing is ours.
+        received.ignored += json::items(entry, "/standby").len();
+        let (items, changes) = (json::items(entry, "/messaging"), json::items(entry, "/changes"));
+        if own.is_some_and(|own| own != account) {
+            received.ignored += items.len() + changes.len();
+            continue;
+        }
+        for item in items {
+            add(&mut received, self::item(item));
+        }
+        for change in changes {
+            let value = json::at(change, "/value").unwrap_or(&Value::Null);
+            match &*json::text(change, "/field").unwrap_or_default() {
+                "messages" => add(&mut received, item(value)),
+                "feed" => add(&mut received, feed(&account, value)),
+                "comments" | "live_comments" => add(&mut received, comment(&account, value)),
+                _ => received.ignored += 1,
+            }
+        }
+    }
+    if !is_named && received == Received::default() {
+        received.ignored = 1;
+    }
+    Ok(received)
+}
+
+type Read = Result<Vec<InEvent>, Box<str>>;
+
+fn add(received: &mut Received, read: Read) {
+    match read {
+        Ok(events) if events.is_empty() => received.ignored += 1,
+        Ok(events) => received.events.extend(events),
+        Err(problem) => received.events.push(InEvent::Broken(problem)),
+    }
+}
+
+/// Who wrote to whom, and when.
+struct Frame<'a> {
+    item: &'a Value,
+    customer: String,
+    did: String,
+    time: Option<Timestamp>,
+}
+
+impl Frame<'_> {
+    fn message(&self, id: &str, content: Content) -> InMessage {
+        let mut message = InMessage::new(&self.did, &self.customer, id, content);
+        message.time = self.time;
+        message
+    }
+
+    /// An id for what has none: the same in every repetition.
+    fn id(&self, of: &str, kind: &str) -> String {
+        let at = self.time.map_or(0, |time| time.0);
+        format!("{of}#{kind}:{}:{at}", self.customer)
+    }
+
+    fn receipt(&self, id: &str, report: Report, code: &str, watermark_ms: Option<i64>) -> InEvent {
+        InEvent::Receipt(Box::new(InReceipt {
+            reference: None,
+            id: id.into(),
+            report,
+            code: code.into(),
+            did: self.did.as_str().into(),
+            customer: self.customer.as_str().into(),
+            watermark_ms,
+        }))
+    }
+
+    fn text(&self, pointer: &str) -> String {
+        json::text(self.item, pointer).unwrap_or_default().into_owned()
+    }
+}
+
+fn event(message: InMessage) -> InEvent {
+    InEvent::Message(Box::new(message))
+}
+
+fn with(message: &mut InMessage, key: &str, value: &str) {
+    if !value.is_empty() {
+        message.attributes.push((key.into(), value.into()));
+    }
+}
+
+fn item(item: &Value) -> Read {
+    let is = |pointer: &str| json::at(item, pointer).and_then(Value::as_bool) == Some(true);
+    // Our own words, and the dashboard's test.
+    let test = json::text(item, "/message/mid").is_some_and(|mid| mid == "random_mid");
+    if is("/message/is_echo") || is("/message/is_self") || is("/is_self") || test {
+        return Ok(Vec::new());
+    }
+    let customer = json::some_text(item, "/sender/id").ok_or("messaging[].sender.id is missing")?;
+    let did = json::some_text(item, "/recipient/id").ok_or("messaging[].recipient.id is missing")?;
+    let time = json::time(item, "/timestamp");
+    let frame = Frame { item, customer: customer.into_owned(), did: did.into_owned(), time };
+    let has = |key: &str| item.get(key).is_some_and(Value::is_object);
+    if has("message") {
+        written(&frame)
+    } else if has("postback") {
+        Ok(postback(&frame))
+    } else if has("delivery") {
+        Ok(delivered(&frame))
+    } else if has("read") {
+        Ok(seen(&frame))
+    } else if has("reaction") {
+        Ok(reaction(&frame))
+    } else if has("message_edit") {
+        edited(&frame)
+    } else {
+        Ok(Vec::new())
+    }
+}
+
+fn written(frame: &Frame<'_>) -> Read {
+    let said = json::at(frame.item, "/message").unwrap_or(&Value::Null);
+    let mid = json::some_text(said, "/mid").ok_or("message.mid is missing")?;
+    let is = |key: &str| said.get(key).and_then(Value::as_bool) == Some(true);
+    if is("is_deleted") {
+        let body = json!({"type": "DELETEDNOTIFICATION", "messageId": &*mid,
+            "timestamp": frame.time.map(|time| time.0)});
+        let content = inbound_body::rich(BodyType::DeletedNotification, body);
+        let mut message = frame.message(&format!("{mid}#deleted"), content);
+        message.reply_to = Some((&*mid).into());
+        return Ok(vec![event(message)]);
+    }
+    let text = json::text(said, "/text").unwrap_or_default();
+    let mut messages: Vec<InMessage> = Vec::new();
+    let mut stickers: Vec<i64> = Vec::new();
+    for attachment in json::items(said, "/attachments").iter().take(ATTACHMENTS_MAX) {
+        // A sticker comes twice, as a sticker and as an image.
+        if let Some(sticker) = json::number(attachment, "/payload/sticker_id") {
+            if stickers.contains(&sticker) {
+                continue;
+            }
+            stickers.push(sticker);
+        }
+        let caption = if messages.is_empty() { &*text } else { "" };
+        // Each further file is a message of its own.
+        let id = if messages.is_empty() { mid.to_string() } else { format!("{mid}#{}", messages.len()) };
+        messages.push(attached(frame, &id, attachment, caption));
+    }
+    if messages.is_empty() && (is("is_unsupported") || said.get("text").is_none()) {
+        let mut message = frame.message(&mid, Content::Text("[unsupported message]".into()));
+        with(&mut message, "unsupported", "true");
+        messages.push(message);
+    }
+    if messages.is_empty() {
+        let (content, attribute) = match json::some_text(said, "/quick_reply/payload") {
+            Some(payload) => inbound_body::pressed(&text, &payload),
+            None => (Content::Text((&*text).into()), None),
+        };
+        let mut message = frame.message(&mid, content);
+        message.attributes.extend(attribute);
+        messages.push(message);
+    }
+    for message in &mut messages {
+        message.reply_to = json::some_text(said, "/reply_to/mid").map(|mid| (&*mid).into());
+        for (key, pointer) in [("storyId", "/reply_to/story/id"), ("storyUrl", "/reply_to/story/url")] {
+            with(message, key, &json::text(said, pointer).unwrap_or_default());
+        }
+        referral(message, json::at(said, "/referral"));
+    }
+    Ok(messages.into_iter().map(event).collect())
+}
+
+/// The most attachments of a message that are read.
+const ATTACHMENTS_MAX: usize = 64;
+
+fn referral(message: &mut InMessage, referral: Option<&Value>) {
+    if let Some(referral) = referral.filter(|referral| referral.is_object()) {
+        with(message, "referral", &referral.to_string());
+    }
+}
+
+fn attached(frame: &Frame<'_>, id: &str, attachment: &Value, caption: &str) -> InMessage {
+    let at = |pointer: &str| json::some_text(attachment, pointer);
+    let kind = at("/type").unwrap_or_default();
+    let url = at("/payload/url").or_else(|| at("/url")).unwrap_or_default();
+    let title = at("/payload/title").or_else(|| at("/title")).unwrap_or_default();
+    let degrees =
+        |key: &str| json::at(attachment, &format!("/payload/coordinates/{key}")).and_then(Value::as_f64);
+    let is_page = url.starts_with("https://") || url.starts_with("http://");
+    let body_type = match &*kind {
+        "image" => Some(BodyType::Image),
+        "video" => Some(BodyType::Video),
+        "audio" => Some(BodyType::Audio),
+        "file" | "sticker" | "story_mention" | "ephemeral" => Some(BodyType::File),
+        _ => None,
+    };
+    if let (Some(body_type), true) = (body_type, is_page) {
+        let media = MediaRef { locator: (&*url).into(), content_type: None, file_name: None };
+        let content = match at("/payload/sticker_id") {
+            Some(sticker) => inbound_body::sticker(Some(0), &sticker),
+            None if kind == "story_mention" && caption.is_empty() => {
+                inbound_body::file(body_type, "[mentioned you in a story]", 0, &media)
+            }
+            None => inbound_body::file(body_type, caption, 0, &media),
+        };
+        let mut message = frame.message(id, content);
+        message.media.push(media);
+        if kind == "story_mention" {
+            with(&mut message, "storyMention", "true");
+        }
+        return message;
+    }
+    if let (Some(latitude), Some(longitude)) = (degrees("lat"), degrees("long")) {
+        return frame.message(id, inbound_body::location(latitude, longitude, &title, "", &url));
+    }
+    if is_page {
+        let words: Vec<&str> = [caption, &*title].into_iter().filter(|words| !words.is_empty()).collect();
+        let mut message = frame.message(id, inbound_body::url(&words.join("\n"), &url));
+        with(&mut message, "shared", &kind);
+        return message;
+    }
+    if kind == "like_heart" {
+        return frame.message(id, Content::Text("\u{2764}".into()));
+    }
+    let words = if caption.is_empty() { &*title } else { caption };
+    let text = format!("[unsupported message: {kind}] {words}");
+    let mut message = frame.message(id, Content::Text(text.trim_end().into()));
+    with(&mut message, "unsupported", &kind);
+    message
+}
+
+fn postback(frame: &Frame<'_>) -> Vec<InEvent> {
+    let (content, attribute) =
+        inbound_body::pressed(&frame.text("/postback/title"), &frame.text("/postback/payload"));
+    let mid = frame.text("/postback/mid");
+    let id = if mid.is_empty() { frame.id("", "postback") } else { mid };
+    let mut message = frame.message(&id, content);
+    message.attributes.extend::<Option<Attribute>>(attribute);
+    referral(&mut message, json::at(frame.item, "/postback/referral"));
+    vec![event(message)]
+}
+
+/// The ids that are named, and everything before a time.
+fn delivered(frame: &Frame<'_>) -> Vec<InEvent> {
+    let mids = json::items(frame.item, "/delivery/mids").iter().filter_map(Value::as_str);
+    let mut events: Vec<InEvent> =
+        mids.map(|mid| frame.receipt(mid, Report::Delivered, "delivery", None)).collect();
+    if let Some(at) = json::number(frame.item, "/delivery/watermark") {
+        events.push(frame.receipt("", Report::Delivered, "delivery", Some(at)));
+    }
+    events
+}
+
+/// Messenger names a time, Instagram a message.
+fn seen(frame: &Frame<'_>) -> Vec<InEvent> {
+    let mid = frame.text("/read/mid");
+    if !mid.is_empty() {
+        return vec![frame.receipt(&mid, Report::Read, "read", None)];
+    }
+    let at = json::number(frame.item, "/read/watermark");
+    at.map(|at| frame.receipt("", Report::Read, "read", Some(at))).into_iter().collect()
+}
+
+fn reaction(frame: &Frame<'_>) -> Vec<InEvent> {
+    let mid = frame.text("/reaction/mid");
+    let emoji = frame.text("/reaction/emoji");
+    let name = frame.text("/reaction/reaction");
+    let words = if emoji.is_empty() { &name } else { &emoji };
+    if frame.text("/reaction/action") == "unreact" || words.is_empty() {
+        return Vec::new();
+    }
+    let mut message = frame.message(&frame.id(&mid, "reaction"), Content::Text(words.as_str().into()));
+    message.reply_to = Some(mid.as_str().into()).filter(|_| !mid.is_empty());
+    with(&mut message, "reaction", words);
+    vec![event(message)]
+}
+
+fn edited(frame: &Frame<'_>) -> Read {
+    let mid = frame.text("/message_edit/mid");
+    if mid.is_empty() {
+        return Err("message_edit.mid is missing".into());
+    }
+    let id = format!("{mid}#edit{}", frame.text("/message_edit/num_edit"));
+    let mut message = frame.message(&id, Content::Text(frame.text("/message_edit/text").into()));
+    message.reply_to = Some(mid.as_str().into());
+    with(&mut message, "edits", &mid);
+    Ok(vec![event(message)])
+}
+
+/// What people write below a page's posts; a page's own words are no customer's.
+fn feed(account: &str, value: &Value) -> Read {
+    let is = |key: &str, word: &str| json::text(value, key).is_some_and(|said| said == word);
+    if !is("/item", "comment") || !is("/verb", "add") {
+        return Ok(Vec::new());
+    }
+    below(account, value, "/comment_id", "/message", "/post_id")
+}
+
+fn comment(account: &str, value: &Value) -> Read {
+    below(account, value, "/id", "/text", "/media/id")
+}
+
+/// `postId` is the comment, so that a private reply to it goes back by the same name; the post is an attribute.
+fn below(account: &str, value: &Value, id: &str, text: &str, post: &str) -> Read {
+    let id = json::some_text(value, id).ok_or("a comment has no id")?;
+    let from = json::some_text(value, "/from/id").ok_or("a comment has no from.id")?;
+    if from == account {
+        return Ok(Vec::new());
+    }
+    let body = json!({"type": "COMMENT", "itemType": "TEXT", "postId": &*id,
+        "markdownText": json::text(value, text).unwrap_or_default()});
+    let mut message = InMessage::new(account, &from, &id, inbound_body::rich(BodyType::Comment, body));
+    message.time = json::time(value, "/created_time");
+    for (key, pointer) in [("customerName", "/from/name"), ("username", "/from/username"), ("post", post)] {
+        with(&mut message, key, &json::text(value, pointer).unwrap_or_default());
+    }
+    message.reply_to = json::some_text(value, "/parent_id").map(|parent| (&*parent).into());
+    Ok(vec![event(message)])
+}

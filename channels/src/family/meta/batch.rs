@@ -1,0 +1,144 @@
+//! The address that all accounts of one Meta app share: a call is taken apart into what each account is meant by.
+//! Pure; it decides nothing, and loses nothing that names an account.
+
+use serde_json::{Map, Value, json};
+
+use crate::{contract::http::Malformed, toolkit::json};
+
+/// The most pieces of one call; Meta puts up to 1,000 updates into one.
+pub const PIECES_MAX: usize = 10_000;
+
+/// The longest id of an account.
+const ID_BYTES_MAX: usize = 64;
+
+/// What of a call is meant for one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The id by which the account is known: the number's where one is named, else the page's or account's.
+    pub id: Option<Box<str>>,
+    /// The body with nothing else in it.
+    pub body: Vec<u8>,
+}
+
+/// Takes a call apart: WhatsApp's by the number that each change names, Messenger's and Instagram's by entry. The
+/// order is kept.
+///
+/// # Errors
+/// When it is no JSON object with `entry`, or holds more than [`PIECES_MAX`] pieces.
+pub fn split(body: &[u8]) -> Result<Vec<Piece>, Malformed> {
+    let said: Value = serde_json::from_slice(body).map_err(|_| Malformed::new("the body is no JSON"))?;
+    let object = said.get("object").filter(|object| id_of(object).is_some()).cloned().unwrap_or(Value::Null);
+    let entries = said.get("entry").and_then(Value::as_array);
+    let entries = entries.ok_or_else(|| Malformed::new("entry is missing, or no list"))?;
+    let mut pieces = Vec::new();
+    for entry in entries {
+        let changes = entry.get("changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        // What stands beside the changes (Messenger's messages) is a piece of its own.
+        let rest = changes.is_empty() || entry.get("messaging").is_some() || entry.get("standby").is_some();
+        if rest {
+            pieces.push(piece(&object, entry, None));
+        }
+        pieces.extend(changes.iter().map(|change| piece(&object, entry, Some(change))));
+        if pieces.len() > PIECES_MAX {
+            return Err(Malformed::new(format!("it has more than {PIECES_MAX} updates")));
+        }
+    }
+    Ok(pieces)
+}
+
+fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> Piece {
+    let number = change.and_then(|change| json::at(change, "/value/metadata/phone_number_id"));
+    // A number that is named is meant, and no other of the same account.
+    let id = number.and_then(id_of).or_else(|| entry.get("id").filter(|_| number.is_none()).and_then(id_of));
+    let mut alone = Map::new();
+    for (key, value) in entry.as_object().into_iter().flatten() {
+        // Not signed yet: what every change of an entry repeats must be small.
+        let kept = match (key.as_str(), change) {
+            ("changes", _) => false,
+            ("id", _) => id_of(value).is_some(),
+            ("time", _) => value.is_number(),
+            (_, change) => change.is_none(),
+        };
+        if kept {
+            alone.insert(key.clone(), value.clone());
+        }
+    }
+    if let Some(change) = change {
+        alone.insert("changes".into(), json!([change]));
+    }
+    Piece { id, body: json!({ "object": object, "entry": [alone] }).to_string().into_bytes() }
+}
+
+/// Ids come as texts, and in some samples as numbers.
+fn id_of(value: &Value) -> Option<Box<str>> {
+    match value {
+        Value::String(text) if !text.is_empty() && text.len() <= ID_BYTES_MAX => Some(text.as_str().into()),
+        Value::Number(number) => Some(number.to_string().into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::family::meta::batch::*;
+
+    fn id(piece: &Piece) -> &str {
+        piece.id.as_deref().unwrap_or_default()
+    }
+
+    #[test]
+    fn each_change_and_each_entry_is_a_piece_with_its_id() {
+        let body = json!({"object": "whatsapp_business_account", "entry": [
+            {"id": "waba", "changes": [
+                {"field": "messages", "value": {"metadata": {"phone_number_id": "111"}, "messages": [1]}},
+                {"field": "messages", "value": {"metadata": {"phone_number_id": 222}, "statuses": [2]}},
+                {"field": "account_update", "value": {}},
+            ]},
+            {"id": "page", "time": 1, "messaging": [{"x": 1}, {"x": 2}]},
+            {"id": 17, "messaging": [], "changes": [{"field": "comments"}]},
+            7,
+        ]});
+        let pieces = split(body.to_string().as_bytes()).unwrap();
+        let all: Vec<_> = pieces.iter().map(id).collect();
+        assert_eq!(all, ["111", "222", "waba", "page", "17", "17", ""]);
+        let said: Value = serde_json::from_slice(&pieces[1].body).unwrap();
+        assert_eq!(said["object"], "whatsapp_business_account");
+        assert_eq!(said["entry"][0]["changes"][0]["value"]["statuses"], json!([2]));
+        assert_eq!(said["entry"][0]["changes"].as_array().unwrap().len(), 1);
+        let said: Value = serde_json::from_slice(&pieces[3].body).unwrap();
+        assert_eq!(said["entry"][0]["messaging"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_call_of_meta_is_told() {
+        for body in ["", "[]", "{}", "{\"entry\":{}}", "7"] {
+            assert!(split(body.as_bytes()).is_err(), "{body}");
+        }
+        assert_eq!(split(b"{\"entry\":[]}"), Ok(vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn every_change_comes_out_once_in_order(counts in prop::collection::vec(0_usize..5, 0..6)) {
+            let mut n = 0;
+            let entries: Vec<Value> = counts.iter().map(|count| {
+                let changes: Vec<Value> = (0..*count).map(|_| { n += 1; json!({ "value": n }) }).collect();
+                json!({ "id": "e", "changes": changes })
+            }).collect();
+            let body = json!({ "object": "o", "entry": entries }).to_string();
+            let pieces = split(body.as_bytes()).unwrap();
+            let values = pieces.iter().filter_map(|piece| {
+                let said: Value = serde_json::from_slice(&piece.body).unwrap();
+                said["entry"][0]["changes"][0]["value"].as_u64()
+            });
+            prop_assert_eq!(values.collect::<Vec<_>>(), (1..=n).collect::<Vec<u64>>());
+        }
+
+        #[test]
+        fn any_octets_are_read(body in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _read_or_refused = split(&body);
+        }
+    }
+}

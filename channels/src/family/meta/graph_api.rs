@@ -1,0 +1,263 @@
+//! What all providers on Meta's Graph API share: the handshake and signature of webhooks, the shape of an error, the
+//! steps to a file. What a code means is each provider's own; nothing here decides it.
+
+use message::event::Cause;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use crate::{
+    contract::{
+        AccountError, Fetch, SendError,
+        http::{Refused, Reply, Request, Response, Webhook},
+    },
+    toolkit::{auth, classify, json},
+};
+
+/// The version of the API that is spoken unless the account names another.
+pub const VERSION: &str = "v25.0";
+
+/// The address of the API.
+pub const BASE_URL: &str = "https://graph.facebook.com";
+
+/// Refuses an empty secret; `where_to_find` completes the sentence.
+///
+/// # Errors
+/// When it is empty.
+pub fn not_empty(key: &str, secret: &SecretString, where_to_find: &str) -> Result<(), AccountError> {
+    if secret.expose_secret().trim().is_empty() {
+        return Err(AccountError { key: key.into(), problem: format!("is empty; {where_to_find}") });
+    }
+    Ok(())
+}
+
+/// Answers Meta's `hub.challenge`; every other call is none of it.
+///
+/// # Errors
+/// When the caller does not know the token, or there is none to know.
+pub fn handshake(token: Option<&SecretString>, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
+    let Some(mode) = webhook.parameter("hub.mode").filter(|_| webhook.method == "GET") else {
+        return Ok(None);
+    };
+    let refused = |reason: &str| Err(Refused::forbidden(reason));
+    if mode != "subscribe" {
+        return refused("hub.mode is not subscribe");
+    }
+    let Some(token) = token else { return refused("the account has no verify_token") };
+    let said = webhook.parameter("hub.verify_token").unwrap_or_default();
+    if !auth::equal(said.as_bytes(), token.expose_secret().as_bytes()) {
+        return refused("hub.verify_token does not fit verify_token");
+    }
+    Ok(Some(Reply::text(&webhook.parameter("hub.challenge").unwrap_or_default())))
+}
+
+/// Checks `X-Hub-Signature-256` over the octets as received.
+///
+/// # Errors
+/// When it is missing or wrong.
+pub fn verify(app_secret: &SecretString, webhook: &Webhook<'_>) -> Result<(), Refused> {
+    let header = webhook
+        .header("x-hub-signature-256")
+        .ok_or_else(|| Refused::new("x-hub-signature-256 is missing"))?;
+    let signature = header
+        .strip_prefix("sha256=")
+        .and_then(auth::unhex)
+        .ok_or_else(|| Refused::new("x-hub-signature-256 is not sha256= and hexadecimal"))?;
+    let expected = auth::hmac_sha256(app_secret.expose_secret().as_bytes(), webhook.body);
+    if auth::equal(&expected, &signature) {
+        return Ok(());
+    }
+    Err(Refused::new("x-hub-signature-256 does not fit app_secret"))
+}
+
+/// Where calls go: the API's address with its version.
+pub fn root(base_url: &str, version: &str) -> String {
+    format!("{}/{version}", base_url.trim_end_matches('/'))
+}
+
+/// What every account at Meta has of its app.
+#[derive(Clone, Copy, Debug)]
+pub struct App<'a> {
+    /// Sent as Bearer token.
+    pub access_token: &'a SecretString,
+    /// Signs webhooks.
+    pub app_secret: &'a SecretString,
+    /// What Meta says back when the webhook's address is entered there.
+    pub verify_token: Option<&'a SecretString>,
+    /// The app itself, for its own subscriptions.
+    pub app_id: Option<&'a str>,
+    /// Each call proves that the caller knows the app's secret, which apps may demand.
+    pub proof: bool,
+}
+
+impl App<'_> {
+    /// Checks that nothing of it is empty; the words complete where to find the secret and the token.
+    ///
+    /// # Errors
+    /// Names the key that is empty.
+    pub fn check(&self, secret: &str, token: &str) -> Result<(), AccountError> {
+        not_empty("app_secret", self.app_secret, secret)?;
+        not_empty("access_token", self.access_token, token)?;
+        if let Some(token) = self.verify_token {
+            let same = "any text, the same as at the webhook in the app's dashboard";
+            not_empty("verify_token", token, same)?;
+        }
+        number("app_id", self.app_id, "it is shown at the top of the app's dashboard")
+    }
+
+    /// The call with its authorisation.
+    pub fn call(&self, mut request: Request) -> Request {
+        let token = self.access_token.expose_secret();
+        if self.proof {
+            let mac = auth::hmac_sha256(self.app_secret.expose_secret().as_bytes(), token.as_bytes());
+            let proof = auth::hex(&mac);
+            let mark = if request.url.contains('?') { '&' } else { '?' };
+            request.url = format!("{}{mark}appsecret_proof={proof}", request.url);
+            request = request.hiding(&proof);
+        }
+        request.secret_header("Authorization", auth::bearer(token))
+    }
+
+    /// A call about the app itself, with its own token; none where the app is not known.
+    pub fn of_the_app(&self, request: Request) -> Option<Request> {
+        let secret = self.app_secret.expose_secret();
+        let token = format!("{}|{secret}", self.app_id?);
+        Some(request.hiding(secret).secret_header("Authorization", auth::bearer(&token)))
+    }
+}
+
+/// Checks that an id, where there is one, is a number.
+///
+/// # Errors
+/// When it is none; `where_to_find` completes the sentence.
+pub fn number(key: &str, id: Option<&str>, where_to_find: &str) -> Result<(), AccountError> {
+    if id.is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(AccountError { key: key.into(), problem: format!("is no number; {where_to_find}") });
+    }
+    Ok(())
+}
+
+/// An error as Graph writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphError {
+    /// Meta's code.
+    pub code: i64,
+    /// Narrows the code; 0: none.
+    pub subcode: i64,
+    /// Meta says that another try may do.
+    pub transient: bool,
+    /// `<code>` or `<code>/<subcode>`, and Meta's words.
+    pub cause: Cause,
+}
+
+impl GraphError {
+    /// The error of an answer (`{"error":{...}}`); `None` where there is none with a code.
+    pub fn of(said: &Value) -> Option<Self> {
+        Self::read(json::at(said, "/error")?)
+    }
+
+    /// An error object by itself, as in failed statuses.
+    pub fn read(error: &Value) -> Option<Self> {
+        let code = json::number(error, "/code")?;
+        let subcode = json::number(error, "/error_subcode").unwrap_or(0);
+        let transient = json::at(error, "/is_transient").and_then(Value::as_bool).unwrap_or(false);
+        let words = json::some_text(error, "/message")
+            .or_else(|| json::some_text(error, "/title"))
+            .unwrap_or_default();
+        let details = json::some_text(error, "/error_data/details")
+            .or_else(|| json::some_text(error, "/error_user_msg"))
+            .unwrap_or_default();
+        let reason = if details.is_empty() || details == words {
+            words.into_owned()
+        } else {
+            format!("{words}: {details}").trim_start_matches([':', ' ']).to_owned()
+        };
+        let name = if subcode == 0 { code.to_string() } else { format!("{code}/{subcode}") };
+        Some(Self { code, subcode, transient, cause: Cause::new(name, reason) })
+    }
+
+    /// `<code>: <words>`, for receipts.
+    pub fn shown(&self) -> String {
+        format!("{}: {}", self.cause.code, self.cause.reason)
+    }
+}
+
+/// Whether the token may be shown to this address: Meta's own hosts, or the API as configured.
+pub fn is_metas(url: &str, base_url: &str) -> bool {
+    if url.strip_prefix(base_url).is_some_and(|rest| rest.starts_with(['/', '?'])) {
+        return true;
+    }
+    let Some(rest) = url.strip_prefix("https://") else { return false };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    [".fbsbx.com", ".facebook.com", ".fbcdn.net", ".whatsapp.net"]
+        .iter()
+        .any(|domain| host.ends_with(domain) && !host.contains(['@', ':', '\\']))
+}
+
+/// What the answer to a file's look-up or download means, when it is no success.
+pub fn no_file(response: &Response) -> SendError {
+    let said = json::parse(&response.body).unwrap_or_default();
+    match GraphError::of(&said) {
+        // The files of customers go away; the channel stays good.
+        Some(error) if response.status != 401 && response.status < 500 && response.status != 429 => {
+            if error.code == 190 {
+                SendError::CredentialsRefused(error.cause)
+            } else {
+                SendError::Rejected(error.cause)
+            }
+        }
+        Some(error) => classify::of_status(response, error.cause),
+        None => classify::by_status(response),
+    }
+}
+
+/// The steps from a file's id over its look-up to the file: `address` turns what the look-up names into the call.
+///
+/// # Errors
+/// Why it cannot be had.
+pub fn fetch(
+    look_up: impl FnOnce() -> Request,
+    address: impl FnOnce(&str) -> Request,
+    answers: &[Response],
+) -> Result<Fetch, SendError> {
+    match answers {
+        [] => Ok(Fetch::Next(look_up())),
+        [.., last] if !last.is_success() => Err(no_file(last)),
+        [first] => {
+            let said = json::parse(&first.body).unwrap_or_default();
+            match json::some_text(&said, "/url") {
+                Some(url) => Ok(Fetch::Next(address(&url))),
+                None => {
+                    Err(SendError::Rejected(Cause::new("no url", "the look-up of the file names no url")))
+                }
+            }
+        }
+        _ => Ok(Fetch::Got),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::family::meta::graph_api::*;
+
+    #[test]
+    fn the_token_is_shown_to_meta_only() {
+        let base = "https://graph.facebook.com";
+        for url in
+            ["https://lookaside.fbsbx.com/a", "https://graph.facebook.com/v25.0/1", "https://x.fbcdn.net"]
+        {
+            assert!(is_metas(url, base), "{url}");
+        }
+        for url in [
+            "http://lookaside.fbsbx.com/a",
+            "https://evilfbsbx.com/",
+            "https://a.example/.fbsbx.com",
+            "https://a@b.fbsbx.com/",
+            "https://a.example\\.fbsbx.com",
+            "https://graph.facebook.com.evil.example/",
+        ] {
+            assert!(!is_metas(url, base), "{url}");
+        }
+        assert!(is_metas("http://127.0.0.1:9/f", "http://127.0.0.1:9"));
+        assert!(!is_metas("http://127.0.0.1:99/f", "http://127.0.0.1:9"));
+    }
+}

@@ -1,0 +1,231 @@
+//! What Meta is to bring, and where: the subscriptions of an app, of a page or account, and what a Messenger profile
+//! shows. Each is asked for first; fields that somebody else subscribed to stay.
+//!
+//! Unconfirmed: the app's own subscriptions and the Messenger profile are as Meta's documentation has them, and were
+//! not seen at work; both are set up only when an account has the keys for it.
+
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    contract::{
+        AccountError, SendError, Whereabouts,
+        http::{Body, Request, Response},
+    },
+    family::meta::graph_api::{App, GraphError},
+    toolkit::{
+        classify, json,
+        set_up::{self, Wish},
+    },
+};
+
+/// What an answer says.
+///
+/// # Errors
+/// Why it says nothing.
+pub fn read(response: &Response) -> Result<Value, SendError> {
+    let said = json::parse(&response.body).unwrap_or_default();
+    if response.is_success() {
+        return Ok(said);
+    }
+    Err(match GraphError::of(&said) {
+        // A right that is missing here may be no matter for messages.
+        Some(error) if error.code != 190 && (400..500).contains(&response.status) => {
+            SendError::Rejected(error.cause)
+        }
+        Some(error) => classify::of_status(response, error.cause),
+        None => classify::by_status(response),
+    })
+}
+
+/// Where the app's calls go: to the address that all its accounts share, when this one is known there by an id.
+pub fn callback<'a>(ours: Whereabouts<'a>, is_shared: bool) -> &'a str {
+    if is_shared { ours.shared_url } else { ours.webhook_url }
+}
+
+/// The app brings these fields of this kind of object here. Only when the account names its app and its
+/// `verify_token`, which Meta shows us while the change is under way.
+pub fn app<'a>(
+    app: App<'a>,
+    root: &str,
+    object: &'static str,
+    fields: &'static [&'static str],
+    (ours, url): (Whereabouts<'a>, &'a str),
+) -> Option<Wish<'a>> {
+    let (id, token) = (app.app_id?, app.verify_token?.expose_secret());
+    if url.is_empty() {
+        return None;
+    }
+    let address = format!("{root}/{id}/subscriptions");
+    let known = move |found: &Value| {
+        let items = json::items(found, "/data");
+        items.iter().find(|item| json::text(item, "/object").is_some_and(|kind| kind == object)).cloned()
+    };
+    Some(Wish {
+        what: "the app's webhook",
+        ask: app.of_the_app(Request::get(&*address))?,
+        holds: Box::new(move |found| {
+            known(found).is_some_and(|item| {
+                let set = json::text(&item, "/callback_url").unwrap_or_default();
+                let is_off = item.get("active").and_then(Value::as_bool) == Some(false);
+                (set == ours.shared_url || set == ours.webhook_url)
+                    && !is_off
+                    && set_up::has_all(item.get("fields"), fields)
+            })
+        }),
+        change: Box::new(move |found| {
+            let item = known(found).unwrap_or_default();
+            let all = set_up::with_all(item.get("fields"), fields).join(",");
+            let body = json!({"object": object, "callback_url": url, "verify_token": token, "fields": all});
+            let call = Request::post(&*address, Body::Json(body.to_string())).harmless().hiding(token);
+            app.of_the_app(call.clone()).unwrap_or(call)
+        }),
+    })
+}
+
+/// A page or account brings these fields to the app.
+pub fn page<'a>(app: App<'a>, address: String, fields: &'static [&'static str]) -> Wish<'a> {
+    // Which of the apps is ours only its id tells; without it, one that has all of them will do.
+    let is_ours =
+        move |item: &&Value| app.app_id.is_none_or(|id| json::text(item, "/id").is_some_and(|of| of == id));
+    Wish {
+        what: "the page's subscription",
+        ask: app.call(Request::get(&*address)),
+        holds: Box::new(move |found| {
+            let mut apps = json::items(found, "/data").iter().filter(is_ours);
+            apps.any(|item| set_up::has_all(item.get("subscribed_fields"), fields))
+        }),
+        change: Box::new(move |found| {
+            let mut apps = json::items(found, "/data").iter().filter(is_ours);
+            let only = apps.next().filter(|_| apps.next().is_none());
+            let all = set_up::with_all(only.and_then(|item| item.get("subscribed_fields")), fields).join(",");
+            app.call(Request::post(format!("{address}?subscribed_fields={all}"), Body::None)).harmless()
+        }),
+    }
+}
+
+/// A question that people are shown before they write for the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IceBreaker {
+    /// What they may tap on.
+    pub question: Box<str>,
+    /// What comes in as `payload` then.
+    pub payload: Box<str>,
+}
+
+/// The most ice breakers.
+const ICE_BREAKERS_MAX: usize = 4;
+/// The longest question, in characters.
+const QUESTION_CHARACTERS_MAX: usize = 80;
+/// The longest payload, in octets.
+const PAYLOAD_BYTES_MAX: usize = 1_000;
+
+/// What a Messenger profile is to show; empty: what it shows is left alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Profile<'a> {
+    /// The payload of the Get Started button.
+    pub get_started: Option<&'a str>,
+    /// What people are asked before they write.
+    pub ice_breakers: &'a [IceBreaker],
+    /// `instagram`, where the profile is not a page's.
+    pub platform: Option<&'static str>,
+}
+
+impl<'a> Profile<'a> {
+    /// Checks that Meta would take it.
+    ///
+    /// # Errors
+    /// Names the key that it would not.
+    pub fn check(&self) -> Result<(), AccountError> {
+        let wrong = |key: &str, problem: String| Err(AccountError { key: key.into(), problem });
+        let fits = |payload: &str| (1..=PAYLOAD_BYTES_MAX).contains(&payload.len());
+        if self.get_started.is_some_and(|payload| !fits(payload)) {
+            return wrong("get_started", format!("expected a payload of 1 to {PAYLOAD_BYTES_MAX} octets"));
+        }
+        if self.ice_breakers.len() > ICE_BREAKERS_MAX {
+            return wrong("ice_breakers", format!("expected at most {ICE_BREAKERS_MAX}"));
+        }
+        let good = |one: &IceBreaker| {
+            (1..=QUESTION_CHARACTERS_MAX).contains(&one.question.chars().count()) && fits(&one.payload)
+        };
+        if !self.ice_breakers.iter().all(good) {
+            let problem = format!(
+                "expected questions of 1 to {QUESTION_CHARACTERS_MAX} characters with payloads of 1 to {PAYLOAD_BYTES_MAX} octets"
+            );
+            return wrong("ice_breakers", problem);
+        }
+        Ok(())
+    }
+
+    /// What is to be so at Meta.
+    pub fn wish(self, app: App<'a>, address: &str) -> Option<Wish<'a>> {
+        let mut wanted = json!({});
+        if let Some(payload) = self.get_started {
+            json::set(&mut wanted, "get_started", json!({"payload": payload}));
+        }
+        if !self.ice_breakers.is_empty() {
+            let actions: Vec<Value> = self
+                .ice_breakers
+                .iter()
+                .map(|one| json!({"question": &*one.question, "payload": &*one.payload}))
+                .collect();
+            let shown = json!([{"call_to_actions": actions, "locale": "default"}]);
+            json::set(&mut wanted, "ice_breakers", shown);
+        }
+        if wanted.as_object().is_none_or(serde_json::Map::is_empty) {
+            return None;
+        }
+        let platform = self.platform.map(|platform| format!("&platform={platform}")).unwrap_or_default();
+        let ask = format!("{address}?fields=get_started,ice_breakers{platform}");
+        let mut body = wanted.clone();
+        if let Some(platform) = self.platform {
+            json::set(&mut body, "platform", platform);
+        }
+        let change = app.call(Request::post(address, Body::Json(body.to_string()))).harmless();
+        Some(Wish {
+            what: "the profile",
+            ask: app.call(Request::get(ask)),
+            holds: Box::new(move |found| {
+                let shown = json::at(found, "/data/0").unwrap_or(&Value::Null);
+                let is_shown = |(key, value): (&String, &Value)| shown.get(key) == Some(value);
+                wanted.as_object().is_some_and(|wanted| wanted.iter().all(is_shown))
+            }),
+            change: Box::new(move |_| change.clone()),
+        })
+    }
+}
+
+/// A WhatsApp Business Account brings what happens to the app; with `ours` to there alone, whatever the app's own webhook
+/// is.
+pub fn business_account<'a>(app: App<'a>, address: String, ours: Option<Whereabouts<'a>>) -> Wish<'a> {
+    let is_ours = move |item: &&Value| {
+        app.app_id
+            .is_none_or(|id| json::text(item, "/whatsapp_business_api_data/id").is_some_and(|of| of == id))
+    };
+    Wish {
+        what: "the business account's subscription",
+        ask: app.call(Request::get(&*address)),
+        holds: Box::new(move |found| {
+            let mut apps = json::items(found, "/data").iter().filter(is_ours);
+            apps.any(|item| {
+                ours.is_none_or(|ours| {
+                    let set = json::text(item, "/override_callback_uri").unwrap_or_default();
+                    set == ours.shared_url || set == ours.webhook_url
+                })
+            })
+        }),
+        change: Box::new(move |_| {
+            let token = app.verify_token.map(|token| token.expose_secret());
+            let call = match (ours, token) {
+                (Some(ours), Some(token)) => {
+                    let body = json!({"override_callback_uri": ours.shared_url, "verify_token": token});
+                    Request::post(&*address, Body::Json(body.to_string())).hiding(token)
+                }
+                _ => Request::post(&*address, Body::None),
+            };
+            app.call(call).harmless()
+        }),
+    }
+}

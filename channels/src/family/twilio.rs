@@ -1,0 +1,354 @@
+//! What Twilio's SMS and WhatsApp have in common: the signature of its webhooks, its error codes, its forms. Pure wire
+//! facts; what goes out how is each provider's own.
+
+use std::collections::BTreeMap;
+
+use message::{Content, cim::body, event::Cause};
+use serde_json::{Map, Value};
+
+use crate::{
+    contract::{
+        InEvent, InMessage, InReceipt, MediaRef, Received, Report, SendError,
+        http::{Malformed, Refused, Reply, Response, Webhook},
+    },
+    toolkit::{auth, classify, inbound_body, json},
+};
+
+/// Its words for the state of a part.
+pub const STATUSES: &[(&str, Report)] = &[
+    ("accepted", Report::Enroute),
+    ("scheduled", Report::Enroute),
+    ("queued", Report::Enroute),
+    ("sending", Report::Enroute),
+    ("sent", Report::Sent),
+    ("partially_delivered", Report::Sent),
+    ("delivered", Report::Delivered),
+    ("read", Report::Read),
+    ("undelivered", Report::Failed),
+    ("failed", Report::Failed),
+    ("canceled", Report::Failed),
+    ("receiving", Report::Nothing),
+    ("received", Report::Nothing),
+];
+
+/// The parameter of a status callback's address that holds our own reference. It is part of what is signed.
+const REFERENCE: &str = "part";
+
+/// How long the channel rests when the day's messages are used up; it is tried again after each.
+const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
+
+/// The address to which a part's states are reported.
+pub fn callback(webhook_url: &str, reference: &str) -> String {
+    let sign = if webhook_url.contains('?') { '&' } else { '?' };
+    format!("{webhook_url}{sign}{REFERENCE}={reference}")
+}
+
+/// Checks `X-Twilio-Signature`: HMAC-SHA-1 over the address and, for a form, its sorted fields.
+///
+/// Twilio is not consistent about the port in the address: both spellings are tried.
+///
+/// # Errors
+/// When it is missing or wrong.
+pub fn verify(webhook: &Webhook<'_>, auth_token: &str) -> Result<(), Refused> {
+    let refused = |reason: &str| Refused::forbidden(reason);
+    let header =
+        webhook.header("x-twilio-signature").ok_or_else(|| refused("x-twilio-signature is missing"))?;
+    let given = auth::unbase64(header).ok_or_else(|| refused("x-twilio-signature is no base64"))?;
+    let hash = webhook.parameter("bodySHA256");
+    let fields = match &hash {
+        Some(hash) => {
+            let expected = auth::sha256(webhook.body);
+            if !auth::unhex(hash).is_some_and(|hash| auth::equal(&hash, &expected)) {
+                return Err(refused("bodySHA256 does not fit the body"));
+            }
+            String::new()
+        }
+        None if webhook.method == "GET" => String::new(),
+        None => sorted(webhook.form()),
+    };
+    let url = webhook.url.split('#').next().unwrap_or_default();
+    let fits = |url: &String| {
+        let signed = format!("{url}{fields}");
+        auth::equal(&given, &auth::hmac_sha1(auth_token.as_bytes(), signed.as_bytes()))
+    };
+    if spellings(url).iter().any(fits) {
+        return Ok(());
+    }
+    Err(refused("x-twilio-signature does not fit auth_token and public_url"))
+}
+
+/// Names and values one after the other, sorted by name; of a name that is repeated each value once, sorted.
+fn sorted(mut fields: Vec<(String, String)>) -> String {
+    fields.sort();
+    fields.dedup();
+    fields.into_iter().map(|(name, value)| name + &value).collect()
+}
+
+/// An address without a port, and with one: its own, else that of its scheme.
+fn spellings(url: &str) -> [String; 2] {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => (host, port),
+        _ => (authority, if scheme == "http" { "80" } else { "443" }),
+    };
+    [format!("{scheme}://{host}{path}"), format!("{scheme}://{host}:{port}{path}")]
+}
+
+/// The id in an answer that took a part or made a content; every other answer as the error it is.
+///
+/// # Errors
+/// Why nothing was taken.
+pub fn sid(response: &Response) -> Result<String, SendError> {
+    let said = json::parse(&response.body).unwrap_or_default();
+    if !response.is_success() {
+        return Err(refusal(response, &said));
+    }
+    let sid = json::some_text(&said, "/sid").map(|sid| sid.into_owned());
+    sid.ok_or_else(|| classify::unreadable(response, "sid"))
+}
+
+fn refusal(response: &Response, said: &Value) -> SendError {
+    let Some(code) = json::some_text(said, "/code") else { return classify::by_status(response) };
+    let cause = Cause::new(&*code, json::text(said, "/message").unwrap_or_default());
+    match &*code {
+        "21610" => SendError::Unsubscribed(cause),
+        "20003" | "20005" | "20404" | "21606" | "21659" | "63007" | "63020" | "63041" => {
+            SendError::CredentialsRefused(cause)
+        }
+        "20429" | "14107" | "21611" | "30022" | "63010" | "63017" | "63018" => {
+            SendError::Throttled { after_ms: response.retry_after_ms(), cause }
+        }
+        "63038" => SendError::Throttled { after_ms: DAILY_LIMIT_PAUSE_MS, cause },
+        "20500" | "20503" | "30001" | "30017" | "30410" | "63009" | "63012" | "63019" => {
+            SendError::Unavailable(cause)
+        }
+        "30003" | "30008" => SendError::RetryOnce(cause),
+        // About this message, whatever the status: a 403 here is no reason to stop the channel.
+        code if code.len() == 5 && ["21", "30", "63"].iter().any(|family| code.starts_with(family)) => {
+            SendError::Rejected(cause)
+        }
+        _ => classify::of_status(response, cause),
+    }
+}
+
+/// The sids of contents by the names of templates.
+pub type Templates = BTreeMap<Box<str>, Box<str>>;
+
+/// A template as the sid and variables of a content; `known` are the sids of templates by name.
+///
+/// # Errors
+/// When it is neither a sid nor known.
+pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String); 2], SendError> {
+    let template: body::Template<'_> = body::read(json).unwrap_or_default();
+    let name = &*template.name;
+    let sid = known.get(name).map(|sid| &**sid);
+    let Some(sid) = sid.or_else(|| Some(name).filter(|name| is_sid(name, "HX"))) else {
+        let reason =
+            format!("the template {name:?} is no content sid (HX...) and none is given for it in templates");
+        return Err(SendError::Rejected(Cause::new("400", reason)));
+    };
+    let mut variables = Map::new();
+    for parameter in template.components.iter().flat_map(|component| component.parameters.iter()) {
+        let details = parameter.additional_parameter_details.map_or("null", |raw| raw.get());
+        let number = (variables.len() + 1).to_string();
+        variables.insert(number, value_of(&serde_json::from_str(details).unwrap_or_default()).into());
+    }
+    Ok([("ContentSid", sid.to_owned()), ("ContentVariables", Value::Object(variables).to_string())])
+}
+
+/// The words of a template's parameter: itself, or the member that holds them, also below the name of its type.
+fn value_of(details: &Value) -> String {
+    const MEMBERS: [&str; 6] = ["/fallback_value", "/text", "/payload", "/link", "/url", "/value"];
+    let words = |value: &Value| {
+        let own = json::text(value, "");
+        let found = own.or_else(|| MEMBERS.iter().find_map(|member| json::text(value, member)));
+        found.map(|text| text.into_owned())
+    };
+    let below = || details.as_object().and_then(|members| members.values().find_map(words));
+    words(details).or_else(below).unwrap_or_default()
+}
+
+/// Whether this is an id of that kind: two letters and 32 hexadecimal digits.
+pub fn is_sid(text: &str, kind: &str) -> bool {
+    let digits = text.strip_prefix(kind).unwrap_or_default();
+    digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Reads a webhook: a status callback or a customer's message, one each.
+///
+/// # Errors
+/// When a message lacks what every message has.
+pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
+    let form = Form(if webhook.method == "GET" {
+        auth::form_fields(webhook.query.as_bytes()).collect()
+    } else {
+        webhook.form()
+    });
+    let mut received = Received { reply: Some(nothing_to_say()), ..Received::default() };
+    let status = form.get("SmsStatus");
+    if !form.get("MessageStatus").is_empty() {
+        received.events = reported(&form, form.get("MessageStatus"), webhook)?;
+    } else if matches!(status, "" | "received" | "receiving") && form.has_words() {
+        received.events = written(&form)?;
+    } else if !status.is_empty() && status != "received" && status != "receiving" {
+        received.events = reported(&form, status, webhook)?;
+    } else {
+        received.ignored = 1;
+    }
+    Ok(received)
+}
+
+/// An answer that makes Twilio send nothing.
+fn nothing_to_say() -> Reply {
+    let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
+    Reply { status: 200, content_type: "text/xml", body: body.into() }
+}
+
+struct Form(Vec<(String, String)>);
+
+impl Form {
+    /// A field; empty without it.
+    fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    fn needed(&self, name: &str) -> Result<&str, Malformed> {
+        let value = self.get(name);
+        if value.is_empty() { Err(Malformed::new(format!("{name} is missing"))) } else { Ok(value) }
+    }
+
+    fn has_words(&self) -> bool {
+        ["Body", "NumMedia", "Latitude", "ButtonPayload", "ListId"]
+            .iter()
+            .any(|name| !self.get(name).is_empty())
+    }
+
+    /// `MediaUrl0` and on, as many as there are.
+    fn media(&self) -> Vec<MediaRef> {
+        let numbered = |n: usize| {
+            let url = self.get(&format!("MediaUrl{n}"));
+            let content_type = self.get(&format!("MediaContentType{n}"));
+            (!url.is_empty()).then(|| MediaRef {
+                locator: url.into(),
+                content_type: (!content_type.is_empty()).then(|| content_type.into()),
+                file_name: None,
+            })
+        };
+        (0..MEDIA_MAX).map_while(numbered).collect()
+    }
+}
+
+/// The most files of one message.
+const MEDIA_MAX: usize = 10;
+
+/// An address without the channel's name before it.
+pub fn bare(address: &str) -> &str {
+    address.trim().strip_prefix("whatsapp:").unwrap_or(address.trim())
+}
+
+fn reported(form: &Form, status: &str, webhook: &Webhook<'_>) -> Result<Vec<InEvent>, Malformed> {
+    let (did, customer) = (bare(form.get("From")), bare(form.get("To")));
+    let report = Report::of(STATUSES, status).unwrap_or(Report::Nothing);
+    let error = form.get("ErrorCode");
+    let code = match (error, form.get("ErrorMessage")) {
+        ("" | "0", _) => status.to_owned(),
+        (code, "") => code.to_owned(),
+        (code, words) => format!("{code}: {words}"),
+    };
+    let id = form.needed("MessageSid").or_else(|_| form.needed("SmsSid"))?;
+    let receipt = InEvent::Receipt(Box::new(InReceipt {
+        reference: webhook.parameter(REFERENCE).filter(|r| !r.is_empty()).map(Into::into),
+        id: id.into(),
+        report,
+        code: code.into(),
+        did: did.into(),
+        customer: customer.into(),
+        watermark_ms: None,
+    }));
+    let opt_out = (error == "21610").then(|| InEvent::OptOut {
+        did: did.into(),
+        customer: customer.into(),
+        out: true,
+        id: id.into(),
+    });
+    Ok([Some(receipt), opt_out].into_iter().flatten().collect())
+}
+
+fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
+    let (customer, did) = (bare(form.needed("From")?), bare(form.needed("To")?));
+    let id = form.needed("MessageSid").or_else(|_| form.needed("SmsMessageSid"))?;
+    let mut message = InMessage::new(did, customer, id, Content::Text("".into()));
+    for name in ["WaId", "ExternalUserId"] {
+        let alias = bare(form.get(name));
+        if !alias.is_empty() && alias.trim_start_matches('+') != customer.trim_start_matches('+') {
+            message.aliases.push(alias.into());
+        }
+    }
+    let reply_to = form.get("OriginalRepliedMessageSid");
+    message.reply_to = (!reply_to.is_empty()).then(|| reply_to.into());
+    message.attributes = attributes(form);
+    let mut events = contents(form, message);
+    let out = match form.get("OptOutType").to_ascii_uppercase().as_str() {
+        "STOP" => true,
+        "START" => false,
+        _ => return Ok(events),
+    };
+    events.push(InEvent::OptOut { did: did.into(), customer: customer.into(), out, id: id.into() });
+    Ok(events)
+}
+
+/// What a message says, besides its words, under the names the business sees.
+fn attributes(form: &Form) -> Vec<(Box<str>, Box<str>)> {
+    const NAMES: [(&str, &str); 12] = [
+        ("ProfileName", "customerName"),
+        ("Forwarded", "forwarded"),
+        ("FrequentlyForwarded", "frequentlyForwarded"),
+        ("ReferralBody", "referralBody"),
+        ("ReferralHeadline", "referralHeadline"),
+        ("ReferralSourceId", "referralSourceId"),
+        ("ReferralSourceType", "referralSourceType"),
+        ("ReferralSourceUrl", "referralSourceUrl"),
+        ("ReferralMediaUrl", "referralMediaUrl"),
+        ("ReferralMediaContentType", "referralMediaContentType"),
+        ("ReferralCtwaClid", "referralCtwaClid"),
+        ("ListDescription", "description"),
+    ];
+    let present = NAMES.iter().filter(|(name, _)| !form.get(name).is_empty());
+    present.map(|(name, ours)| ((*ours).into(), form.get(name).into())).collect()
+}
+
+fn contents(form: &Form, mut message: InMessage) -> Vec<InEvent> {
+    let coordinate = |name: &str| form.get(name).parse::<f64>().ok().filter(|degrees| degrees.is_finite());
+    let pressed = [("ButtonText", "ButtonPayload"), ("ListTitle", "ListId")]
+        .map(|(title, payload)| (form.get(title), form.get(payload)));
+    if let (Some(latitude), Some(longitude)) = (coordinate("Latitude"), coordinate("Longitude")) {
+        message.content =
+            inbound_body::location(latitude, longitude, form.get("Label"), form.get("Address"), "");
+        return vec![InEvent::Message(Box::new(message))];
+    }
+    if let Some((title, payload)) = pressed.iter().find(|(_, payload)| !payload.is_empty()) {
+        let title = if title.is_empty() { form.get("Body") } else { title };
+        let (content, attribute) = inbound_body::pressed(title, payload);
+        message.content = content;
+        message.attributes.extend(attribute);
+        return vec![InEvent::Message(Box::new(message))];
+    }
+    inbound_body::messages(message, &words(form.get("Body")), form.media())
+}
+
+/// The shortest body that is looked at as base64.
+const BASE64_BYTES_MIN: usize = 160;
+
+/// The words of a body. Long concatenated SMS may come as base64: what is one long word, decodes to text and has
+/// spaces then was no word of a person.
+fn words(body: &str) -> String {
+    let decoded = || {
+        let text = String::from_utf8(auth::unbase64(body)?).ok()?;
+        let plausible = text.contains(' ') && !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+        plausible.then_some(text)
+    };
+    let candidate = body.len() >= BASE64_BYTES_MIN && !body.contains(char::is_whitespace);
+    candidate.then(decoded).flatten().unwrap_or_else(|| body.to_owned())
+}

@@ -1,0 +1,111 @@
+//! What is known of providers before any account exists, in words for people: the README's table, and the keys of an
+//! account. Everything is read from the descriptions and the accounts themselves; nothing is said twice.
+
+use std::fmt::Write as _;
+
+use message::BodyType;
+
+use super::PROVIDERS;
+use crate::contract::{
+    Capabilities, Provider, Signature,
+    capability::{Format, LongText, Units},
+};
+
+/// Every provider as a Markdown table.
+pub fn table() -> String {
+    let mut out = String::from(
+        "| provider | goes out as it is | comes in | receipts | limits | what is adapted |\n|---|---|---|---|---|---|\n",
+    );
+    for provider in PROVIDERS {
+        let capabilities = (provider.capabilities)();
+        let name = format!("`{}`<br>{}", provider.name, provider.summary);
+        let cells = [
+            name,
+            words(capabilities.native),
+            if capabilities.inbound { words(capabilities.inbound_types) } else { "nothing".into() },
+            receipts(&capabilities).into(),
+            limits(&capabilities).join("; "),
+            adapted(&capabilities).join("; "),
+        ];
+        _ = writeln!(out, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "));
+    }
+    out
+}
+
+/// Body types in lower case, with commas.
+pub fn words(types: &[BodyType]) -> String {
+    let word = |body_type: &BodyType| match body_type {
+        BodyType::Plain => "text".to_owned(),
+        other => other.as_wire().to_lowercase(),
+    };
+    types.iter().map(word).collect::<Vec<_>>().join(", ")
+}
+
+/// Which receipts come back.
+pub fn receipts(capabilities: &Capabilities) -> &'static str {
+    match (capabilities.receipts, capabilities.read_receipts) {
+        (false, false) => "none",
+        (false, true) => "read",
+        (true, false) => "delivered, failed",
+        (true, true) => "delivered, read, failed",
+    }
+}
+
+/// The limits as numbers.
+pub fn limits(capabilities: &Capabilities) -> Vec<String> {
+    let unit = match capabilities.units {
+        Units::CodePoints => "characters",
+        Units::Utf16 => "UTF-16 units",
+        Units::Octets => "octets",
+    };
+    let mut limits = vec![format!("text {} {unit}", capabilities.text_characters_max)];
+    let mut more = |is: bool, limit: String| limits.extend(is.then_some(limit));
+    let captions = capabilities.caption_characters_max;
+    more(captions > 0 && captions != capabilities.text_characters_max, format!("caption {captions}"));
+    let buttons = capabilities.buttons;
+    more(buttons.max > 0, format!("{} buttons of {}", buttons.max, buttons.title_characters_max));
+    more(buttons.rows_max > 0, format!("{} rows of {}", buttons.rows_max, buttons.row_title_characters_max));
+    more(capabilities.cards_max > 0, format!("{} cards", capabilities.cards_max));
+    let hours = capabilities.window_hours.unwrap_or_default();
+    more(hours > 0, format!("{hours} h after the customer's last message"));
+    limits
+}
+
+/// What becomes of what does not go as it is.
+pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
+    let carries = |body_type| capabilities.carries(body_type);
+    let rules = [
+        ("formatting is removed", capabilities.format == Format::Plain && carries(BodyType::Plain)),
+        ("long texts are cut", capabilities.long_text == LongText::Cut),
+        ("long texts are refused", capabilities.long_text == LongText::Refuse),
+        (
+            "files become links",
+            ![BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File].into_iter().any(carries),
+        ),
+        ("buttons become a numbered list", !carries(BodyType::Button)),
+        ("cards become messages", !carries(BodyType::Carousel)),
+        ("places become text", !carries(BodyType::Location)),
+        ("contacts become text", !carries(BodyType::Contact)),
+    ];
+    rules.into_iter().filter(|(_, applies)| *applies).map(|(words, _)| words.to_owned()).collect()
+}
+
+/// How webhooks are known to be the provider's, in words.
+pub fn signature(signature: Signature) -> String {
+    match signature {
+        Signature::None => "not signed; there is no scheme, or there are none".into(),
+        Signature::Optional(key) => format!("checked when the account has `{key}`"),
+        Signature::Required(key) => format!("always checked, by `{key}`"),
+    }
+}
+
+/// The keys of `[channel.account]`, as the account itself names them when it is given one that it does not know.
+pub fn account_keys(provider: &Provider) -> Vec<String> {
+    let unknown = toml::Table::from_iter([(UNKNOWN.to_owned(), toml::Value::Boolean(true))]);
+    let Err(error) = (provider.channel)(unknown) else { return Vec::new() };
+    let keys = error.problem.split_once("expected").map(|(_, keys)| keys).unwrap_or_default();
+    keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// A key that no account has.
+const UNKNOWN: &str = "no such key";

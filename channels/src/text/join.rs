@@ -1,0 +1,276 @@
+//! Puts the parts of long inbound messages together. A pure state machine for one pair of source and destination:
+//! the caller keeps one [`Assembly`] for each, gives it parts and instants, and delivers what comes out. No octet
+//! that was given to it may be lost: what stays incomplete comes out marked.
+
+use message::{
+    Content, Timestamp,
+    event::{Alphabet, PartReceived},
+};
+use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
+
+use crate::text::incoming::decode;
+
+/// The most unfinished messages of one pair; the oldest comes out incomplete when there would be more.
+pub const OPEN_MAX: usize = 16;
+/// The most octets held for one pair.
+pub const OPEN_OCTETS_MAX: usize = 1 << 20;
+/// How many finished messages are remembered, so that parts sent once more by the server are known.
+pub const DONE_MAX: usize = 16;
+/// How long they are: as long as a server goes on repeating a deliver_sm whose answer it missed.
+pub const DONE_MS_MAX: u64 = 10 * 60 * 1000;
+/// How long parts wait for the others when the channel says nothing.
+pub const HOLD_MS: u64 = 2 * 60 * 60 * 1000;
+/// Stands where parts are missing.
+pub const MISSING: &str = "[…]";
+
+/// The unfinished long messages from one source to one destination.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assembly {
+    /// In the order in which they began.
+    open: Vec<Group>,
+    /// In the order in which they were finished.
+    done: Vec<Done>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Group {
+    reference: u16,
+    total: u8,
+    first_at: Timestamp,
+    /// In rising order of their numbers.
+    parts: Vec<Held>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Held {
+    number: u8,
+    alphabet: Alphabet,
+    octets: Box<[u8]>,
+}
+
+/// A message that was finished: what its parts were, by number and fingerprint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Done {
+    reference: u16,
+    total: u8,
+    at: Timestamp,
+    prints: Vec<(u8, u64)>,
+}
+
+/// A message put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// What it says; [`MISSING`] stands for each gap.
+    pub content: Content,
+    /// How many parts it has.
+    pub total: u8,
+    /// The numbers of those that did not come.
+    pub missing: Vec<u8>,
+    /// Whether some of it could not be read.
+    pub lossy: bool,
+    /// When its first part came.
+    pub first_at: Timestamp,
+}
+
+impl Joined {
+    /// How many parts of how many came, when some are missing (as in [`message::event::Received`]).
+    pub fn incomplete(&self) -> Option<(u16, u16)> {
+        let missing = u16::try_from(self.missing.len()).unwrap_or(u16::MAX);
+        let total = u16::from(self.total);
+        (missing > 0).then(|| (total.saturating_sub(missing), total))
+    }
+}
+
+/// What became of a part.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Added {
+    /// It had come before: acknowledge it and forget it.
+    pub repeated: bool,
+    /// Messages that are finished by it, or had to make room for it.
+    pub joined: SmallVec<[Joined; 1]>,
+}
+
+impl Assembly {
+    /// Whether nothing is held or remembered: such an assembly need not be kept.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.done.is_empty()
+    }
+
+    /// Takes a part in.
+    ///
+    /// Parts belong together by reference *and* total. A part with a number that is there already but with other
+    /// octets belongs to a later message under a reference used again: the older one comes out incomplete.
+    pub fn add(&mut self, part: PartReceived, now: Timestamp) -> Added {
+        self.done.retain(|done| now.since_ms(done.at) < DONE_MS_MAX);
+        let mut added = Added::default();
+        if part.number == 0 || part.number > part.total || part.total < 2 {
+            let total = 1;
+            let held = Held { number: 1, alphabet: part.alphabet, octets: part.octets };
+            let group = Group { reference: part.reference, total, first_at: now, parts: vec![held] };
+            added.joined.push(group.joined());
+            return added;
+        }
+        if self.was_done(&part) {
+            added.repeated = true;
+            return added;
+        }
+        let mut at = self.position(&part);
+        if let Some(held) = at.and_then(|at| self.open.get(at)).and_then(|group| group.held(part.number)) {
+            if held.octets == part.octets && held.alphabet == part.alphabet {
+                added.repeated = true;
+                return added;
+            }
+            added.joined.extend(at.and_then(|at| self.close(at, now)));
+            at = None;
+        }
+        if at.is_none() && self.open.len() >= OPEN_MAX {
+            added.joined.extend(self.close(0, now));
+        }
+        while !self.open.is_empty() && self.octets().saturating_add(part.octets.len()) > OPEN_OCTETS_MAX {
+            added.joined.extend(self.close(0, now));
+        }
+        let at = self.position(&part).unwrap_or_else(|| self.begin(&part, now));
+        if self.open.get_mut(at).is_some_and(|group| group.insert(part)) {
+            added.joined.extend(self.close(at, now));
+        }
+        added
+    }
+
+    /// Gives up the messages whose first part came `hold_ms` ago or earlier.
+    pub fn overdue(&mut self, now: Timestamp, hold_ms: u64) -> Vec<Joined> {
+        let mut joined = Vec::new();
+        while self.next_due(hold_ms).is_some_and(|due| due <= now) {
+            joined.extend(self.close_oldest(now));
+        }
+        joined
+    }
+
+    /// When [`Assembly::overdue`] will have something to give.
+    pub fn next_due(&self, hold_ms: u64) -> Option<Timestamp> {
+        self.open.first().map(|group| group.first_at.plus_ms(hold_ms))
+    }
+
+    /// Gives up the oldest unfinished message: what replaying a delivery of an incomplete one does.
+    pub fn close_oldest(&mut self, now: Timestamp) -> Option<Joined> {
+        self.close(0, now)
+    }
+
+    fn octets(&self) -> usize {
+        self.open.iter().flat_map(|group| &group.parts).map(|part| part.octets.len()).sum()
+    }
+
+    fn position(&self, part: &PartReceived) -> Option<usize> {
+        self.open.iter().position(|group| group.reference == part.reference && group.total == part.total)
+    }
+
+    fn begin(&mut self, part: &PartReceived, now: Timestamp) -> usize {
+        // A clock that steps back must not put a younger group before an older one.
+        let first_at = self.open.last().map_or(now, |last| last.first_at.max(now));
+        self.open.push(Group {
+            reference: part.reference,
+            total: part.total,
+            first_at,
+            parts: Vec::with_capacity(usize::from(part.total)),
+        });
+        self.open.len() - 1
+    }
+
+    fn close(&mut self, at: usize, now: Timestamp) -> Option<Joined> {
+        if at >= self.open.len() {
+            return None;
+        }
+        let group = self.open.remove(at);
+        if self.done.len() >= DONE_MAX {
+            self.done.remove(0);
+        }
+        let prints =
+            group.parts.iter().map(|part| (part.number, print(part.alphabet, &part.octets))).collect();
+        self.done.push(Done { reference: group.reference, total: group.total, at: now, prints });
+        Some(group.joined())
+    }
+
+    fn was_done(&self, part: &PartReceived) -> bool {
+        let print = (part.number, print(part.alphabet, &part.octets));
+        self.done.iter().any(|done| {
+            done.reference == part.reference && done.total == part.total && done.prints.contains(&print)
+        })
+    }
+}
+
+/// FNV-1a over the octets, for telling a repeated part from a new one.
+fn print(alphabet: Alphabet, octets: &[u8]) -> u64 {
+    let kind = if alphabet == Alphabet::Ucs2 { 1 } else { 0 };
+    std::iter::once(kind)
+        .chain(octets.iter().copied())
+        .fold(0xCBF2_9CE4_8422_2325, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01B3))
+}
+
+impl Group {
+    fn held(&self, number: u8) -> Option<&Held> {
+        self.parts.iter().find(|part| part.number == number)
+    }
+
+    /// Whether it is complete with this part.
+    fn insert(&mut self, part: PartReceived) -> bool {
+        let at = self.parts.partition_point(|held| held.number < part.number);
+        self.parts.insert(at, Held { number: part.number, alphabet: part.alphabet, octets: part.octets });
+        self.parts.len() == usize::from(self.total)
+    }
+
+    fn joined(self) -> Joined {
+        let missing = (1..=self.total).filter(|number| self.held(*number).is_none()).collect();
+        let (content, lossy) = if self.parts.iter().all(|part| part.alphabet == Alphabet::Binary) {
+            let octets: Vec<u8> = self.parts.iter().flat_map(|part| part.octets.iter().copied()).collect();
+            (Content::Binary(octets.into()), false)
+        } else {
+            let (text, lossy) = self.text();
+            (Content::Text(text.into()), lossy)
+        };
+        Joined { content, total: self.total, missing, lossy, first_at: self.first_at }
+    }
+
+    /// Neighbours of one alphabet are decoded together, since a character may be cut between them.
+    fn text(&self) -> (String, bool) {
+        let (mut text, mut lossy) = (String::new(), false);
+        let mut expected = 1_u16;
+        let together =
+            |a: &Held, b: &Held| a.alphabet == b.alphabet && a.number.checked_add(1) == Some(b.number);
+        for run in self.parts.chunk_by(together) {
+            let Some((first, last)) = run.first().zip(run.last()) else { continue };
+            if u16::from(first.number) > expected {
+                text.push_str(MISSING);
+            }
+            let (decoded, damaged) = decode(first.alphabet, &run_octets(run));
+            text.push_str(&decoded);
+            lossy |= damaged;
+            expected = u16::from(last.number) + 1;
+        }
+        if expected <= u16::from(self.total) {
+            text.push_str(MISSING);
+        }
+        (text, lossy)
+    }
+}
+
+/// The octets of a run. UTF-16 cut at an odd octet comes out even again when joined; when it does not, an octet
+/// was lost or added somewhere, and each odd part gives up its last one so that the next is not shifted.
+fn run_octets(run: &[Held]) -> Vec<u8> {
+    let total: usize = run.iter().map(|part| part.octets.len()).sum();
+    let uneven = total % 2 == 1 && run.len() > 1 && run.iter().all(|part| part.alphabet == Alphabet::Ucs2);
+    let mut octets = Vec::with_capacity(total);
+    for part in run {
+        let keep = if uneven { part.octets.len() & !1 } else { part.octets.len() };
+        octets.extend(part.octets.iter().take(keep));
+    }
+    octets
+}
+
+/// The content of a message that came whole, and whether some of it could not be read.
+pub fn whole(alphabet: Alphabet, octets: &[u8]) -> (Content, bool) {
+    if alphabet == Alphabet::Binary {
+        return (Content::Binary(octets.into()), false);
+    }
+    let (text, lossy) = decode(alphabet, octets);
+    (Content::Text(text.into()), lossy)
+}

@@ -1,0 +1,289 @@
+//! The parts of a stored text, made from the text and its [`Split`] alone. The cuts never part an escape from its
+//! code, a surrogate from its other half, or (where it fits one part) a grapheme cluster.
+
+use message::event::{Alphabet, Concatenation, Split};
+use smallvec::SmallVec;
+use unicode_segmentation::GraphemeCursor;
+
+use crate::text::gsm7::{self, Tables};
+
+/// A user data header with its length octet.
+pub type Header = SmallVec<[u8; 16]>;
+
+/// One part as it goes on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<'t> {
+    /// Which it is, from 1.
+    pub number: u16,
+    /// How many there are.
+    pub total: u16,
+    /// What it says; empty for octets that are no text.
+    pub text: &'t str,
+    /// The user data header (set bit 0x40 of esm_class when there is one).
+    pub udh: Option<Header>,
+    /// The text encoded, without the header. GSM is unpacked, one septet an octet.
+    pub octets: Vec<u8>,
+}
+
+/// How many units (septets, octets, UTF-16 units) of an alphabet one part holds; with
+/// [`Concatenation::None`] a part that stands alone.
+///
+/// `sar_*` parts leave room for a header with a 16-bit reference: the server has to write one towards the phone,
+/// and the `sar_msg_ref_num` that it makes it from has 16 bits. All of them stay far below the 254 octets
+/// of `short_message`.
+pub fn units_per_part(alphabet: Alphabet, concatenation: Concatenation) -> usize {
+    let mut header: usize = match concatenation {
+        Concatenation::None => 0,
+        Concatenation::Udh8 => 5,
+        Concatenation::Udh16 | Concatenation::Sar => 6,
+        Concatenation::Payload => return usize::MAX,
+    };
+    header += match alphabet {
+        Alphabet::Gsm7Single(_) => 3,
+        Alphabet::Gsm7Locking(_) => 6,
+        Alphabet::Provider => return usize::MAX,
+        _ => 0,
+    };
+    if header > 0 {
+        header += 1;
+    }
+    match alphabet {
+        Alphabet::Gsm7 | Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => 160 - (header * 8).div_ceil(7),
+        Alphabet::Ucs2 => (140 - header) / 2,
+        Alphabet::Latin1 | Alphabet::Binary | Alphabet::Provider => 140 - header,
+    }
+}
+
+/// The parts of a text, in order.
+pub fn parts(text: &str, split: Split) -> Parts<'_> {
+    Parts { pieces: pieces(text, split), split, made: 0 }
+}
+
+/// One part of a text, `index` counted from 0 as in the log.
+pub fn part(text: &str, split: Split, index: u16) -> Option<Part<'_>> {
+    parts(text, split).nth(usize::from(index))
+}
+
+/// Makes the parts of a text, one at a time.
+#[derive(Clone, Debug)]
+pub struct Parts<'t> {
+    pieces: Pieces<'t>,
+    split: Split,
+    made: u16,
+}
+
+impl<'t> Iterator for Parts<'t> {
+    type Item = Part<'t>;
+
+    fn next(&mut self) -> Option<Part<'t>> {
+        let text = self.pieces.next()?;
+        self.made = self.made.saturating_add(1);
+        let octets = encode(text, self.split.alphabet);
+        Some(Part {
+            number: self.made,
+            total: self.split.parts,
+            text,
+            udh: udh(self.split, self.made),
+            octets,
+        })
+    }
+
+    /// Passes over parts without encoding them.
+    fn nth(&mut self, skipped: usize) -> Option<Part<'t>> {
+        for _ in 0..skipped {
+            self.pieces.next()?;
+            self.made = self.made.saturating_add(1);
+        }
+        self.next()
+    }
+}
+
+/// The parts of octets that are no text, in order.
+pub fn octet_parts(octets: &[u8], split: Split) -> OctetParts<'_> {
+    let per_part = match split.parts {
+        0 | 1 => usize::MAX,
+        _ => units_per_part(split.alphabet, split.concatenation),
+    };
+    OctetParts { rest: Some(octets), per_part, split, made: 0 }
+}
+
+/// Makes the parts of octets, one at a time.
+#[derive(Clone, Debug)]
+pub struct OctetParts<'t> {
+    rest: Option<&'t [u8]>,
+    per_part: usize,
+    split: Split,
+    made: u16,
+}
+
+impl<'t> Iterator for OctetParts<'t> {
+    type Item = Part<'t>;
+
+    fn next(&mut self) -> Option<Part<'t>> {
+        let rest = self.rest.take()?;
+        let (octets, rest) = rest.split_at_checked(self.per_part).unwrap_or((rest, &[]));
+        self.rest = (!rest.is_empty()).then_some(rest);
+        self.made = self.made.saturating_add(1);
+        let (number, total, udh) = (self.made, self.split.parts, udh(self.split, self.made));
+        Some(Part { number, total, text: "", udh, octets: octets.to_vec() })
+    }
+}
+
+/// A text in an alphabet. What the alphabet lacks becomes `?`: a plan never lets that happen.
+fn encode(text: &str, alphabet: Alphabet) -> Vec<u8> {
+    let mut octets = Vec::new();
+    match alphabet {
+        Alphabet::Provider | Alphabet::Binary => octets.extend_from_slice(text.as_bytes()),
+        Alphabet::Ucs2 => {
+            octets.reserve(text.len() * 2);
+            octets.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
+        }
+        Alphabet::Latin1 => octets.extend(text.chars().map(|c| u8::try_from(c).unwrap_or(b'?'))),
+        Alphabet::Gsm7 | Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => {
+            let tables = Tables::of(alphabet).unwrap_or(Tables::STANDARD);
+            gsm7::encode(text, &tables, &mut octets);
+        }
+    }
+    octets
+}
+
+fn udh(split: Split, number: u16) -> Option<Header> {
+    let octet = |value: u16| u8::try_from(value).unwrap_or(u8::MAX);
+    let mut header = Header::new();
+    header.push(0);
+    let [high, low] = split.reference.to_be_bytes();
+    match split.concatenation {
+        Concatenation::Udh8 => {
+            header.extend([0x00, 3, low, octet(split.parts), octet(number)]);
+        }
+        Concatenation::Udh16 => header.extend([0x08, 4, high, low, octet(split.parts), octet(number)]),
+        Concatenation::None | Concatenation::Sar | Concatenation::Payload => {}
+    }
+    match split.alphabet {
+        Alphabet::Gsm7Single(id) => header.extend([0x24, 1, id]),
+        Alphabet::Gsm7Locking(id) => header.extend([0x24, 1, id, 0x25, 1, id]),
+        _ => {}
+    }
+    let length = u8::try_from(header.len().saturating_sub(1)).ok().filter(|length| *length > 0)?;
+    if let Some(first) = header.first_mut() {
+        *first = length;
+    }
+    Some(header)
+}
+
+fn pieces(text: &str, split: Split) -> Pieces<'_> {
+    if split.parts <= 1 {
+        let split = Split { concatenation: Concatenation::Payload, ..split };
+        return pieces_as_many(text, split);
+    }
+    pieces_as_many(text, split)
+}
+
+/// The cut text, in as many pieces as it takes, whatever [`Split::parts`] says.
+pub(crate) fn pieces_as_many(text: &str, split: Split) -> Pieces<'_> {
+    let capacity = match (split.alphabet, split.concatenation) {
+        (_, Concatenation::Payload) => usize::MAX,
+        (Alphabet::Provider, _) => usize::from(split.reference).max(2),
+        (alphabet, concatenation) => units_per_part(alphabet, concatenation),
+    };
+    let tables = Tables::of(split.alphabet);
+    let at_spaces = split.concatenation == Concatenation::None;
+    Pieces { rest: Some(text), alphabet: split.alphabet, tables, capacity, at_spaces }
+}
+
+/// Cuts a text greedily.
+#[derive(Clone, Debug)]
+pub(crate) struct Pieces<'t> {
+    rest: Option<&'t str>,
+    alphabet: Alphabet,
+    tables: Option<Tables>,
+    capacity: usize,
+    at_spaces: bool,
+}
+
+impl<'t> Iterator for Pieces<'t> {
+    type Item = &'t str;
+
+    fn next(&mut self) -> Option<&'t str> {
+        let rest = self.rest.take()?;
+        let (piece, rest) = rest.split_at_checked(self.cut(rest)).unwrap_or((rest, ""));
+        self.rest = (!rest.is_empty()).then_some(rest);
+        Some(piece)
+    }
+}
+
+impl Pieces<'_> {
+    /// Where the next piece ends, in bytes: beyond 0 unless the text is empty.
+    fn cut(&self, rest: &str) -> usize {
+        if self.capacity == usize::MAX {
+            return rest.len();
+        }
+        let mut units = 0;
+        let overflow = rest.char_indices().find(|(_, c)| {
+            units += self.units(*c);
+            units > self.capacity
+        });
+        match overflow {
+            None => rest.len(),
+            Some((0, c)) => c.len_utf8(),
+            Some((at, _)) => {
+                let at = self.whole_cluster(rest, at);
+                if self.at_spaces { self.space_before(rest, at) } else { at }
+            }
+        }
+    }
+
+    fn units(&self, c: char) -> usize {
+        match self.alphabet {
+            Alphabet::Provider | Alphabet::Ucs2 => c.len_utf16(),
+            Alphabet::Latin1 => 1,
+            Alphabet::Binary => c.len_utf8(),
+            Alphabet::Gsm7 => gsm7::standard_code(c).map_or(1, gsm7::Code::septets),
+            Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => {
+                self.tables.and_then(|tables| tables.code(c)).map_or(1, gsm7::Code::septets)
+            }
+        }
+    }
+
+    /// The start of the grapheme cluster that `at` lies in, when it would fit the next part whole.
+    fn whole_cluster(&self, rest: &str, at: usize) -> usize {
+        // What lies further away cannot belong to a cluster that fits.
+        let window = at.saturating_add(self.capacity.saturating_mul(4)).saturating_add(4);
+        let window = rest.get(..rest.floor_char_boundary(window)).unwrap_or(rest);
+        if is_border(window, at) {
+            return at;
+        }
+        let mut cursor = GraphemeCursor::new(at, window.len(), true);
+        let Ok(Some(start)) = cursor.prev_boundary(window, 0) else { return at };
+        let mut cursor = GraphemeCursor::new(at, window.len(), true);
+        let end = cursor.next_boundary(window, 0).ok().flatten().unwrap_or(window.len());
+        let cluster = window.get(start..end).unwrap_or_default();
+        let units: usize = cluster.chars().map(|c| self.units(c)).sum();
+        if start == 0 || units > self.capacity { at } else { start }
+    }
+
+    /// The end of the last space in the last fifth of the piece, else `at`.
+    fn space_before(&self, rest: &str, at: usize) -> usize {
+        let is_space = |c| matches!(c, ' ' | '\n' | '\t');
+        let (piece, next) = rest.split_at_checked(at).unwrap_or((rest, ""));
+        if next.starts_with(is_space) {
+            return at;
+        }
+        let mut spared = 0;
+        for (start, c) in piece.char_indices().rev() {
+            let end = start + c.len_utf8();
+            if is_space(c) && is_border(rest, end) {
+                return end;
+            }
+            spared += self.units(c);
+            if spared > self.capacity / 5 {
+                break;
+            }
+        }
+        at
+    }
+}
+
+fn is_border(text: &str, at: usize) -> bool {
+    GraphemeCursor::new(at, text.len(), true).is_boundary(text, 0).unwrap_or(true)
+}

@@ -1,0 +1,158 @@
+//! Credentials and signatures as providers use them: pure, in constant time where a secret is compared.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signature, VerifyingKey};
+use hmac::{Hmac, Mac};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+/// `Basic` of a user and a password.
+pub fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+/// `Bearer` of a token.
+pub fn bearer(token: &str) -> String {
+    format!("Bearer {token}")
+}
+
+/// SHA-256.
+pub fn sha256(octets: &[u8]) -> Vec<u8> {
+    Sha256::digest(octets).to_vec()
+}
+
+/// HMAC-SHA-256.
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> Vec<u8> {
+    mac::<Hmac<Sha256>>(key, message)
+}
+
+/// HMAC-SHA-1, for providers that still sign so.
+pub fn hmac_sha1(key: &[u8], message: &[u8]) -> Vec<u8> {
+    mac::<Hmac<Sha1>>(key, message)
+}
+
+fn mac<M: Mac + hmac::digest::KeyInit>(key: &[u8], message: &[u8]) -> Vec<u8> {
+    // HMAC takes keys of any length.
+    let Ok(mut mac) = <M as Mac>::new_from_slice(key) else { return Vec::new() };
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+/// Whether two octet strings are equal, in a time that depends on their lengths only.
+pub fn equal(left: &[u8], right: &[u8]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).fold(0, |sum, (l, r)| sum | (l ^ r)) == 0
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(octets: &[u8]) -> String {
+    hex::encode(octets)
+}
+
+/// Octets of hexadecimal in any case.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    hex::decode(text).ok()
+}
+
+/// Standard base64 with padding.
+pub fn base64(octets: &[u8]) -> String {
+    STANDARD.encode(octets)
+}
+
+/// Octets of standard base64 with padding.
+pub fn unbase64(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text.trim()).ok()
+}
+
+/// Whether an Ed25519 signature holds.
+pub fn ed25519(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let Ok(key) = <[u8; 32]>::try_from(public_key) else { return false };
+    let Ok(signature) = Signature::from_slice(signature) else { return false };
+    VerifyingKey::from_bytes(&key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
+}
+
+/// RFC 3986: all but letters, digits and `-._~` as `%XX`.
+pub fn percent_encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            out.push('%');
+            out.push_str(&hex::encode_upper([byte]));
+        }
+    }
+    out
+}
+
+/// `application/x-www-form-urlencoded` of fields, in order.
+pub fn form_encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<String> = fields
+        .into_iter()
+        .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
+        .collect();
+    pairs.join("&")
+}
+
+/// The decoded fields of a form or query, in order. What is no UTF-8 becomes the replacement character.
+pub fn form_fields(octets: &[u8]) -> impl Iterator<Item = (String, String)> {
+    octets.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
+        let (name, value) = pair.split_at(cut);
+        (decoded(name), decoded(value.get(1..).unwrap_or_default()))
+    })
+}
+
+fn decoded(octets: &[u8]) -> String {
+    let mut out = Vec::with_capacity(octets.len());
+    let mut rest = octets;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|two| {
+            let mut octet = [0];
+            hex::decode_to_slice(two, &mut octet).ok()?;
+            octet.first().copied()
+        });
+        match (escaped, first) {
+            (Some(octet), _) => {
+                out.push(octet);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            (None, b'+') => out.push(b' '),
+            (None, other) => out.push(*other),
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::toolkit::auth::*;
+
+    #[test]
+    fn signatures_agree_with_the_standards() {
+        // RFC 4231, test case 2; RFC 2202, test case 2; RFC 8032, section 7.1, test 2.
+        let mac = hmac_sha256(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex(&mac), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let mac = hmac_sha1(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(hex(&mac), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+        let key = unhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c").unwrap();
+        let signature = unhex(
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+        )
+        .unwrap();
+        assert!(ed25519(&key, &[0x72], &signature));
+        assert!(!ed25519(&key, &[0x73], &signature));
+        assert!(!ed25519(&key[1..], &[0x72], &signature));
+    }
+
+    #[test]
+    fn forms_are_read_as_written() {
+        let text = form_encode([("From", "+49 1"), ("Body", "a&b=c ü%")]);
+        assert_eq!(text, "From=%2B49%201&Body=a%26b%3Dc%20%C3%BC%25");
+        let fields: Vec<_> = form_fields(text.as_bytes()).collect();
+        assert_eq!(fields, [("From".into(), "+49 1".into()), ("Body".into(), "a&b=c ü%".into())]);
+        let odd: Vec<_> = form_fields(b"a&=b&c=%zz+%4&&d=%ff").collect();
+        assert_eq!(odd.len(), 4);
+        assert_eq!(odd[2], ("c".into(), "%zz %4".into()));
+    }
+}

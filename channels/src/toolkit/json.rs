@@ -1,0 +1,95 @@
+//! Reading providers' JSON: by path, lenient about numbers written as texts and texts as numbers, since both occur. What
+//! is absent, null or of another kind is `None`; nothing here can fail otherwise.
+
+use std::borrow::Cow;
+
+use message::Timestamp;
+use serde_json::Value;
+
+use crate::contract::{Attribute, http::Response};
+
+/// The JSON of a body.
+pub fn parse(body: &[u8]) -> Option<Value> {
+    serde_json::from_slice(body).ok()
+}
+
+/// Puts a member into an object; nothing happens to what is no object.
+pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(key.into(), value.into());
+    }
+}
+
+/// What is at a path of names and places (`/data/0/id`). As a JSON pointer, but without its escapes, which no provider's
+/// names need, and which cost a copy of every name.
+pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    let Some(names) = path.strip_prefix('/') else { return path.is_empty().then_some(value) };
+    names.split('/').try_fold(value, |value, name| match value {
+        Value::Object(members) => members.get(name),
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// The text or number at a path (`/data/0/id`). Empty texts are given as they are.
+pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
+    match at(value, pointer)? {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
+    }
+}
+
+/// The same, or nothing where it is empty.
+pub fn some_text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
+    text(value, pointer).filter(|text| !text.is_empty())
+}
+
+/// The whole number at a path, also when written as a text.
+pub fn number(value: &Value, pointer: &str) -> Option<i64> {
+    match at(value, pointer)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// The items of the array at a path; none when there is no array.
+pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
+    at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// Members of an answer that say something, by name: facts about an account, for people.
+pub fn members(response: &Response, names: &[&str]) -> Vec<Attribute> {
+    let said = parse(&response.body).unwrap_or_default();
+    let member = |name: &&str| Some(((*name).into(), (&*some_text(&said, &format!("/{name}"))?).into()));
+    names.iter().filter_map(member).collect()
+}
+
+/// An RFC 3339 time, or seconds or milliseconds since 1970 as number or text.
+pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    let text = text(value, pointer)?;
+    if let Ok(number) = text.parse::<u64>() {
+        return Some(Timestamp(if number < MILLISECONDS_FROM { number.checked_mul(1_000)? } else { number }));
+    }
+    let time: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(time.as_millisecond()).ok().map(Timestamp)
+}
+
+/// Greater numbers are milliseconds: as seconds they would lie beyond the year 5000.
+const MILLISECONDS_FROM: u64 = 100_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::toolkit::json::*;
+
+    #[test]
+    fn a_path_leads_where_the_pointer_of_the_same_words_leads() {
+        let value = json!({ "a": [{ "b": "x" }, { "": 1 }], "c": null });
+        for path in ["", "/a", "/a/0/b", "/a/1/", "/a/2", "/a/x", "/a/0/b/c", "/c", "/c/d", "/none", "a"] {
+            assert_eq!(at(&value, path), value.pointer(path), "{path:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Tools that providers share: reading JSON, composing inbound bodies, checking signatures, classifying answers.
+//! Pure functions; none of them knows a provider.
+
+pub mod account;
+pub mod auth;
+pub mod classify;
+pub mod inbound_body;
+pub mod json;
+pub mod media_token;
+pub mod set_up;
+pub mod upload;

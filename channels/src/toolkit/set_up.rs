@@ -1,0 +1,135 @@
+//! What an account wants to be so at its provider (where webhooks go, what they bring), asked for first and changed
+//! only where it is not so. Pure; nothing is changed that is as it should be.
+
+use serde_json::Value;
+
+use crate::contract::{
+    SendError, SetUp,
+    http::{Request, Response},
+};
+
+/// One thing that is to be so.
+pub struct Wish<'a> {
+    /// What it is about, in a word or two.
+    pub what: &'static str,
+    /// Asks how it is now.
+    pub ask: Request,
+    /// Whether what was answered is what is wanted.
+    pub holds: Box<dyn Fn(&Value) -> bool + 'a>,
+    /// Makes it so, given what was answered.
+    pub change: Box<dyn Fn(&Value) -> Request + 'a>,
+}
+
+/// The next call, or what came of all of them; `read` is what an answer says, or why it says nothing. `None`: nothing
+/// is wished for.
+///
+/// # Errors
+/// Why something cannot be asked for, or changed.
+pub fn fulfil(
+    wishes: &[Wish<'_>],
+    answers: &[Response],
+    read: impl Fn(&Response) -> Result<Value, SendError>,
+) -> Result<Option<SetUp>, SendError> {
+    if wishes.is_empty() {
+        return Ok(None);
+    }
+    let mut answers = answers.iter();
+    let (mut words, mut changed) = (Vec::new(), false);
+    for wish in wishes {
+        let Some(asked) = answers.next() else { return Ok(Some(SetUp::Next(wish.ask.clone()))) };
+        let found = read(asked)?;
+        if (wish.holds)(&found) {
+            words.push(format!("{}: as it should be", wish.what));
+            continue;
+        }
+        let Some(made) = answers.next() else { return Ok(Some(SetUp::Next((wish.change)(&found)))) };
+        read(made)?;
+        changed = true;
+        words.push(format!("{}: changed", wish.what));
+    }
+    Ok(Some(SetUp::Done { changed, words: words.join("; ").into() }))
+}
+
+/// Whether all of these words are in a list of words, or of objects that have them as `name`.
+pub fn has_all(list: Option<&Value>, wanted: &[&str]) -> bool {
+    let list = words_of(list);
+    wanted.iter().all(|word| list.contains(word))
+}
+
+/// The words of a list, or the names of its objects.
+pub fn words_of(list: Option<&Value>) -> Vec<&str> {
+    let items = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    items.iter().filter_map(|item| item.as_str().or_else(|| item.get("name")?.as_str())).collect()
+}
+
+/// The words of a list and those that are wanted beside them, each once.
+pub fn with_all<'a>(list: Option<&'a Value>, wanted: &[&'a str]) -> Vec<&'a str> {
+    let mut all = words_of(list);
+    for word in wanted {
+        if !all.contains(word) {
+            all.push(word);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use message::event::Cause;
+    use serde_json::json;
+
+    use crate::{contract::http::Body, toolkit::set_up::*};
+
+    fn wishes() -> [Wish<'static>; 2] {
+        ["one", "two"].map(|what| Wish {
+            what,
+            ask: Request::get(format!("https://api.example/{what}")),
+            holds: Box::new(|said| said["is"] == "so"),
+            change: Box::new(move |_| {
+                Request::post(format!("https://api.example/{what}"), Body::None).harmless()
+            }),
+        })
+    }
+
+    fn answer(status: u16, is: &str) -> Response {
+        Response { status, headers: Vec::new(), body: Bytes::from(json!({ "is": is }).to_string()) }
+    }
+
+    fn told(answers: &[Response]) -> String {
+        let read = |response: &Response| match response.status {
+            200 => Ok(crate::toolkit::json::parse(&response.body).unwrap()),
+            _ => Err(SendError::Rejected(Cause::new("http", "no"))),
+        };
+        match fulfil(&wishes(), answers, read) {
+            Ok(Some(SetUp::Next(call))) => format!("{} {}", call.method.as_str(), call.url),
+            Ok(Some(SetUp::Done { changed, words })) => format!("{changed} {words}"),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_so_is_left_alone_and_the_rest_is_changed_once() {
+        let (so, other, no) = (answer(200, "so"), answer(200, "other"), answer(400, ""));
+        assert_eq!(told(&[]), "GET https://api.example/one");
+        assert_eq!(told(std::slice::from_ref(&so)), "GET https://api.example/two");
+        assert_eq!(told(&[so.clone(), so.clone()]), "false one: as it should be; two: as it should be");
+        assert_eq!(told(std::slice::from_ref(&other)), "POST https://api.example/one");
+        // What the change is answered with is no question: it need not say how it is now.
+        assert_eq!(told(&[other.clone(), other.clone()]), "GET https://api.example/two");
+        assert_eq!(told(&[other.clone(), other.clone(), so]), "true one: changed; two: as it should be");
+        assert!(told(std::slice::from_ref(&no)).contains("Rejected"));
+        assert!(told(&[other, no]).contains("Rejected"));
+        assert_eq!(fulfil(&[], &[], |_| Ok(Value::Null)), Ok(None));
+    }
+
+    #[test]
+    fn lists_of_words_and_of_names_are_one() {
+        let (words, names) = (json!(["a", "b"]), json!([{"name": "a", "version": "v1"}, {"name": "b"}]));
+        for list in [&words, &names] {
+            assert!(has_all(Some(list), &["b", "a"]) && !has_all(Some(list), &["a", "c"]));
+            assert_eq!(with_all(Some(list), &["b", "c"]), ["a", "b", "c"]);
+        }
+        assert!(!has_all(None, &["a"]) && has_all(None, &[]));
+    }
+}
