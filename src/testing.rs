@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use actors::{Router, media::MediaConfig, router::Origin};
+use actors::{Origin, Router, config::MediaConfig};
 use axum::body::Body;
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use clap::Args;
 use http::Method;
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 //! `patchbay tail`: what happens in a running Patchbay, as it happens.
 
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use clap::Args;
 use http::Method;
 use http_body_util::BodyExt;

@@ -5,7 +5,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use maud::html;
 use message::ChannelId;
 use serde::Deserialize;

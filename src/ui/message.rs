@@ -8,7 +8,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::MessageId;
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 use actors::Router;
 use actors::view::{ChannelView, DestinationView};
 use axum::{extract::State, response::Response};
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use maud::{Markup, html};
 
 use super::{

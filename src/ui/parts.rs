@@ -1,7 +1,7 @@
 //! What the pages have in common: times, states, tables of events, empty lists, refusals.
 
 use actors::view::EventView;
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 

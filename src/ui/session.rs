@@ -6,7 +6,7 @@ use axum::{
     extract::{Query, State},
     response::Response,
 };
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 use serde::Deserialize;

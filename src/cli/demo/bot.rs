@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
-use channels::toolkit::auth::percent_encode;
+use channels::url::percent_encode;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;

@@ -7,7 +7,7 @@ use axum::{
     middleware::Next,
     response::IntoResponse,
 };
-use channels::toolkit::auth::form_fields;
+use channels::url::form_fields;
 use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};

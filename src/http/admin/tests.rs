@@ -6,7 +6,7 @@ use actors::{
     view::SessionView,
     webhook::{Answer, Call},
 };
-use channels::toolkit::auth;
+use channels::{toolkit::auth, url};
 use message::{MessageId, MessageStatus, SessionId};
 use serde_json::Value;
 use simulators::smsc::{Mo, Pattern};
@@ -107,7 +107,7 @@ impl Port {
                 ("content-type".into(), form.into()),
                 ("x-twilio-signature".into(), auth::base64(&signature).into()),
             ],
-            body: auth::form_encode(fields).into(),
+            body: url::encode_form(fields).into(),
         };
         let answer = self.world.router.webhook(&"chat".into(), &call).await;
         assert!(matches!(answer, Answer::Reply(_)), "{answer:?}");

@@ -1,7 +1,7 @@
 //! `/media/{channel id}/{token}`: customers' files for the business. The token is the permission. A file is given so
 //! that no browser runs it: with its type, as itself or as a download, never as a page of ours.
 
-use actors::media::{File, NoFile};
+use actors::{MediaFile, NoFile};
 use axum::body::Body;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -31,7 +31,7 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
     answered(public.router.media(&ChannelId::new(channel), token).await)
 }
 
-fn answered(found: Result<File, NoFile>) -> Response<Body> {
+fn answered(found: Result<MediaFile, NoFile>) -> Response<Body> {
     match found {
         Ok(file) => given(file),
         Err(NoFile::Unknown) => missing(),
@@ -44,7 +44,7 @@ fn missing() -> Response<Body> {
     answer::error(StatusCode::NOT_FOUND, "there is no such file")
 }
 
-fn given(file: File) -> Response<Body> {
+fn given(file: MediaFile) -> Response<Body> {
     let kind = file.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let shown = is_shown(&kind);
     let name = file.name.as_deref().map(name_of).unwrap_or_default();
@@ -52,7 +52,7 @@ fn given(file: File) -> Response<Body> {
     let disposition = match name.is_empty() {
         true => disposition.to_owned(),
         false => {
-            format!("{disposition}; filename*=UTF-8''{}", channels::toolkit::auth::percent_encode(&name))
+            format!("{disposition}; filename*=UTF-8''{}", channels::url::percent_encode(&name))
         }
     };
     let mut response = Response::new(Body::from(file.octets));
@@ -107,7 +107,7 @@ mod tests {
     fn no_file_runs_in_a_browser() {
         let given = |kind: &str, name: Option<&str>| {
             let octets = bytes::Bytes::from_static(b"x");
-            let answer = given(File { content_type: kind.into(), name: name.map(Into::into), octets });
+            let answer = given(MediaFile { content_type: kind.into(), name: name.map(Into::into), octets });
             let header = |name| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
             assert_eq!(header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
             (header(header::CONTENT_TYPE), header(header::CONTENT_DISPOSITION))

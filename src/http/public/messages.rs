@@ -1,7 +1,7 @@
 //! `POST /v1/messages` and what can be asked about a message afterwards. Nothing is answered as accepted before
 //! the router says that it is durable.
 
-use actors::router::Origin;
+use actors::Origin;
 use axum::{body::Body, extract::State};
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;

@@ -1,6 +1,6 @@
 //! The result of one message or of several, and the answers made of them.
 
-use actors::{Refusal, router::Acceptance};
+use actors::{Acceptance, Refusal};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};

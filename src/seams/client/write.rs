@@ -1,10 +1,10 @@
 //! A call as it stands on the wire: its address, headers and body. Pure; an error names a part of the call, never
 //! its value.
 
-use actors::route::Proxy;
+use actors::egress::Proxy;
 use channels::{
     http::{Body, Field, Method, Request},
-    toolkit::auth,
+    url,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
@@ -150,7 +150,7 @@ fn body(body: &Body) -> (Option<String>, Bytes) {
         Body::None => (None, Bytes::new()),
         Body::Json(json) => (Some("application/json".into()), Bytes::copy_from_slice(json.as_bytes())),
         Body::Form(fields) => {
-            let encoded = auth::form_encode(fields.iter().map(|(name, value)| (*name, value.as_str())));
+            let encoded = url::encode_form(fields.iter().map(|(name, value)| (*name, value.as_str())));
             (Some("application/x-www-form-urlencoded".into()), Bytes::from(encoded))
         }
         Body::Multipart(fields) => {
