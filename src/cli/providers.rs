@@ -35,8 +35,8 @@ fn list() {
     }
 }
 
-fn all_about(about: &Provider) {
-    let capabilities = (about.capabilities)();
+fn all_about(about: &'static Provider) {
+    let capabilities = about.capabilities;
     let said = |what: &str, words: &str| console::line(format!("{what:14} {words}"));
     said("provider", about.name);
     said("", about.summary);
@@ -46,7 +46,7 @@ fn all_about(about: &Provider) {
         let secret = if about.secrets.contains(&key.as_str()) { " (secret)" } else { "" };
         said(if n == 0 { "account" } else { "" }, &format!("{key}{secret}"));
     }
-    said("webhooks", &provider::signature(about.signature));
+    said("webhooks", &provider::signature(about.signature()));
     said("goes out", &provider::words(capabilities.native));
     said(
         "comes in",

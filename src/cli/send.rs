@@ -121,7 +121,7 @@ async fn post(client: &Client, path: &str, message: Vec<u8>) -> Result<Answer, F
 fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     let plan: Plan = serde_json::from_slice(plan).map_err(Failure::running)?;
     let known = channels::provider(&plan.provider);
-    let tells = known.is_none_or(|provider| (provider.capabilities)().receipts);
+    let tells = known.is_none_or(|provider| provider.capabilities.receipts);
     Ok(if tells { "DELIVERED" } else { "SENT" })
 }
 

@@ -151,7 +151,7 @@ fn account(
     if !whole {
         return None;
     }
-    match (provider.channel)(table) {
+    match provider.open(table) {
         Ok(channel) => Some(channel),
         Err(error) => {
             let (key, problem) = explained(error.key, error.problem);

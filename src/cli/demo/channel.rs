@@ -45,7 +45,7 @@ impl Channel {
 
     /// The statuses that its provider reports of a message that goes well.
     pub(super) fn reports(self) -> &'static [&'static str] {
-        let can = channels::provider(self.provider()).map(|provider| (provider.capabilities)());
+        let can = channels::provider(self.provider()).map(|provider| provider.capabilities);
         match can.map(|can| (can.receipts, can.read_receipts)) {
             Some((true, true)) => &["DELIVERED", "READ"],
             Some((true, false)) => &["DELIVERED"],
