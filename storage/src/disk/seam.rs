@@ -37,6 +37,10 @@ pub trait BlockStore: Send + Sync {
     fn tail(&self) -> Tail {
         Tail::default()
     }
+    /// Returns the damage that opening the store found in its derived files, and did without.
+    fn damaged_files(&self) -> Vec<EngineError> {
+        Vec::new()
+    }
 }
 
 /// The end of a [`BlockStore`] as an earlier process left it.
@@ -75,6 +79,10 @@ pub trait KeyValueStore: Send + Sync {
         keys_max: usize,
         writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), EngineError>;
+    /// Reads every byte and returns the damage that it finds.
+    fn check(&self) -> Vec<EngineError> {
+        Vec::new()
+    }
 }
 
 /// Returns the next part of a file that is being written; `None` after the last.
@@ -84,8 +92,16 @@ pub type NextPart<'a> = dyn FnMut() -> Result<Option<Vec<u8>>, EngineError> + 'a
 pub trait Reader: Send + Sync {
     /// Returns the file's length in bytes.
     fn bytes(&self) -> Result<u64, EngineError>;
+    /// Reads from `offset` until the buffer is full or the file ends, and returns the number of
+    /// bytes read.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError>;
     /// Reads `len` bytes from `offset`; fewer at the end of the file.
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError>;
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+        let mut bytes = vec![0; len];
+        let filled = self.read_at(offset, &mut bytes)?;
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
 }
 
 /// A directory of named folders, each of which holds a segment's blocks or the index, and files.
@@ -121,6 +137,9 @@ pub trait Engine: Send + Sync {
     }
     /// Removes a file of a folder, if it is there.
     fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError>;
+    /// Returns the length of the file that holds a segment's blocks, without opening it; zero if it
+    /// is missing.
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Returns the bytes that a folder takes on the disk.
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Returns the bytes that may still be written.

@@ -10,11 +10,14 @@ use std::{
 };
 
 use crate::{
-    block::{file_blocks::FileBlocks, name::first_of, sled_blocks::SledBlocks},
+    block::{
+        file_blocks::{self, FileBlocks},
+        name::first_of,
+        sled_blocks::{self, SledBlocks},
+    },
     disk::{
-        files::{sync_folder, write_parts},
+        files::{Folder, sync_folder},
         seam::{BlockStore, Engine, KeyValueStore, NextPart, Reader},
-        window::Window,
     },
     engine::kind::{EngineKind, remember, remembered},
     error::EngineError,
@@ -89,6 +92,10 @@ impl DiskEngine {
         Ok(())
     }
 
+    fn files(&self, name: &str) -> Folder {
+        Folder::new(self.root.join(name), name)
+    }
+
     /// Returns the path of a folder, and creates it if it is missing.
     fn folder(&self, name: &str) -> Result<PathBuf, EngineError> {
         let folder = self.root.join(name);
@@ -130,28 +137,6 @@ fn folders(root: &Path) -> Result<Vec<String>, EngineError> {
     Ok(names)
 }
 
-/// A file that is open for reading.
-struct OpenFile {
-    file: File,
-    path: PathBuf,
-}
-
-impl OpenFile {
-    fn fail(&self) -> impl FnOnce(io::Error) -> EngineError {
-        |e| EngineError::new(format!("read {}", self.path.display()), e)
-    }
-}
-
-impl Reader for OpenFile {
-    fn bytes(&self) -> Result<u64, EngineError> {
-        self.file.metadata().map(|facts| facts.len()).map_err(self.fail())
-    }
-
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
-        Window::new(&self.file, 0).take(offset, len).map_err(self.fail())
-    }
-}
-
 impl Engine for DiskEngine {
     fn open_blocks(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
         let folder = self.folder(name)?;
@@ -162,7 +147,7 @@ impl Engine for DiskEngine {
     }
 
     fn open_index(&self, name: &str) -> Result<Arc<dyn KeyValueStore>, EngineError> {
-        Ok(Arc::new(RunStore::open(&self.folder(name)?)?))
+        Ok(Arc::new(RunStore::open(Folder::new(self.folder(name)?, name))?))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
@@ -178,25 +163,26 @@ impl Engine for DiskEngine {
     }
 
     fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
-        write_parts(&self.root.join(name), file, next)
+        self.files(name).write_parts(file, next)
     }
 
     fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
-        let path = self.root.join(name).join(file);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(Arc::new(OpenFile { file, path }))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(EngineError::new(format!("open {}", path.display()), e)),
-        }
+        self.files(name).open(file)
     }
 
     fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
-        let path = self.root.join(name).join(file);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(EngineError::new(format!("remove {}", path.display()), e))
-            }
-            _ => Ok(()),
+        self.files(name).remove(file)
+    }
+
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        let file = match self.kind {
+            EngineKind::Sled => sled_blocks::FILE,
+            EngineKind::File => file_blocks::FILE,
+        };
+        match fs::metadata(self.root.join(name).join(file)) {
+            Ok(facts) => Ok(facts.len()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(e) => Err(EngineError::new(format!("measure the blocks of {name}"), e)),
         }
     }
 
