@@ -42,7 +42,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[("delivery", Report::Delivered), ("read", Report::Read)];

@@ -40,7 +40,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[("read", Report::Read)];
