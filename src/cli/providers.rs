@@ -4,7 +4,7 @@
 use channels::{PROVIDERS, Provider, Report, provider};
 use clap::Args;
 
-use crate::{out, run::Failure};
+use crate::{console, run::Failure};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -31,13 +31,13 @@ fn unknown(name: &str) -> Failure {
 fn list() {
     let width = PROVIDERS.iter().map(|provider| provider.name.len()).max().unwrap_or_default();
     for provider in PROVIDERS.iter() {
-        out::line(format!("{:width$}  {}", provider.name, provider.summary));
+        console::line(format!("{:width$}  {}", provider.name, provider.summary));
     }
 }
 
 fn all_about(about: &'static Provider) {
     let capabilities = about.capabilities;
-    let said = |what: &str, words: &str| out::line(format!("{what:14} {words}"));
+    let said = |what: &str, words: &str| console::line(format!("{what:14} {words}"));
     said("provider", about.name);
     said("", about.summary);
     said("documentation", about.documentation);

@@ -11,9 +11,8 @@ use toml::de::DeValue;
 
 use super::{
     calls,
-    check::id,
     problem::suggestion,
-    section::{OrOff, Section, Value},
+    section::{OrOff, Section, Value, id},
 };
 
 /// Parts per second that may be configured at most.
