@@ -9,7 +9,7 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::LogSettings;
 
@@ -23,7 +23,7 @@ const SECONDS: [f64; 14] =
 /// When the log file cannot be opened.
 pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
     let filter = std::env::var("PATCHBAY_LOG").unwrap_or_else(|_| settings.filter.clone());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter_of(&filter).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_target(true);
     let started = match (&settings.file, settings.json) {
@@ -38,6 +38,14 @@ pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
         }
     };
     started.map_err(|e| io::Error::other(format!("logging was started before: {e}")))
+}
+
+/// Reads a filter such as `info` or `info,patchbay=debug`.
+///
+/// # Errors
+/// Why it is not a valid filter.
+pub fn filter_of(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|e| format!("the log filter {text:?} is not valid: {e}"))
 }
 
 fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {

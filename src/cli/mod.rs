@@ -36,7 +36,7 @@ enum Command {
     Demo(demo::Arguments),
     /// Run the simulated side of a provider, with faults on demand
     #[command(subcommand)]
-    Sim(sim::Arguments),
+    Sim(sim::SimCommand),
     /// Send a message through a running Patchbay
     Send(send::Arguments),
     /// Follow what happens in a running Patchbay

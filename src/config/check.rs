@@ -228,11 +228,9 @@ fn log(section: Option<Section<'_>>) -> LogSettings {
     };
     let Some(section) = section else { return log };
     log.filter = section.or("filter", log.filter);
-    if let Err(why) = tracing_subscriber::EnvFilter::try_new(&log.filter) {
-        section.problem(
-            "filter",
-            format!("found {:?}; expected e.g. \"info,patchbay=debug\": {why}", log.filter),
-        );
+    if let Err(why) = log.filter.parse::<tracing_subscriber::filter::Targets>() {
+        let text = format!("found {:?}; expected e.g. \"info,patchbay=debug\": {why}", log.filter);
+        section.problem("filter", text);
     }
     let format: String = section.or("format", "text".into());
     log.json = format == "json";

@@ -9,11 +9,11 @@ use serde_json::Value;
 use simulators::rest::{About, Options, Script, Simulator, providers};
 use tokio::net::TcpListener;
 
-use super::{apply, as_map, from_file};
+use super::settings::{apply, as_map, from_file};
 use crate::{cli::client::is_http, console, run::Failure, seams::SystemClock};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Rest {
+pub(in crate::cli) struct RestArguments {
     /// Where to listen: for the provider's API, and for the control API under /_sim/
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
@@ -53,7 +53,7 @@ pub(in crate::cli) struct Rest {
 /// One command per provider.
 pub(super) fn commands() -> impl Iterator<Item = Command> {
     providers().map(|about| {
-        Rest::augment_args(Command::new(about.name).about(format!("{}: its REST API", about.title)))
+        RestArguments::augment_args(Command::new(about.name).about(format!("{}: its REST API", about.title)))
             .after_help(credentials(about))
     })
 }
@@ -66,7 +66,7 @@ fn credentials(about: &About) -> String {
     text
 }
 
-pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Failure> {
+pub(super) async fn perform(provider: String, arguments: RestArguments) -> Result<(), Failure> {
     let script = script(&arguments)?;
     addresses(&arguments)?;
     if arguments.print_script {
@@ -107,7 +107,7 @@ pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Fai
 }
 
 /// Addresses that nothing can ever be sent to are told at once.
-fn addresses(arguments: &Rest) -> Result<(), Failure> {
+fn addresses(arguments: &RestArguments) -> Result<(), Failure> {
     let given = [
         ("--webhook", arguments.webhook.as_ref().filter(|url| *url != "none")),
         ("--deliver-to", arguments.deliver_to.as_ref()),
@@ -124,7 +124,7 @@ fn addresses(arguments: &Rest) -> Result<(), Failure> {
 }
 
 /// The script that the flags and the file describe.
-fn script(arguments: &Rest) -> Result<Script, Failure> {
+fn script(arguments: &RestArguments) -> Result<Script, Failure> {
     let defaults = as_map(&Script::default())?;
     let mut map = from_file(arguments.script.as_deref())?;
     let latency = arguments.latency.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));
