@@ -1,5 +1,5 @@
-//! What the process tells about itself: structured logs, to standard error or to a rotated file, and
-//! Prometheus metrics. Never a message's text, never a secret.
+//! The process's own log (to standard error or a rotated file) and Prometheus metrics. Never
+//! contains a message's text or a secret.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,14 +13,14 @@ use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt,
 
 use crate::config::LogSettings;
 
-/// Bounds of the latency histograms, in seconds.
+/// The upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// Starts logging as configured; `PATCHBAY_LOG` overrides the filter.
+/// Starts logging as configured. `PATCHBAY_LOG` overrides the filter.
 ///
 /// # Errors
-/// When the log file cannot be opened.
+/// The log file cannot be opened, or the filter is not valid.
 pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
     let filter = std::env::var("PATCHBAY_LOG").unwrap_or_else(|_| settings.filter.clone());
     let filter = filter_of(&filter).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
@@ -40,10 +40,10 @@ pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
     started.map_err(|e| io::Error::other(format!("logging was started before: {e}")))
 }
 
-/// Reads a filter such as `info` or `info,patchbay=debug`.
+/// Parses a filter such as `info` or `info,patchbay=debug`.
 ///
 /// # Errors
-/// Why it is not a valid filter.
+/// The reason why the filter is not valid.
 pub fn filter_of(text: &str) -> Result<Targets, String> {
     text.parse().map_err(|e| format!("the log filter {text:?} is not valid: {e}"))
 }
@@ -53,10 +53,10 @@ fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {
         .map_err(|e| io::Error::new(e.kind(), format!("the log file {}: {e}", path.display())))
 }
 
-/// Installs the metrics recorder; what it returns renders them.
+/// Installs the metrics recorder and returns the handle that renders it.
 ///
 /// # Errors
-/// When one is installed already.
+/// A recorder is installed already.
 pub fn start_metrics() -> io::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?.build_recorder();
     let handle = recorder.handle();
@@ -64,7 +64,7 @@ pub fn start_metrics() -> io::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Sets the gauges about the process itself, from `/proc`; elsewhere nothing is set.
+/// Sets the gauges of the process itself from `/proc`; does nothing where that is missing.
 pub fn measure_process() {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = |key: &str| {
@@ -78,7 +78,8 @@ pub fn measure_process() {
         metrics::gauge!("process_open_fds").set(entries.count() as f64);
     }
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name in brackets that may hold spaces; user and system time are 14 and 15.
+    // The second field is a name in brackets that may hold spaces. User and system time are the
+    // fields 14 and 15.
     let mut ticks = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
     if let (Some(Ok(user)), Some(Ok(system))) =
         (ticks.next().map(str::parse::<f64>), ticks.next().map(str::parse::<f64>))
@@ -88,7 +89,8 @@ pub fn measure_process() {
     }
 }
 
-/// A log file that is renamed to `<name>.<n>` at a size; the oldest go when all together are too large.
+/// A log file that is renamed to `<name>.<n>` at a given size. The oldest files are deleted when
+/// all together exceed their limit.
 #[derive(Debug)]
 pub struct RotatingFile {
     path: PathBuf,
@@ -126,7 +128,7 @@ impl RotatingFile {
         Ok(())
     }
 
-    /// Numbers only rise, so that nothing is renamed twice however many files there are.
+    /// Renames the current file. Numbers only rise, so no name is ever reused.
     fn rotate(&self) -> io::Result<()> {
         let mut old = self.rotated()?;
         let next = old.last().map_or(1, |(number, ..)| number.saturating_add(1));
@@ -135,7 +137,7 @@ impl RotatingFile {
         let bytes = fs::metadata(&to)?.len();
         old.push((next, to, bytes));
         let mut total: u64 = old.iter().map(|(_, _, bytes)| bytes).sum();
-        // The file being written may grow to its full size.
+        // The new file may grow to its full size.
         let keep = self.total_bytes_max.saturating_sub(self.file_bytes_max);
         for (_, path, bytes) in old {
             if total <= keep {
@@ -153,7 +155,7 @@ impl RotatingFile {
         name.into()
     }
 
-    /// The rotated files, the oldest first, with number and size.
+    /// Returns the rotated files, oldest first, each with its number and size.
     fn rotated(&self) -> io::Result<Vec<(u64, PathBuf, u64)>> {
         let folder = self.path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! `patchbay check`: everything that can be known of a configuration before it runs.
+//! `patchbay check`: reports every problem of a configuration without running it.
 
 use std::path::PathBuf;
 
@@ -18,10 +18,10 @@ pub(super) struct Arguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
-    /// Also log in at each provider, and connect to each destination
+    /// Also log in to each provider and connect to each destination
     #[arg(long)]
     probe: bool,
-    /// Write the result as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -51,7 +51,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Certificates are read now rather than at the start.
+/// Reads the certificates, which otherwise happens at the start.
 fn certificates(settings: &Settings) -> Result<(), Failure> {
     for tls in [&settings.http.tls, &settings.admin.tls].into_iter().flatten() {
         tls::acceptor(tls).map_err(|e| Failure::Usage(e.to_string()))?;

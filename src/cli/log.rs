@@ -1,4 +1,5 @@
-//! `patchbay log`: checks, counts and exports the event log of a Patchbay that is not running. Changes nothing.
+//! `patchbay log`: checks, counts and exports the event log of a Patchbay that is not running.
+//! Changes nothing.
 
 use std::path::PathBuf;
 
@@ -15,11 +16,11 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Arguments {
-    /// Read every block and name those that are damaged
+    /// Read every block and list those that are damaged
     Verify(Place),
-    /// Sizes and counts
+    /// Print sizes and counts
     Stats(Place),
-    /// Write events as lines of JSON
+    /// Print events as lines of JSON
     Export(Export),
 }
 
@@ -28,10 +29,10 @@ pub(super) struct Place {
     /// The folder of the log
     #[arg(long, conflicts_with = "config")]
     data_dir: Option<PathBuf>,
-    /// The configuration that names it
+    /// The configuration file that names the folder
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
-    /// Write the result as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -40,16 +41,16 @@ pub(super) struct Place {
 pub(super) struct Export {
     #[command(flatten)]
     place: Place,
-    /// The first event
+    /// The sequence number of the first event
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// At most so many events
+    /// The largest number of events
     #[arg(long)]
     limit: Option<usize>,
 }
 
 impl Place {
-    /// The folder, which must be there: looking must not create one.
+    /// Returns the folder. It must exist: a command that reads must not create one.
     fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = match &self.data_dir {
             Some(folder) => folder.clone(),

@@ -1,5 +1,5 @@
-//! `patchbay providers`: what can be connected, and what each needs. It reads descriptions only: no configuration, no
-//! network.
+//! `patchbay providers`: the supported providers and what each of them needs. Reads descriptions
+//! only: no configuration, no network.
 
 use channels::{PROVIDERS, Provider, Report, provider};
 use clap::Args;
@@ -8,7 +8,7 @@ use crate::{console, run::Failure};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// One provider, to know all about it
+    /// The provider to describe; without one, all are listed
     name: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `patchbay run`
+//! `patchbay run`: runs the router with a configuration file.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     running.until_stopped().await
 }
 
-/// What is told once it is ready.
+/// The lines printed once the router is ready.
 struct Summary {
     data_dir: String,
     channels: Vec<String>,

@@ -1,4 +1,4 @@
-//! `patchbay tail`: what happens in a running Patchbay, as it happens.
+//! `patchbay tail`: prints the events of a running Patchbay as they happen.
 
 use channels::url::percent_encode;
 use clap::Args;
@@ -15,22 +15,22 @@ const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The address of Patchbay's admin port
+    /// The URL of Patchbay's admin port
     #[arg(long, default_value = "http://127.0.0.1:9090", env = "PATCHBAY_ADMIN_URL")]
     url: String,
     /// The admin token
     #[arg(long, env = "PATCHBAY_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Only this channel
+    /// Only events of this channel
     #[arg(long)]
     channel: Option<String>,
-    /// Only this session
+    /// Only events of this session
     #[arg(long)]
     session: Option<String>,
-    /// Only this message
+    /// Only events of this message
     #[arg(long)]
     message: Option<String>,
-    /// Write each event as JSON, as the admin port does
+    /// Print each event as JSON
     #[arg(long)]
     json: bool,
 }
@@ -81,7 +81,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     Err(Failure::running("Patchbay ended the stream"))
 }
 
-/// Shows a line; an error means that nobody reads any more.
+/// Prints a line. An error means that standard output is closed.
 fn show(line: &[u8], as_json: bool) -> std::io::Result<()> {
     let Some(data) = line.trim_ascii_end().strip_prefix(b"data: ") else { return Ok(()) };
     let mut text = match serde_json::from_slice::<Line>(data) {

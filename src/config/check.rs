@@ -1,4 +1,4 @@
-//! The tables of the file, one function each: which keys there are, their bounds and their defaults.
+//! Reads the tables of the file, one function each: the keys, their limits and their defaults.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -18,10 +18,10 @@ const MB: u64 = 1 << 20;
 const GB: u64 = 1 << 30;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The largest request body that may be configured, in bytes.
+/// The largest value of `[http] body_max`, in bytes.
 const BODY_BYTES_MAX: u64 = 64 * MB;
 
-/// The whole file.
+/// Reads and checks the whole file.
 pub(super) fn settings(text: &str, file: &str, folder: &Path) -> Result<Settings, ConfigError> {
     let problems = Problems::default();
     let (table, syntax) = DeTable::parse_recoverable(text);
@@ -169,7 +169,7 @@ fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Secti
     http
 }
 
-/// One key for two destinations would make the origin of a message a matter of chance.
+/// Rejects a key used twice: the destination of a message would be ambiguous.
 fn same_keys(keys: &[ApiKey], root: &Section<'_>) {
     let mut all: Vec<&str> = keys.iter().map(|k| k.key.expose_secret()).collect();
     all.sort_unstable();
@@ -275,7 +275,7 @@ fn destination(section: Section<'_>, api_keys: &mut Vec<ApiKey>) -> Option<Desti
         give_up_after: section.or("give_up_after", OrOff(None)).0,
     };
     section.finish();
-    // A wrong URL is told once, not again by every DID that names this destination.
+    // A destination with a wrong URL still counts, so that DIDs naming it are not reported as well.
     let id = id?;
     if let Some(key) = api_key {
         api_keys.push(ApiKey { key, destination: Some(DestinationId::new(id)) });

@@ -1,4 +1,4 @@
-//! The live tail, and the three lists that an operator works through: in doubt, unmatched receipts, dead letters.
+//! The live tail, and the operator's lists: parts in doubt, unmatched receipts, dead letters.
 
 use actors::Router;
 use axum::{
@@ -17,7 +17,7 @@ use super::{
     parts::{button, nothing, pages, time},
 };
 
-/// Items on one page.
+/// The largest number of items on one page.
 const PAGE_ITEMS: usize = 200;
 
 #[derive(Default, Deserialize)]

@@ -1,5 +1,5 @@
-//! `patchbay sim`: simulated providers to test against, with faults that can be changed while they
-//! run. They accept everyone: the control APIs listen on loopback.
+//! `patchbay sim`: simulated providers for tests, with faults that can be changed while they run.
+//! They accept everyone, so their control APIs listen on loopback only.
 
 mod rest;
 mod settings;

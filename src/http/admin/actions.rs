@@ -1,4 +1,4 @@
-//! What an operator can do: start a channel again, settle a part in doubt, replay a dead letter.
+//! Actions of an operator: restart a channel, settle a part in doubt, replay a dead letter.
 
 use actors::Refusal;
 use axum::{
@@ -39,7 +39,7 @@ pub(super) async fn replay(State(inner): Shared, Path(id): Path<String>) -> Resp
     done(inner.admin.router.replay_dead_letter(&id).await)
 }
 
-/// Parts are counted from 1, as the list shows them.
+/// `POST /api/in-doubt`. Parts are counted from 1, as in the list.
 pub(super) async fn settle(State(inner): Shared, request: Request) -> Response<Body> {
     let body = to_bytes(request.into_body(), ACTION_BYTES_MAX).await.unwrap_or_default();
     let settlement: Settlement = match serde_json::from_slice(&body) {

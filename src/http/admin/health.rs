@@ -1,4 +1,4 @@
-//! Whether it lives, whether it takes messages, and its figures.
+//! Liveness, readiness, metrics, and the sizes of the event log.
 
 use axum::{body::Body, extract::State};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -36,14 +36,14 @@ pub(super) async fn alive() -> Response<Body> {
     answer::json_bytes(StatusCode::OK, &b"{\"alive\":true}"[..])
 }
 
-/// 200 while messages are accepted. A channel that is down is told, and is no reason to be taken out of
-/// service: what it cannot send yet is kept.
+/// `GET /readyz`: 200 while messages are accepted. A channel that is down is listed but does not
+/// make the process unready, since its messages are kept.
 pub(super) async fn ready(State(inner): Shared) -> Response<Body> {
     let router = &inner.admin.router;
     let accepting = router.accepting();
     let channels = router.channels().await.into_iter();
     let destinations = router.destinations().await.into_iter();
-    // Without the token nothing beyond the verdict is told.
+    // Details need the token.
     let open = inner.admin.token.is_none();
     let view = Ready {
         ready: accepting.is_ok(),

@@ -1,4 +1,4 @@
-//! The lists and look-ups, each bounded by `limit`.
+//! Lists and look-ups. Every list is limited by `limit`.
 
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Page {
     }
 }
 
-/// A page of a list that goes on after a session.
+/// Answers with a page of a list whose cursor is a session id.
 async fn paged<T, F>(uri: &Uri, list: impl FnOnce(Option<SessionId>, usize) -> F) -> Response<Body>
 where
     T: Serialize,
@@ -78,7 +78,7 @@ pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Res
     }
 }
 
-/// A message, and what was said to its provider about it.
+/// A message with the HTTP exchanges about it.
 #[derive(Serialize)]
 struct Trace {
     #[serde(flatten)]

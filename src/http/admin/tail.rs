@@ -1,5 +1,5 @@
-//! `GET /api/tail`: committed events as they happen, as server-sent events. A reader that is too slow misses some
-//! and is told how many; nobody waits for it.
+//! `GET /api/tail`: committed events as server-sent events. A slow reader misses events and is told
+//! how many; it never slows the router.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -15,9 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 use super::{query, state::Shared};
 use crate::http::answer;
 
-/// A comment is sent after so much silence, so that a broken connection is noticed.
+/// The silence after which a comment is sent, so that a broken connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Events written in one go.
+/// The largest number of events written at once.
 const CHUNK_EVENTS_MAX: usize = 256;
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,7 +73,7 @@ pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
     };
     let tail =
         Tail { events: inner.admin.router.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
-    // A first comment shows the reader at once that it is connected.
+    // The first comment tells the reader at once that it is connected.
     let hello = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b": connected\n\n")) });
     let events = stream::unfold(tail, |mut tail| async move {
         let chunk = tail.next().await?;
@@ -87,7 +87,7 @@ pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
 }
 
 impl Tail {
-    /// The next events as text; `None` ends the stream.
+    /// Returns the next events as text; `None` ends the stream.
     async fn next(&mut self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         loop {

@@ -30,7 +30,7 @@ struct Opening {
     takeover: bool,
 }
 
-/// Opens a session, or finds the open one.
+/// Opens a session, or returns the open one.
 pub(super) async fn open(State(public): Shared, request: Request) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     let bytes = match body::read(public.limits.body_bytes_max, &head.headers, incoming).await {
@@ -59,7 +59,7 @@ pub(super) async fn open(State(public): Shared, request: Request) -> Response<Bo
     }
 }
 
-/// A session as it is now.
+/// `GET /v1/sessions/{id}`
 pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
@@ -71,7 +71,7 @@ pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
     }
 }
 
-/// Ends a session.
+/// `DELETE /v1/sessions/{id}`
 pub(super) async fn end(State(public): Shared, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,

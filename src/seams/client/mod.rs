@@ -1,5 +1,6 @@
-//! Calls to providers over pooled connections, each channel's its own. Tells whether anything of a call may have
-//! left; never shows a value of a request, never dials an address that was not judged.
+//! Calls to providers over pooled connections, separate for each channel. Reports whether anything
+//! of a call may have left. Never prints a value of a request, never dials an address that was not
+//! judged.
 
 mod dial;
 #[cfg(test)]
@@ -30,23 +31,24 @@ use super::{
     roots,
 };
 
-/// Places whose idle connections are kept; files may come from anywhere.
+/// The largest number of places whose idle connections are kept; files may come from anywhere.
 const PLACES_MAX: usize = 1_024;
-/// Redirects followed for one file.
+/// The largest number of redirects followed for one file.
 const REDIRECTS_MAX: usize = 5;
 
 type Io = TokioIo<Box<dyn Stream>>;
 
-/// The client.
+/// Calls providers.
 #[derive(Clone)]
 pub struct ProviderClient {
     built_in: Arc<ClientConfig>,
-    /// By the PEM file of further roots: as many as channels are configured.
+    /// The TLS configurations by the PEM file of their further roots; as many as channels are
+    /// configured.
     trusting: Arc<Mutex<HashMap<Arc<Path>, Arc<ClientConfig>>>>,
     idle: Arc<Mutex<BTreeMap<Place, Idle<Io>>>>,
 }
 
-/// Whose connection, with or without TLS, to which host and port.
+/// A channel's connections: with or without TLS, to one host and port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     channel: Arc<str>,
@@ -81,7 +83,7 @@ impl ProviderClient {
             let Some(location) = redirect(&response) else { return Ok(response) };
             let next = target.follow(location).map_err(CallError::unanswered)?;
             if next.origin() != target.origin() {
-                // Who is asked now must not learn what the first was told.
+                // Another host must not see the credentials.
                 request.headers.clear();
             }
             request.method = Method::Get;
@@ -94,7 +96,7 @@ impl ProviderClient {
         }
     }
 
-    /// One request and its answer.
+    /// Sends one request and reads its answer.
     async fn once(&self, call: &Call, request: &Request, target: &Target) -> Result<Response, CallError> {
         let route = &*call.route;
         let proxy = route.proxy_to(target.host(), target.port());
@@ -126,7 +128,8 @@ impl ProviderClient {
                     if !was_kept {
                         return Err(CallError::unsent(broken.why));
                     }
-                    // The peer had just closed it: nothing was written, so another one is no repetition.
+                    // The peer had just closed the connection and nothing was written: trying again
+                    // repeats nothing.
                 }
             }
         }
@@ -136,7 +139,7 @@ impl ProviderClient {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An idle connection that can be used.
+    /// Returns an idle connection that is still open.
     async fn usable(&self, place: &Place) -> Option<Open<Io>> {
         loop {
             let mut open = self.idle().get_mut(place)?.take()?;
@@ -163,7 +166,7 @@ impl ProviderClient {
         Open::begin(TokioIo::new(stream)).await
     }
 
-    /// The TLS of a channel: the built-in roots, and its own.
+    /// Returns the TLS configuration of a channel: the built-in roots and its own.
     fn tls(&self, route: &Route) -> io::Result<Arc<ClientConfig>> {
         let Some(path) = &route.trust else { return Ok(self.built_in.clone()) };
         let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,12 +181,12 @@ impl ProviderClient {
     }
 }
 
-/// Where an answer says that the file is instead.
+/// Returns the location to which an answer redirects.
 fn redirect(response: &Response) -> Option<&str> {
     matches!(response.status, 301 | 302 | 303 | 307 | 308).then(|| response.header("location")).flatten()
 }
 
-/// Reads an answer up to a limit; whether that was all of it.
+/// Reads an answer up to a limit; returns whether it was read to its end.
 async fn read(
     answer: http::Response<Incoming>,
     bytes_max: usize,
