@@ -43,7 +43,7 @@ impl Failure {
 
 /// A running Patchbay.
 pub struct Running {
-    /// The router.
+    /// The handle to the running router.
     pub router: Router,
     /// The URL of the public listener.
     pub public_url: String,
@@ -91,14 +91,14 @@ pub async fn start_on(
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
     let limits = settings.http.limits;
-    let handler = public::Handler::new(
+    let handler = public::PublicHandler::new(
         router.clone(),
         Keys::new(settings.http.api_keys),
         limits,
         settings.http.public_url,
     );
     servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
-    let handler = admin::Handler::new(admin::Admin {
+    let handler = admin::AdminHandler::new(admin::Admin {
         router: router.clone(),
         token: settings.admin.token,
         metrics: metrics.clone(),

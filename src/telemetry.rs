@@ -96,11 +96,11 @@ pub struct RotatingFile {
     path: PathBuf,
     file_bytes_max: u64,
     total_bytes_max: u64,
-    open: Mutex<Open>,
+    open: Mutex<CurrentFile>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct CurrentFile {
     file: File,
     bytes: u64,
 }
@@ -112,7 +112,7 @@ impl RotatingFile {
         }
         let file = append(path)?;
         let bytes = file.metadata()?.len();
-        let open = Mutex::new(Open { file, bytes });
+        let open = Mutex::new(CurrentFile { file, bytes });
         Ok(Self { path: path.into(), file_bytes_max, total_bytes_max, open })
     }
 
@@ -121,7 +121,7 @@ impl RotatingFile {
         let length = line.len() as u64;
         if open.bytes > 0 && open.bytes.saturating_add(length) > self.file_bytes_max {
             self.rotate()?;
-            *open = Open { file: append(&self.path)?, bytes: 0 };
+            *open = CurrentFile { file: append(&self.path)?, bytes: 0 };
         }
         open.file.write_all(line)?;
         open.bytes = open.bytes.saturating_add(length);

@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct CheckArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: CheckArguments) -> Result<(), Failure> {
     let settings = match config::load(&arguments.config) {
         Ok(settings) => settings,
         Err(e) if arguments.json => {
@@ -59,7 +59,7 @@ fn certificates(settings: &Settings) -> Result<(), Failure> {
     seams::real(settings.trust.as_deref()).map_err(|e| Failure::Usage(e.to_string())).map(|_| ())
 }
 
-fn report(arguments: &Arguments, settings: &Settings, probes: &[Probe]) {
+fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
     let (channels, destinations) = (settings.router.channels.len(), settings.router.destinations.len());
     if arguments.json {
         let probes: Vec<_> = probes

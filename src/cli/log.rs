@@ -15,17 +15,17 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Arguments {
+pub(super) enum LogCommand {
     /// Read every block and list those that are damaged
-    Verify(Place),
+    Verify(LogFolder),
     /// Print sizes and counts
-    Stats(Place),
+    Stats(LogFolder),
     /// Print events as lines of JSON
     Export(Export),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct LogFolder {
     /// The folder of the log
     #[arg(long, conflicts_with = "config")]
     data_dir: Option<PathBuf>,
@@ -40,7 +40,7 @@ pub(super) struct Place {
 #[derive(Debug, Args)]
 pub(super) struct Export {
     #[command(flatten)]
-    place: Place,
+    place: LogFolder,
     /// The sequence number of the first event
     #[arg(long, default_value_t = 1)]
     from: u64,
@@ -49,7 +49,7 @@ pub(super) struct Export {
     limit: Option<usize>,
 }
 
-impl Place {
+impl LogFolder {
     /// Returns the folder. It must exist: a command that reads must not create one.
     fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = match &self.data_dir {
@@ -71,15 +71,15 @@ impl Place {
     }
 }
 
-pub(super) fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn perform(arguments: LogCommand) -> Result<(), Failure> {
     match arguments {
-        Arguments::Verify(place) => verify(&place),
-        Arguments::Stats(place) => stats(&place),
-        Arguments::Export(export) => self::export(&export),
+        LogCommand::Verify(place) => verify(&place),
+        LogCommand::Stats(place) => stats(&place),
+        LogCommand::Export(export) => self::export(&export),
     }
 }
 
-fn verify(place: &Place) -> Result<(), Failure> {
+fn verify(place: &LogFolder) -> Result<(), Failure> {
     let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
     let sound = report.bad.is_empty() && report.gaps.is_empty();
@@ -112,7 +112,7 @@ fn verify(place: &Place) -> Result<(), Failure> {
     }
 }
 
-fn stats(place: &Place) -> Result<(), Failure> {
+fn stats(place: &LogFolder) -> Result<(), Failure> {
     let (log, _) = open_log(&place.folder()?, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
     let figures = log_figures(&stats);

@@ -29,24 +29,24 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the router until SIGTERM or Ctrl-C
-    Run(run::Arguments),
+    Run(run::RunArguments),
     /// Check a configuration; with --probe, also log in to its providers
-    Check(check::Arguments),
+    Check(check::CheckArguments),
     /// See it work in under a minute, without an account or a configuration: simulated providers,
     /// the router, and a bot that answers
-    Demo(demo::Arguments),
+    Demo(demo::DemoArguments),
     /// Run a simulated provider, with faults on demand
     #[command(subcommand)]
     Sim(sim::SimCommand),
     /// Send a message through a running Patchbay
-    Send(send::Arguments),
+    Send(send::SendArguments),
     /// Follow the events of a running Patchbay
-    Tail(tail::Arguments),
+    Tail(tail::TailArguments),
     /// List the providers; with a name, show its account keys, limits and statuses
-    Providers(providers::Arguments),
+    Providers(providers::ProvidersArguments),
     /// Read the event log of a Patchbay that is not running
     #[command(subcommand)]
-    Log(log::Arguments),
+    Log(log::LogCommand),
 }
 
 /// Runs the command line and returns the exit code.

@@ -7,12 +7,12 @@ use clap::Args;
 use crate::{console, run::Failure};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct ProvidersArguments {
     /// The provider to describe; without one, all are listed
     name: Option<String>,
 }
 
-pub(super) fn perform(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn perform(arguments: &ProvidersArguments) -> Result<(), Failure> {
     match &arguments.name {
         None => list(),
         Some(name) => {

@@ -15,7 +15,7 @@ use crate::{console, run::Failure};
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct SendArguments {
     /// The customer's address
     #[arg(long)]
     to: String,
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// The URL of Patchbay's send API
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "PATCHBAY_URL")]
     url: String,
-    /// An API key
+    /// The API key to send with
     #[arg(long, env = "PATCHBAY_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
     /// Wait for the final status, at most this long
@@ -67,7 +67,7 @@ struct Status {
     parts: Vec<serde_json::Value>,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: SendArguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.api_key.clone())?;
     let mut channel_data = json!({
         "channelCustomerIdentifier": arguments.to,
@@ -126,7 +126,7 @@ fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     Ok(if tells { "DELIVERED" } else { "SENT" })
 }
 
-fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
+fn plan(arguments: &SendArguments, body: &[u8]) -> Result<(), Failure> {
     if arguments.json {
         console::line(String::from_utf8_lossy(body));
         return Ok(());

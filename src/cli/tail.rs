@@ -14,7 +14,7 @@ use crate::{console, instant, run::Failure};
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct TailArguments {
     /// The URL of Patchbay's admin port
     #[arg(long, default_value = "http://127.0.0.1:9090", env = "PATCHBAY_ADMIN_URL")]
     url: String,
@@ -37,7 +37,7 @@ pub(super) struct Arguments {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct PrintedEvent {
     at: u64,
     event: String,
     #[serde(default)]
@@ -49,7 +49,7 @@ struct Line {
     detail: String,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: TailArguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.token.clone())?;
     let filters =
         [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
@@ -84,7 +84,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
 /// Prints a line. An error means that standard output is closed.
 fn show(line: &[u8], as_json: bool) -> std::io::Result<()> {
     let Some(data) = line.trim_ascii_end().strip_prefix(b"data: ") else { return Ok(()) };
-    let mut text = match serde_json::from_slice::<Line>(data) {
+    let mut text = match serde_json::from_slice::<PrintedEvent>(data) {
         Ok(line) if !as_json => {
             let part = line.part.map(|p| format!(" part {p}")).unwrap_or_default();
             let at = instant::rfc3339(Timestamp(line.at));

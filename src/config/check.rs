@@ -11,7 +11,7 @@ use super::{
     channel,
     problem::{ConfigError, Problems},
     section::{OrOff, Section, Size, id},
-    settings::{Admin, ApiKey, EdgeLimits, Http, LogSettings, Settings, Tls},
+    settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls},
 };
 
 const MB: u64 = 1 << 20;
@@ -126,8 +126,8 @@ fn as_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Section<'_>) -> Http {
-    let mut http = Http {
+fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Section<'_>) -> HttpSettings {
+    let mut http = HttpSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         public_url: None,
         api_keys: of_destinations,
@@ -181,8 +181,9 @@ fn same_keys(keys: &[ApiKey], root: &Section<'_>) {
     }
 }
 
-fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> Admin {
-    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), token: None, tls: None };
+fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> AdminSettings {
+    let mut admin =
+        AdminSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), token: None, tls: None };
     let Some(section) = section else { return admin };
     admin.listen = section.or("listen", admin.listen);
     admin.token = section.secret("token");

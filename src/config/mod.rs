@@ -14,7 +14,7 @@ mod tests;
 use std::{fs, path::Path};
 
 pub use problem::ConfigError;
-pub use settings::{Admin, ApiKey, EdgeLimits, Http, LogSettings, Settings, Tls};
+pub use settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls};
 
 /// The largest configuration file that is read, in bytes. Larger files are rejected.
 const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;

@@ -24,16 +24,16 @@ pub struct Settings {
     /// The configuration of the router.
     pub router: actors::Config,
     /// The public listener.
-    pub http: Http,
+    pub http: HttpSettings,
     /// The admin listener.
-    pub admin: Admin,
+    pub admin: AdminSettings,
     /// The process's own log.
     pub log: LogSettings,
 }
 
 /// The `[http]` table.
 #[derive(Debug)]
-pub struct Http {
+pub struct HttpSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The URL at which providers reach this listener.
@@ -46,7 +46,7 @@ pub struct Http {
     pub tls: Option<Tls>,
 }
 
-/// An API key.
+/// A key that admits requests to the public listener.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
     /// The key's value.
@@ -70,7 +70,7 @@ pub struct EdgeLimits {
 
 /// The `[admin]` table.
 #[derive(Debug)]
-pub struct Admin {
+pub struct AdminSettings {
     /// The address to listen on.
     pub listen: SocketAddr,
     /// The bearer token that requests must carry. `None` only on a loopback address.

@@ -28,11 +28,11 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// The stream under a connection.
-pub(super) trait Io: Read + Write + Unpin + Send + 'static {}
-impl<T: Read + Write + Unpin + Send + 'static> Io for T {}
+pub(super) trait PooledIo: Read + Write + Unpin + Send + 'static {}
+impl<T: Read + Write + Unpin + Send + 'static> PooledIo for T {}
 
 /// An open HTTP connection.
-pub(super) struct Open<I: Io> {
+pub(super) struct PooledConnection<I: PooledIo> {
     sender: SendRequest<Full<Bytes>>,
     connection: Pin<Box<Connection<I, Full<Bytes>>>>,
     idle_since: Instant,
@@ -47,7 +47,7 @@ pub(super) struct Broken {
     pub(super) unsent: bool,
 }
 
-impl<I: Io> Open<I> {
+impl<I: PooledIo> PooledConnection<I> {
     /// Starts HTTP on a stream.
     pub(super) async fn begin(stream: I) -> Result<Self, String> {
         let mut builder = http1::Builder::new();
@@ -108,22 +108,22 @@ impl<I: Io> Open<I> {
 }
 
 /// The idle connections to one place, the most recently used last.
-pub(super) struct Idle<I: Io>(Vec<Open<I>>);
+pub(super) struct Idle<I: PooledIo>(Vec<PooledConnection<I>>);
 
-impl<I: Io> Default for Idle<I> {
+impl<I: PooledIo> Default for Idle<I> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<I: Io> Idle<I> {
+impl<I: PooledIo> Idle<I> {
     /// Takes the most recently used connection.
-    pub(super) fn take(&mut self) -> Option<Open<I>> {
+    pub(super) fn take(&mut self) -> Option<PooledConnection<I>> {
         self.0.pop()
     }
 
     /// Keeps a connection for the next exchange.
-    pub(super) fn give_back(&mut self, mut open: Open<I>) {
+    pub(super) fn give_back(&mut self, mut open: PooledConnection<I>) {
         open.idle_since = Instant::now();
         self.drop_expired();
         if self.0.len() < IDLE_CONNECTIONS_MAX {

@@ -21,7 +21,7 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo, service::T
 use tokio::net::TcpStream;
 
 use super::{
-    pool::{IDLE_TIMEOUT, Idle, Open, words},
+    pool::{IDLE_TIMEOUT, Idle, PooledConnection, words},
     roots,
 };
 
@@ -32,25 +32,25 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest pause that a destination can ask for, in seconds; longer ones are lowered to it.
 const RETRY_AFTER_S_MAX: u32 = 24 * 60 * 60;
 
-type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+type PostStream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
 /// Posts to destinations.
 #[derive(Clone)]
 pub struct HttpPoster {
     connector: TowerToHyperService<HttpsConnector<HttpConnector>>,
     /// The places of the destinations, by URL; as many as are configured.
-    places: Arc<Mutex<BTreeMap<Arc<str>, Place>>>,
+    places: Arc<Mutex<BTreeMap<Arc<str>, DestinationPlace>>>,
 }
 
 /// A destination's address and its idle connections. The destination limits its own POSTs.
-struct Place {
-    target: Target,
-    idle: Idle<Io>,
+struct DestinationPlace {
+    target: PostTarget,
+    idle: Idle<PostStream>,
 }
 
 /// The parts of a URL.
 #[derive(Clone)]
-struct Target {
+struct PostTarget {
     /// The origin to connect to.
     uri: Uri,
     /// The path and query to ask for.
@@ -81,29 +81,29 @@ impl HttpPoster {
         Ok(Self { connector: TowerToHyperService::new(connector), places: Arc::default() })
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Place>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, DestinationPlace>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns where a URL leads, and an idle connection to it.
-    fn take(&self, url: &Arc<str>) -> Result<(Target, Option<Open<Io>>), String> {
+    fn take(&self, url: &Arc<str>) -> Result<(PostTarget, Option<PooledConnection<PostStream>>), String> {
         let mut places = self.places();
         if let Some(place) = places.get_mut(url) {
             return Ok((place.target.clone(), place.idle.take()));
         }
-        let target = Target::of(url)?;
-        places.insert(url.clone(), Place { target: target.clone(), idle: Idle::default() });
+        let target = PostTarget::of(url)?;
+        places.insert(url.clone(), DestinationPlace { target: target.clone(), idle: Idle::default() });
         Ok((target, None))
     }
 
-    fn give_back(&self, url: &Arc<str>, open: Open<Io>) {
+    fn give_back(&self, url: &Arc<str>, open: PooledConnection<PostStream>) {
         if let Some(place) = self.places().get_mut(url) {
             place.idle.give_back(open);
         }
     }
 
-    async fn open(&self, target: &Target) -> Result<Open<Io>, String> {
-        Open::begin(self.connector.call(target.uri.clone()).await.map_err(|e| words(&*e))?).await
+    async fn open(&self, target: &PostTarget) -> Result<PooledConnection<PostStream>, String> {
+        PooledConnection::begin(self.connector.call(target.uri.clone()).await.map_err(|e| words(&*e))?).await
     }
 
     async fn perform(self, post: Post) -> PostResult {
@@ -136,7 +136,7 @@ impl Poster for HttpPoster {
     }
 }
 
-impl Target {
+impl PostTarget {
     fn of(url: &str) -> Result<Self, String> {
         let wrong = |why: &dyn std::fmt::Display| format!("the URL {url:?} cannot be used: {why}");
         let uri: Uri = url.parse().map_err(|e| wrong(&e))?;
@@ -158,7 +158,7 @@ async fn read(answer: http::Response<Incoming>) -> Result<(PostAnswer, bool), St
     Ok((PostAnswer { status, retry_after_s }, is_whole))
 }
 
-fn request(target: &Target, post: Post) -> Result<Request<Full<Bytes>>, String> {
+fn request(target: &PostTarget, post: Post) -> Result<Request<Full<Bytes>>, String> {
     let text =
         |text: String| HeaderValue::try_from(text).map_err(|e| format!("the request cannot be made: {e}"));
     let mut headers = HeaderMap::with_capacity(8);

@@ -22,11 +22,11 @@ use super::{
 pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct MessageQuery {
     id: Option<String>,
 }
 
-pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<MessageQuery>) -> Response {
     let id = wanted.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
     let Some(id) = id else {
         let content = html! {

@@ -71,12 +71,12 @@ fn row(session: &SessionView) -> Markup {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct SessionQuery {
     id: String,
     at: Option<String>,
 }
 
-pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<SessionQuery>) -> Response {
     let title = "Session";
     let problem = |text: String| {
         let content = html! { h1 { (title) } div.empty { p { (text) } } };

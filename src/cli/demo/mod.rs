@@ -40,7 +40,7 @@ use crate::{
 const CHAT_EVERY: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct DemoArguments {
     /// Exit after the round trips, with exit code 0 if all of them worked
     #[arg(long)]
     once: bool,
@@ -68,7 +68,7 @@ struct Backstage {
     _folder: tempfile::TempDir,
 }
 
-pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(mut arguments: DemoArguments) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let quiet = LogSettings {
         // The forged webhooks of the script are expected.
@@ -98,7 +98,7 @@ pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Plays the script and prints what to try next. Without `--once`, customers go on writing.
-async fn show(arguments: &Arguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
+async fn show(arguments: &DemoArguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
     let printer = Printer::new();
     printer.line("Patchbay demo: a business talks with its customers on several channels.");
     printer.line("All of it runs in this process and on this machine only, and needs no account.\n");

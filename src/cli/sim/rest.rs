@@ -39,7 +39,8 @@ pub(in crate::cli) struct RestArguments {
     /// How many messages per second customers send
     #[arg(long, value_name = "PER_SECOND")]
     inbound_per_second: Option<u32>,
-    /// A fault or any other setting, e.g. --set hang=1/100 --set receipt_first=always --set garbage=0.5%
+    /// A fault or any other setting, for example --set hang=1/100 --set receipt_first=always --set
+    /// garbage=0.5%
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// A TOML file with settings; flags take precedence

@@ -35,7 +35,8 @@ pub(in crate::cli) struct SmscArguments {
     /// The address to listen on for SMPP
     #[arg(long, default_value = "127.0.0.1:2775")]
     listen: SocketAddr,
-    /// Open a control port for HTTP on loopback: GET /counts /script /messages, PATCH /script, POST /mo /drop /unbind
+    /// Open a control port for HTTP on loopback: GET /counts /script /messages, PATCH /script, POST
+    /// /mo /drop /unbind
     #[arg(long)]
     control_port: Option<u16>,
     /// An account that may bind, as system_id:password (repeatable); without any, everyone may
@@ -50,7 +51,8 @@ pub(in crate::cli) struct SmscArguments {
     /// How long after the submit a receipt is sent
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     receipt_delay: Option<Duration>,
-    /// The spelling of message ids: decimal, hex, padded, uuid, hex_then_decimal, decimal_then_hex, ...
+    /// The spelling of message ids: decimal, hex, padded, uuid, hex_then_decimal, decimal_then_hex,
+    /// ...
     #[arg(long)]
     id_style: Option<String>,
     /// How many messages per second customers send
@@ -59,7 +61,8 @@ pub(in crate::cli) struct SmscArguments {
     /// The number that customers write to
     #[arg(long, value_name = "NUMBER")]
     mo_to: Option<String>,
-    /// A fault or any other setting, e.g. --set swallow=1/100 --set receipt_first=always --set drop_connection=0.5%
+    /// A fault or any other setting, for example --set swallow=1/100 --set receipt_first=always
+    /// --set drop_connection=0.5%
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
     /// A TOML file with settings; flags take precedence

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::state::Shared;
+use super::state::SharedAdmin;
 use crate::{
     http::{
         answer,
@@ -27,7 +27,7 @@ const COOKIE: &str = "patchbay_admin";
 const LOGIN_BYTES_MAX: usize = 4096;
 
 /// Passes a request on if it carries the token and comes from no other site's page.
-pub(super) async fn check(State(inner): Shared, request: Request, next: Next) -> Response<Body> {
+pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Next) -> Response<Body> {
     let headers = request.headers();
     if is_foreign(request.method(), headers) {
         return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
@@ -89,7 +89,7 @@ fn is_local_name(headers: &HeaderMap) -> bool {
 }
 
 /// `POST /login` with `token=...`.
-pub(super) async fn login(State(inner): Shared, request: Request) -> Response<Body> {
+pub(super) async fn login(State(inner): SharedAdmin, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     if is_foreign(&head.method, &head.headers) {
         return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");

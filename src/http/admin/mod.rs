@@ -41,9 +41,9 @@ const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, /api/channels/
 
 /// The handler of the admin listener.
 #[derive(Clone)]
-pub struct Handler(Routes);
+pub struct AdminHandler(Routes);
 
-impl Handler {
+impl AdminHandler {
     /// Returns a handler in front of a router.
     pub fn new(admin: Admin) -> Self {
         let router = admin.router.clone();

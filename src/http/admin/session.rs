@@ -12,7 +12,7 @@ use http::{Response, StatusCode, Uri};
 use message::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{query, state::Shared};
+use super::{query, state::SharedAdmin};
 use crate::{http::answer, instant};
 
 #[derive(Debug, Default, Deserialize)]
@@ -36,7 +36,7 @@ pub(crate) struct Difference {
     pub(crate) events: Vec<EventView>,
 }
 
-pub(super) async fn show(State(inner): Shared, Path(id): Path<String>, uri: Uri) -> Response<Body> {
+pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri: Uri) -> Response<Body> {
     let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
     let id: SessionId = match id.parse() {
         Ok(id) => id,

@@ -13,7 +13,7 @@ use message::{
 use super::{
     body, intents,
     outcome::{Outcome, id_of, no_answer, results, single, text_of},
-    state::{Id, Public, Shared},
+    state::{Id, Public, SharedPublic},
 };
 use crate::http::answer;
 
@@ -164,7 +164,7 @@ impl Run {
 }
 
 /// `GET /v1/messages/{id}`
-pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
+pub(super) async fn show(State(public): SharedPublic, id: Id) -> Response<Body> {
     match public.router.message(&MessageId::new(id.0)).await {
         Ok(view) => answer::json(&view),
         Err(refusal) => answer::refusal(&refusal),
@@ -172,7 +172,7 @@ pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
 }
 
 /// `DELETE /v1/messages/{id}`
-pub(super) async fn cancel(State(public): Shared, id: Id) -> Response<Body> {
+pub(super) async fn cancel(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id = MessageId::new(id.0);
     match public.router.cancel(&id).await {
         Ok(()) => {

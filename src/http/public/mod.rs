@@ -35,12 +35,12 @@ const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive
 
 /// The handler of the public listener.
 #[derive(Clone)]
-pub struct Handler {
+pub struct PublicHandler {
     public: Arc<Public>,
     routes: Routes,
 }
 
-impl Handler {
+impl PublicHandler {
     /// Returns a handler in front of a router.
     pub fn new(router: Router, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
         let room = Semaphore::new(limits.max_in_flight);

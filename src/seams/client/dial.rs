@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::write::{AGENT, Target};
+use super::write::{AGENT, CallTarget};
 
 /// How long all attempts to connect may take together. The caller limits the whole call.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ const PROXY_HEAD_BYTES_MAX: usize = 8 * 1024;
 
 /// Connects to a place.
 pub(super) async fn dial(
-    target: &Target,
+    target: &CallTarget,
     route: &Route,
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<Box<dyn Stream>, String> {
@@ -55,7 +55,7 @@ async fn timed<T>(what: &str, work: impl Future<Output = Result<T, String>>) -> 
 }
 
 /// Resolves a name, judges its addresses and dials.
-async fn directly(target: &Target, route: &Route) -> Result<TcpStream, String> {
+async fn directly(target: &CallTarget, route: &Route) -> Result<TcpStream, String> {
     let (host, port) = (target.host(), target.port());
     let found = timed("name resolution", async {
         lookup_host((host, port)).await.map_err(|e| format!("{host}: {e}"))
@@ -79,7 +79,7 @@ async fn directly(target: &Target, route: &Route) -> Result<TcpStream, String> {
 
 /// A proxy resolves names itself. Literal addresses and names of this machine are still judged
 /// here.
-fn judge_name(target: &Target, route: &Route) -> Result<(), String> {
+fn judge_name(target: &CallTarget, route: &Route) -> Result<(), String> {
     let (host, port) = (target.host(), target.port());
     let literal = match host {
         "localhost" => Some(std::net::Ipv4Addr::LOCALHOST.into()),
@@ -120,7 +120,7 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
 }
 
 /// Asks a proxy for a tunnel with HTTP CONNECT.
-async fn tunnel(tcp: &mut TcpStream, target: &Target, proxy: &Proxy) -> Result<(), String> {
+async fn tunnel(tcp: &mut TcpStream, target: &CallTarget, proxy: &Proxy) -> Result<(), String> {
     let to = if target.host().contains(':') {
         format!("[{}]:{}", target.host(), target.port())
     } else {

@@ -25,9 +25,9 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 
-use self::write::Target;
+use self::write::CallTarget;
 use super::{
-    pool::{Idle, Open},
+    pool::{Idle, PooledConnection},
     roots,
 };
 
@@ -36,7 +36,7 @@ const PLACES_MAX: usize = 1_024;
 /// The largest number of redirects followed for one file.
 const REDIRECTS_MAX: usize = 5;
 
-type Io = TokioIo<Box<dyn Stream>>;
+type CallStream = TokioIo<Box<dyn Stream>>;
 
 /// Calls providers.
 #[derive(Clone)]
@@ -45,12 +45,12 @@ pub struct ProviderClient {
     /// The TLS configurations by the PEM file of their further roots; as many as channels are
     /// configured.
     trusting: Arc<Mutex<HashMap<Arc<Path>, Arc<ClientConfig>>>>,
-    idle: Arc<Mutex<BTreeMap<Place, Idle<Io>>>>,
+    idle: Arc<Mutex<BTreeMap<ChannelPlace, Idle<CallStream>>>>,
 }
 
 /// A channel's connections: with or without TLS, to one host and port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct ChannelPlace {
     channel: Arc<str>,
     tls: bool,
     host: Box<str>,
@@ -72,7 +72,7 @@ impl HttpClient for ProviderClient {
 
 impl ProviderClient {
     async fn perform(self, call: Call) -> Result<Response, CallError> {
-        let mut target = Target::of(&call.request.url).map_err(CallError::unwritable)?;
+        let mut target = CallTarget::of(&call.request.url).map_err(CallError::unwritable)?;
         let response = self.once(&call, &call.request, &target).await?;
         if call.wanted == Wanted::Answer || call.request.body != Body::None {
             return Ok(response);
@@ -97,10 +97,10 @@ impl ProviderClient {
     }
 
     /// Sends one request and reads its answer.
-    async fn once(&self, call: &Call, request: &Request, target: &Target) -> Result<Response, CallError> {
+    async fn once(&self, call: &Call, request: &Request, target: &CallTarget) -> Result<Response, CallError> {
         let route = &*call.route;
         let proxy = route.proxy_to(target.host(), target.port());
-        let place = Place {
+        let place = ChannelPlace {
             channel: route.channel.clone(),
             tls: target.tls(),
             host: target.host().into(),
@@ -135,12 +135,12 @@ impl ProviderClient {
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, BTreeMap<Place, Idle<Io>>> {
+    fn idle(&self) -> MutexGuard<'_, BTreeMap<ChannelPlace, Idle<CallStream>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns an idle connection that is still open.
-    async fn usable(&self, place: &Place) -> Option<Open<Io>> {
+    async fn usable(&self, place: &ChannelPlace) -> Option<PooledConnection<CallStream>> {
         loop {
             let mut open = self.idle().get_mut(place)?.take()?;
             if open.is_usable().await {
@@ -149,7 +149,7 @@ impl ProviderClient {
         }
     }
 
-    fn give_back(&self, place: Place, open: Open<Io>) {
+    fn give_back(&self, place: ChannelPlace, open: PooledConnection<CallStream>) {
         let mut idle = self.idle();
         if idle.len() >= PLACES_MAX && !idle.contains_key(&place) {
             idle.retain(|_, connections| !connections.drop_expired());
@@ -160,10 +160,10 @@ impl ProviderClient {
         idle.entry(place).or_default().give_back(open);
     }
 
-    async fn open(&self, target: &Target, route: &Route) -> Result<Open<Io>, String> {
+    async fn open(&self, target: &CallTarget, route: &Route) -> Result<PooledConnection<CallStream>, String> {
         let tls = target.tls().then(|| self.tls(route)).transpose().map_err(|e| e.to_string())?;
         let stream = dial::dial(target, route, tls).await?;
-        Open::begin(TokioIo::new(stream)).await
+        PooledConnection::begin(TokioIo::new(stream)).await
     }
 
     /// Returns the TLS configuration of a channel: the built-in roots and its own.

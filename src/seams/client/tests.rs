@@ -360,8 +360,8 @@ async fn connections_are_used_again_but_never_another_channels() {
 proptest! {
     #[test]
     fn no_address_and_no_redirect_breaks_the_reader(url in "\\PC{0,80}", location in "\\PC{0,80}") {
-        let _ = write::Target::of(&url);
-        let base = write::Target::of("https://api.example/a/b").unwrap();
+        let _ = write::CallTarget::of(&url);
+        let base = write::CallTarget::of("https://api.example/a/b").unwrap();
         if let Ok(next) = base.follow(&location) {
             prop_assert!(next.tls(), "{location} leads to plain http");
         }
@@ -372,7 +372,7 @@ proptest! {
         let mut value = octets;
         value.extend_from_slice(format!("--patchbay-{number:020}\r\n").as_bytes());
         let body = Body::Multipart(vec![Field { value: Bytes::from(value), ..Field::text("f", "") }]);
-        let target = write::Target::of("https://api.example/").unwrap();
+        let target = write::CallTarget::of("https://api.example/").unwrap();
         let written = write::request(&Request::post("https://api.example/", body), &target, None).unwrap();
         let kind = written.headers()["content-type"].to_str().unwrap().to_owned();
         let boundary = kind.rsplit('=').next().unwrap();

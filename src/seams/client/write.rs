@@ -13,14 +13,14 @@ use secrecy::ExposeSecret;
 
 /// The parts of a URL.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct CallTarget {
     uri: Uri,
     host: Box<str>,
     port: u16,
     tls: bool,
 }
 
-impl Target {
+impl CallTarget {
     /// Parses a URL.
     pub(super) fn of(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("the address cannot be used: {e}"))?;
@@ -69,7 +69,7 @@ impl Target {
         &self.host
     }
 
-    /// The port.
+    /// The port; the scheme's own when the URL names none.
     pub(super) fn port(&self) -> u16 {
         self.port
     }
@@ -102,7 +102,7 @@ impl Target {
 /// Converts a call into a request for hyper.
 pub(super) fn request(
     call: &Request,
-    target: &Target,
+    target: &CallTarget,
     proxy: Option<&Proxy>,
 ) -> Result<http::Request<Full<Bytes>>, String> {
     // With TLS the proxy is a tunnel and must not see the request.
