@@ -16,7 +16,7 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub(super) enum LogCommand {
-    /// Read every block and list those that are damaged
+    /// Read every file and report damage: what, where, and what to do
     Verify(LogFolder),
     /// Print sizes and counts
     Stats(LogFolder),
@@ -82,14 +82,19 @@ pub(super) fn perform(arguments: LogCommand) -> Result<(), Failure> {
 fn verify(place: &LogFolder) -> Result<(), Failure> {
     let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
-    let sound = report.bad.is_empty() && report.gaps.is_empty();
     if place.json {
         let bad: Vec<String> = report.bad.iter().map(ToString::to_string).collect();
         let gaps: Vec<_> =
-            report.gaps.iter().map(|(end, next)| json!({ "after": end.0, "next": next })).collect();
+            report.gaps.iter().map(|gap| json!({ "after": gap.after.0, "next": gap.folder })).collect();
+        let files: Vec<_> = report
+            .files
+            .iter()
+            .map(|f| json!({ "file": f.file, "offset": f.offset, "what": f.what, "remedy": f.remedy.to_string() }))
+            .collect();
         let view = json!({
-            "sound": sound, "segments": report.segments, "blocks": report.blocks, "events": report.events,
+            "sound": report.is_sound(), "segments": report.segments, "blocks": report.blocks, "events": report.events,
             "blockBytes": report.block_bytes, "bad": bad, "gaps": gaps,
+            "files": files,
         });
         console::line(view.to_string());
     } else {
@@ -101,14 +106,17 @@ fn verify(place: &LogFolder) -> Result<(), Failure> {
         for bad in &report.bad {
             console::line(format!("  DAMAGED  {bad}"));
         }
-        for (end, next) in &report.gaps {
-            console::line(format!("  MISSING  events after {end}, before folder {next}"));
+        for gap in &report.gaps {
+            console::line(format!("  MISSING  events after {}, before folder {}", gap.after, gap.folder));
+        }
+        for file in &report.files {
+            console::line(format!("  DAMAGED  {file}"));
         }
     }
-    if sound {
-        Ok(())
-    } else {
+    if report.needs_backup() {
         Err(Failure::running("the log is damaged; restore the named folders from a backup"))
+    } else {
+        Ok(())
     }
 }
 

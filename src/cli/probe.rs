@@ -12,9 +12,10 @@ use channels::{
     HttpChannel, LinkKind,
     http::Request,
     smpp::{
+        CloseReason,
         account::Account,
         pdu::BindKind,
-        session::{CloseReason, Config, Session, SessionEvent},
+        session::{Config, Session, SessionEvent},
         status,
     },
 };
@@ -126,8 +127,8 @@ async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>
     let mut bound = false;
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        stream.write_all(session.transmit()).await.map_err(|e| e.to_string())?;
-        session.transmitted(session.transmit().len());
+        stream.write_all(session.peer().transmit()).await.map_err(|e| e.to_string())?;
+        session.peer_mut().transmitted(usize::MAX);
         while let Some(event) = session.poll_event() {
             match event {
                 SessionEvent::Bound { .. } => {
@@ -142,7 +143,7 @@ async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>
                 _ => {}
             }
         }
-        if !session.transmit().is_empty() {
+        if !session.peer().transmit().is_empty() {
             continue;
         }
         match stream.read(&mut buffer).await.map_err(|e| e.to_string())? {

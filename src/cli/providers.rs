@@ -30,7 +30,7 @@ fn unknown(name: &str) -> Failure {
 
 fn list() {
     let width = PROVIDERS.iter().map(|provider| provider.name.len()).max().unwrap_or_default();
-    for provider in PROVIDERS {
+    for provider in PROVIDERS.iter() {
         console::line(format!("{:width$}  {}", provider.name, provider.summary));
     }
 }

@@ -61,6 +61,7 @@ pub use log::{
     queue::Completion,
     read::{Forward, History},
     retention::Retained,
-    stats::{Report, Stats, verify},
+    stats::Stats,
+    verify::{DamagedFile, Gap, Remedy, Report, verify},
 };
 pub use options::{Driver, Options};

@@ -96,5 +96,6 @@ pub fn log_figures(stats: &Stats) -> serde_json::Value {
         "bytesWritten": stats.bytes_written, "lookupsInMemory": stats.lookups_in_memory,
         "lookupsSealed": stats.lookups_sealed, "filterBytes": stats.filter_bytes,
         "indexEntries": stats.index_entries, "indexDelta": stats.index_delta, "checkpoint": stats.checkpoint.0,
+        "rebuiltFiles": stats.rebuilt_files,
     })
 }
