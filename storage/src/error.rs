@@ -24,7 +24,7 @@ pub enum EngineError {
     },
     /// The directory has segments and does not say which engine wrote them.
     #[error(
-        "{root} has {segment}, but its file `engine` is missing: write \"file\" into it if that folder has a file `blocks`, and \"sled\" if it has a file `db`"
+        "{root} has {segment}, but its file `engine` is missing or damaged: write \"file\" into it if that folder has a file `blocks`, and \"sled\" if it has a file `db`"
     )]
     UnknownEngine {
         /// The directory.

@@ -191,13 +191,19 @@ fn a_directory_remembers_its_engine_and_another_is_refused() {
         assert_eq!(engine.kind(), has);
         assert_eq!(verify(&engine).unwrap().events, 20);
         drop(engine);
-        fs::remove_file(folder.path().join("engine")).unwrap();
-        match DiskEngine::open(folder.path(), has) {
-            Err(EngineError::UnknownEngine { segment, .. }) => assert_eq!(segment, SEGMENT),
-            Err(other) => panic!("{other}"),
-            Ok(_) => panic!("it opened"),
+        let named = folder.path().join("engine");
+        for damaged in [Some("slad"), Some(""), None] {
+            match damaged {
+                Some(name) => fs::write(&named, name).unwrap(),
+                None => fs::remove_file(&named).unwrap(),
+            }
+            match DiskEngine::open(folder.path(), has) {
+                Err(EngineError::UnknownEngine { segment, .. }) => assert_eq!(segment, SEGMENT),
+                Err(other) => panic!("{other}"),
+                Ok(_) => panic!("it opened"),
+            }
         }
-        fs::write(folder.path().join("engine"), has.name()).unwrap();
+        fs::write(&named, has.name()).unwrap();
         assert!(DiskEngine::open(folder.path(), has).is_ok());
     }
 }

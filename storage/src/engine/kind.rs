@@ -50,14 +50,14 @@ impl FromStr for EngineKind {
     }
 }
 
-/// Returns the engine that a log directory was created with; `None` if it was never written to.
+/// Returns the engine that a log directory was created with; `None` if the directory does not say,
+/// or is damaged there.
 pub(crate) fn remembered(root: &Path) -> Result<Option<EngineKind>, EngineError> {
     let path = root.join(FILE);
-    let fail = |e: &dyn fmt::Display| EngineError::new(format!("read {}", path.display()), e);
-    match fs::read_to_string(&path) {
-        Ok(name) => name.trim().parse().map(Some).map_err(|e: UnknownEngine| fail(&e)),
+    match fs::read(&path) {
+        Ok(name) => Ok(str::from_utf8(&name).ok().and_then(|name| name.trim().parse().ok())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(fail(&e)),
+        Err(e) => Err(EngineError::new(format!("read {}", path.display()), e)),
     }
 }
 
