@@ -17,6 +17,6 @@ pub mod toolkit;
 pub use contract::{
     AccountError, Attribute, Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
     LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Provider, Received, Rejection, Report,
-    SendError, Sent, SetUp, Signature, Step, Whereabouts, capability, http,
+    SendError, Sent, SetUp, Signature, Step, WebhookUrls, capability, http, url,
 };
 pub use provider::{PROVIDERS, provider};

@@ -91,7 +91,7 @@ async fn call(
     let request = Arc::new(request);
     let answered = seams.client.call(Call::api(request.clone(), route)).await;
     let response = answered.map_err(|error| request.redacted(&error.reason))?;
-    http.probed(&response).map_err(|error| request.redacted(&error.to_string()))
+    http.parse_probe(&response).map_err(|error| request.redacted(&error.to_string()))
 }
 
 async fn connect(seams: &Seams, target: Target) -> Result<Box<dyn Stream>, String> {

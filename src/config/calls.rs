@@ -7,7 +7,7 @@ use actors::{
     config::HttpConfig,
     route::{Place, Proxy, Route, not_public},
 };
-use channels::{Channel, LinkKind, toolkit::auth};
+use channels::{Channel, LinkKind, toolkit::auth, url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::section::Section;
@@ -111,7 +111,7 @@ fn proxy(text: &str) -> Option<Proxy> {
 fn decoded(text: &str) -> String {
     // A plus stands for itself here, as it does not in a form.
     let form = text.replace('+', "%2B");
-    auth::form_fields(form.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
+    url::form_fields(form.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
 }
 
 /// The provider's own address, where the account itself names one that is not public: a gateway in the house, or a

@@ -10,7 +10,7 @@ use std::{
 };
 
 use channels::{
-    Attribute, HttpChannel, LinkKind, OutPart, SendError, Sent, SetUp, Step, Whereabouts,
+    Attribute, HttpChannel, LinkKind, OutPart, SendError, Sent, SetUp, Step, WebhookUrls,
     http::{Request, Response},
 };
 use message::{
@@ -173,9 +173,9 @@ impl Caller {
         self.keep(exchange);
         match called {
             Called::Answered(response) => {
-                let result = http.probed(&response).map_err(|error| hidden(error, &request));
+                let result = http.parse_probe(&response).map_err(|error| hidden(error, &request));
                 let verdict = result.as_ref().err().map_or(Verdict::There, verdict_of);
-                let account = if result.is_ok() { http.learnt(&response) } else { Vec::new() };
+                let account = if result.is_ok() { http.parse_account(&response) } else { Vec::new() };
                 Look { result, verdict, account }
             }
             Called::Failed(error) => Look::of(Ok(()), Verdict::Silent(error.reason)),
@@ -188,7 +188,7 @@ impl Caller {
         let (called, exchange) = self.ask(Arc::new(request), limit).await;
         self.keep(exchange);
         match (called, self.provider()) {
-            (Called::Answered(response), Some((http, _))) => http.profiled(&response),
+            (Called::Answered(response), Some((http, _))) => http.parse_profile(&response),
             _ => Vec::new(),
         }
     }
@@ -196,7 +196,7 @@ impl Caller {
     /// Tells the provider where it finds us; nothing where that is not done by calls.
     pub(crate) async fn set_up(&self) -> Option<Result<(bool, Box<str>), String>> {
         let (http, config) = self.provider().filter(|(_, config)| config.set_up)?;
-        let ours = Whereabouts {
+        let ours = WebhookUrls {
             webhook_url: config.webhook_url.as_deref().unwrap_or_default(),
             shared_url: config.shared_url.as_deref().unwrap_or_default(),
         };

@@ -84,7 +84,7 @@ impl Poll {
             }
             Called::Waiting(_) => return Next::Later,
         };
-        match http.polled(cursor.as_deref(), &response) {
+        match http.parse_poll(cursor.as_deref(), &response) {
             Ok(Polled { received, cursor: next }) => {
                 let is_empty = received.events.is_empty();
                 // Calls that brought nothing would soon be all that is kept.

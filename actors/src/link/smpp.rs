@@ -66,7 +66,7 @@ impl Actor for SmppLink {
         let entry = shared.channels.get(channel).ok_or("no such channel")?;
         let LinkKind::Smpp(account) = entry.channel().link() else { return Err("no SMPP account".into()) };
         let account = account.clone();
-        let errors = account.error_classes().map_err(|e| e.to_string())?;
+        let errors = account.errors.clone();
         let bind = account.connections().get(usize::from(link)).copied().unwrap_or(BindKind::Transceiver);
         myself.cast(LinkMessage::Connect(0))?;
         let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);

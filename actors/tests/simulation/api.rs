@@ -14,7 +14,6 @@ use channels::{
     SendError, Sent, Step,
     capability::LongText,
     http::{Body, Malformed, Refused, Request, Response, Webhook},
-    toolkit::classify,
 };
 use message::{Content, event::Cause};
 use serde_json::{Value, json};
@@ -62,7 +61,7 @@ impl HttpChannel for Account {
         match last.status {
             200 => Ok(Step::Sent(Sent::id(id))),
             422 => Err(SendError::RetryOnce(Cause::new("422", "perhaps"))),
-            _ => Err(classify::by_status(last)),
+            _ => Err(SendError::by_status(last)),
         }
     }
 
@@ -84,9 +83,9 @@ impl HttpChannel for Account {
         self.polls.then(|| Request::get(format!("http://api{}/updates/{after}", self.number)))
     }
 
-    fn polled(&self, cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
+    fn parse_poll(&self, cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said: Vec<Value> = serde_json::from_slice(&response.body).expect("JSON");
         let newest = said.last().map(|update| update["update"].to_string().into());

@@ -61,7 +61,7 @@ impl HttpChannel for Paper {
         if address.starts_with("user-") {
             Ok(address.into())
         } else {
-            channels::address::number::customer(address)
+            Ok(channels::address::number::customer(address)?)
         }
     }
 
@@ -95,7 +95,7 @@ impl HttpChannel for Paper {
         match answers {
             [] => Ok(Fetch::Next(Request::get(&*media.locator).hiding("hush"))),
             [.., last] if last.is_success() => Ok(Fetch::Got),
-            [.., last] => Err(channels::toolkit::classify::by_status(last)),
+            [.., last] => Err(channels::SendError::by_status(last)),
         }
     }
 

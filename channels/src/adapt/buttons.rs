@@ -1,5 +1,5 @@
-//! BUTTON: as buttons, as a list of rows, or as a numbered list, by what the channel can show. A payload or a title
-//! is never shortened: what does not fit goes as words.
+//! BUTTON bodies: sent as buttons, as a list of rows, or as a numbered list, depending on the channel.
+//! A payload or a title is never shortened: buttons that do not fit are sent as words.
 
 use std::collections::BTreeSet;
 
@@ -13,107 +13,105 @@ use message::{
 };
 use serde_json::{Map, Value};
 
-use super::{Draft, Lines, read};
+use super::draft::{Draft, Lines, read};
 use crate::contract::{
     Capabilities, Rejection,
     capability::{self, LongText, Opens},
 };
 
-/// The longest payload of a row, in octets: WhatsApp's, where it is shorter than that of a button.
+/// Maximum length of a row's payload, in octets (WhatsApp: shorter than that of a button). Longer
+/// payloads are sent as a numbered list.
 const ROW_PAYLOAD_BYTES_MAX: usize = 200;
-/// The longest words below the title of a row, and the longest title of a section and of the list (WhatsApp).
+/// Maximum length of the words below a row's title, in characters (WhatsApp).
 const ROW_DETAILS_CHARACTERS_MAX: usize = 72;
+/// Maximum length of a section's title, in characters (WhatsApp).
 const SECTION_CHARACTERS_MAX: usize = 24;
+/// Maximum length of the word that opens the list, in characters (WhatsApp); a longer one is dropped.
 const LIST_CHARACTERS_MAX: usize = 20;
 
-/// How buttons are shown.
+/// The form in which buttons are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// As buttons.
+    /// Buttons below the text.
     Buttons,
-    /// As rows of a list that opens.
+    /// Rows of a list that opens.
     Rows,
 }
 
-impl Draft<'_> {
-    /// A BUTTON body that the channel may carry.
-    pub(super) fn buttons(&mut self, json: &str, content: &Content) -> Result<(), Rejection> {
-        let body: Buttons<'_> = read(json)?;
-        let frame = &body.additional_details.interactive;
-        let wants_rows = frame.kind.eq_ignore_ascii_case("list");
-        let Some(shape) = shape(&body.buttons, wants_rows, self.capabilities) else {
-            return self.words(content);
-        };
-        let is_kept =
-            |words: &str| self.capabilities.units.of(words) <= self.capabilities.frame_characters_max;
-        let (header, footer) = (is_kept(&frame.header.text), is_kept(&frame.footer.text));
-        let main = if body.markdown_text.is_empty() { &frame.body.text } else { &body.markdown_text };
-        let mut lines = Lines::default();
-        lines.push(if header { "" } else { &frame.header.text });
-        lines.push(main);
-        if shape == Shape::Buttons && lines.details(&body.buttons) {
-            self.note(Rule::ButtonDetails, "the details of the buttons were put above them");
-        }
-        lines.push(if footer { "" } else { &frame.footer.text });
-        let said = self.said(&lines.0).trim().to_owned();
-        let Some(above) = self.above(&said) else { return self.words(content) };
-        let (before, above) = said.split_at_checked(above).unwrap_or(("", &said));
-        if !before.is_empty() {
-            self.note(Rule::ButtonWords, "words too long to stand above the buttons were sent before them");
-            self.text(before.trim_end())?;
-        }
-        let title = self.capabilities.units.of(&frame.button) <= LIST_CHARACTERS_MAX;
-        self.push_edited(BodyType::Button, json, |body| {
-            body.insert("markdownText".into(), above.into());
-            let interactive =
-                object(body, "additionalDetails").and_then(|details| object(details, "interactive"));
-            if let Some(interactive) = interactive {
-                edit_frame(interactive, shape, [("header", header), ("footer", footer), ("button", title)]);
-            }
-            edit_buttons(body.get_mut("buttons"), shape == Shape::Rows);
-        })
+/// Appends a BUTTON body, as buttons if they fit the channel, else as words.
+pub(super) fn add_buttons(draft: &mut Draft<'_>, json: &str, content: &Content) -> Result<(), Rejection> {
+    let body: Buttons<'_> = read(json)?;
+    let frame = &body.additional_details.interactive;
+    let wants_rows = frame.kind.eq_ignore_ascii_case("list");
+    let Some(shape) = shape(&body.buttons, wants_rows, draft.capabilities) else {
+        return draft.push_words(content);
+    };
+    let is_kept = |words: &str| draft.capabilities.units.of(words) <= draft.capabilities.frame_characters_max;
+    let (header, footer) = (is_kept(&frame.header.text), is_kept(&frame.footer.text));
+    let main = if body.markdown_text.is_empty() { &frame.body.text } else { &body.markdown_text };
+    let mut lines = Lines::default();
+    lines.push(if header { "" } else { &frame.header.text });
+    lines.push(main);
+    if shape == Shape::Buttons && add_details(&mut lines, &body.buttons) {
+        draft.note(Rule::ButtonDetails, "the details of the buttons were put above them");
     }
-
-    /// Where the words that may stand above buttons begin, so that what is before them can go before; `None`
-    /// when there must be words and are none, or they are too long for that.
-    pub(super) fn above(&self, words: &str) -> Option<usize> {
-        let max = self.capabilities.buttons.text_characters_max;
-        if words.trim().is_empty() || max == 0 {
-            return None;
-        }
-        if self.capabilities.units.of(words) <= max {
-            return Some(0);
-        }
-        if self.capabilities.long_text == LongText::Refuse || !self.capabilities.carries(BodyType::Plain) {
-            return None;
-        }
-        let last = self.cut(words, max)?.pop()?;
-        // One character may be larger than all that may stand there.
-        let fits = self.capabilities.units.of(words.get(last.clone())?) <= max;
-        (fits && last.end == words.len()).then_some(last.start)
+    lines.push(if footer { "" } else { &frame.footer.text });
+    let said = draft.render(&lines.0).trim().to_owned();
+    let Some(above) = above(draft, &said) else { return draft.push_words(content) };
+    let (before, above) = said.split_at_checked(above).unwrap_or(("", &said));
+    if !before.is_empty() {
+        draft.note(Rule::ButtonWords, "words too long to stand above the buttons were sent before them");
+        draft.push_text(before.trim_end())?;
     }
+    let title = draft.capabilities.units.of(&frame.button) <= LIST_CHARACTERS_MAX;
+    draft.push_edited(BodyType::Button, json, |body| {
+        body.insert("markdownText".into(), above.into());
+        let interactive =
+            object(body, "additionalDetails").and_then(|details| object(details, "interactive"));
+        if let Some(interactive) = interactive {
+            edit_frame(interactive, shape, [("header", header), ("footer", footer), ("button", title)]);
+        }
+        edit_buttons(body.get_mut("buttons"), shape == Shape::Rows);
+    })
 }
 
-impl Lines {
-    /// What a channel does not show on buttons; whether there was anything.
-    fn details(&mut self, buttons: &List<Object<Button<'_>>>) -> bool {
-        let before = self.0.len();
-        let mut section = "";
-        for button in buttons.iter() {
-            let details = &button.additional_button_details;
-            if *details.section_title != *section {
-                self.push(&details.section_title);
-                section = &details.section_title;
-            }
-            if !details.description.trim().is_empty() {
-                self.push(&format!("{} - {}", &*button.title, details.description.trim()));
-            }
-        }
-        self.0.len() > before
+/// Returns the offset of the words that may stand above buttons; the words before it are sent first.
+/// `None` when words are required and missing, or cannot be cut to fit.
+pub(super) fn above(draft: &Draft<'_>, words: &str) -> Option<usize> {
+    let max = draft.capabilities.buttons.text_characters_max;
+    if words.trim().is_empty() || max == 0 {
+        return None;
     }
+    if draft.capabilities.units.of(words) <= max {
+        return Some(0);
+    }
+    if draft.capabilities.long_text == LongText::Refuse || !draft.capabilities.carries(BodyType::Plain) {
+        return None;
+    }
+    let last = draft.cut(words, max)?.pop()?;
+    // A single character may exceed the limit.
+    let fits = draft.capabilities.units.of(words.get(last.clone())?) <= max;
+    (fits && last.end == words.len()).then_some(last.start)
 }
 
-/// Says how the buttons are shown, and takes away of their frame what does not stay.
+/// Appends details that the channel does not show on buttons; returns whether there were any.
+fn add_details(lines: &mut Lines, buttons: &List<Object<Button<'_>>>) -> bool {
+    let before = lines.0.len();
+    let mut section = "";
+    for button in buttons.iter() {
+        let details = &button.additional_button_details;
+        if *details.section_title != *section {
+            lines.push(&details.section_title);
+            section = &details.section_title;
+        }
+        if !details.description.trim().is_empty() {
+            lines.push(&format!("{} - {}", &*button.title, details.description.trim()));
+        }
+    }
+    lines.0.len() > before
+}
+
+/// Sets the kind of the frame around the buttons, and removes the parts that do not stay.
 fn edit_frame(frame: &mut Map<String, Value>, shape: Shape, stays: [(&str, bool); 3]) {
     let kind = if shape == Shape::Rows { "list" } else { "button" };
     frame.insert("type".into(), kind.into());
@@ -127,7 +125,7 @@ fn edit_frame(frame: &mut Map<String, Value>, shape: Shape, stays: [(&str, bool)
     }
 }
 
-/// The object under a key, an empty one if there is none.
+/// Returns the object under a key; inserts an empty one if it is missing.
 fn object<'v>(of: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Map<String, Value>> {
     let value = of.entry(key).or_insert(Value::Null);
     if !value.is_object() {
@@ -136,7 +134,7 @@ fn object<'v>(of: &'v mut Map<String, Value>, key: &str) -> Option<&'v mut Map<S
     value.as_object_mut()
 }
 
-/// Titles and details without Markdown; details only where they are shown.
+/// Removes Markdown from titles and details, and the details where they are not shown.
 pub(super) fn edit_buttons(buttons: Option<&mut Value>, details: bool) {
     const WORDS: [&str; 3] =
         ["/title", "/additionalButtonDetails/description", "/additionalButtonDetails/sectionTitle"];
@@ -149,14 +147,14 @@ pub(super) fn edit_buttons(buttons: Option<&mut Value>, details: bool) {
     }
 }
 
-/// Takes the Markdown out of a text.
+/// Removes Markdown from a text.
 pub(super) fn edit_plain(text: Option<&mut Value>) {
     if let Some(Value::String(text)) = text {
         *text = markdown::plain(text).trim().to_owned();
     }
 }
 
-/// How these buttons are shown on a channel; `None`: not at all.
+/// Returns the form in which a channel can show these buttons; `None` if it cannot.
 pub(super) fn shape(
     buttons: &[Object<Button<'_>>],
     wants_rows: bool,
@@ -177,7 +175,7 @@ pub(super) fn shape(
     }
 }
 
-/// Whether these can be at most `max` buttons of a message or a card.
+/// Returns whether these can be the buttons of a message or a card with at most `max` of them.
 pub(super) fn fit(buttons: &[Object<Button<'_>>], max: usize, capabilities: &Capabilities) -> bool {
     let limits = &capabilities.buttons;
     !buttons.is_empty()
@@ -209,7 +207,7 @@ fn are_rows(buttons: &[Object<Button<'_>>], capabilities: &Capabilities) -> bool
         )
 }
 
-/// Whether all have a title and a payload of their own, within the limits.
+/// Returns whether all titles and payloads are present, different, and within the limits.
 fn are_told_apart(
     buttons: &[Object<Button<'_>>],
     title_max: usize,
@@ -230,7 +228,7 @@ fn are_told_apart(
     })
 }
 
-/// Whether the buttons that do more than reply are of a kind that the channel has.
+/// Returns whether the channel supports the buttons that do more than reply.
 fn opens(buttons: &[Object<Button<'_>>], opens: Opens) -> bool {
     let is_page = |button: &Button<'_>| {
         let payload = &*button.payload;

@@ -1,4 +1,4 @@
-//! Every account at an HTTP provider is a channel whose bodies are adapted to its capabilities.
+//! Makes every account at an HTTP provider a [`Channel`] whose bodies are adapted to its capabilities.
 
 use std::sync::Arc;
 

@@ -1,20 +1,20 @@
-//! Where a long text is cut: at the end of a line, else of a word, else between characters as people see them. It
-//! never changes the text; only white space at a cut is left out.
+//! Cuts a long text: at the end of a line, else of a word, else between grapheme clusters. The text
+//! is never changed; only white space at a cut is left out.
 
 use std::ops::Range;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
-use super::PARTS_MAX;
 use crate::contract::capability::Units;
 
-/// The pieces of a text, each of at most `max` characters; `None` when there are too many. Ranges in `marked`
-/// are kept whole where that is possible.
+/// Returns the pieces of a text, each of at most `max` characters; `None` when there are more than
+/// `pieces_max`. Ranges in `marked` are kept whole where possible.
 pub(super) fn cut(
     text: &str,
     max: usize,
     units: Units,
     marked: &[Range<usize>],
+    pieces_max: usize,
 ) -> Option<Vec<Range<usize>>> {
     let mut pieces = Vec::new();
     let mut from = 0;
@@ -28,7 +28,7 @@ pub(super) fn cut(
         if !words.trim().is_empty() {
             pieces.push(from..from + words.len());
         }
-        if pieces.len() > PARTS_MAX {
+        if pieces.len() > pieces_max {
             return None;
         }
         from += length;
@@ -39,13 +39,13 @@ pub(super) fn cut(
     Some(pieces)
 }
 
-/// The bytes of white space at the beginning; none of a character that only begins with it.
+/// Returns the length in bytes of the leading white space, in whole grapheme clusters.
 fn white_space_before(rest: &str) -> usize {
     let is_white = |grapheme: &&str| grapheme.chars().all(char::is_whitespace);
     rest.graphemes(true).take_while(is_white).map(str::len).sum()
 }
 
-/// The bytes that fit, one character at least; `None` when all of it fits.
+/// Returns the length in bytes that fits, at least one character; `None` when everything fits.
 fn window(rest: &str, max: usize, units: Units) -> Option<usize> {
     let mut characters = 0;
     for (at, c) in rest.char_indices() {
@@ -57,8 +57,8 @@ fn window(rest: &str, max: usize, units: Units) -> Option<usize> {
     None
 }
 
-/// The place to cut at or before `window`. A place in the first half is taken only when there is no other
-/// between characters.
+/// Returns where to cut at or before `window`. A line or word end in the first half of the window is
+/// ignored.
 fn place(rest: &str, window: usize, is_inside: impl Fn(usize) -> bool) -> usize {
     let (mut line, mut word, mut word_inside, mut whole) = (None, None, None, None);
     for (start, grapheme) in rest.grapheme_indices(true) {
@@ -80,11 +80,11 @@ fn place(rest: &str, window: usize, is_inside: impl Fn(usize) -> bool) -> usize 
             (false, _) => {}
         }
     }
-    // One character may fill all of it: only then it is cut.
+    // A cluster larger than the window is cut inside.
     line.or(word).or(word_inside).or(whole).unwrap_or(window)
 }
 
-/// Whether a place is within one of the ranges, which are in order.
+/// Returns whether an offset is inside one of the ranges, which are sorted.
 fn is_inside(ranges: &[Range<usize>], at: usize) -> bool {
     let next = ranges.partition_point(|range| range.end <= at);
     ranges.get(next).is_some_and(|range| range.start < at)
@@ -98,7 +98,7 @@ mod tests {
 
     fn pieces(text: &str, max: usize, units: Units) -> Option<Vec<&str>> {
         let marked = message::cim::markdown::marked_ranges(text);
-        let ranges = cut(text, max, units, &marked)?;
+        let ranges = cut(text, max, units, &marked, 64)?;
         Some(ranges.into_iter().map(|range| &text[range]).collect())
     }
 
@@ -128,7 +128,7 @@ mod tests {
         ) {
             let units = if utf16 { Units::Utf16 } else { Units::CodePoints };
             let marked = message::cim::markdown::marked_ranges(&text);
-            let Some(ranges) = cut(&text, max, units, &marked) else { return Ok(()) };
+            let Some(ranges) = cut(&text, max, units, &marked, 64) else { return Ok(()) };
             let mut at = 0;
             let ends: Vec<usize> = text.grapheme_indices(true).map(|(start, g)| start + g.len()).collect();
             let largest = text.graphemes(true).map(|g| units.of(g)).max().unwrap_or(0);

@@ -2,14 +2,21 @@
 
 mod random;
 
-use message::cim::{
-    body::{Buttons, Carousel, Link, Location, Media, read},
-    choice,
+use message::{
+    BodyType, Content,
+    cim::{
+        Choice,
+        body::{Buttons, Carousel, Link, Location, Media, read},
+        choice,
+    },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::*;
-use crate::contract::capability::{self, Opens};
+use super::prepare;
+use crate::contract::{
+    Capabilities,
+    capability::{self, Format, LongText, Opens},
+};
 
 const ALL: &[BodyType] = &[
     BodyType::Plain,

@@ -2,26 +2,27 @@
 
 use std::sync::Arc;
 
-use message::event::Cause;
 use smallvec::SmallVec;
-
-use crate::contract::Rejection;
 
 /// The most digits of a number, by SMPP's address field.
 const DIGITS_MAX: usize = 20;
 
-/// A customer's number, canonical.
+/// A customer's address that is not a telephone number: empty, with letters, or too long.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "channelCustomerIdentifier {0:?} is not a telephone number: expected up to {DIGITS_MAX} digits, with or without +"
+)]
+pub struct InvalidNumber(pub Box<str>);
+
+/// Returns a customer's number in the canonical spelling.
 ///
 /// # Errors
-/// Names what is wrong: letters, nothing at all, too many digits. Nobody answers a name.
-pub fn customer(address: &str) -> Result<Arc<str>, Rejection> {
+/// The address is not a telephone number; names cannot answer.
+pub fn customer(address: &str) -> Result<Arc<str>, InvalidNumber> {
     let canonical = canonical(address);
     let digits = canonical.bytes().all(|b| b.is_ascii_digit());
     if canonical.is_empty() || !digits || canonical.len() > DIGITS_MAX {
-        let reason = format!(
-            "channelCustomerIdentifier {address:?} is no telephone number: expected up to {DIGITS_MAX} digits, with or without +"
-        );
-        return Err(Rejection(Cause::new("400", reason)));
+        return Err(InvalidNumber(address.into()));
     }
     Ok(canonical.into())
 }

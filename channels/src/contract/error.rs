@@ -2,6 +2,8 @@
 
 use message::event::Cause;
 
+use crate::contract::http::Response;
+
 /// Why a part was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
@@ -31,6 +33,32 @@ pub enum SendError {
     /// It may or may not have been taken: in doubt.
     #[error("outcome unknown ({}): {}", .0.code, .0.reason)]
     Unknown(Cause),
+}
+
+impl SendError {
+    /// Classifies a status other than 2xx, for providers whose answer says nothing more precise.
+    ///
+    /// 401 and 403 stop the channel; 408, 425 and 5xx are tried again; 429, and 503 with
+    /// `Retry-After`, slow the whole channel; other 4xx are final.
+    pub fn by_status(response: &Response) -> Self {
+        let code = format!("http {}", response.status);
+        Self::of_status(response, Cause::new(code, response.words()))
+    }
+
+    /// Classifies a status as [`by_status`](Self::by_status) does, with the provider's own cause.
+    pub fn of_status(response: &Response, cause: Cause) -> Self {
+        match response.status {
+            401 | 403 => Self::CredentialsRefused(cause),
+            429 => Self::Throttled { after_ms: response.retry_after_ms(), cause },
+            503 if response.retry_after_ms() > 0 => {
+                Self::Throttled { after_ms: response.retry_after_ms(), cause }
+            }
+            408 | 425 | 500..=599 => Self::Unavailable(cause),
+            300..=499 => Self::Rejected(cause),
+            // A success that the provider could not read, or an answer that is not final.
+            _ => Self::Unknown(cause),
+        }
+    }
 }
 
 /// An account that cannot be used. Names the key and the fix; never holds a value of a secret.

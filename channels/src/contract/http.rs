@@ -5,6 +5,8 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 
+use crate::contract::url;
+
 /// The methods providers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are HTTP's own")]
@@ -133,7 +135,7 @@ impl Request {
     /// With a value in its address or body that must not be shown. It is hidden in its URL encoding, too.
     #[must_use]
     pub fn hiding(mut self, secret: &str) -> Self {
-        let encoded = crate::toolkit::auth::percent_encode(secret);
+        let encoded = url::percent_encode(secret);
         if encoded != secret {
             self.secrets.push(encoded.into());
         }
@@ -271,14 +273,12 @@ impl Webhook<'_> {
 
     /// The decoded value of a query parameter.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        crate::toolkit::auth::form_fields(self.query.as_bytes())
-            .find(|(n, _)| n == name)
-            .map(|(_, value)| value)
+        url::form_fields(self.query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
     /// The decoded fields of a form body, in order.
     pub fn form(&self) -> Vec<(String, String)> {
-        crate::toolkit::auth::form_fields(self.body).take(FORM_FIELDS_MAX).collect()
+        url::form_fields(self.body).take(FORM_FIELDS_MAX).collect()
     }
 }
 

@@ -8,12 +8,13 @@ mod inbound;
 mod outbound;
 mod prepared;
 mod provider;
+pub mod url;
 
 pub use self::{
     capability::Capabilities,
     error::{AccountError, SendError},
     inbound::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Polled, Received, Report},
-    outbound::{Fetch, MEDIA_BYTES_MAX, OutPart, Sent, SetUp, Step, Whereabouts},
+    outbound::{Fetch, MEDIA_BYTES_MAX, OutPart, Sent, SetUp, Step, WebhookUrls},
     prepared::{Prepared, Rejection},
     provider::{Channel, HttpChannel, LinkKind, Provider, Signature},
 };

@@ -56,7 +56,7 @@ impl Sent {
 
 /// Where a provider finds us.
 #[derive(Clone, Copy, Debug)]
-pub struct Whereabouts<'a> {
+pub struct WebhookUrls<'a> {
     /// The public address of the channel's own webhook; empty: nobody said how we are reached.
     pub webhook_url: &'a str,
     /// The public address that all accounts of a Meta app share; empty likewise.

@@ -7,6 +7,8 @@ use message::{
 };
 use smallvec::SmallVec;
 
+use crate::address::number::InvalidNumber;
+
 /// A content made ready for a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
@@ -24,3 +26,9 @@ pub struct Prepared {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} ({})", .0.reason, .0.code)]
 pub struct Rejection(pub Cause);
+
+impl From<InvalidNumber> for Rejection {
+    fn from(error: InvalidNumber) -> Self {
+        Self(Cause::new("400", error.to_string()))
+    }
+}

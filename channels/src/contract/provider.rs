@@ -10,11 +10,10 @@ use crate::{
     address::number,
     contract::{
         AccountError, Attribute, Capabilities, Fetch, InMessage, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
-        Prepared, Received, Rejection, Report, SendError, SetUp, Step, Whereabouts,
+        Prepared, Received, Rejection, Report, SendError, SetUp, Step, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
     },
     smpp,
-    toolkit::classify,
 };
 
 /// The description of a provider: everything that can be known before an account exists.
@@ -106,7 +105,7 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// Names what is wrong with it.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        number::customer(address)
+        Ok(number::customer(address)?)
     }
 
     /// The canonical spelling of one of our own addresses.
@@ -166,7 +165,7 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
                 ..Request::get(&*media.locator)
             })),
             [.., last] if last.is_success() => Ok(Fetch::Got),
-            [.., last] => Err(classify::by_status(last)),
+            [.., last] => Err(SendError::by_status(last)),
         }
     }
 
@@ -179,8 +178,8 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Why there was nothing; the pause follows from it.
-    fn polled(&self, _cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
-        Err(classify::by_status(response))
+    fn parse_poll(&self, _cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
+        Err(SendError::by_status(response))
     }
 
     /// A harmless call that tells whether the credentials are good.
@@ -192,12 +191,12 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Why the credentials are not good, or why that is not known.
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
-        if response.is_success() { Ok(()) } else { Err(classify::by_status(response)) }
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
+        if response.is_success() { Ok(()) } else { Err(SendError::by_status(response)) }
     }
 
     /// What the answer to [`probe`](Self::probe) says of our own account, for people: key and value.
-    fn learnt(&self, _response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, _response: &Response) -> Vec<Attribute> {
         Vec::new()
     }
 
@@ -206,7 +205,7 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     ///
     /// # Errors
     /// Why it could not be set up. Messages go out all the same.
-    fn set_up(&self, _ours: Whereabouts<'_>, _answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, _ours: WebhookUrls<'_>, _answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         Ok(None)
     }
 
@@ -227,7 +226,7 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
 
     /// What the answer to it says, under the names the business sees ([`InMessage::attributes`]); nothing where the
     /// customer does not want to be known.
-    fn profiled(&self, _response: &Response) -> Vec<Attribute> {
+    fn parse_profile(&self, _response: &Response) -> Vec<Attribute> {
         Vec::new()
     }
 

@@ -10,6 +10,7 @@ use crate::{
     contract::{
         InEvent, InMessage, InReceipt, MediaRef, Received, Report, SendError,
         http::{Malformed, Refused, Reply, Response, Webhook},
+        url,
     },
     toolkit::{auth, classify, inbound_body, json},
 };
@@ -110,7 +111,7 @@ pub fn sid(response: &Response) -> Result<String, SendError> {
 }
 
 fn refusal(response: &Response, said: &Value) -> SendError {
-    let Some(code) = json::some_text(said, "/code") else { return classify::by_status(response) };
+    let Some(code) = json::some_text(said, "/code") else { return SendError::by_status(response) };
     let cause = Cause::new(&*code, json::text(said, "/message").unwrap_or_default());
     match &*code {
         "21610" => SendError::Unsubscribed(cause),
@@ -129,7 +130,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         code if code.len() == 5 && ["21", "30", "63"].iter().any(|family| code.starts_with(family)) => {
             SendError::Rejected(cause)
         }
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }
 
@@ -182,7 +183,7 @@ pub fn is_sid(text: &str, kind: &str) -> bool {
 /// When a message lacks what every message has.
 pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     let form = Form(if webhook.method == "GET" {
-        auth::form_fields(webhook.query.as_bytes()).collect()
+        url::form_fields(webhook.query.as_bytes()).collect()
     } else {
         webhook.form()
     });

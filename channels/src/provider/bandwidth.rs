@@ -195,7 +195,7 @@ impl HttpChannel for Account {
                 .any(|base| media.locator.strip_prefix(base).is_some_and(|rest| rest.starts_with('/')));
             return Ok(Fetch::Next(if is_own { self.call(call) } else { call }));
         };
-        if last.is_success() { Ok(Fetch::Got) } else { Err(classify::by_status(last)) }
+        if last.is_success() { Ok(Fetch::Got) } else { Err(SendError::by_status(last)) }
     }
 
     fn probe(&self) -> Option<Request> {
@@ -203,8 +203,8 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(url)))
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
-        match classify::by_status(response) {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
+        match SendError::by_status(response) {
             _ if response.is_success() => Ok(()),
             // It knows who asks; only the filter is not to its liking.
             SendError::Rejected(_) if response.status == 400 => Ok(()),
@@ -226,7 +226,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     let Some(kind) = json::some_text(said, "/type").or_else(|| json::some_text(said, "/error")) else {
         return match response.status {
             404 => SendError::CredentialsRefused(not_found(response)),
-            _ => classify::by_status(response),
+            _ => SendError::by_status(response),
         };
     };
     let mut reason = json::text(said, "/description").unwrap_or_default().into_owned();
@@ -237,7 +237,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     }
     match response.status {
         404 => SendError::CredentialsRefused(not_found(response)),
-        _ => classify::of_status(response, Cause::new(&*kind, reason)),
+        _ => SendError::of_status(response, Cause::new(&*kind, reason)),
     }
 }
 

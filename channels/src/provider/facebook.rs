@@ -17,9 +17,10 @@ use smallvec::SmallVec;
 use crate::{
     contract::{
         AccountError, Attribute, Capabilities, HttpChannel, InEvent, OutPart, Provider, Received, Rejection,
-        Report, SendError, SetUp, Signature, Step, Whereabouts,
+        Report, SendError, SetUp, Signature, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
     },
     family::{
         messenger::{self, Product, Window},
@@ -28,7 +29,7 @@ use crate::{
             subscribe::{self, IceBreaker, Profile},
         },
     },
-    toolkit::{account::account, auth, classify, json, set_up},
+    toolkit::{account::account, classify, json, set_up},
 };
 
 /// The description.
@@ -264,24 +265,24 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/me?fields=id,name", self.root))))
     }
 
-    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(response, &["name"])
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, self.page_id.is_some()));
         if url.is_empty() {
             return Ok(None);
         }
-        let wishes: Vec<_> = [
+        let desired: Vec<_> = [
             subscribe::app(app, &self.root, "page", &FIELDS, (ours, url)),
             Some(subscribe::page(app, self.url("subscribed_apps"), &FIELDS)),
-            self.profile().wish(app, &self.url("messenger_profile")),
+            self.profile().desired(app, &self.url("messenger_profile")),
         ]
         .into_iter()
         .flatten()
         .collect();
-        set_up::fulfil(&wishes, answers, subscribe::read)
+        set_up::reconcile(&desired, answers, subscribe::read)
     }
 
     fn profile(&self, customer: &str) -> Option<Request> {
@@ -289,12 +290,12 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!(
             "{}/{}?fields={fields}",
             self.root,
-            auth::percent_encode(customer)
+            url::percent_encode(customer)
         ))))
     }
 
-    fn profiled(&self, response: &Response) -> Vec<Attribute> {
-        messenger::profiled(response)
+    fn parse_profile(&self, response: &Response) -> Vec<Attribute> {
+        messenger::parse_profile(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

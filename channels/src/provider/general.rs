@@ -152,7 +152,7 @@ impl HttpChannel for Account {
     fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         // Without an id, or in no JSON at all, it was taken all the same: only its id is not known.
         let said = json::parse(&response.body).unwrap_or_default();

@@ -15,9 +15,10 @@ use smallvec::SmallVec;
 use crate::{
     contract::{
         AccountError, Attribute, Capabilities, HttpChannel, OutPart, Provider, Received, Rejection, Report,
-        SendError, SetUp, Signature, Step, Whereabouts,
+        SendError, SetUp, Signature, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens, Units},
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
     },
     family::{
         messenger::{self, Product, Window},
@@ -26,7 +27,7 @@ use crate::{
             subscribe::{self, IceBreaker, Profile},
         },
     },
-    toolkit::{account::account, auth, classify, json, set_up},
+    toolkit::{account::account, classify, json, set_up},
 };
 
 /// The description.
@@ -274,11 +275,11 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/me?fields={fields}", self.root))))
     }
 
-    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(response, &["name", "username"])
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, self.account_id.is_some()));
         if url.is_empty() {
             return Ok(None);
@@ -290,15 +291,15 @@ impl HttpChannel for Account {
             }
             Login::Instagram => (None, &FIELDS),
         };
-        let wishes: Vec<_> = [
+        let desired: Vec<_> = [
             of_the_app,
             Some(subscribe::page(app, self.url("subscribed_apps"), fields)),
-            self.profile().wish(app, &self.url("messenger_profile")),
+            self.profile().desired(app, &self.url("messenger_profile")),
         ]
         .into_iter()
         .flatten()
         .collect();
-        set_up::fulfil(&wishes, answers, subscribe::read)
+        set_up::reconcile(&desired, answers, subscribe::read)
     }
 
     fn profile(&self, customer: &str) -> Option<Request> {
@@ -306,12 +307,12 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!(
             "{}/{}?fields={fields}",
             self.root,
-            auth::percent_encode(customer)
+            url::percent_encode(customer)
         ))))
     }
 
-    fn profiled(&self, response: &Response) -> Vec<Attribute> {
-        messenger::profiled(response)
+    fn parse_profile(&self, response: &Response) -> Vec<Attribute> {
+        messenger::parse_profile(response)
     }
 
     fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {

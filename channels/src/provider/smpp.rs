@@ -7,9 +7,10 @@ use smallvec::SmallVec;
 
 use crate::{
     address::number,
-    contract::{Capabilities, Channel, LinkKind, Prepared, Provider, Rejection, Signature},
+    contract::{AccountError, Capabilities, Channel, LinkKind, Prepared, Provider, Rejection, Signature},
     smpp::account::{Account, Bind},
     text::split,
+    toolkit::account,
 };
 
 /// The description.
@@ -25,8 +26,14 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: &[],
-    channel: |table| Ok(Arc::new(Account::from_table(table)?)),
+    channel: |table| Ok(Arc::new(read_account(table)?)),
 };
+
+fn read_account(table: toml::Table) -> Result<Account, AccountError> {
+    let account: Account = account::account(table)?;
+    account.check().map_err(|error| AccountError { key: error.key.into(), problem: error.problem })?;
+    Ok(account)
+}
 
 impl Channel for Account {
     fn provider(&self) -> &'static Provider {
@@ -43,7 +50,7 @@ impl Channel for Account {
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        number::customer(address)
+        Ok(number::customer(address)?)
     }
 
     fn did(&self, address: &str) -> Arc<str> {
@@ -77,12 +84,43 @@ impl Channel for Account {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{smpp::status::Class, text::national::Language};
+
+    fn account_with(text: &str) -> Result<Account, AccountError> {
+        let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
+        read_account(format!("{base}{text}").parse().unwrap())
+    }
+
+    #[test]
+    fn wrong_accounts_name_the_key_and_the_fix() {
+        for (text, expected) in [
+            ("window = 0", "window: is 0, expected 1 to 10000"),
+            ("binds = 65", "binds: is 65, expected 1 to 64"),
+            ("national_language = \"de\"", "national_language is \"de\", expected tr, es or pt"),
+            (
+                "errors = { \"0x58\" = \"sometimes\" }",
+                "errors.0x58 is \"sometimes\", expected retry, throttled or permanent",
+            ),
+            ("errors = { \"many\" = \"retry\" }", "errors.many is not a status code"),
+            ("concatenation = \"udh\"", "udh8"),
+            ("windows = 10", "unknown field `windows`"),
+        ] {
+            let error = account_with(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn settings_are_read_into_their_types() {
+        let account =
+            account_with("national_language = \"tr\"\nerrors = { \"0x58\" = \"permanent\" }").unwrap();
+        assert_eq!(account.national_language, Some(Language::Turkish));
+        assert_eq!(account.errors.get(&0x58), Some(&Class::Permanent));
+    }
 
     #[test]
     fn numbers_have_one_spelling() {
-        let account =
-            Account::from_table("host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"".parse().unwrap())
-                .unwrap();
+        let account = account_with("").unwrap();
         for spelling in ["+49 176 0000-0001", "0049176 00000001", "4917600000001", "+4917600000001"] {
             assert_eq!(&*account.customer(spelling).unwrap(), "4917600000001", "{spelling}");
         }
@@ -91,5 +129,11 @@ mod tests {
         assert!(account.customer("Ann").is_err());
         assert!(account.customer("").is_err());
         assert!(account.customer("123456789012345678901").is_err());
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let shown = format!("{:?}", account_with("").unwrap());
+        assert!(!shown.contains("\"p\""), "{shown}");
     }
 }

@@ -169,7 +169,7 @@ impl HttpChannel for Account {
 
 /// An error answer: the provider's own code first, the status where the code says nothing.
 fn refusal(response: &Response, said: &Value) -> SendError {
-    let Some(code) = json::text(said, "/errors/0/code") else { return classify::by_status(response) };
+    let Some(code) = json::text(said, "/errors/0/code") else { return SendError::by_status(response) };
     let title = json::text(said, "/errors/0/title").unwrap_or_default();
     let detail = json::text(said, "/errors/0/detail").unwrap_or_default();
     let cause = Cause::new(&*code, format!("{title}: {detail}").trim_matches([':', ' ']));
@@ -185,6 +185,6 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         "40002" | "40004" => SendError::RetryOnce(cause),
         // About this message or its sender, whatever the status: a 403 here is no reason to stop the channel.
         code if code.len() == 5 && code.starts_with("40") => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }

@@ -182,7 +182,7 @@ impl Account {
                 Ok(Fetch::Next(get(url)))
             }
             _ if last.is_success() => Ok(Fetch::Got),
-            _ => Err(classify::by_status(last)),
+            _ => Err(SendError::by_status(last)),
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
         AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider,
         Received, Rejection, SendError, Sent, Signature, Step,
         http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
     },
     family::telnyx_events,
     toolkit::{
@@ -138,7 +139,7 @@ impl HttpChannel for Account {
 
     /// Ten digits and eleven are the same number.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        number::customer(&with_country(&number::canonical(address)))
+        Ok(number::customer(&with_country(&number::canonical(address)))?)
     }
 
     fn did(&self, address: &str) -> Arc<str> {
@@ -167,7 +168,7 @@ impl HttpChannel for Account {
     fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
@@ -207,9 +208,9 @@ impl HttpChannel for Account {
         Some(self.call("getBalance", Vec::new()).harmless())
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         if !response.is_success() {
-            return Err(classify::by_status(response));
+            return Err(SendError::by_status(response));
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
@@ -263,9 +264,9 @@ fn with_country(number: &str) -> String {
 fn parameters(query: &str) -> Vec<(String, String)> {
     let pieces = || query.split(';');
     if !query.contains('&') && pieces().count() > 1 && pieces().all(is_named) {
-        return auth::form_fields(query.replace(';', "&").as_bytes()).collect();
+        return url::form_fields(query.replace(';', "&").as_bytes()).collect();
     }
-    auth::form_fields(query.as_bytes()).collect()
+    url::form_fields(query.as_bytes()).collect()
 }
 
 fn is_named(piece: &str) -> bool {

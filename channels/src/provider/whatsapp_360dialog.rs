@@ -15,8 +15,9 @@ use smallvec::SmallVec;
 use crate::{
     contract::{
         AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SendError, SetUp,
-        Signature, Step, Whereabouts,
+        Signature, Step, WebhookUrls,
         http::{Body, Malformed, Refused, Request, Response, Webhook},
+        url,
     },
     family::{
         meta::graph_api,
@@ -25,7 +26,7 @@ use crate::{
     toolkit::{
         account::account,
         auth, classify, json,
-        set_up::{self, Wish},
+        set_up::{self, Desired},
         upload,
     },
 };
@@ -172,7 +173,7 @@ impl HttpChannel for Account {
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let file = |url: &str| self.call(upload::download(&self.at_360dialog(url)));
         let look_up = || {
-            let id = auth::percent_encode(&media.locator);
+            let id = url::percent_encode(&media.locator);
             self.call(Request::get(format!("{}/{id}", self.base_url)))
         };
         if media.locator.starts_with("http") {
@@ -190,13 +191,13 @@ impl HttpChannel for Account {
         Some(self.call(request).hiding(self.webhook_secret.expose_secret()))
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (url, secret) = (ours.webhook_url, self.webhook_secret.expose_secret());
         if url.is_empty() {
             return Ok(None);
         }
         let address = format!("{}/v1/configs/webhook", self.base_url);
-        let wish = Wish {
+        let desired = Desired {
             what: "webhook",
             ask: self.call(Request::get(&*address)).hiding(secret),
             holds: Box::new(move |found| {
@@ -219,7 +220,7 @@ impl HttpChannel for Account {
                 self.call(Request::post(&*address, Body::Json(body.to_string()))).harmless().hiding(secret)
             }),
         };
-        set_up::fulfil(&[wish], answers, |response| {
+        set_up::reconcile(&[desired], answers, |response| {
             if !response.is_success() {
                 return Err(refusal(response, &json::parse(&response.body).unwrap_or_default()));
             }
@@ -243,7 +244,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     let words = json::some_text(said, "/meta/developer_message")
         .or_else(|| json::some_text(said, "/meta/developerMessage"))
         .or_else(|| json::some_text(said, "/error"));
-    let Some(words) = words else { return classify::by_status(response) };
+    let Some(words) = words else { return SendError::by_status(response) };
     let cause = Cause::new(format!("http {}", response.status), &*words);
     let lower = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| lower.contains(phrase));
@@ -253,6 +254,6 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         }
         400 if says(&["disabled", "unpaid"]) => SendError::CredentialsRefused(cause),
         403 => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }

@@ -12,8 +12,9 @@ use smallvec::SmallVec;
 use crate::{
     contract::{
         AccountError, Attribute, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received,
-        Rejection, SendError, SetUp, Signature, Step, Whereabouts,
+        Rejection, SendError, SetUp, Signature, Step, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        url,
     },
     family::{
         meta::{
@@ -22,7 +23,7 @@ use crate::{
         },
         whatsapp::{self, Conversation, Media},
     },
-    toolkit::{account::account, auth, classify, json, set_up, upload},
+    toolkit::{account::account, classify, json, set_up, upload},
 };
 
 /// The description.
@@ -155,14 +156,14 @@ impl HttpChannel for Account {
     fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(last) = answers.last() else { return Err(classify::nothing()) };
         let refused =
-            |response: &Response| match whatsapp::sent(part, response, |r, _| classify::by_status(r)) {
+            |response: &Response| match whatsapp::sent(part, response, |r, _| SendError::by_status(r)) {
                 Err(error) => error,
                 Ok(_) => classify::nothing(),
             };
         if let Some(next) = self.conversation().next(part, answers, refused)? {
             return Ok(Step::Next(self.call(next)));
         }
-        whatsapp::sent(part, last, |response, _| classify::by_status(response))
+        whatsapp::sent(part, last, |response, _| SendError::by_status(response))
     }
 
     fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
@@ -190,7 +191,7 @@ impl HttpChannel for Account {
             if graph_api::is_metas(url, base) { self.call(request) } else { request }
         };
         let look_up =
-            || self.call(Request::get(format!("{}/{}", self.root, auth::percent_encode(&media.locator))));
+            || self.call(Request::get(format!("{}/{}", self.root, url::percent_encode(&media.locator))));
         if media.locator.starts_with("http") {
             return match answers {
                 [] => Ok(Fetch::Next(file(&media.locator))),
@@ -206,27 +207,27 @@ impl HttpChannel for Account {
         Some(self.call(Request::get(format!("{}/{}?fields={fields}", self.root, self.phone_number_id))))
     }
 
-    fn learnt(&self, response: &Response) -> Vec<Attribute> {
+    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(
             response,
             &["display_phone_number", "verified_name", "code_verification_status", "quality_rating"],
         )
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let (app, url) = (self.app(), subscribe::callback(ours, true));
         if url.is_empty() {
             return Ok(None);
         }
         let alone = app.app_id.is_none() && app.verify_token.is_some();
         let subscription = self.business_account_id.as_deref().map(|id| {
-            let address = format!("{}/{}/subscribed_apps", self.root, auth::percent_encode(id));
+            let address = format!("{}/{}/subscribed_apps", self.root, url::percent_encode(id));
             subscribe::business_account(app, address, alone.then_some(ours))
         });
         let object = "whatsapp_business_account";
         let of_the_app = subscribe::app(app, &self.root, object, &FIELDS, (ours, url));
-        let wishes: Vec<_> = [of_the_app, subscription].into_iter().flatten().collect();
-        set_up::fulfil(&wishes, answers, subscribe::read)
+        let desired: Vec<_> = [of_the_app, subscription].into_iter().flatten().collect();
+        set_up::reconcile(&desired, answers, subscribe::read)
     }
 
     fn mark_read(&self, _did: &str, _customer: &str, provider_id: &str) -> Option<Request> {

@@ -10,10 +10,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{pdu::BindKind, status::Class};
-use crate::{
-    contract::AccountError,
-    text::{incoming::Decoding, national::Language, split},
-};
+use crate::text::{incoming::Decoding, national::Language, split};
 
 /// The role of a bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -133,8 +130,8 @@ pub struct Account {
     #[serde(default)]
     pub strip_accents: bool,
     /// Send a national shift table when that keeps the text out of UCS-2: `tr`, `es` or `pt`.
-    #[serde(default)]
-    pub national_language: Option<Box<str>>,
+    #[serde(default, deserialize_with = "national_language")]
+    pub national_language: Option<Language>,
     /// The most parts one message may have.
     #[serde(default = "default_parts_max")]
     pub parts_max: u16,
@@ -148,8 +145,8 @@ pub struct Account {
     #[serde(default, with = "humantime_serde")]
     pub query_after: Option<Duration>,
     /// Overrides of the error table: status code (decimal or 0x...) to `retry`, `throttled`, `permanent`.
-    #[serde(default)]
-    pub errors: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "error_classes")]
+    pub errors: BTreeMap<u32, Class>,
 }
 
 fn default_port() -> u16 {
@@ -207,6 +204,39 @@ fn concatenation<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Concatena
         .ok_or_else(|| D::Error::unknown_variant(&word, &["udh8", "udh16", "sar", "payload"]))
 }
 
+fn national_language<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Language>, D::Error> {
+    let code = String::deserialize(deserializer)?;
+    match code.as_str() {
+        "tr" => Ok(Some(Language::Turkish)),
+        "es" => Ok(Some(Language::Spanish)),
+        "pt" => Ok(Some(Language::Portuguese)),
+        _ => Err(D::Error::custom(format!("national_language is {code:?}, expected tr, es or pt"))),
+    }
+}
+
+fn error_classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<u32, Class>, D::Error> {
+    let entry = |(code, word): (String, String)| {
+        let number = match code.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16),
+            None => code.parse(),
+        };
+        let number = number.map_err(|_| {
+            D::Error::custom(format!("errors.{code} is not a status code, expected e.g. \"0x58\" or \"88\""))
+        })?;
+        let class = match word.as_str() {
+            "retry" => Class::Retry { after_ms: 30_000 },
+            "throttled" => Class::Throttled { after_ms: 0 },
+            "permanent" => Class::Permanent,
+            other => {
+                let problem = format!("errors.{code} is {other:?}, expected retry, throttled or permanent");
+                return Err(D::Error::custom(problem));
+            }
+        };
+        Ok((number, class))
+    };
+    BTreeMap::<String, String>::deserialize(deserializer)?.into_iter().map(entry).collect()
+}
+
 const CONCATENATIONS: [(&str, Concatenation); 4] = [
     ("udh8", Concatenation::Udh8),
     ("udh16", Concatenation::Udh16),
@@ -214,22 +244,24 @@ const CONCATENATIONS: [(&str, Concatenation); 4] = [
     ("payload", Concatenation::Payload),
 ];
 
+/// A setting outside its bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{key}: {problem}")]
+pub struct InvalidSetting {
+    /// The key of `[channel.account]`.
+    pub key: &'static str,
+    /// The value found and the value expected.
+    pub problem: String,
+}
+
 impl Account {
-    /// Checks `[channel.account]`.
+    /// Checks the bounds of every setting.
     ///
     /// # Errors
-    /// Names the key that is wrong, and what is expected.
-    pub fn from_table(table: toml::Table) -> Result<Self, AccountError> {
-        let account: Self = toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
-            AccountError { key: String::new(), problem: error.message().trim().to_owned() }
-        })?;
-        account.check()?;
-        Ok(account)
-    }
-
-    fn check(&self) -> Result<(), AccountError> {
-        let wrong = |key: &str, problem: String| Err(AccountError { key: key.into(), problem });
-        let range = |key: &str, value: usize, least: usize, most: usize| {
+    /// Names the first key whose value is out of bounds, and what is expected.
+    pub fn check(&self) -> Result<(), InvalidSetting> {
+        let wrong = |key, problem: String| Err(InvalidSetting { key, problem });
+        let range = |key, value: usize, least: usize, most: usize| {
             if (least..=most).contains(&value) {
                 return Ok(());
             }
@@ -249,37 +281,7 @@ impl Account {
         range("window", usize::from(self.window), 1, 10_000)?;
         range("parts_max", usize::from(self.parts_max), 1, 255)?;
         range("characters_max", self.characters_max, 1, 65_535)?;
-        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)?;
-        if let Some(language) = &self.national_language
-            && national(language).is_none()
-        {
-            return wrong("national_language", format!("is {language:?}, expected tr, es or pt"));
-        }
-        self.error_classes().map(|_| ())
-    }
-
-    /// The channel's own table of statuses.
-    ///
-    /// # Errors
-    /// Names the entry that is wrong.
-    pub fn error_classes(&self) -> Result<BTreeMap<u32, Class>, AccountError> {
-        let entry = |(code, word): (&String, &String)| {
-            let wrong = |problem: String| AccountError { key: format!("errors.{code}"), problem };
-            let number = match code.strip_prefix("0x") {
-                Some(digits) => u32::from_str_radix(digits, 16),
-                None => code.parse(),
-            };
-            let number =
-                number.map_err(|_| wrong("is no status code, expected e.g. \"0x58\" or \"88\"".into()))?;
-            let class = match word.as_str() {
-                "retry" => Class::Retry { after_ms: 30_000 },
-                "throttled" => Class::Throttled { after_ms: 0 },
-                "permanent" => Class::Permanent,
-                other => return Err(wrong(format!("is {other:?}, expected retry, throttled or permanent"))),
-            };
-            Ok((number, class))
-        };
-        self.errors.iter().map(entry).collect()
+        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)
     }
 
     /// How texts are cut here.
@@ -287,7 +289,7 @@ impl Account {
         split::Policy {
             gsm7: self.default_alphabet == DefaultAlphabet::Gsm7,
             latin1: self.default_alphabet == DefaultAlphabet::Latin1,
-            national: self.national_language.as_deref().and_then(national),
+            national: self.national_language,
             concatenation: self.concatenation,
             transliterate: self.transliterate,
             strip_accents: self.strip_accents,
@@ -315,46 +317,5 @@ impl Account {
             Bind::Receiver => &[BindKind::Receiver],
         };
         (0..self.binds).flat_map(|_| one.iter().copied()).collect()
-    }
-}
-
-fn national(code: &str) -> Option<Language> {
-    match code {
-        "tr" => Some(Language::Turkish),
-        "es" => Some(Language::Spanish),
-        "pt" => Some(Language::Portuguese),
-        _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn account(text: &str) -> Result<Account, AccountError> {
-        let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
-        Account::from_table(format!("{base}{text}").parse().unwrap())
-    }
-
-    #[test]
-    fn wrong_accounts_name_the_key_and_the_fix() {
-        for (text, expected) in [
-            ("window = 0", "window: is 0, expected 1 to 10000"),
-            ("binds = 65", "binds: is 65, expected 1 to 64"),
-            ("national_language = \"de\"", "expected tr, es or pt"),
-            ("errors = { \"0x58\" = \"sometimes\" }", "expected retry, throttled or permanent"),
-            ("errors = { \"many\" = \"retry\" }", "is no status code"),
-            ("concatenation = \"udh\"", "udh8"),
-            ("windows = 10", "unknown field `windows`"),
-        ] {
-            let error = account(text).unwrap_err().to_string();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_password_is_never_shown() {
-        let shown = format!("{:?}", account("").unwrap());
-        assert!(!shown.contains("\"p\""), "{shown}");
     }
 }

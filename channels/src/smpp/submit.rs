@@ -17,7 +17,7 @@ use crate::{
 
 /// A part made ready for the wire: owns what a [`ShortMessage`] borrows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct SubmitPart {
     octets: Vec<u8>,
     has_header: bool,
     data_coding: u8,
@@ -36,7 +36,7 @@ pub fn part(
     split: Split,
     index: u16,
     validity_ms: Option<u64>,
-) -> Option<Part> {
+) -> Option<SubmitPart> {
     let part = match content {
         Content::Text(text) => parts::part(text, split, index)?,
         Content::Binary(octets) => parts::octet_parts(octets, split).nth(usize::from(index))?,
@@ -53,7 +53,7 @@ pub fn part(
     };
     let sar = (split.concatenation == Concatenation::Sar && part.total > 1)
         .then(|| [split.reference.to_be_bytes(), [0, part.total as u8], [0, part.number as u8]]);
-    Some(Part {
+    Some(SubmitPart {
         payload: split.concatenation == Concatenation::Payload || octets.len() > SHORT_MESSAGE_MAX,
         octets,
         has_header,
@@ -65,7 +65,7 @@ pub fn part(
 
 const SHORT_MESSAGE_MAX: usize = 254;
 
-impl Part {
+impl SubmitPart {
     /// Gives the finished submit_sm to `send`; what it borrows lives only so long.
     pub fn with_submit<R>(
         &self,
@@ -158,22 +158,23 @@ fn relative_time(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::split;
 
     fn account(text: &str) -> Account {
         let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
-        Account::from_table(format!("{base}{text}").parse().unwrap()).unwrap()
+        toml::from_str(&format!("{base}{text}")).unwrap()
     }
 
     #[test]
     fn the_parts_of_a_long_text_carry_their_headers() {
-        use crate::contract::Channel as _;
-        let text = Content::Text("x".repeat(200).into());
+        let text = "x".repeat(200);
         for (setting, esm_class, tlvs) in
             [("udh8", 0x40, 0), ("udh16", 0x40, 0), ("sar", 0, 3), ("payload", 0, 1)]
         {
             let account = account(&format!("concatenation = \"{setting}\""));
-            let prepared = account.prepare(&text, 7).unwrap();
-            let first = part(&account, &prepared.content, prepared.split, 0, Some(90_000)).unwrap();
+            let prepared = split::prepare(&text, &account.policy(), 7).unwrap();
+            let content = Content::Text(prepared.text.into());
+            let first = part(&account, &content, prepared.split, 0, Some(90_000)).unwrap();
             first.with_submit(&account, "5155", "4917600000001", 0, |submit| {
                 assert_eq!(submit.esm_class, esm_class, "{setting}");
                 assert_eq!(submit.tlvs.iter().count(), tlvs, "{setting}");
@@ -182,7 +183,7 @@ mod tests {
                 assert_eq!((submit.destination.ton, submit.destination.npi), (1, 1));
                 assert_eq!(submit.short_message.is_empty(), setting == "payload");
             });
-            assert!(part(&account, &prepared.content, prepared.split, prepared.split.parts, None).is_none());
+            assert!(part(&account, &content, prepared.split, prepared.split.parts, None).is_none());
         }
     }
 }

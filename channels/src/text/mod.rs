@@ -1,5 +1,6 @@
 //! Text to SMS parts and back: alphabets, splitting, transliteration, joining; and Markdown to providers' markup.
 
+mod default_tables;
 pub mod gsm7;
 pub mod incoming;
 pub mod join;

@@ -1,7 +1,7 @@
 //! The national language tables of TS 23.038 annex A that are known here: Turkish, Spanish, Portuguese. A
 //! language without a table answers none; it must never be read with another language's table.
 
-use crate::text::gsm7::DEFAULT;
+use crate::text::default_tables::DEFAULT;
 
 /// A language with a shift table, by its id in TS 23.038.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]

@@ -70,60 +70,6 @@ pub fn ed25519(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     VerifyingKey::from_bytes(&key).is_ok_and(|key| key.verify_strict(message, &signature).is_ok())
 }
 
-/// RFC 3986: all but letters, digits and `-._~` as `%XX`.
-pub fn percent_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            out.push('%');
-            out.push_str(&hex::encode_upper([byte]));
-        }
-    }
-    out
-}
-
-/// `application/x-www-form-urlencoded` of fields, in order.
-pub fn form_encode<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let pairs: Vec<String> = fields
-        .into_iter()
-        .map(|(name, value)| format!("{}={}", percent_encode(name), percent_encode(value)))
-        .collect();
-    pairs.join("&")
-}
-
-/// The decoded fields of a form or query, in order. What is no UTF-8 becomes the replacement character.
-pub fn form_fields(octets: &[u8]) -> impl Iterator<Item = (String, String)> {
-    octets.split(|b| *b == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let cut = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
-        let (name, value) = pair.split_at(cut);
-        (decoded(name), decoded(value.get(1..).unwrap_or_default()))
-    })
-}
-
-fn decoded(octets: &[u8]) -> String {
-    let mut out = Vec::with_capacity(octets.len());
-    let mut rest = octets;
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        let escaped = tail.get(..2).filter(|_| *first == b'%').and_then(|two| {
-            let mut octet = [0];
-            hex::decode_to_slice(two, &mut octet).ok()?;
-            octet.first().copied()
-        });
-        match (escaped, first) {
-            (Some(octet), _) => {
-                out.push(octet);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            (None, b'+') => out.push(b' '),
-            (None, other) => out.push(*other),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use crate::toolkit::auth::*;
@@ -143,16 +89,5 @@ mod tests {
         assert!(ed25519(&key, &[0x72], &signature));
         assert!(!ed25519(&key, &[0x73], &signature));
         assert!(!ed25519(&key[1..], &[0x72], &signature));
-    }
-
-    #[test]
-    fn forms_are_read_as_written() {
-        let text = form_encode([("From", "+49 1"), ("Body", "a&b=c ü%")]);
-        assert_eq!(text, "From=%2B49%201&Body=a%26b%3Dc%20%C3%BC%25");
-        let fields: Vec<_> = form_fields(text.as_bytes()).collect();
-        assert_eq!(fields, [("From".into(), "+49 1".into()), ("Body".into(), "a&b=c ü%".into())]);
-        let odd: Vec<_> = form_fields(b"a&=b&c=%zz+%4&&d=%ff").collect();
-        assert_eq!(odd.len(), 4);
-        assert_eq!(odd[2], ("c".into(), "%zz %4".into()));
     }
 }

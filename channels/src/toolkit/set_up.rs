@@ -9,7 +9,7 @@ use crate::contract::{
 };
 
 /// One thing that is to be so.
-pub struct Wish<'a> {
+pub struct Desired<'a> {
     /// What it is about, in a word or two.
     pub what: &'static str,
     /// Asks how it is now.
@@ -25,27 +25,27 @@ pub struct Wish<'a> {
 ///
 /// # Errors
 /// Why something cannot be asked for, or changed.
-pub fn fulfil(
-    wishes: &[Wish<'_>],
+pub fn reconcile(
+    desired: &[Desired<'_>],
     answers: &[Response],
     read: impl Fn(&Response) -> Result<Value, SendError>,
 ) -> Result<Option<SetUp>, SendError> {
-    if wishes.is_empty() {
+    if desired.is_empty() {
         return Ok(None);
     }
     let mut answers = answers.iter();
     let (mut words, mut changed) = (Vec::new(), false);
-    for wish in wishes {
-        let Some(asked) = answers.next() else { return Ok(Some(SetUp::Next(wish.ask.clone()))) };
+    for desired in desired {
+        let Some(asked) = answers.next() else { return Ok(Some(SetUp::Next(desired.ask.clone()))) };
         let found = read(asked)?;
-        if (wish.holds)(&found) {
-            words.push(format!("{}: as it should be", wish.what));
+        if (desired.holds)(&found) {
+            words.push(format!("{}: as it should be", desired.what));
             continue;
         }
-        let Some(made) = answers.next() else { return Ok(Some(SetUp::Next((wish.change)(&found)))) };
+        let Some(made) = answers.next() else { return Ok(Some(SetUp::Next((desired.change)(&found)))) };
         read(made)?;
         changed = true;
-        words.push(format!("{}: changed", wish.what));
+        words.push(format!("{}: changed", desired.what));
     }
     Ok(Some(SetUp::Done { changed, words: words.join("; ").into() }))
 }
@@ -81,8 +81,8 @@ mod tests {
 
     use crate::{contract::http::Body, toolkit::set_up::*};
 
-    fn wishes() -> [Wish<'static>; 2] {
-        ["one", "two"].map(|what| Wish {
+    fn desired() -> [Desired<'static>; 2] {
+        ["one", "two"].map(|what| Desired {
             what,
             ask: Request::get(format!("https://api.example/{what}")),
             holds: Box::new(|said| said["is"] == "so"),
@@ -101,7 +101,7 @@ mod tests {
             200 => Ok(crate::toolkit::json::parse(&response.body).unwrap()),
             _ => Err(SendError::Rejected(Cause::new("http", "no"))),
         };
-        match fulfil(&wishes(), answers, read) {
+        match reconcile(&desired(), answers, read) {
             Ok(Some(SetUp::Next(call))) => format!("{} {}", call.method.as_str(), call.url),
             Ok(Some(SetUp::Done { changed, words })) => format!("{changed} {words}"),
             other => format!("{other:?}"),
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(told(&[other.clone(), other.clone(), so]), "true one: changed; two: as it should be");
         assert!(told(std::slice::from_ref(&no)).contains("Rejected"));
         assert!(told(&[other, no]).contains("Rejected"));
-        assert_eq!(fulfil(&[], &[], |_| Ok(Value::Null)), Ok(None));
+        assert_eq!(reconcile(&[], &[], |_| Ok(Value::Null)), Ok(None));
     }
 
     #[test]

@@ -3,12 +3,9 @@
 
 use message::{cim::body, event::Cause};
 
-use crate::{
-    contract::{
-        MEDIA_BYTES_MAX, SendError,
-        http::{Request, Response},
-    },
-    toolkit::classify,
+use crate::contract::{
+    MEDIA_BYTES_MAX, SendError,
+    http::{Request, Response},
 };
 
 /// A file by its address.
@@ -55,7 +52,7 @@ pub fn download(url: &str) -> Request {
 
 /// Why the business's own file server did not give a file: whatever it answers says nothing about the channel.
 pub fn not_fetched(response: &Response) -> SendError {
-    match classify::by_status(response) {
+    match SendError::by_status(response) {
         SendError::Unavailable(cause) | SendError::Throttled { cause, .. } => SendError::Unavailable(cause),
         SendError::CredentialsRefused(cause)
         | SendError::Rejected(cause)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use channels::{
-    Channel, Fetch, HttpChannel, LinkKind, MediaRef, OutPart, Provider, SendError, SetUp, Step, Whereabouts,
+    Channel, Fetch, HttpChannel, LinkKind, MediaRef, OutPart, Provider, SendError, SetUp, Step, WebhookUrls,
     http::{Response, Webhook},
 };
 use message::{BodyType, Content};
@@ -198,19 +198,19 @@ impl Case {
             Ask::Fetch { locator, answers } => fetch(http, locator, answers),
             Ask::Poll { cursor, answer } => {
                 let call = http.poll(cursor.as_deref()).expect("the provider is polled");
-                show::polled(&call, &http.polled(cursor.as_deref(), &answer.response()))
+                show::polled(&call, &http.parse_poll(cursor.as_deref(), &answer.response()))
             }
             Ask::SetUp { url, answers } => set_up(http, url, answers),
             Ask::Probe { answer } => {
                 let call = http.probe().expect("the provider has a probe");
                 format!(
                     "{call:?}\n=> {}\n",
-                    show::outcome(http.probed(&answer.response()).map(|()| "good".into()))
+                    show::outcome(http.parse_probe(&answer.response()).map(|()| "good".into()))
                 )
             }
             Ask::Profile { customer, answer } => {
                 let call = http.profile(customer).expect("the provider has profiles");
-                format!("{call:?}\n=> {:?}\n", http.profiled(&answer.response()))
+                format!("{call:?}\n=> {:?}\n", http.parse_profile(&answer.response()))
             }
             Ask::Signs { did, customer, message_id } => format!(
                 "typing: {:?}\n\nread: {:?}\n",
@@ -319,7 +319,7 @@ fn converse(
 
 fn set_up(http: &dyn HttpChannel, webhook_url: &str, answers: &[Answer]) -> String {
     let shared_url = if webhook_url.is_empty() { "" } else { SHARED_URL };
-    let ours = Whereabouts { webhook_url, shared_url };
+    let ours = WebhookUrls { webhook_url, shared_url };
     let mut out = String::new();
     let answers: Vec<Response> = answers.iter().map(Answer::response).collect();
     for count in 0..=answers.len() {

@@ -53,7 +53,7 @@ fn read(case: &Case) -> Option<Received> {
             http.receive(webhook).ok()
         }),
         Ask::Poll { cursor, answer } => {
-            http.polled(cursor.as_deref(), &answer.response()).ok().map(|polled| polled.received)
+            http.parse_poll(cursor.as_deref(), &answer.response()).ok().map(|polled| polled.received)
         }
         _ => None,
     }
@@ -161,7 +161,7 @@ fn a_probe_tells_refused_credentials_from_a_silent_provider() {
         let Some(call) = http.probe() else { continue };
         assert!(!call.effect, "{provider:?}: a probe has an effect on customers");
         let probed = |status: u16| {
-            http.probed(&Response { status, headers: Vec::new(), body: Bytes::from_static(b"{}") })
+            http.parse_probe(&Response { status, headers: Vec::new(), body: Bytes::from_static(b"{}") })
         };
         let refused = probed(401);
         assert!(matches!(refused, Err(SendError::CredentialsRefused(_))), "{provider:?}: {refused:?}");
@@ -283,7 +283,7 @@ fn no_secret_shows() {
         let outputs = fixture.cases.iter().map(Case::run).chain([shown]);
         for output in outputs {
             for secret in &secrets {
-                let encoded = channels::toolkit::auth::percent_encode(secret);
+                let encoded = channels::url::percent_encode(secret);
                 let base64 = channels::toolkit::auth::base64(secret.as_bytes());
                 for form in [secret, &encoded, base64.trim_end_matches('=')] {
                     assert!(!output.contains(form), "{provider:?} shows a secret:\n{output}");

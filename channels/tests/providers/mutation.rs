@@ -1,7 +1,7 @@
 //! Mutated webhooks and answers: nothing from outside makes a provider panic.
 
 use channels::{
-    Whereabouts,
+    WebhookUrls,
     http::{Response, Webhook},
 };
 use rand_pcg::{Pcg64Mcg, rand_core::RngCore};
@@ -45,7 +45,7 @@ fn mutate(case: &Case, text: &Case, rng: &mut Pcg64Mcg) {
             }
         }
         Ask::SetUp { answers, .. } => {
-            let ours = Whereabouts { webhook_url: WEBHOOK_URL, shared_url: WEBHOOK_URL };
+            let ours = WebhookUrls { webhook_url: WEBHOOK_URL, shared_url: WEBHOOK_URL };
             for _ in 0..MUTATIONS {
                 let said: Vec<Response> = answers.iter().map(|answer| mutated_answer(answer, rng)).collect();
                 let _any: Vec<_> = (0..=said.len()).map(|n| http.set_up(ours, &said[..n])).collect();
@@ -54,7 +54,7 @@ fn mutate(case: &Case, text: &Case, rng: &mut Pcg64Mcg) {
         Ask::Probe { answer } => {
             for _ in 0..MUTATIONS {
                 let response = mutated_answer(answer, rng);
-                let _any = (http.probed(&response), http.learnt(&response));
+                let _any = (http.parse_probe(&response), http.parse_account(&response));
             }
         }
         _ => {}

@@ -1,7 +1,7 @@
 //! Signs the webhooks of fixtures as their providers do, with the secrets of the case's account. Cases hold no
 //! signatures, only `signature = "good"` (the default), `"wrong"` or `"missing"`.
 
-use channels::{Provider, toolkit::auth};
+use channels::{Provider, toolkit::auth, url};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::Deserialize;
 
@@ -128,7 +128,7 @@ impl Signer<'_> {
     fn twilio(&self, webhook: &Unsigned<'_>) -> Option<(String, String)> {
         let mut signed = webhook.url.to_owned();
         if webhook.method != "GET" && !webhook.url.contains("bodySHA256") {
-            let fields: std::collections::BTreeSet<_> = auth::form_fields(webhook.body.as_bytes()).collect();
+            let fields: std::collections::BTreeSet<_> = url::form_fields(webhook.body.as_bytes()).collect();
             signed.extend(fields.into_iter().flat_map(|(name, value)| [name, value]));
         }
         let mac = auth::hmac_sha1(self.secret("auth_token")?.as_bytes(), signed.as_bytes());

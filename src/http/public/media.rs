@@ -48,7 +48,7 @@ fn given(file: File) -> Response<Body> {
     let disposition = match name.is_empty() {
         true => disposition.to_owned(),
         false => {
-            format!("{disposition}; filename*=UTF-8''{}", channels::toolkit::auth::percent_encode(&name))
+            format!("{disposition}; filename*=UTF-8''{}", channels::url::percent_encode(&name))
         }
     };
     let mut response = Response::new(Body::from(file.octets));

@@ -4,7 +4,7 @@
 use actors::route::Proxy;
 use channels::{
     http::{Body, Field, Method, Request},
-    toolkit::auth,
+    url,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
@@ -150,7 +150,7 @@ fn body(body: &Body) -> (Option<String>, Bytes) {
         Body::None => (None, Bytes::new()),
         Body::Json(json) => (Some("application/json".into()), Bytes::copy_from_slice(json.as_bytes())),
         Body::Form(fields) => {
-            let encoded = auth::form_encode(fields.iter().map(|(name, value)| (*name, value.as_str())));
+            let encoded = url::encode_form(fields.iter().map(|(name, value)| (*name, value.as_str())));
             (Some("application/x-www-form-urlencoded".into()), Bytes::from(encoded))
         }
         Body::Multipart(fields) => {

@@ -1,14 +1,24 @@
 //! Random bodies on random channels lose no word and stay within every limit.
 
-use message::cim::{
-    body::{Buttons, Carousel, Link, Media, Press, read},
-    choice, markdown,
+use message::{
+    BodyType, Content,
+    cim::{
+        self, Rule,
+        body::{Buttons, Carousel, Link, Media, Press, read},
+        choice, markdown,
+    },
 };
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{super::*, ALL, parts, rich, visible};
-use crate::contract::capability::{self, Opens, Units};
+use super::{ALL, parts, rich, visible};
+use crate::{
+    adapt::{PARTS_MAX, prepare},
+    contract::{
+        Capabilities, Rejection,
+        capability::{self, Format, LongText, Opens, Units},
+    },
+};
 
 /// Makes bodies and channels from octets; remembers every word it said.
 struct Dice<'a> {

@@ -67,7 +67,7 @@ pub fn sent(part: &OutPart<'_>, response: &Response) -> Result<Step, SendError> 
     if !response.is_success() {
         return Err(match GraphError::of(&said) {
             Some(error) => class(response, error),
-            None => classify::by_status(response),
+            None => SendError::by_status(response),
         });
     }
     let Some(id) = json::some_text(&said, "/message_id") else {
@@ -99,13 +99,13 @@ pub fn class(response: &Response, error: GraphError) -> SendError {
         (99, _) => SendError::RetryOnce(cause),
         (1 | 2 | 1_200, _) => SendError::Unavailable(cause),
         _ if transient => SendError::Unavailable(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }
 
 /// What a profile says: the name, or where there is none the user's own name for the account; the address of a picture,
 /// which is good for some days.
-pub fn profiled(response: &Response) -> Vec<Attribute> {
+pub fn parse_profile(response: &Response) -> Vec<Attribute> {
     let said = json::parse(&response.body).unwrap_or_default();
     let at = |pointer: &str| json::some_text(&said, pointer).map(|text| text.into_owned());
     if !response.is_success() {

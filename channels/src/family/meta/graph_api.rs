@@ -10,7 +10,7 @@ use crate::{
         AccountError, Fetch, SendError,
         http::{Refused, Reply, Request, Response, Webhook},
     },
-    toolkit::{auth, classify, json},
+    toolkit::{auth, json},
 };
 
 /// The version of the API that is spoken unless the account names another.
@@ -205,8 +205,8 @@ pub fn no_file(response: &Response) -> SendError {
                 SendError::Rejected(error.cause)
             }
         }
-        Some(error) => classify::of_status(response, error.cause),
-        None => classify::by_status(response),
+        Some(error) => SendError::of_status(response, error.cause),
+        None => SendError::by_status(response),
     }
 }
 

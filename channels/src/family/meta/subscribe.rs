@@ -10,13 +10,13 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, SendError, Whereabouts,
+        AccountError, SendError, WebhookUrls,
         http::{Body, Request, Response},
     },
     family::meta::graph_api::{App, GraphError},
     toolkit::{
-        classify, json,
-        set_up::{self, Wish},
+        json,
+        set_up::{self, Desired},
     },
 };
 
@@ -34,13 +34,13 @@ pub fn read(response: &Response) -> Result<Value, SendError> {
         Some(error) if error.code != 190 && (400..500).contains(&response.status) => {
             SendError::Rejected(error.cause)
         }
-        Some(error) => classify::of_status(response, error.cause),
-        None => classify::by_status(response),
+        Some(error) => SendError::of_status(response, error.cause),
+        None => SendError::by_status(response),
     })
 }
 
 /// Where the app's calls go: to the address that all its accounts share, when this one is known there by an id.
-pub fn callback<'a>(ours: Whereabouts<'a>, is_shared: bool) -> &'a str {
+pub fn callback<'a>(ours: WebhookUrls<'a>, is_shared: bool) -> &'a str {
     if is_shared { ours.shared_url } else { ours.webhook_url }
 }
 
@@ -51,8 +51,8 @@ pub fn app<'a>(
     root: &str,
     object: &'static str,
     fields: &'static [&'static str],
-    (ours, url): (Whereabouts<'a>, &'a str),
-) -> Option<Wish<'a>> {
+    (ours, url): (WebhookUrls<'a>, &'a str),
+) -> Option<Desired<'a>> {
     let (id, token) = (app.app_id?, app.verify_token?.expose_secret());
     if url.is_empty() {
         return None;
@@ -62,7 +62,7 @@ pub fn app<'a>(
         let items = json::items(found, "/data");
         items.iter().find(|item| json::text(item, "/object").is_some_and(|kind| kind == object)).cloned()
     };
-    Some(Wish {
+    Some(Desired {
         what: "the app's webhook",
         ask: app.of_the_app(Request::get(&*address))?,
         holds: Box::new(move |found| {
@@ -85,11 +85,11 @@ pub fn app<'a>(
 }
 
 /// A page or account brings these fields to the app.
-pub fn page<'a>(app: App<'a>, address: String, fields: &'static [&'static str]) -> Wish<'a> {
+pub fn page<'a>(app: App<'a>, address: String, fields: &'static [&'static str]) -> Desired<'a> {
     // Which of the apps is ours only its id tells; without it, one that has all of them will do.
     let is_ours =
         move |item: &&Value| app.app_id.is_none_or(|id| json::text(item, "/id").is_some_and(|of| of == id));
-    Wish {
+    Desired {
         what: "the page's subscription",
         ask: app.call(Request::get(&*address)),
         holds: Box::new(move |found| {
@@ -160,7 +160,7 @@ impl<'a> Profile<'a> {
     }
 
     /// What is to be so at Meta.
-    pub fn wish(self, app: App<'a>, address: &str) -> Option<Wish<'a>> {
+    pub fn desired(self, app: App<'a>, address: &str) -> Option<Desired<'a>> {
         let mut wanted = json!({});
         if let Some(payload) = self.get_started {
             json::set(&mut wanted, "get_started", json!({"payload": payload}));
@@ -184,7 +184,7 @@ impl<'a> Profile<'a> {
             json::set(&mut body, "platform", platform);
         }
         let change = app.call(Request::post(address, Body::Json(body.to_string()))).harmless();
-        Some(Wish {
+        Some(Desired {
             what: "the profile",
             ask: app.call(Request::get(ask)),
             holds: Box::new(move |found| {
@@ -199,12 +199,12 @@ impl<'a> Profile<'a> {
 
 /// A WhatsApp Business Account brings what happens to the app; with `ours` to there alone, whatever the app's own webhook
 /// is.
-pub fn business_account<'a>(app: App<'a>, address: String, ours: Option<Whereabouts<'a>>) -> Wish<'a> {
+pub fn business_account<'a>(app: App<'a>, address: String, ours: Option<WebhookUrls<'a>>) -> Desired<'a> {
     let is_ours = move |item: &&Value| {
         app.app_id
             .is_none_or(|id| json::text(item, "/whatsapp_business_api_data/id").is_some_and(|of| of == id))
     };
-    Wish {
+    Desired {
         what: "the business account's subscription",
         ask: app.call(Request::get(&*address)),
         holds: Box::new(move |found| {

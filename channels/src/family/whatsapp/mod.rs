@@ -91,7 +91,7 @@ pub fn capabilities() -> Capabilities {
 /// When it is neither.
 pub fn customer(address: &str) -> Result<Arc<str>, Rejection> {
     let address = address.trim();
-    if is_user_id(address) { Ok(address.into()) } else { number::customer(address) }
+    if is_user_id(address) { Ok(address.into()) } else { Ok(number::customer(address)?) }
 }
 
 /// Whether an address is a business-scoped id: a country, a dot, letters, digits and dots.
@@ -151,7 +151,7 @@ pub fn class(response: &Response, error: GraphError) -> SendError {
         33 | 100 | 130_000..=139_999 if response.status < 500 && response.status != 429 => {
             SendError::Rejected(cause)
         }
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     }
 }
 

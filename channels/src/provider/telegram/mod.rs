@@ -17,15 +17,16 @@ use serde_json::{Value, json};
 use crate::{
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider,
-        Received, Rejection, SendError, SetUp, Signature, Step, Whereabouts,
+        Received, Rejection, SendError, SetUp, Signature, Step, WebhookUrls,
         capability::{Buttons, Format, LongText, Opens, Units},
         http::{Body, Malformed, Refused, Request, Response, Webhook},
+        url,
     },
     family::meta::graph_api,
     toolkit::{
         account::account,
         auth, classify, json,
-        set_up::{self, Wish},
+        set_up::{self, Desired},
         upload,
     },
 };
@@ -167,9 +168,9 @@ impl Account {
     }
 
     /// Updates are brought here. Which secret is set Telegram does not tell, but that we refused another.
-    fn webhook<'a>(&'a self, url: &'a str) -> Wish<'a> {
+    fn webhook<'a>(&'a self, url: &'a str) -> Desired<'a> {
         let secret = self.secret_token.expose_secret();
-        Wish {
+        Desired {
             what: "webhook",
             ask: self.call("getWebhookInfo", Body::None).harmless(),
             holds: Box::new(move |info| {
@@ -187,8 +188,8 @@ impl Account {
     }
 
     /// Updates cannot be asked for as long as there is a webhook. What waits is kept.
-    fn no_webhook(&self) -> Wish<'_> {
-        Wish {
+    fn no_webhook(&self) -> Desired<'_> {
+        Desired {
             what: "no webhook",
             ask: self.call("getWebhookInfo", Body::None).harmless(),
             holds: Box::new(|info| json::some_text(info, "/url").is_none()),
@@ -278,7 +279,7 @@ impl HttpChannel for Account {
                         "getFile names no file_path",
                     )));
                 };
-                let path: Vec<String> = path.split('/').map(auth::percent_encode).collect();
+                let path: Vec<String> = path.split('/').map(url::percent_encode).collect();
                 let token = self.token.expose_secret();
                 let url = format!("{}/file/bot{token}/{}", self.base_url, path.join("/"));
                 Ok(Fetch::Next(upload::download(&url).hiding(token)))
@@ -299,7 +300,7 @@ impl HttpChannel for Account {
         Some(self.call("getUpdates", Body::Json(body.to_string())).harmless())
     }
 
-    fn polled(&self, cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
+    fn parse_poll(&self, cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
         let said = send::result(response)?;
         let mut polled = Polled { received: Received::default(), cursor: cursor.map(Box::from) };
         for item in json::items(&said, "") {
@@ -315,17 +316,17 @@ impl HttpChannel for Account {
         Some(self.call("getMe", Body::None).harmless())
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         send::result(response).map(|_| ())
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
-        let wish = match self.updates {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+        let desired = match self.updates {
             Updates::Webhook if ours.webhook_url.is_empty() => return Ok(None),
             Updates::Webhook => self.webhook(ours.webhook_url),
             Updates::Poll => self.no_webhook(),
         };
-        set_up::fulfil(&[wish], answers, send::result)
+        set_up::reconcile(&[desired], answers, send::result)
     }
 
     fn typing(&self, _did: &str, customer: &str, _last_id: Option<&str>, on: bool) -> Option<Request> {

@@ -322,7 +322,7 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
     if json::at(&said, "/ok").and_then(Value::as_bool) == Some(true) && response.is_success() {
         return Ok(json::at(&said, "/result").cloned().unwrap_or_default());
     }
-    let Some(code) = json::number(&said, "/error_code") else { return Err(classify::by_status(response)) };
+    let Some(code) = json::number(&said, "/error_code") else { return Err(SendError::by_status(response)) };
     let words = json::text(&said, "/description").unwrap_or_default();
     let cause = Cause::new(code.to_string(), &*words);
     Err(match code {
@@ -336,7 +336,7 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
         403 => gone(&words, cause),
         409 | 500..=599 => SendError::Unavailable(cause),
         400..=499 => SendError::Rejected(cause),
-        _ => classify::of_status(response, cause),
+        _ => SendError::of_status(response, cause),
     })
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     contract::{
         AccountError, Capabilities, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider,
-        Received, Rejection, Report, SendError, Sent, SetUp, Signature, Step, Whereabouts,
+        Received, Rejection, Report, SendError, Sent, SetUp, Signature, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
         http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     },
@@ -23,7 +23,7 @@ use crate::{
     toolkit::{
         account::account,
         auth, classify, inbound_body, json,
-        set_up::{self, Wish},
+        set_up::{self, Desired},
     },
 };
 
@@ -240,16 +240,16 @@ impl HttpChannel for Account {
         Some(self.call("get_account_info", &json!({})).harmless())
     }
 
-    fn probed(&self, response: &Response) -> Result<(), SendError> {
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         taken(response).map(|_| ())
     }
 
-    fn set_up(&self, ours: Whereabouts<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
+    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         let url = ours.webhook_url;
         if url.is_empty() {
             return Ok(None);
         }
-        let wish = Wish {
+        let desired = Desired {
             what: "webhook",
             ask: self.call("get_account_info", &json!({})).harmless(),
             holds: Box::new(move |info| {
@@ -263,7 +263,7 @@ impl HttpChannel for Account {
                 self.call("set_webhook", &body).harmless()
             }),
         };
-        set_up::fulfil(&[wish], answers, taken)
+        set_up::reconcile(&[desired], answers, taken)
     }
 }
 
@@ -283,7 +283,7 @@ impl Account {
 fn taken(response: &Response) -> Result<Value, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     let Some(status) = json::number(&said, "/status").filter(|_| response.is_success()) else {
-        return Err(classify::by_status(response));
+        return Err(SendError::by_status(response));
     };
     let words = json::text(&said, "/status_message").unwrap_or_default().into_owned();
     let lower = words.to_lowercase();

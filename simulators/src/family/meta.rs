@@ -1,0 +1,132 @@
+//! What Meta's APIs have in common: the error object, the handshake of webhooks, their signature over JSON with
+//! everything beyond ASCII escaped.
+
+use serde_json::{Value, json};
+
+use crate::{
+    contract::{Call, Context, Fault, Handshake, Hook, or, put},
+    toolkit::{
+        http::{Outgoing, Request, Response, encode, escaped, text},
+        sign,
+    },
+};
+
+/// An error; `subcode` 0 is none.
+pub(crate) fn error(status: u16, code: u64, subcode: u64, message: &str, cx: &Context<'_>) -> Response {
+    let mut error = json!({
+        "message": format!("(#{code}) {message}"), "type": "OAuthException", "code": code,
+        "fbtrace_id": cx.hex(5, 12),
+    });
+    if subcode > 0 {
+        put(&mut error, "error_subcode", subcode);
+    }
+    if code > 100_000 {
+        put(&mut error, "error_data", json!({"messaging_product": "whatsapp", "details": message}));
+    }
+    Response::json(status, &json!({"error": error}))
+}
+
+/// The answer to a call with a bad token.
+pub(crate) fn bad_token(cx: &Context<'_>) -> Response {
+    error(401, 190, 0, "Invalid OAuth access token - Cannot parse access token", cx)
+}
+
+/// The answer to a call of something that this token does not see.
+pub(crate) fn unknown(cx: &Context<'_>) -> Response {
+    error(400, 100, 33, "Unsupported request. The object does not exist or cannot be loaded", cx)
+}
+
+/// The answer that goes with a fault, but for the one without an id. Meta tells no time to come again.
+pub(crate) fn fault(fault: Fault<'_>, rate_code: u64, reject_code: &str, cx: &Context<'_>) -> Response {
+    match fault {
+        Fault::Throttled { .. } => error(429, rate_code, 0, "Rate limit hit", cx),
+        Fault::Unavailable { status } => error(status, 2, 0, "Service temporarily unavailable", cx),
+        Fault::Rejected { code } => {
+            // A code may carry its subcode: `10/2018278`.
+            let (code, subcode) =
+                or(code, reject_code).split_once('/').unwrap_or((or(code, reject_code), "0"));
+            let (code, subcode) = (code.parse().unwrap_or(100), subcode.parse().unwrap_or(0));
+            let status = match code {
+                190 => 401,
+                3 | 10 | 200..=299 => 403,
+                1 | 2 | 131_000 | 131_016 => 500,
+                _ => 400,
+            };
+            error(status, code, subcode, "Refused on purpose", cx)
+        }
+        Fault::Credentials | Fault::WithoutId => bad_token(cx),
+    }
+}
+
+/// Whether the call carries this token, in the header or in the query.
+pub(crate) fn has_token(request: &Request, token: &str) -> bool {
+    request.bearer() == Some(token) || request.query("access_token").is_some_and(|given| given == token)
+}
+
+/// The pieces of the path without the version.
+pub(crate) fn path(request: &Request) -> Vec<String> {
+    let mut segments = request.segments();
+    let is_version = |text: &String| {
+        text.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    if segments.first().is_some_and(is_version) {
+        segments.remove(0);
+    }
+    segments
+}
+
+/// The question that a webhook must answer with its challenge.
+pub(crate) fn handshake(url: &str, verify_token: &str, cx: &Context<'_>) -> Handshake {
+    let challenge = (cx.large(6) % 10_000_000_000).to_string();
+    let joint = if url.contains('?') { '&' } else { '?' };
+    let token = encode(verify_token);
+    let query = format!("hub.mode=subscribe&hub.verify_token={token}&hub.challenge={challenge}");
+    Handshake { request: Outgoing::get(format!("{url}{joint}{query}")), body: Some(challenge) }
+}
+
+/// A page brings these fields from now on; where to is the app's to say.
+pub(crate) fn subscribe(fields: impl AsRef<str>, cx: &Context<'_>) -> Call {
+    let answer = Response::json(200, &json!({"success": true}));
+    let fields = fields.as_ref().split(',').map(str::to_owned).collect();
+    match cx.hook {
+        Some(hook) => {
+            let hook = Some(Hook { events: Some(fields), ..hook.clone() });
+            Call::Hook { hook, handshake: None, failed: answer.clone(), answer }
+        }
+        None => Call::Answer(answer),
+    }
+}
+
+/// The app's own webhook, asked for or changed with the app's own token: it must answer the handshake first.
+pub(crate) fn subscriptions(request: &Request, object: &str, cx: &Context<'_>) -> Call {
+    let token = format!("{}|{}", cx.credential("app_id"), cx.credential("app_secret"));
+    if !has_token(request, &token) {
+        return Call::Answer(bad_token(cx));
+    }
+    let answer = |data: Value| Call::Answer(Response::json(200, &data));
+    if request.method == http::Method::GET {
+        let of = |hook: &Hook| json!({"object": object, "callback_url": hook.url, "active": true, "fields": hook.events});
+        return answer(json!({"data": cx.hook.map(of).as_slice()}));
+    }
+    let body = request.json().unwrap_or_default();
+    let own = |key: &str| text(&body, key).unwrap_or_default().to_owned();
+    if own("/object") != object || !own("/callback_url").starts_with("http") {
+        return Call::Answer(error(400, 100, 0, "object and callback_url are needed", cx));
+    }
+    let fields = own("/fields").split(',').map(str::to_owned).collect();
+    Call::Hook {
+        hook: Some(Hook { url: own("/callback_url"), events: Some(fields), ..Hook::default() }),
+        handshake: Some(handshake(&own("/callback_url"), &own("/verify_token"), cx)),
+        answer: Response::json(200, &json!({"success": true})),
+        failed: error(400, 2_200, 0, "Callback verification failed", cx),
+    }
+}
+
+/// A signed POST.
+pub(crate) fn post(url: &str, body: &Value, app_secret: &str) -> Outgoing {
+    let body = escaped(body).into_bytes();
+    let signature = sign::hmac_sha256_hex(app_secret, &body);
+    Outgoing::post(url, "application/json", body)
+        .with("user-agent", "facebookexternalua".to_owned())
+        .with("x-hub-signature-256", format!("sha256={signature}"))
+}

@@ -1,0 +1,426 @@
+//! WhatsApp, as Meta's Cloud API and through 360dialog: the same messages and webhooks, other doors. Windows,
+//! template approval and tiers are left out.
+
+mod check;
+
+use serde_json::{Value, json};
+
+use self::check::check;
+use crate::{
+    contract::{
+        About, Call, Closed, Context, Fault, Handshake, Hook, Inbound, Kind, Message, Provider, Retry,
+        Signature, Unfit, or, overlay, put,
+    },
+    family::meta,
+    toolkit::{
+        http::{Outgoing, Request, Response, escaped, text},
+        media::File,
+        sign,
+    },
+};
+
+pub(crate) struct WhatsApp {
+    pub(crate) about: About,
+    pub(crate) dialog: bool,
+}
+
+/// In reality for 7 days, with growing gaps.
+pub(crate) const RETRY: Retry = Retry { tries: 10, factor: 2, answers: true, obeys: false };
+
+fn success() -> Response {
+    Response::json(200, &json!({"success": true}))
+}
+
+fn dialog_error(status: u16, message: &str) -> Response {
+    Response::json(
+        status,
+        &json!({"meta": {"success": false, "http_code": status, "developer_message": message,
+        "details": []}}),
+    )
+}
+
+fn send(request: &Request, cx: &Context<'_>) -> Call {
+    let Some(body) = request.json().filter(Value::is_object) else {
+        return Call::Answer(meta::error(400, 100, 0, "Invalid parameter: the body is no JSON object", cx));
+    };
+    if text(&body, "/status") == Some("read") {
+        return Call::Answer(match text(&body, "/message_id") {
+            Some(_) => success(),
+            None => meta::error(400, 100, 0, "The parameter message_id is required.", cx),
+        });
+    }
+    match check(&body, cx.media) {
+        Err((code, why)) => Call::Answer(meta::error(400, code, 0, &why, cx)),
+        Ok(mut message) => {
+            message.id = format!("wamid.{}", cx.hex(1, 32).to_uppercase());
+            cx.credential("number").clone_into(&mut message.from);
+            let mut sent = json!({"id": message.id});
+            if message.kind == "template" {
+                put(&mut sent, "message_status", "accepted");
+            }
+            let input = text(&body, "/to").or_else(|| text(&body, "/recipient"));
+            let contact = json!({"input": input, "wa_id": message.to});
+            let answer = json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]});
+            Call::Accept(vec![message], Response::json(200, &answer))
+        }
+    }
+}
+
+fn upload(request: &Request, cx: &Context<'_>) -> Call {
+    let parts = request.multipart().unwrap_or_default();
+    let field = |name: &str| parts.iter().find(|part| part.name == name);
+    let said = |name: &str| field(name).map(|part| String::from_utf8_lossy(&part.content).into_owned());
+    if said("messaging_product").as_deref() != Some("whatsapp") {
+        return Call::Answer(meta::error(400, 100, 0, "The parameter messaging_product is required.", cx));
+    }
+    let Some(file) = field("file").filter(|file| !file.content.is_empty()) else {
+        return Call::Answer(meta::error(400, 100, 0, "The parameter file is required.", cx));
+    };
+    let mime = said("type").or_else(|| file.mime.clone()).unwrap_or_default();
+    if !mime.contains('/') {
+        return Call::Answer(meta::error(400, 100, 0, "Param type must be a media type", cx));
+    }
+    let id = cx.large(3).to_string();
+    let name = file.file_name.clone().unwrap_or_default();
+    let answer = Response::json(200, &json!({"id": id}));
+    Call::Store(File { id, mime, name, content: file.content.clone() }, answer)
+}
+
+impl WhatsApp {
+    fn lookup(&self, file: &File, cx: &Context<'_>) -> Response {
+        let hash = cx.hex(4, 16);
+        // 360dialog passes on Meta's own address, which its clients must rewrite.
+        let origin = if self.dialog { "https://lookaside.fbsbx.com" } else { cx.base };
+        let url =
+            format!("{origin}/whatsapp_business/attachments/?mid={}&ext=1790000000&hash={hash}", file.id);
+        let body = json!({"messaging_product": "whatsapp", "url": url, "mime_type": file.mime, "sha256": file.sha256(),
+            "file_size": file.content.len().to_string(), "id": file.id});
+        let body = body.to_string();
+        let body = if self.dialog { body.replace('/', "\\/") } else { body };
+        Response::new(200, "application/json", body)
+    }
+
+    fn media(&self, request: &Request, id: &str, cx: &Context<'_>) -> Call {
+        match (request.method.as_str(), cx.media.get(id)) {
+            ("GET", Some(file)) => Call::Answer(self.lookup(file, cx)),
+            ("DELETE", Some(_)) => Call::Forget(id.to_owned(), success()),
+            _ if self.dialog => Call::Answer(dialog_error(404, "not found")),
+            _ => Call::Answer(meta::unknown(cx)),
+        }
+    }
+
+    fn content(request: &Request, cx: &Context<'_>) -> Call {
+        let file = request.query("mid").and_then(|id| cx.media.get(&id));
+        Call::Answer(match file {
+            Some(file) => Response::new(200, &file.mime, file.content.clone()),
+            None => Response::text(404, "not found"),
+        })
+    }
+
+    fn call_cloud(&self, request: &Request, cx: &Context<'_>) -> Call {
+        if !meta::has_token(request, cx.credential("access_token")) {
+            return Call::Answer(meta::bad_token(cx));
+        }
+        let (phone, waba) = (cx.credential("phone_number_id"), cx.credential("business_account_id"));
+        let path = meta::path(request);
+        let pieces: Vec<&str> = path.iter().map(String::as_str).collect();
+        match (request.method.as_str(), pieces.as_slice()) {
+            ("POST", [id, "messages"]) if *id == phone => send(request, cx),
+            ("POST", [id, "media"]) if *id == phone => upload(request, cx),
+            ("POST", [id, "register"]) if *id == phone => Call::Answer(success()),
+            ("POST", [id, "subscribed_apps"]) if *id == waba => subscribe(request, cx),
+            ("DELETE", [id, "subscribed_apps"]) if *id == waba => Call::Answer(success()),
+            ("GET", [id, "subscribed_apps"]) if *id == waba => {
+                let mut app = json!({"whatsapp_business_api_data": {"id": "1", "name": "simulated"}});
+                if let Some(hook) = cx.hook {
+                    put(&mut app, "override_callback_uri", hook.url.as_str());
+                }
+                Call::Answer(Response::json(200, &json!({"data": [app]})))
+            }
+            ("GET", ["whatsapp_business", "attachments"]) => Self::content(request, cx),
+            ("GET", [id]) if *id == phone => Call::Answer(Response::json(
+                200,
+                &json!({
+                "display_phone_number": cx.credential("number"), "verified_name": "Simulated",
+                "code_verification_status": "VERIFIED", "quality_rating": "GREEN", "id": phone}),
+            )),
+            (_, [id]) => self.media(request, id, cx),
+            _ => Call::Answer(meta::unknown(cx)),
+        }
+    }
+
+    fn call_dialog(&self, request: &Request, cx: &Context<'_>) -> Call {
+        if request.header("d360-api-key") != Some(cx.credential("api_key")) {
+            return Call::Answer(dialog_error(401, "Invalid api key"));
+        }
+        let segments = request.segments();
+        let pieces: Vec<&str> = segments.iter().map(String::as_str).collect();
+        match (request.method.as_str(), pieces.as_slice()) {
+            ("POST", ["messages"]) => send(request, cx),
+            ("POST", ["media"]) => upload(request, cx),
+            ("GET", ["v1", "configs", "webhook"]) => {
+                let hook = cx.hook.cloned().unwrap_or_default();
+                Call::Answer(Response::json(200, &json!({"url": hook.url, "headers": headers(&hook)})))
+            }
+            ("POST", ["v1", "configs", "webhook"]) => configure(request),
+            ("GET", ["whatsapp_business", "attachments"]) => Self::content(request, cx),
+            (_, [id]) => self.media(request, id, cx),
+            _ => Call::Answer(dialog_error(403, "path not allowed")),
+        }
+    }
+}
+
+fn headers(hook: &Hook) -> Value {
+    let all = hook.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
+    Value::Object(all.collect())
+}
+
+/// A webhook for this account alone: it must answer the handshake first.
+fn subscribe(request: &Request, cx: &Context<'_>) -> Call {
+    let body = request.json().unwrap_or_default();
+    match (text(&body, "/override_callback_uri"), text(&body, "/verify_token")) {
+        (Some(url), Some(token)) => Call::Hook {
+            hook: Some(Hook { url: url.to_owned(), ..Hook::default() }),
+            handshake: Some(meta::handshake(url, token, cx)),
+            answer: success(),
+            failed: meta::error(400, 2_200, 0, "Callback verification failed", cx),
+        },
+        _ => Call::Answer(success()),
+    }
+}
+
+fn configure(request: &Request) -> Call {
+    let body = request.json().unwrap_or_default();
+    let Some(url) = text(&body, "/url").filter(|url| url.starts_with("http")) else {
+        return Call::Answer(dialog_error(400, "url is missing"));
+    };
+    let given = body.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
+    let headers = given.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
+    let hook = Hook { url: url.to_owned(), headers: headers.collect(), ..Hook::default() };
+    let answer = Response::json(200, &json!({"url": url, "headers": given}));
+    Call::Hook { hook: Some(hook), handshake: None, failed: answer.clone(), answer }
+}
+
+/// The message object of a webhook.
+fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Result<Value, Unfit> {
+    let words = inbound.text.as_str();
+    let tapped = or(words, "Yes");
+    let id = or(&inbound.payload, tapped);
+    let about = or(&inbound.about, "wamid.SIMULATED");
+    Ok(match (inbound.kind, file) {
+        (Kind::Text, _) => json!({"type": "text", "text": {"body": words}}),
+        (kind, Some(file)) => {
+            let name = match kind {
+                Kind::Video => "video",
+                Kind::Audio => "audio",
+                Kind::Document => "document",
+                Kind::Sticker => "sticker",
+                _ => "image",
+            };
+            let mut object = json!({"id": file.id, "mime_type": file.mime, "sha256": file.sha256()});
+            match kind {
+                Kind::Audio => put(&mut object, "voice", true),
+                Kind::Sticker => put(&mut object, "animated", false),
+                _ if !words.is_empty() => put(&mut object, "caption", words),
+                _ => {}
+            }
+            if kind == Kind::Document {
+                put(&mut object, "filename", file.name.as_str());
+            }
+            let mut message = json!({"type": name});
+            put(&mut message, name, object);
+            message
+        }
+        (Kind::Location, _) => json!({"type": "location", "location": {"latitude": inbound.latitude,
+            "longitude": inbound.longitude, "name": words}}),
+        (Kind::Contact, _) => {
+            json!({"type": "contacts", "contacts": [{"name": {"formatted_name": or(words, "Bob B"),
+            "first_name": "Bob"}, "phones": [{"phone": or(&inbound.payload, "+15550003333"), "type": "CELL"}]}]})
+        }
+        (Kind::Button, _) if inbound.about.is_empty() => {
+            json!({"type": "button", "context": {"from": own, "id": about},
+            "button": {"payload": id, "text": tapped}})
+        }
+        (Kind::Button, _) => json!({"type": "interactive", "context": {"from": own, "id": about},
+            "interactive": {"type": "button_reply", "button_reply": {"id": id, "title": tapped}}}),
+        (Kind::List, _) => json!({"type": "interactive", "context": {"from": own, "id": about},
+            "interactive": {"type": "list_reply", "list_reply": {"id": id, "title": tapped, "description": ""}}}),
+        (Kind::Reaction, _) => json!({"type": "reaction", "reaction": {"message_id": about, "emoji": words}}),
+        (Kind::Edit, _) => json!({"type": "edit", "edit": {"original_message_id": about,
+            "message": {"type": "text", "text": {"body": words}}}}),
+        (Kind::Delete, _) => json!({"type": "revoke", "revoke": {"original_message_id": about}}),
+        (Kind::Unsupported, _) => json!({"type": "unsupported", "unsupported": {"type": "poll"}, "errors": [{
+            "code": 131_051, "title": "Message type unknown", "error_data": {"details": "not supported"}}]}),
+        (other, _) => return Err(Unfit { provider: "whatsapp", what: format!("{other:?}").to_lowercase() }),
+    })
+}
+
+/// Puts events into one envelope in all the ways there are: two to a change, two changes to an entry, several
+/// entries; but messages and statuses never share a change.
+fn envelope(events: &[Value], cx: &Context<'_>) -> Value {
+    let mut changes: Vec<Value> = Vec::new();
+    for event in events {
+        let kind = if event.get("statuses").is_some() { "statuses" } else { "messages" };
+        let joins = changes.last().and_then(|last| last.get("value")).is_some_and(|last| {
+            let room = last.get(kind).and_then(Value::as_array).is_some_and(|items| items.len() < 2);
+            room && last.get("metadata") == event.get("metadata")
+        });
+        match changes.last_mut().and_then(|last| last.get_mut("value")).filter(|_| joins) {
+            Some(last) => {
+                for key in ["messages", "statuses", "contacts"] {
+                    let more = event.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+                    if let Some(items) = last.get_mut(key).and_then(Value::as_array_mut) {
+                        let new: Vec<Value> = more
+                            .into_iter()
+                            .filter(|one| key != "contacts" || !items.contains(one))
+                            .collect();
+                        items.extend(new);
+                    }
+                }
+            }
+            None => changes.push(json!({"field": "messages", "value": event})),
+        }
+    }
+    let waba = cx.credential("business_account_id");
+    let entries: Vec<Value> = changes.chunks(2).map(|two| json!({"id": waba, "changes": two})).collect();
+    json!({"object": "whatsapp_business_account", "entry": entries})
+}
+
+impl Provider for WhatsApp {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+        if self.dialog { self.call_dialog(request, cx) } else { self.call_cloud(request, cx) }
+    }
+
+    fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
+        match fault {
+            Fault::WithoutId => {
+                Response::json(200, &json!({"messaging_product": "whatsapp", "contacts": [], "messages": []}))
+            }
+            Fault::Credentials if self.dialog => dialog_error(401, "Invalid api key"),
+            Fault::Throttled { .. } if self.dialog => dialog_error(429, "endpoint rate limit reached"),
+            Fault::Unavailable { status } if self.dialog => dialog_error(status, "upstream not available"),
+            other => meta::fault(other, 130_429, "131026", cx),
+        }
+    }
+
+    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+        let own = cx.credential("number");
+        // A business is named by its number, or by the id of that.
+        let (number, id) = match inbound.to.strip_prefix('+') {
+            Some(digits) => (digits, cx.credential("phone_number_id")),
+            None if inbound.to == own => (own, cx.credential("phone_number_id")),
+            None => (own, or(&inbound.to, cx.credential("phone_number_id"))),
+        };
+        let mut message = inbound_message(inbound, file, number)
+            .map_err(|unfit| Unfit { provider: self.about.name, ..unfit })?;
+        let from = inbound.from.as_str().trim_start_matches('+');
+        let new = format!("wamid.{}", cx.hex(2, 32).to_uppercase());
+        overlay(
+            &mut message,
+            &json!({"from": from, "id": or(&inbound.id, &new), "timestamp": cx.seconds().to_string()}),
+        );
+        if !inbound.about.is_empty()
+            && message.get("context").is_none()
+            && (inbound.kind == Kind::Text || file.is_some())
+        {
+            put(&mut message, "context", json!({"from": number, "id": inbound.about}));
+        }
+        overlay(&mut message, &inbound.extra);
+        let name = or(&inbound.name, "Ann");
+        Ok(json!({
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": number, "phone_number_id": id},
+            "contacts": [{"profile": {"name": name}, "wa_id": from}],
+            "messages": [message],
+        }))
+    }
+
+    fn receipt(
+        &self,
+        message: &Message,
+        status: &str,
+        code: Option<&str>,
+        cx: &Context<'_>,
+    ) -> Option<Value> {
+        let mut report = json!({"id": message.id, "status": status, "timestamp": cx.seconds().to_string(),
+            "recipient_id": message.to});
+        if let Some(data) = message.request.get("biz_opaque_callback_data") {
+            put(&mut report, "biz_opaque_callback_data", data.clone());
+        }
+        match status {
+            "sent" | "delivered" => {
+                put(
+                    &mut report,
+                    "pricing",
+                    json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "service"}),
+                );
+            }
+            "failed" => {
+                let code = code.and_then(|code| code.parse::<u64>().ok()).unwrap_or(131_026);
+                put(
+                    &mut report,
+                    "errors",
+                    json!([{"code": code, "title": "Message undeliverable",
+                    "message": "Message undeliverable", "error_data": {"details": "failed on purpose"}}]),
+                );
+            }
+            _ => {}
+        }
+        Some(json!({
+            "messaging_product": "whatsapp",
+            "metadata": {"display_phone_number": cx.credential("number"), "phone_number_id": cx.credential("phone_number_id")},
+            "statuses": [report],
+        }))
+    }
+
+    fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
+        let body = envelope(events, cx);
+        if !self.dialog {
+            return meta::post(url, &body, &cx.secret("app_secret"));
+        }
+        let body = escaped(&body).into_bytes();
+        let signature = sign::hmac_sha256_hex(&cx.secret("platform_secret"), &body);
+        let mut outgoing = Outgoing::post(url, "application/json", body);
+        if cx.signature != Signature::None {
+            for (name, value) in cx.hook.map(|hook| hook.headers.as_slice()).unwrap_or_default() {
+                outgoing = outgoing.with(name.to_ascii_lowercase(), cx.signing(value));
+            }
+        }
+        let platform = !cx.credential("platform_secret").is_empty();
+        if platform { outgoing.with("x-360dialog-signature", signature) } else { outgoing }
+    }
+
+    fn signature_headers(&self) -> &'static [&'static str] {
+        &["x-hub-signature-256", "x-360dialog-signature"]
+    }
+
+    fn closed(&self, message: &Message) -> Option<Closed> {
+        (message.kind != "template").then_some(Closed::Fails("131047"))
+    }
+
+    fn handshake(&self, url: &str, cx: &Context<'_>) -> Option<Handshake> {
+        (!self.dialog).then(|| meta::handshake(url, cx.credential("verify_token"), cx))
+    }
+
+    fn hook(&self, url: String, cx: &Context<'_>) -> Hook {
+        let (name, value) = (cx.credential("webhook_header"), cx.credential("webhook_secret"));
+        let header = (name.to_owned(), value.to_owned());
+        let headers = if name.is_empty() { Vec::new() } else { vec![header] };
+        Hook { url, headers, ..Hook::default() }
+    }
+
+    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
+        let keys: &[&'static str] = if self.dialog {
+            &["api_key", "webhook_header", "webhook_secret"]
+        } else {
+            &["access_token", "phone_number_id", "business_account_id", "app_secret", "verify_token"]
+        };
+        let mut lines: Vec<_> = keys.iter().map(|key| (*key, format!("{:?}", cx.credential(key)))).collect();
+        lines.push(("base_url", format!("{:?}", cx.base)));
+        lines
+    }
+}

@@ -1,0 +1,43 @@
+//! Instagram messaging.
+
+use crate::{
+    contract::{About, Credential},
+    family::messenger::{Messenger, RETRY},
+};
+
+pub(crate) static INSTAGRAM: Messenger = Messenger {
+    about: About {
+        name: "instagram",
+        title: "Instagram",
+        credentials: &[
+            Credential {
+                key: "access_token",
+                default: "EAAsimulated",
+                what: "the page's or the user's token",
+            },
+            Credential { key: "page_id", default: "300000000000001", what: "the page, with Facebook Login" },
+            Credential { key: "account_id", default: "500000000000001", what: "the account in webhooks" },
+            Credential {
+                key: "app_secret",
+                default: "sim-app-secret",
+                what: "signs webhooks; makes appsecret_proof",
+            },
+            Credential {
+                key: "verify_token",
+                default: "sim-verify-token",
+                what: "shown in the webhook's handshake",
+            },
+            Credential { key: "app_id", default: "400000000000001", what: "in echoes" },
+            Credential {
+                key: "demand_proof",
+                default: "",
+                what: "\"yes\": calls without appsecret_proof are refused",
+            },
+        ],
+        batch_max: 1_000,
+        retry: RETRY,
+        polls: false,
+        customer: "7700112233",
+    },
+    instagram: true,
+};

@@ -1,0 +1,452 @@
+//! Telegram's Bot API: any of four ways to pass arguments, updates by webhook or by long poll, no receipts. Rights
+//! in groups, editing history and payments are left out.
+
+mod check;
+
+use serde_json::{Value, json};
+
+use self::check::{Arguments, album, check, number, word};
+use crate::{
+    contract::{
+        About, Call, Context, Credential, Fault, Hook, Inbound, Kind, Message, Provider, Retry, Unfit, or,
+        overlay, put,
+    },
+    toolkit::{
+        http::{Outgoing, Request, Response},
+        media::File,
+    },
+};
+
+const POLL_S_MAX: u64 = 50;
+/// The answer without an id to a call that sends, for the fault of that name.
+const DONE: &str = r#"{"ok":true,"result":true}"#;
+
+pub(crate) struct Telegram;
+
+pub(crate) static TELEGRAM: Telegram = Telegram;
+
+static ABOUT: About = About {
+    name: "telegram",
+    title: "Telegram",
+    credentials: &[
+        Credential {
+            key: "token",
+            default: "700001:AAsimulatedsimulatedsimulatedsimul1",
+            what: "the bot's token, in each address",
+        },
+        Credential {
+            key: "secret_token",
+            default: "sim-secret-token",
+            what: "shown to a webhook told at start; empty: none",
+        },
+        Credential { key: "username", default: "shop_bot", what: "the bot's name" },
+    ],
+    batch_max: 1,
+    // In reality for a day, with gaps of up to two minutes.
+    retry: Retry { tries: 20, factor: 2, answers: true, obeys: true },
+    polls: true,
+    customer: "5550001",
+};
+
+fn ok(result: &Value) -> Response {
+    Response::json(200, &json!({"ok": true, "result": result}))
+}
+
+fn error(code: u16, description: &str) -> Response {
+    Response::json(code, &json!({"ok": false, "error_code": code, "description": description}))
+}
+
+fn bad_request(why: &str) -> Response {
+    error(400, &format!("Bad Request: {why}"))
+}
+
+fn unauthorized() -> Response {
+    error(401, "Unauthorized")
+}
+
+/// The arguments of a call, from its query, its form, its JSON or its parts.
+fn arguments(request: &Request) -> Option<Arguments> {
+    const OBJECTS: [&str; 7] = [
+        "reply_markup",
+        "reply_parameters",
+        "entities",
+        "caption_entities",
+        "media",
+        "options",
+        "allowed_updates",
+    ];
+    let mut all = Arguments::new();
+    let mut pairs = request.query_pairs();
+    match request.content_type() {
+        "application/json" => all.extend(request.json()?.as_object()?.clone()),
+        "multipart/form-data" => {
+            for part in request.multipart()? {
+                let value = match part.file_name {
+                    Some(_) => format!("attach://{}", part.name),
+                    None => String::from_utf8_lossy(&part.content).into_owned(),
+                };
+                pairs.push((part.name, value));
+            }
+        }
+        _ => pairs.extend(request.form().unwrap_or_default()),
+    }
+    for (key, value) in pairs {
+        let object = OBJECTS.contains(&key.as_str()).then(|| serde_json::from_str(&value).ok()).flatten();
+        all.insert(key, object.unwrap_or_else(|| value.into()));
+    }
+    Some(all)
+}
+
+fn bot(cx: &Context<'_>) -> Value {
+    let id: u64 = cx.credential("token").split(':').next().and_then(|id| id.parse().ok()).unwrap_or(700_001);
+    json!({"id": id, "is_bot": true, "first_name": "Shop", "username": cx.credential("username")})
+}
+
+fn chat(id: &str) -> Value {
+    let kind = if id.starts_with("-100") {
+        "supergroup"
+    } else if id.starts_with('-') {
+        "group"
+    } else {
+        "private"
+    };
+    id.parse::<i64>().map_or_else(
+        |_| json!({"id": -1_001, "type": "channel"}),
+        |id| json!({"id": id, "type": kind, "first_name": "Ann"}),
+    )
+}
+
+/// A file with what the Bot API always says of one of its kind: clients rely on it.
+fn with_size(kind: &str, mut file: Value) -> Value {
+    let size = match kind {
+        "photo" => json!({"width": 1, "height": 1}),
+        "video" | "animation" => json!({"width": 1, "height": 1, "duration": 1}),
+        "audio" | "voice" => json!({"duration": 1}),
+        "sticker" => {
+            json!({"type": "regular", "width": 512, "height": 512, "is_animated": false, "is_video": false})
+        }
+        _ => json!({}),
+    };
+    overlay(&mut file, &size);
+    file
+}
+
+/// The message as in an answer.
+fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
+    let mut answer =
+        json!({"message_id": id, "from": bot(cx), "chat": chat(&message.to), "date": cx.seconds()});
+    let file =
+        |kind| with_size(kind, json!({"file_id": cx.large(5).to_string(), "file_unique_id": cx.hex(5, 12)}));
+    match message.kind.as_str() {
+        "message" => put(&mut answer, "text", message.text.as_str()),
+        "photo" => put(&mut answer, "photo", json!([file("photo")])),
+        kind @ ("video" | "document" | "audio" | "voice" | "animation" | "sticker") => {
+            put(&mut answer, kind, file(kind))
+        }
+        _ => {}
+    }
+    if !message.media.is_empty() && !message.text.is_empty() {
+        put(&mut answer, "caption", message.text.as_str());
+    }
+    answer
+}
+
+fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Call {
+    let is_album = method == "sendmediagroup";
+    let checked = if is_album {
+        album(arguments, cx.media)
+    } else {
+        check(method, arguments, cx.media).map(|one| vec![one])
+    };
+    match checked {
+        Err(why) => Call::Answer(bad_request(&why)),
+        Ok(mut messages) => {
+            let mut results = Vec::new();
+            for (message, place) in messages.iter_mut().zip(0..) {
+                // A number of its own for each of an album; ids are unique within a chat.
+                let id = cx.growing() * 10 % (1 << 31) + place;
+                message.id = format!("{}:{id}", message.to);
+                cx.credential("username").clone_into(&mut message.from);
+                results.push(answer(message, id, cx));
+            }
+            let result = if is_album { Value::Array(results) } else { results.pop().unwrap_or_default() };
+            Call::Accept(messages, ok(&result))
+        }
+    }
+}
+
+fn set_webhook(arguments: &Arguments) -> Call {
+    let url = word(arguments, "url");
+    let done = Response::json(200, &json!({"ok": true, "result": true, "description": "Webhook was set"}));
+    if url.is_empty() {
+        return Call::Hook { hook: None, handshake: None, failed: done.clone(), answer: done };
+    }
+    // The real one wants TLS; on this machine there is nothing to hide.
+    let local =
+        ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|start| url.starts_with(start));
+    if !url.starts_with("https://") && !local {
+        return Call::Answer(bad_request("bad webhook: An HTTPS URL must be provided for webhook"));
+    }
+    let secret = word(arguments, "secret_token");
+    let legal =
+        secret.len() <= 256 && secret.bytes().all(|o| o.is_ascii_alphanumeric() || b"_-".contains(&o));
+    if !legal {
+        return Call::Answer(bad_request("secret token contains unallowed characters"));
+    }
+    let list =
+        |value: &Value| value.as_array()?.iter().map(|kind| kind.as_str().map(str::to_owned)).collect();
+    let hook = Hook {
+        url: url.to_owned(),
+        secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()),
+        events: arguments.get("allowed_updates").and_then(list),
+        ..Hook::default()
+    };
+    Call::Hook { hook: Some(hook), handshake: None, failed: done.clone(), answer: done }
+}
+
+fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Call {
+    let conflict = if cx.hook.is_some() {
+        "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
+    } else {
+        "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
+    };
+    let conflict = error(409, conflict);
+    if cx.hook.is_some() {
+        return Call::Answer(conflict);
+    }
+    let limit = number(arguments, "limit").unwrap_or(100).clamp(1, 100);
+    let timeout = number(arguments, "timeout").and_then(|s| u64::try_from(s).ok()).unwrap_or_default();
+    Call::Poll {
+        offset: number(arguments, "offset").unwrap_or_default(),
+        limit: usize::try_from(limit).unwrap_or(100),
+        timeout_ms: timeout.min(POLL_S_MAX) * 1_000,
+        conflict,
+    }
+}
+
+/// The content of a message from a customer.
+fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
+    let words = inbound.text.as_str();
+    if let Some(file) = file {
+        let object = json!({"file_id": file.id, "file_unique_id": format!("u{}", file.id), "file_name": file.name,
+            "mime_type": file.mime, "file_size": file.content.len()});
+        let mut content = match inbound.kind {
+            Kind::Video => json!({"video": with_size("video", object)}),
+            Kind::Audio => json!({"voice": with_size("voice", object)}),
+            Kind::Sticker => {
+                let sticker = json!({"file_id": file.id, "file_unique_id": "u", "emoji": "👍"});
+                json!({"sticker": with_size("sticker", sticker)})
+            }
+            Kind::Document => json!({"document": object}),
+            _ => json!({"photo": [
+                {"file_id": "0", "file_unique_id": "small", "width": 1, "height": 1, "file_size": 1},
+                {"file_id": file.id, "file_unique_id": "large", "width": 1, "height": 1, "file_size": file.content.len()}]}),
+        };
+        if !words.is_empty() && inbound.kind != Kind::Sticker {
+            put(&mut content, "caption", words);
+        }
+        return Ok(content);
+    }
+    Ok(match inbound.kind {
+        Kind::Text | Kind::Edit => json!({"text": words}),
+        Kind::Start => {
+            let start = format!("/start {}", inbound.payload);
+            json!({"text": start.trim_end(), "entities": [{"offset": 0, "length": 6, "type": "bot_command"}]})
+        }
+        Kind::Location => json!({"location": {"latitude": inbound.latitude, "longitude": inbound.longitude}}),
+        Kind::Contact => {
+            json!({"contact": {"phone_number": or(&inbound.payload, "+15550003333"), "first_name": or(words, "Bob")}})
+        }
+        Kind::Unsupported => json!({"dice": {"emoji": "🎲", "value": 3}}),
+        other => return Err(Unfit { provider: ABOUT.name, what: format!("{other:?}").to_lowercase() }),
+    })
+}
+
+impl Provider for Telegram {
+    fn about(&self) -> &About {
+        &ABOUT
+    }
+
+    fn did<'a>(&self, cx: &Context<'a>) -> &'a str {
+        cx.credential("username")
+    }
+
+    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+        let token = cx.credential("token");
+        if let Some(path) = request.path.strip_prefix("/file/bot") {
+            // Clients may encode the colon of the token.
+            let path = crate::toolkit::http::decode(path, false);
+            let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
+            let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
+            return Call::Answer(match cx.media.get(id) {
+                Some(file) => Response::new(200, "application/octet-stream", file.content.clone()),
+                None => error(404, "Not Found"),
+            });
+        }
+        let Some((given, method)) = request.path.strip_prefix("/bot").and_then(|path| path.split_once('/'))
+        else {
+            return Call::Answer(error(404, "Not Found"));
+        };
+        if crate::toolkit::http::decode(given, false) != token {
+            return Call::Answer(unauthorized());
+        }
+        let Some(arguments) = arguments(request) else {
+            return Call::Answer(bad_request("can't parse request"));
+        };
+        let method = method.to_ascii_lowercase();
+        match method.as_str() {
+            "getme" => {
+                let mut me = bot(cx);
+                overlay(
+                    &mut me,
+                    &json!({"can_join_groups": true, "can_read_all_group_messages": false, "supports_inline_queries": false}),
+                );
+                Call::Answer(ok(&me))
+            }
+            "getupdates" => get_updates(&arguments, cx),
+            "setwebhook" => set_webhook(&arguments),
+            "deletewebhook" => set_webhook(&Arguments::new()),
+            "getwebhookinfo" => {
+                let mut info = json!({"url": cx.hook.map_or("", |hook| &hook.url),
+                    "has_custom_certificate": false, "pending_update_count": 0, "max_connections": 40});
+                if let Some(kinds) = cx.hook.and_then(|hook| hook.events.as_ref()) {
+                    put(&mut info, "allowed_updates", json!(kinds));
+                }
+                Call::Answer(ok(&info))
+            }
+            "getfile" => Call::Answer(match cx.media.get(word(&arguments, "file_id")) {
+                Some(file) => {
+                    let ending = file.name.rsplit('.').next().unwrap_or("bin");
+                    ok(&json!({"file_id": file.id, "file_unique_id": "u", "file_size": file.content.len(),
+                        "file_path": format!("files/{}.{ending}", file.id)}))
+                }
+                None => bad_request("invalid file_id"),
+            }),
+            "sendchataction" if !word(&arguments, "action").is_empty() => Call::Answer(ok(&json!(true))),
+            "answercallbackquery" if arguments.contains_key("callback_query_id") => {
+                Call::Answer(ok(&json!(true)))
+            }
+            "deletemessage" if number(&arguments, "message_id").is_some() => Call::Answer(ok(&json!(true))),
+            "editmessagetext" | "editmessagecaption" | "editmessagereplymarkup"
+                if number(&arguments, "message_id").is_some() =>
+            {
+                Call::Answer(ok(
+                    &json!({"message_id": number(&arguments, "message_id"), "date": cx.seconds(),
+                    "chat": chat(&number(&arguments, "chat_id").unwrap_or_default().to_string())}),
+                ))
+            }
+            method if method.starts_with("send") => send(method, &arguments, cx),
+            _ => Call::Answer(error(404, "Not Found: method not found")),
+        }
+    }
+
+    fn fault(&self, fault: Fault<'_>, _cx: &Context<'_>) -> Response {
+        match fault {
+            Fault::Throttled { after_s } => Response::json(429, &json!({"ok": false, "error_code": 429,
+                "description": format!("Too Many Requests: retry after {after_s}"), "parameters": {"retry_after": after_s}}))
+                .with("retry-after", after_s.to_string()),
+            Fault::Unavailable { status } => error(status, "Internal Server Error"),
+            Fault::Rejected { code } => {
+                // `400:chat not found`; alone, a code has its usual description.
+                let (code, why) = code.split_once(':').unwrap_or((code, ""));
+                match code.parse().ok().filter(|code| (400..600).contains(code)).unwrap_or(403) {
+                    403 => error(403, &format!("Forbidden: {}", or(why, "bot was blocked by the user"))),
+                    400 if why.contains("upgraded to a supergroup") => Response::json(400, &json!({"ok": false,
+                        "error_code": 400, "description": format!("Bad Request: {why}"),
+                        "parameters": {"migrate_to_chat_id": -1_001_000_000_001_i64}})),
+                    400 => bad_request(or(why, "chat not found")),
+                    other => error(other, or(why, "refused on purpose")),
+                }
+            }
+            Fault::Credentials => unauthorized(),
+            Fault::WithoutId => Response::new(200, "application/json", DONE),
+        }
+    }
+
+    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+        let from: i64 = inbound.from.parse().unwrap_or(5_550_001);
+        let user = json!({"id": from, "is_bot": false, "first_name": or(&inbound.name, "Ann"), "username": "ann", "language_code": "de"});
+        // A group or channel is named in `to`.
+        let place = inbound.to.parse::<i64>().unwrap_or(from).to_string();
+        let about = inbound.about.rsplit(':').next().and_then(|id| id.parse::<i64>().ok());
+        let own = inbound.id.parse::<u64>().unwrap_or_else(|_| cx.growing());
+        let mut update = match inbound.kind {
+            Kind::Button | Kind::List => {
+                let data = or(&inbound.payload, &inbound.text);
+                // The tapped message comes along with its buttons; this one is known.
+                let button = json!({"text": or(&inbound.text, data), "callback_data": data});
+                json!({"callback_query": {"id": cx.large(4).to_string(), "from": user,
+                "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds(),
+                    "reply_markup": {"inline_keyboard": [[button]]}},
+                "chat_instance": "-3", "data": data}})
+            }
+            Kind::OptOut | Kind::OptIn => {
+                let left = inbound.kind == Kind::OptOut;
+                let (old, new) = if left { ("member", "kicked") } else { ("kicked", "member") };
+                json!({"my_chat_member": {"chat": chat(&place), "from": user, "date": cx.seconds(),
+                    "old_chat_member": {"status": old, "user": bot(cx)}, "new_chat_member": {"status": new, "user": bot(cx)}}})
+            }
+            Kind::Reaction => {
+                json!({"message_reaction": {"chat": chat(&place), "message_id": about.unwrap_or(1), "user": user,
+                "date": cx.seconds(), "old_reaction": [], "new_reaction": [{"type": "emoji", "emoji": inbound.text}]}})
+            }
+            kind => {
+                let mut message = json!({"message_id": if kind == Kind::Edit { about.unwrap_or(1) } else { i64::try_from(own).unwrap_or(1) },
+                    "from": user, "chat": chat(&place), "date": cx.seconds()});
+                overlay(&mut message, &content(inbound, file)?);
+                if kind == Kind::Edit {
+                    put(&mut message, "edit_date", cx.seconds());
+                } else if let Some(about) = about {
+                    put(
+                        &mut message,
+                        "reply_to_message",
+                        json!({"message_id": about, "chat": chat(&place), "date": cx.seconds()}),
+                    );
+                }
+                if kind == Kind::Edit {
+                    json!({"edited_message": message})
+                } else {
+                    json!({"message": message})
+                }
+            }
+        };
+        put(&mut update, "update_id", own);
+        overlay(&mut update, &inbound.extra);
+        Ok(update)
+    }
+
+    /// There is none.
+    fn receipt(&self, _: &Message, _: &str, _: Option<&str>, _: &Context<'_>) -> Option<Value> {
+        None
+    }
+
+    fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
+        let body = events.first().map(Value::to_string).unwrap_or_default().into_bytes();
+        let outgoing = Outgoing::post(url, "application/json", body);
+        match cx.hook.and_then(|hook| hook.secret.as_deref()) {
+            Some(secret) => outgoing.with("x-telegram-bot-api-secret-token", cx.signing(secret)),
+            None => outgoing,
+        }
+    }
+
+    fn signature_headers(&self) -> &'static [&'static str] {
+        &["x-telegram-bot-api-secret-token"]
+    }
+
+    fn hook(&self, url: String, cx: &Context<'_>) -> Hook {
+        let secret = cx.credential("secret_token");
+        Hook { url, secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()), ..Hook::default() }
+    }
+
+    fn polled(&self, events: Vec<Value>) -> Response {
+        ok(&Value::Array(events))
+    }
+
+    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
+        ["token", "secret_token"]
+            .into_iter()
+            .map(|key| (key, format!("{:?}", cx.credential(key))))
+            .chain([("base_url", format!("{:?}", cx.base))])
+            .collect()
+    }
+}

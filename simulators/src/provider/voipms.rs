@@ -1,0 +1,202 @@
+//! VoIP.ms: the General interface, and beside it its own API with its callback by GET. A webhook whose address has
+//! `{FROM}` in it is called the old way; any other gets General's JSON.
+
+use serde_json::{Value, json};
+
+use crate::{
+    contract::{About, Call, Context, Fault, Hook, Inbound, Message, Provider, Unfit, or, put},
+    family::general::{General, preset},
+    toolkit::{
+        http::{Outgoing, Request, Response, encode, text},
+        media::File,
+        time,
+    },
+};
+
+const API: &str = "/api/v1/rest.php";
+/// Octets of UTF-8.
+const SMS_MAX: usize = 160;
+const MMS_MAX: usize = 1_600;
+
+pub(crate) struct VoipMs(General);
+
+pub(crate) static VOIPMS: VoipMs = VoipMs(preset("voipms", "VoIP.ms"));
+
+fn status(name: &str) -> Response {
+    Response::json(200, &json!({"status": name}))
+}
+
+/// Ten digits: the numbers of its own API.
+fn is_ten(number: &str) -> bool {
+    number.len() == 10 && number.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+fn fields(request: &Request) -> Vec<(String, String)> {
+    let mut all = request.query_pairs();
+    all.extend(request.form().unwrap_or_default());
+    for part in request.multipart().unwrap_or_default() {
+        all.push((part.name, String::from_utf8_lossy(&part.content).into_owned()));
+    }
+    all
+}
+
+fn send(method: &str, fields: &[(String, String)], cx: &Context<'_>) -> Call {
+    let field =
+        |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let refuse = |name| Call::Answer(status(name));
+    let words = field("message");
+    let media: Vec<String> = ["media1", "media2", "media3"]
+        .map(field)
+        .into_iter()
+        .filter(|m| !m.is_empty())
+        .map(str::to_owned)
+        .collect();
+    if field("did").is_empty() {
+        return refuse("missing_did");
+    }
+    if !is_ten(field("did")) {
+        return refuse("invalid_did");
+    }
+    if field("dst").is_empty() {
+        return refuse("missing_dst");
+    }
+    if !is_ten(field("dst")) {
+        return refuse("invalid_dst");
+    }
+    let mms = method == "sendMMS";
+    if words.is_empty() && (!mms || media.is_empty()) {
+        return refuse("missing_sms");
+    }
+    if (!mms && words.len() > SMS_MAX) || words.chars().count() > MMS_MAX {
+        return refuse("sms_toolong");
+    }
+    let number = cx.growing();
+    let key = if mms { "mms" } else { "sms" };
+    let message = Message {
+        id: format!("{key}:{number}"),
+        from: field("did").to_owned(),
+        to: field("dst").to_owned(),
+        kind: key.to_owned(),
+        text: words.to_owned(),
+        media,
+        request: json!({"method": method}),
+        ..Message::default()
+    };
+    let mut answer = json!({"status": "success"});
+    put(&mut answer, key, number);
+    Call::Accept(vec![message], Response::json(200, &answer))
+}
+
+fn call(request: &Request, cx: &Context<'_>) -> Call {
+    let fields = fields(request);
+    let field =
+        |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let (user, password) = (field("api_username"), field("api_password"));
+    if user.is_empty() || password.is_empty() {
+        return Call::Answer(status("missing_credentials"));
+    }
+    if user != cx.credential("api_key") || password != cx.credential("api_secret") {
+        return Call::Answer(status("invalid_credentials"));
+    }
+    match field("method") {
+        method @ ("sendSMS" | "sendMMS") => send(method, &fields, cx),
+        "getIP" => Call::Answer(Response::json(200, &json!({"status": "success", "ip": "127.0.0.1"}))),
+        "getBalance" => Call::Answer(Response::json(
+            200,
+            &json!({"status": "success",
+            "balance": {"current_balance": "10.00"}}),
+        )),
+        "getSMS" => Call::Answer(status("no_sms")),
+        "getMMS" => Call::Answer(status("no_mms")),
+        "setSMS" => {
+            let url = field("url_callback").to_owned();
+            let hook = Some(Hook { url, ..Hook::default() }).filter(|hook| hook.url.starts_with("http"));
+            let answer = status("success");
+            Call::Hook { hook, handshake: None, failed: answer.clone(), answer }
+        }
+        "" => Call::Answer(status("missing_method")),
+        _ => Call::Answer(status("invalid_method")),
+    }
+}
+
+/// Whether this address is a template to be filled in.
+fn is_template(url: &str) -> bool {
+    url.contains("{FROM}")
+}
+
+/// Ten digits where the number is of the North American plan.
+fn ten(number: &str) -> &str {
+    let digits = number.trim_start_matches('+');
+    if digits.len() == 11 { digits.strip_prefix('1').unwrap_or(digits) } else { digits }
+}
+
+impl Provider for VoipMs {
+    fn about(&self) -> &About {
+        self.0.about()
+    }
+
+    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+        if request.path == API { call(request, cx) } else { self.0.call(request, cx) }
+    }
+
+    fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
+        if cx.path != API {
+            return self.0.fault(fault, cx);
+        }
+        match fault {
+            Fault::Throttled { .. } => status("limit_reached"),
+            Fault::Unavailable { status } => Response::new(status, "text/html", "<html>unavailable</html>"),
+            Fault::Rejected { code } => status(or(code, "sms_failed")),
+            Fault::Credentials => status("invalid_credentials"),
+            Fault::WithoutId => status("success"),
+        }
+    }
+
+    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+        self.0.inbound(inbound, file, cx)
+    }
+
+    fn receipt(
+        &self,
+        message: &Message,
+        status: &str,
+        code: Option<&str>,
+        cx: &Context<'_>,
+    ) -> Option<Value> {
+        // Its own API reports nothing.
+        if message.id.contains(':') { None } else { self.0.receipt(message, status, code, cx) }
+    }
+
+    fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
+        if !is_template(url) {
+            return self.0.post(url, events, cx);
+        }
+        let payload =
+            events.first().and_then(|event| event.pointer("/data/payload")).cloned().unwrap_or_default();
+        let own = |pointer| text(&payload, pointer).unwrap_or_default();
+        let media = own("/media/0/url");
+        let url = [
+            ("{FROM}", encode(ten(own("/from/phone_number")))),
+            ("{TO}", encode(ten(own("/to/0/phone_number")))),
+            ("{MESSAGE}", encode(own("/text"))),
+            ("{ID}", encode(own("/id"))),
+            ("{TIMESTAMP}", encode(&time::plain(cx.now_ms))),
+            ("{MEDIA}", encode(media)),
+        ]
+        .iter()
+        .fold(url.to_owned(), |url, (name, value)| url.replace(name, value));
+        Outgoing::get(url)
+    }
+
+    fn signature_headers(&self) -> &'static [&'static str] {
+        self.0.signature_headers()
+    }
+
+    fn taken(&self, url: &str, status: u16, body: &str) -> bool {
+        (200..300).contains(&status) && (!is_template(url) || body.trim() == "ok")
+    }
+
+    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
+        self.0.account(cx)
+    }
+}

@@ -1,0 +1,34 @@
+//! WhatsApp over Meta's Cloud API.
+
+use crate::{
+    contract::{About, Credential},
+    family::whatsapp::{RETRY, WhatsApp},
+};
+
+pub(crate) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
+    about: About {
+        name: "whatsapp_cloud",
+        title: "WhatsApp Cloud API",
+        credentials: &[
+            Credential { key: "access_token", default: "EAAsimulated", what: "the bearer token" },
+            Credential { key: "phone_number_id", default: "100000000000001", what: "in the path of the API" },
+            Credential {
+                key: "business_account_id",
+                default: "200000000000001",
+                what: "the WABA's id in webhooks",
+            },
+            Credential { key: "app_secret", default: "sim-app-secret", what: "signs webhooks" },
+            Credential {
+                key: "verify_token",
+                default: "sim-verify-token",
+                what: "shown in the webhook's handshake",
+            },
+            Credential { key: "number", default: "15557770000", what: "the business number" },
+        ],
+        batch_max: 1_000,
+        retry: RETRY,
+        polls: false,
+        customer: "15550001111",
+    },
+    dialog: false,
+};

@@ -1,0 +1,75 @@
+//! The signatures that providers put on their webhooks. Written from their documentation alone, not from what
+//! checks them, so that the two sides can disagree.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use ed25519_dalek::{Signer as _, SigningKey};
+use hmac::{Hmac, Mac as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+
+/// HMAC-SHA256 in lower-case hexadecimal.
+pub(crate) fn hmac_sha256_hex(key: &str, message: &[u8]) -> String {
+    // A key of any length is taken, so there is always a signature.
+    Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_or_else(
+        |_| String::new(),
+        |mut mac| {
+            mac.update(message);
+            hex::encode(mac.finalize().into_bytes())
+        },
+    )
+}
+
+/// HMAC-SHA1 in base64.
+pub(crate) fn hmac_sha1_base64(key: &str, message: &[u8]) -> String {
+    Hmac::<Sha1>::new_from_slice(key.as_bytes()).map_or_else(
+        |_| String::new(),
+        |mut mac| {
+            mac.update(message);
+            STANDARD.encode(mac.finalize().into_bytes())
+        },
+    )
+}
+
+/// SHA-256 in lower-case hexadecimal.
+pub(crate) fn sha256_hex(octets: &[u8]) -> String {
+    hex::encode(Sha256::digest(octets))
+}
+
+/// The Ed25519 key of this text: 32 octets in base64, or else its SHA-256.
+fn ed25519(key: &str) -> SigningKey {
+    let given = STANDARD.decode(key).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
+    SigningKey::from_bytes(&given.unwrap_or_else(|| Sha256::digest(key.as_bytes()).into()))
+}
+
+/// The Ed25519 signature in base64.
+pub(crate) fn ed25519_base64(key: &str, message: &[u8]) -> String {
+    STANDARD.encode(ed25519(key).sign(message).to_bytes())
+}
+
+/// The public key that checks it, in base64.
+pub(crate) fn ed25519_public(key: &str) -> String {
+    STANDARD.encode(ed25519(key).verifying_key().to_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Published vectors: RFC 4231 case 2, RFC 2202 case 2, RFC 8032 test 2.
+    #[test]
+    fn known_answers() {
+        assert_eq!(
+            hmac_sha256_hex("Jefe", b"what do ya want for nothing?"),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        let sha1 = hex::decode("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79").unwrap();
+        assert_eq!(hmac_sha1_base64("Jefe", b"what do ya want for nothing?"), STANDARD.encode(sha1));
+        let secret = hex::decode("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb").unwrap();
+        let public = hex::decode("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c").unwrap();
+        let signed = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+            085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+        let secret = STANDARD.encode(secret);
+        assert_eq!(ed25519_public(&secret), STANDARD.encode(public));
+        assert_eq!(ed25519_base64(&secret, &[0x72]), STANDARD.encode(hex::decode(signed).unwrap()));
+    }
+}
