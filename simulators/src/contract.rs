@@ -328,6 +328,24 @@ pub(crate) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// Returns a context of its own for a test of a pure function.
+    #[cfg(test)]
+    pub(crate) fn sample(credentials: &'a Credentials, media: &'a Media) -> Self {
+        Self {
+            credentials,
+            hook: None,
+            media,
+            base: "",
+            now_ms: 0,
+            number: 1,
+            run: 1,
+            started_ms: 0,
+            path: "",
+            attempt: 1,
+            signature: Signature::Right,
+        }
+    }
+
     pub(crate) fn credential(&self, key: &str) -> &'a str {
         self.credentials.get(key).map_or("", String::as_str)
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     contract::{Call, Fault, Inbound, Kind, Message, Signature},
     engine::{Options, Simulator},
-    provider::{PROVIDERS, providers},
+    provider::{all as registered, providers},
     toolkit::{
         http::{Request, encode},
         media::File,
@@ -331,7 +331,7 @@ proptest! {
 fn all_providers_are_simulated_apart() {
     // One that knows another's credentials would not notice a mix-up.
     let simulators = all();
-    assert_eq!(simulators.len(), PROVIDERS.len());
+    assert_eq!(simulators.len(), registered().len());
     let good = json!({"from": "+15550100001", "to": "+15550100002", "text": "x"});
     let takers: Vec<&str> = simulators
         .iter()

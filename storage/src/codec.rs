@@ -5,22 +5,10 @@ use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use message::Event;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::error::CodecError;
+
 /// The most memory that decoding one event may claim, in bytes: a damaged length must not exhaust memory.
 const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
-
-/// Why an event could not be written or read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CodecError {
-    /// It could not be written.
-    #[error("event cannot be encoded: {0}")]
-    Encode(String),
-    /// It could not be read.
-    #[error("event cannot be decoded: {0}")]
-    Decode(String),
-    /// Bytes were left over after it.
-    #[error("event is followed by {0} unexpected bytes")]
-    Trailing(usize),
-}
 
 fn config() -> Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> {
     standard().with_limit()

@@ -4,7 +4,93 @@ use std::sync::Arc;
 
 use message::Seq;
 
-use crate::{block::BlockFault, codec::CodecError, disk::EngineError};
+/// Why the disk did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// Another process holds the directory.
+    #[error("{0} is in use by another process: stop it first, or ask it through its admin port")]
+    InUse(String),
+    /// It failed.
+    #[error("{what}: {reason}")]
+    Failed {
+        /// What was tried, on what.
+        what: String,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// An error from what was tried and what the system said.
+    pub(crate) fn new(what: impl Into<String>, reason: impl ToString) -> Self {
+        Self::Failed { what: what.into(), reason: reason.to_string() }
+    }
+}
+
+/// Why an event could not be written or read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CodecError {
+    /// It could not be written.
+    #[error("event cannot be encoded: {0}")]
+    Encode(String),
+    /// It could not be read.
+    #[error("event cannot be decoded: {0}")]
+    Decode(String),
+    /// Bytes were left over after it.
+    #[error("event is followed by {0} unexpected bytes")]
+    Trailing(usize),
+}
+
+/// What is wrong with a block.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BlockFault {
+    /// Not even a header, or less than the header promises.
+    #[error("it is cut short: {have} bytes of {want}")]
+    Short {
+        /// Bytes that are there.
+        have: usize,
+        /// Bytes that should be.
+        want: usize,
+    },
+    /// Its beginning is there.
+    #[error("a crash came while it was written: {have} bytes of it are there")]
+    Torn {
+        /// Bytes that are there.
+        have: u64,
+    },
+    /// It was written by a newer Patchbay.
+    #[error("its format version {0} is unknown; open it with the Patchbay that wrote it")]
+    Version(u8),
+    /// Its bytes are not what was written.
+    #[error("its checksum is {found:08x}, it should be {wanted:08x}")]
+    Checksum {
+        /// Computed over its bytes.
+        found: u32,
+        /// Written in it.
+        wanted: u32,
+    },
+    /// It was there once.
+    #[error("it was flushed, as was everything up to block {flushed}, and cannot be found any more")]
+    Lost {
+        /// The newest block known to have been flushed.
+        flushed: Seq,
+    },
+    /// It lies under a key that is not its own.
+    #[error("it says that it begins at {0}")]
+    Key(Seq),
+    /// Its number does not follow its predecessor's.
+    #[error("it should begin at {wanted}: events are missing or doubled")]
+    Gap {
+        /// The number expected.
+        wanted: Seq,
+    },
+    /// A record does not fit its own lengths.
+    #[error("record {0} in it does not fit its length")]
+    Record(Seq),
+    /// An event cannot be read.
+    #[error("record {0} in it: {1}")]
+    Event(Seq, CodecError),
+}
 
 /// The log takes nothing more: a write or flush failed, and what the disk holds is no longer known. The process
 /// must end and start again; nothing that was acknowledged is lost by that.

@@ -3,21 +3,18 @@
 //!
 //! # Layout
 //!
-//! | file | what |
+//! Imports point down this table, never up.
+//!
+//! | folder | what |
 //! |---|---|
-//! | `log.rs`, `options.rs` | [`Log`], the handle: append, watermark, look-ups, room; its bounds and choices |
-//! | `queue.rs`, `writer.rs` | what waits for the disk; the one thread that writes it |
-//! | `block.rs`, `codec.rs` | a group commit as bytes; the only file that knows bincode |
-//! | `segment.rs` | the chain of segments |
-//! | `lookup.rs`, `parts.rs` | what is remembered of finished messages: in memory, and how it gets to the disk |
-//! | `sealed.rs`, `sealing.rs` | the same in sorted files: read, and written |
-//! | `index.rs`, `delta.rs`, `checkpoint.rs` | what is open: a delta in memory over a database |
-//! | `open.rs`, `read.rs`, `retention.rs`, `stats.rs` | recovery, reading back, removal, figures and verification |
-//! | `mark.rs` | what tells a lost block from one that never was |
-//! | `disk.rs`, `folders.rs`, `memory.rs` | what is asked of a disk; that by folders and files; and in memory, with crashes |
-//! | `block_file.rs`, `fill.rs` | the blocks of a segment in one file; the room made ahead of them |
-//! | `runs.rs`, `run_file.rs`, `merge.rs`, `filter.rs` | the index's database: sorted runs, several as one, and what spares most of them a look |
-//! | `sled_store.rs` | what earlier versions wrote, by sled: the only file that names it |
+//! | `log/` | [`Log`], the handle: append, read, find; the queue and its writer, the chain of segments, recovery, retention, figures, verification |
+//! | `engine/` | the engines: folders and files, and memory with crashes |
+//! | `index/` | what is open: a delta in memory over a database |
+//! | `lookup/` | what is remembered of finished messages: in memory, and in sorted files |
+//! | `sorted/` | the index's database: sorted runs, their merging, filters |
+//! | `block/` | a group commit as bytes, and how an engine keeps it; `sled_blocks.rs` is the only file that names sled |
+//! | `disk/` | what is asked of a disk, and what files give |
+//! | `codec.rs`, `bytes.rs`, `hash.rs`, `item.rs`, `options.rs`, `error.rs` | values; `codec.rs` is the only file that knows bincode |
 //!
 //! # Invariants
 //!
@@ -27,54 +24,41 @@
 //! - The index on the disk is never ahead of the log on the disk.
 
 mod block;
-mod block_file;
 mod bytes;
-mod checkpoint;
 mod codec;
-mod delta;
 mod disk;
+mod engine;
 mod error;
-mod fill;
-mod filter;
-mod folders;
-mod frame;
+mod hash;
 mod index;
 mod item;
 mod log;
 mod lookup;
-mod mark;
-mod memory;
-mod merge;
-mod open;
 mod options;
-mod parts;
-mod places;
-mod queue;
-mod read;
-mod retention;
-mod run_file;
-mod runs;
-mod sealed;
-mod sealing;
-mod segment;
-mod sled_store;
-mod stats;
-mod writer;
+mod sorted;
 
-pub use block::BlockFault;
-pub use checkpoint::CheckpointStats;
-pub use codec::{CodecError, decode_snapshot, encode_snapshot};
-pub use delta::{Before, Waiting};
-pub use disk::{Engine, EngineError, Layout, NextPart, Pair, Reader, Store, Value, Write};
-pub use error::{AppendError, BadBlock, IndexError, NoRoom, OpenError, Poisoned, ReadError};
-pub use folders::DiskEngine;
-pub use index::{Entry, Index};
+pub use codec::{decode_snapshot, encode_snapshot};
+pub use disk::seam::{Engine, Layout, NextPart, Pair, Reader, Store, Value, Write};
+pub use engine::{
+    folders::DiskEngine,
+    memory::{Crash, MemoryDisk, MemoryEngine},
+};
+pub use error::{
+    AppendError, BadBlock, BlockFault, CodecError, EngineError, IndexError, NoRoom, OpenError, Poisoned,
+    ReadError,
+};
+pub use index::{
+    checkpoint::CheckpointStats,
+    delta::{Before, Waiting},
+    store::{Entry, Index},
+};
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
-pub use log::{Log, RECORD_BYTES_MAX};
-pub use memory::{Crash, MemoryDisk, MemoryEngine};
-pub use open::Recovery;
+pub use log::{
+    handle::{Log, RECORD_BYTES_MAX},
+    open::Recovery,
+    queue::Completion,
+    read::{Forward, History},
+    retention::Retained,
+    stats::{Report, Stats, verify},
+};
 pub use options::{Driver, Options};
-pub use queue::Completion;
-pub use read::{Forward, History};
-pub use retention::Retained;
-pub use stats::{Report, Stats, verify};

@@ -95,7 +95,7 @@ fn sled_and_bincode_are_named_in_one_file_each() {
         for path in sources(folder) {
             let text = std::fs::read_to_string(&path).unwrap();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
-            assert!(name == "sled_store.rs" || !text.contains("sled::"), "{path:?} names sled");
+            assert!(name == "sled_blocks.rs" || !text.contains("sled::"), "{path:?} names sled");
             assert!(name == "codec.rs" || !text.contains("bincode::"), "{path:?} names bincode");
         }
     }

@@ -39,7 +39,7 @@ pub use self::{
 use self::{serve::Client, state::State};
 use crate::{
     contract::{About, Context, Credentials, Message, Provider, Signature},
-    provider::{PROVIDERS, providers},
+    provider::{all, providers},
 };
 
 /// What a simulator is started with.
@@ -127,7 +127,7 @@ impl Simulator {
     ///
     /// Fails when there is no such provider or credential.
     pub fn new(options: Options) -> Result<Self, OptionsError> {
-        let named = PROVIDERS.iter().find(|provider| provider.about().name == options.provider);
+        let named = all().iter().find(|provider| provider.about().name == options.provider);
         let provider = *named.ok_or_else(|| OptionsError::Provider {
             name: options.provider.clone(),
             known: providers().map(|about| about.name).collect::<Vec<_>>().join(", "),

@@ -1,6 +1,6 @@
 //! Wire forms that two or more providers share. A provider's file only describes how it differs.
 
-pub(crate) mod general;
+pub(crate) mod described;
 pub(crate) mod messenger;
 pub(crate) mod meta;
 pub(crate) mod twilio;

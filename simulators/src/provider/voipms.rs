@@ -1,11 +1,13 @@
 //! VoIP.ms: the General interface, and beside it its own API with its callback by GET. A webhook whose address has
 //! `{FROM}` in it is called the old way; any other gets General's JSON.
 
+use std::sync::LazyLock;
+
 use serde_json::{Value, json};
 
 use crate::{
     contract::{About, Call, Context, Fault, Hook, Inbound, Message, Provider, Unfit, or, put},
-    family::general::{General, preset},
+    family::described::{Described, SOURCES, Source},
     toolkit::{
         http::{Outgoing, Request, Response, encode, text},
         media::File,
@@ -18,9 +20,19 @@ const API: &str = "/api/v1/rest.php";
 const SMS_MAX: usize = 160;
 const MMS_MAX: usize = 1_600;
 
-pub(crate) struct VoipMs(General);
+/// VoIP.ms; it speaks the General interface as the fixture file of `general` describes it.
+pub(crate) struct VoipMs(Described);
 
-pub(crate) static VOIPMS: VoipMs = VoipMs(preset("voipms", "VoIP.ms"));
+static VOIPMS: LazyLock<Option<VoipMs>> = LazyLock::new(|| {
+    let general = SOURCES.iter().find(|source| source.name == "general")?;
+    let described = Described::read(&Source { name: "voipms", ..*general }, SOURCES).ok()??;
+    Some(VoipMs(described.titled("VoIP.ms")))
+});
+
+/// Returns the provider, if the General interface is described.
+pub(crate) fn provider() -> Option<&'static VoipMs> {
+    VOIPMS.as_ref()
+}
 
 fn status(name: &str) -> Response {
     Response::json(200, &json!({"status": name}))

@@ -8,3 +8,8 @@ pub(crate) fn is_e164(number: &str) -> bool {
             && !digits.starts_with('0')
     })
 }
+
+/// Returns whether `number` has 7 to 15 digits and nothing else.
+pub(crate) fn is_digits(number: &str) -> bool {
+    (7..=15).contains(&number.len()) && number.bytes().all(|octet| octet.is_ascii_digit())
+}

@@ -7,27 +7,36 @@ use hmac::{Hmac, Mac as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
-/// HMAC-SHA256 in lower-case hexadecimal.
-pub(crate) fn hmac_sha256_hex(key: &str, message: &[u8]) -> String {
-    // A key of any length is taken, so there is always a signature.
+/// Returns the HMAC-SHA256 of a message. A key may have any length, so there always is one.
+pub(crate) fn hmac_sha256(key: &str, message: &[u8]) -> Vec<u8> {
     Hmac::<Sha256>::new_from_slice(key.as_bytes()).map_or_else(
-        |_| String::new(),
+        |_| Vec::new(),
         |mut mac| {
             mac.update(message);
-            hex::encode(mac.finalize().into_bytes())
+            mac.finalize().into_bytes().to_vec()
         },
     )
 }
 
-/// HMAC-SHA1 in base64.
-pub(crate) fn hmac_sha1_base64(key: &str, message: &[u8]) -> String {
+/// Returns the HMAC-SHA1 of a message.
+pub(crate) fn hmac_sha1(key: &str, message: &[u8]) -> Vec<u8> {
     Hmac::<Sha1>::new_from_slice(key.as_bytes()).map_or_else(
-        |_| String::new(),
+        |_| Vec::new(),
         |mut mac| {
             mac.update(message);
-            STANDARD.encode(mac.finalize().into_bytes())
+            mac.finalize().into_bytes().to_vec()
         },
     )
+}
+
+/// Returns the HMAC-SHA256 of a message in lower-case hexadecimal.
+pub(crate) fn hmac_sha256_hex(key: &str, message: &[u8]) -> String {
+    hex::encode(hmac_sha256(key, message))
+}
+
+/// Returns the HMAC-SHA1 of a message in base64.
+pub(crate) fn hmac_sha1_base64(key: &str, message: &[u8]) -> String {
+    STANDARD.encode(hmac_sha1(key, message))
 }
 
 /// SHA-256 in lower-case hexadecimal.

@@ -407,19 +407,8 @@ mod tests {
     #[test]
     fn the_documented_signature_comes_out() {
         let credentials = [("auth_token", "12345".to_owned())].into();
-        let cx = Context {
-            credentials: &credentials,
-            hook: None,
-            media: &Default::default(),
-            base: "",
-            now_ms: 0,
-            number: 1,
-            run: 1,
-            started_ms: 0,
-            path: "",
-            attempt: 1,
-            signature: Default::default(),
-        };
+        let media = Default::default();
+        let cx = Context::sample(&credentials, &media);
         let event = json!({"CallSid": "CA1234567890ABCDE", "Caller": "+14158675309", "Digits": "1234",
             "From": "+14158675309", "To": "+18005551212"});
         let sent = twilio("twilio", "Twilio SMS", Product::Sms).post(

@@ -1,0 +1,312 @@
+//! An engine in memory over a disk that can crash: what was not flushed is lost, kept or torn, as asked; flushes
+//! and room fail when told to. For tests and for simulation, where it must behave as a real disk at its worst.
+
+use std::{
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use crate::{
+    disk::seam::{Engine, Layout, NextPart, Pair, Reader, Store, Value, Write},
+    error::EngineError,
+};
+
+/// Bytes of a disk nobody has limited.
+const FREE_BYTES_DEFAULT: u64 = 1 << 40;
+
+/// What a crash does to the writes that were not flushed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// All of them are lost.
+    Lose,
+    /// The first so many of each database are kept, the rest is lost.
+    Keep(usize),
+    /// The first so many of each database are kept; the next, unless it is an atomic batch, keeps its key and a
+    /// part of its value.
+    Tear(usize),
+}
+
+impl Crash {
+    /// A crash drawn from a seed.
+    pub fn from_seed(seed: u64) -> Self {
+        let kept = usize::try_from((seed >> 8) % 4).unwrap_or(0);
+        match seed % 3 {
+            0 => Self::Lose,
+            1 => Self::Keep(kept),
+            _ => Self::Tear(kept),
+        }
+    }
+}
+
+/// A disk that outlives the engines on it. Clones are the same disk.
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<Disk>>);
+
+#[derive(Default)]
+struct Disk {
+    /// Grows with each crash: what was opened before is dead.
+    life: u64,
+    databases: BTreeMap<String, Database>,
+    flushes: u64,
+    failing_flush: Option<u64>,
+    free_bytes: Option<u64>,
+}
+
+#[derive(Default)]
+struct Database {
+    flushed: BTreeMap<Box<[u8]>, Value>,
+    /// What is visible: flushed and waiting together.
+    visible: BTreeMap<Box<[u8]>, Value>,
+    waiting: Vec<Waiting>,
+    files: BTreeMap<String, Value>,
+}
+
+/// Writes that are not flushed.
+struct Waiting {
+    writes: Vec<Write>,
+    /// A crash takes all of them or none.
+    is_atomic: bool,
+}
+
+impl MemoryDisk {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An engine on this disk.
+    pub fn engine(&self) -> MemoryEngine {
+        MemoryEngine { life: self.lock().life, disk: self.clone() }
+    }
+
+    /// Pulls the plug: every engine and database opened so far is dead, only [`MemoryDisk::engine`] revives.
+    pub fn crash(&self, how: Crash) {
+        let mut disk = self.lock();
+        disk.life += 1;
+        disk.failing_flush = None;
+        for database in disk.databases.values_mut() {
+            database.crash(how);
+        }
+    }
+
+    /// Lets the flush after the next `flushes` fail, and what it should have flushed stay unflushed.
+    pub fn fail_flush_after(&self, flushes: u64) {
+        let mut disk = self.lock();
+        disk.failing_flush = Some(disk.flushes.saturating_add(flushes));
+    }
+
+    /// Says how much room is left from now on.
+    pub fn set_free_bytes(&self, bytes: u64) {
+        self.lock().free_bytes = Some(bytes);
+    }
+
+    /// Flips the lowest bit of a byte of a flushed value. False when there is no such byte.
+    pub fn flip(&self, name: &str, key: &[u8], at: usize) -> bool {
+        let mut disk = self.lock();
+        let Some(database) = disk.databases.get_mut(name) else { return false };
+        let Some(value) = database.flushed.get(key) else { return false };
+        let mut bytes = value.to_vec();
+        let Some(byte) = bytes.get_mut(at) else { return false };
+        *byte ^= 1;
+        let value: Value = bytes.into();
+        database.flushed.insert(key.into(), value.clone());
+        database.visible.insert(key.into(), value);
+        true
+    }
+
+    /// The number of flushes so far.
+    pub fn flushes(&self) -> u64 {
+        self.lock().flushes
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn alive(&self, life: u64) -> Result<MutexGuard<'_, Disk>, EngineError> {
+        let disk = self.lock();
+        if disk.life == life { Ok(disk) } else { Err(EngineError::new("use the disk", "it crashed")) }
+    }
+}
+
+impl Database {
+    fn crash(&mut self, how: Crash) {
+        let (kept, torn) = match how {
+            Crash::Lose => (0, false),
+            Crash::Keep(kept) => (kept, false),
+            Crash::Tear(kept) => (kept, true),
+        };
+        let mut waiting = std::mem::take(&mut self.waiting).into_iter();
+        for kept in waiting.by_ref().take(kept) {
+            write(&mut self.flushed, kept.writes);
+        }
+        if torn
+            && let Some(Waiting { writes, is_atomic: false }) = waiting.next()
+            && let [Write::Put(key, value)] = writes.as_slice()
+        {
+            let half: Value = value.iter().take(value.len() / 2).copied().collect();
+            self.flushed.insert(key.clone(), half);
+        }
+        self.visible = self.flushed.clone();
+    }
+}
+
+fn write(map: &mut BTreeMap<Box<[u8]>, Value>, writes: Vec<Write>) {
+    for write in writes {
+        match write {
+            Write::Put(key, value) => {
+                map.insert(key, value.into());
+            }
+            Write::Delete(key) => {
+                map.remove(&key);
+            }
+        }
+    }
+}
+
+/// Databases on a [`MemoryDisk`].
+pub struct MemoryEngine {
+    disk: MemoryDisk,
+    life: u64,
+}
+
+impl Engine for MemoryEngine {
+    fn open(&self, name: &str, _layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
+        self.disk.alive(self.life)?.databases.entry(name.to_owned()).or_default();
+        Ok(Arc::new(MemoryStore { disk: self.disk.clone(), life: self.life, name: name.to_owned() }))
+    }
+
+    fn names(&self) -> Result<Vec<String>, EngineError> {
+        Ok(self.disk.alive(self.life)?.databases.keys().cloned().collect())
+    }
+
+    fn remove(&self, name: &str) -> Result<(), EngineError> {
+        self.disk.alive(self.life)?.databases.remove(name);
+        Ok(())
+    }
+
+    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
+        let mut bytes = Vec::new();
+        while let Some(part) = next()? {
+            bytes.extend_from_slice(&part);
+        }
+        let mut disk = self.disk.alive(self.life)?;
+        let database = disk.databases.entry(name.to_owned()).or_default();
+        database.files.insert(file.to_owned(), bytes.into());
+        Ok(())
+    }
+
+    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
+        let disk = self.disk.alive(self.life)?;
+        let bytes = disk.databases.get(name).and_then(|database| database.files.get(file));
+        Ok(bytes.map(|bytes| Arc::new(MemoryFile(bytes.clone())) as Arc<dyn Reader>))
+    }
+
+    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
+        if let Some(database) = self.disk.alive(self.life)?.databases.get_mut(name) {
+            database.files.remove(file);
+        }
+        Ok(())
+    }
+
+    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        let disk = self.disk.alive(self.life)?;
+        let bytes = disk.databases.get(name).map_or(0, |database| {
+            let values: usize = database.visible.iter().map(|(k, v)| k.len() + v.len()).sum();
+            values + database.files.values().map(|file| file.len()).sum::<usize>()
+        });
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
+    fn free_bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.disk.alive(self.life)?.free_bytes.unwrap_or(FREE_BYTES_DEFAULT))
+    }
+}
+
+struct MemoryFile(Value);
+
+impl Reader for MemoryFile {
+    fn bytes(&self) -> Result<u64, EngineError> {
+        Ok(self.0.len() as u64)
+    }
+
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+        let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(self.0.get(skipped..).unwrap_or_default().iter().take(len).copied().collect())
+    }
+}
+
+struct MemoryStore {
+    disk: MemoryDisk,
+    life: u64,
+    name: String,
+}
+
+impl MemoryStore {
+    fn with<T>(&self, work: impl FnOnce(&mut Database) -> T) -> Result<T, EngineError> {
+        let mut disk = self.disk.alive(self.life)?;
+        match disk.databases.get_mut(&self.name) {
+            Some(database) => Ok(work(database)),
+            None => Err(EngineError::new(format!("use {}", self.name), "it was removed")),
+        }
+    }
+
+    fn write(&self, writes: Vec<Write>, is_atomic: bool) -> Result<(), EngineError> {
+        self.with(|database| {
+            write(&mut database.visible, writes.clone());
+            database.waiting.push(Waiting { writes, is_atomic });
+        })
+    }
+}
+
+fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
+    (key.as_ref().into(), value.clone())
+}
+
+impl Store for MemoryStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
+        self.with(|database| database.visible.get(key).cloned())
+    }
+
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.write(vec![Write::Put(key.into(), value.into())], false)
+    }
+
+    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        self.write(writes, true)
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        {
+            let mut disk = self.disk.alive(self.life)?;
+            let flushes = disk.flushes;
+            disk.flushes += 1;
+            if disk.failing_flush.is_some_and(|at| flushes >= at) {
+                return Err(EngineError::new(format!("flush {}", self.name), "failed as asked"));
+            }
+        }
+        self.with(|database| {
+            for waiting in std::mem::take(&mut database.waiting) {
+                write(&mut database.flushed, waiting.writes);
+            }
+        })
+    }
+
+    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
+        use std::ops::Bound::Included;
+        self.with(|database| {
+            database.visible.range::<[u8], _>((Unbounded, Included(key))).next_back().map(pair)
+        })
+    }
+
+    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
+        if after >= end {
+            return Ok(Vec::new());
+        }
+        self.with(|database| {
+            let range = database.visible.range::<[u8], _>((Excluded(after), Excluded(end)));
+            range.take(limit).map(pair).collect()
+        })
+    }
+}

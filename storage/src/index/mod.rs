@@ -1,0 +1,5 @@
+//! The derived state of what is open. It never imports the log.
+
+pub(crate) mod checkpoint;
+pub(crate) mod delta;
+pub(crate) mod store;

@@ -1,0 +1,462 @@
+//! The handle of the log: appends, watermark, look-ups, room. It must never wait for the disk on behalf of an
+//! append, and never report as committed what is not flushed.
+
+use std::{
+    cell::RefCell,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use message::{Seq, Timestamp};
+
+use crate::{
+    CheckpointStats,
+    block::format::{self, ItemFault},
+    disk::seam::Engine,
+    error::{AppendError, IndexError, NoRoom, Poisoned},
+    index::store::Index,
+    item::{Found, Item, Tag},
+    log::queue::{Bounds, Completion, Queue},
+    log::segment::{Chain, Segment},
+    lookup::memtable::Fresh,
+    options::{Driver, Options},
+};
+
+/// Times [`Options::queue_bytes_max`] that appends are refused at: work that was accepted before the queue was
+/// full must still be able to write down its outcome.
+const QUEUE_HARD_FACTOR: usize = 4;
+/// Free space is asked for once in so many calls of [`Log::room`].
+const ROOM_SAMPLE: u32 = 256;
+/// The largest record, in bytes.
+pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// What a thread keeps of its encoding buffer between appends, in bytes.
+const SCRATCH_BYTES_KEPT: usize = 1024 * 1024;
+
+/// The event log. Clones are the same log; the last one that is dropped stops it.
+#[derive(Clone)]
+pub struct Log {
+    pub(crate) shared: Arc<Shared>,
+    guard: Arc<Guard>,
+}
+
+/// Called once, when the log is poisoned.
+type PoisonHook = Box<dyn FnOnce(Poisoned) + Send>;
+
+pub(crate) struct Shared {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) options: Options,
+    pub(crate) chain: Chain,
+    queue: Mutex<Queue>,
+    /// There is something to write, or to end for.
+    pub(crate) work: Condvar,
+    /// The watermark moved, or never will again.
+    pub(crate) advanced: Condvar,
+    pub(crate) committed: AtomicU64,
+    poison: OnceLock<Poisoned>,
+    hooks: Mutex<Vec<PoisonHook>>,
+    pub(crate) index: Index,
+    pub(crate) waiting_bytes: AtomicUsize,
+    room_calls: AtomicU32,
+    is_disk_low: AtomicBool,
+    pub(crate) free_bytes: AtomicU64,
+    pub(crate) blocks_written: AtomicU64,
+    pub(crate) bytes_written: AtomicU64,
+}
+
+/// Ends the threads when the last handle goes.
+struct Guard {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { bytes: Vec::new(), ends: Vec::new() }) };
+}
+
+/// Records that are encoded but have no numbers yet.
+struct Scratch {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Scratch {
+    fn encode(&mut self, items: &[Item]) -> Result<(), AppendError> {
+        self.bytes.clear();
+        self.ends.clear();
+        for (index, item) in items.iter().enumerate() {
+            let start = self.bytes.len();
+            format::encode_record(item, index, &mut self.bytes).map_err(|fault| match fault {
+                ItemFault::Prev => AppendError::Prev(index),
+                ItemFault::Keys => AppendError::Keys(index),
+                ItemFault::Codec(e) => AppendError::Codec(index, e),
+            })?;
+            let bytes = self.bytes.len() - start;
+            if bytes > RECORD_BYTES_MAX {
+                return Err(AppendError::TooLarge { index, bytes, max: RECORD_BYTES_MAX });
+            }
+            self.ends.push(self.bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Cuts the records into runs that each fit a block: one run, unless they are more than a block holds.
+    fn runs(&self, block_bytes_max: usize) -> impl Iterator<Item = (usize, &[u8])> {
+        let room = block_bytes_max.saturating_sub(format::HEADER_BYTES);
+        let (mut at, mut start) = (0, 0);
+        std::iter::from_fn(move || {
+            let from = at;
+            let begin = start;
+            while let Some(end) = self.ends.get(at) {
+                if at > from && end - begin > room {
+                    break;
+                }
+                at += 1;
+                start = *end;
+            }
+            (at > from).then(|| (at - from, self.bytes.get(begin..start).unwrap_or_default()))
+        })
+    }
+
+    fn shrink(&mut self) {
+        if self.bytes.capacity() > SCRATCH_BYTES_KEPT {
+            *self = Self { bytes: Vec::new(), ends: Vec::new() };
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        engine: Arc<dyn Engine>,
+        options: Options,
+        chain: Chain,
+        index: Index,
+        last: Seq,
+        active: Option<(Arc<Segment>, Arc<Fresh>)>,
+    ) -> Self {
+        Self {
+            engine,
+            options,
+            chain,
+            queue: Mutex::new(Queue::new(Seq(last.0.saturating_add(1)), active)),
+            work: Condvar::new(),
+            advanced: Condvar::new(),
+            committed: AtomicU64::new(last.0),
+            poison: OnceLock::new(),
+            hooks: Mutex::default(),
+            index,
+            waiting_bytes: AtomicUsize::new(0),
+            room_calls: AtomicU32::new(0),
+            is_disk_low: AtomicBool::new(false),
+            free_bytes: AtomicU64::new(u64::MAX),
+            blocks_written: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the writer would get now, if nobody holds the queue.
+    #[cfg(test)]
+    pub(crate) fn try_take(&self) -> Option<crate::log::queue::Pending> {
+        self.queue.try_lock().ok()?.take().map(|(pending, _)| pending)
+    }
+
+    pub(crate) fn poisoned(&self) -> Option<&Poisoned> {
+        self.poison.get()
+    }
+
+    /// Ends all taking. Everyone who waits is told by the writer.
+    pub(crate) fn poison(&self, why: &dyn std::fmt::Display) {
+        let poisoned = Poisoned(why.to_string().into());
+        {
+            let _queue = self.queue();
+            if self.poison.set(poisoned.clone()).is_err() {
+                return;
+            }
+        }
+        tracing::error!(reason = %poisoned, "the log is poisoned");
+        self.work.notify_all();
+        self.advanced.notify_all();
+        let hooks = std::mem::take(&mut *self.hooks.lock().unwrap_or_else(PoisonError::into_inner));
+        for hook in hooks {
+            hook(poisoned.clone());
+        }
+    }
+
+    pub(crate) fn note_waiting(&self, queue: &Queue) {
+        self.waiting_bytes.store(queue.bytes, Ordering::Relaxed);
+    }
+
+    /// Asks the disk for its room.
+    pub(crate) fn sample_room(&self) {
+        match self.engine.free_bytes() {
+            Ok(free) => {
+                self.free_bytes.store(free, Ordering::Relaxed);
+                self.is_disk_low.store(free < self.options.disk_reserve_bytes, Ordering::Relaxed);
+            }
+            Err(e) => tracing::warn!(error = %e, "free space is not known"),
+        }
+    }
+
+    pub(crate) fn room(&self) -> Result<(), NoRoom> {
+        if let Some(poisoned) = self.poisoned() {
+            return Err(poisoned.clone().into());
+        }
+        let max = self.options.queue_bytes_max;
+        let waiting = self.waiting_bytes.load(Ordering::Relaxed);
+        if waiting > max {
+            return Err(NoRoom::Queue { waiting, max });
+        }
+        let calls = self.room_calls.fetch_add(1, Ordering::Relaxed);
+        if calls.is_multiple_of(ROOM_SAMPLE) || self.is_disk_low.load(Ordering::Relaxed) {
+            self.sample_room();
+        }
+        if self.is_disk_low.load(Ordering::Relaxed) {
+            let free = self.free_bytes.load(Ordering::Relaxed);
+            return Err(NoRoom::Disk { free, reserve: self.options.disk_reserve_bytes });
+        }
+        Ok(())
+    }
+
+    fn append(&self, items: &[Item], done: Option<Completion>) -> Result<Seq, AppendError> {
+        if items.is_empty() {
+            return Err(AppendError::Empty);
+        }
+        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+            Ok(mut scratch) => {
+                scratch.encode(items)?;
+                let first = self.enqueue(&scratch, items, done);
+                scratch.shrink();
+                first
+            }
+            // An append within an append, from a completion: it gets a buffer of its own.
+            Err(_) => {
+                let mut scratch = Scratch { bytes: Vec::new(), ends: Vec::new() };
+                scratch.encode(items)?;
+                self.enqueue(&scratch, items, done)
+            }
+        })
+    }
+
+    fn enqueue(
+        &self,
+        scratch: &Scratch,
+        items: &[Item],
+        done: Option<Completion>,
+    ) -> Result<Seq, AppendError> {
+        let times = items.iter().fold((Timestamp(u64::MAX), Timestamp(0)), |(from, to), item| {
+            (from.min(item.at), to.max(item.at))
+        });
+        let Options { block_bytes_max, segment_bytes, queue_bytes_max, .. } = self.options;
+        let bounds = Bounds { block_bytes_max, segment_bytes, part_bytes: self.options.part_bytes() };
+        let mut fresh: smallvec::SmallVec<[(usize, Arc<Fresh>); 1]> = smallvec::SmallVec::new();
+        let mut queue = self.queue();
+        if let Some(poisoned) = self.poisoned() {
+            return Err(poisoned.clone().into());
+        }
+        if queue.is_closed {
+            return Err(AppendError::Closed);
+        }
+        let max = queue_bytes_max.saturating_mul(QUEUE_HARD_FACTOR);
+        if queue.bytes > max {
+            return Err(AppendError::Full { waiting: queue.bytes, max });
+        }
+        let first = queue.next;
+        let mut rest = items;
+        for (count, records) in scratch.runs(block_bytes_max) {
+            let lookups = queue.push(&self.chain, bounds, records, u32::try_from(count).unwrap_or(0), times);
+            let (these, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+            rest = others;
+            // Announced before the block can be sealed.
+            lookups.expect(these.iter().map(|item| item.keys.len() as u64).sum());
+            fresh.push((count, lookups));
+        }
+        if let Some(done) = done {
+            queue.complete_last(done);
+        }
+        self.note_waiting(&queue);
+        // Before the writer can take the block: whoever is told of the flush finds the keys.
+        remember(&fresh, items, first);
+        let is_idle = std::mem::take(&mut queue.is_idle);
+        drop(queue);
+        if is_idle {
+            self.work.notify_one();
+        }
+        Ok(first)
+    }
+
+    /// Waits until an event is flushed.
+    pub(crate) fn wait_flushed(&self, seq: Seq) -> Result<(), Poisoned> {
+        if self.options.driver == Driver::Inline {
+            while self.committed.load(Ordering::Acquire) < seq.0 && self.cycle() {}
+        }
+        let mut queue = self.queue();
+        loop {
+            if self.committed.load(Ordering::Acquire) >= seq.0 {
+                return Ok(());
+            }
+            if let Some(poisoned) = self.poisoned() {
+                return Err(poisoned.clone());
+            }
+            if seq >= queue.next {
+                return Err(Poisoned(format!("event {seq} was never appended").into()));
+            }
+            queue = self.advanced.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn remember(fresh: &[(usize, Arc<Fresh>)], items: &[Item], first: Seq) {
+    let mut seq = first.0;
+    let mut rest = items;
+    for (count, lookups) in fresh {
+        let (these, others) = rest.split_at_checked(*count).unwrap_or((rest, &[]));
+        rest = others;
+        for item in these {
+            for key in &item.keys {
+                let b = match key.b {
+                    Tag::Value(value) => value,
+                    Tag::OwnSeq => seq,
+                };
+                lookups.insert(key.hash, Found { a: key.a, b }, Seq(seq));
+            }
+            seq = seq.saturating_add(1);
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn start(shared: Arc<Shared>, threads: Vec<JoinHandle<()>>) -> Self {
+        let guard = Arc::new(Guard { shared: shared.clone(), threads: Mutex::new(threads) });
+        Self { shared, guard }
+    }
+
+    /// Numbers the items consecutively, hands them to the writer and returns the number of the first. Never
+    /// waits for the disk.
+    ///
+    /// `done` is called once, when the last item is flushed, or with what poisoned the log; in the order of the
+    /// appends, on the writer's thread, which waits for it: it must be quick. It is dropped uncalled when this
+    /// returns an error. Items that fit one block ([`Options::block_bytes_max`]) survive a crash all or not at all.
+    pub fn append(&self, items: Vec<Item>, done: Option<Completion>) -> Result<Seq, AppendError> {
+        self.shared.append(&items, done)
+    }
+
+    /// Calls `done` once everything appended so far is flushed, or with what poisoned the log; at once and here
+    /// when there is nothing to wait for. For answers that show what was appended by others.
+    pub fn after(&self, done: Completion) {
+        let mut queue = self.shared.queue();
+        if let Some(poisoned) = self.poisoned() {
+            drop(queue);
+            return done(Err(poisoned));
+        }
+        let at_once = queue.complete_after(done);
+        drop(queue);
+        if let Some(done) = at_once {
+            done(Ok(()));
+        }
+    }
+
+    /// The watermark: every event up to it is flushed.
+    pub fn committed(&self) -> Seq {
+        Seq(self.shared.committed.load(Ordering::Acquire))
+    }
+
+    /// Whether new work may be accepted. Cheap; asked before every acceptance.
+    pub fn room(&self) -> Result<(), NoRoom> {
+        self.shared.room()
+    }
+
+    /// What was remembered under a key, the newest first, with what is appended but not yet flushed.
+    ///
+    /// A look-up that the disk cannot answer poisons the log, since "not there" would be a wrong answer.
+    pub fn find(&self, hash: u128) -> Option<Found> {
+        self.shared.chain.find(hash).unwrap_or_else(|e| {
+            self.shared.poison(&e);
+            None
+        })
+    }
+
+    /// The derived state of what is open.
+    pub fn index(&self) -> &Index {
+        &self.shared.index
+    }
+
+    /// [`Index::checkpoint`], waiting for this log's flushes. Look-ups go to the disk, too, so that a start after it
+    /// reads little more than what came since.
+    pub fn checkpoint(&self, upto: Seq) -> Result<CheckpointStats, IndexError> {
+        let done = self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))?;
+        if let Some((segment, end)) = self.shared.end_part() {
+            self.shared.wait_flushed(end)?;
+            self.shared.seal_parts(&segment);
+        }
+        Ok(done)
+    }
+
+    /// Returns when an event is flushed, or never will be. Blocks: not for an actor.
+    pub fn wait_flushed(&self, seq: Seq) -> Result<(), Poisoned> {
+        self.shared.wait_flushed(seq)
+    }
+
+    /// [`Driver::Inline`] only: writes one block and runs its completions, here. True if there was one.
+    pub fn drive(&self) -> bool {
+        self.shared.options.driver == Driver::Inline && self.shared.cycle()
+    }
+
+    /// Ends the active segment: the next append begins another, and this one is sealed then.
+    pub fn seal(&self) {
+        self.shared.queue().must_seal = true;
+    }
+
+    /// What poisoned the log, if anything did.
+    pub fn poisoned(&self) -> Option<Poisoned> {
+        self.shared.poisoned().cloned()
+    }
+
+    /// Calls `hook` once when the log is poisoned; at once if it is.
+    pub fn on_poison(&self, hook: impl FnOnce(Poisoned) + Send + 'static) {
+        {
+            let _queue = self.shared.queue();
+            if self.shared.poisoned().is_none() {
+                self.shared.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(hook));
+                return;
+            }
+        }
+        if let Some(poisoned) = self.poisoned() {
+            hook(poisoned);
+        }
+    }
+
+    /// Flushes what waits and ends the threads. Appends through other handles fail from here on.
+    pub fn close(self) -> Result<(), Poisoned> {
+        self.guard.stop();
+        self.poisoned().map_or(Ok(()), Err)
+    }
+}
+
+impl Guard {
+    fn stop(&self) {
+        self.shared.queue().is_closed = true;
+        self.shared.work.notify_all();
+        if self.shared.options.driver == Driver::Inline {
+            while self.shared.cycle() {}
+        }
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // The last handle may be dropped by a completion, on the writer's own thread.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                tracing::error!("a thread of the log panicked");
+            }
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,248 @@
+//! What waits for the writer: events that have their numbers, already as the bytes of their blocks. Numbers are
+//! given here, under one short lock; nothing here touches the disk.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use message::{Seq, Timestamp};
+
+use crate::{
+    block::format::{self, Block, Record},
+    error::Poisoned,
+    log::segment::{Chain, Segment},
+    lookup::memtable::Fresh,
+};
+
+/// Called once, with the fate of an append.
+pub type Completion = Box<dyn FnOnce(Result<(), Poisoned>) + Send>;
+
+/// Buffers kept for the next blocks.
+const SPARE_MAX: usize = 4;
+
+/// A block that is being filled.
+pub(crate) struct Pending {
+    pub(crate) first: Seq,
+    pub(crate) count: u32,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+    pub(crate) done: Vec<Completion>,
+    /// The segment it goes to, and the part of it that its keys are remembered in.
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) fresh: Arc<Fresh>,
+}
+
+/// The block that is being written, still to be read from.
+pub(crate) struct Writing {
+    first: Seq,
+    count: u32,
+    pub(crate) bytes: RwLock<Vec<u8>>,
+}
+
+/// The queue. Lives under one lock.
+pub(crate) struct Queue {
+    pub(crate) next: Seq,
+    blocks: VecDeque<Pending>,
+    pub(crate) writing: Option<Arc<Writing>>,
+    /// Those who wait for the block that is being written, having appended nothing to it.
+    pub(crate) after: Vec<Completion>,
+    /// Bytes in `blocks` and in `writing`.
+    pub(crate) bytes: usize,
+    /// The segment that the next block goes to, if one was begun.
+    segment: Option<(Arc<Segment>, Arc<Fresh>)>,
+    segment_bytes: u64,
+    /// Of the part of it that grows.
+    part_bytes: u64,
+    /// The next append begins a block: a part was ended.
+    must_begin: bool,
+    pub(crate) must_seal: bool,
+    pub(crate) is_closed: bool,
+    /// The writer waits for work.
+    pub(crate) is_idle: bool,
+    spare: Vec<Vec<u8>>,
+}
+
+/// Bounds that the queue keeps.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds {
+    pub(crate) block_bytes_max: usize,
+    pub(crate) segment_bytes: u64,
+    pub(crate) part_bytes: u64,
+}
+
+impl Queue {
+    pub(crate) fn new(next: Seq, active: Option<(Arc<Segment>, Arc<Fresh>)>) -> Self {
+        let segment_bytes = active.as_ref().map_or(0, |(segment, _)| segment.facts().block_bytes);
+        let part_bytes = active.as_ref().map_or(0, |(_, fresh)| fresh.facts().block_bytes);
+        Self {
+            next,
+            blocks: VecDeque::new(),
+            writing: None,
+            after: Vec::new(),
+            bytes: 0,
+            segment: active,
+            segment_bytes,
+            part_bytes,
+            must_begin: false,
+            must_seal: false,
+            is_closed: false,
+            is_idle: false,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Takes a run of `count` records in. All of them go to one block.
+    pub(crate) fn push(
+        &mut self,
+        chain: &Chain,
+        bounds: Bounds,
+        records: &[u8],
+        count: u32,
+        times: (Timestamp, Timestamp),
+    ) -> Arc<Fresh> {
+        let fits = self.blocks.back().is_some_and(|last| {
+            !(self.must_seal || self.must_begin)
+                && last.bytes.len().saturating_add(records.len()) <= bounds.block_bytes_max
+        });
+        if !fits {
+            self.begin_block(chain, bounds, times);
+        }
+        if let Some(last) = self.blocks.back_mut() {
+            last.bytes.extend_from_slice(records);
+            last.count = last.count.saturating_add(count);
+            last.from = last.from.min(times.0);
+            last.to = last.to.max(times.1);
+        }
+        self.next = Seq(self.next.0.saturating_add(u64::from(count)));
+        self.bytes = self.bytes.saturating_add(records.len());
+        self.segment_bytes = self.segment_bytes.saturating_add(records.len() as u64);
+        self.part_bytes = self.part_bytes.saturating_add(records.len() as u64);
+        match self.blocks.back() {
+            Some(last) => last.fresh.clone(),
+            None => Arc::new(Fresh::new(self.next)),
+        }
+    }
+
+    /// Ends the part of the segment that grows, if it has so many bytes, and gives the segment.
+    pub(crate) fn end_part(&mut self, bytes_min: u64) -> Option<Arc<Segment>> {
+        let (segment, fresh) = self.segment.as_mut()?;
+        if self.part_bytes >= bytes_min.max(1) {
+            *fresh = segment.begin_part(self.next);
+            self.part_bytes = 0;
+            self.must_begin = true;
+        }
+        Some(segment.clone())
+    }
+
+    /// Hangs a completion on whatever is not flushed yet; gives it back when everything is.
+    pub(crate) fn complete_after(&mut self, done: Completion) -> Option<Completion> {
+        match self.blocks.back_mut() {
+            Some(last) => last.done.push(done),
+            None if self.writing.is_some() => self.after.push(done),
+            None => return Some(done),
+        }
+        None
+    }
+
+    /// Hangs a completion on the last event.
+    pub(crate) fn complete_last(&mut self, done: Completion) {
+        if let Some(last) = self.blocks.back_mut() {
+            last.done.push(done);
+        }
+    }
+
+    fn begin_block(&mut self, chain: &Chain, bounds: Bounds, times: (Timestamp, Timestamp)) {
+        let has_events = self.segment.as_ref().is_some_and(|(segment, _)| segment.first < self.next);
+        let is_full = self.must_seal || self.segment_bytes >= bounds.segment_bytes;
+        let (segment, fresh) = match &self.segment {
+            Some((segment, fresh)) if !(is_full && has_events) => {
+                let is_full = self.part_bytes >= bounds.part_bytes;
+                let fresh = if is_full { segment.begin_part(self.next) } else { fresh.clone() };
+                if is_full {
+                    self.part_bytes = 0;
+                }
+                (segment.clone(), fresh)
+            }
+            _ => {
+                let fresh = Arc::new(Fresh::new(self.next));
+                let segment = Arc::new(Segment::open(self.next, Vec::new(), fresh.clone()));
+                chain.push(segment.clone());
+                (self.segment_bytes, self.part_bytes) = (0, 0);
+                (segment, fresh)
+            }
+        };
+        self.segment = Some((segment.clone(), fresh.clone()));
+        self.must_begin = false;
+        self.must_seal = false;
+        let mut bytes = self.spare.pop().unwrap_or_default();
+        format::begin(&mut bytes);
+        self.bytes = self.bytes.saturating_add(bytes.len());
+        let (from, to) = times;
+        self.blocks.push_back(Pending {
+            first: self.next,
+            count: 0,
+            bytes,
+            from,
+            to,
+            done: Vec::new(),
+            segment,
+            fresh,
+        });
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// Those who wait for a flush.
+    pub(crate) fn appends(&self) -> usize {
+        self.blocks.iter().map(|pending| pending.done.len()).sum()
+    }
+
+    /// Hands the oldest block to the writer. Its bytes stay readable here until [`Queue::written`].
+    pub(crate) fn take(&mut self) -> Option<(Pending, Arc<Writing>)> {
+        let mut pending = self.blocks.pop_front()?;
+        let bytes = RwLock::new(std::mem::take(&mut pending.bytes));
+        let writing = Arc::new(Writing { first: pending.first, count: pending.count, bytes });
+        self.writing = Some(writing.clone());
+        Some((pending, writing))
+    }
+
+    /// The block taken last is on the disk.
+    pub(crate) fn written(&mut self, writing: Arc<Writing>, keep_bytes_max: usize) {
+        self.writing = None;
+        let Some(writing) = Arc::into_inner(writing) else { return };
+        let bytes = writing.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.bytes = self.bytes.saturating_sub(bytes.len());
+        if self.spare.len() < SPARE_MAX && bytes.capacity() <= keep_bytes_max {
+            self.spare.push(bytes);
+        }
+    }
+
+    /// Everyone who waits.
+    pub(crate) fn drain(&mut self) -> Vec<Completion> {
+        self.blocks.drain(..).flat_map(|pending| pending.done).chain(self.after.drain(..)).collect()
+    }
+
+    /// The bytes of an event that is not on the disk yet, if it is here.
+    pub(crate) fn record(&self, seq: Seq) -> Option<Vec<u8>> {
+        if let Some(writing) = &self.writing {
+            let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(found) = record_in(writing.first, writing.count, &bytes, seq) {
+                return Some(found);
+            }
+        }
+        self.blocks.iter().find_map(|pending| record_in(pending.first, pending.count, &pending.bytes, seq))
+    }
+}
+
+fn record_in(first: Seq, count: u32, bytes: &[u8], seq: Seq) -> Option<Vec<u8>> {
+    let block = Block::unfinished(first, count, bytes);
+    if seq < first || seq >= block.end() {
+        return None;
+    }
+    let mut records = block.records().flatten();
+    records.find(|record: &Record<'_>| record.seq == seq).map(|record| record.bytes.to_vec())
+}

@@ -1,0 +1,126 @@
+//! Reading events back: one, forward, or along a stream's past. What does not check is an error, never skipped.
+
+use message::Seq;
+
+use crate::{
+    block::format::Record,
+    error::{BadBlock, BlockFault, ReadError},
+    item::Stored,
+    log::handle::{Log, Shared},
+    log::segment::Read,
+};
+
+impl Shared {
+    /// See [`Log::event`].
+    fn event(&self, seq: Seq) -> Result<Option<Stored>, ReadError> {
+        if seq == Seq::NONE {
+            return Ok(None);
+        }
+        if seq.0 > self.committed.load(std::sync::atomic::Ordering::Acquire) {
+            let waiting = self.queue().record(seq);
+            if let Some(bytes) = waiting {
+                let stored = Record { seq, bytes: &bytes }.decode();
+                let bad = |fault| BadBlock { segment: "waiting to be written".into(), block: seq, fault };
+                return Ok(Some(stored.map_err(bad)?));
+            }
+        }
+        let Some(read) = self.chain.block_of(seq)? else { return Ok(None) };
+        for record in read.block().records() {
+            let record = record.map_err(|fault| read.bad(fault))?;
+            if record.seq == seq {
+                return Ok(Some(record.decode().map_err(|fault| read.bad(fault))?));
+            }
+        }
+        Err(read.bad(BlockFault::Record(seq)).into())
+    }
+}
+
+impl Log {
+    /// One event, also when it is not flushed yet. `None`: it was removed by retention, or never appended.
+    pub fn event(&self, seq: Seq) -> Result<Option<Stored>, ReadError> {
+        self.shared.event(seq)
+    }
+
+    /// The events from `from` on (or from the first that retention left), up to what was flushed when the
+    /// iterator gets there. It ends after an error.
+    pub fn read(&self, from: Seq) -> Forward<'_> {
+        let first = self.shared.chain.segments().first().map_or(Seq(1), |segment| segment.first);
+        Forward { shared: &self.shared, next: from.max(first), events: Vec::new().into_iter(), failed: false }
+    }
+
+    /// A stream's events from its head backwards, also those not flushed yet. It ends at the stream's first
+    /// event, at the first that retention removed, or after an error.
+    pub fn history(&self, head: Seq) -> History<'_> {
+        History { shared: &self.shared, next: head }
+    }
+}
+
+/// Walks forward. See [`Log::read`].
+pub struct Forward<'a> {
+    shared: &'a Shared,
+    next: Seq,
+    /// Decoded from the block at hand.
+    events: std::vec::IntoIter<Stored>,
+    failed: bool,
+}
+
+impl Forward<'_> {
+    fn load(&mut self) -> Result<bool, ReadError> {
+        if self.next.0 > self.shared.committed.load(std::sync::atomic::Ordering::Acquire) {
+            return Ok(false);
+        }
+        let read: Read = self.shared.chain.block_of(self.next)?.ok_or(ReadError::Missing(self.next))?;
+        let records = read.block().records();
+        let wanted = records.filter(|record| record.as_ref().map_or(true, |record| record.seq >= self.next));
+        let events: Result<Vec<Stored>, BlockFault> = wanted.map(|record| record?.decode()).collect();
+        self.events = events.map_err(|fault| read.bad(fault))?.into_iter();
+        Ok(true)
+    }
+}
+
+impl Iterator for Forward<'_> {
+    type Item = Result<Stored, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        if self.events.len() == 0 {
+            match self.load() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(e) => {
+                    self.failed = true;
+                    return Some(Err(e));
+                }
+            }
+        }
+        let event = self.events.next()?;
+        self.next = Seq(event.seq.0.saturating_add(1));
+        Some(Ok(event))
+    }
+}
+
+/// Walks a stream backwards. See [`Log::history`].
+pub struct History<'a> {
+    shared: &'a Shared,
+    next: Seq,
+}
+
+impl Iterator for History<'_> {
+    type Item = Result<Stored, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.shared.event(std::mem::take(&mut self.next)) {
+            Ok(event) => {
+                let event = event?;
+                // Only ever downwards, so that a damaged link cannot make it walk in circles.
+                if event.prev < event.seq {
+                    self.next = event.prev;
+                }
+                Some(Ok(event))
+            }
+            Err(e) => Some(Err(e)),
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The writer: takes a block off the queue, writes it, flushes it, moves the watermark, and only then tells those
+//! who waited. The same code runs on a thread of its own or, in simulation, where it is called.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, PoisonError,
+        atomic::Ordering,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use message::Seq;
+
+use crate::{
+    block::format,
+    block::key::key_of,
+    error::{EngineError, OpenError, Poisoned},
+    log::handle::Shared,
+    log::queue::{Completion, Pending, Writing},
+    log::segment::Segment,
+    lookup::parts::Lookup,
+    options::Driver,
+};
+
+/// What is to be sealed.
+enum Job {
+    /// All of it: nothing is written to it any more.
+    Segment(Arc<Segment>),
+    /// Its parts that do not grow any more.
+    Parts(Arc<Segment>),
+}
+
+/// Segments that wait to be sealed; the writer waits when there are more, which bounds memory.
+const SEALING_MAX: usize = 1;
+/// Free space is asked for after so many bytes were written.
+const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
+/// When so many appends shared a flush, there is much to do, and the writer rests after it, so that more share the next:
+/// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it, and when as
+/// many wait already, there is nothing to wait for.
+const GATHER_APPENDS: usize = 8;
+const GATHER: Duration = Duration::from_micros(300);
+/// A block's buffer is kept for the next one up to so many times the block's bound.
+const KEEP_FACTOR: usize = 2;
+
+impl Shared {
+    /// Writes one block. True if there was anything to do.
+    pub(crate) fn cycle(&self) -> bool {
+        self.cycle_with(&|job| self.perform(&job)).is_some()
+    }
+
+    /// How many appends were flushed, or failed, if there were any.
+    fn cycle_with(&self, seal: &dyn Fn(Job)) -> Option<usize> {
+        if self.poisoned().is_some() {
+            return self.fail_waiting(Vec::new());
+        }
+        let (mut pending, writing) = self.queue().take()?;
+        let mut done = std::mem::take(&mut pending.done);
+        match self.write(&pending, &writing, seal) {
+            Ok(()) => {
+                self.committed.store(pending.first.0 + u64::from(pending.count) - 1, Ordering::Release);
+                let mut queue = self.queue();
+                queue.written(writing, self.options.block_bytes_max.saturating_mul(KEEP_FACTOR));
+                self.note_waiting(&queue);
+                done.append(&mut queue.after);
+                drop(queue);
+                self.advanced.notify_all();
+                let appends = done.len();
+                self.tell(done, &Ok(()));
+                Some(appends)
+            }
+            Err(e) => {
+                self.poison(&e);
+                self.fail_waiting(done)
+            }
+        }
+    }
+
+    /// Tells everyone who waits that the log is poisoned. How many, if there was anyone.
+    fn fail_waiting(&self, mut done: Vec<Completion>) -> Option<usize> {
+        let poisoned = self.poisoned()?;
+        done.extend(self.queue().drain());
+        let waited = Some(done.len()).filter(|waited| *waited > 0);
+        self.tell(done, &Err(poisoned.clone()));
+        waited
+    }
+
+    /// Runs completions. One that panics poisons the log: someone will never be told what happened.
+    fn tell(&self, done: Vec<Completion>, fate: &Result<(), Poisoned>) {
+        for done in done {
+            let fate = fate.clone();
+            if catch_unwind(AssertUnwindSafe(move || done(fate))).is_err() {
+                self.poison(&"a completion panicked");
+            }
+        }
+    }
+
+    fn write(&self, pending: &Pending, writing: &Writing, seal: &dyn Fn(Job)) -> Result<(), EngineError> {
+        let segment = &pending.segment;
+        let is_first = pending.first == segment.first;
+        let store = segment.pinned_or_open(&*self.engine)?;
+        let bytes = {
+            let mut bytes = writing.bytes.write().unwrap_or_else(PoisonError::into_inner);
+            format::finish(&mut bytes, pending.first, pending.count);
+            bytes.len()
+        };
+        {
+            // Who looks for an event that waits reads them meanwhile.
+            let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
+            store.commit(&key_of(pending.first), &bytes)?;
+        }
+        let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
+        pending.fresh.note(end, bytes, pending.from, pending.to);
+        self.blocks_written.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before / SAMPLE_BYTES != (before + bytes as u64) / SAMPLE_BYTES {
+            self.sample_room();
+        }
+        if is_first {
+            self.seal_before(segment, seal);
+        } else if pending.first == pending.fresh.first {
+            seal(Job::Parts(segment.clone()));
+        }
+        Ok(())
+    }
+
+    /// The first block of a segment is safe: the segment before it will not change any more.
+    fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Job)) {
+        let segments = self.chain.segments();
+        let at = segments.partition_point(|other| other.first < segment.first);
+        if let Some(before) = at.checked_sub(1).and_then(|at| segments.get(at)) {
+            seal(Job::Segment(before.clone()));
+        }
+    }
+
+    fn perform(&self, job: &Job) {
+        match job {
+            Job::Segment(segment) => self.seal_now(segment),
+            Job::Parts(segment) => self.seal_parts(segment),
+        }
+    }
+
+    /// Seals a segment, here.
+    pub(crate) fn seal_now(&self, segment: &Segment) {
+        if self.poisoned().is_none()
+            && let Err(e) = segment.seal(&*self.engine)
+        {
+            self.poison(&e);
+        }
+        self.keep_fronts();
+    }
+
+    /// Seals the parts of a segment that do not grow any more, here.
+    pub(crate) fn seal_parts(&self, segment: &Segment) {
+        let committed = Seq(self.committed.load(Ordering::Acquire));
+        if self.poisoned().is_none()
+            && let Err(e) = segment.seal_parts(&*self.engine, self.options.part_bytes(), committed)
+        {
+            self.poison(&e);
+        }
+        self.keep_fronts();
+    }
+
+    /// Ends the part that grows, if it is worth a file. It can be sealed when the event is flushed that this gives.
+    pub(crate) fn end_part(&self) -> Option<(Arc<Segment>, Seq)> {
+        let mut queue = self.queue();
+        let segment = queue.end_part(self.options.part_bytes_min())?;
+        Some((segment, Seq(queue.next.0.saturating_sub(1))))
+    }
+
+    /// Has the filters of the newest look-ups in memory, as many as may be there.
+    pub(crate) fn keep_fronts(&self) {
+        if self.poisoned().is_none()
+            && let Err(e) = self.chain.keep_fronts(self.options.filter_bytes_max)
+        {
+            self.poison(&e);
+        }
+    }
+
+    /// The writer's thread, until the log is closed and everything is written.
+    fn run(&self, seal: &SyncSender<Job>) {
+        let send = |job| {
+            let is_over = match job {
+                Job::Segment(_) => seal.send(job).is_err(),
+                // The next one of the segment is of these parts, too.
+                Job::Parts(_) => matches!(seal.try_send(job), Err(TrySendError::Disconnected(_))),
+            };
+            if is_over {
+                self.poison(&"the sealing thread ended");
+            }
+        };
+        loop {
+            while let Some(appends) = self.cycle_with(&send) {
+                if gathers(appends, self.queue().appends()) {
+                    thread::sleep(GATHER);
+                }
+            }
+            let mut queue = self.queue();
+            if !queue.is_empty() {
+                continue;
+            }
+            if queue.is_closed {
+                return;
+            }
+            queue.is_idle = true;
+            drop(self.work.wait(queue));
+        }
+    }
+
+    /// Of the segment that is written to, so that the first look-ups need not.
+    fn sort_recovered(&self) {
+        if let Some(segment) = self.chain.segments().last()
+            && let Lookup::Open(parts) = segment.lookup()
+        {
+            parts.fresh.iter().for_each(|fresh| fresh.sort());
+        }
+    }
+
+    fn run_sealing(&self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            self.perform(&job);
+        }
+    }
+}
+
+/// Whether to rest after a flush of so many appends, while so many wait.
+fn gathers(flushed: usize, waiting: usize) -> bool {
+    flushed >= GATHER_APPENDS && waiting < GATHER_APPENDS
+}
+
+/// Starts the threads, if there are to be any, and seals what a crash left unsealed.
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    unsealed: Vec<Arc<Segment>>,
+) -> Result<Vec<JoinHandle<()>>, OpenError> {
+    if shared.options.driver == Driver::Inline {
+        shared.keep_fronts();
+        for segment in unsealed {
+            shared.seal_now(&segment);
+        }
+        if let Some((segment, _)) = shared.end_part() {
+            shared.seal_parts(&segment);
+        }
+        return Ok(Vec::new());
+    }
+    let (send, receive) = sync_channel(SEALING_MAX);
+    let sealer = shared.clone();
+    let sealing = spawn("log-sealer", move || {
+        sealer.keep_fronts();
+        for segment in unsealed {
+            sealer.seal_now(&segment);
+        }
+        // What this start had to read.
+        if let Some((segment, _)) = sealer.end_part() {
+            sealer.seal_parts(&segment);
+        }
+        sealer.sort_recovered();
+        sealer.run_sealing(&receive);
+    })?;
+    let writer = shared.clone();
+    let writing = spawn("log-writer", move || writer.run(&send))?;
+    Ok(vec![writing, sealing])
+}
+
+fn spawn(name: &'static str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    let thread = thread::Builder::new().name(name.into()).spawn(work);
+    thread.map_err(|e| OpenError::Thread(name, e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use message::{Event, StreamId, Timestamp};
+
+    use super::*;
+    use crate::{Item, Key, Log, MemoryDisk, Options, Prev, Tag};
+
+    fn item(hash: u128) -> Item {
+        let keys = [Key { hash, a: 7, b: Tag::OwnSeq }].into_iter().collect();
+        Item {
+            stream: StreamId(1),
+            prev: Prev::At(Seq::NONE),
+            at: Timestamp(1),
+            keys,
+            event: Event::ChannelStarted,
+        }
+    }
+
+    #[test]
+    fn the_writer_rests_only_where_many_share_flushes_and_few_wait() {
+        for (flushed, waiting, rests) in
+            [(1, 0, false), (7, 0, false), (8, 0, true), (40, 7, true), (40, 8, false)]
+        {
+            assert_eq!(gathers(flushed, waiting), rests, "{flushed} {waiting}");
+        }
+    }
+
+    /// The order is forced: who appends is held where it remembers its keys, and the block may not be to be had
+    /// meanwhile. On whatever machine, the writer could take it otherwise.
+    #[test]
+    fn a_block_is_not_to_be_had_before_its_keys_are_remembered() {
+        let options = Options { driver: Driver::Inline, ..Options::default() };
+        let (log, _) = Log::open(MemoryDisk::default().engine(), options).unwrap();
+        log.append(vec![item(1)], None).unwrap();
+        while log.drive() {}
+        let segment = log.shared.chain.segments().last().unwrap().clone();
+        let Lookup::Open(parts) = segment.lookup() else { panic!("it is written to") };
+        let fresh = parts.fresh[0].clone();
+        let held = fresh.hold(2);
+        let (done, appended) = channel();
+        let appending = log.clone();
+        let thread = thread::spawn(move || done.send(appending.append(vec![item(2)], None)).unwrap());
+        while fresh.is_complete() {
+            // Its keys are announced under the queue's lock, before they are remembered.
+            thread::yield_now();
+        }
+        for _ in 0..2_000 {
+            assert!(log.shared.try_take().is_none(), "the writer has a block whose keys nobody can find");
+            thread::yield_now();
+        }
+        drop(held);
+        assert_eq!(appended.recv().unwrap().unwrap(), Seq(2));
+        thread.join().unwrap();
+        assert!(log.drive() && log.find(2).is_some());
+    }
+}
