@@ -7,8 +7,7 @@ pub(crate) mod fake;
 use std::sync::Arc;
 
 use actors::{
-    Page, Refusal, Router, media,
-    router::{Acceptance, OpenSession, Origin, TailEvent},
+    Acceptance, MediaFile, NoFile, OpenSession, Origin, Page, Refusal, Router, TailEvent,
     seams::BoxFuture,
     view::{
         ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView,
@@ -75,11 +74,7 @@ pub trait Core: Send + Sync + 'static {
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize>;
     fn webhook<'a>(&'a self, channel: &'a ChannelId, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer>;
-    fn media<'a>(
-        &'a self,
-        channel: &'a ChannelId,
-        token: &'a str,
-    ) -> Later<'a, Result<media::File, media::NoFile>>;
+    fn media<'a>(&'a self, channel: &'a ChannelId, token: &'a str) -> Later<'a, Result<MediaFile, NoFile>>;
     fn committed(&self) -> Seq;
 }
 
@@ -181,11 +176,7 @@ impl Core for Router {
     fn shared_webhook<'a>(&'a self, call: &'a webhook::Call) -> Later<'a, webhook::Answer> {
         Box::pin(Router::shared_webhook(self, call))
     }
-    fn media<'a>(
-        &'a self,
-        channel: &'a ChannelId,
-        token: &'a str,
-    ) -> Later<'a, Result<media::File, media::NoFile>> {
+    fn media<'a>(&'a self, channel: &'a ChannelId, token: &'a str) -> Later<'a, Result<MediaFile, NoFile>> {
         Box::pin(Router::media(self, channel, token))
     }
     fn committed(&self) -> Seq {

@@ -128,10 +128,10 @@ pub async fn start_on(
 const MEDIA_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Where customers' files are.
-fn media(data_dir: &Path, public_url: String) -> Result<actors::media::MediaConfig, Failure> {
+fn media(data_dir: &Path, public_url: String) -> Result<actors::config::MediaConfig, Failure> {
     let key = media_key::in_folder(data_dir)
         .map_err(|e| Failure::Running(format!("the key of customers' files: {e}")))?;
-    Ok(actors::media::MediaConfig {
+    Ok(actors::config::MediaConfig {
         public_url: public_url.into(),
         key,
         folder: data_dir.join("media").into(),

@@ -5,7 +5,7 @@
 
 use std::{hint::black_box, time::Instant};
 
-use actors::session::{Accept, Identity, Outcome, Policy, Session};
+use actors::domain::session::{Accept, Identity, Outcome, Policy, Session};
 use channels::Prepared;
 use message::{
     Address, Content, Event, MessageNo, PartState, PartStatus, Timestamp,

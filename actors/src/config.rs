@@ -1,12 +1,12 @@
 //! The router's configuration, checked: what `src/config.rs` makes of `config.toml`. Nothing here is text
 //! to be looked up by name later.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use channels::Channel;
 use message::{ChannelId, DestinationId};
 
-use crate::{media::MediaConfig, route::Route};
+use crate::egress::Route;
 
 /// Everything the router needs to run.
 #[derive(Clone, Debug)]
@@ -183,3 +183,28 @@ impl Default for Limits {
         }
     }
 }
+
+/// Where files are kept, and how the business gets them.
+#[derive(Clone)]
+pub struct MediaConfig {
+    /// How Patchbay is reached from outside.
+    pub public_url: Arc<str>,
+    /// What signs the addresses.
+    pub key: Arc<[u8]>,
+    /// Where files are kept.
+    pub folder: Arc<Path>,
+    /// The most octets of all of them.
+    pub bytes_max: u64,
+}
+
+impl fmt::Debug for MediaConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}, key ***", self.public_url, self.folder.display())
+    }
+}
+
+/// A channel's place in [`Shared::channels`].
+pub(crate) type ChannelIx = usize;
+
+/// A destination's place in [`Shared::destinations`].
+pub(crate) type DestinationIx = usize;

@@ -12,51 +12,26 @@
 //! What a host decides is appended to the log; effects follow the flush (`host/stage.rs`). Whatever an actor
 //! knows can be rebuilt from configuration and log.
 
-mod accept;
-mod ahead;
-mod channel;
-mod claims;
+mod actor;
 pub mod config;
-mod correlation;
-mod credit;
-mod describe;
-mod destination;
+mod context;
+pub mod domain;
+pub mod egress;
+mod entry;
 pub mod error;
-mod exchange;
-mod fold;
-mod hash;
-mod host;
-mod identity;
-mod inbox;
-mod lanes;
-mod link;
-pub mod media;
-mod pace;
-mod page;
-mod plan;
-pub mod rate;
-mod replay;
-pub mod restart;
-mod root;
-pub mod route;
-pub mod router;
-mod routing;
+mod history;
+mod protocol;
 #[cfg(feature = "sabotage")]
 pub mod sabotage;
 #[cfg(not(feature = "sabotage"))]
 mod sabotage;
-mod safe;
 pub mod seams;
-pub mod session;
-mod shared;
-mod tail;
-mod timers;
 pub mod view;
-pub mod webhook;
-mod wire;
 
 pub use config::Config;
+pub use context::{media_queue::NoFile, media_store::MediaFile};
+pub use entry::router::{OpenSession, Origin, Router};
 pub use error::{Refusal, StartError};
-pub use page::Page;
-pub use router::Router;
+pub use protocol::{answers::Acceptance, webhook};
 pub use seams::Seams;
+pub use view::{TailEvent, page::Page};

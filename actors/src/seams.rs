@@ -16,7 +16,7 @@ use channels::http::{Request, Response};
 use message::{MessageId, Timestamp};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::route::Route;
+use crate::egress::Route;
 
 /// A boxed future, as the seams give them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use actors::{
     Seams,
-    route::Route,
+    egress::Route,
     seams::{Call, Stream, Target},
 };
 use channels::{

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use actors::{
     config::HttpConfig,
-    route::{Place, Proxy, Route, not_public},
+    egress::{Place, Proxy, Route, not_public},
 };
 use channels::{Channel, LinkKind, toolkit::auth, url};
 use secrecy::{ExposeSecret, SecretString};

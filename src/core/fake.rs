@@ -4,8 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use actors::{
-    Page, Refusal, media,
-    router::{Acceptance, OpenSession, Origin, TailEvent},
+    Acceptance, MediaFile, NoFile, OpenSession, Origin, Page, Refusal, TailEvent,
     view::{
         ChannelCounts, ChannelView, DeadLetterView, DestinationView, DoubtView, EventView, ExchangeView,
         LinkView, MessageView, PartView, PlanView, SessionIdText, SessionView, UnmatchedView,
@@ -373,20 +372,16 @@ impl Core for Fake {
     fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
         (channel.as_str() == "http").then_some(1_024)
     }
-    fn media<'a>(
-        &'a self,
-        _channel: &'a ChannelId,
-        token: &'a str,
-    ) -> Later<'a, Result<media::File, media::NoFile>> {
+    fn media<'a>(&'a self, _channel: &'a ChannelId, token: &'a str) -> Later<'a, Result<MediaFile, NoFile>> {
         let answer = match token {
-            "picture" => Ok(media::File {
+            "picture" => Ok(MediaFile {
                 content_type: "image/png".into(),
                 name: None,
                 octets: bytes::Bytes::from_static(b"octets"),
             }),
-            "gone" => Err(media::NoFile::Refused("expired (http 404)".into())),
-            "busy" => Err(media::NoFile::Busy),
-            _ => Err(media::NoFile::Unknown),
+            "gone" => Err(NoFile::Refused("expired (http 404)".into())),
+            "busy" => Err(NoFile::Busy),
+            _ => Err(NoFile::Unknown),
         };
         Box::pin(async move { answer })
     }

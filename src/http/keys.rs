@@ -1,6 +1,6 @@
 //! Who may ask: API keys and the admin token, compared in constant time. Never shown anywhere.
 
-use actors::router::Origin;
+use actors::Origin;
 use http::{HeaderMap, header};
 use secrecy::{ExposeSecret, SecretString};
 

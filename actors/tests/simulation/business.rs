@@ -3,10 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use actors::{
-    Refusal, Router,
-    router::{Acceptance, Origin},
-};
+use actors::{Acceptance, Origin, Refusal, Router};
 use message::{ChannelId, Content, MessageId, MessageStatus, cim};
 use tokio::time::{sleep, sleep_until};
 

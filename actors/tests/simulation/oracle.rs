@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use actors::{
     config::OnUnknown,
-    session::{DeliveryKind, Session},
+    domain::session::{DeliveryKind, Session},
     view::{MessageView, UnmatchedView},
 };
 use message::{Event, MessageStatus, PartState, PartStatus, StreamId, event::DoubtCause};

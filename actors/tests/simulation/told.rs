@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use actors::session::Outbound;
+use actors::domain::session::Outbound;
 use message::{Event, MessageNo, Seq, StreamId};
 use storage::Stored;
 

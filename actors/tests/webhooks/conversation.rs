@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use actors::{Refusal, Router, router::Origin};
+use actors::{Origin, Refusal, Router};
 use channels::Capabilities;
 use message::{BodyType, MessageId, cim};
 use serde_json::{Value, json};

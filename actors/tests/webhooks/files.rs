@@ -2,7 +2,7 @@
 
 use std::{sync::atomic::Ordering, time::Duration};
 
-use actors::media::{File, NoFile};
+use actors::{MediaFile, NoFile};
 use serde_json::{Value, json};
 
 use crate::{ANN, paper, paper::Paper, stage::World, stage::id, taken};
@@ -35,7 +35,7 @@ async fn a_file_is_fetched_ahead_kept_and_given_under_an_address_of_ours() {
     }
     assert_eq!(world.fetches.load(Ordering::SeqCst), 1, "a repetition is fetched once");
     world.files.lock().unwrap().clear();
-    let expected = File {
+    let expected = MediaFile {
         content_type: "image/png".into(),
         name: Some("shelf.png".into()),
         octets: b"octets\n".as_slice().into(),

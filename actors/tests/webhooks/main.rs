@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actors::{config::Limits, router::Origin, webhook::Answer};
+use actors::{Origin, config::Limits, webhook::Answer};
 use channels::http::Reply;
 use serde_json::{Value, json};
 use stage::{World, id};

@@ -12,8 +12,8 @@ use std::{
 
 use actors::{
     Config, Router, Seams,
+    config::MediaConfig,
     config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
-    media::MediaConfig,
     seams::{
         BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
         Stream, Target, Wanted,

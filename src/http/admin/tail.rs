@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use actors::{router::TailEvent, view::EventView};
+use actors::{TailEvent, view::EventView};
 use axum::{body::Body, extract::State};
 use bytes::Bytes;
 use futures_util::stream;

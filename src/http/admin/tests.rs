@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use actors::router::TailEvent;
+use actors::TailEvent;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

@@ -1,9 +1,6 @@
 //! START_CHAT and END_CHAT: messages that open and end sessions, with their words sent along the way.
 
-use actors::{
-    Refusal,
-    router::{OpenSession, Origin},
-};
+use actors::{OpenSession, Origin, Refusal};
 use message::{
     Content, SessionId,
     cim::{Intent, Message},

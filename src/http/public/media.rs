@@ -1,7 +1,7 @@
 //! `/media/{channel id}/{token}`: customers' files for the business. The token is the permission. A file is given so
 //! that no browser runs it: with its type, as itself or as a download, never as a page of ours.
 
-use actors::media::{File, NoFile};
+use actors::{MediaFile, NoFile};
 use axum::body::Body;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -40,7 +40,7 @@ fn missing() -> Response<Body> {
     answer::error(StatusCode::NOT_FOUND, "there is no such file")
 }
 
-fn given(file: File) -> Response<Body> {
+fn given(file: MediaFile) -> Response<Body> {
     let kind = file.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let shown = is_shown(&kind);
     let name = file.name.as_deref().map(name_of).unwrap_or_default();
@@ -94,7 +94,7 @@ mod tests {
     fn no_file_runs_in_a_browser() {
         let given = |kind: &str, name: Option<&str>| {
             let octets = bytes::Bytes::from_static(b"x");
-            let answer = given(File { content_type: kind.into(), name: name.map(Into::into), octets });
+            let answer = given(MediaFile { content_type: kind.into(), name: name.map(Into::into), octets });
             let header = |name| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
             assert_eq!(header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
             (header(header::CONTENT_TYPE), header(header::CONTENT_DISPOSITION))

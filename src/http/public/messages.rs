@@ -1,10 +1,7 @@
 //! `POST /v1/messages` and what can be asked about a message afterwards. Nothing is answered as accepted before
 //! the router says that it is durable.
 
-use actors::{
-    Refusal,
-    router::{Acceptance, Origin},
-};
+use actors::{Acceptance, Origin, Refusal};
 use axum::{body::Body, extract::State};
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};

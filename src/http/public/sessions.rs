@@ -1,6 +1,6 @@
 //! `POST /v1/sessions`, `GET` and `DELETE /v1/sessions/{id}`.
 
-use actors::router::OpenSession;
+use actors::OpenSession;
 use axum::{
     body::Body,
     extract::{Request, State},

@@ -4,7 +4,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actors::{
-    route::{Proxy, Route},
+    egress::{Proxy, Route},
     seams::Stream,
 };
 use rustls::{ClientConfig, pki_types::ServerName};

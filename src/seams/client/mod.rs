@@ -14,7 +14,7 @@ use std::{
 };
 
 use actors::{
-    route::Route,
+    egress::Route,
     seams::{BoxFuture, Call, CallError, HttpClient, Stream, Wanted},
 };
 use channels::http::{Body, Method, Request, Response};

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actors::{
-    route::{Place, Proxy, Route},
+    egress::{Place, Proxy, Route},
     seams::{Call, CallError, HttpClient},
 };
 use bytes::Bytes;

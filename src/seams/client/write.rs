@@ -1,7 +1,7 @@
 //! A call as it stands on the wire: its address, headers and body. Pure; an error names a part of the call, never
 //! its value.
 
-use actors::route::Proxy;
+use actors::egress::Proxy;
 use channels::{
     http::{Body, Field, Method, Request},
     url,

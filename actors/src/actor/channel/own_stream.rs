@@ -1,0 +1,26 @@
+//! The own stream of a channel in the log.
+
+use message::{ChannelId, Seq, StreamId, address};
+use serde::{Deserialize, Serialize};
+
+use crate::domain::correlation::Parked;
+
+/// A channel's own stream.
+pub(crate) struct OwnStream {
+    pub(super) stream: StreamId,
+    pub(super) head: Seq,
+    pub(super) dirty: bool,
+}
+
+impl OwnStream {
+    pub(crate) fn new(channel: &ChannelId) -> Self {
+        Self { stream: address::channel_stream(channel), head: Seq::NONE, dirty: false }
+    }
+}
+
+/// What the index keeps of it.
+#[derive(Default, Serialize, Deserialize)]
+pub(super) struct OwnState {
+    pub(super) parked: Vec<Parked>,
+    pub(super) head: u64,
+}

@@ -1,0 +1,370 @@
+//! One connection from connect to close: moves bytes between the socket and the sans-IO session, and events to
+//! the channel. Every part it is given gets an answer, whatever happens.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use bytes::BytesMut;
+use channels::{
+    SendError,
+    smpp::{
+        Answer as Reply, ReplyToken, SubmitError,
+        account::Account,
+        pdu::{Address, QuerySm},
+        session::{Cause as Lost, CloseReason, Config, Session, SessionEvent},
+        status::{self, Class},
+        submit,
+    },
+};
+use message::event::{Cause, DoubtCause};
+use ractor::ActorRef;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
+    sync::mpsc,
+    time::{Instant, sleep_until, timeout},
+};
+
+use crate::{
+    context::Shared,
+    protocol::{
+        channel::ChannelMessage,
+        link::{Answer, LinkEvent, LinkPart, LinkToken, QUERY},
+        part::Query,
+    },
+    seams::{Stream, Target},
+};
+
+/// Octets read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// How long the last octets may take to leave when the session is over.
+const LAST_WRITE_MS: u64 = 1_000;
+/// How long nothing happens when nothing is due.
+const IDLE_MS: u64 = 60_000;
+
+/// The longest pause that "queue full" asks for: the queue itself will say when it has room.
+const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
+/// How long the channel waits while a link binds again.
+const REBIND_PAUSE_MS: u64 = 1_000;
+
+/// What the connection is told.
+pub(crate) enum Command {
+    Submit(Vec<LinkPart>),
+    Acknowledge(Vec<ReplyToken>),
+    Query(Vec<Query>),
+    Close,
+}
+
+/// What a connection needs.
+pub(crate) struct Pump {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) owner: ActorRef<ChannelMessage>,
+    pub(crate) link: u16,
+    pub(crate) epoch: u32,
+    pub(crate) account: Account,
+    pub(crate) config: Config,
+    pub(crate) target: Target,
+    /// The account's own table of statuses.
+    pub(crate) errors: BTreeMap<u32, Class>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) was_bound: bool,
+    pub(crate) close: Option<CloseReason>,
+    pub(crate) reason: String,
+}
+
+/// Runs one connection to its end. Says `Down` last, after an answer for every part.
+pub(crate) async fn run(pump: Pump, mut commands: mpsc::UnboundedReceiver<Command>) -> End {
+    let connecting = pump.shared.seams.connector.connect(pump.target.clone());
+    let end = match timeout(pump.account.connect_timeout, connecting).await {
+        Err(_) => {
+            End { was_bound: false, close: None, reason: format!("no connection to {}", place(&pump.target)) }
+        }
+        Ok(Err(error)) => {
+            let reason = format!("no connection to {}: {error}", place(&pump.target));
+            End { was_bound: false, close: None, reason }
+        }
+        Ok(Ok(stream)) => connected(&pump, stream, &mut commands).await,
+    };
+    commands.close();
+    let mut events = Vec::new();
+    while let Ok(command) = commands.try_recv() {
+        if let Command::Submit(parts) = command {
+            events.extend(parts.iter().map(|p| LinkEvent::Answered(p.token, Answer::NotSent)));
+        }
+    }
+    events.push(LinkEvent::Down { reason: end.reason.clone() });
+    tell(&pump, events);
+    end
+}
+
+fn place(target: &Target) -> String {
+    format!("{}:{}", target.host, target.port)
+}
+
+fn tell(pump: &Pump, events: Vec<LinkEvent>) {
+    let _channel_gone = pump.owner.cast(ChannelMessage::FromLink(pump.link, pump.epoch, events));
+}
+
+struct Connection<'a> {
+    pump: &'a Pump,
+    session: Session<LinkToken>,
+    was_bound: bool,
+    closed: Option<CloseReason>,
+    bad_pdus: u64,
+    /// The provider takes the bind for another: unbind and bind again.
+    must_rebind: bool,
+    events: Vec<LinkEvent>,
+}
+
+async fn connected(
+    pump: &Pump,
+    stream: Box<dyn Stream>,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+) -> End {
+    let session = match Session::new(&pump.config, u64::from(pump.epoch), pump.shared.monotonic_ms()) {
+        Ok(session) => session,
+        Err(error) => {
+            let reason = format!("the bind cannot be written: {error}");
+            return End { was_bound: false, close: None, reason };
+        }
+    };
+    let (mut read, mut write) = tokio::io::split(stream);
+    let mut connection = Connection {
+        pump,
+        session,
+        was_bound: false,
+        closed: None,
+        bad_pdus: 0,
+        must_rebind: false,
+        events: Vec::new(),
+    };
+    connection.drive(&mut read, &mut write, commands).await;
+    let rest = write.write_all(connection.session.transmit());
+    let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
+    let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), write.shutdown()).await;
+    let close = connection.closed;
+    End { was_bound: connection.was_bound, close, reason: words(close, &pump.target) }
+}
+
+impl Connection<'_> {
+    async fn drive(
+        &mut self,
+        read: &mut ReadHalf<Box<dyn Stream>>,
+        write: &mut WriteHalf<Box<dyn Stream>>,
+        commands: &mut mpsc::UnboundedReceiver<Command>,
+    ) {
+        let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        loop {
+            let now = self.now();
+            if self.session.poll_timeout().is_some_and(|at| at <= now) {
+                self.session.handle_timeout(now);
+            }
+            self.take_events();
+            if self.closed.is_some() {
+                return;
+            }
+            let wait = self.session.poll_timeout().map_or(IDLE_MS, |at| at.saturating_sub(now).max(1));
+            let reads = self.session.wants_read();
+            let has_output = !self.session.transmit().is_empty();
+            tokio::select! {
+                biased;
+                command = commands.recv() => match command {
+                    Some(command) => {
+                        self.command(command);
+                        while let Ok(command) = commands.try_recv() {
+                            self.command(command);
+                        }
+                    }
+                    None => self.session.close(now),
+                },
+                written = write.write(self.session.transmit()), if has_output => match written {
+                    Ok(octets) if octets > 0 => self.session.transmitted(octets),
+                    _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
+                },
+                got = read.read_buf(&mut buffer), if reads => match got {
+                    Ok(octets) if octets > 0 => {
+                        let now = self.now();
+                        self.session.handle_bytes(&buffer, now);
+                        buffer.clear();
+                    }
+                    _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
+                },
+                () = sleep_until(Instant::now() + Duration::from_millis(wait)) => {}
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.pump.shared.monotonic_ms()
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Submit(parts) => {
+                for part in parts {
+                    self.submit(part);
+                }
+            }
+            Command::Acknowledge(tokens) => {
+                let now = self.now();
+                for token in tokens {
+                    self.session.ack(token, 0, now);
+                }
+            }
+            Command::Query(queries) => {
+                for query in queries {
+                    self.query(&query);
+                }
+            }
+            Command::Close => self.session.close(self.now()),
+        }
+    }
+
+    fn submit(&mut self, part: LinkPart) {
+        let LinkPart { token, message } = part;
+        let account = &self.pump.account;
+        let wall = self.pump.shared.now();
+        let validity = message.expires_at.map(|at| at.since_ms(wall));
+        let Some(encoded) = submit::part(account, &message.content, message.split, token.part.part, validity)
+        else {
+            let error = SendError::Rejected(Cause::new("400", "the stored message has no such part"));
+            return self.events.push(LinkEvent::Answered(token, Answer::Refused(error)));
+        };
+        let now = self.now();
+        let session = &mut self.session;
+        let sent = encoded.with_submit(account, &message.did, &message.customer, 0, |submit| {
+            session.submit(token, submit, now)
+        });
+        match sent {
+            Ok(()) => {}
+            Err(SubmitError::Invalid(error)) => {
+                let error = SendError::Rejected(Cause::new("400", error.to_string()));
+                self.events.push(LinkEvent::Answered(token, Answer::Refused(error)));
+            }
+            Err(_) => self.events.push(LinkEvent::Answered(token, Answer::NotSent)),
+        }
+    }
+
+    fn query(&mut self, query: &Query) {
+        let asks = QuerySm {
+            message_id: query.provider_id.as_bytes(),
+            source: Address { text: query.did.as_bytes(), ..Address::default() },
+        };
+        let token = LinkToken { token: QUERY, part: query.part };
+        let now = self.now();
+        // A question that cannot be asked now is not asked again: the receipt may still come by itself.
+        let _not_asked = self.session.query(token, &asks, now);
+    }
+
+    fn take_events(&mut self) {
+        while let Some(event) = self.session.poll_event() {
+            self.event(event);
+        }
+        if std::mem::take(&mut self.must_rebind) {
+            self.session.close(self.now());
+        }
+        if !self.events.is_empty() {
+            tell(self.pump, std::mem::take(&mut self.events));
+        }
+    }
+
+    fn event(&mut self, event: SessionEvent<LinkToken>) {
+        let event = match event {
+            SessionEvent::Bound { .. } => {
+                self.was_bound = true;
+                LinkEvent::Up { window: self.session.window_free() }
+            }
+            SessionEvent::Answered { token, .. } if token.token == QUERY => return,
+            SessionEvent::Unanswered { token, .. } if token.token == QUERY => return,
+            SessionEvent::Answered { token, answer } => {
+                self.must_rebind |= answer.status == status::INVALID_BIND_STATE;
+                LinkEvent::Answered(token, self.answer_of(&answer))
+            }
+            SessionEvent::Unanswered { token, cause } => {
+                let cause = match cause {
+                    Lost::Timeout => DoubtCause::NoAnswer,
+                    Lost::LinkLost => DoubtCause::LinkLost,
+                };
+                LinkEvent::Answered(token, Answer::Unanswered(cause))
+            }
+            SessionEvent::LateAnswer { token, answer } => match self.answer_of(&answer) {
+                Answer::Taken { id, customer } if token.token != QUERY => {
+                    LinkEvent::Answered(token, Answer::Late { id, customer })
+                }
+                _ => return,
+            },
+            SessionEvent::QueryAnswered { token, answer } if answer.status == 0 => {
+                LinkEvent::Queried { part: token.part, status: answer.message_state }
+            }
+            SessionEvent::QueryAnswered { .. } => return,
+            SessionEvent::Delivered { ack, message } => LinkEvent::Delivered { token: ack, message },
+            SessionEvent::Congestion { state } => LinkEvent::Congested(state),
+            SessionEvent::Protocol(warning) => {
+                self.bad_pdus += 1;
+                tracing::debug!(?warning, link = self.pump.link, "odd PDU");
+                LinkEvent::Malformed(1)
+            }
+            SessionEvent::Closed { reason } => {
+                self.closed = Some(reason);
+                return;
+            }
+        };
+        self.events.push(event);
+    }
+
+    fn answer_of(&self, reply: &Reply) -> Answer {
+        if reply.status == 0 {
+            return Answer::Taken {
+                id: Arc::from(String::from_utf8_lossy(&reply.message_id)),
+                customer: None,
+            };
+        }
+        let described = status::describe(reply.status);
+        let words = match reply.tlvs().get(channels::smpp::tlv::ADDITIONAL_STATUS_INFO_TEXT) {
+            Some(tlv) => {
+                let text: String = String::from_utf8_lossy(tlv.text()).chars().take(200).collect();
+                format!("{described}: {text}")
+            }
+            None => described,
+        };
+        Answer::Refused(refusal(reply.status, words, &self.pump.errors))
+    }
+}
+
+/// What a command status means for the part.
+fn refusal(code: u32, words: String, errors: &BTreeMap<u32, Class>) -> SendError {
+    let cause = Cause::new(format!("0x{code:08X}"), words);
+    match status::class(code, errors) {
+        Class::Throttled { .. } => SendError::Throttled { after_ms: 0, cause },
+        Class::QueueFull { after_ms } => {
+            SendError::Throttled { after_ms: after_ms.min(QUEUE_FULL_PAUSE_MS), cause }
+        }
+        Class::Rebind | Class::BindRetryLater { .. } => {
+            SendError::Throttled { after_ms: REBIND_PAUSE_MS, cause }
+        }
+        Class::RetryOnce => SendError::RetryOnce(cause),
+        Class::Accepted | Class::Retry { .. } => SendError::Unavailable(cause),
+        Class::CredentialsRefused => SendError::CredentialsRefused(cause),
+        Class::Permanent | Class::Config => SendError::Rejected(cause),
+    }
+}
+
+fn words(close: Option<CloseReason>, target: &Target) -> String {
+    let place = place(target);
+    match close {
+        None => format!("the connection to {place} ended"),
+        Some(CloseReason::Requested) => "unbound".to_owned(),
+        Some(CloseReason::PeerUnbound) => format!("{place} unbound"),
+        Some(CloseReason::BindRefused(code)) => {
+            format!("{place} refused the bind: {}", status::describe(code))
+        }
+        Some(CloseReason::BindTimeout) => format!("{place} did not answer the bind"),
+        Some(CloseReason::NoEnquireReply) => format!("{place} did not answer an enquire_link"),
+        Some(CloseReason::Inactive) => format!("{place} was silent for too long"),
+        Some(CloseReason::Stalled) => format!("{place} stopped in the middle of a PDU"),
+        Some(CloseReason::Eof) => format!("{place} closed the connection"),
+        Some(CloseReason::Framing(error)) => format!("{place} sent no SMPP: {error}"),
+    }
+}

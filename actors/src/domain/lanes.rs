@@ -1,0 +1,83 @@
+//! The sessions of a channel that wait for their turn: by lane, first come first served within one. Each
+//! waits at most once. Holds 24 bytes a session, never a message: the log is the backlog.
+
+use std::collections::{HashMap, VecDeque};
+
+use message::StreamId;
+
+use crate::domain::hash::StreamHash;
+
+/// One lane for each priority, 0 to 10.
+const LANES: usize = 11;
+
+/// The waiting sessions.
+#[derive(Debug)]
+pub(crate) struct Lanes {
+    lanes: [VecDeque<(StreamId, u16)>; LANES],
+    /// The lane each waits in, to wait only once and to be moved up.
+    waiting: HashMap<StreamId, u8, StreamHash>,
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self { lanes: std::array::from_fn(|_| VecDeque::new()), waiting: HashMap::default() }
+    }
+}
+
+impl Lanes {
+    /// Puts a session in its lane with the number of parts it has ready. One that waits in a lower lane moves
+    /// up; its place there is passed over when it comes.
+    pub(crate) fn push(&mut self, stream: StreamId, lane: u8, parts: u16) {
+        let lane = lane.min(LANES as u8 - 1);
+        match self.waiting.get(&stream) {
+            Some(now) if *now >= lane => return,
+            _ => self.waiting.insert(stream, lane),
+        };
+        if let Some(queue) = self.lanes.get_mut(usize::from(lane)) {
+            queue.push_back((stream, parts));
+        }
+    }
+
+    /// The session whose turn it is, and its ready parts.
+    pub(crate) fn pop(&mut self) -> Option<(StreamId, u16)> {
+        for (lane, queue) in self.lanes.iter_mut().enumerate().rev() {
+            while let Some((stream, parts)) = queue.pop_front() {
+                if self.waiting.get(&stream) == Some(&(lane as u8)) {
+                    self.waiting.remove(&stream);
+                    return Some((stream, parts));
+                }
+            }
+        }
+        None
+    }
+
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Whether none wait.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urgent_first_and_each_once() {
+        let mut lanes = Lanes::default();
+        let s = |n| StreamId(n);
+        lanes.push(s(1), 0, 1);
+        lanes.push(s(2), 0, 1);
+        lanes.push(s(3), 5, 2);
+        lanes.push(s(2), 9, 1);
+        lanes.push(s(1), 0, 1);
+        assert_eq!(lanes.len(), 3);
+        let order: Vec<u128> = std::iter::from_fn(|| lanes.pop()).map(|(s, _)| s.0).collect();
+        assert_eq!(order, [2, 3, 1]);
+        assert!(lanes.is_empty());
+    }
+}

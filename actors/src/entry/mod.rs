@@ -1,0 +1,6 @@
+//! The ways into the router: what HTTP, the CLI and tests call.
+
+mod accept;
+mod plan;
+pub(crate) mod router;
+mod webhook;

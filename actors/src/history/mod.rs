@@ -1,0 +1,3 @@
+//! What the log tells of the past.
+
+pub(crate) mod message;
