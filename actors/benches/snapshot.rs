@@ -5,11 +5,12 @@
 
 use std::{hint::black_box, time::Instant};
 
-use actors::session::{Accept, Identity, Inbound, InboundBody, Outcome, Policy, Session};
+use actors::domain::session::{Accept, Identity, Inbound, InboundBody, Outcome, Policy, Session};
 use channels::Prepared;
 use message::{
     Address, Content, Event, MessageNo, Timestamp,
     event::{Alphabet, Concatenation, Split},
+    snapshot::SessionSnapshot,
 };
 
 const ROUNDS: usize = 25;
@@ -102,9 +103,10 @@ fn main() {
 }
 
 fn encoded(session: &Session) -> Vec<u8> {
-    storage::encode_snapshot(session).unwrap()
+    storage::encode_snapshot(&SessionSnapshot::from(session)).unwrap()
 }
 
 fn decoded(bytes: &[u8]) -> Session {
-    storage::decode_snapshot(bytes).unwrap()
+    let snapshot: SessionSnapshot<'_> = storage::decode_snapshot(bytes).unwrap();
+    Session::from(snapshot)
 }
