@@ -2,11 +2,13 @@
 
 pub mod cli;
 pub mod config;
-pub mod core;
+pub mod console;
 pub mod http;
+pub mod instant;
 mod media_key;
-pub mod out;
 pub mod run;
 pub mod seams;
 pub mod telemetry;
+#[cfg(test)]
+mod testing;
 pub mod ui;

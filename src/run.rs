@@ -1,7 +1,7 @@
 //! The whole process: opens the log, starts the router, serves both listeners, and ends them in order. Nothing
 //! is served before the router is ready, and nothing is left running after it stops.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -15,7 +15,6 @@ use tokio::{
 
 use crate::{
     config::{EdgeLimits, Settings},
-    core::Core,
     http::{admin, keys::Keys, public, serve::Listener, tls},
     media_key,
     seams::{self, Stopwatch},
@@ -85,27 +84,25 @@ pub async fn start_on(
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
     let (log, recovery) = open(&settings).await?;
-    let figures = figures_of(log.clone());
     let public_url = settings.http.public_url.clone().unwrap_or_else(|| public.url());
     let router = actors::Config { media: Some(media(&settings.data_dir, public_url)?), ..settings.router };
-    let router = Router::start(router, log, seams).await.map_err(Failure::running)?;
-    let core: Arc<dyn Core> = Arc::new(router.clone());
+    let router = Router::start(router, log.clone(), seams).await.map_err(Failure::running)?;
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
     let limits = settings.http.limits;
     let handler = public::Handler::new(
-        core.clone(),
+        router.clone(),
         Keys::new(settings.http.api_keys),
         limits,
         settings.http.public_url,
     );
     servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
     let handler = admin::Handler::new(admin::Admin {
-        core,
+        router: router.clone(),
         token: settings.admin.token,
         metrics: metrics.clone(),
-        log: figures,
+        log,
         stop: stopping.clone(),
         any_host: !settings.admin.listen.ip().is_loopback(),
     });
@@ -182,11 +179,6 @@ pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Fail
     }
     let engine = DiskEngine::open(folder).map_err(|e| failed(&e))?;
     Log::open(engine, options).map_err(|e| failed(&e))
-}
-
-fn figures_of(log: Log) -> admin::LogFigures {
-    // A weak hold would be better still; the log is closed by the router's drain, and this one only reads.
-    Arc::new(move || log.stats().map(|s| crate::cli::log::figures(&s).to_string()).map_err(|e| e.to_string()))
 }
 
 impl Running {

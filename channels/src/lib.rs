@@ -16,7 +16,8 @@ pub mod toolkit;
 
 pub use contract::{
     AccountError, Attribute, Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
-    LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Provider, Received, Rejection, Report,
-    SendError, Sent, SetUp, Signature, Step, WebhookUrls, capability, http, url,
+    LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Protection, Provider, Received,
+    Rejection, Report, SendError, Sent, SetUp, Signature, Step, WebhookUrls, capability, http, protection,
+    url,
 };
 pub use provider::{PROVIDERS, provider};

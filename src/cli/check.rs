@@ -7,8 +7,8 @@ use clap::Args;
 use super::probe::{Probe, probe};
 use crate::{
     config::{self, Settings},
+    console,
     http::tls,
-    out,
     run::Failure,
     seams,
 };
@@ -35,8 +35,8 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
                 .iter()
                 .map(|(line, text)| serde_json::json!({ "file": e.file, "line": line, "problem": text }))
                 .collect();
-            out::line(serde_json::json!({ "ok": false, "problems": problems }).to_string());
-            return Err(Failure::Usage(out::counted(e.problems.len(), "problem")));
+            console::line(serde_json::json!({ "ok": false, "problems": problems }).to_string());
+            return Err(Failure::Usage(console::counted(e.problems.len(), "problem")));
         }
         Err(e) => return Err(Failure::Usage(e.to_string())),
     };
@@ -68,21 +68,21 @@ fn report(arguments: &Arguments, settings: &Settings, probes: &[Probe]) {
             .collect();
         let ok = probes.iter().all(|p| p.get("ok") == Some(&serde_json::Value::Bool(true)));
         let view = serde_json::json!({ "ok": ok, "channels": channels, "destinations": destinations, "probes": probes });
-        out::line(view.to_string());
+        console::line(view.to_string());
         return;
     }
     let file = arguments.config.display();
-    out::line(format!(
+    console::line(format!(
         "{file} is valid: {}, {}",
-        out::counted(channels, "channel"),
-        out::counted(destinations, "destination")
+        console::counted(channels, "channel"),
+        console::counted(destinations, "destination")
     ));
     for probe in probes {
         match &probe.result {
             Ok(took) => {
-                out::line(format!("  reached  {} in {:.0} ms", probe.what, took.as_secs_f64() * 1000.0))
+                console::line(format!("  reached  {} in {:.0} ms", probe.what, took.as_secs_f64() * 1000.0))
             }
-            Err(why) => out::line(format!("  FAILED   {}: {why}", probe.what)),
+            Err(why) => console::line(format!("  FAILED   {}: {why}", probe.what)),
         }
     }
 }

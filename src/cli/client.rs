@@ -126,8 +126,3 @@ pub(super) fn is_http(url: &str) -> bool {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     })
 }
-
-/// Percent-encodes a segment of a path or a value of a query.
-pub(super) fn encoded(text: &str) -> String {
-    crate::ui::encoded(text)
-}

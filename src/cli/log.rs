@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use message::Seq;
 use serde_json::json;
-use storage::{DiskEngine, Options, Stats, Stored};
+use storage::{DiskEngine, Options, Stored};
 
 use crate::{
-    config, out,
+    config, console,
+    http::admin::log_figures,
     run::{Failure, open_log},
 };
 
@@ -89,18 +90,18 @@ fn verify(place: &Place) -> Result<(), Failure> {
             "sound": sound, "segments": report.segments, "blocks": report.blocks, "events": report.events,
             "blockBytes": report.block_bytes, "bad": bad, "gaps": gaps,
         });
-        out::line(view.to_string());
+        console::line(view.to_string());
     } else {
         let (segments, blocks, events) = (report.segments, report.blocks, report.events);
-        out::line(format!(
+        console::line(format!(
             "{segments} segments, {blocks} blocks, {events} events, {} bytes",
             report.block_bytes
         ));
         for bad in &report.bad {
-            out::line(format!("  DAMAGED  {bad}"));
+            console::line(format!("  DAMAGED  {bad}"));
         }
         for (end, next) in &report.gaps {
-            out::line(format!("  MISSING  events after {end}, before folder {next}"));
+            console::line(format!("  MISSING  events after {end}, before folder {next}"));
         }
     }
     if sound {
@@ -113,27 +114,15 @@ fn verify(place: &Place) -> Result<(), Failure> {
 fn stats(place: &Place) -> Result<(), Failure> {
     let (log, _) = open_log(&place.folder()?, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
-    let figures = figures(&stats);
+    let figures = log_figures(&stats);
     if place.json {
-        out::line(figures.to_string());
+        console::line(figures.to_string());
     } else {
         for (key, value) in figures.as_object().into_iter().flatten() {
-            out::line(format!("{key:<18} {value:>16}"));
+            console::line(format!("{key:<18} {value:>16}"));
         }
     }
     log.close().map_err(Failure::running)
-}
-
-/// The figures of a log as JSON, for people and for `/api/log`.
-pub fn figures(stats: &Stats) -> serde_json::Value {
-    json!({
-        "first": stats.first.0, "committed": stats.committed.0, "segments": stats.segments,
-        "blockBytes": stats.block_bytes, "diskBytes": stats.disk_bytes, "freeBytes": stats.free_bytes,
-        "waitingBytes": stats.waiting_bytes, "blocksWritten": stats.blocks_written,
-        "bytesWritten": stats.bytes_written, "lookupsInMemory": stats.lookups_in_memory,
-        "lookupsSealed": stats.lookups_sealed, "filterBytes": stats.filter_bytes,
-        "indexEntries": stats.index_entries, "indexDelta": stats.index_delta, "checkpoint": stats.checkpoint.0,
-    })
 }
 
 fn export(export: &Export) -> Result<(), Failure> {
@@ -141,7 +130,7 @@ fn export(export: &Export) -> Result<(), Failure> {
     for stored in log.read(Seq(export.from.max(1))).take(export.limit.unwrap_or(usize::MAX)) {
         let mut line = line_of(&stored.map_err(Failure::running)?)?;
         line.push(b'\n');
-        if out::bytes(&line).is_err() {
+        if console::bytes(&line).is_err() {
             break;
         }
     }

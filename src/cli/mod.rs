@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{out, run::Failure};
+use crate::{console, run::Failure};
 
 /// Patchbay, a customer channel manager: connects a business to the channels its customers write on.
 #[derive(Debug, Parser)]
@@ -62,11 +62,11 @@ pub fn main() -> ExitCode {
     match perform(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Running(why)) => {
-            out::error(format!("patchbay: {why}"));
+            console::error(format!("patchbay: {why}"));
             ExitCode::from(1)
         }
         Err(Failure::Usage(why)) => {
-            out::error(why);
+            console::error(why);
             ExitCode::from(2)
         }
     }

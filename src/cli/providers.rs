@@ -4,7 +4,7 @@
 use channels::{PROVIDERS, Provider, Report, provider};
 use clap::Args;
 
-use crate::{out, run::Failure};
+use crate::{console, run::Failure};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -31,13 +31,13 @@ fn unknown(name: &str) -> Failure {
 fn list() {
     let width = PROVIDERS.iter().map(|provider| provider.name.len()).max().unwrap_or_default();
     for provider in PROVIDERS {
-        out::line(format!("{:width$}  {}", provider.name, provider.summary));
+        console::line(format!("{:width$}  {}", provider.name, provider.summary));
     }
 }
 
-fn all_about(about: &Provider) {
-    let capabilities = (about.capabilities)();
-    let said = |what: &str, words: &str| out::line(format!("{what:14} {words}"));
+fn all_about(about: &'static Provider) {
+    let capabilities = about.capabilities;
+    let said = |what: &str, words: &str| console::line(format!("{what:14} {words}"));
     said("provider", about.name);
     said("", about.summary);
     said("documentation", about.documentation);
@@ -46,7 +46,7 @@ fn all_about(about: &Provider) {
         let secret = if about.secrets.contains(&key.as_str()) { " (secret)" } else { "" };
         said(if n == 0 { "account" } else { "" }, &format!("{key}{secret}"));
     }
-    said("webhooks", &provider::signature(about.signature));
+    said("webhooks", &provider::signature(about.signature()));
     said("goes out", &provider::words(capabilities.native));
     said(
         "comes in",

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use channels::url::percent_encode;
 use clap::Args;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Answer, Client, encoded};
-use crate::{out, run::Failure};
+use super::client::{Answer, Client};
+use crate::{console, run::Failure};
 
 /// Between two looks at the status.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -95,9 +96,11 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     let answer = post(&client, "/v1/messages", message).await?;
     let accepted: Accepted = serde_json::from_slice(&answer.body).map_err(Failure::running)?;
     match (arguments.json, accepted.duplicate) {
-        (true, _) => out::line(answer.text()),
-        (false, false) => out::line(format!("{} ACCEPTED", accepted.message_id)),
-        (false, true) => out::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id)),
+        (true, _) => console::line(answer.text()),
+        (false, false) => console::line(format!("{} ACCEPTED", accepted.message_id)),
+        (false, true) => {
+            console::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id))
+        }
     }
     match arguments.wait {
         Some(wait) => follow(&client, &accepted.message_id, wait, last, arguments.json).await,
@@ -118,19 +121,19 @@ async fn post(client: &Client, path: &str, message: Vec<u8>) -> Result<Answer, F
 fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     let plan: Plan = serde_json::from_slice(plan).map_err(Failure::running)?;
     let known = channels::provider(&plan.provider);
-    let tells = known.is_none_or(|provider| (provider.capabilities)().receipts);
+    let tells = known.is_none_or(|provider| provider.capabilities.receipts);
     Ok(if tells { "DELIVERED" } else { "SENT" })
 }
 
 fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
     if arguments.json {
-        out::line(String::from_utf8_lossy(body));
+        console::line(String::from_utf8_lossy(body));
         return Ok(());
     }
     let plan: serde_json::Value = serde_json::from_slice(body).map_err(Failure::running)?;
     for (key, value) in plan.as_object().into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        out::line(format!("{key:<16} {text}"));
+        console::line(format!("{key:<16} {text}"));
     }
     Ok(())
 }
@@ -138,7 +141,7 @@ fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
 /// Prints each new status until it is final; a failed message is a failure.
 async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: bool) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
-    let path = format!("/v1/messages/{}", encoded(id));
+    let path = format!("/v1/messages/{}", percent_encode(id));
     let mut told = String::new();
     loop {
         let answer = client.ask(Method::GET, &path, None).await?;
@@ -150,9 +153,9 @@ async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: 
         let is_final = matches!(status, "DELIVERED" | "READ" | "FAILED") || status == last;
         if status != told {
             if as_json && is_final {
-                out::line(answer.text());
+                console::line(answer.text());
             } else if !as_json {
-                out::line(format!("{id} {status} ({})", out::counted(seen.parts.len(), "part")));
+                console::line(format!("{id} {status} ({})", console::counted(seen.parts.len(), "part")));
             }
             status.clone_into(&mut told);
         }

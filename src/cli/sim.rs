@@ -26,8 +26,8 @@ use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
     config::EdgeLimits,
+    console,
     http::{answer, serve::Listener},
-    out,
     run::Failure,
     seams::SystemClock,
 };
@@ -121,7 +121,7 @@ async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
     script.started_at_s = SystemClock.now().0 / 1000;
     if arguments.print_script {
         let text = toml::to_string(&script).map_err(Failure::running)?;
-        out::line(text.trim_end());
+        console::line(text.trim_end());
         return Ok(());
     }
     let tcp = TcpListener::bind(arguments.listen)
@@ -129,7 +129,7 @@ async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
         .map_err(|e| Failure::Running(format!("cannot listen on {}: {e}", arguments.listen)))?;
     let address = tcp.local_addr().map_err(Failure::running)?;
     let smsc = Smsc::new(script);
-    out::line(format!("simulated SMSC  {address}"));
+    console::line(format!("simulated SMSC  {address}"));
     let (stop, stopping) = watch::channel(false);
     let control = async {
         match arguments.control_port {
@@ -145,7 +145,7 @@ async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
     };
     stop.send_replace(true);
     let counts = serde_json::to_string(&smsc.counts()).map_err(Failure::running)?;
-    out::line(format!("counts {counts}"));
+    console::line(format!("counts {counts}"));
     done
 }
 
@@ -222,7 +222,7 @@ fn as_map<T: serde::Serialize>(value: &T) -> Result<Map<String, Value>, Failure>
 
 async fn serve_control(smsc: Smsc, port: u16, stop: watch::Receiver<bool>) -> Result<(), Failure> {
     let listener = Listener::bind(([127, 0, 0, 1], port).into(), None).await.map_err(Failure::running)?;
-    out::line(format!("control port    {}", listener.url()));
+    console::line(format!("control port    {}", listener.url()));
     let limits = EdgeLimits {
         max_in_flight: 64,
         body_bytes_max: 64 * 1024,

@@ -1,13 +1,14 @@
 //! `patchbay tail`: what happens in a running Patchbay, as it happens.
 
+use channels::url::percent_encode;
 use clap::Args;
 use http::Method;
 use http_body_util::BodyExt;
 use message::Timestamp;
 use serde::Deserialize;
 
-use super::client::{Answer, Client, encoded};
-use crate::{out, run::Failure, ui};
+use super::client::{Answer, Client};
+use crate::{console, instant, run::Failure};
 
 /// The longest line of the stream, in bytes.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
@@ -54,7 +55,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
         [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
     let query: Vec<String> = filters
         .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", encoded(v))))
+        .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", percent_encode(v))))
         .collect();
     let answer = client.open(Method::GET, &format!("/api/tail?{}", query.join("&")), None).await?;
     let status = answer.status().as_u16();
@@ -86,12 +87,12 @@ fn show(line: &[u8], as_json: bool) -> std::io::Result<()> {
     let mut text = match serde_json::from_slice::<Line>(data) {
         Ok(line) if !as_json => {
             let part = line.part.map(|p| format!(" part {p}")).unwrap_or_default();
-            let at = ui::rfc3339(Timestamp(line.at));
+            let at = instant::rfc3339(Timestamp(line.at));
             format!("{at} {:<18} {:<12} {}{part} {}", line.event, line.channel, line.message_id, line.detail)
                 .into_bytes()
         }
         _ => data.to_vec(),
     };
     text.push(b'\n');
-    out::bytes(&text)
+    console::bytes(&text)
 }

@@ -11,9 +11,8 @@ use toml::de::DeValue;
 
 use super::{
     calls,
-    check::id,
     problem::suggestion,
-    section::{OrOff, Section, Value},
+    section::{OrOff, Section, Value, id},
 };
 
 /// Parts per second that may be configured at most.
@@ -152,7 +151,7 @@ fn account(
     if !whole {
         return None;
     }
-    match (provider.channel)(table) {
+    match provider.open(table) {
         Ok(channel) => Some(channel),
         Err(error) => {
             let (key, problem) = explained(error.key, error.problem);

@@ -8,17 +8,16 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::de::DeTable;
 
 use super::{
-    Admin, ApiKey, ConfigError, EdgeLimits, Http, LogSettings, Settings, Tls, channel,
-    problem::Problems,
-    section::{OrOff, Section, Size},
+    channel,
+    problem::{ConfigError, Problems},
+    section::{OrOff, Section, Size, id},
+    settings::{Admin, ApiKey, EdgeLimits, Http, LogSettings, Settings, Tls},
 };
 
 const MB: u64 = 1 << 20;
 const GB: u64 = 1 << 30;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest id of a channel or destination, in bytes.
-pub(super) const ID_BYTES_MAX: usize = 64;
 /// The largest request body that may be configured, in bytes.
 const BODY_BYTES_MAX: u64 = 64 * MB;
 
@@ -102,18 +101,6 @@ fn duplicates<'i>(root: &Section<'_>, key: &str, ids: impl Iterator<Item = &'i s
             root.problem(key, format!("the id {a:?} is used twice; each needs its own"));
         }
     }
-}
-
-/// Ids go into addresses, metrics and file names.
-pub(super) fn id(section: &Section<'_>) -> Option<String> {
-    let id: String = section.required("id")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if id.len() <= ID_BYTES_MAX && id.chars().all(plain) {
-        return Some(id);
-    }
-    section
-        .problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
-    None
 }
 
 fn limits(section: Option<Section<'_>>) -> Limits {

@@ -17,6 +17,9 @@ use super::{
 /// The longest part of a found value that is repeated in a problem, in characters.
 const FOUND_CHARS_MAX: usize = 60;
 
+/// The longest id of a channel or destination, in bytes.
+const ID_BYTES_MAX: usize = 64;
+
 /// A table being read.
 pub(super) struct Section<'a> {
     table: &'a DeTable<'a>,
@@ -215,6 +218,18 @@ impl<'a> Section<'a> {
             }
         }
     }
+}
+
+/// Ids go into addresses, metrics and file names.
+pub(super) fn id(section: &Section<'_>) -> Option<String> {
+    let id: String = section.required("id")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if id.len() <= ID_BYTES_MAX && id.chars().all(plain) {
+        return Some(id);
+    }
+    section
+        .problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
+    None
 }
 
 /// A value as it is repeated to people, shortened.

@@ -1,9 +1,11 @@
 //! What the pages have in common: times, states, tables of events, empty lists, refusals.
 
-use actors::{Refusal, view::EventView};
-use axum::response::Response;
+use actors::view::EventView;
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::{SessionId, Timestamp};
+
+use crate::instant::rfc3339;
 
 /// An instant; the script shows it in the reader's own time zone.
 pub(super) fn time(at: Timestamp) -> Markup {
@@ -21,13 +23,6 @@ pub(super) fn since(at: Timestamp) -> Markup {
 pub(super) fn ago(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time.since datetime=(text) data-ms=(at.0) data-since { (text) } }
-}
-
-pub(crate) fn rfc3339(at: Timestamp) -> String {
-    i64::try_from(at.0)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at.0.to_string(), |t| format!("{t:.3}"))
 }
 
 /// A state as a coloured word.
@@ -94,7 +89,7 @@ fn named(event: &str) -> String {
 fn detail(event: &EventView) -> Markup {
     match event.detail.split_once(' ') {
         Some((id, rest)) if event.event == "accepted" => {
-            html! { a href={"/message?id=" (encoded(id))} { (id) } " " (rest) }
+            html! { a href={"/message?id=" (percent_encode(id))} { (id) } " " (rest) }
         }
         _ => html! { (event.detail) },
     }
@@ -119,30 +114,12 @@ pub(super) fn button(name: &str, to: &str, body: &str, sure: &str) -> Markup {
     html! { button type="button" data-post=(to) data-body=(body) data-sure=(sure) { (name) } }
 }
 
-/// Percent-encodes a value for a query.
-pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-/// A page that says why there is nothing to show.
-pub(super) fn refused(at: &str, title: &str, refusal: &Refusal) -> Response {
-    let content = html! { h1 { (title) } div.empty { p { (refusal) } } };
-    super::page(at, title, None, &content)
-}
-
 /// The way to the first page and the next of a list by sessions.
 pub(super) fn pages(path: &str, after: Option<SessionId>, next: Option<SessionId>) -> Markup {
     html! {
         p.pages {
             @if after.is_some() { a href=(path) { "First page" } }
-            @if let Some(next) = next { a href={(path) "?after=" (encoded(&next.to_string()))} { "Next page" } }
+            @if let Some(next) = next { a href={(path) "?after=" (percent_encode(&next.to_string()))} { "Next page" } }
         }
     }
 }
@@ -155,8 +132,5 @@ mod tests {
     fn words_for_people() {
         assert_eq!(count(0), "0");
         assert_eq!(count(1234567), "1\u{202f}234\u{202f}567");
-        assert_eq!(rfc3339(Timestamp(1_760_000_000_123)), "2025-10-09T08:53:20.123Z");
-        assert_eq!(encoded("a+b/ü"), "a%2Bb%2F%C3%BC");
-        assert_eq!(rfc3339(Timestamp(u64::MAX)), u64::MAX.to_string());
     }
 }

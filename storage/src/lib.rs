@@ -38,7 +38,9 @@ mod options;
 mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
-pub use disk::seam::{Engine, Layout, NextPart, Pair, Reader, Store, Value, Write};
+pub use disk::seam::{
+    BlockStore, Engine, KeyValueStore, Layout, NextPart, Pair, Reader, Store, Tail, Value, Write,
+};
 pub use engine::{
     folders::DiskEngine,
     memory::{Crash, MemoryDisk, MemoryEngine},

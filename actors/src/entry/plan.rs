@@ -108,7 +108,7 @@ mod tests {
     fn planned_on_smpp(account: &str, content: &Content) -> Vec<PlannedMessage> {
         let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
         let account: toml::Table = format!("{base}{account}").parse().unwrap();
-        let channel = (channels::provider("smpp").unwrap().channel)(account).unwrap();
+        let channel = channels::provider("smpp").unwrap().open(account).unwrap();
         let prepared = channel.prepare(content, 1).unwrap();
         planned(&*channel, &prepared)
     }
@@ -129,9 +129,9 @@ mod tests {
         let capabilities =
             Capabilities { long_text: LongText::Cut, text_characters_max: 5, ..Capabilities::TEXT };
         let prepared = channels::adapt::prepare(&Content::Text("Hello there".into()), &capabilities).unwrap();
-        let channel = (channels::provider("smpp").unwrap().channel)(
-            "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"".parse().unwrap(),
-        );
+        let channel = channels::provider("smpp")
+            .unwrap()
+            .open("host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"".parse().unwrap());
         let shown: Vec<String> =
             planned(&*channel.unwrap(), &prepared).into_iter().map(|message| message.content).collect();
         assert_eq!(shown, ["Hello", "there"]);

@@ -45,7 +45,7 @@ impl HttpChannel for Account {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let like = (HttpChannel::provider(self).capabilities)();
+        let like = HttpChannel::provider(self).capabilities;
         Capabilities { text_characters_max: TEXT_CHARACTERS_MAX, long_text: LongText::Cut, ..like }
     }
 

@@ -437,7 +437,7 @@ impl Script {
 
 fn smpp(account: &str) -> Arc<dyn Channel> {
     let provider = channels::provider("smpp").expect("smpp");
-    (provider.channel)(account.parse().expect("a table")).expect("an account")
+    provider.open(account.parse().expect("a table")).expect("an account")
 }
 
 pub(crate) fn channel_id(n: usize) -> String {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use actors::webhook::Call;
 use channels::{
-    Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider,
-    Received, Report, SendError, Sent, Signature, Step,
+    Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Protection,
+    Provider, Received, Report, SendError, Sent, Step,
     http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
+    protection::{Place, SecretKey},
 };
 use message::{BodyType, Content, event::Cause};
 use serde_json::{Value, json};
@@ -18,10 +19,10 @@ pub(crate) const PROVIDER: Provider = Provider {
     summary: "a provider on paper",
     documentation: "https://example.org",
     secrets: &[],
-    signature: Signature::Required("key"),
-    capabilities: || Capabilities::TEXT,
+    webhook: Protection::Token { place: Place::Header("x-word"), secret: SecretKey::Required("key") },
+    capabilities: Capabilities::TEXT,
     statuses: &[],
-    channel: |_| Ok(Arc::new(Paper::default())),
+    channel: |_, _| Ok(Arc::new(Paper::default())),
 };
 
 /// The account.
@@ -54,7 +55,7 @@ impl HttpChannel for Paper {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.capabilities.clone()
+        self.capabilities
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, channels::Rejection> {

@@ -3,7 +3,7 @@
 use message::BodyType;
 
 /// The capabilities of a channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Body types that go out as they are; every other sendable one is adapted.
     pub native: &'static [BodyType],

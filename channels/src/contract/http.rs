@@ -276,10 +276,26 @@ impl Webhook<'_> {
         url::form_fields(self.query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
+    /// Returns the decoded parameters of the query, in order. Some senders separate them by `;`, which a text may
+    /// hold, too: it separates only where every piece has a name.
+    pub fn parameters(&self) -> Vec<(String, String)> {
+        let pieces = || self.query.split(';');
+        if !self.query.contains('&') && pieces().count() > 1 && pieces().all(is_named) {
+            let query = self.query.replace(';', "&");
+            return url::form_fields(query.as_bytes()).take(FORM_FIELDS_MAX).collect();
+        }
+        url::form_fields(self.query.as_bytes()).take(FORM_FIELDS_MAX).collect()
+    }
+
     /// The decoded fields of a form body, in order.
     pub fn form(&self) -> Vec<(String, String)> {
         url::form_fields(self.body).take(FORM_FIELDS_MAX).collect()
     }
+}
+
+fn is_named(piece: &str) -> bool {
+    let name = piece.split_once('=').map(|(name, _)| name).unwrap_or_default();
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// The most fields of a form that are read.

@@ -10,8 +10,9 @@ use crate::{
     address::number,
     contract::{
         AccountError, Attribute, Capabilities, Fetch, InMessage, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
-        Prepared, Received, Rejection, Report, SendError, SetUp, Step, WebhookUrls,
+        Prepared, Protection, Received, Rejection, Report, SendError, SetUp, Signature, Step, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
+        verify,
     },
     smpp,
 };
@@ -29,24 +30,31 @@ pub struct Provider {
     /// The keys of `[channel.account]` that hold secrets.
     pub secrets: &'static [&'static str],
     /// How its webhooks are protected.
-    pub signature: Signature,
+    pub webhook: Protection,
     /// What it can carry, before an account narrows it.
-    pub capabilities: fn() -> Capabilities,
+    pub capabilities: Capabilities,
     /// Its words for the state of a part, and what each means.
     pub statuses: &'static [(&'static str, Report)],
-    /// Checks an account and makes the channel of it.
-    pub channel: fn(toml::Table) -> Result<Arc<dyn Channel>, AccountError>,
+    /// Checks an account and opens its channel; see [`Provider::open`].
+    pub channel: OpenChannel,
 }
 
-/// How webhooks are known to be the provider's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signature {
-    /// There are none to protect: no webhooks, or no scheme exists but the unguessable address.
-    None,
-    /// Signed when the account has this key; accepted unsigned without it.
-    Optional(&'static str),
-    /// Always signed with this key of the account: without it there is no channel.
-    Required(&'static str),
+/// Checks an account and opens its channel.
+pub type OpenChannel = fn(&'static Provider, toml::Table) -> Result<Arc<dyn Channel>, AccountError>;
+
+impl Provider {
+    /// Checks an account and opens its channel.
+    ///
+    /// # Errors
+    /// Names the key that is wrong and the fix.
+    pub fn open(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+        (self.channel)(self, account)
+    }
+
+    /// Returns whether webhooks are signed, and by which key of the account.
+    pub fn signature(&self) -> Signature {
+        self.webhook.signature()
+    }
 }
 
 impl fmt::Debug for Provider {
@@ -97,7 +105,7 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
 
     /// What it can carry.
     fn capabilities(&self) -> Capabilities {
-        (self.provider().capabilities)()
+        self.provider().capabilities
     }
 
     /// The canonical spelling of a customer's address; telephone numbers unless the provider says otherwise.
@@ -134,11 +142,24 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         Ok(None)
     }
 
-    /// Whether a webhook is the provider's. Nothing of it is read before.
+    /// Returns how webhooks are protected; by default as the provider's description says.
+    fn protection(&self) -> Protection {
+        self.provider().webhook
+    }
+
+    /// Returns the value of a key of the account that [`protection`](Self::protection) names; nothing when the
+    /// account lacks it.
+    fn credential(&self, _key: &str) -> Option<&str> {
+        None
+    }
+
+    /// Verifies that a webhook is the provider's. Nothing of it is read before.
     ///
     /// # Errors
     /// When its signature is missing or wrong.
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused>;
+    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
+        verify::verify(&self.protection(), &|key| self.credential(key), webhook)
+    }
 
     /// Reads a webhook that [`verify`](Self::verify) took: every item of a batch; unknown kinds are counted in
     /// [`Received::ignored`], one broken item becomes one [`InEvent::Broken`](crate::contract::InEvent::Broken) and loses no other.

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::{
     contract::{
-        InEvent, InMessage, InReceipt, MediaRef, Received, Report, SendError,
-        http::{Malformed, Refused, Reply, Response, Webhook},
+        InEvent, InMessage, InReceipt, MediaRef, Protection, Received, Report, SendError,
+        http::{Malformed, Reply, Response, Webhook},
+        protection::{Algorithm, Encoding, Hmac, Over, Prefix, SecretKey},
         url,
     },
     toolkit::{auth, classify, inbound_body, json},
@@ -44,58 +45,16 @@ pub fn callback(webhook_url: &str, reference: &str) -> String {
     format!("{webhook_url}{sign}{REFERENCE}={reference}")
 }
 
-/// Checks `X-Twilio-Signature`: HMAC-SHA-1 over the address and, for a form, its sorted fields.
-///
-/// Twilio is not consistent about the port in the address: both spellings are tried.
-///
-/// # Errors
-/// When it is missing or wrong.
-pub fn verify(webhook: &Webhook<'_>, auth_token: &str) -> Result<(), Refused> {
-    let refused = |reason: &str| Refused::forbidden(reason);
-    let header =
-        webhook.header("x-twilio-signature").ok_or_else(|| refused("x-twilio-signature is missing"))?;
-    let given = auth::unbase64(header).ok_or_else(|| refused("x-twilio-signature is no base64"))?;
-    let hash = webhook.parameter("bodySHA256");
-    let fields = match &hash {
-        Some(hash) => {
-            let expected = auth::sha256(webhook.body);
-            if !auth::unhex(hash).is_some_and(|hash| auth::equal(&hash, &expected)) {
-                return Err(refused("bodySHA256 does not fit the body"));
-            }
-            String::new()
-        }
-        None if webhook.method == "GET" => String::new(),
-        None => sorted(webhook.form()),
-    };
-    let url = webhook.url.split('#').next().unwrap_or_default();
-    let fits = |url: &String| {
-        let signed = format!("{url}{fields}");
-        auth::equal(&given, &auth::hmac_sha1(auth_token.as_bytes(), signed.as_bytes()))
-    };
-    if spellings(url).iter().any(fits) {
-        return Ok(());
-    }
-    Err(refused("x-twilio-signature does not fit auth_token and public_url"))
-}
-
-/// Names and values one after the other, sorted by name; of a name that is repeated each value once, sorted.
-fn sorted(mut fields: Vec<(String, String)>) -> String {
-    fields.sort();
-    fields.dedup();
-    fields.into_iter().map(|(name, value)| name + &value).collect()
-}
-
-/// An address without a port, and with one: its own, else that of its scheme.
-fn spellings(url: &str) -> [String; 2] {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("https", url));
-    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if is_port(port) => (host, port),
-        _ => (authority, if scheme == "http" { "80" } else { "443" }),
-    };
-    [format!("{scheme}://{host}{path}"), format!("{scheme}://{host}:{port}{path}")]
-}
+/// The protection of its webhooks: HMAC-SHA-1 over the address and, for a form, its sorted fields.
+pub const PROTECTION: Protection = Protection::Hmac(Hmac {
+    algorithm: Algorithm::Sha1,
+    header: "x-twilio-signature",
+    prefix: Prefix::None,
+    encoding: Encoding::Base64,
+    over: Over::UrlAndForm,
+    secret: SecretKey::Required("auth_token"),
+    refusal: 403,
+});
 
 /// The id in an answer that took a part or made a content; every other answer as the error it is.
 ///

@@ -15,9 +15,10 @@ use crate::{
     address::number,
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX,
-        MediaRef, OutPart, Provider, Received, Report, SendError, Sent, Signature, Step,
+        MediaRef, OutPart, Protection, Provider, Received, Report, SendError, Sent, Step,
         capability::LongText,
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
+        protection::SecretKey,
     },
     toolkit::{
         account::{account, address, filled},
@@ -32,8 +33,11 @@ pub const PROVIDER: Provider = Provider {
     summary: "SMS and MMS by Bandwidth",
     documentation: "https://dev.bandwidth.com/docs/messaging/",
     secrets: &["password", "callback_password"],
-    signature: Signature::Optional("callback_password"),
-    capabilities: || Capabilities {
+    webhook: Protection::Basic {
+        user: "callback_user_id",
+        password: SecretKey::Optional("callback_password"),
+    },
+    capabilities: Capabilities {
         native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         text_characters_max: 2_048,
         long_text: LongText::Cut,
@@ -42,7 +46,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: STATUSES,
-    channel: |table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+    channel: |_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[
@@ -144,21 +148,12 @@ impl HttpChannel for Account {
         Err(refusal(response, &said))
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let Some(password) = &self.callback_password else { return Ok(()) };
-        let given = webhook
-            .header("authorization")
-            .ok_or_else(|| Refused::new("authorization is missing").challenging(CHALLENGE))?;
-        let user = self.callback_user_id.as_deref().unwrap_or_default();
-        // The scheme's name is not case-sensitive, the credentials are.
-        let credentials = given.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic"));
-        let credentials = credentials.map(|(_, credentials)| credentials.trim()).unwrap_or_default();
-        let expected = auth::base64(format!("{user}:{}", password.expose_secret()).as_bytes());
-        if auth::equal(credentials.as_bytes(), expected.as_bytes()) {
-            return Ok(());
+    fn credential(&self, key: &str) -> Option<&str> {
+        match key {
+            "callback_user_id" => self.callback_user_id.as_deref(),
+            "callback_password" => self.callback_password.as_ref().map(|secret| secret.expose_secret()),
+            _ => None,
         }
-        Err(Refused::new("authorization is not callback_user_id and callback_password")
-            .challenging(CHALLENGE))
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -212,9 +207,6 @@ impl HttpChannel for Account {
         }
     }
 }
-
-/// Bandwidth may wait to be asked before it says who it is.
-const CHALLENGE: &str = "Basic realm=\"patchbay\"";
 
 /// When a message is no longer of use.
 fn expiration(now_ms: i64, valid_s: u64) -> Option<String> {

@@ -17,7 +17,7 @@ pub fn table() -> String {
         "| provider | goes out as it is | comes in | receipts | limits | what is adapted |\n|---|---|---|---|---|---|\n",
     );
     for provider in PROVIDERS {
-        let capabilities = (provider.capabilities)();
+        let capabilities = provider.capabilities;
         let name = format!("`{}`<br>{}", provider.name, provider.summary);
         let cells = [
             name,
@@ -100,9 +100,9 @@ pub fn signature(signature: Signature) -> String {
 }
 
 /// The keys of `[channel.account]`, as the account itself names them when it is given one that it does not know.
-pub fn account_keys(provider: &Provider) -> Vec<String> {
+pub fn account_keys(provider: &'static Provider) -> Vec<String> {
     let unknown = toml::Table::from_iter([(UNKNOWN.to_owned(), toml::Value::Boolean(true))]);
-    let Err(error) = (provider.channel)(unknown) else { return Vec::new() };
+    let Err(error) = provider.open(unknown) else { return Vec::new() };
     let keys = error.problem.split_once("expected").map(|(_, keys)| keys).unwrap_or_default();
     keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }

@@ -10,14 +10,14 @@
 use std::sync::Arc;
 
 use message::BodyType;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::{
     contract::{
         AccountError, Attribute, Capabilities, HttpChannel, InEvent, OutPart, Provider, Received, Rejection,
-        Report, SendError, SetUp, Signature, Step, WebhookUrls,
+        Report, SendError, SetUp, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
         url,
@@ -39,15 +39,15 @@ pub const PROVIDER: Provider = Provider {
     summary: "Facebook Messenger for a page",
     documentation: "https://developers.facebook.com/docs/messenger-platform",
     secrets: &["access_token", "app_secret", "verify_token"],
-    signature: Signature::Required("app_secret"),
-    capabilities,
+    webhook: graph_api::PROTECTION,
+    capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[("delivery", Report::Delivered), ("read", Report::Read)];
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -241,8 +241,8 @@ impl HttpChannel for Account {
         graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph_api::verify(&self.app_secret, webhook)
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "app_secret").then(|| self.app_secret.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

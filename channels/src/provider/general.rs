@@ -16,10 +16,11 @@ use serde_json::json;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Channel, HttpChannel, OutPart, Provider, Received, Report, SendError,
-        Sent, Signature, Step,
+        AccountError, Capabilities, Channel, HttpChannel, OpenChannel, OutPart, Protection, Provider,
+        Received, Report, SendError, Sent, Step,
         capability::LongText,
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
+        protection::{Hmac, Prefix, SecretKey},
     },
     family::telnyx_events,
     toolkit::{
@@ -30,28 +31,37 @@ use crate::{
 
 /// The interface itself.
 pub const GENERAL: Provider =
-    preset("general", "SMS by any service that offers the General interface", |table| open("general", table));
+    preset("general", "SMS by any service that offers the General interface", |_, table| {
+        open("general", table)
+    });
 /// Alhambra IT.
-pub const ALHAMBRA: Provider = preset("alhambra", "SMS by Alhambra IT", |table| open("alhambra", table));
+pub const ALHAMBRA: Provider = preset("alhambra", "SMS by Alhambra IT", |_, table| open("alhambra", table));
 /// Athena (also spelled Athenna).
-pub const ATHENA: Provider = preset("athena", "SMS by Athena", |table| open("athena", table));
+pub const ATHENA: Provider = preset("athena", "SMS by Athena", |_, table| open("athena", table));
 /// Ixica.
-pub const IXICA: Provider = preset("ixica", "SMS by Ixica", |table| open("ixica", table));
+pub const IXICA: Provider = preset("ixica", "SMS by Ixica", |_, table| open("ixica", table));
 /// netplanet.
-pub const NETPLANET: Provider = preset("netplanet", "SMS by netplanet", |table| open("netplanet", table));
+pub const NETPLANET: Provider = preset("netplanet", "SMS by netplanet", |_, table| open("netplanet", table));
 /// Vetta.
-pub const VETTA: Provider = preset("vetta", "SMS by Vetta", |table| open("vetta", table));
+pub const VETTA: Provider = preset("vetta", "SMS by Vetta", |_, table| open("vetta", table));
 
-type Open = fn(toml::Table) -> Result<Arc<dyn Channel>, AccountError>;
+/// The protection of the interface, with the secret in this key.
+pub(super) const fn signed_with(key: &'static str) -> Protection {
+    Protection::Hmac(Hmac::sha256_hex(
+        "x-signature-256",
+        Prefix::Required("sha256="),
+        SecretKey::Optional(key),
+    ))
+}
 
-const fn preset(name: &'static str, summary: &'static str, channel: Open) -> Provider {
+const fn preset(name: &'static str, summary: &'static str, channel: OpenChannel) -> Provider {
     Provider {
         name,
         channel_types: &["SMS"],
         summary,
         documentation: "https://help.yeastar.com/en/p-series-cloud-edition/administrator-guide/about-general-sms-api.html",
         secrets: &["api_key", "api_secret"],
-        signature: Signature::Optional("api_secret"),
+        webhook: signed_with("api_secret"),
         capabilities: CAPABILITIES,
         statuses: STATUSES,
         channel,
@@ -59,7 +69,7 @@ const fn preset(name: &'static str, summary: &'static str, channel: Open) -> Pro
 }
 
 /// What the interface carries.
-pub(super) const CAPABILITIES: fn() -> Capabilities = || Capabilities {
+pub(super) const CAPABILITIES: Capabilities = Capabilities {
     native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
     long_text: LongText::Cut,
     caption_characters_max: 1_600,
@@ -132,7 +142,7 @@ impl HttpChannel for Account {
     }
 
     fn capabilities(&self) -> Capabilities {
-        CAPABILITIES()
+        CAPABILITIES
     }
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
@@ -160,11 +170,12 @@ impl HttpChannel for Account {
         Ok(Step::Sent(Sent::id(&*id)))
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        match &self.api_secret {
-            Some(secret) => signed(webhook, "api_secret", secret),
-            None => Ok(()),
-        }
+    fn protection(&self) -> Protection {
+        signed_with("api_secret")
+    }
+
+    fn credential(&self, key: &str) -> Option<&str> {
+        self.api_secret.as_ref().filter(|_| key == "api_secret").map(|secret| secret.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
@@ -174,20 +185,4 @@ impl HttpChannel for Account {
     fn probe(&self) -> Option<Request> {
         self.api_verify_url.as_deref().map(|url| self.call(Request::get(url)))
     }
-}
-
-/// Checks `X-Signature-256: sha256=<hex>`; `key` is what the account calls the secret.
-///
-/// # Errors
-/// When it is missing or wrong.
-pub(super) fn signed(webhook: &Webhook<'_>, key: &str, secret: &SecretString) -> Result<(), Refused> {
-    let header =
-        webhook.header("x-signature-256").ok_or_else(|| Refused::new("x-signature-256 is missing"))?;
-    let given = header.trim().to_ascii_lowercase();
-    let mac = given.strip_prefix("sha256=").and_then(auth::unhex);
-    let expected = auth::hmac_sha256(secret.expose_secret().as_bytes(), webhook.body);
-    if mac.is_some_and(|mac| auth::equal(&mac, &expected)) {
-        return Ok(());
-    }
-    Err(Refused::new(format!("x-signature-256 does not fit {key}")))
 }

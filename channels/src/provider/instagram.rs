@@ -8,14 +8,14 @@
 use std::sync::Arc;
 
 use message::BodyType;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::{
     contract::{
         AccountError, Attribute, Capabilities, HttpChannel, OutPart, Provider, Received, Rejection, Report,
-        SendError, SetUp, Signature, Step, WebhookUrls,
+        SendError, SetUp, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens, Units},
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
         url,
@@ -37,15 +37,15 @@ pub const PROVIDER: Provider = Provider {
     summary: "Instagram direct messages",
     documentation: "https://developers.facebook.com/docs/messenger-platform/instagram",
     secrets: &["access_token", "app_secret", "verify_token"],
-    signature: Signature::Required("app_secret"),
-    capabilities,
+    webhook: graph_api::PROTECTION,
+    capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[("read", Report::Read)];
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -255,8 +255,8 @@ impl HttpChannel for Account {
         graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph_api::verify(&self.app_secret, webhook)
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "app_secret").then(|| self.app_secret.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::{
     address::number,
-    contract::{AccountError, Capabilities, Channel, LinkKind, Prepared, Provider, Rejection, Signature},
+    contract::{AccountError, Capabilities, Channel, LinkKind, Prepared, Protection, Provider, Rejection},
     smpp::account::{Account, Bind},
     text::split,
     toolkit::account,
@@ -20,13 +20,10 @@ pub const PROVIDER: Provider = Provider {
     summary: "SMS over persistent SMPP 3.4 binds",
     documentation: "https://smpp.org/SMPP_v3_4_Issue1_2.pdf",
     secrets: &["password"],
-    signature: Signature::None,
-    capabilities: || Capabilities {
-        text_characters_max: split::CHARACTERS_MAX as usize,
-        ..Capabilities::TEXT
-    },
+    webhook: Protection::None,
+    capabilities: Capabilities { text_characters_max: split::CHARACTERS_MAX as usize, ..Capabilities::TEXT },
     statuses: &[],
-    channel: |table| Ok(Arc::new(read_account(table)?)),
+    channel: |_, table| Ok(Arc::new(read_account(table)?)),
 };
 
 fn read_account(table: toml::Table) -> Result<Account, AccountError> {

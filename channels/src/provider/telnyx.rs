@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, HttpChannel, OutPart, Provider, Received, SendError, Sent, Signature,
+        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, SendError, Sent,
         Step,
         capability::LongText,
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
+        protection::Ed25519,
     },
     family::telnyx_events,
     toolkit::{
@@ -32,8 +33,14 @@ pub const PROVIDER: Provider = Provider {
     summary: "SMS and MMS by Telnyx",
     documentation: "https://developers.telnyx.com/docs/messaging",
     secrets: &["api_key"],
-    signature: Signature::Required("public_key"),
-    capabilities: || Capabilities {
+    webhook: Protection::Ed25519(Ed25519 {
+        signature: "telnyx-signature-ed25519",
+        timestamp: "telnyx-timestamp",
+        separator: "|",
+        age_max_ms: 300_000,
+        public_key: "public_key",
+    }),
+    capabilities: Capabilities {
         native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         text_characters_max: 1_530,
         long_text: LongText::Cut,
@@ -42,14 +49,11 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: telnyx_events::STATUSES,
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 /// How long the channel rests when a carrier's daily limit is used up; it is tried again after each.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
-
-/// How far a signature's time may lie from now.
-const SIGNATURE_AGE_MAX_MS: i64 = 300_000;
 
 /// `[channel.account]` of a `telnyx` channel.
 #[derive(Debug, Deserialize)]
@@ -68,8 +72,6 @@ pub struct Account {
     number_pool: bool,
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
-    #[serde(skip)]
-    key: Vec<u8>,
 }
 
 fn default_base_url() -> Box<str> {
@@ -84,12 +86,11 @@ impl Account {
             let problem = "needs messaging_profile_id, whose numbers are the pool".into();
             return Err(AccountError { key: "number_pool".into(), problem });
         }
-        self.key = auth::unbase64(&self.public_key).filter(|key| key.len() == 32).ok_or(AccountError {
-            key: "public_key".into(),
-            problem:
-                "is missing or no base64 of 32 octets; it is shown in the portal under Keys & Credentials"
-                    .into(),
-        })?;
+        if auth::unbase64(&self.public_key).is_none_or(|key| key.len() != 32) {
+            let problem =
+                "is missing or not the base64 of 32 octets; the portal shows it under Keys & Credentials";
+            return Err(AccountError { key: "public_key".into(), problem: problem.into() });
+        }
         Ok(self)
     }
 
@@ -140,22 +141,8 @@ impl HttpChannel for Account {
         }
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let header =
-            |name: &str| webhook.header(name).ok_or_else(|| Refused::new(format!("{name} is missing")));
-        let signature = auth::unbase64(header("telnyx-signature-ed25519")?)
-            .ok_or_else(|| Refused::new("telnyx-signature-ed25519 is no base64"))?;
-        let timestamp = header("telnyx-timestamp")?;
-        let at_ms = timestamp.parse::<i64>().ok().and_then(|s| s.checked_mul(1_000));
-        let near = at_ms.is_some_and(|at| webhook.now_ms.abs_diff(at) <= SIGNATURE_AGE_MAX_MS.unsigned_abs());
-        if !near {
-            return Err(Refused::new("telnyx-timestamp is more than 5 minutes from now"));
-        }
-        let signed = [timestamp.as_bytes(), b"|", webhook.body].concat();
-        if auth::ed25519(&self.key, &signed, &signature) {
-            return Ok(());
-        }
-        Err(Refused::new("telnyx-signature-ed25519 does not fit public_key"))
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "public_key").then(|| &*self.public_key)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

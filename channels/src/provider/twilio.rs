@@ -15,9 +15,9 @@ use crate::{
     address::number,
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart, Provider,
-        Received, SendError, Sent, Signature, Step,
+        Received, SendError, Sent, Step,
         capability::LongText,
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
     },
     family::twilio::{self, Templates},
     toolkit::{
@@ -33,8 +33,8 @@ pub const PROVIDER: Provider = Provider {
     summary: "SMS and MMS by Twilio",
     documentation: "https://www.twilio.com/docs/messaging/api/message-resource",
     secrets: &["auth_token", "api_key_secret"],
-    signature: Signature::Required("auth_token"),
-    capabilities: || Capabilities {
+    webhook: twilio::PROTECTION,
+    capabilities: Capabilities {
         native: &[
             BodyType::Plain,
             BodyType::Image,
@@ -49,7 +49,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
-    channel: |table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+    channel: |_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
 };
 
 /// The longest time in Twilio's queue, in seconds.
@@ -207,8 +207,8 @@ impl HttpChannel for Account {
         Ok(Step::Sent(Sent::id(twilio::sid(response)?)))
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        twilio::verify(webhook, self.auth_token.expose_secret())
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "auth_token").then(|| self.auth_token.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

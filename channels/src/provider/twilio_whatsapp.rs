@@ -21,9 +21,9 @@ use crate::{
     address::number,
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection,
-        SendError, Sent, Signature, Step,
+        SendError, Sent, Step,
         capability::{Buttons, Format, LongText, Opens},
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
     },
     family::{
         twilio::{self, Templates},
@@ -43,8 +43,8 @@ pub const PROVIDER: Provider = Provider {
     summary: "WhatsApp by Twilio",
     documentation: "https://www.twilio.com/docs/whatsapp/api",
     secrets: &["auth_token", "api_key_secret"],
-    signature: Signature::Required("auth_token"),
-    capabilities: || Capabilities {
+    webhook: twilio::PROTECTION,
+    capabilities: Capabilities {
         native: &[
             BodyType::Plain,
             BodyType::Image,
@@ -82,7 +82,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
-    channel: |table| Ok(Arc::new(Channel::new(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Channel::new(account(table)?)?)),
 };
 
 /// Buttons of a message that no one approved; more become a list.
@@ -237,7 +237,7 @@ impl HttpChannel for Channel {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let all = (PROVIDER.capabilities)();
+        let all = PROVIDER.capabilities;
         if self.create_content {
             return all;
         }
@@ -288,8 +288,8 @@ impl HttpChannel for Channel {
         }
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        twilio::verify(webhook, self.messages.auth_token.expose_secret())
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "auth_token").then(|| self.messages.auth_token.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

@@ -18,10 +18,10 @@ use super::general;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Provider,
-        Received, Rejection, SendError, Sent, Signature, Step,
-        http::{Body, Field, Malformed, Refused, Reply, Request, Response, Webhook},
-        url,
+        AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Protection,
+        Provider, Received, Rejection, SendError, Sent, Step,
+        http::{Body, Field, Malformed, Reply, Request, Response, Webhook},
+        protection::{Place, SecretKey},
     },
     family::telnyx_events,
     toolkit::{
@@ -37,10 +37,16 @@ pub const PROVIDER: Provider = Provider {
     summary: "SMS and MMS by VoIP.ms, by its own API or the General interface",
     documentation: "https://voip.ms/m/apidocs.php",
     secrets: &["api_key", "api_secret", "webhook_secret"],
-    signature: Signature::Optional("webhook_secret"),
+    webhook: Protection::ByMethod {
+        get: &Protection::Token {
+            place: Place::Parameter("token"),
+            secret: SecretKey::Optional("webhook_secret"),
+        },
+        other: &general::signed_with("webhook_secret"),
+    },
     capabilities: general::CAPABILITIES,
     statuses: general::STATUSES,
-    channel: open,
+    channel: |_, table| open(table),
 };
 
 /// The longest text of an SMS, in octets of UTF-8; a longer one goes as MMS.
@@ -134,7 +140,7 @@ impl HttpChannel for Account {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { receipts: false, read_receipts: false, ..general::CAPABILITIES() }
+        Capabilities { receipts: false, read_receipts: false, ..general::CAPABILITIES }
     }
 
     /// Ten digits and eleven are the same number.
@@ -182,22 +188,13 @@ impl HttpChannel for Account {
         Ok(Step::Sent(Sent::id(id.unwrap_or_default())))
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let Some(secret) = &self.webhook_secret else { return Ok(()) };
-        if webhook.method != "GET" {
-            return general::signed(webhook, "webhook_secret", secret);
-        }
-        let parameters = parameters(webhook.query);
-        let token = parameter(&parameters, "token");
-        if auth::equal(token.as_bytes(), secret.expose_secret().as_bytes()) {
-            return Ok(());
-        }
-        Err(Refused::new("the parameter token is missing or is not webhook_secret"))
+    fn credential(&self, key: &str) -> Option<&str> {
+        self.webhook_secret.as_ref().filter(|_| key == "webhook_secret").map(|secret| secret.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let received = match webhook.method {
-            "GET" => classic(webhook.query),
+            "GET" => classic(&webhook.parameters()),
             _ => telnyx_events::read(webhook.body, general::STATUSES)?,
         };
         // Anything but this brings the message again every half hour.
@@ -259,29 +256,13 @@ fn with_country(number: &str) -> String {
     if is_north_american { format!("+1{number}") } else { number.to_owned() }
 }
 
-/// The parameters of a classic callback. Some templates part them by `;`, which a text may hold too: it parts only
-/// where every piece has a name.
-fn parameters(query: &str) -> Vec<(String, String)> {
-    let pieces = || query.split(';');
-    if !query.contains('&') && pieces().count() > 1 && pieces().all(is_named) {
-        return url::form_fields(query.replace(';', "&").as_bytes()).collect();
-    }
-    url::form_fields(query.as_bytes()).collect()
-}
-
-fn is_named(piece: &str) -> bool {
-    let name = piece.split_once('=').map(|(name, _)| name).unwrap_or_default();
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-}
-
 fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> &'a str {
     let found = parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
     found.map(|(_, value)| value.trim()).unwrap_or_default()
 }
 
-fn classic(query: &str) -> Received {
-    let parameters = parameters(query);
-    let of = |name: &str| parameter(&parameters, name);
+fn classic(parameters: &[(String, String)]) -> Received {
+    let of = |name: &str| parameter(parameters, name);
     let (from, to, text) = (of("from"), of("to"), of("message"));
     if from.is_empty() || to.is_empty() {
         let broken = InEvent::Broken("from or to is missing: check the callback's template".into());

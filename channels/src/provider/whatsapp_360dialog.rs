@@ -14,9 +14,10 @@ use smallvec::SmallVec;
 
 use crate::{
     contract::{
-        AccountError, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection, SendError, SetUp,
-        Signature, Step, WebhookUrls,
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        AccountError, Fetch, HttpChannel, MediaRef, OutPart, Protection, Provider, Received, Rejection,
+        SendError, SetUp, Step, WebhookUrls,
+        http::{Body, Malformed, Request, Response, Webhook},
+        protection::{Hmac, Place, Prefix, SecretKey},
         url,
     },
     family::{
@@ -25,7 +26,7 @@ use crate::{
     },
     toolkit::{
         account::account,
-        auth, classify, json,
+        classify, json,
         set_up::{self, Desired},
         upload,
     },
@@ -38,10 +39,20 @@ pub const PROVIDER: Provider = Provider {
     summary: "WhatsApp through 360dialog",
     documentation: "https://docs.360dialog.com",
     secrets: &["api_key", "webhook_secret", "platform_secret"],
-    signature: Signature::Required("webhook_secret"),
-    capabilities: whatsapp::capabilities,
+    webhook: Protection::Both(
+        &Protection::Token {
+            place: Place::HeaderNamedBy("webhook_header"),
+            secret: SecretKey::Required("webhook_secret"),
+        },
+        &Protection::Hmac(Hmac::sha256_hex(
+            "x-360dialog-signature",
+            Prefix::Optional("sha256="),
+            SecretKey::Optional("platform_secret"),
+        )),
+    ),
+    capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 /// `[channel.account]` of a `whatsapp_360dialog` channel.
@@ -140,25 +151,13 @@ impl HttpChannel for Account {
         whatsapp::sent(part, last, refusal)
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let said = webhook
-            .header(&self.webhook_header)
-            .ok_or_else(|| Refused::new(format!("{} is missing", self.webhook_header)))?;
-        if !auth::equal(said.as_bytes(), self.webhook_secret.expose_secret().as_bytes()) {
-            return Err(Refused::new(format!("{} does not fit webhook_secret", self.webhook_header)));
+    fn credential(&self, key: &str) -> Option<&str> {
+        match key {
+            "webhook_secret" => Some(self.webhook_secret.expose_secret()),
+            "webhook_header" => Some(&self.webhook_header),
+            "platform_secret" => self.platform_secret.as_ref().map(|secret| secret.expose_secret()),
+            _ => None,
         }
-        let Some(secret) = &self.platform_secret else { return Ok(()) };
-        let header = webhook
-            .header("x-360dialog-signature")
-            .ok_or_else(|| Refused::new("x-360dialog-signature is missing"))?;
-        let hexadecimal = header.strip_prefix("sha256=").unwrap_or(header);
-        let signature = auth::unhex(hexadecimal)
-            .ok_or_else(|| Refused::new("x-360dialog-signature is no hexadecimal"))?;
-        let expected = auth::hmac_sha256(secret.expose_secret().as_bytes(), webhook.body);
-        if auth::equal(&expected, &signature) {
-            return Ok(());
-        }
-        Err(Refused::new("x-360dialog-signature does not fit platform_secret"))
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

@@ -5,14 +5,14 @@
 
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::{
     contract::{
         AccountError, Attribute, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received,
-        Rejection, SendError, SetUp, Signature, Step, WebhookUrls,
+        Rejection, SendError, SetUp, Step, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
         url,
     },
@@ -33,10 +33,10 @@ pub const PROVIDER: Provider = Provider {
     summary: "WhatsApp by Meta's Cloud API",
     documentation: "https://developers.facebook.com/docs/whatsapp/cloud-api",
     secrets: &["access_token", "app_secret", "verify_token"],
-    signature: Signature::Required("app_secret"),
-    capabilities: whatsapp::capabilities,
+    webhook: graph_api::PROTECTION,
+    capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 /// What the app is to bring: messages with their statuses, and what happens to the account and its numbers.
@@ -170,8 +170,8 @@ impl HttpChannel for Account {
         graph_api::handshake(self.verify_token.as_ref(), webhook)
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        graph_api::verify(&self.app_secret, webhook)
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "app_secret").then(|| self.app_secret.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

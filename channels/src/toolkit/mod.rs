@@ -2,10 +2,11 @@
 //! Pure functions; none of them knows a provider.
 
 pub mod account;
-pub mod auth;
 pub mod classify;
 pub mod inbound_body;
 pub mod json;
 pub mod media_token;
 pub mod set_up;
 pub mod upload;
+
+pub use crate::contract::auth;

@@ -164,7 +164,7 @@ impl Case {
 
     /// Opens the channel.
     pub(crate) fn channel(&self) -> Arc<dyn Channel> {
-        let channel = (self.provider.channel)(self.account.clone());
+        let channel = self.provider.open(self.account.clone());
         channel.unwrap_or_else(|error| panic!("{:?}: case {}: {error}", self.provider, self.name))
     }
 

@@ -208,18 +208,18 @@ fn a_webhook_that_makes_no_sense_brings_no_message() {
 #[test]
 fn an_unsigned_webhook_is_not_read() {
     for (provider, fixture) in http_providers() {
-        let key = match provider.signature {
+        let key = match provider.signature() {
             Protection::None => continue,
             Protection::Optional(key) | Protection::Required(key) => key,
         };
         let mut without = fixture.account.clone();
         assert!(without.remove(key).is_some(), "{provider:?}: {key} is not in the account of the fixtures");
-        if matches!(provider.signature, Protection::Required(_)) {
-            let error = (provider.channel)(without.clone()).map(|_| ()).unwrap_err().to_string();
+        if matches!(provider.signature(), Protection::Required(_)) {
+            let error = provider.open(without.clone()).map(|_| ()).unwrap_err().to_string();
             assert!(error.contains(key), "{provider:?}: {error}");
             let mut empty = without;
             empty.insert(key.into(), "".into());
-            assert!((provider.channel)(empty).is_err(), "{provider:?} takes an empty {key}");
+            assert!(provider.open(empty).is_err(), "{provider:?} takes an empty {key}");
         }
         let mut good = 0;
         for case in good_posts(&fixture) {
@@ -298,9 +298,9 @@ fn errors_of_an_account_name_the_key() {
     for (provider, fixture) in http_providers() {
         let mut unknown = fixture.account.clone();
         unknown.insert("no_such_key".into(), "x".into());
-        let error = (provider.channel)(unknown).map(|_| ()).unwrap_err().to_string();
+        let error = provider.open(unknown).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("no_such_key"), "{provider:?}: {error}");
-        let empty = (provider.channel)(toml::Table::new()).map(|_| ()).unwrap_err().to_string();
+        let empty = provider.open(toml::Table::new()).map(|_| ()).unwrap_err().to_string();
         assert!(!empty.is_empty(), "{provider:?}");
     }
 }

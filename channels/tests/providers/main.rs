@@ -52,8 +52,7 @@ fn every_case_has_its_recorded_outcome() {
 #[test]
 fn every_provider_but_smpp_has_an_http_link() {
     for (provider, fixture) in http_providers() {
-        let channel =
-            (provider.channel)(fixture.account).unwrap_or_else(|error| panic!("{provider:?}: {error}"));
+        let channel = provider.open(fixture.account).unwrap_or_else(|error| panic!("{provider:?}: {error}"));
         assert!(matches!(channel.link(), LinkKind::Http(_)), "{provider:?}");
     }
 }

@@ -1,7 +1,14 @@
 //! Signs the webhooks of fixtures as their providers do, with the secrets of the case's account. Cases hold no
 //! signatures, only `signature = "good"` (the default), `"wrong"` or `"missing"`.
 
-use channels::{Provider, toolkit::auth, url};
+use std::collections::BTreeSet;
+
+use channels::{
+    LinkKind, Protection, Provider,
+    protection::{Algorithm, Ed25519, Encoding, Hmac, Over, Place, Prefix, SecretKey},
+    toolkit::auth,
+    url,
+};
 use ed25519_dalek::{Signer as _, SigningKey};
 use serde::Deserialize;
 
@@ -46,7 +53,7 @@ impl Signing {
     /// Returns the headers that prove who sent the webhook; none where the account has no secret for it.
     pub(crate) fn headers(
         &self,
-        provider: &Provider,
+        provider: &'static Provider,
         account: &toml::Table,
         unsigned: &Unsigned<'_>,
     ) -> Headers {
@@ -57,81 +64,108 @@ impl Signing {
         account.extend(self.signed_with.clone());
         let body = self.signed_body.as_deref().unwrap_or(unsigned.body);
         let url = self.signed_url.as_deref().unwrap_or(unsigned.url);
-        let signer = Signer { account: &account, wrong: self.signature == Signature::Wrong };
-        let mut headers = signer.headers(provider.name, &Unsigned { method: unsigned.method, url, body });
+        let wrong = self.signature == Signature::Wrong;
+        let webhook = Unsigned { method: unsigned.method, url, body };
+        let mut headers =
+            Signer { account: &account, wrong, webhook: &webhook }.headers(&protection(provider, &account));
         headers.retain(|(name, _)| !self.without_headers.iter().any(|lost| **lost == **name));
         headers
     }
 }
 
+/// Returns how the channel of this account is protected.
+fn protection(provider: &'static Provider, account: &toml::Table) -> Protection {
+    let channel = provider.open(account.clone()).unwrap_or_else(|error| panic!("{provider:?}: {error}"));
+    let LinkKind::Http(http) = channel.link() else { panic!("{provider:?} is not reached by HTTP") };
+    http.protection()
+}
+
+/// Signs one webhook.
 struct Signer<'a> {
     account: &'a toml::Table,
     wrong: bool,
+    webhook: &'a Unsigned<'a>,
 }
 
 impl Signer<'_> {
-    fn secret(&self, key: &str) -> Option<String> {
-        let secret = self.account.get(key)?.as_str()?;
+    fn text(&self, key: &str) -> &str {
+        self.account.get(key).and_then(toml::Value::as_str).unwrap_or_default()
+    }
+
+    /// Returns a secret of the account, or another text for a wrong signature; nothing where the account lacks it.
+    fn secret(&self, key: SecretKey) -> Option<String> {
+        let secret = self.account.get(key.name())?.as_str()?;
         Some(if self.wrong { format!("{secret}x") } else { secret.to_owned() })
     }
 
-    fn headers(&self, provider: &str, webhook: &Unsigned<'_>) -> Headers {
-        let headers = match provider {
-            "facebook" | "instagram" | "whatsapp_cloud" => {
-                vec![self.hmac("x-hub-signature-256", "sha256=", "app_secret", webhook.body)]
+    fn headers(&self, protection: &Protection) -> Headers {
+        let header = |name: &str, value: String| (Box::from(name), Box::from(value));
+        match protection {
+            Protection::None => Vec::new(),
+            Protection::Hmac(scheme) => match self.secret(scheme.secret) {
+                Some(secret) => vec![header(scheme.header, self.hmac(scheme, &secret))],
+                None => Vec::new(),
+            },
+            Protection::Ed25519(scheme) => {
+                let (signature, seconds) = self.ed25519(scheme);
+                vec![header(scheme.signature, signature), header(scheme.timestamp, seconds)]
             }
-            "viber" => vec![self.hmac("x-viber-content-signature", "", "auth_token", webhook.body)],
-            "voipms" if webhook.method == "GET" => Vec::new(),
-            "voipms" => vec![self.hmac("x-signature-256", "sha256=", "webhook_secret", webhook.body)],
-            "telegram" => vec![self.token("x-telegram-bot-api-secret-token", "secret_token")],
-            "whatsapp_360dialog" => {
-                let name = self.account.get("webhook_header").and_then(toml::Value::as_str);
-                let name = name.unwrap_or("X-Patchbay-Secret").to_lowercase();
-                vec![
-                    self.token(&name, "webhook_secret"),
-                    self.hmac("x-360dialog-signature", "", "platform_secret", webhook.body),
-                ]
+            Protection::Basic { user, password } => match self.secret(*password) {
+                Some(password) => vec![header("authorization", auth::basic(self.text(user), &password))],
+                None => Vec::new(),
+            },
+            Protection::Token { place, secret } => {
+                let name = match place {
+                    Place::Header(name) => (*name).to_owned(),
+                    Place::HeaderNamedBy(key) => or(self.text(key), "x-patchbay-secret").to_lowercase(),
+                    // It stands in the query of the case.
+                    Place::Parameter(_) => return Vec::new(),
+                };
+                self.secret(*secret).map(|secret| header(&name, secret)).into_iter().collect()
             }
-            "bandwidth" => vec![self.basic("callback_user_id", "callback_password")],
-            "telnyx" => self.ed25519(webhook.body).map(Some).into(),
-            "twilio" | "twilio_whatsapp" => vec![self.twilio(webhook)],
-            _ => vec![self.hmac("x-signature-256", "sha256=", "api_secret", webhook.body)],
+            Protection::Both(first, second) => [self.headers(first), self.headers(second)].concat(),
+            Protection::ByMethod { get, .. } if self.webhook.method == "GET" => self.headers(get),
+            Protection::ByMethod { other, .. } => self.headers(other),
+        }
+    }
+
+    fn hmac(&self, scheme: &Hmac, secret: &str) -> String {
+        let webhook = self.webhook;
+        let signed = match scheme.over {
+            Over::Body => webhook.body.to_owned(),
+            Over::UrlAndForm if webhook.method == "GET" || webhook.url.contains("bodySHA256") => {
+                webhook.url.to_owned()
+            }
+            Over::UrlAndForm => {
+                let fields: BTreeSet<_> = url::form_fields(webhook.body.as_bytes()).collect();
+                let fields = fields.into_iter().flat_map(|(name, value)| [name, value]);
+                fields.fold(webhook.url.to_owned(), |signed, piece| signed + &piece)
+            }
         };
-        let headers = headers.into_iter().flatten();
-        headers.map(|(name, value)| (name.into(), value.into())).collect()
+        let mac = match scheme.algorithm {
+            Algorithm::Sha1 => auth::hmac_sha1(secret.as_bytes(), signed.as_bytes()),
+            Algorithm::Sha256 => auth::hmac_sha256(secret.as_bytes(), signed.as_bytes()),
+        };
+        let encoded = match scheme.encoding {
+            Encoding::Hex => auth::hex(&mac),
+            Encoding::Base64 => auth::base64(&mac),
+        };
+        match scheme.prefix {
+            Prefix::Required(prefix) => format!("{prefix}{encoded}"),
+            Prefix::None | Prefix::Optional(_) => encoded,
+        }
     }
 
-    fn hmac(&self, name: &str, prefix: &str, key: &str, body: &str) -> Option<(String, String)> {
-        let mac = auth::hmac_sha256(self.secret(key)?.as_bytes(), body.as_bytes());
-        Some((name.to_owned(), format!("{prefix}{}", auth::hex(&mac))))
-    }
-
-    fn token(&self, name: &str, key: &str) -> Option<(String, String)> {
-        Some((name.to_owned(), self.secret(key)?))
-    }
-
-    fn basic(&self, user: &str, password: &str) -> Option<(String, String)> {
-        let user = self.account.get(user).and_then(toml::Value::as_str).unwrap_or_default();
-        Some(("authorization".to_owned(), auth::basic(user, &self.secret(password)?)))
-    }
-
-    /// Signs with the private key 00 01 02 ... 1f, whose public half the account has.
-    fn ed25519(&self, body: &str) -> [(String, String); 2] {
+    /// Signs with the private key 00 01 02 ... 1f, whose public half the account has; returns signature and time.
+    fn ed25519(&self, scheme: &Ed25519) -> (String, String) {
         let first = u8::from(self.wrong);
         let key: [u8; 32] = std::array::from_fn(|n| n as u8 + first);
         let seconds = (NOW_MS / 1_000).to_string();
-        let signature = SigningKey::from_bytes(&key).sign(format!("{seconds}|{body}").as_bytes());
-        let signature = auth::base64(&signature.to_bytes());
-        [("telnyx-signature-ed25519".into(), signature), ("telnyx-timestamp".into(), seconds)]
+        let signed = format!("{seconds}{}{}", scheme.separator, self.webhook.body);
+        (auth::base64(&SigningKey::from_bytes(&key).sign(signed.as_bytes()).to_bytes()), seconds)
     }
+}
 
-    fn twilio(&self, webhook: &Unsigned<'_>) -> Option<(String, String)> {
-        let mut signed = webhook.url.to_owned();
-        if webhook.method != "GET" && !webhook.url.contains("bodySHA256") {
-            let fields: std::collections::BTreeSet<_> = url::form_fields(webhook.body.as_bytes()).collect();
-            signed.extend(fields.into_iter().flat_map(|(name, value)| [name, value]));
-        }
-        let mac = auth::hmac_sha1(self.secret("auth_token")?.as_bytes(), signed.as_bytes());
-        Some(("x-twilio-signature".to_owned(), auth::base64(&mac)))
-    }
+fn or<'a>(text: &'a str, default: &'a str) -> &'a str {
+    if text.is_empty() { default } else { text }
 }

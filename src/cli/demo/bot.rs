@@ -5,6 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
+use channels::url::percent_encode;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -13,8 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    channel::{Channel, Provider},
-    story::{Fact, Heard, Picture},
+    channel::Channel,
+    fact::{Fact, Heard, Picture},
+    provider::Provider,
 };
 use crate::{cli::client::Client, config::EdgeLimits, http::answer, run::Failure};
 
@@ -151,7 +153,7 @@ impl Bot {
 
     /// What the router says of a message.
     pub(super) async fn message(&self, id: &str) -> Result<Value, Failure> {
-        let path = format!("/v1/messages/{}", crate::cli::client::encoded(id));
+        let path = format!("/v1/messages/{}", percent_encode(id));
         let answer = self.router.ask(Method::GET, &path, None).await?;
         if answer.status != 200 {
             return Err(Failure::Running(format!("message {id}: {}", answer.problem())));

@@ -3,9 +3,11 @@
 
 mod bot;
 mod channel;
+mod fact;
 mod print;
+mod provider;
+mod script;
 mod story;
-mod tale;
 mod tips;
 
 use std::{path::Path, time::Duration};
@@ -18,21 +20,21 @@ use tokio::{
 
 use self::{
     bot::Bot,
-    channel::{Channel, Provider},
+    channel::Channel,
+    fact::{FACTS_MAX, Fact},
     print::Printer,
-    story::{Fact, Story},
+    provider::Provider,
+    story::Story,
 };
 use crate::{
     config::{self, LogSettings, Settings},
+    console,
     http::serve::Listener,
-    out,
     run::{self, Failure, Running},
     seams::Stopwatch,
     telemetry,
 };
 
-/// Facts that wait to be told.
-const FACTS_MAX: usize = 10_000;
 /// A customer writes so often once the story is told.
 const CHAT_EVERY: Duration = Duration::from_secs(4);
 
@@ -100,19 +102,19 @@ async fn show(arguments: &Arguments, stage: Stage, watch: Stopwatch) -> Result<(
     printer.line("Patchbay demo: a business talks with its customers on several channels.");
     printer.line("All of it runs in this process and on this machine only, and needs no account.\n");
     for provider in &stage.providers {
-        printer.line(&story::introduced(provider));
+        printer.line(&introduced(provider));
     }
     printer.line(&format!("   {:<10} send API and webhooks {}", "router", stage.public_url));
     printer.line(&format!("   {:<10} the business, an HTTP service that answers everyone", "bot"));
     let mut story = Story::new(stage.facts, arguments.patience, stage.bot, printer, watch);
-    tale::tell(&mut story, &stage.providers).await?;
+    script::play(&mut story, &stage.providers).await?;
     printer.line(&format!(
         "\nAll round trips worked, in {:.1} s; the first answer was with its customer {} ms after the start.",
         watch.elapsed().as_secs_f64(),
         story.first_answer.unwrap_or_default().as_millis()
     ));
     tips::print(&stage.providers, &stage.public_url, &stage.admin_url, arguments.once);
-    if !arguments.once && !out::is_closed() {
+    if !arguments.once && !console::is_closed() {
         tokio::select! {
             biased;
             () = story.tell_all() => {}
@@ -179,4 +181,15 @@ async fn chat(providers: &[Provider]) -> Result<(), Failure> {
         provider.write(&provider.customer, text).await?;
     }
     Ok(())
+}
+
+/// A provider's address for people.
+fn introduced(provider: &Provider) -> String {
+    let title = format!("{}, simulated", provider.title());
+    format!(
+        "   {:<10} {title:<32} {:<21}  we are {}",
+        provider.channel.label(),
+        provider.address,
+        provider.did
+    )
 }

@@ -4,7 +4,7 @@
 use std::{env, io::IsTerminal};
 
 use super::channel::Channel;
-use crate::out;
+use crate::console;
 
 /// What is said begins here.
 const WORDS_AT: usize = 24;
@@ -55,11 +55,11 @@ impl Printer {
     }
 
     pub(super) fn line(self, text: &str) {
-        out::line(text);
+        console::line(text);
     }
 
     pub(super) fn title(self, text: &str) {
-        out::line(format!("\n{}", self.painted("1", text)));
+        console::line(format!("\n{}", self.painted("1", text)));
     }
 
     /// Somebody says something on a channel.
@@ -75,9 +75,9 @@ impl Printer {
         let mut lines = wrapped(text, WORDS_WIDTH).into_iter();
         let aside = |text: &str| if is_aside { self.painted("2", text) } else { text.to_owned() };
         let first = lines.next().unwrap_or_default();
-        out::line(format!("   {label} {} {}", aside(&format!("{:<9}", who.word())), aside(&first)));
+        console::line(format!("   {label} {} {}", aside(&format!("{:<9}", who.word())), aside(&first)));
         for line in lines {
-            out::line(format!("{:WORDS_AT$}{}", "", aside(&line)));
+            console::line(format!("{:WORDS_AT$}{}", "", aside(&line)));
         }
     }
 

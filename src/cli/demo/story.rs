@@ -11,44 +11,11 @@ use tokio::{
 
 use super::{
     bot::{Bot, answer_to},
-    channel::{Channel, Provider, Shown},
+    channel::Channel,
+    fact::{FACTS_MAX, Fact, Heard, Shown},
     print::{Printer, Who},
 };
-use crate::{out, run::Failure, seams::Stopwatch};
-
-/// Something that happened on the demo's stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fact {
-    /// The router logged in at the SMS centre.
-    Bound,
-    /// The bot got a customer's message.
-    BotHeard { channel: Channel, heard: Heard },
-    /// The bot could not answer; the router will come again.
-    BotFailed { why: String },
-    /// All of a message reached the provider: the customer sees it.
-    Shown { channel: Channel, shown: Shown },
-    /// The bot was told what became of its message.
-    BotTold { channel: Channel, id: String, status: String, reason: String },
-}
-
-/// A customer's message, as the bot got it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) id: String,
-    pub(super) customer: String,
-    pub(super) text: String,
-    /// What a chosen button stands for.
-    pub(super) payload: String,
-    pub(super) picture: Option<Picture>,
-}
-
-/// A file that the bot fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub(super) url: String,
-    pub(super) kind: String,
-    pub(super) bytes: usize,
-}
+use crate::{console, run::Failure, seams::Stopwatch};
 
 /// The teller.
 pub(super) struct Story {
@@ -111,8 +78,8 @@ impl Story {
                 return Ok(picked);
             }
             if let Fact::BotFailed { why } = &fact {
-                out::error(format!("the bot could not answer, the router will come again: {why}"));
-            } else if self.early.len() < super::FACTS_MAX {
+                console::error(format!("the bot could not answer, the router will come again: {why}"));
+            } else if self.early.len() < FACTS_MAX {
                 self.early.push_back(fact);
             }
         }
@@ -204,7 +171,7 @@ impl Story {
                         heard.picture.map(|picture| format!(" {}", picture.url)).unwrap_or_default();
                     self.say(channel, Who::Customer, &format!("{}{picture}", heard.text));
                 }
-                Fact::BotFailed { why } => out::error(format!("the bot could not answer: {why}")),
+                Fact::BotFailed { why } => console::error(format!("the bot could not answer: {why}")),
                 Fact::Shown { channel, shown } => {
                     let buttons: String = shown.buttons.iter().map(|title| format!(" [{title}]")).collect();
                     self.say(channel, Who::Bot, &format!("{}{buttons}", shown.text));
@@ -216,20 +183,9 @@ impl Story {
                     self.say(channel, Who::Receipts, &format!("{about}{}{why}", status.to_lowercase()));
                 }
             }
-            if out::is_closed() {
+            if console::is_closed() {
                 return;
             }
         }
     }
-}
-
-/// A provider's address for people.
-pub(super) fn introduced(provider: &Provider) -> String {
-    let title = format!("{}, simulated", provider.title());
-    format!(
-        "   {:<10} {title:<32} {:<21}  we are {}",
-        provider.channel.label(),
-        provider.address,
-        provider.did
-    )
 }

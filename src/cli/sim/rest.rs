@@ -10,7 +10,7 @@ use simulators::rest::{About, Options, Script, Simulator, providers};
 use tokio::net::TcpListener;
 
 use super::{apply, as_map, from_file};
-use crate::{cli::client::is_http, out, run::Failure, seams::SystemClock};
+use crate::{cli::client::is_http, console, run::Failure, seams::SystemClock};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Rest {
@@ -71,7 +71,7 @@ pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Fai
     addresses(&arguments)?;
     if arguments.print_script {
         let text = toml::to_string(&script).map_err(Failure::running)?;
-        out::line(text.trim_end());
+        console::line(text.trim_end());
         return Ok(());
     }
     let tcp = TcpListener::bind(arguments.listen)
@@ -96,13 +96,13 @@ pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Fai
         started_at_ms: SystemClock.now().0,
     })
     .map_err(|e| Failure::Usage(e.to_string()))?;
-    out::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
-    out::line(format!("control API    http://{address}/_sim/messages"));
-    out::line(format!("\na channel that fits:\n\n{}", simulator.channel("support")));
+    console::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
+    console::line(format!("control API    http://{address}/_sim/messages"));
+    console::line(format!("\na channel that fits:\n\n{}", simulator.channel("support")));
     let ctrl_c = async { _ = tokio::signal::ctrl_c().await };
     simulator.run(tcp, ctrl_c).await;
     let counts = serde_json::to_string(&simulator.counts()).map_err(Failure::running)?;
-    out::line(format!("counts {counts}"));
+    console::line(format!("counts {counts}"));
     Ok(())
 }
 

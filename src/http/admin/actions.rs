@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use message::{ChannelId, MessageId, event::DoubtSettlement};
 use serde::Deserialize;
 
-use super::Shared;
+use super::state::Shared;
 use crate::http::answer;
 
 /// The largest body of an action, in bytes.
@@ -32,11 +32,11 @@ enum Action {
 }
 
 pub(super) async fn restart(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
-    done(inner.admin.core.restart_channel(&ChannelId::new(id)).await)
+    done(inner.admin.router.restart_channel(&ChannelId::new(id)).await)
 }
 
 pub(super) async fn replay(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
-    done(inner.admin.core.replay_dead_letter(&id).await)
+    done(inner.admin.router.replay_dead_letter(&id).await)
 }
 
 /// Parts are counted from 1, as the list shows them.
@@ -57,7 +57,7 @@ pub(super) async fn settle(State(inner): Shared, request: Request) -> Response<B
         Action::Sent => DoubtSettlement::Sent,
     };
     let id = MessageId::new(settlement.message_id);
-    done(inner.admin.core.settle_doubt(&id, settlement.part, by).await)
+    done(inner.admin.router.settle_doubt(&id, settlement.part, by).await)
 }
 
 fn done(result: Result<(), Refusal>) -> Response<Body> {

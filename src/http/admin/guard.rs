@@ -7,12 +7,13 @@ use axum::{
     middleware::Next,
     response::IntoResponse,
 };
+use channels::url::form_fields;
 use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::Shared;
+use super::state::Shared;
 use crate::{
     http::{
         answer,
@@ -92,7 +93,7 @@ pub(super) async fn login(State(inner): Shared, request: Request) -> Response<Bo
         return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
     }
     let form = to_bytes(body, LOGIN_BYTES_MAX).await.unwrap_or_default();
-    let given = form_value(&form, "token");
+    let given = field(&form, "token");
     let Some(token) = &inner.admin.token else { return to_start(None) };
     if same(given.as_bytes(), token.expose_secret().as_bytes()) {
         return to_start(Some(format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", cookie_of(token))));
@@ -109,38 +110,7 @@ fn to_start(cookie: Option<String>) -> Response<Body> {
     answer
 }
 
-/// A value of a form, decoded.
-fn form_value(form: &[u8], name: &str) -> String {
-    let text = std::str::from_utf8(form).unwrap_or_default();
-    let found = text.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-    let Some((_, value)) = found else { return String::new() };
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.split_at_checked(2).filter(|_| *first == b'%');
-        let decoded = hex.and_then(|(digits, after)| Some((hex::decode(digits).ok()?, after)));
-        match decoded {
-            Some((byte, after)) => {
-                out.extend(byte);
-                rest = after;
-            }
-            None => {
-                out.push(if *first == b'+' { b' ' } else { *first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_is_decoded() {
-        assert_eq!(form_value(b"a=1&token=a%2Bb+c%", "token"), "a+b c%");
-        assert_eq!(form_value(b"token=", "token"), "");
-        assert_eq!(form_value(b"%zz\xff", "token"), "");
-    }
+/// Returns the value of a form field; empty when the field is missing.
+fn field(form: &[u8], name: &str) -> String {
+    form_fields(form).find(|(key, _)| key == name).map(|(_, value)| value).unwrap_or_default()
 }

@@ -1,7 +1,7 @@
 //! A session now, as it was at an instant, and what changed between two.
 
 use actors::{
-    Refusal,
+    Refusal, Router,
     view::{EventView, SessionView},
 };
 use axum::{
@@ -12,8 +12,8 @@ use http::{Response, StatusCode, Uri};
 use message::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, at_of, query};
-use crate::{core::Core, http::answer};
+use super::{query, state::Shared};
+use crate::{http::answer, instant};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,15 +48,15 @@ pub(super) async fn show(State(inner): Shared, Path(id): Path<String>, uri: Uri)
         Ok(instants) => instants,
         Err(answer) => return *answer,
     };
-    let at = instants.at.as_deref().map(at_of).transpose();
-    let diff = instants.diff.as_deref().map(at_of).transpose();
-    let core = &*inner.admin.core;
+    let at = instants.at.as_deref().map(instant::parse).transpose();
+    let diff = instants.diff.as_deref().map(instant::parse).transpose();
+    let router = &inner.admin.router;
     match (at, diff) {
         (Err(e), _) => bad(&format!("at: {e}")),
         (_, Err(e)) => bad(&format!("diff: {e}")),
         (Ok(None), Ok(Some(_))) => bad("diff: needs at= as well: the state between the two is compared"),
-        (Ok(Some(at)), Ok(Some(diff))) => respond(difference(core, id, at, diff).await),
-        (Ok(at), Ok(None)) => respond(core.session(id, at).await),
+        (Ok(Some(at)), Ok(Some(diff))) => respond(difference(router, id, at, diff).await),
+        (Ok(at), Ok(None)) => respond(router.session(id, at).await),
     }
 }
 
@@ -69,14 +69,14 @@ fn respond<T: Serialize>(result: Result<T, Refusal>) -> Response<Body> {
 
 /// Compares a session at two instants, in either order.
 pub(crate) async fn difference(
-    core: &dyn Core,
+    router: &Router,
     id: SessionId,
     a: Timestamp,
     b: Timestamp,
 ) -> Result<Difference, Refusal> {
     let (from, to) = (a.min(b), a.max(b));
-    let before = core.session(id, Some(from)).await?;
-    let after = core.session(id, Some(to)).await?;
+    let before = router.session(id, Some(from)).await?;
+    let after = router.session(id, Some(to)).await?;
     let (removed, added) = changed_lines(&lines(&before), &lines(&after));
     let events = after.events.into_iter().filter(|e| e.at > from && e.at <= to).collect();
     Ok(Difference { from, to, removed, added, events })

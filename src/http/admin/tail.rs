@@ -12,7 +12,7 @@ use message::{ChannelId, MessageId, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
-use super::{Shared, query};
+use super::{query, state::Shared};
 use crate::http::answer;
 
 /// A comment is sent after so much silence, so that a broken connection is noticed.
@@ -72,7 +72,7 @@ pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
         return answer::busy("too many live tails are open", 5);
     };
     let tail =
-        Tail { events: inner.admin.core.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
+        Tail { events: inner.admin.router.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
     // A first comment shows the reader at once that it is connected.
     let hello = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b": connected\n\n")) });
     let events = stream::unfold(tail, |mut tail| async move {
@@ -134,4 +134,40 @@ impl Tail {
 
 fn lag(out: &mut Vec<u8>, missed: u64) {
     out.extend_from_slice(format!("event: lag\ndata: {{\"missed\":{missed}}}\n\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use message::{Seq, Timestamp};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn event(seq: u64, channel: &str) -> Arc<TailEvent> {
+        let event = EventView {
+            seq: Seq(seq),
+            at: Timestamp(0),
+            stream: "feed".into(),
+            event: "submitted",
+            message: None,
+            part: None,
+            detail: String::new(),
+        };
+        Arc::new(TailEvent { event, channel: Some(channel.into()), session: None, message_id: None })
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_many_events_it_missed() {
+        let (events, receiver) = broadcast::channel(16);
+        let (_go_on, stop) = watch::channel(false);
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let filter = Filter { channel: Some("sms-main".into()), ..Filter::default() };
+        let mut tail = Tail { events: receiver, filter, stop, _permit: permit };
+        for seq in 1..=20 {
+            events.send(event(seq, if seq == 19 { "other" } else { "sms-main" })).unwrap();
+        }
+        let text = String::from_utf8(tail.next().await.unwrap()).unwrap();
+        assert!(text.starts_with("event: lag\ndata: {\"missed\":4}\n\nid: 5\n"), "{text}");
+        assert!(text.contains("id: 20\n") && !text.contains("id: 19\n"), "{text}");
+    }
 }

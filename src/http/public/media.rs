@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::Public;
+use super::state::Public;
 use crate::http::answer;
 
 const PREFIX: &str = "/media/";
@@ -28,7 +28,11 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
     }
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
     let Some((channel, token)) = path.split_once('/') else { return missing() };
-    match public.core.media(&ChannelId::new(channel), token).await {
+    answered(public.router.media(&ChannelId::new(channel), token).await)
+}
+
+fn answered(found: Result<MediaFile, NoFile>) -> Response<Body> {
+    match found {
         Ok(file) => given(file),
         Err(NoFile::Unknown) => missing(),
         Err(error @ NoFile::Refused(_)) => answer::error(StatusCode::BAD_GATEWAY, &error.to_string()),
@@ -89,6 +93,15 @@ fn name_of(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_file_has_its_status() {
+        let status = |error| answered(Err(error)).status();
+        assert_eq!(status(NoFile::Unknown), 404);
+        assert_eq!(status(NoFile::Refused("expired (http 404)".into())), 502);
+        assert_eq!(status(NoFile::Busy), 503);
+        assert!(answered(Err(NoFile::Busy)).headers().contains_key(header::RETRY_AFTER));
+    }
 
     #[test]
     fn no_file_runs_in_a_browser() {

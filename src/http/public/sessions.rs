@@ -9,7 +9,10 @@ use http::{Response, StatusCode};
 use message::SessionId;
 use serde::Deserialize;
 
-use super::{Id, Shared, body};
+use super::{
+    body,
+    state::{Id, Shared},
+};
 use crate::http::answer;
 
 /// The body of `POST /v1/sessions`.
@@ -30,7 +33,7 @@ struct Opening {
 /// Opens a session, or finds the open one.
 pub(super) async fn open(State(public): Shared, request: Request) -> Response<Body> {
     let (head, incoming) = request.into_parts();
-    let bytes = match body(public.limits.body_bytes_max, &head.headers, incoming).await {
+    let bytes = match body::read(public.limits.body_bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
@@ -50,7 +53,7 @@ pub(super) async fn open(State(public): Shared, request: Request) -> Response<Bo
         handler: opening.handler,
         takeover: opening.takeover,
     };
-    match public.core.open_session(request).await {
+    match public.router.open_session(request).await {
         Ok(session) => answer::json(&session),
         Err(refusal) => answer::refusal(&refusal),
     }
@@ -62,7 +65,7 @@ pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
         Ok(id) => id,
         Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
     };
-    match public.core.session(id, None).await {
+    match public.router.session(id, None).await {
         Ok(session) => answer::json(&session),
         Err(refusal) => answer::refusal(&refusal),
     }
@@ -74,7 +77,7 @@ pub(super) async fn end(State(public): Shared, id: Id) -> Response<Body> {
         Ok(id) => id,
         Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
     };
-    match public.core.end_session(id).await {
+    match public.router.end_session(id).await {
         Ok(()) => {
             let text = format!("{{\"sessionId\":\"{id}\",\"state\":\"closed\"}}");
             answer::json_bytes(StatusCode::OK, text)

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, re
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::{Public, body};
+use super::{body, state::Public};
 use crate::http::answer;
 
 /// Where the webhooks of channels are.
@@ -29,20 +29,20 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
     }
     if head.uri.path() == SHARED {
-        return match body(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
-            Ok(bytes) => answered(public.core.shared_webhook(&call(public, &head, bytes)).await),
+        return match body::read(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
+            Ok(bytes) => answered(public.router.shared_webhook(&call(public, &head, bytes)).await),
             Err(answer) => *answer,
         };
     }
     let channel = head.uri.path().strip_prefix(PREFIX).map(|id| id.trim_end_matches('/')).unwrap_or_default();
     let channel = ChannelId::new(channel);
-    let Some(bytes_max) = public.core.webhook_bytes_max(&channel) else { return unknown() };
-    let bytes = match body(bytes_max, &head.headers, incoming).await {
+    let Some(bytes_max) = public.router.webhook_bytes_max(&channel) else { return unknown() };
+    let bytes = match body::read(bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
     let call = call(public, &head, bytes);
-    answered(public.core.webhook(&channel, &call).await)
+    answered(public.router.webhook(&channel, &call).await)
 }
 
 fn unknown() -> Response<Body> {
@@ -95,5 +95,35 @@ fn answered(answer: Answer) -> Response<Body> {
         }
         Answer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
         Answer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_of_the_router_has_its_status() {
+        let refused = |challenge| Answer::Refused { status: 403, reason: "wrong".into(), challenge };
+        let cases = [
+            (Answer::Reply(channels::http::Reply::json("{}")), 200, None),
+            (Answer::Unknown, 404, None),
+            (refused(None), 403, None),
+            (refused(Some("Basic")), 403, Some((header::WWW_AUTHENTICATE, "Basic"))),
+            (Answer::Malformed("the body is not JSON".into()), 400, None),
+            (
+                Answer::Busy { reason: "not stored".into(), retry_after_s: 5 },
+                503,
+                Some((header::RETRY_AFTER, "5")),
+            ),
+        ];
+        for (answer, status, expected) in cases {
+            let shown = format!("{answer:?}");
+            let response = answered(answer);
+            assert_eq!(response.status(), status, "{shown}");
+            if let Some((name, value)) = expected {
+                assert_eq!(response.headers().get(name).unwrap(), value, "{shown}");
+            }
+        }
     }
 }

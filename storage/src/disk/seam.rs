@@ -130,3 +130,58 @@ pub trait Store: Send + Sync {
     /// Up to `limit` keys above `after` and below `end`, in order.
     fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError>;
 }
+
+/// The blocks of one segment, each under the number of its first event.
+///
+/// One thread commits; any number of threads read meanwhile.
+pub trait BlockStore: Send + Sync {
+    /// Appends a block. When it returns, the block and every block before it survive a power cut.
+    ///
+    /// Block numbers rise, and a block is not empty; anything else is an error. After an error the
+    /// store's state on the disk is unknown until it is opened again.
+    fn commit(&self, block: Seq, bytes: &[u8]) -> Result<(), EngineError>;
+    /// Returns the block with the greatest number not above `seq`.
+    fn at_or_below(&self, seq: Seq) -> Result<Option<(Seq, Value)>, EngineError>;
+    /// Returns up to `limit` blocks with numbers above `after`, in order.
+    fn range(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Value)>, EngineError>;
+    /// Removes the incomplete block that a crash left at the end, and every block from `block` on.
+    fn cut(&self, block: Seq) -> Result<(), EngineError>;
+    /// Persists block offsets so that the next open need not scan what is there now.
+    fn persist_offsets(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+    /// Ends writing for good: releases preallocated space and persists the offsets of all blocks.
+    fn freeze(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+    /// Returns what opening the store found at its end.
+    fn tail(&self) -> Tail {
+        Tail::default()
+    }
+}
+
+/// The end of a [`BlockStore`] as an earlier process left it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Tail {
+    /// Bytes of an incomplete block after the last complete one: a crash interrupted its write.
+    pub torn_bytes: Option<u64>,
+    /// A block that was acknowledged as durable. Blocks after it may have been, too.
+    pub flushed: Option<Seq>,
+}
+
+/// An ordered map on the disk that is written in sorted batches: the database of the index.
+pub trait KeyValueStore: Send + Sync {
+    /// Returns the value of a key.
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
+    /// Returns up to `limit` pairs with keys above `after` and below `end`, in order.
+    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError>;
+    /// Applies a batch of at most `keys_max` writes whose keys rise.
+    ///
+    /// When it returns, the batch survives a power cut. A crash before that leaves all of it or
+    /// nothing.
+    fn write_sorted(
+        &self,
+        keys_max: usize,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), EngineError>;
+}

@@ -76,7 +76,7 @@ impl Simulated {
 
     /// What its channel in Patchbay can carry.
     pub(crate) fn capabilities(&self) -> Capabilities {
-        (self.provider().channel)(self.account()).unwrap().capabilities()
+        self.provider().open(self.account()).unwrap().capabilities()
     }
 
     /// `[channel.account]`, as the simulator says it.

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use crate::{
     contract::{
-        AccountError, Fetch, SendError,
+        AccountError, Fetch, Protection, SendError,
         http::{Refused, Reply, Request, Response, Webhook},
+        protection::{Hmac, Prefix, SecretKey},
     },
     toolkit::{auth, json},
 };
@@ -50,24 +51,12 @@ pub fn handshake(token: Option<&SecretString>, webhook: &Webhook<'_>) -> Result<
     Ok(Some(Reply::text(&webhook.parameter("hub.challenge").unwrap_or_default())))
 }
 
-/// Checks `X-Hub-Signature-256` over the octets as received.
-///
-/// # Errors
-/// When it is missing or wrong.
-pub fn verify(app_secret: &SecretString, webhook: &Webhook<'_>) -> Result<(), Refused> {
-    let header = webhook
-        .header("x-hub-signature-256")
-        .ok_or_else(|| Refused::new("x-hub-signature-256 is missing"))?;
-    let signature = header
-        .strip_prefix("sha256=")
-        .and_then(auth::unhex)
-        .ok_or_else(|| Refused::new("x-hub-signature-256 is not sha256= and hexadecimal"))?;
-    let expected = auth::hmac_sha256(app_secret.expose_secret().as_bytes(), webhook.body);
-    if auth::equal(&expected, &signature) {
-        return Ok(());
-    }
-    Err(Refused::new("x-hub-signature-256 does not fit app_secret"))
-}
+/// The protection of Meta's webhooks: HMAC-SHA-256 over the body as received.
+pub const PROTECTION: Protection = Protection::Hmac(Hmac::sha256_hex(
+    "x-hub-signature-256",
+    Prefix::Required("sha256="),
+    SecretKey::Required("app_secret"),
+));
 
 /// Where calls go: the API's address with its version.
 pub fn root(base_url: &str, version: &str) -> String {

@@ -35,7 +35,7 @@ pub const STATUSES: &[(&str, Report)] = &[
 ];
 
 /// What WhatsApp carries.
-pub fn capabilities() -> Capabilities {
+pub const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,

@@ -16,16 +16,17 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Provider,
-        Received, Rejection, SendError, SetUp, Signature, Step, WebhookUrls,
+        AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Protection,
+        Provider, Received, Rejection, SendError, SetUp, Step, WebhookUrls,
         capability::{Buttons, Format, LongText, Opens, Units},
-        http::{Body, Malformed, Refused, Request, Response, Webhook},
+        http::{Body, Malformed, Request, Response, Webhook},
+        protection::{Place, SecretKey},
         url,
     },
     family::meta::graph_api,
     toolkit::{
         account::account,
-        auth, classify, json,
+        classify, json,
         set_up::{self, Desired},
         upload,
     },
@@ -38,13 +39,16 @@ pub const PROVIDER: Provider = Provider {
     summary: "A Telegram bot",
     documentation: "https://core.telegram.org/bots/api",
     secrets: &["token", "secret_token"],
-    signature: Signature::Required("secret_token"),
-    capabilities,
+    webhook: Protection::Token {
+        place: Place::Header("x-telegram-bot-api-secret-token"),
+        secret: SecretKey::Required("secret_token"),
+    },
+    capabilities: capabilities(),
     statuses: &[],
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -247,14 +251,8 @@ impl HttpChannel for Account {
         }
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let said = webhook
-            .header("x-telegram-bot-api-secret-token")
-            .ok_or_else(|| Refused::new("x-telegram-bot-api-secret-token is missing"))?;
-        if auth::equal(said.as_bytes(), self.secret_token.expose_secret().as_bytes()) {
-            return Ok(());
-        }
-        Err(Refused::new("x-telegram-bot-api-secret-token does not fit secret_token"))
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "secret_token").then(|| self.secret_token.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

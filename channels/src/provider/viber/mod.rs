@@ -14,15 +14,16 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Provider,
-        Received, Rejection, Report, SendError, Sent, SetUp, Signature, Step, WebhookUrls,
+        AccountError, Capabilities, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart,
+        Protection, Provider, Received, Rejection, Report, SendError, Sent, SetUp, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
-        http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
+        http::{Body, Malformed, Reply, Request, Response, Webhook},
+        protection::{Hmac, Prefix, SecretKey},
     },
     family::meta::graph_api,
     toolkit::{
         account::account,
-        auth, classify, inbound_body, json,
+        classify, inbound_body, json,
         set_up::{self, Desired},
     },
 };
@@ -36,16 +37,19 @@ pub const PROVIDER: Provider = Provider {
     summary: "A Viber bot",
     documentation: "https://developers.viber.com/docs/api/rest-bot-api",
     secrets: &["auth_token"],
-    signature: Signature::Required("auth_token"),
-    capabilities,
+    webhook: Protection::Hmac(Hmac {
+        refusal: 403,
+        ..Hmac::sha256_hex("x-viber-content-signature", Prefix::None, SecretKey::Required("auth_token"))
+    }),
+    capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] =
     &[("delivered", Report::Delivered), ("seen", Report::Read), ("failed", Report::Failed)];
 
-fn capabilities() -> Capabilities {
+const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
             BodyType::Plain,
@@ -197,18 +201,8 @@ impl HttpChannel for Account {
         }
     }
 
-    fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
-        let refused = |reason: &str| Refused::forbidden(reason);
-        let header = webhook
-            .header("x-viber-content-signature")
-            .ok_or_else(|| refused("x-viber-content-signature is missing"))?;
-        let signature =
-            auth::unhex(header).ok_or_else(|| refused("x-viber-content-signature is no hexadecimal"))?;
-        let expected = auth::hmac_sha256(self.auth_token.expose_secret().as_bytes(), webhook.body);
-        if auth::equal(&expected, &signature) {
-            return Ok(());
-        }
-        Err(refused("x-viber-content-signature does not fit auth_token"))
+    fn credential(&self, key: &str) -> Option<&str> {
+        (key == "auth_token").then(|| self.auth_token.expose_secret())
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

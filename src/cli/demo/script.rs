@@ -5,9 +5,11 @@ use serde_json::json;
 
 use super::{
     bot::{self, DAY},
-    channel::{Channel, Provider},
+    channel::Channel,
+    fact::Fact,
     print::Who,
-    story::{Fact, Story},
+    provider::Provider,
+    story::Story,
 };
 use crate::run::Failure;
 
@@ -21,7 +23,7 @@ const CHOICE: (&str, &str) = ("2", "Tomorrow");
 const CAPTION: &str = "It arrived like this";
 
 /// All of it.
-pub(super) async fn tell(story: &mut Story, providers: &[Provider]) -> Result<(), Failure> {
+pub(super) async fn play(story: &mut Story, providers: &[Provider]) -> Result<(), Failure> {
     let sms = providers.iter().find(|provider| provider.channel == Channel::Sms);
     if sms.is_some() {
         story.until("the router's login at the SMS centre (SMPP bind)", is_bound).await?;
