@@ -166,7 +166,6 @@ fn part_events() -> Vec<Event> {
         Event::Submitted { message, part, provider_id: "0A1b".into() },
         Event::Deferred { message, part, cause: cause.clone(), retry_at: Timestamp(77), counted: false },
         Event::PartFailed { message, parts: FailedParts::One(1), cause: cause.clone() },
-        Event::PartFailed { message, parts: FailedParts::Unsent, cause: cause.clone() },
         Event::InDoubt { message, part, cause: DoubtCause::Restart, resend_at: Some(Timestamp(9)) },
         Event::DoubtSettled { message, part, by: DoubtSettlement::Sent },
         Event::Receipt {
@@ -219,6 +218,11 @@ fn conversation_events() -> Vec<Event> {
         Event::InReplyTo { message: MessageNo(7), provider_id: "wamid.7".into() },
         Event::Offered(Box::new(Offered { message: MessageNo(8), choices: vec![choice("1"), choice("2a")] })),
         Event::Accepted(Box::new(Accepted { content: Content::Parts(Box::new(pieces)), ..accepted() })),
+        Event::PartFailed {
+            message: MessageNo(8),
+            parts: FailedParts::Unsent,
+            cause: Cause::new("window", "closed"),
+        },
     ]
 }
 

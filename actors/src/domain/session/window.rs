@@ -25,8 +25,8 @@ pub fn closed(
         None => "the customer has not written yet".to_owned(),
     };
     let reason = format!(
-        "{since}; outside of the {hours} hours after the customer's last message the provider allows only \
-         templates: send a template"
+        "{since}; the provider allows only templates, except within {hours} hours after the customer wrote: \
+         send a template"
     );
     Some(Cause::new(WINDOW, reason))
 }
