@@ -6,10 +6,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use channels::{
     LinkKind,
     smpp::{
-        LineConfig,
+        CloseReason, PeerConfig,
         account::Account,
         pdu::BindKind,
-        session::{CloseReason, Config},
+        session::Config,
         status::{self, Class},
     },
 };
@@ -193,11 +193,11 @@ impl State {
             interface_version: self.account.interface_version,
             address_range: self.account.address_range.to_string(),
             bind_timeout_ms: ms(self.account.bind_timeout),
-            line: LineConfig {
+            peer: PeerConfig {
                 window: usize::from(self.account.window),
                 enquire_link_ms: ms(self.account.enquire_link),
                 reply_timeout_ms: ms(self.account.reply_timeout),
-                ..LineConfig::default()
+                ..PeerConfig::default()
             },
             ..Config::default()
         }

@@ -7,10 +7,10 @@ use bytes::BytesMut;
 use channels::{
     SendError,
     smpp::{
-        Answer as Reply, ReplyToken, SubmitError,
+        Answer as Reply, CloseReason, NoReply, ReplyToken, SubmitError,
         account::Account,
         pdu::{Address, QuerySm},
-        session::{Cause as Lost, CloseReason, Config, Session, SessionEvent},
+        session::{Config, Session, SessionEvent},
         status::{self, Class},
         submit,
     },
@@ -141,7 +141,7 @@ async fn connected(
         events: Vec::new(),
     };
     connection.drive(&mut read, &mut write, commands).await;
-    let rest = write.write_all(connection.session.transmit());
+    let rest = write.write_all(connection.session.peer().transmit());
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), write.shutdown()).await;
     let close = connection.closed;
@@ -166,8 +166,8 @@ impl Connection<'_> {
                 return;
             }
             let wait = self.session.poll_timeout().map_or(IDLE_MS, |at| at.saturating_sub(now).max(1));
-            let reads = self.session.wants_read();
-            let has_output = !self.session.transmit().is_empty();
+            let reads = self.session.peer().wants_read();
+            let has_output = !self.session.peer().transmit().is_empty();
             tokio::select! {
                 biased;
                 command = commands.recv() => match command {
@@ -179,8 +179,8 @@ impl Connection<'_> {
                     }
                     None => self.session.close(now),
                 },
-                written = write.write(self.session.transmit()), if has_output => match written {
-                    Ok(octets) if octets > 0 => self.session.transmitted(octets),
+                written = write.write(self.session.peer().transmit()), if has_output => match written {
+                    Ok(octets) if octets > 0 => self.session.peer_mut().transmitted(octets),
                     _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
                 },
                 got = read.read_buf(&mut buffer), if reads => match got {
@@ -284,8 +284,8 @@ impl Connection<'_> {
             }
             SessionEvent::Unanswered { token, cause } => {
                 let cause = match cause {
-                    Lost::Timeout => DoubtCause::NoAnswer,
-                    Lost::LinkLost => DoubtCause::LinkLost,
+                    NoReply::Timeout => DoubtCause::NoAnswer,
+                    NoReply::LinkLost => DoubtCause::LinkLost,
                 };
                 LinkEvent::Answered(token, Answer::Unanswered(cause))
             }

@@ -7,11 +7,12 @@ use bytes::BytesMut;
 
 use super::{
     Millis,
+    ending::CloseReason,
     exchange::ReplyToken,
     frame::{Frame, FrameError, Frames},
-    limits::{Counters, LineConfig, SubmitError},
-    pdu::{self, CommandId, EncodeError, Header, Pdu, Salvage},
-    window::{Late, Pending, Window},
+    limits::{Counters, PeerConfig, SubmitError},
+    pdu::{self, CommandId, EncodeError, Pdu, PduHeader, Salvage},
+    window::{Late, Pending, RequestWindow},
 };
 
 /// The octets that may wait for a peer that does not read; beyond, nothing more is sent or read.
@@ -25,15 +26,16 @@ pub(super) enum Matched<T> {
     Nothing,
 }
 
-pub(super) struct Line<T> {
-    pub(super) config: LineConfig,
+/// One connection as both of its ends see it. `T` names the owner's requests.
+pub struct Peer<T> {
+    pub(super) config: PeerConfig,
     /// Tells this connection's tokens from those of others.
     epoch: u64,
     pub(super) counters: Counters,
     frames: Frames,
     output: Vec<u8>,
     sent: usize,
-    window: Window<T>,
+    window: RequestWindow<T>,
     late: Late<T>,
     heard: Millis,
     partial_since: Option<Millis>,
@@ -43,10 +45,10 @@ pub(super) struct Line<T> {
     grace: Millis,
 }
 
-impl<T> fmt::Debug for Line<T> {
+impl<T> fmt::Debug for Peer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the output: a bind in it has the password.
-        f.debug_struct("Line")
+        f.debug_struct("Peer")
             .field("counters", &self.counters)
             .field("output_octets", &self.output.len())
             .field("enquire", &self.enquire)
@@ -55,16 +57,8 @@ impl<T> fmt::Debug for Line<T> {
     }
 }
 
-/// Why the line is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dead {
-    Stalled,
-    NoReply,
-    Silent,
-}
-
-impl<T: Copy> Line<T> {
-    pub(super) fn new(config: LineConfig, epoch: u64, now: Millis) -> Self {
+impl<T: Copy> Peer<T> {
+    pub(super) fn new(config: PeerConfig, epoch: u64, now: Millis) -> Self {
         Self {
             config,
             epoch,
@@ -72,7 +66,7 @@ impl<T: Copy> Line<T> {
             frames: Frames::new(config.pdu_bytes_max),
             output: Vec::new(),
             sent: 0,
-            window: Window::new(config.window, config.first_sequence),
+            window: RequestWindow::new(config.window, config.first_sequence),
             late: Late::new(),
             heard: now,
             partial_since: None,
@@ -80,6 +74,11 @@ impl<T: Copy> Line<T> {
             inbound: 0,
             grace: 0,
         }
+    }
+
+    /// Returns how often a deviation was tolerated.
+    pub fn counters(&self) -> Counters {
+        self.counters
     }
 
     // Bytes in.
@@ -112,11 +111,13 @@ impl<T: Copy> Line<T> {
 
     // Bytes out.
 
-    pub(super) fn output(&self) -> &[u8] {
+    /// Returns the octets to be written.
+    pub fn transmit(&self) -> &[u8] {
         self.output.get(self.sent..).unwrap_or_default()
     }
 
-    pub(super) fn transmitted(&mut self, octets: usize) {
+    /// Drops the first octets of [`transmit`](Self::transmit), which were written.
+    pub fn transmitted(&mut self, octets: usize) {
         self.sent = self.sent.saturating_add(octets);
         if self.sent >= self.output.len() {
             self.output.clear();
@@ -124,8 +125,9 @@ impl<T: Copy> Line<T> {
         }
     }
 
-    pub(super) fn take_output(&mut self, into: &mut BytesMut) {
-        into.extend_from_slice(self.output());
+    /// Moves everything that is to be written into a buffer.
+    pub fn take_output(&mut self, into: &mut BytesMut) {
+        into.extend_from_slice(self.transmit());
         self.transmitted(usize::MAX);
     }
 
@@ -134,7 +136,7 @@ impl<T: Copy> Line<T> {
     }
 
     fn backlogged(&self) -> bool {
-        self.output().len() > OUTPUT_BYTES_MAX
+        self.transmit().len() > OUTPUT_BYTES_MAX
     }
 
     // Our requests.
@@ -143,7 +145,8 @@ impl<T: Copy> Line<T> {
         if self.backlogged() { 0 } else { self.window.free() }
     }
 
-    pub(super) fn window_used(&self) -> usize {
+    /// Returns the number of own requests that wait for their replies.
+    pub fn window_used(&self) -> usize {
         self.window.used()
     }
 
@@ -181,7 +184,7 @@ impl<T: Copy> Line<T> {
     }
 
     /// What a reply answers. Its kind must be right too, else it answers nothing.
-    pub(super) fn matched(&mut self, header: Header) -> Matched<T> {
+    pub(super) fn matched(&mut self, header: PduHeader) -> Matched<T> {
         let (command, sequence) = (header.command, header.sequence);
         let fits = |asked: CommandId| command == CommandId::GENERIC_NACK || command == asked.reply();
         if self.window.get(sequence).is_some_and(|pending| fits(pending.command))
@@ -223,14 +226,14 @@ impl<T: Copy> Line<T> {
     // The peer's requests.
 
     /// Books a request of the peer; none when too many wait, and then it has been refused.
-    pub(super) fn admit(&mut self, header: Header) -> Option<ReplyToken> {
+    pub(super) fn admit(&mut self, header: PduHeader) -> Option<ReplyToken> {
         if self.inbound >= self.config.inbound_max.saturating_mul(2).max(1) {
             self.counters.refused += 1;
             self.refuse(header, self.config.inbound_full_status);
             return None;
         }
         self.inbound += 1;
-        let Header { command, sequence, .. } = header;
+        let PduHeader { command, sequence, .. } = header;
         Some(ReplyToken { command, sequence, epoch: self.epoch })
     }
 
@@ -249,7 +252,7 @@ impl<T: Copy> Line<T> {
     }
 
     /// Replies to a request with a bare status: no body, except for the empty id that some replies must have.
-    pub(super) fn refuse(&mut self, header: Header, status: u32) {
+    pub(super) fn refuse(&mut self, header: PduHeader, status: u32) {
         self.reply_bare(header.command, header.sequence, status);
     }
 
@@ -258,7 +261,7 @@ impl<T: Copy> Line<T> {
             CommandId::DELIVER_SM | CommandId::DATA_SM => &[0],
             _ => &[],
         };
-        let header = Header { command: request.reply(), status, sequence };
+        let header = PduHeader { command: request.reply(), status, sequence };
         // A body of at most one octet always fits.
         let _ = pdu::write_frame(header, body, &mut self.output);
     }
@@ -271,7 +274,8 @@ impl<T: Copy> Line<T> {
         self.reply_bare(CommandId::GENERIC_NACK, sequence, status);
     }
 
-    pub(super) fn inbound(&self) -> usize {
+    /// Returns the number of the peer's requests that were not replied to yet.
+    pub fn unacknowledged(&self) -> usize {
         self.inbound
     }
 
@@ -279,7 +283,9 @@ impl<T: Copy> Line<T> {
         self.inbound >= self.config.inbound_max.max(1)
     }
 
-    pub(super) fn wants_read(&self) -> bool {
+    /// Returns whether more should be read: false while too many of the peer's requests are
+    /// unacknowledged, or the peer does not read.
+    pub fn wants_read(&self) -> bool {
         !self.is_paused() && !self.backlogged()
     }
 
@@ -295,19 +301,19 @@ impl<T: Copy> Line<T> {
 
     /// Judges the peer's silence, and asks for a sign of life when it is time. While we do not read on purpose,
     /// its silence means nothing.
-    pub(super) fn check_life(&mut self, now: Millis) -> Result<(), Dead> {
+    pub(super) fn check_life(&mut self, now: Millis) -> Result<(), CloseReason> {
         if self.is_paused() {
             return Ok(());
         }
         let past = |due: Option<Millis>| due.is_some_and(|due| due <= now);
         if past(self.stalled_at()) {
-            return Err(Dead::Stalled);
+            return Err(CloseReason::Stalled);
         }
         if past(self.no_reply_at()) {
-            return Err(Dead::NoReply);
+            return Err(CloseReason::NoEnquireReply);
         }
         if past(self.silent_at()) {
-            return Err(Dead::Silent);
+            return Err(CloseReason::Inactive);
         }
         if past(self.enquire_at()) {
             self.enquire(now);
@@ -315,7 +321,7 @@ impl<T: Copy> Line<T> {
         Ok(())
     }
 
-    /// When [`Line::expired`] or [`Line::check_life`] has something to do.
+    /// When [`Peer::expired`] or [`Peer::check_life`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         if self.is_paused() {
             return None;

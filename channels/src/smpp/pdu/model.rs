@@ -1,17 +1,9 @@
-//! Every PDU that an ESME or an SMSC needs, as borrowed values: what they hold, how they are read and written.
-//! Never interprets a text, and never prints a password.
-
-mod read;
-mod write;
+//! The PDUs that an ESME or an SMSC needs, as borrowed values. Never interprets a text, and never
+//! prints a password.
 
 use std::fmt;
 
-use super::{tlv, wire};
-pub use super::{
-    tlv::{Tlv, Tlvs},
-    wire::{BodyError, EncodeError, Salvage},
-};
-pub use write::{write, write_frame, write_submit};
+use crate::smpp::tlv::{self, Tlvs};
 
 /// What a PDU is. A reply's id is its request's with the top bit set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +29,7 @@ impl CommandId {
 }
 
 impl CommandId {
-    const REPLY: u32 = 0x8000_0000;
+    pub(super) const REPLY: u32 = 0x8000_0000;
 
     /// Whether this is a reply (generic_nack is one).
     pub fn is_reply(self) -> bool {
@@ -99,7 +91,7 @@ impl fmt::Debug for CommandId {
 
 /// The first 16 octets of a PDU, its length left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Header {
+pub struct PduHeader {
     /// What it is.
     pub command: CommandId,
     /// 0 in requests; the outcome in replies.
@@ -108,7 +100,7 @@ pub struct Header {
     pub sequence: u32,
 }
 
-impl Header {
+impl PduHeader {
     /// Reads the header of a PDU; none when there are fewer than 16 octets.
     pub fn read(pdu: &[u8]) -> Option<Self> {
         let (words, _) = pdu.as_chunks::<4>();
@@ -244,11 +236,6 @@ impl fmt::Debug for ShortMessage<'_> {
     }
 }
 
-/// What is submitted.
-pub type SubmitSm<'a> = ShortMessage<'a>;
-/// What is delivered: a message or a receipt.
-pub type DeliverSm<'a> = ShortMessage<'a>;
-
 impl<'a> ShortMessage<'a> {
     /// The text with its user data header, if any: `short_message`, or `message_payload` when that is empty.
     pub fn text(&self) -> &'a [u8] {
@@ -289,7 +276,7 @@ impl<'a> From<DataSm<'a>> for ShortMessage<'a> {
 
 /// The reply to submit_sm, deliver_sm or data_sm. Empty when an error reply came without a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Reply<'a> {
+pub struct IdReply<'a> {
     /// The SMSC's id of the message, at most 64 octets; empty in the reply to a deliver_sm.
     pub message_id: &'a [u8],
     /// What else was said.
@@ -399,11 +386,11 @@ pub enum Pdu<'a> {
     Bind(BindKind, Bind<'a>),
     BindResp(BindKind, BindReply<'a>),
     SubmitSm(ShortMessage<'a>),
-    SubmitSmResp(Reply<'a>),
+    SubmitSmResp(IdReply<'a>),
     DeliverSm(ShortMessage<'a>),
-    DeliverSmResp(Reply<'a>),
+    DeliverSmResp(IdReply<'a>),
     DataSm(DataSm<'a>),
-    DataSmResp(Reply<'a>),
+    DataSmResp(IdReply<'a>),
     QuerySm(QuerySm<'a>),
     QuerySmResp(QueryReply<'a>),
     CancelSm(CancelSm<'a>),
@@ -478,15 +465,15 @@ impl fmt::Debug for Pdu<'_> {
 
 /// The limits of C-strings, without their NUL.
 pub(super) mod max {
-    pub(in super::super) const SERVICE_TYPE: usize = 5;
-    pub(in super::super) const ADDRESS: usize = 20;
-    pub(in super::super) const DATA_ADDRESS: usize = 64;
-    pub(in super::super) const ADDRESS_RANGE: usize = 40;
-    pub(in super::super) const TIME: usize = 16;
-    pub(in super::super) const MESSAGE_ID: usize = 64;
-    pub(in super::super) const SYSTEM_ID: usize = 15;
+    pub(in crate::smpp) const SERVICE_TYPE: usize = 5;
+    pub(in crate::smpp) const ADDRESS: usize = 20;
+    pub(in crate::smpp) const DATA_ADDRESS: usize = 64;
+    pub(in crate::smpp) const ADDRESS_RANGE: usize = 40;
+    pub(in crate::smpp) const TIME: usize = 16;
+    pub(in crate::smpp) const MESSAGE_ID: usize = 64;
+    pub(in crate::smpp) const SYSTEM_ID: usize = 15;
     /// The book says 8; many servers take more, and only they can say how much.
-    pub(in super::super) const PASSWORD: usize = 64;
-    pub(in super::super) const SYSTEM_TYPE: usize = 12;
-    pub(in super::super) const TEXT: usize = 255;
+    pub(in crate::smpp) const PASSWORD: usize = 64;
+    pub(in crate::smpp) const SYSTEM_TYPE: usize = 12;
+    pub(in crate::smpp) const TEXT: usize = 255;
 }
