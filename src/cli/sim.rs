@@ -21,7 +21,7 @@ use http::{Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
-use simulators::smsc::{Mo, Script, Smsc};
+use simulators::smsc::{Mo, Smsc, SmscScript};
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
@@ -150,8 +150,8 @@ async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
 }
 
 /// The script that the flags and the file describe.
-fn script(arguments: &Sms) -> Result<Script, Failure> {
-    let defaults = as_map(&Script::default())?;
+fn script(arguments: &Sms) -> Result<SmscScript, Failure> {
+    let defaults = as_map(&SmscScript::default())?;
     let mut map = from_file(arguments.script.as_deref())?;
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -272,7 +272,7 @@ async fn change(State(smsc): State<Smsc>, Json(changes): Json<Map<String, Value>
         Err(e) => return wrong(&e),
     };
     map.extend(changes);
-    match serde_json::from_value::<Script>(map.into()) {
+    match serde_json::from_value::<SmscScript>(map.into()) {
         Ok(script) => {
             smsc.change(|old| *old = script);
             answer::json(&smsc.script())
