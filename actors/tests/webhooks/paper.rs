@@ -22,7 +22,7 @@ pub(crate) const PROVIDER: Provider = Provider {
     webhook: Protection::Token { place: Place::Header("x-word"), secret: SecretKey::Required("key") },
     capabilities: Capabilities::TEXT,
     statuses: &[],
-    channel: |_, _| Ok(Arc::new(Paper::default())),
+    channel: &|_, _| Ok(Arc::new(Paper::default())),
 };
 
 /// The account.

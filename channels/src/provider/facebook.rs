@@ -40,7 +40,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: capabilities(),
     statuses: STATUSES,
-    channel,
+    channel: &channel,
 };
 
 const STATUSES: &[(&str, Report)] = &[("delivery", Report::Delivered), ("read", Report::Read)];
