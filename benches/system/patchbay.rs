@@ -84,9 +84,12 @@ fn text(plan: &Plan, setup: &Setup) -> Result<String> {
     let batch_max = setup.batch_max.max(1);
     // Nobody calls it: what it says in its answers is all that the address is for.
     let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
+    // Only on request: a binary to compare with may not know the key.
+    let engine = std::env::var("ENGINE").map_or_else(|_| String::new(), |name| format!("engine = {name:?}"));
     let mut text = format!(
         r#"
 data_dir = "data"
+{engine}
 {root}
 [http]
 listen = "127.0.0.1:0"
