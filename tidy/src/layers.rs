@@ -14,6 +14,20 @@ use crate::{
 pub const LAYERS: &[(&str, &[&[&str]])] = &[
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
     (
+        "storage",
+        &[
+            &["log", "engine"],
+            &["index"],
+            &["lookup"],
+            &["sorted"],
+            &["block"],
+            &["disk"],
+            &["codec"],
+            &["error", "options"],
+            &["item", "bytes", "hash"],
+        ],
+    ),
+    (
         "patchbay",
         &[
             &["cli"],
