@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-/// Whether a write to standard output has failed: whoever read it is gone.
+/// Whether a write to standard output has failed: the reader closed the pipe.
 static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Writes a line to standard output.
@@ -15,14 +15,14 @@ pub fn line(text: impl AsRef<str>) {
     }
 }
 
-/// Whether nobody reads standard output any more.
+/// Returns whether standard output is closed.
 pub fn is_closed() -> bool {
     CLOSED.load(Ordering::Relaxed)
 }
 
 /// Writes a line to standard error.
 pub fn error(text: impl AsRef<str>) {
-    // Nobody is left to tell when this one is gone.
+    // An error has nowhere to be reported.
     _ = write(&mut io::stderr().lock(), text.as_ref());
 }
 
@@ -34,7 +34,7 @@ pub fn bytes(data: &[u8]) -> io::Result<()> {
     io::stdout().lock().write_all(data)
 }
 
-/// `1 channel`, `2 channels`.
+/// Returns `1 channel`, `2 channels`.
 pub fn counted(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

@@ -13,12 +13,12 @@ pub fn rfc3339(at: Timestamp) -> String {
 /// Parses an instant: milliseconds since 1970 or RFC 3339.
 ///
 /// # Errors
-/// The expected forms, in words.
+/// Names the forms that are accepted.
 pub fn parse(text: &str) -> Result<Timestamp, String> {
     if let Ok(ms) = text.parse::<u64>() {
         return Ok(Timestamp(ms));
     }
-    // In a query an unescaped plus arrives as a space.
+    // In a query, an unescaped plus sign arrives as a space.
     let text = text.replace(' ', "+");
     let instant: Option<jiff::Timestamp> = text.parse().ok();
     let ms = instant.and_then(|t| u64::try_from(t.as_millisecond()).ok());

@@ -1,4 +1,4 @@
-//! `patchbay check`: everything that can be known of a configuration before it runs.
+//! `patchbay check`: reports every problem of a configuration without running it.
 
 use std::path::PathBuf;
 
@@ -14,19 +14,19 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct CheckArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
-    /// Also log in at each provider, and connect to each destination
+    /// Also log in to each provider and connect to each destination
     #[arg(long)]
     probe: bool,
-    /// Write the result as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: CheckArguments) -> Result<(), Failure> {
     let settings = match config::load(&arguments.config) {
         Ok(settings) => settings,
         Err(e) if arguments.json => {
@@ -51,7 +51,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Certificates are read now rather than at the start.
+/// Reads the certificates, which otherwise happens at the start.
 fn certificates(settings: &Settings) -> Result<(), Failure> {
     for tls in [&settings.http.tls, &settings.admin.tls].into_iter().flatten() {
         tls::acceptor(tls).map_err(|e| Failure::Usage(e.to_string()))?;
@@ -59,7 +59,7 @@ fn certificates(settings: &Settings) -> Result<(), Failure> {
     seams::real(settings.trust.as_deref()).map_err(|e| Failure::Usage(e.to_string())).map(|_| ())
 }
 
-fn report(arguments: &Arguments, settings: &Settings, probes: &[Probe]) {
+fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
     let (channels, destinations) = (settings.router.channels.len(), settings.router.destinations.len());
     if arguments.json {
         let probes: Vec<_> = probes

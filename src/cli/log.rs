@@ -1,4 +1,5 @@
-//! `patchbay log`: checks, counts and exports the event log of a Patchbay that is not running. Changes nothing.
+//! `patchbay log`: checks, counts and exports the event log of a Patchbay that is not running.
+//! Changes nothing.
 
 use std::path::PathBuf;
 
@@ -14,24 +15,24 @@ use crate::{
 };
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Arguments {
-    /// Read every file and name what is damaged, where, and what to do
-    Verify(Place),
-    /// Sizes and counts
-    Stats(Place),
-    /// Write events as lines of JSON
+pub(super) enum LogCommand {
+    /// Read every file and report damage: what, where, and what to do
+    Verify(LogFolder),
+    /// Print sizes and counts
+    Stats(LogFolder),
+    /// Print events as lines of JSON
     Export(Export),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct LogFolder {
     /// The folder of the log
     #[arg(long, conflicts_with = "config")]
     data_dir: Option<PathBuf>,
-    /// The configuration that names it
+    /// The configuration file that names the folder
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
-    /// Write the result as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -39,17 +40,17 @@ pub(super) struct Place {
 #[derive(Debug, Args)]
 pub(super) struct Export {
     #[command(flatten)]
-    place: Place,
-    /// The first event
+    place: LogFolder,
+    /// The sequence number of the first event
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// At most so many events
+    /// The largest number of events
     #[arg(long)]
     limit: Option<usize>,
 }
 
-impl Place {
-    /// The folder, which must be there: looking must not create one.
+impl LogFolder {
+    /// Returns the folder. It must exist: a command that reads must not create one.
     fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = match &self.data_dir {
             Some(folder) => folder.clone(),
@@ -70,15 +71,15 @@ impl Place {
     }
 }
 
-pub(super) fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn perform(arguments: LogCommand) -> Result<(), Failure> {
     match arguments {
-        Arguments::Verify(place) => verify(&place),
-        Arguments::Stats(place) => stats(&place),
-        Arguments::Export(export) => self::export(&export),
+        LogCommand::Verify(place) => verify(&place),
+        LogCommand::Stats(place) => stats(&place),
+        LogCommand::Export(export) => self::export(&export),
     }
 }
 
-fn verify(place: &Place) -> Result<(), Failure> {
+fn verify(place: &LogFolder) -> Result<(), Failure> {
     let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
     if place.json {
@@ -119,7 +120,7 @@ fn verify(place: &Place) -> Result<(), Failure> {
     }
 }
 
-fn stats(place: &Place) -> Result<(), Failure> {
+fn stats(place: &LogFolder) -> Result<(), Failure> {
     let (log, _) = open_log(&place.folder()?, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
     let figures = log_figures(&stats);

@@ -1,5 +1,5 @@
-//! What `patchbay check --probe` tries: a login at each provider, a connection to each destination. Sends no
-//! message, takes none, and leaves at once.
+//! The probes of `patchbay check --probe`: a login to each provider, a connection to each
+//! destination. Sends and accepts no messages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,20 +28,20 @@ use crate::{
     seams::{self, Stopwatch},
 };
 
-/// A probe may take so long.
+/// How long one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Read in one go, in bytes.
+/// The size of one read, in bytes.
 const READ_BYTES: usize = 4096;
 
-/// One thing that was tried.
+/// The result of one probe.
 pub(super) struct Probe {
-    /// What.
+    /// The channel or destination that was probed.
     pub(super) what: String,
-    /// How long it took, or why it failed.
+    /// The time it took, or the reason why it failed.
     pub(super) result: Result<Duration, String>,
 }
 
-/// Tries every channel and every destination.
+/// Probes every channel and every destination.
 pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     let mut probes = Vec::new();
@@ -52,7 +52,7 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
                 (what, timed(login(&seams, account)).await)
             }
             LinkKind::Http(http) => {
-                // Without a harmless call there is nothing to try.
+                // This provider has no harmless call to try.
                 let Some(request) = http.probe() else { continue };
                 let what = format!("channel {} ({})", channel.id, http.provider().name);
                 (what, timed(call(&seams, http, request, channel.http.route.clone())).await)
@@ -64,7 +64,7 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
         let Ok(uri) = destination.url.parse::<http::Uri>() else { continue };
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        // Its certificate may be signed by the configured roots: only the way there is tried.
+        // The certificate may be signed by configured roots, so only the TCP connection is tried.
         let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: None };
         let what = format!("destination {} ({})", destination.id, destination.url);
         let result = timed(async { connect(&seams, target).await.map(drop) }).await;
@@ -82,7 +82,7 @@ async fn timed(probe: impl Future<Output = Result<(), String>>) -> Result<Durati
     }
 }
 
-/// A harmless call; what the provider repeats of its secrets is hidden.
+/// Makes a harmless call. Secrets that the provider repeats in its answer are hidden.
 async fn call(
     seams: &Seams,
     http: &dyn HttpChannel,
@@ -112,7 +112,7 @@ async fn login(seams: &Seams, account: &Account) -> Result<(), String> {
     Ok(())
 }
 
-/// Binds and unbinds. The time limit is around it, so the session's own clock may stand still.
+/// Binds and unbinds. The caller sets the time limit, so the session's clock may stand still.
 async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>) -> Result<(), String> {
     let config = Config {
         bind,

@@ -1,5 +1,5 @@
-//! `patchbay providers`: what can be connected, and what each needs. It reads descriptions only: no configuration, no
-//! network.
+//! `patchbay providers`: the supported providers and what each of them needs. Reads descriptions
+//! only: no configuration, no network.
 
 use channels::{PROVIDERS, Provider, Report, provider};
 use clap::Args;
@@ -7,12 +7,12 @@ use clap::Args;
 use crate::{console, run::Failure};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// One provider, to know all about it
+pub(super) struct ProvidersArguments {
+    /// The provider to describe; without one, all are listed
     name: Option<String>,
 }
 
-pub(super) fn perform(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn perform(arguments: &ProvidersArguments) -> Result<(), Failure> {
     match &arguments.name {
         None => list(),
         Some(name) => {

@@ -1,4 +1,4 @@
-//! `patchbay run`
+//! `patchbay run`: runs the router with a configuration file.
 
 use std::path::PathBuf;
 
@@ -12,13 +12,13 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct RunArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: RunArguments) -> Result<(), Failure> {
     let settings = config::load(&arguments.config).map_err(|e| Failure::Usage(e.to_string()))?;
     telemetry::start_logging(&settings.log).map_err(Failure::running)?;
     let metrics = telemetry::start_metrics().map_err(Failure::running)?;
@@ -28,7 +28,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     running.until_stopped().await
 }
 
-/// What is told once it is ready.
+/// The lines printed once the router is ready.
 struct Summary {
     data_dir: String,
     channels: Vec<String>,

@@ -1,4 +1,4 @@
-//! `patchbay send`: one message through a running Patchbay.
+//! `patchbay send`: sends one message through a running Patchbay.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use serde_json::json;
 use super::client::{Answer, Client};
 use crate::{console, run::Failure};
 
-/// Between two looks at the status.
+/// How often the status is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct SendArguments {
     /// The customer's address
     #[arg(long)]
     to: String,
-    /// Your own address on the channel (its number, page id, ...)
+    /// Your own address on the channel (a number, a page id, ...)
     #[arg(long)]
     from: String,
-    /// What to say
+    /// The text to send
     #[arg(long)]
     text: String,
-    /// The message's id; the same id is sent once only
+    /// An id for the message; an id is sent only once
     #[arg(long)]
     id: Option<String>,
-    /// 0 (bulk) to 10 (most urgent)
+    /// The priority, from 0 (bulk) to 10 (most urgent)
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10))]
     priority: Option<u8>,
-    /// The address of Patchbay's send API
+    /// The URL of Patchbay's send API
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "PATCHBAY_URL")]
     url: String,
-    /// The API key
+    /// The API key to send with
     #[arg(long, env = "PATCHBAY_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// Wait until the status is final, at most so long
+    /// Wait for the final status, at most this long
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60s", value_parser = humantime::parse_duration)]
     wait: Option<Duration>,
-    /// Only tell what would be sent
+    /// Only print what would be sent
     #[arg(long, conflicts_with = "wait")]
     plan: bool,
-    /// Write answers as JSON
+    /// Print answers as JSON
     #[arg(long)]
     json: bool,
 }
@@ -67,7 +67,7 @@ struct Status {
     parts: Vec<serde_json::Value>,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: SendArguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.api_key.clone())?;
     let mut channel_data = json!({
         "channelCustomerIdentifier": arguments.to,
@@ -117,7 +117,8 @@ async fn post(client: &Client, path: &str, message: Vec<u8>) -> Result<Answer, F
     }
 }
 
-/// The best status to wait for, by a plan: some providers tell nothing after they have taken a message.
+/// Returns the status to wait for, by a plan: some providers report nothing after accepting a
+/// message.
 fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     let plan: Plan = serde_json::from_slice(plan).map_err(Failure::running)?;
     let known = channels::provider(&plan.provider);
@@ -125,7 +126,7 @@ fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     Ok(if tells { "DELIVERED" } else { "SENT" })
 }
 
-fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
+fn plan(arguments: &SendArguments, body: &[u8]) -> Result<(), Failure> {
     if arguments.json {
         console::line(String::from_utf8_lossy(body));
         return Ok(());
@@ -138,7 +139,7 @@ fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints each new status until it is final; a failed message is a failure.
+/// Prints each new status until it is final. A failed message is an error.
 async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: bool) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
     let path = format!("/v1/messages/{}", percent_encode(id));

@@ -1,4 +1,4 @@
-//! `patchbay tail`: what happens in a running Patchbay, as it happens.
+//! `patchbay tail`: prints the events of a running Patchbay as they happen.
 
 use channels::url::percent_encode;
 use clap::Args;
@@ -14,30 +14,30 @@ use crate::{console, instant, run::Failure};
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The address of Patchbay's admin port
+pub(super) struct TailArguments {
+    /// The URL of Patchbay's admin port
     #[arg(long, default_value = "http://127.0.0.1:9090", env = "PATCHBAY_ADMIN_URL")]
     url: String,
     /// The admin token
     #[arg(long, env = "PATCHBAY_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Only this channel
+    /// Only events of this channel
     #[arg(long)]
     channel: Option<String>,
-    /// Only this session
+    /// Only events of this session
     #[arg(long)]
     session: Option<String>,
-    /// Only this message
+    /// Only events of this message
     #[arg(long)]
     message: Option<String>,
-    /// Write each event as JSON, as the admin port does
+    /// Print each event as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct PrintedEvent {
     at: u64,
     event: String,
     #[serde(default)]
@@ -49,7 +49,7 @@ struct Line {
     detail: String,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: TailArguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.token.clone())?;
     let filters =
         [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
@@ -81,10 +81,10 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     Err(Failure::running("Patchbay ended the stream"))
 }
 
-/// Shows a line; an error means that nobody reads any more.
+/// Prints a line. An error means that standard output is closed.
 fn show(line: &[u8], as_json: bool) -> std::io::Result<()> {
     let Some(data) = line.trim_ascii_end().strip_prefix(b"data: ") else { return Ok(()) };
-    let mut text = match serde_json::from_slice::<Line>(data) {
+    let mut text = match serde_json::from_slice::<PrintedEvent>(data) {
         Ok(line) if !as_json => {
             let part = line.part.map(|p| format!(" part {p}")).unwrap_or_default();
             let at = instant::rfc3339(Timestamp(line.at));

@@ -1,5 +1,5 @@
-//! `config.toml`, checked: text is read once, here, and becomes types; nothing is looked up by name later.
-//! All problems of a file are told at once, each with its line and key. A key nobody knows is an error.
+//! The configuration file. The text is read once and becomes types. All problems are reported
+//! together, each with its line and key; an unknown key is an error.
 
 mod calls;
 mod channel;
@@ -15,15 +15,15 @@ mod tests;
 use std::{fs, path::Path};
 
 pub use problem::ConfigError;
-pub use settings::{Admin, ApiKey, EdgeLimits, Http, LogSettings, Settings, Tls};
+pub use settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls};
 
-/// The largest configuration file that is read, in bytes.
+/// The largest configuration file that is read, in bytes. Larger files are rejected.
 const CONFIG_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Reads and checks a configuration file.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every problem of the file.
 pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     let file = path.display().to_string();
     let whole = |text: String| ConfigError { file: file.clone(), problems: vec![(0, text)] };
@@ -45,10 +45,11 @@ fn cannot_read(error: &std::io::Error) -> String {
     }
 }
 
-/// Checks a configuration's text. `file` is its name for people; relative paths are below `folder`.
+/// Checks the text of a configuration. `file` is the name used in messages; relative paths start at
+/// `folder`.
 ///
 /// # Errors
-/// Everything that is wrong with it.
+/// Every problem of the text.
 pub fn parse(text: &str, file: &str, folder: &Path) -> Result<Settings, ConfigError> {
     check::settings(text, file, folder)
 }

@@ -5,104 +5,105 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use message::DestinationId;
 use secrecy::SecretString;
 
-/// Everything `config.toml` says.
+/// The whole of `config.toml`.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where the event log lives.
+    /// The folder of the event log.
     pub data_dir: PathBuf,
-    /// A segment is sealed at this size, in bytes.
+    /// The size at which a segment is sealed, in bytes.
     pub segment_bytes: u64,
-    /// Filters in front of finished messages' look-ups take so much memory at most, in bytes.
+    /// The memory for filters in front of the look-up files of finished messages, in bytes. Files
+    /// beyond it are read without a filter.
     pub filter_bytes_max: u64,
-    /// Accepting stops while less than this is free on the disk, in bytes.
+    /// The free disk space below which messages are no longer accepted, in bytes.
     pub disk_reserve_bytes: u64,
-    /// How long outstanding work may take when stopping.
+    /// How long requests and submits in flight may take when the process stops.
     pub drain_timeout: Duration,
-    /// Roots to trust beside the built-in ones when posting to destinations: a PEM file.
+    /// A PEM file with root certificates to trust beside the built-in ones, for destinations.
     pub trust: Option<PathBuf>,
-    /// The router's part.
+    /// The configuration of the router.
     pub router: actors::Config,
     /// The public listener.
-    pub http: Http,
+    pub http: HttpSettings,
     /// The admin listener.
-    pub admin: Admin,
+    pub admin: AdminSettings,
     /// The process's own log.
     pub log: LogSettings,
 }
 
-/// `[http]`.
+/// The `[http]` table.
 #[derive(Debug)]
-pub struct Http {
-    /// Where to listen.
+pub struct HttpSettings {
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// What providers can reach.
+    /// The URL at which providers reach this listener.
     pub public_url: Option<String>,
-    /// Who may send; empty only on loopback: then everyone may.
+    /// The keys that requests must carry. Empty only on a loopback address, where no key is needed.
     pub api_keys: Vec<ApiKey>,
-    /// The edge's bounds.
+    /// The limits of the listener.
     pub limits: EdgeLimits,
-    /// HTTPS.
+    /// The certificate; `None` for plain HTTP.
     pub tls: Option<Tls>,
 }
 
-/// A key that may send.
+/// A key that admits requests to the public listener.
 #[derive(Clone, Debug)]
 pub struct ApiKey {
-    /// The key.
+    /// The key's value.
     pub key: SecretString,
-    /// Where the notifications of what it sends go, when not to the DID's destination.
+    /// The destination for notifications of messages sent with this key; `None` for the DID's.
     pub destination: Option<DestinationId>,
 }
 
-/// What a listener takes at most.
+/// The limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct EdgeLimits {
-    /// Requests under way; above it 503.
+    /// The largest number of requests in flight; further ones get 503.
     pub max_in_flight: usize,
-    /// The largest body, in bytes; above it 413.
+    /// The largest request body, in bytes; larger ones get 413.
     pub body_bytes_max: usize,
-    /// Open connections; above it new ones wait.
+    /// The largest number of open connections; further ones wait to be accepted.
     pub connections_max: usize,
-    /// How long a request's head may take to arrive.
+    /// How long the head of a request may take to arrive.
     pub header_timeout: Duration,
 }
 
-/// `[admin]`.
+/// The `[admin]` table.
 #[derive(Debug)]
-pub struct Admin {
-    /// Where to listen.
+pub struct AdminSettings {
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// Required as a bearer token when set; always set unless on loopback.
+    /// The bearer token that requests must carry. `None` only on a loopback address.
     pub token: Option<SecretString>,
-    /// HTTPS.
+    /// The certificate; `None` for plain HTTP.
     pub tls: Option<Tls>,
 }
 
-/// Where a listener's certificate comes from.
+/// The source of a listener's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Tls {
     /// PEM files.
     Files {
-        /// The chain, the own certificate first.
+        /// The certificate chain, the listener's own certificate first.
         cert: PathBuf,
-        /// The private key.
+        /// The private key of the first certificate.
         key: PathBuf,
     },
-    /// A generated one, new at each start.
+    /// A certificate generated at each start.
     SelfSigned,
 }
 
-/// `[log]`: what the process tells about itself.
+/// The `[log]` table: the process's own log, not the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// An env-filter such as `info` or `info,patchbay=debug`.
+    /// A filter such as `info` or `info,patchbay=debug`.
     pub filter: String,
-    /// JSON lines instead of text.
+    /// Whether lines are JSON instead of text.
     pub json: bool,
-    /// A file instead of standard error.
+    /// The log file; `None` for standard error.
     pub file: Option<PathBuf>,
-    /// The file is rotated at this size, in bytes.
+    /// The size at which the file is rotated, in bytes.
     pub file_bytes_max: u64,
-    /// The oldest rotated files go when all together are larger, in bytes.
+    /// The size of all rotated files together above which the oldest are deleted, in bytes.
     pub total_bytes_max: u64,
 }

@@ -1,4 +1,5 @@
-//! Connections for links: TCP without delay, TLS verified against the built-in roots or a PEM file's.
+//! Connections for links: TCP with TCP_NODELAY, TLS verified against the built-in roots or those of
+//! a PEM file.
 
 use std::{
     collections::HashMap,
@@ -14,10 +15,11 @@ use tokio_rustls::TlsConnector;
 
 use super::roots;
 
-/// Which roots, and the client that trusts them.
+/// A PEM file of roots, and the TLS configuration that trusts them.
 type Clients = HashMap<Option<Arc<str>>, Arc<ClientConfig>>;
 
-/// Connects over the network. The TLS set-ups are kept: their number is bounded by the configuration.
+/// Connects over the network. Keeps one TLS configuration for each PEM file; their number is
+/// limited by the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct TcpConnector {
     clients: Arc<Mutex<Clients>>,

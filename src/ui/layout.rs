@@ -5,7 +5,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
 use maud::{DOCTYPE, Markup, html};
 
-/// The pages, in the order of the menu: address and name.
+/// The menu: path and name of each page.
 const MENU: [(&str, &str); 7] = [
     ("/", "Overview"),
     ("/tail", "Live"),
@@ -16,13 +16,13 @@ const MENU: [(&str, &str); 7] = [
     ("/dead", "Dead letters"),
 ];
 
-/// A page that says why there is nothing to show.
+/// Returns a page that reports a refusal.
 pub(super) fn refused(at: &str, title: &str, refusal: &Refusal) -> Response {
     let content = html! { h1 { (title) } div.empty { p { (refusal) } } };
     framed(at, title, None, &content)
 }
 
-/// The page that asks for the token.
+/// Returns the page that asks for the token.
 pub(crate) fn login(wrong: bool) -> Response {
     let body = html! {
         main.login {
@@ -39,7 +39,8 @@ pub(crate) fn login(wrong: bool) -> Response {
     document("Sign in", None, &body)
 }
 
-/// A page with the menu. `refresh_s`: its content is fetched again so often.
+/// Returns a page with the menu. With `refresh_s`, the script fetches its content anew after that
+/// time.
 pub(super) fn framed(at: &str, title: &str, refresh_s: Option<u32>, content: &Markup) -> Response {
     let body = html! {
         header.top {

@@ -1,4 +1,4 @@
-//! The live tail, and the three lists that an operator works through: in doubt, unmatched receipts, dead letters.
+//! The live tail, and the operator's lists: parts in doubt, unmatched receipts, dead letters.
 
 use actors::Router;
 use axum::{
@@ -17,11 +17,11 @@ use super::{
     parts::{button, nothing, pages, time},
 };
 
-/// Items on one page.
+/// The largest number of items on one page.
 const PAGE_ITEMS: usize = 200;
 
 #[derive(Default, Deserialize)]
-pub(super) struct Filter {
+pub(super) struct ListFilter {
     #[serde(default)]
     channel: String,
     #[serde(default)]
@@ -30,14 +30,14 @@ pub(super) struct Filter {
     message: String,
 }
 
-pub(super) async fn tail(Query(filter): Query<Filter>) -> Response {
+pub(super) async fn tail(Query(filter): Query<ListFilter>) -> Response {
     let content = html! {
         header.title { h1 { "Live" } span #tail-state.state.calm { "connecting" } button #tail-pause type="button" { "Pause" } }
         form.search method="get" action="/tail" {
             input name="channel" value=(filter.channel) placeholder="Channel" aria-label="Channel";
             input name="session" value=(filter.session) placeholder="Session id" aria-label="Session id";
             input name="message" value=(filter.message) placeholder="Message id" aria-label="Message id";
-            button type="submit" { "Filter" }
+            button type="submit" { "ListFilter" }
         }
         div.scroll { table #tail.tail {
             thead { tr { th { "Time" } th { "Event" } th { "Channel" } th { "Message" } th { "Detail" } } }
@@ -90,7 +90,7 @@ pub(super) async fn doubt(State(router): State<Router>, Query(page): Query<After
     framed("/doubt", "In doubt", Some(3), &content)
 }
 
-pub(super) async fn receipts(State(router): State<Router>, Query(filter): Query<Filter>) -> Response {
+pub(super) async fn receipts(State(router): State<Router>, Query(filter): Query<ListFilter>) -> Response {
     let channel = Some(filter.channel.as_str()).filter(|c| !c.is_empty()).map(ChannelId::from);
     let receipts = router.unmatched(channel.as_ref(), 0, PAGE_ITEMS).await;
     let content = html! {

@@ -1,4 +1,4 @@
-//! One message on one timeline: every part, every event, from acceptance to the last receipt.
+//! The page of one message: its parts, its events, and its HTTP exchanges with the provider.
 
 use std::sync::Arc;
 
@@ -22,11 +22,11 @@ use super::{
 pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct MessageQuery {
     id: Option<String>,
 }
 
-pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<MessageQuery>) -> Response {
     let id = wanted.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
     let Some(id) = id else {
         let content = html! {
@@ -96,7 +96,7 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
     }
 }
 
-/// A call and its answer, folded.
+/// Returns a call and its answer, collapsed.
 fn exchanged(exchange: &ExchangeView) -> Markup {
     let outcome = match exchange.status {
         Some(status) => status.to_string(),
@@ -117,7 +117,7 @@ fn exchanged(exchange: &ExchangeView) -> Markup {
     }
 }
 
-/// `sent again`, `sent again 3 times`.
+/// Returns `sent again` or `sent again 3 times`.
 pub(super) fn again(times: u16) -> String {
     match times {
         1 => "sent again".into(),

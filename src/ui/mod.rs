@@ -1,5 +1,5 @@
-//! The web page on the admin port: rendered here, with a little script and style of its own from the binary. It
-//! works offline, changes nothing by being looked at, and shows only what the admin API shows.
+//! The web page on the admin port, rendered here, with script and style from the binary. It works
+//! offline, changes nothing by being viewed, and shows only what the admin API shows.
 
 mod layout;
 mod lists;
@@ -22,7 +22,7 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("app.js");
 const ICON: &str = include_str!("icon.svg");
 
-/// The pages.
+/// Returns the routes of the pages.
 pub(crate) fn pages<S>(router: Router) -> Routes<S> {
     Routes::new()
         .route("/", get(overview::show))
@@ -36,7 +36,8 @@ pub(crate) fn pages<S>(router: Router) -> Routes<S> {
         .with_state(router)
 }
 
-/// Style, script and icon: no secrets in them, so that the login page can use them.
+/// Returns the routes of style, script and icon. They hold no secrets, so the login page may use
+/// them.
 pub(crate) fn assets<S: Clone + Send + Sync + 'static>() -> Routes<S> {
     Routes::new()
         .route("/ui/style.css", get(|| async { asset(STYLE, "text/css; charset=utf-8") }))

@@ -1,4 +1,4 @@
-//! The first page: channels with their links, destinations, and what needs someone's attention.
+//! The first page: channels with their links, destinations, and everything that needs attention.
 
 use actors::Router;
 use actors::view::{ChannelView, DestinationView};
@@ -11,9 +11,9 @@ use super::{
     parts::{button, count, nothing, since, state},
 };
 
-/// Seconds between two looks.
+/// How often the page refreshes, in seconds.
 const REFRESH_S: u32 = 2;
-/// Parts in doubt and dead letters counted at most; more are shown as "100+".
+/// The largest count of parts in doubt and dead letters; more are shown as "100+".
 const COUNT_MAX: usize = 100;
 
 pub(super) async fn show(State(router): State<Router>) -> Response {

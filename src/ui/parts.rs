@@ -1,4 +1,4 @@
-//! What the pages have in common: times, states, tables of events, empty lists, refusals.
+//! Building blocks of the pages: times, states, timelines, empty lists, buttons.
 
 use actors::view::EventView;
 use channels::url::percent_encode;
@@ -7,25 +7,25 @@ use message::{SessionId, Timestamp};
 
 use crate::instant::rfc3339;
 
-/// An instant; the script shows it in the reader's own time zone.
+/// Returns an instant; the script shows it in the reader's time zone.
 pub(super) fn time(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time datetime=(text) data-ms=(at.0) { (text) } }
 }
 
-/// For how long; the script keeps it up to date.
+/// Returns how long a state has lasted; the script updates it.
 pub(super) fn since(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time.since.for datetime=(text) data-ms=(at.0) data-since { (text) } }
 }
 
-/// How long ago; the script keeps it up to date.
+/// Returns how long ago something was; the script updates it.
 pub(super) fn ago(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time.since datetime=(text) data-ms=(at.0) data-since { (text) } }
 }
 
-/// A state as a coloured word.
+/// Returns a state as a coloured word.
 pub(super) fn state(word: &str) -> Markup {
     let class = match word {
         "connected" | "bound" | "ready" | "up" | "open" | "DELIVERED" | "READ" => "good",
@@ -36,7 +36,7 @@ pub(super) fn state(word: &str) -> Markup {
     html! { span.state.(class) { (word.replace('_', " ")) } }
 }
 
-/// A number with thin gaps between thousands.
+/// Returns a number with thin spaces between thousands.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 2);
@@ -49,7 +49,8 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
-/// Events, oldest first, each with the time since the first; `link` makes an address for an instant.
+/// Returns events, oldest first, each with the time since the first. `link` makes the address of an
+/// event.
 pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option<String>) -> Markup {
     let first = events.first().map(|e| e.at).unwrap_or_default();
     html! {
@@ -76,16 +77,18 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
     }
 }
 
-/// An event's name for people.
+/// Returns an event's name for people.
 fn named(event: &str) -> String {
     match event {
-        // That it came after the message was final is no matter to who reads on.
+        // To a reader of the timeline, a receipt after the final status is a receipt like any
+        // other.
         "late_receipt" => "receipt".into(),
         _ => event.replace('_', " "),
     }
 }
 
-/// The words of an event; an acceptance begins with the message's id, which leads to its trace.
+/// Returns the details of an event. An acceptance starts with the message's id, which becomes a
+/// link.
 fn detail(event: &EventView) -> Markup {
     match event.detail.split_once(' ') {
         Some((id, rest)) if event.event == "accepted" => {
@@ -104,17 +107,17 @@ fn offset(ms: u64) -> String {
     }
 }
 
-/// What is shown instead of an empty list.
+/// Returns the text shown instead of an empty list.
 pub(super) fn nothing(text: &str, why: &str) -> Markup {
     html! { div.empty { p { (text) } p.quiet { (why) } } }
 }
 
-/// A button that posts JSON and reloads; `sure` is asked first.
+/// Returns a button that posts JSON and reloads the page. The text in `sure` is confirmed first.
 pub(super) fn button(name: &str, to: &str, body: &str, sure: &str) -> Markup {
     html! { button type="button" data-post=(to) data-body=(body) data-sure=(sure) { (name) } }
 }
 
-/// The way to the first page and the next of a list by sessions.
+/// Returns links to the first and the next page of a list ordered by session.
 pub(super) fn pages(path: &str, after: Option<SessionId>, next: Option<SessionId>) -> Markup {
     html! {
         p.pages {

@@ -1,4 +1,4 @@
-//! Sessions: the open ones, and one of them with its history; as it is, or as it was at any instant.
+//! The pages of sessions: the open ones, and one session as it is or as it was at an instant.
 
 use actors::Router;
 use actors::view::{EventView, SessionView};
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::instant;
 
-/// Sessions on one page.
+/// The largest number of sessions on one page.
 const PAGE_ITEMS: usize = 50;
 
 #[derive(Deserialize)]
@@ -71,12 +71,12 @@ fn row(session: &SessionView) -> Markup {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct SessionQuery {
     id: String,
     at: Option<String>,
 }
 
-pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<SessionQuery>) -> Response {
     let title = "Session";
     let problem = |text: String| {
         let content = html! { h1 { (title) } div.empty { p { (text) } } };
@@ -105,7 +105,7 @@ pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Want
     framed("/sessions", title, at.is_none().then_some(3), &content)
 }
 
-/// `now` gives the whole history and the slider, `then` the state that is looked at.
+/// Renders a session. `now` gives the history and the slider, `then` the state that is shown.
 fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp)>) -> Markup {
     let view = then.map_or(now, |(view, _)| view);
     let to_now = format!("/session?id={}", percent_encode(id));
@@ -137,7 +137,7 @@ fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp
     }
 }
 
-/// One stop at each instant at which something happened.
+/// Returns a slider with one stop for each instant at which something happened.
 fn slider(id: &str, events: &[EventView], at: Option<Timestamp>) -> Markup {
     let mut stops: Vec<u64> = events.iter().map(|e| e.at.0).collect();
     stops.dedup();

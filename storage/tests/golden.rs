@@ -14,7 +14,7 @@ mod support;
 use std::{fs, path::PathBuf};
 
 use message::{
-    Address, BodyType, ChannelId, Content, Counters, DestinationId, Event, MessageId, MessageNo,
+    Address, BodyType, ChannelId, Choice, Content, Counters, DestinationId, Event, MessageId, MessageNo,
     MessageStatus, PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
 use storage::{
@@ -125,7 +125,7 @@ fn session_events() -> Vec<Event> {
             provider_id: "wamid.1".into(),
             content: Content::Binary(Box::from([0, 255, 7])),
             provider_time: Some(Timestamp(5)),
-            incomplete: Some((1, 3)),
+            incomplete: Some(Incomplete { arrived: 1, total: 3 }),
             attributes: vec![("profile".into(), "Ann".into())],
         })),
         Event::PartReceived(Box::new(part_received())),
@@ -165,7 +165,7 @@ fn part_events() -> Vec<Event> {
         Event::Submitting { message, parts: [0, 1, 65_535].into_iter().collect() },
         Event::Submitted { message, part, provider_id: "0A1b".into() },
         Event::Deferred { message, part, cause: cause.clone(), retry_at: Timestamp(77), counted: false },
-        Event::PartFailed { message, part: ALL_PARTS, cause: cause.clone() },
+        Event::PartFailed { message, parts: FailedParts::One(1), cause: cause.clone() },
         Event::InDoubt { message, part, cause: DoubtCause::Restart, resend_at: Some(Timestamp(9)) },
         Event::DoubtSettled { message, part, by: DoubtSettlement::Sent },
         Event::Receipt {
@@ -206,11 +206,8 @@ fn part_events() -> Vec<Event> {
 
 /// What came with conversations over HTTP.
 fn conversation_events() -> Vec<Event> {
-    let choice = |label: &str| OfferedChoice {
-        label: label.into(),
-        title: "Sales".into(),
-        payload: "go-sales".into(),
-    };
+    let choice =
+        |label: &str| Choice { label: label.into(), title: "Sales".into(), payload: "go-sales".into() };
     let pieces = [Content::Text("1".into()), Content::Binary(Box::from([7]))];
     vec![
         Event::CustomerKnown(Box::new(CustomerKnown {
@@ -221,6 +218,11 @@ fn conversation_events() -> Vec<Event> {
         Event::InReplyTo { message: MessageNo(7), provider_id: "wamid.7".into() },
         Event::Offered(Box::new(Offered { message: MessageNo(8), choices: vec![choice("1"), choice("2a")] })),
         Event::Accepted(Box::new(Accepted { content: Content::Parts(Box::new(pieces)), ..accepted() })),
+        Event::PartFailed {
+            message: MessageNo(8),
+            parts: FailedParts::Unsent,
+            cause: Cause::new("window", "closed"),
+        },
     ]
 }
 

@@ -1,4 +1,4 @@
-//! The channels of the demo. What a channel reports is read from its provider's description.
+//! The channels of the demo. The statuses a channel reports come from its provider's description.
 
 use clap::ValueEnum;
 
@@ -14,7 +14,7 @@ pub(super) enum Channel {
 impl Channel {
     pub(super) const ALL: [Self; 4] = [Self::Sms, Self::Whatsapp, Self::Messenger, Self::Telegram];
 
-    /// Its id in the configuration.
+    /// Returns the id in the configuration.
     pub(super) fn id(self) -> &'static str {
         match self {
             Self::Sms => "sms",
@@ -24,7 +24,7 @@ impl Channel {
         }
     }
 
-    /// Its name for people.
+    /// Returns the name for people.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Sms => "SMS",
@@ -43,7 +43,7 @@ impl Channel {
         }
     }
 
-    /// The statuses that its provider reports of a message that goes well.
+    /// Returns the statuses that the provider reports for a message that arrives.
     pub(super) fn reports(self) -> &'static [&'static str] {
         let can = channels::provider(self.provider()).map(|provider| provider.capabilities);
         match can.map(|can| (can.receipts, can.read_receipts)) {

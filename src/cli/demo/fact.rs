@@ -1,32 +1,32 @@
-//! Facts of a running demo, as its players report them to the script.
+//! Events of a running demo, as its players report them to the script.
 
 use super::channel::Channel;
 
 /// The largest number of facts that wait for the script.
 pub(super) const FACTS_MAX: usize = 10_000;
 
-/// Something that happened on the demo's stage.
+/// An event of the demo.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fact {
-    /// The router logged in at the SMS centre.
+    /// The router has logged in at the SMSC.
     Bound,
-    /// The bot got a customer's message.
+    /// The bot received a customer's message.
     BotHeard { channel: Channel, heard: Heard },
-    /// The bot could not answer; the router will come again.
+    /// The bot failed to reply; the router will deliver again.
     BotFailed { why: String },
-    /// All of a message reached the provider: the customer sees it.
+    /// A whole message reached the provider: the customer sees it.
     Shown { channel: Channel, shown: Shown },
-    /// The bot was told what became of its message.
+    /// The bot was notified of a message's status.
     BotTold { channel: Channel, id: String, status: String, reason: String },
 }
 
-/// A customer's message, as the bot got it.
+/// A customer's message, as the bot received it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Heard {
     pub(super) id: String,
     pub(super) customer: String,
     pub(super) text: String,
-    /// What a chosen button stands for.
+    /// The payload of the button that was tapped.
     pub(super) payload: String,
     pub(super) picture: Option<Picture>,
 }
@@ -39,15 +39,15 @@ pub(super) struct Picture {
     pub(super) bytes: usize,
 }
 
-/// What a customer sees of a message.
+/// A message, as the customer sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// The provider's id of it.
+    /// The provider's id of the message.
     pub(super) id: String,
     pub(super) to: String,
     pub(super) text: String,
-    /// What can be tapped.
+    /// The titles of the buttons.
     pub(super) buttons: Vec<String>,
-    /// SMS segments; 1 elsewhere.
+    /// The number of SMS segments; 1 on other channels.
     pub(super) parts: u8,
 }

@@ -1,5 +1,6 @@
-//! `patchbay demo`: simulated providers of four channels, the router and a bot in one process, on free ports of
-//! loopback and a temporary folder. Tells in plain words what happens; needs no account and no configuration.
+//! `patchbay demo`: simulated providers of four channels, the router and a bot in one process, on
+//! free loopback ports and in a temporary folder. Prints what happens; needs no account and no
+//! configuration.
 
 mod bot;
 mod channel;
@@ -35,12 +36,12 @@ use crate::{
     telemetry,
 };
 
-/// A customer writes so often once the story is told.
+/// How often a customer writes once the script is played.
 const CHAT_EVERY: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// End after the round trips: exit code 0 when all of them worked
+pub(super) struct DemoArguments {
+    /// Exit after the round trips, with exit code 0 if all of them worked
     #[arg(long)]
     once: bool,
     /// Only these channels
@@ -51,7 +52,7 @@ pub(super) struct Arguments {
     patience: Duration,
 }
 
-/// What the tale needs.
+/// Everything the script needs.
 struct Stage {
     providers: Vec<Provider>,
     public_url: String,
@@ -60,17 +61,17 @@ struct Stage {
     bot: Bot,
 }
 
-/// What must outlive the router: providers, bot, those who watch them, and the folder of the log. They end with it.
+/// Everything that must outlive the router: providers, bot, observers, and the folder of the log.
 struct Backstage {
     _players: JoinSet<()>,
     _stop: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
 
-pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(mut arguments: DemoArguments) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let quiet = LogSettings {
-        // The forged webhooks of the tale are no news.
+        // The forged webhooks of the script are expected.
         filter: "warn,actors::webhook=error".into(),
         json: false,
         file: None,
@@ -86,7 +87,7 @@ pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => return Err(interrupted()),
         set = Stage::set(&arguments.channels) => set?,
     };
-    // Nothing when a signal came first.
+    // Stays `None` when a signal ends the demo first.
     let mut ended = None;
     running.until(async { ended = Some(show(&arguments, stage, watch).await) }).await?;
     match ended {
@@ -96,8 +97,8 @@ pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The tale, then what to try; without `--once` customers go on writing.
-async fn show(arguments: &Arguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
+/// Plays the script and prints what to try next. Without `--once`, customers go on writing.
+async fn show(arguments: &DemoArguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
     let printer = Printer::new();
     printer.line("Patchbay demo: a business talks with its customers on several channels.");
     printer.line("All of it runs in this process and on this machine only, and needs no account.\n");
@@ -152,7 +153,7 @@ impl Stage {
     }
 }
 
-/// The same text a user would write into `config.toml`.
+/// Builds the configuration as the text that a user would write into `config.toml`.
 fn settings(
     folder: &Path,
     public_url: &str,
@@ -167,7 +168,7 @@ fn settings(
     config::parse(&text, "the demo's configuration", folder).map_err(|e| Failure::Running(e.to_string()))
 }
 
-/// Customers write in turn, for ever.
+/// Lets customers write in turn, without end.
 async fn chat(providers: &[Provider]) -> Result<(), Failure> {
     let lines = [
         "Is my parcel on its way?",
@@ -183,7 +184,7 @@ async fn chat(providers: &[Provider]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A provider's address for people.
+/// Describes a provider and its address in one line.
 fn introduced(provider: &Provider) -> String {
     let title = format!("{}, simulated", provider.title());
     format!(

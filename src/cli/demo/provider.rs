@@ -1,5 +1,4 @@
-//! The channels of the demo, each with its simulated provider in this process. What a channel reports is read from
-//! its provider's description, never assumed here.
+//! The simulated providers of the demo, one for each channel, in this process.
 
 use std::net::SocketAddr;
 
@@ -16,27 +15,28 @@ use super::{
 };
 use crate::{run::Failure, seams::SystemClock};
 
-/// What the simulated providers take to answer, and after which a message is delivered and read.
+/// How long the simulated providers take to answer, and until a message is sent, delivered and
+/// read.
 const LATENCY_MS: u64 = 10;
 const SENT_MS: u64 = 40;
 const DELIVERED_MS: u64 = 80;
 const READ_MS: u64 = 160;
 /// The business's number for SMS.
 const SMS_NUMBER: &str = "5155";
-/// The customer who writes SMS.
+/// The number of the customer who writes SMS.
 const SMS_CUSTOMER: &str = "4917600000001";
-/// A damaged parcel.
+/// A picture of a damaged parcel.
 const PICTURE: &[u8] = include_bytes!("parcel.png");
 
-/// A channel's provider.
+/// The provider of a channel.
 #[derive(Clone)]
 pub(super) struct Provider {
     pub(super) channel: Channel,
-    /// The business's own address there.
+    /// The business's own address at the provider.
     pub(super) did: String,
-    /// The customer of the story.
+    /// The customer of the script.
     pub(super) customer: String,
-    /// Where it listens.
+    /// The address it listens on.
     pub(super) address: SocketAddr,
     side: Side,
 }
@@ -48,7 +48,8 @@ enum Side {
 }
 
 impl Provider {
-    /// Starts it on a free port of loopback. It tells what it sees, and calls back below `public_url`.
+    /// Starts a provider on a free loopback port. It reports what it sees, and calls webhooks below
+    /// `public_url`.
     pub(super) async fn start(
         channel: Channel,
         public_url: &str,
@@ -74,7 +75,7 @@ impl Provider {
         Ok(Self { channel, did, customer, address, side: Side::Rest(simulator) })
     }
 
-    /// In words.
+    /// Returns the provider's name for people.
     pub(super) fn title(&self) -> &'static str {
         match &self.side {
             Side::Smsc(_) => "SMS centre (SMPP)",
@@ -82,12 +83,12 @@ impl Provider {
         }
     }
 
-    /// The address of its control API, where it has one.
+    /// Returns the URL of the control API; `None` for the SMSC.
     pub(super) fn control(&self) -> Option<String> {
         matches!(self.side, Side::Rest(_)).then(|| format!("http://{}", self.address))
     }
 
-    /// Its `[[channel]]`, as a user would write it.
+    /// Returns the `[[channel]]` that a user would write for this provider.
     pub(super) fn configuration(&self) -> String {
         match &self.side {
             Side::Smsc(_) => format!(
@@ -101,17 +102,18 @@ impl Provider {
         }
     }
 
-    /// Whether this is the business's address on it, in any spelling.
+    /// Whether an address is the business's own, in any spelling.
     pub(super) fn is_own(&self, did: &str) -> bool {
         self.did.trim_start_matches('+') == did.trim_start_matches('+')
     }
 
-    /// A customer writes a text.
+    /// Lets a customer write a text.
     pub(super) async fn write(&self, from: &str, text: &str) -> Result<(), Failure> {
         self.does(from, Inbound { text: text.into(), ..Inbound::default() }).await
     }
 
-    /// The story's customer writes a text whose parts come in the wrong order, where there are parts.
+    /// Lets the script's customer write a text; if it has several parts, they arrive in reverse
+    /// order.
     pub(super) async fn write_shuffled(&self, text: &str) -> Result<(), Failure> {
         match &self.side {
             Side::Smsc(smsc) => self.mo(smsc, &self.customer, text, MoOrder::Reversed),
@@ -119,14 +121,14 @@ impl Provider {
         }
     }
 
-    /// The story's customer chooses what these buttons offer.
+    /// Lets the script's customer tap a button.
     pub(super) async fn choose(&self, shown: &Shown, title: &str, payload: &str) -> Result<(), Failure> {
         let kind = Kind::Button;
         let (text, payload, about) = (title.into(), payload.into(), shown.id.clone());
         self.does(&self.customer, Inbound { kind, text, payload, about, ..Inbound::default() }).await
     }
 
-    /// The story's customer sends a picture.
+    /// Lets the script's customer send a picture.
     pub(super) async fn send_picture(&self, caption: &str) -> Result<(), Failure> {
         let inbound = Inbound {
             kind: Kind::Image,
@@ -139,11 +141,11 @@ impl Provider {
         self.does(&self.customer, inbound).await
     }
 
-    /// Somebody without the secret calls the webhook; the status that they are answered with.
+    /// Calls the webhook with a wrong signature; returns the status of the answer.
     pub(super) async fn forge(&self, text: &str) -> Result<Option<u16>, Failure> {
         let Side::Rest(simulator) = &self.side else { return Ok(None) };
         let inbound = Inbound { text: text.into(), signature: Signature::Wrong, ..Inbound::default() };
-        // A forger who is refused does not come again.
+        // A forger does not try again.
         simulator.change(|script| script.webhook_tries_max = 1);
         let attempts = simulator.inbound(&inbound).await;
         simulator.change(|script| script.webhook_tries_max = 0);
@@ -158,7 +160,7 @@ impl Provider {
         };
         let attempts = simulator.inbound(&Inbound { from: from.into(), ..inbound }).await;
         match attempts.map_err(Failure::running)?.iter().find(|attempt| !attempt.taken) {
-            // The provider tries again by itself; what is expected next tells whether that helped.
+            // The provider tries again by itself; the script waits for the result.
             Some(attempt) => Err(Failure::Running(format!(
                 "{}: the router did not take the webhook: {}",
                 self.channel.label(),
@@ -175,12 +177,12 @@ impl Provider {
 }
 
 fn smsc() -> Smsc {
-    Smsc::new(smsc::Script {
+    Smsc::new(smsc::SmscScript {
         accounts: [("demo".to_owned(), "demo".to_owned())].into(),
         latency_ms: LATENCY_MS,
         receipt_delay_ms: DELIVERED_MS,
         started_at_s: SystemClock.now().0 / 1000,
-        ..smsc::Script::default()
+        ..smsc::SmscScript::default()
     })
 }
 

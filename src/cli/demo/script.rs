@@ -1,5 +1,4 @@
-//! The demo's tale, chapter by chapter: what customers write, what the bot answers, what each channel makes of it.
-//! It fails with the first thing that should have happened and did not.
+//! The script of the demo, chapter by chapter. Fails at the first step that does not happen.
 
 use serde_json::json;
 
@@ -18,11 +17,11 @@ const LONG: &str = "Great service yesterday 🎉 The technician was on time, fri
                     twenty minutes 🔧. Could you please send the invoice to my office address this time? Thank you! 🙏";
 const QUESTION: &str = "When shall we deliver it?";
 const DAYS: [&str; 3] = ["Today", "Tomorrow", "Saturday"];
-/// Of [`DAYS`], what customers choose.
+/// The entry of [`DAYS`] that customers choose: its number and its text.
 const CHOICE: (&str, &str) = ("2", "Tomorrow");
 const CAPTION: &str = "It arrived like this";
 
-/// All of it.
+/// Plays all chapters.
 pub(super) async fn play(story: &mut Story, providers: &[Provider]) -> Result<(), Failure> {
     let sms = providers.iter().find(|provider| provider.channel == Channel::Sms);
     if sms.is_some() {
@@ -58,7 +57,7 @@ fn is_bound(fact: &Fact) -> Option<()> {
     (*fact == Fact::Bound).then_some(())
 }
 
-/// Gives the customer's address, as the bot knows it.
+/// Plays a greeting; returns the customer's address as the bot knows it.
 async fn greets(story: &mut Story, provider: &Provider) -> Result<String, Failure> {
     let channel = provider.channel;
     story.say(channel, Who::Customer, GREETING);
@@ -116,7 +115,7 @@ async fn is_asked(story: &mut Story, provider: &Provider, customer: &str) -> Res
 
 async fn sends_a_picture(story: &mut Story, provider: &Provider) -> Result<(), Failure> {
     let channel = provider.channel;
-    // Messenger's pictures have no caption.
+    // Pictures on Messenger have no caption.
     let caption = if channel == Channel::Messenger { "" } else { CAPTION };
     story.say(channel, Who::Customer, &format!("a picture  {caption}"));
     provider.send_picture(caption).await?;

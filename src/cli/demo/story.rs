@@ -1,5 +1,6 @@
-//! What happens on the demo's stage, and waiting for it. Facts come as they come; the story takes each when it is its
-//! turn, so that what is printed is always in the same order. Every wait ends in bounded time and says what for.
+//! Waits for the facts of the demo and prints them. Facts arrive in any order; each is printed at
+//! its turn, so that the output is always the same. Every wait is limited in time and says what it
+//! waited for.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -17,14 +18,14 @@ use super::{
 };
 use crate::{console, run::Failure, seams::Stopwatch};
 
-/// The teller.
+/// Waits for facts, prints, and counts chapters.
 pub(super) struct Story {
     facts: mpsc::Receiver<Fact>,
-    /// Facts whose turn has not come.
+    /// Facts that arrived before their turn.
     early: VecDeque<Fact>,
     patience: Duration,
     chapters: u32,
-    /// When a customer first saw an answer, from the start of the demo.
+    /// The time from the start of the demo until a customer first saw an answer.
     pub(super) first_answer: Option<Duration>,
     watch: Stopwatch,
     pub(super) printer: Printer,
@@ -51,7 +52,7 @@ impl Story {
         self.printer.say(channel, who, text);
     }
 
-    /// Takes the first fact that `pick` wants, of those that came and those to come.
+    /// Returns the first fact, early or new, that `pick` accepts.
     pub(super) async fn until<T>(
         &mut self,
         what: &str,
@@ -85,7 +86,7 @@ impl Story {
         }
     }
 
-    /// What the bot got of a customer.
+    /// Waits until the bot receives a customer's text.
     pub(super) async fn heard(&mut self, on: Channel, text: &str) -> Result<Heard, Failure> {
         let what = format!("the customer's {text:?} at the bot ({})", on.label());
         self.until(&what, |fact| match fact {
@@ -95,7 +96,7 @@ impl Story {
         .await
     }
 
-    /// What the customer sees of a message with these words.
+    /// Waits until the customer sees a message that starts with these words.
     pub(super) async fn shown(&mut self, on: Channel, words: &str) -> Result<Shown, Failure> {
         let what = format!("{words:?} at the customer's ({})", on.label());
         self.until(&what, |fact| match fact {
@@ -107,7 +108,7 @@ impl Story {
         .await
     }
 
-    /// The bot's answer to what it heard reaches the customer, and its receipts come back.
+    /// Waits until the bot's reply reaches the customer, and for its receipts.
     pub(super) async fn answered(&mut self, on: Channel, heard: &Heard, words: &str) -> Result<(), Failure> {
         let shown = self.shown(on, words).await?;
         self.first_answer.get_or_insert(self.watch.elapsed());
@@ -118,7 +119,7 @@ impl Story {
         self.receipts(on, &answer_to(&heard.id)).await
     }
 
-    /// Waits for everything that the provider reports of a message.
+    /// Waits for every status that the provider reports for a message.
     pub(super) async fn receipts(&mut self, on: Channel, message: &str) -> Result<(), Failure> {
         let mut told = vec!["sent".to_owned()];
         for expected in on.reports() {
@@ -140,7 +141,7 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until the router, too, has a message as far as it will come.
+    /// Waits until the router shows the last status of a message.
     async fn settled(&self, on: Channel, message: &str) -> Result<(), Failure> {
         let best = on.reports().last().copied().unwrap_or("SENT");
         let deadline = Instant::now() + self.patience;
@@ -160,7 +161,7 @@ impl Story {
         }
     }
 
-    /// Tells everything as it happens, until nobody reads any more.
+    /// Prints every fact as it arrives, until standard output is closed.
     pub(super) async fn tell_all(&mut self) {
         self.early.clear();
         while let Some(fact) = self.facts.recv().await {

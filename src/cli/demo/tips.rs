@@ -1,9 +1,9 @@
-//! What to try once the tale is told: commands that work as they are printed, with this run's own addresses.
+//! Commands to try after the demo's script, with the addresses of this run.
 
 use super::provider::Provider;
 use crate::console;
 
-/// Prints them; without them being of use, the way to them.
+/// Prints the commands; with `--once`, only how to get them.
 pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, once: bool) {
     if once {
         console::line(
@@ -13,7 +13,7 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
     }
     console::line("\nWhat to try now, in another terminal:");
     tip("The page: channels, sessions, every message on its own timeline", &[&format!("{admin_url}/")]);
-    // The one that shows most comes first.
+    // A provider with a control API can show more.
     let Some(provider) = providers.iter().find(|provider| provider.control().is_some()).or(providers.first())
     else {
         return;

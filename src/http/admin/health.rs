@@ -1,4 +1,4 @@
-//! Whether it lives, whether it takes messages, and its figures.
+//! Liveness, readiness, metrics, and the sizes of the event log.
 
 use axum::{body::Body, extract::State};
 use http::{HeaderValue, Response, StatusCode, header};
@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::json;
 use storage::Stats;
 
-use super::state::Shared;
+use super::state::SharedAdmin;
 use crate::{http::answer, telemetry};
 
 #[derive(Serialize)]
@@ -36,14 +36,14 @@ pub(super) async fn alive() -> Response<Body> {
     answer::json_bytes(StatusCode::OK, &b"{\"alive\":true}"[..])
 }
 
-/// 200 while messages are accepted. A channel that is down is told, and is no reason to be taken out of
-/// service: what it cannot send yet is kept.
-pub(super) async fn ready(State(inner): Shared) -> Response<Body> {
+/// `GET /readyz`: 200 while messages are accepted. A channel that is down is listed but does not
+/// make the process unready, since its messages are kept.
+pub(super) async fn ready(State(inner): SharedAdmin) -> Response<Body> {
     let router = &inner.admin.router;
     let accepting = router.accepting();
     let channels = router.channels().await.into_iter();
     let destinations = router.destinations().await.into_iter();
-    // Without the token nothing beyond the verdict is told.
+    // Details need the token.
     let open = inner.admin.token.is_none();
     let view = Ready {
         ready: accepting.is_ok(),
@@ -65,7 +65,7 @@ pub(super) async fn ready(State(inner): Shared) -> Response<Body> {
     answer
 }
 
-pub(super) async fn metrics(State(inner): Shared) -> Response<Body> {
+pub(super) async fn metrics(State(inner): SharedAdmin) -> Response<Body> {
     let Some(handle) = &inner.admin.metrics else {
         return answer::error(StatusCode::NOT_FOUND, "metrics are not recorded here");
     };
@@ -77,7 +77,7 @@ pub(super) async fn metrics(State(inner): Shared) -> Response<Body> {
 }
 
 /// `GET /api/log`
-pub(super) async fn log(State(inner): Shared) -> Response<Body> {
+pub(super) async fn log(State(inner): SharedAdmin) -> Response<Body> {
     let log = inner.admin.log.clone();
     // Sizes come from the file system, which may block.
     match tokio::task::spawn_blocking(move || log.stats()).await {

@@ -1,4 +1,4 @@
-//! The lists and look-ups, each bounded by `limit`.
+//! Lists and look-ups. Every list is limited by `limit`.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     query::{self, limit_of},
-    state::Shared,
+    state::SharedAdmin,
 };
 use crate::{http::answer, ui::EXCHANGES_OF_MESSAGE_MAX};
 
@@ -35,7 +35,7 @@ impl Page {
     }
 }
 
-/// A page of a list that goes on after a session.
+/// Answers with a page of a list whose cursor is a session id.
 async fn paged<T, F>(uri: &Uri, list: impl FnOnce(Option<SessionId>, usize) -> F) -> Response<Body>
 where
     T: Serialize,
@@ -55,19 +55,19 @@ where
     }
 }
 
-pub(super) async fn channels(State(inner): Shared) -> Response<Body> {
+pub(super) async fn channels(State(inner): SharedAdmin) -> Response<Body> {
     answer::json(&inner.admin.router.channels().await)
 }
 
-pub(super) async fn destinations(State(inner): Shared) -> Response<Body> {
+pub(super) async fn destinations(State(inner): SharedAdmin) -> Response<Body> {
     answer::json(&inner.admin.router.destinations().await)
 }
 
-pub(super) async fn sessions(State(inner): Shared, uri: Uri) -> Response<Body> {
+pub(super) async fn sessions(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
     paged(&uri, |after, limit| inner.admin.router.sessions(after, limit)).await
 }
 
-pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
+pub(super) async fn message(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
     let id = MessageId::new(id);
     match inner.admin.router.message(&id).await {
         Ok(view) => {
@@ -78,7 +78,7 @@ pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Res
     }
 }
 
-/// A message, and what was said to its provider about it.
+/// A message with the HTTP exchanges about it.
 #[derive(Serialize)]
 struct Trace {
     #[serde(flatten)]
@@ -93,7 +93,11 @@ struct Exchanges {
     message: Option<String>,
 }
 
-pub(super) async fn exchanges(State(inner): Shared, Path(channel): Path<String>, uri: Uri) -> Response<Body> {
+pub(super) async fn exchanges(
+    State(inner): SharedAdmin,
+    Path(channel): Path<String>,
+    uri: Uri,
+) -> Response<Body> {
     let wanted: Exchanges = match query::of(&uri) {
         Ok(wanted) => wanted,
         Err(answer) => return *answer,
@@ -106,7 +110,7 @@ pub(super) async fn exchanges(State(inner): Shared, Path(channel): Path<String>,
     }
 }
 
-pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> {
+pub(super) async fn unmatched(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
     let page: Page = match query::of(&uri) {
         Ok(page) => page,
         Err(answer) => return *answer,
@@ -128,10 +132,10 @@ pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> 
     answer::json(&inner.admin.router.unmatched(channel.as_ref(), after, limit_of(page.limit)).await)
 }
 
-pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
+pub(super) async fn in_doubt(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
     paged(&uri, |after, limit| inner.admin.router.in_doubt(after, limit)).await
 }
 
-pub(super) async fn dead_letters(State(inner): Shared, uri: Uri) -> Response<Body> {
+pub(super) async fn dead_letters(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
     paged(&uri, |after, limit| inner.admin.router.dead_letters(after, limit)).await
 }

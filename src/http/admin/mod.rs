@@ -1,5 +1,5 @@
-//! The admin listener: health, metrics, inspection, the few things an operator can do, and the web page. Never
-//! reachable without the token when one is configured, nor from another site's page.
+//! The admin listener: health, metrics, inspection, an operator's actions, and the web page.
+//! Refuses requests without the configured token and those made by pages of other sites.
 
 mod actions;
 mod guard;
@@ -32,19 +32,19 @@ use crate::ui;
 use self::state::AdminState;
 pub use self::{health::log_figures, state::Admin};
 
-/// Live tails at once.
+/// The largest number of live tails; further ones get 503.
 const TAILS_MAX: usize = 64;
-/// The routes, for those who missed them.
+/// The routes, as told to requests that match none.
 const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, /api/channels/{id}/exchanges?message=, POST /api/channels/{id}/restart, /api/destinations, \
      /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages/{id}, /api/tail, /api/receipts/unmatched, \
      /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, /api/log, and the web page at /";
 
-/// The admin listener's handler.
+/// The handler of the admin listener.
 #[derive(Clone)]
-pub struct Handler(Routes);
+pub struct AdminHandler(Routes);
 
-impl Handler {
-    /// A handler over a router.
+impl AdminHandler {
+    /// Returns a handler in front of a router.
     pub fn new(admin: Admin) -> Self {
         let router = admin.router.clone();
         let inner = Arc::new(AdminState { admin, tails: Arc::new(Semaphore::new(TAILS_MAX)) });

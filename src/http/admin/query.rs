@@ -1,4 +1,4 @@
-//! What the lists have in common: a bound, a place to go on from, an instant.
+//! Queries of the lists: their parameters and their limits.
 
 use axum::{body::Body, extract::Query};
 use http::{Response, StatusCode, Uri};
@@ -6,18 +6,18 @@ use serde::de::DeserializeOwned;
 
 use crate::http::answer;
 
-/// Items of a list when nothing is said.
+/// The number of items in a list when `limit` is missing.
 const LIMIT_DEFAULT: usize = 100;
-/// Items of a list at most.
+/// The largest `limit`; larger values are lowered to it.
 const LIMIT_MAX: usize = 1_000;
 
-/// The query of a request, typed.
+/// Reads the query of a request.
 pub(super) fn of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Box<Response<Body>>> {
     let read = Query::try_from_uri(uri).map(|Query(query)| query);
     read.map_err(|e| Box::new(answer::error(StatusCode::BAD_REQUEST, &e.body_text())))
 }
 
-/// The bound of a list.
+/// Returns the limit to use for a list.
 pub(super) fn limit_of(asked: Option<usize>) -> usize {
     asked.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
 }

@@ -1,4 +1,4 @@
-//! A session now, as it was at an instant, and what changed between two.
+//! One session: now, as it was at an instant, and the difference between two instants.
 
 use actors::{
     Refusal, Router,
@@ -12,7 +12,7 @@ use http::{Response, StatusCode, Uri};
 use message::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{query, state::Shared};
+use super::{query, state::SharedAdmin};
 use crate::{http::answer, instant};
 
 #[derive(Debug, Default, Deserialize)]
@@ -22,23 +22,21 @@ struct Instants {
     diff: Option<String>,
 }
 
-/// What changed in a session between two instants.
+/// The difference of a session between two instants.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Difference {
-    /// The earlier instant.
     pub(crate) from: Timestamp,
-    /// The later one.
     pub(crate) to: Timestamp,
-    /// Lines of the state that were there before.
+    /// Lines of the state that only the earlier instant has.
     pub(crate) removed: Vec<String>,
-    /// Lines of the state that are there after.
+    /// Lines of the state that only the later instant has.
     pub(crate) added: Vec<String>,
-    /// What happened between.
+    /// Events after `from`, up to and including `to`.
     pub(crate) events: Vec<EventView>,
 }
 
-pub(super) async fn show(State(inner): Shared, Path(id): Path<String>, uri: Uri) -> Response<Body> {
+pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri: Uri) -> Response<Body> {
     let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
     let id: SessionId = match id.parse() {
         Ok(id) => id,
@@ -67,7 +65,7 @@ fn respond<T: Serialize>(result: Result<T, Refusal>) -> Response<Body> {
     }
 }
 
-/// Compares a session at two instants, in either order.
+/// Compares a session at two instants, given in either order.
 pub(crate) async fn difference(
     router: &Router,
     id: SessionId,
@@ -86,7 +84,8 @@ fn lines(view: &SessionView) -> Vec<&str> {
     view.snapshot.as_deref().unwrap_or_default().lines().collect()
 }
 
-/// Lines that only one of both has, each as often as it is missing on the other side, in their order.
+/// Returns the lines that only `before` has and those that only `after` has, in their order. A
+/// repeated line counts as often as it is missing on the other side.
 fn changed_lines(before: &[&str], after: &[&str]) -> (Vec<String>, Vec<String>) {
     let only_in = |a: &[&str], b: &[&str]| {
         let mut rest = b.to_vec();

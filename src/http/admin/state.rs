@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 
 /// The parts of a running Patchbay that the admin listener shows, and its own settings.
 pub struct Admin {
-    /// The router.
+    /// Answers every look-up and performs every action.
     pub router: Router,
     /// The token that requests must carry; `None` admits everyone.
     pub token: Option<SecretString>,
@@ -33,4 +33,4 @@ pub(super) struct AdminState {
 }
 
 /// The state, as a route receives it.
-pub(super) type Shared = State<Arc<AdminState>>;
+pub(super) type SharedAdmin = State<Arc<AdminState>>;

@@ -39,7 +39,7 @@ async fn port(at: u16, token: Option<&str>) -> Port {
     let listener = Listener::bind(([127, 0, 0, 1], at).into(), None).await.unwrap();
     let address = listener.address();
     let (_stop, stop) = watch::channel(false);
-    let handler = Handler::new(Admin {
+    let handler = AdminHandler::new(Admin {
         router: world.router.clone(),
         token: token.map(Into::into),
         metrics: None,

@@ -1,4 +1,4 @@
-//! Reads request bodies within bounds: size, time, and the rest of a body that is refused.
+//! Reads request bodies within limits on size and time.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const DRAIN_BYTES: usize = 16 << 20;
 /// How long an oversized body is read before 413.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Reads a body within the bounds.
+/// Reads a body of at most `max` bytes.
 pub(super) async fn read<B>(
     max: usize,
     headers: &HeaderMap,
@@ -29,7 +29,7 @@ where
     let too_large = || {
         let text =
             format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
-        // The rest is not read to its end: the client must not use this connection again.
+        // The rest of the body is not read, so the connection cannot be reused.
         Box::new(answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, &text, header::CONNECTION, "close"))
     };
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
@@ -39,7 +39,7 @@ where
         return Err(Box::new(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)));
     }
     if body.size_hint().lower() > max as u64 {
-        // Who asks first has sent nothing, and is told before it does.
+        // With `Expect: 100-continue` the client has sent nothing yet.
         if !headers.contains_key(header::EXPECT) {
             drain(&mut body).await;
         }
@@ -63,8 +63,8 @@ where
     }
 }
 
-/// Reads on, within bounds, what nobody wants: a client that is still writing when the connection ends sees a broken pipe
-/// instead of its answer.
+/// Reads and discards the rest of a body, within limits. A client that is still writing when the
+/// connection closes would see a broken pipe instead of the answer.
 async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut B) {
     let whole = async {
         let mut left = DRAIN_BYTES;

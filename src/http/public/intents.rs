@@ -1,4 +1,4 @@
-//! START_CHAT and END_CHAT: messages that open and end sessions, with their words sent along the way.
+//! START_CHAT and END_CHAT: messages that open and end sessions. Text in them is sent as well.
 
 use actors::{OpenSession, Origin, Refusal};
 use message::{
@@ -11,12 +11,12 @@ use super::{
     state::Public,
 };
 
-/// Whether a message is about the session itself.
+/// Whether a message opens or ends a session.
 pub(super) fn is_session(intent: &Intent) -> bool {
     matches!(intent, Intent::StartChat | Intent::EndChat)
 }
 
-/// Opens or ends the session of a message. Words in it are sent: after opening, before ending.
+/// Opens or ends the session of a message. Its text is sent after opening or before ending.
 pub(super) async fn handle(public: &Public, origin: &Origin, message: Message, takeover: bool) -> Outcome {
     let message_id = text_of(message.id.as_ref());
     let done = match message.intent {
@@ -54,7 +54,7 @@ async fn end(public: &Public, origin: &Origin, message: Message) -> Result<Sessi
     let session = match named {
         Some(session) => session,
         None => {
-            // Planning any text for the same addresses tells their session, and changes nothing.
+            // A plan for any text to the same addresses finds their session and changes nothing.
             let probe = Message { content: Content::Text("-".into()), ..without_intent(message.clone()) };
             let plan = public.router.plan(probe, origin).await?;
             if !plan.session_open {
@@ -76,12 +76,12 @@ async fn say(public: &Public, origin: &Origin, message: Message) -> Result<(), R
     results.pop().map_or(Ok(()), |result| result.map(|_| ()))
 }
 
-/// Whether a message says nothing by itself: it only opens or ends a session.
+/// Whether a message has no text of its own.
 fn is_silent(message: &Message) -> bool {
     matches!(&message.content, Content::Text(text) if text.trim().is_empty())
 }
 
-/// The message without its intent.
+/// Returns the message without its intent.
 fn without_intent(message: Message) -> Message {
     Message { intent: Intent::None, ..message }
 }

@@ -1,5 +1,5 @@
-//! `POST /v1/messages` and what can be asked about a message afterwards. Nothing is answered as accepted before
-//! the router says that it is durable.
+//! `POST /v1/messages`, and look-up and cancellation of a message. A message is answered as
+//! accepted only after the router has reported it durable.
 
 use actors::Origin;
 use axum::{body::Body, extract::State};
@@ -13,11 +13,11 @@ use message::{
 use super::{
     body, intents,
     outcome::{Outcome, id_of, no_answer, results, single, text_of},
-    state::{Id, Public, Shared},
+    state::{Id, Public, SharedPublic},
 };
 use crate::http::answer;
 
-/// Takes one message, or up to 1,000 as an array or as lines.
+/// Accepts one message, or up to 1,000 as an array or as lines.
 pub(super) async fn post(
     public: &Public,
     origin: &Origin,
@@ -36,7 +36,7 @@ pub(super) async fn post(
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace()).copied();
     let plan = flag(&head.uri, "plan");
     let takeover = flag(&head.uri, "takeover");
-    // A single object is the rule; only what may be several is looked at twice.
+    // Most requests hold a single object; only others are scanned for several.
     let several = lines || first == Some(b'[') || bytes.contains(&b'\n');
     if !several {
         return one(public, origin, &bytes, plan, takeover).await;
@@ -57,8 +57,8 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
-/// Clients that name no type mean JSON, and so do those whose tool names the form type by itself (`curl -d`): a
-/// body that is no JSON is refused with better words than these.
+/// Whether the body may be JSON. A missing type counts as JSON, and so does the form type that
+/// `curl -d` sends by itself: the parser's message is more helpful than one about the type.
 fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
         return true;
@@ -99,8 +99,8 @@ async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover
     })
 }
 
-/// Results in the order of the items: those that the router takes go to it in runs, between those that are
-/// malformed or open and end sessions.
+/// Answers in the order of the items. Messages go to the router in runs; malformed ones and those
+/// that open or end sessions separate the runs.
 async fn many(
     public: &Public,
     origin: &Origin,
@@ -139,7 +139,7 @@ fn lost() -> Outcome {
     Outcome::Refused { message_id: "".into(), refusal: no_answer() }
 }
 
-/// Messages gathered for the router, with where their results go.
+/// Messages collected for one call to the router, with the positions of their results.
 #[derive(Default)]
 struct Run {
     places: Vec<(usize, Box<str>)>,
@@ -164,7 +164,7 @@ impl Run {
 }
 
 /// `GET /v1/messages/{id}`
-pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
+pub(super) async fn show(State(public): SharedPublic, id: Id) -> Response<Body> {
     match public.router.message(&MessageId::new(id.0)).await {
         Ok(view) => answer::json(&view),
         Err(refusal) => answer::refusal(&refusal),
@@ -172,7 +172,7 @@ pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
 }
 
 /// `DELETE /v1/messages/{id}`
-pub(super) async fn cancel(State(public): Shared, id: Id) -> Response<Body> {
+pub(super) async fn cancel(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id = MessageId::new(id.0);
     match public.router.cancel(&id).await {
         Ok(()) => {
@@ -185,7 +185,7 @@ pub(super) async fn cancel(State(public): Shared, id: Id) -> Response<Body> {
     }
 }
 
-/// A boolean of the query: `?plan=true`, `?plan=1` or `?plan`.
+/// Reads a boolean of the query: `?plan=true`, `?plan=1` or `?plan`.
 fn flag(uri: &http::Uri, name: &str) -> bool {
     uri.query().unwrap_or_default().split('&').any(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));

@@ -1,5 +1,5 @@
-//! The public listener: messages and sessions. The way of a single message to the router and back is kept
-//! short: it is matched before all other routes and its answer is written by hand.
+//! The public listener: messages, sessions, webhooks and files. Sending a single message takes a
+//! short path: it is matched before all other routes, and its answer is written by hand.
 
 mod body;
 mod intents;
@@ -26,22 +26,22 @@ use self::{meters::Meters, state::Public};
 use super::{answer, keys::Keys};
 use crate::config::EdgeLimits;
 
-/// When a client that found no room should come again, in seconds.
+/// Retry-After when too many requests are in flight, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
-/// The routes, for those who missed them.
+/// The routes, as told to requests that match none.
 const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive), GET and DELETE \
                       /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, GET and POST \
                       /webhooks/{channel id} and /ccm/webhook";
 
-/// The public listener's handler.
+/// The handler of the public listener.
 #[derive(Clone)]
-pub struct Handler {
+pub struct PublicHandler {
     public: Arc<Public>,
     routes: Routes,
 }
 
-impl Handler {
-    /// A handler over a router.
+impl PublicHandler {
+    /// Returns a handler in front of a router.
     pub fn new(router: Router, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
         let room = Semaphore::new(limits.max_in_flight);
         let public = Arc::new(Public { router, keys, room, limits, public_url, meters: Meters::new() });
@@ -64,7 +64,8 @@ impl Handler {
             self.public.meters.no_room.increment(1);
             return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
-        // All but messages on the heap: a future is as large as its largest branch, and moved as a whole.
+        // Everything but messages is boxed: a future is as large as its largest branch and is moved
+        // as a whole.
         if media::is_media(request.uri().path()) {
             return Box::pin(media::handle(&self.public, request)).await;
         }
@@ -93,7 +94,7 @@ fn is_messages(path: &str) -> bool {
     matches!(path, "/v1/messages" | "/ccm-msg/receive" | "/message/receive")
 }
 
-/// Only there so that another method on these paths is told which one exists.
+/// Never called: messages are matched earlier. The route exists for the 405 of other methods.
 async fn unreachable_post() -> Response<Body> {
     answer::error(StatusCode::NOT_FOUND, ROUTES)
 }

@@ -1,4 +1,4 @@
-//! The result of one message or of several, and the answers made of them.
+//! The results of messages, and the answers made from them.
 
 use actors::{Acceptance, Refusal};
 use axum::body::Body;
@@ -12,15 +12,15 @@ use serde::Deserialize;
 
 use crate::http::answer;
 
-/// What became of one message.
+/// The result of one message.
 pub(super) enum Outcome {
-    /// Durable.
+    /// The message is durable.
     Accepted(Acceptance),
-    /// A session was opened or ended; the message's id is given back.
+    /// A session was opened or ended.
     Session { message_id: Box<str>, session: String },
-    /// The router did not take it.
+    /// The router refused the message.
     Refused { message_id: Box<str>, refusal: Refusal },
-    /// It could not be read.
+    /// The message could not be parsed.
     Malformed { message_id: Box<str>, error: cim::Error },
 }
 
@@ -32,7 +32,7 @@ pub(super) fn text_of(id: Option<&MessageId>) -> Box<str> {
     id.map_or("", MessageId::as_str).into()
 }
 
-/// The id in a message that cannot be taken, for its notification.
+/// Returns the id of a message that could not be parsed, for its notification.
 pub(super) fn id_of(json: &[u8]) -> Box<str> {
     #[derive(Deserialize)]
     struct Only {
@@ -43,7 +43,7 @@ pub(super) fn id_of(json: &[u8]) -> Box<str> {
     if id.len() <= message::id::MESSAGE_ID_BYTES_MAX { id } else { Box::default() }
 }
 
-/// The answer about one message.
+/// Returns the answer for one message.
 pub(super) fn single(outcome: Outcome) -> Response<Body> {
     let mut out = Vec::with_capacity(128);
     match &outcome {
@@ -63,7 +63,7 @@ pub(super) fn single(outcome: Outcome) -> Response<Body> {
     }
 }
 
-/// The same, as bytes.
+/// Appends the result of one message as JSON.
 fn item(out: &mut Vec<u8>, outcome: &Outcome) {
     match outcome {
         Outcome::Accepted(acceptance) => {
@@ -105,7 +105,7 @@ pub(super) fn results(outcomes: Vec<Outcome>) -> Response<Body> {
         Outcome::Refused { refusal: refusal @ Refusal::Busy { .. }, .. } => Some(refusal.clone()),
         _ => None,
     };
-    // When none was taken for want of room, the client's retry logic should see it in the status.
+    // When every message was refused as busy, the status says so, for the client's retry logic.
     if outcomes.iter().all(|o| busy(o).is_some())
         && let Some(refusal) = outcomes.first().and_then(busy)
     {

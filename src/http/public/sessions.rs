@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     body,
-    state::{Id, Shared},
+    state::{Id, SharedPublic},
 };
 use crate::http::answer;
 
@@ -30,8 +30,8 @@ struct Opening {
     takeover: bool,
 }
 
-/// Opens a session, or finds the open one.
-pub(super) async fn open(State(public): Shared, request: Request) -> Response<Body> {
+/// Opens a session, or returns the open one.
+pub(super) async fn open(State(public): SharedPublic, request: Request) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     let bytes = match body::read(public.limits.body_bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
@@ -59,8 +59,8 @@ pub(super) async fn open(State(public): Shared, request: Request) -> Response<Bo
     }
 }
 
-/// A session as it is now.
-pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
+/// `GET /v1/sessions/{id}`
+pub(super) async fn show(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
         Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
@@ -71,8 +71,8 @@ pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
     }
 }
 
-/// Ends a session.
-pub(super) async fn end(State(public): Shared, id: Id) -> Response<Body> {
+/// `DELETE /v1/sessions/{id}`
+pub(super) async fn end(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
         Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),

@@ -22,6 +22,6 @@ pub(super) struct Public {
 }
 
 /// The state, as a route receives it.
-pub(super) type Shared = State<Arc<Public>>;
+pub(super) type SharedPublic = State<Arc<Public>>;
 /// The id in a path.
 pub(super) type Id = Path<String>;

@@ -32,7 +32,7 @@ async fn edge(keys: Vec<ApiKey>) -> Edge {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
     let address = listener.address();
     let (stop, stopping) = watch::channel(false);
-    let handler = Handler::new(world.router.clone(), Keys::new(keys), LIMITS, Some(PUBLIC_URL.into()));
+    let handler = PublicHandler::new(world.router.clone(), Keys::new(keys), LIMITS, Some(PUBLIC_URL.into()));
     #[allow(clippy::disallowed_methods, reason = "a test's server")]
     tokio::spawn(listener.serve(LIMITS, move |r| handler.clone().handle(r), stopping));
     for provider in [&world.twilio, &world.facebook] {

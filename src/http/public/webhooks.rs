@@ -1,5 +1,6 @@
-//! `/webhooks/{channel id}`, and `/ccm/webhook` for all accounts of a Meta app: providers call here. A call needs no API key: its signature is checked by its channel.
-//! It is answered as taken only once all it brought is durable.
+//! Webhooks: `/webhooks/{channel id}`, and `/ccm/webhook` for all accounts of a Meta app. A call
+//! needs no API key: the channel checks its signature. It is answered with success only after its
+//! contents are durable.
 
 use actors::webhook::{Answer, Call, SHARED_BODY_BYTES_MAX};
 use axum::body::Body;
@@ -10,19 +11,19 @@ use message::ChannelId;
 use super::{body, state::Public};
 use crate::http::answer;
 
-/// Where the webhooks of channels are.
+/// The path of a channel's webhook, before the channel's id.
 const PREFIX: &str = "/webhooks/";
-/// Where all accounts of a Meta app have theirs.
+/// The path of the webhook that all accounts of a Meta app share.
 const SHARED: &str = "/ccm/webhook";
-/// The most headers of a call that a signature may depend on.
+/// The largest number of headers passed on for the signature check; further ones are dropped.
 const HEADERS_MAX: usize = 100;
 
-/// Whether a path is one of these.
+/// Whether a path belongs to this module.
 pub(super) fn is_webhook(path: &str) -> bool {
     path.starts_with(PREFIX) || path == SHARED
 }
 
-/// Takes a provider's call.
+/// Handles a provider's call.
 pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::POST) {
@@ -49,7 +50,7 @@ fn unknown() -> Response<Body> {
     answer::error(StatusCode::NOT_FOUND, "there is no such channel, or it takes no webhooks")
 }
 
-/// What the router is told of a request.
+/// Converts a request for the router.
 fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
     let headers = head.headers.iter().take(HEADERS_MAX).map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
@@ -64,7 +65,7 @@ fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
     }
 }
 
-/// The address as the provider knows it: what it signs.
+/// Returns the URL as the provider knows it, which its signature covers.
 fn public_url(public: &Public, uri: &Uri, headers: &HeaderMap) -> String {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     match &public.public_url {

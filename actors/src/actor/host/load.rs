@@ -4,8 +4,9 @@
 use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
     event::{DoubtCause, Revived, SessionOpened},
+    snapshot::SessionSnapshot,
 };
-use storage::{Before, Entry};
+use storage::{Entry, StoredEntry};
 
 use crate::{
     actor::host::{Stage, live::Slot, state::HostState},
@@ -65,7 +66,7 @@ impl HostState {
                 // A snapshot of another version: its session is made anew from the log.
                 Err(_) => self.load_from_log(stream, entry.applied)?,
             };
-            slot.before = Before::entry(entry.due);
+            slot.before = StoredEntry::with_due(entry.due);
             return Ok(Some(slot));
         }
         let finished = self.shared.log.find(address::head_key(stream));
@@ -75,7 +76,7 @@ impl HostState {
             let mut session = Session::new(identity.address.clone(), counters);
             session.customer_shown = identity.customer_shown.clone();
             session.did_shown = identity.did_shown.clone();
-            Slot { before: Before::Nothing, ..Slot::new(stream, session, head) }
+            Slot { before: StoredEntry::Absent, ..Slot::new(stream, session, head) }
         }))
     }
 
@@ -146,11 +147,11 @@ impl Slot {
     pub(crate) fn write_to_index(&mut self, shared: &Shared, now: Timestamp) {
         let entry = self.channel.and_then(|ix| shared.channels.get(ix));
         let due = entry.map_or(Some(Timestamp(0)), |e| self.session.wake_at(&e.policy, now));
-        match storage::encode_snapshot(&self.session) {
+        match storage::encode_snapshot(&SessionSnapshot::from(&self.session)) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due, bytes: bytes.into_boxed_slice() };
                 shared.log.index().put_over(self.stream, entry, self.before);
-                self.before = Before::entry(due);
+                self.before = StoredEntry::with_due(due);
             }
             Err(error) => shared.fail(format!("session {} cannot be written: {error}", self.stream)),
         }
@@ -159,7 +160,8 @@ impl Slot {
 
 /// A session from the index.
 pub(crate) fn decode(entry: &Entry) -> Result<Session, String> {
-    storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())
+    let snapshot: SessionSnapshot<'_> = storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())?;
+    Ok(Session::from(snapshot))
 }
 
 /// A session as the log has it, up to and with its event `head`: the index's snapshot, and what came after.

@@ -1,29 +1,24 @@
-//! `patchbay sim`: providers to test against, with faults on demand, changed while they run. The SMSC is here, with a
-//! small HTTP control port; the REST providers are in `rest`. On loopback only: they have no lock.
+//! `patchbay sim smsc`: a simulated SMSC with an HTTP control port. Both accept everyone, so the
+//! control port listens on loopback only.
 
-mod rest;
-
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use actors::seams::Clock;
 use axum::{
-    Json, Router as Routes,
-    body::Body,
+    Router as Routes,
+    body::{Body, Bytes},
     extract::State,
     routing::{get, patch, post},
 };
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::Args;
 use http::{Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
-use simulators::smsc::{Mo, Script, Smsc};
+use simulators::smsc::{Mo, SmscScript, Smsc};
 use tokio::{net::TcpListener, sync::watch};
 
+use super::settings::{apply, as_map, from_file};
 use crate::{
     config::EdgeLimits,
     console,
@@ -32,91 +27,53 @@ use crate::{
     seams::SystemClock,
 };
 
-#[derive(Debug)]
-pub(super) enum Arguments {
-    Smsc(Sms),
-    Rest(String, rest::Rest),
-}
-
-/// By hand, since the REST providers name themselves.
-impl Subcommand for Arguments {
-    fn augment_subcommands(command: Command) -> Command {
-        let smsc = Sms::augment_args(Command::new("smsc").about("An SMSC for SMPP 3.4"));
-        rest::commands().fold(command.subcommand(smsc), Command::subcommand)
-    }
-
-    fn augment_subcommands_for_update(command: Command) -> Command {
-        Self::augment_subcommands(command)
-    }
-
-    fn has_subcommand(name: &str) -> bool {
-        name == "smsc" || rest::commands().any(|command| command.get_name() == name)
-    }
-}
-
-impl FromArgMatches for Arguments {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        match matches.subcommand() {
-            Some(("smsc", matches)) => Ok(Self::Smsc(Sms::from_arg_matches(matches)?)),
-            Some((name, matches)) => Ok(Self::Rest(name.to_owned(), rest::Rest::from_arg_matches(matches)?)),
-            None => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
-        }
-    }
-
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
-    }
-}
+/// The largest number of messages that `GET /messages` returns.
+const MESSAGES_MAX: usize = 1_000;
 
 #[derive(Debug, Args)]
-pub(super) struct Sms {
-    /// Where to listen for SMPP
+pub(in crate::cli) struct SmscArguments {
+    /// The address to listen on for SMPP
     #[arg(long, default_value = "127.0.0.1:2775")]
     listen: SocketAddr,
-    /// An HTTP port on loopback: GET /counts /script /messages, PATCH /script, POST /mo /drop /unbind
+    /// Open a control port for HTTP on loopback: GET /counts /script /messages, PATCH /script, POST
+    /// /mo /drop /unbind
     #[arg(long)]
     control_port: Option<u16>,
-    /// Who may bind, as system_id:password; none: everyone
+    /// An account that may bind, as system_id:password (repeatable); without any, everyone may
     #[arg(long = "account", value_name = "ID:PASSWORD")]
     accounts: Vec<String>,
-    /// Answer submits after so long
+    /// How long to wait before answering a submit
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     latency: Option<Duration>,
-    /// Answer more submits than so many in a second with ESME_RTHROTTLED
+    /// The most submits per second; the rest are answered with ESME_RTHROTTLED
     #[arg(long, value_name = "PER_SECOND")]
     throttle: Option<u32>,
-    /// Receipts come so long after the submit
+    /// How long after the submit a receipt is sent
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     receipt_delay: Option<Duration>,
-    /// How ids are spelled: decimal, hex, padded, uuid, hex_then_decimal, decimal_then_hex, ...
+    /// The spelling of message ids: decimal, hex, padded, uuid, hex_then_decimal, decimal_then_hex,
+    /// ...
     #[arg(long)]
     id_style: Option<String>,
-    /// Let customers write: so many messages per second
+    /// How many messages per second customers send
     #[arg(long, value_name = "PER_SECOND")]
     mo_per_second: Option<u32>,
-    /// To whom they write
+    /// The number that customers write to
     #[arg(long, value_name = "NUMBER")]
     mo_to: Option<String>,
-    /// A fault or any other setting, e.g. --set swallow=1/100 --set receipt_first=always --set drop_connection=0.5%
+    /// A fault or any other setting, for example --set swallow=1/100 --set receipt_first=always
+    /// --set drop_connection=0.5%
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// A TOML file with settings; flags go before it
+    /// A TOML file with settings; flags take precedence
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// Write all settings as they would be, and end
+    /// Print all settings and exit
     #[arg(long)]
     print_script: bool,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
-    match arguments {
-        Arguments::Smsc(arguments) => perform_smsc(arguments).await,
-        Arguments::Rest(provider, arguments) => rest::perform(provider, arguments).await,
-    }
-}
-
-async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: SmscArguments) -> Result<(), Failure> {
     let mut script = script(&arguments)?;
     script.started_at_s = SystemClock.now().0 / 1000;
     if arguments.print_script {
@@ -149,9 +106,9 @@ async fn perform_smsc(arguments: Sms) -> Result<(), Failure> {
     done
 }
 
-/// The script that the flags and the file describe.
-fn script(arguments: &Sms) -> Result<Script, Failure> {
-    let defaults = as_map(&Script::default())?;
+/// Builds the script from the file and the flags.
+fn script(arguments: &SmscArguments) -> Result<SmscScript, Failure> {
+    let defaults = as_map(&SmscScript::default())?;
     let mut map = from_file(arguments.script.as_deref())?;
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -177,47 +134,6 @@ fn script(arguments: &Sms) -> Result<Script, Failure> {
     }
     apply(&mut map, &defaults, &arguments.settings)?;
     serde_json::from_value(map.into()).map_err(|e| Failure::Usage(format!("the script: {e}")))
-}
-
-/// The settings of a script file.
-fn from_file(path: Option<&Path>) -> Result<Map<String, Value>, Failure> {
-    let Some(path) = path else { return Ok(Map::new()) };
-    let named = |e: &dyn std::fmt::Display| Failure::Usage(format!("{}: {e}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|e| named(&e))?;
-    let table: toml::Table = text.parse().map_err(|e| named(&e))?;
-    as_map(&table)
-}
-
-/// Lays `--set key=value` over a script.
-fn apply(
-    map: &mut Map<String, Value>,
-    defaults: &Map<String, Value>,
-    settings: &[String],
-) -> Result<(), Failure> {
-    for setting in settings {
-        let usage = || Failure::Usage(format!("--set {setting:?}: expected key=value"));
-        let (key, value) = setting.split_once('=').ok_or_else(usage)?;
-        map.insert(key.trim().into(), typed(defaults.get(key.trim()), value.trim()));
-    }
-    Ok(())
-}
-
-/// A value typed as the default of its key is.
-fn typed(default: Option<&Value>, text: &str) -> Value {
-    match default {
-        Some(Value::String(_)) => text.into(),
-        Some(Value::Array(_)) if !text.starts_with('[') => {
-            text.split(',').map(|item| Value::from(item.trim())).collect()
-        }
-        _ => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
-    }
-}
-
-fn as_map<T: serde::Serialize>(value: &T) -> Result<Map<String, Value>, Failure> {
-    match serde_json::to_value(value).map_err(Failure::running)? {
-        Value::Object(map) => Ok(map),
-        _ => Ok(Map::new()),
-    }
 }
 
 async fn serve_control(smsc: Smsc, port: u16, stop: watch::Receiver<bool>) -> Result<(), Failure> {
@@ -265,14 +181,18 @@ async fn unbind(State(smsc): State<Smsc>) -> Response<Body> {
     answer::json(&smsc.counts())
 }
 
-async fn change(State(smsc): State<Smsc>, Json(changes): Json<Map<String, Value>>) -> Response<Body> {
+async fn change(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
     let wrong = |e: &dyn std::fmt::Display| answer::error(StatusCode::BAD_REQUEST, &e.to_string());
+    let changes: Map<String, Value> = match serde_json::from_slice(&body) {
+        Ok(changes) => changes,
+        Err(e) => return wrong(&e),
+    };
     let mut map = match as_map(&smsc.script()) {
         Ok(map) => map,
         Err(e) => return wrong(&e),
     };
     map.extend(changes);
-    match serde_json::from_value::<Script>(map.into()) {
+    match serde_json::from_value::<SmscScript>(map.into()) {
         Ok(script) => {
             smsc.change(|old| *old = script);
             answer::json(&smsc.script())
@@ -281,18 +201,21 @@ async fn change(State(smsc): State<Smsc>, Json(changes): Json<Map<String, Value>
     }
 }
 
-async fn write(State(smsc): State<Smsc>, Json(mo): Json<Mo>) -> Response<Body> {
+async fn write(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
+    let mo: Mo = match serde_json::from_slice(&body) {
+        Ok(mo) => mo,
+        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &e.to_string()),
+    };
     match smsc.send_mo(&mo) {
         Ok(id) => answer::json(&serde_json::json!({ "id": id.0 })),
         Err(e) => answer::error(StatusCode::BAD_REQUEST, &e.to_string()),
     }
 }
 
-/// The newest messages, joined of their parts.
+/// `GET /messages`: the newest messages, each joined from its parts.
 async fn messages(State(smsc): State<Smsc>) -> Response<Body> {
-    const NEWEST: usize = 1_000;
     let all = smsc.messages();
-    let from = all.len().saturating_sub(NEWEST);
+    let from = all.len().saturating_sub(MESSAGES_MAX);
     let newest: Vec<Value> = all
         .into_iter()
         .skip(from)
