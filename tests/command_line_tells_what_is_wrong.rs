@@ -1,5 +1,5 @@
-//! The command line as a process: exit codes (0 fine, 1 failed while running, 2 bad usage or configuration) and
-//! the words that go with them.
+//! The command line as a process: exit codes (0 success, 1 failure while running, 2 bad usage or
+//! configuration) and their messages.
 
 #[path = "support/command_line.rs"]
 mod command_line;
@@ -107,7 +107,7 @@ fn the_configuration_of_the_readme_is_valid() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let block = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     fs::write(folder.path().join("my.toml"), block).unwrap();
-    // Without its secrets it is not; what is missing is named.
+    // Without its secrets the configuration is invalid; the missing one is named.
     check(folder.path(), &["check", "-c", "my.toml"], 2, "the environment variable SMPP_PASSWORD is not set");
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
     let secrets = block.split("\"env:").skip(1).filter_map(|rest| rest.split('"').next());
