@@ -13,6 +13,7 @@ use crate::{
 /// everything and nothing may import them: definitions do not belong there.
 pub const LAYERS: &[(&str, &[&[&str]])] = &[
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
+    ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (
         "patchbay",
         &[
