@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use message::{Event, Seq, StreamId, Timestamp};
+use storage::Lookup;
 
 use crate::{
     actor::host::{live::Slot, load},
@@ -103,14 +104,14 @@ impl<'a> Sessions<'a> {
 }
 
 fn load(shared: &Shared, stream: StreamId) -> Result<Slot, StartError> {
-    match shared.log.index().get_or_applied(stream).map_err(failed)? {
-        Ok(entry) => match load::decode(&entry) {
+    match shared.log.index().lookup(stream).map_err(failed)? {
+        Lookup::Open(entry) => match load::decode(&entry) {
             Ok(session) => Ok(Slot::new(stream, session, entry.applied)),
             // A snapshot of another version: its session is made anew from the log.
             Err(_) => load::from_log(shared, stream, entry.applied).map_err(failed),
         },
         // Removed since the checkpoint, perhaps: what it had applied then is not applied again.
-        Err(applied) => Ok(Slot::new(stream, Session::blank(), applied)),
+        Lookup::Finished(applied) => Ok(Slot::new(stream, Session::blank(), applied)),
     }
 }
 

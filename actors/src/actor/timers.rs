@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use message::{Seq, StreamId, Timestamp};
+use message::{Seq, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::{runtime::RuntimeFlavor, sync::oneshot};
 
@@ -58,7 +58,7 @@ pub(crate) struct TimersState {
     shared: Arc<Shared>,
     myself: ActorRef<TimersMessage>,
     /// Sessions due up to here were woken.
-    cursor: Option<(Timestamp, StreamId)>,
+    cursor: Option<storage::Due>,
     /// Counts ticks.
     turn: usize,
     checkpoint_at_ms: u64,
@@ -137,7 +137,7 @@ impl TimersState {
         metrics::gauge!("patchbay_replay_events").set(shared.replay_events() as f64);
         let delta = shared.log.index().delta();
         metrics::gauge!("patchbay_index_delta_bytes").set((delta.live_bytes + delta.frozen_bytes) as f64);
-        let (waiting_bytes, lookups) = shared.log.memory();
+        let storage::MemoryUse { waiting_bytes, lookups } = shared.log.memory();
         metrics::gauge!("patchbay_log_waiting_bytes").set(waiting_bytes as f64);
         metrics::gauge!("patchbay_lookups_in_memory").set(lookups as f64);
     }
@@ -155,9 +155,9 @@ impl TimersState {
             self.cursor = Some(last);
             let mut tasks: Vec<Vec<Task>> = Vec::new();
             tasks.resize_with(self.shared.config.limits.hosts.max(1), Vec::new);
-            for (_, stream) in &page {
-                if let Some(tasks) = tasks.get_mut(self.shared.host_of(*stream)) {
-                    tasks.push(Task { stream: *stream, op: Op::Wake });
+            for due in &page {
+                if let Some(tasks) = tasks.get_mut(self.shared.host_of(due.stream)) {
+                    tasks.push(Task { stream: due.stream, op: Op::Wake });
                 }
             }
             for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
@@ -274,10 +274,10 @@ fn retain(shared: &Shared, retention_ms: u64) {
     let mut after = None;
     while oldest_open > earliest {
         let Ok(page) = shared.log.index().scan(after, OLDEST_PAGE) else { return };
-        let Some((last, _)) = page.last() else { break };
-        after = Some(*last);
-        for (_, entry) in &page {
-            if let Ok(session) = crate::actor::host::load::decode(entry)
+        let Some(last) = page.last() else { break };
+        after = Some(last.stream);
+        for open in &page {
+            if let Ok(session) = crate::actor::host::load::decode(&open.entry)
                 && session.open
             {
                 oldest_open = oldest_open.min(session.opened_at);

@@ -45,11 +45,20 @@ pub struct Stats {
     pub rebuilt_files: u64,
 }
 
+/// The part of a log in memory that grows with the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUse {
+    /// Bytes that wait for the writer.
+    pub waiting_bytes: usize,
+    /// Keys of events that are not in a look-up file.
+    pub lookups: u64,
+}
+
 impl Log {
-    /// Bytes that wait for the writer, and keys remembered in memory: cheap.
-    pub fn memory(&self) -> (usize, u64) {
+    /// Returns what grows in memory with the load. Cheap: reads no disk.
+    pub fn memory(&self) -> MemoryUse {
         let (lookups, _, _) = self.shared.lookup_sizes();
-        (self.shared.waiting_bytes.load(Ordering::Relaxed), lookups)
+        MemoryUse { waiting_bytes: self.shared.waiting_bytes.load(Ordering::Relaxed), lookups }
     }
 
     /// Figures of this log. Asks the disk for sizes: not for a hot path.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use message::{Seq, StreamId, Timestamp};
 use smallvec::SmallVec;
-use storage::Before;
+use storage::StoredEntry;
 
 use crate::{
     config::DestinationIx,
@@ -27,7 +27,7 @@ pub(crate) struct Slot {
     /// Destinations that hold deliveries of it.
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
     /// What the index has of it.
-    pub(crate) before: Before,
+    pub(crate) before: StoredEntry,
     /// The instant at which it is looked at again.
     pub(crate) timer: Option<Timestamp>,
     /// Whether every message was looked at for that, since it came into memory and since the timer was last due: then
@@ -56,7 +56,7 @@ impl Slot {
             announced: false,
             offered: SmallVec::new(),
             timer: None,
-            before: Before::Unknown,
+            before: StoredEntry::Unknown,
             timed: false,
             soonest: None,
             offered_to: 0,

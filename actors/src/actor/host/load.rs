@@ -5,7 +5,7 @@ use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
     event::{DoubtCause, Revived, SessionOpened},
 };
-use storage::{Before, Entry};
+use storage::{Entry, StoredEntry};
 
 use crate::{
     actor::host::{Stage, live::Slot, state::HostState},
@@ -65,7 +65,7 @@ impl HostState {
                 // A snapshot of another version: its session is made anew from the log.
                 Err(_) => self.load_from_log(stream, entry.applied)?,
             };
-            slot.before = Before::entry(entry.due);
+            slot.before = StoredEntry::with_due(entry.due);
             return Ok(Some(slot));
         }
         let finished = self.shared.log.find(address::head_key(stream));
@@ -75,7 +75,7 @@ impl HostState {
             let mut session = Session::new(identity.address.clone(), counters);
             session.customer_shown = identity.customer_shown.clone();
             session.did_shown = identity.did_shown.clone();
-            Slot { before: Before::Nothing, ..Slot::new(stream, session, head) }
+            Slot { before: StoredEntry::Absent, ..Slot::new(stream, session, head) }
         }))
     }
 
@@ -150,7 +150,7 @@ impl Slot {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due, bytes: bytes.into_boxed_slice() };
                 shared.log.index().put_over(self.stream, entry, self.before);
-                self.before = Before::entry(due);
+                self.before = StoredEntry::with_due(due);
             }
             Err(error) => shared.fail(format!("session {} cannot be written: {error}", self.stream)),
         }

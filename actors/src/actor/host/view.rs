@@ -154,10 +154,10 @@ impl HostState {
                 break;
             }
             let Ok(page) = self.shared.log.index().scan(from, SCAN_PAGE) else { break };
-            let Some((last, _)) = page.last() else { break };
-            from = Some(*last);
+            let Some(last) = page.last() else { break };
+            from = Some(last.stream);
             looked += page.len();
-            for (stream, entry) in page {
+            for storage::OpenStream { stream, entry } in page {
                 if self.shared.host_of(stream) != self.index || self.live.contains(stream) {
                     continue;
                 }
