@@ -2,8 +2,11 @@
 //! load driver and an HTTP sink in this one, all on loopback; on request also Kannel with the same
 //! work. Never reports a figure of a run that lost or repeated a callback.
 //!
-//! `cargo bench --bench system -- [outbound|batch|inbound|webhook|mixed|...|all] [--messages N] [--kannel]`, and
-//! `cargo bench --bench system -- sweep [channels|binds|...]`, which writes its tables and plots into `docs/sweeps`.
+//! ```text
+//! cargo bench --bench system -- [outbound|batch|inbound|webhook|mixed|...|all] [--messages N]
+//! cargo bench --bench system -- sweep [channels|binds|...]   writes docs/sweeps
+//! cargo bench --bench system -- plots                        redraws them from their tables
+//! ```
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -104,10 +104,10 @@ fn measure(plan: Plan) -> Result<f64> {
     // again with the same event id.
     let under_way = state.plan.connections as u64 * state.plan.batch + 2 * STARTS;
     if again > under_way || strange > 0 {
-        return Err(format!("{again} call-backs came twice, {strange} were strange").into());
+        return Err(format!("{again} callbacks were repeated, {strange} unknown").into());
     }
     if again > 0 {
-        println!("           {again} call-backs were repeated after a kill");
+        println!("           {again} callbacks were repeated after a kill");
     }
     ready.sort_by(f64::total_cmp);
     Ok(ready.get(ready.len() / 2).copied().unwrap_or_default())

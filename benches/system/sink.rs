@@ -124,7 +124,7 @@ impl Sink {
             }
             if since.elapsed() > silence {
                 return Err(
-                    format!("only {count} of {messages} call-backs came; none for {silence:?}").into()
+                    format!("only {count} of {messages} callbacks arrived; none for {silence:?}").into()
                 );
             }
         }

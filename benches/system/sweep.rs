@@ -49,7 +49,7 @@ const E2E: Figure = ("called back, messages a second", |row, _| row.e2e_per_s);
 const SUBMITTED: Figure = ("submitted, parts a second", |row, work| row.submitted_per_s * work.parts as f64);
 const P50: Figure = ("acceptance p50, ms", |row, _| ms(row.p50));
 const P99: Figure = ("acceptance p99, ms", |row, _| ms(row.p99));
-const E2E_P99: Figure = ("request to call-back p99, ms", |row, _| ms(row.e2e_p99));
+const E2E_P99: Figure = ("request to callback p99, ms", |row, _| ms(row.e2e_p99));
 const RSS: Figure = ("memory, MB", |row, _| row.rss_bytes as f64 / 1e6);
 const DISK: Figure = ("disk, bytes a message", |row, _| row.disk_bytes);
 

@@ -73,7 +73,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
     }
     println!(
         "us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on;\n\
-         p50, p99: of a request's answer; e2e p50, p99 in ms: from the request to the call-back, less the second a receipt takes"
+         p50, p99: time to answer a request; e2e p50, p99 in ms: from request to callback, without the second that a receipt takes"
     );
     ratios(rows, raw);
     if let Some(raw) = raw {

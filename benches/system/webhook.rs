@@ -85,7 +85,7 @@ fn accepted(case: &str, driven: &Driven) -> Row {
     }
 }
 
-/// The extent of a run's messages.
+/// Returns the figures of a run, from its requests to its callbacks.
 fn called_back(case: &str, driven: &Driven, sink: &Sink, less: Duration) -> Row {
     let e2e = sink.latencies(driven, less);
     Row {

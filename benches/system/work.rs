@@ -196,7 +196,7 @@ pub fn check(sink: &Sink, messages: u64) -> Result<()> {
     if count != messages || again > 0 || strange > 0 {
         let requests = sink.requests();
         let text = format!(
-            "call-backs for {count} of {messages} messages, {again} repeated, {strange} strange, in {requests} requests"
+            "callbacks for {count} of {messages} messages, {again} repeated, {strange} unknown, in {requests} requests"
         );
         return Err(text.into());
     }
