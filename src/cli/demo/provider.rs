@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use actors::seams::Clock;
 use simulators::{
-    rest::{self, Inbound, Kind, Options, Signature, Simulator},
+    rest::{self, Inbound, Kind, NewMessages, Options, Signature, Simulator},
     smsc::{self, Mo, MoOrder, Seen, Smsc},
 };
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
@@ -225,7 +225,7 @@ async fn watch_rest(channel: Channel, simulator: Simulator, tell: mpsc::Sender<F
     let mut told = 0;
     loop {
         simulator.wait_for(|counts| counts.accepted > told).await;
-        let (accepted, messages) = simulator.messages_after(told);
+        let NewMessages { accepted, messages } = simulator.messages_after(told);
         told = accepted;
         for message in messages {
             let rest::Message { id, to, text, buttons, .. } = message;
