@@ -209,7 +209,7 @@ impl Patchbay {
         (self.setup.clone(), self.folder.clone())
     }
 
-    /// Kills and restarts it.
+    /// Starts it again on its folder after a SIGKILL.
     pub(crate) async fn kill_and_restart(self) -> Self {
         let (setup, folder) = self.kill().await;
         setup.start_in(folder).await.unwrap_or_else(|told| panic!("after kill -9: {told}"))

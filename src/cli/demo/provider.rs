@@ -162,7 +162,7 @@ impl Provider {
         match attempts.map_err(Failure::running)?.iter().find(|attempt| !attempt.taken) {
             // The provider tries again by itself; the script waits for the result.
             Some(attempt) => Err(Failure::Running(format!(
-                "{}: the router did not take the webhook: {}",
+                "{}: the router refused the webhook: {}",
                 self.channel.label(),
                 attempt.error.as_deref().unwrap_or(&attempt.body)
             ))),

@@ -41,7 +41,7 @@ pub(crate) struct Simulated {
 }
 
 impl Simulated {
-    /// Starts the simulator of this provider; panics when there is none.
+    /// Starts the simulator of this provider; panics when the registry lacks one.
     pub(crate) async fn start(name: &str, script: Script) -> Self {
         Self::begin(name, script, Some(format!("{PUBLIC_URL}/webhooks/{name}"))).await
     }
