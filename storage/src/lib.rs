@@ -39,7 +39,8 @@ mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
 pub use disk::seam::{
-    BlockStore, Engine, KeyValueStore, Layout, NextPart, Pair, Reader, Store, Tail, Value, Write,
+    BlockStore, Engine, KeyValueStore, Layout, LostKeys, NextPart, Pair, Reader, Restore, Store, Tail, Value,
+    Write,
 };
 pub use engine::{
     folders::DiskEngine,

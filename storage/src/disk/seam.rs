@@ -89,6 +89,10 @@ pub type Pair = (Box<[u8]>, Value);
 
 /// An ordered map on the disk.
 pub trait Store: Send + Sync {
+    /// Replaces damaged parts by the writes of `restore`. Returns whether anything was damaged.
+    fn repair(&self, _restore: &mut Restore<'_>) -> Result<bool, EngineError> {
+        Ok(false)
+    }
     /// The value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
     /// Sets a key. Survives a crash only after [`Store::flush`].
@@ -189,6 +193,10 @@ pub struct Tail {
 
 /// An ordered map on the disk that is written in sorted batches: the database of the index.
 pub trait KeyValueStore: Send + Sync {
+    /// Replaces damaged parts by the writes of `restore`. Returns whether anything was damaged.
+    fn repair(&self, _restore: &mut Restore<'_>) -> Result<bool, EngineError> {
+        Ok(false)
+    }
     /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
     /// Returns up to `limit` pairs with keys above `after` and below `end`, in order.
@@ -203,3 +211,17 @@ pub trait KeyValueStore: Send + Sync {
         writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), EngineError>;
 }
+
+/// The keys that damaged parts of a [`KeyValueStore`] held.
+pub trait LostKeys {
+    /// Whether the value of a key may be lost.
+    fn contains(&self, key: &[u8]) -> Result<bool, EngineError>;
+    /// Visits every pair that is not lost, in order.
+    fn for_each_other(
+        &self,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError>;
+}
+
+/// Returns the writes that restore lost keys, in the order of their keys.
+pub type Restore<'a> = dyn FnMut(&dyn LostKeys) -> Result<Vec<Write>, EngineError> + 'a;

@@ -76,7 +76,9 @@ impl Log {
         }
         walked.chain.take_list(listed, names.iter().map(|(first, _)| *first).collect())?;
         let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
-        let shared = Shared::new(engine, options, walked.chain, index, last, walked.active);
+        let chain = Arc::new(walked.chain);
+        index.set_events(chain.clone());
+        let shared = Shared::new(engine, options, chain, index, last, walked.active);
         shared.sample_room();
         let shared = Arc::new(shared);
         let threads = writer::start(&shared, walked.unsealed)?;
