@@ -4,8 +4,6 @@
 mod contract;
 mod engine;
 mod family;
-#[cfg(test)]
-mod hostile;
 mod provider;
 pub mod rest;
 pub mod smsc;

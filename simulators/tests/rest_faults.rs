@@ -222,7 +222,7 @@ async fn what_is_unknown_is_refused_by_name() {
     let world = World::start("general").await;
     let answer = world.post("/_sim/inbound", &[], &json!({"kind": "reaction"})).await;
     assert_eq!(answer.status, 400);
-    assert!(answer.text().contains("general has no inbound reaction"), "{}", answer.text());
+    assert!(answer.text().contains("general does not support inbound reaction"), "{}", answer.text());
 }
 
 #[tokio::test]

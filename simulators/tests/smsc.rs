@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use channels::smpp::pdu::{Address, BindKind, CommandId, Pdu, ShortMessage};
 use simulators::smsc::{
-    IdStyle, Mo, MoConcat, MoOrder, Pattern, ReceiptForm, ReceiptVia, Remember, Script, Seen, Smsc,
+    BindCount, IdStyle, Mo, MoConcat, MoOrder, Pattern, ReceiptForm, ReceiptVia, Remember, Seen, Smsc,
+    SmscScript,
 };
 use support::{ANSWER, Client, Frame, RECEIPT, commands, message_id, text};
 use tokio::{
@@ -18,7 +19,7 @@ use tokio::{
 
 #[tokio::test(start_paused = true)]
 async fn a_submit_is_answered_and_receipted() {
-    let smsc = Smsc::new(Script { receipt_delay_ms: 500, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { receipt_delay_ms: 500, ..SmscScript::default() });
     let mut seen = smsc.observe(100);
     let mut client = Client::bound(&smsc).await;
     let sequence = client.submit("4917", "Hello").await;
@@ -47,7 +48,7 @@ async fn a_submit_is_answered_and_receipted() {
 }
 
 /// What comes back for four submits under a script: answers as their status, receipts as -1.
-async fn outcome(script: Script) -> (Vec<i64>, Smsc) {
+async fn outcome(script: SmscScript) -> (Vec<i64>, Smsc) {
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
     for number in 0..4 {
@@ -60,8 +61,8 @@ async fn outcome(script: Script) -> (Vec<i64>, Smsc) {
 
 #[tokio::test(start_paused = true)]
 async fn faults_of_answers_happen_as_asked() {
-    let base = Script { receipt_delay_ms: 300, ..Script::default() };
-    let with = |change: fn(&mut Script)| {
+    let base = SmscScript { receipt_delay_ms: 300, ..SmscScript::default() };
+    let with = |change: fn(&mut SmscScript)| {
         let mut script = base.clone();
         change(&mut script);
         outcome(script)
@@ -90,7 +91,7 @@ async fn faults_of_answers_happen_as_asked() {
     assert_eq!(with(|s| s.write_bytes_max = 1).await.0, [0, 0, 0, 0, -1, -1, -1, -1]);
 }
 
-async fn with_silence(script: Script) -> usize {
+async fn with_silence(script: SmscScript) -> usize {
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
     client.request(&Pdu::EnquireLink).await;
@@ -99,14 +100,14 @@ async fn with_silence(script: Script) -> usize {
 
 #[tokio::test(start_paused = true)]
 async fn links_can_be_silent_and_asked_for_life() {
-    assert_eq!(with_silence(Script { enquire_silent: true, ..Script::default() }).await, 0);
-    assert_eq!(with_silence(Script::default()).await, 1);
-    let smsc = Smsc::new(Script::default());
+    assert_eq!(with_silence(SmscScript { enquire_silent: true, ..SmscScript::default() }).await, 0);
+    assert_eq!(with_silence(SmscScript::default()).await, 1);
+    let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     smsc.change(|script| script.silent = true);
     client.submit("4917", "Hello").await;
     assert_eq!((client.drain().await.len(), smsc.counts().submits), (0, 0), "half-open");
-    let smsc = Smsc::new(Script { enquire_after_ms: 5_000, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { enquire_after_ms: 5_000, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     let begun = Instant::now();
     assert_eq!(client.read().await.unwrap().0.command, CommandId::ENQUIRE_LINK);
@@ -115,7 +116,7 @@ async fn links_can_be_silent_and_asked_for_life() {
 
 #[tokio::test(start_paused = true)]
 async fn jitter_reorders_and_loses_nothing() {
-    let script = Script { latency_jitter_ms: 200, receipt_jitter_ms: 200, ..Script::default() };
+    let script = SmscScript { latency_jitter_ms: 200, receipt_jitter_ms: 200, ..SmscScript::default() };
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
     for number in 0..100 {
@@ -137,8 +138,8 @@ async fn jitter_reorders_and_loses_nothing() {
 async fn a_cut_connection_leaves_doubt_and_its_receipt_comes_by_the_next() {
     for (accepts, receipts) in [(true, 2), (false, 1)] {
         let script =
-            Script { drop_connection: Pattern::Every(2), drop_accepts: accepts, ..Script::default() };
-        let smsc = Smsc::new(Script { receipt_delay_ms: 100, already_bound_ms: 5_000, ..script });
+            SmscScript { drop_connection: Pattern::Every(2), drop_accepts: accepts, ..SmscScript::default() };
+        let smsc = Smsc::new(SmscScript { receipt_delay_ms: 100, already_bound_ms: 5_000, ..script });
         let mut client = Client::bound(&smsc).await;
         client.submit("4917", "one").await;
         assert_eq!(client.read().await.unwrap().0.command, ANSWER);
@@ -160,7 +161,7 @@ async fn a_cut_connection_leaves_doubt_and_its_receipt_comes_by_the_next() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_are_cut_after_octets_and_by_hand() {
-    let smsc = Smsc::new(Script { drop_after_bytes: 200, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { drop_after_bytes: 200, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     for _ in 0..5 {
         client.submit("4917", "Hello").await;
@@ -169,7 +170,7 @@ async fn connections_are_cut_after_octets_and_by_hand() {
     let counts = smsc.counts();
     assert!((1..5).contains(&counts.submits) && counts.dropped == 1, "{counts:?}");
 
-    let smsc = Smsc::new(Script::default());
+    let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     smsc.unbind_all();
     let (header, _) = client.next().await.unwrap();
@@ -179,14 +180,17 @@ async fn connections_are_cut_after_octets_and_by_hand() {
     let mut client = Client::bound(&smsc).await;
     smsc.drop_connections();
     assert!(client.read().await.is_none());
-    assert_eq!(smsc.binds(), [("esme".into(), 0)]);
+    assert_eq!(smsc.binds(), [BindCount { system_id: "esme".into(), binds: 0 }]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn broken_pdus_come_and_the_session_goes_on() {
-    let script =
-        Script { malformed: Pattern::Always, unknown_command: Pattern::Every(2), ..Script::default() };
-    let smsc = Smsc::new(Script { receipts: simulators::smsc::Receipts::Never, ..script });
+    let script = SmscScript {
+        malformed: Pattern::Always,
+        unknown_command: Pattern::Every(2),
+        ..SmscScript::default()
+    };
+    let smsc = Smsc::new(SmscScript { receipts: simulators::smsc::Receipts::Never, ..script });
     let mut client = Client::bound(&smsc).await;
     for _ in 0..20 {
         client.submit("4917", "Hello").await;
@@ -212,7 +216,7 @@ async fn broken_pdus_come_and_the_session_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn binds_are_refused_for_every_reason() {
     let accounts = BTreeMap::from([("esme".to_owned(), "pw".to_owned())]);
-    let smsc = Smsc::new(Script { accounts, binds_max: 1, bind_delay_ms: 50, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { accounts, binds_max: 1, bind_delay_ms: 50, ..SmscScript::default() });
     let mut client = Client::connect(&smsc);
     let kind = BindKind::Transmitter;
     assert_eq!(client.bind(kind, "nobody", "pw").await, 0x0F);
@@ -237,7 +241,7 @@ async fn receipts_go_over_the_bind_that_is_asked_for() {
     for (via, first, second) in
         [(ReceiptVia::Same, 4, 0), (ReceiptVia::Other, 0, 4), (ReceiptVia::Turns, 2, 2)]
     {
-        let smsc = Smsc::new(Script { receipt_via: via, receipt_delay_ms: 10, ..Script::default() });
+        let smsc = Smsc::new(SmscScript { receipt_via: via, receipt_delay_ms: 10, ..SmscScript::default() });
         let mut client = Client::bound(&smsc).await;
         let mut other = Client::bound(&smsc).await;
         for _ in 0..4 {
@@ -251,7 +255,7 @@ async fn receipts_go_over_the_bind_that_is_asked_for() {
 #[tokio::test(start_paused = true)]
 async fn ids_and_receipts_come_in_every_style() {
     let forms = vec![ReceiptForm::Short, ReceiptForm::Payload];
-    let smsc = Smsc::new(Script { receipt_forms: forms, receipt_delay_ms: 1, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { receipt_forms: forms, receipt_delay_ms: 1, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     for style in IdStyle::ALL {
         smsc.change(|script| script.id_style = style);
@@ -274,7 +278,7 @@ async fn ids_and_receipts_come_in_every_style() {
 
 #[tokio::test(start_paused = true)]
 async fn long_messages_are_joined_and_repeats_and_rates_are_seen() {
-    let smsc = Smsc::new(Script::default());
+    let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     let part = |number: u8| [&[5, 0, 3, 9, 2, number], format!("part {number} ").as_bytes()].concat();
     for number in [2, 1, 2] {
@@ -298,7 +302,7 @@ async fn long_messages_are_joined_and_repeats_and_rates_are_seen() {
 
 #[tokio::test(start_paused = true)]
 async fn customers_messages_come_in_all_forms_and_orders() {
-    let smsc = Smsc::new(Script::default());
+    let smsc = Smsc::new(SmscScript::default());
     let long = "Lorem ipsum dolor sit amet, ".repeat(12);
     let waiting =
         smsc.send_mo(&Mo { from: "+491".into(), to: "5155".into(), text: "early".into(), ..Mo::default() });
@@ -334,7 +338,7 @@ async fn customers_messages_come_in_all_forms_and_orders() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_acknowledged_comes_again() {
-    let smsc = Smsc::new(Script { deliver_again_ms: 200, deliver_tries_max: 4, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { deliver_again_ms: 200, deliver_tries_max: 4, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     let mo = Mo { from: "491".into(), to: "5155".into(), text: "Hi".into(), ..Mo::default() };
     let id = smsc.send_mo(&mo).unwrap();
@@ -359,7 +363,7 @@ async fn what_is_not_acknowledged_comes_again() {
 
 #[tokio::test(start_paused = true)]
 async fn background_messages_keep_their_rate() {
-    let smsc = Smsc::new(Script { remember: Remember::Counts, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { remember: Remember::Counts, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     smsc.change(|script| script.mo_per_second = 250);
     let begun = Instant::now();
@@ -380,7 +384,7 @@ async fn background_messages_keep_their_rate() {
 async fn one_seed_gives_one_course() {
     let course = |seed| async move {
         let by_chance = Pattern::Rate(0.2);
-        let smsc = Smsc::new(Script {
+        let smsc = Smsc::new(SmscScript {
             seed,
             latency_jitter_ms: 50,
             receipt_jitter_ms: 50,
@@ -388,7 +392,7 @@ async fn one_seed_gives_one_course() {
             swallow: by_chance,
             receipt_lost: by_chance,
             malformed: by_chance,
-            ..Script::default()
+            ..SmscScript::default()
         });
         let mut client = Client::bound(&smsc).await;
         for number in 0..200 {

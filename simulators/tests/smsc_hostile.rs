@@ -10,7 +10,7 @@ use std::{
 };
 
 use channels::smpp::pdu::{self, BindKind, CommandId, IdReply, Pdu, PduHeader, ShortMessage};
-use simulators::smsc::{Mo, Pattern, ReceiptVia, Script, Smsc};
+use simulators::smsc::{Mo, Pattern, ReceiptVia, Smsc, SmscScript};
 use support::Client;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,13 +26,13 @@ impl Random {
     }
 }
 
-fn script(random: &mut Random) -> Script {
+fn script(random: &mut Random) -> SmscScript {
     let mut pattern = || match random.below(3) {
         0 => Pattern::Never,
         1 => Pattern::Every(1 + random.below(5) as u32),
         _ => Pattern::Rate(0.3),
     };
-    Script {
+    SmscScript {
         refuse: pattern(),
         swallow: pattern(),
         late: pattern(),
@@ -48,7 +48,7 @@ fn script(random: &mut Random) -> Script {
         latency_jitter_ms: 50,
         deliver_window: 3,
         mo_per_second: 50,
-        ..Script::default()
+        ..SmscScript::default()
     }
 }
 
@@ -101,7 +101,7 @@ async fn round(random: &mut Random) {
                 .await;
         }
     }
-    smsc.change(|script| *script = Script::default());
+    smsc.change(|script| *script = SmscScript::default());
     assert_eq!(Client::connect(&smsc).bind(BindKind::Transmitter, "other", "").await, 0);
 }
 
@@ -126,7 +126,7 @@ async fn hostile_frames_are_survived() {
 async fn it_ends_when_told_and_cuts_what_is_connected() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let smsc = Smsc::new(Script::default());
+    let smsc = Smsc::new(SmscScript::default());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut tasks = tokio::task::JoinSet::new();
     let running = smsc.clone();

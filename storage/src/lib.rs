@@ -39,11 +39,11 @@ mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
 pub use disk::seam::{
-    BlockStore, Engine, KeyValueStore, Layout, LostKeys, NextPart, Pair, Reader, Restore, Store, Tail, Value,
-    Write,
+    BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, Write,
 };
 pub use engine::{
     folders::DiskEngine,
+    kind::{EngineKind, UnknownEngine},
     memory::{Crash, MemoryDisk, MemoryEngine},
 };
 pub use error::{

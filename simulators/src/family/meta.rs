@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    contract::{Call, Context, Fault, Handshake, Hook, or, put},
+    contract::{Context, Effect, Fault, Handshake, WebhookConfig, or, put},
     toolkit::{
         http::{Outgoing, Request, Response, encode, escaped, text},
         sign,
@@ -85,37 +85,41 @@ pub(crate) fn handshake(url: &str, verify_token: &str, cx: &Context<'_>) -> Hand
 }
 
 /// A page brings these fields from now on; where to is the app's to say.
-pub(crate) fn subscribe(fields: impl AsRef<str>, cx: &Context<'_>) -> Call {
+pub(crate) fn subscribe(fields: impl AsRef<str>, cx: &Context<'_>) -> Effect {
     let answer = Response::json(200, &json!({"success": true}));
     let fields = fields.as_ref().split(',').map(str::to_owned).collect();
-    match cx.hook {
+    match cx.webhook {
         Some(hook) => {
-            let hook = Some(Hook { events: Some(fields), ..hook.clone() });
-            Call::Hook { hook, handshake: None, failed: answer.clone(), answer }
+            let webhook = Some(WebhookConfig { events: Some(fields), ..hook.clone() });
+            Effect::SetWebhook { webhook, handshake: None, failed: answer.clone(), answer }
         }
-        None => Call::Answer(answer),
+        None => Effect::Answer(answer),
     }
 }
 
 /// The app's own webhook, asked for or changed with the app's own token: it must answer the handshake first.
-pub(crate) fn subscriptions(request: &Request, object: &str, cx: &Context<'_>) -> Call {
+pub(crate) fn subscriptions(request: &Request, object: &str, cx: &Context<'_>) -> Effect {
     let token = format!("{}|{}", cx.credential("app_id"), cx.credential("app_secret"));
     if !has_token(request, &token) {
-        return Call::Answer(bad_token(cx));
+        return Effect::Answer(bad_token(cx));
     }
-    let answer = |data: Value| Call::Answer(Response::json(200, &data));
+    let answer = |data: Value| Effect::Answer(Response::json(200, &data));
     if request.method == http::Method::GET {
-        let of = |hook: &Hook| json!({"object": object, "callback_url": hook.url, "active": true, "fields": hook.events});
-        return answer(json!({"data": cx.hook.map(of).as_slice()}));
+        let of = |hook: &WebhookConfig| json!({"object": object, "callback_url": hook.url, "active": true, "fields": hook.events});
+        return answer(json!({"data": cx.webhook.map(of).as_slice()}));
     }
     let body = request.json().unwrap_or_default();
     let own = |key: &str| text(&body, key).unwrap_or_default().to_owned();
     if own("/object") != object || !own("/callback_url").starts_with("http") {
-        return Call::Answer(error(400, 100, 0, "object and callback_url are needed", cx));
+        return Effect::Answer(error(400, 100, 0, "object and callback_url are needed", cx));
     }
     let fields = own("/fields").split(',').map(str::to_owned).collect();
-    Call::Hook {
-        hook: Some(Hook { url: own("/callback_url"), events: Some(fields), ..Hook::default() }),
+    Effect::SetWebhook {
+        webhook: Some(WebhookConfig {
+            url: own("/callback_url"),
+            events: Some(fields),
+            ..WebhookConfig::default()
+        }),
         handshake: Some(handshake(&own("/callback_url"), &own("/verify_token"), cx)),
         answer: Response::json(200, &json!({"success": true})),
         failed: error(400, 2_200, 0, "Callback verification failed", cx),

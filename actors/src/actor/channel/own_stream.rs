@@ -1,9 +1,6 @@
 //! The own stream of a channel in the log.
 
 use message::{ChannelId, Seq, StreamId, address};
-use serde::{Deserialize, Serialize};
-
-use crate::domain::correlation::Parked;
 
 /// A channel's own stream.
 pub(crate) struct OwnStream {
@@ -16,11 +13,4 @@ impl OwnStream {
     pub(crate) fn new(channel: &ChannelId) -> Self {
         Self { stream: address::channel_stream(channel), head: Seq::NONE, dirty: false }
     }
-}
-
-/// What the index keeps of it.
-#[derive(Default, Serialize, Deserialize)]
-pub(super) struct OwnState {
-    pub(super) parked: Vec<Parked>,
-    pub(super) head: u64,
 }

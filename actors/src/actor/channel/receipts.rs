@@ -8,8 +8,8 @@ use message::{
 use storage::{Entry, Item, KEYS_MAX, Prev};
 
 use crate::{
-    actor::channel::{own_stream::OwnState, state::ChannelState},
-    domain::correlation::{Parked, PartRef, Reported},
+    actor::channel::state::ChannelState,
+    domain::correlation::{self, Parked, PartRef, Reported},
     protocol::{
         channel::ChannelMessage,
         host::{DoubtReceipt, Op, ReceiptFrom, Task},
@@ -30,17 +30,17 @@ impl ChannelState {
     pub(super) fn load_own_stream(&mut self) -> Result<(), String> {
         let log = self.shared.log.clone();
         let entry = log.index().get(self.own.stream).map_err(|e| e.to_string())?;
-        let (state, applied) = match entry {
-            Some(entry) => match storage::decode_snapshot(&entry.bytes) {
-                Ok(state) => (state, entry.applied),
-                // A snapshot of another version: all is read from the events.
-                Err(_) => (OwnState::default(), Seq::NONE),
-            },
-            None => (OwnState::default(), Seq::NONE),
-        };
-        for parked in state.parked {
-            let stream = stream_of(&parked.receipt);
-            self.correlation.park(parked, stream);
+        // A snapshot that cannot be read is made again from the events.
+        let snapshot = entry.and_then(|entry| {
+            storage::decode_snapshot(&entry.bytes).ok().map(|snapshot| (snapshot, entry.applied))
+        });
+        let mut applied = Seq::NONE;
+        if let Some((snapshot, seq)) = snapshot {
+            applied = seq;
+            for parked in correlation::parked_in(snapshot) {
+                let stream = stream_of(&parked.receipt);
+                self.correlation.park(parked, stream);
+            }
         }
         self.own.head = applied;
         // The newest event of this stream is remembered under its key with each event.
@@ -109,8 +109,7 @@ impl ChannelState {
         if !std::mem::take(&mut self.own.dirty) {
             return;
         }
-        let state = OwnState { parked: self.correlation.parked().cloned().collect(), head: self.own.head.0 };
-        match storage::encode_snapshot(&state) {
+        match storage::encode_snapshot(&self.correlation.to_snapshot()) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.own.head, due: None, bytes: bytes.into_boxed_slice() };
                 self.shared.log.index().put(self.own.stream, entry);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use message::{
     ChannelId, MessageStatus, SessionId, StreamId,
     cim::write::{self, Head, Inbound, Outcome, Report},
-    event::CloseReason,
+    event::{CloseReason, Incomplete},
 };
 
 use crate::{
@@ -56,8 +56,11 @@ pub(crate) fn write(
                 .filter(|_| named)
                 .and_then(|config| media::addressed(config, whose.channel, &received.content, &attributes));
             attributes.retain(|(key, _)| !key.starts_with(media::ATTRIBUTE));
-            if let Some((came, of)) = received.incomplete {
-                attributes.push(("incomplete".into(), format!("{came} of {of} parts came in time").into()));
+            if let Some(Incomplete { arrived, total }) = received.incomplete {
+                attributes.push((
+                    "incomplete".into(),
+                    format!("{arrived} of {total} parts arrived in time").into(),
+                ));
             }
             let head = Head {
                 id: received.id.as_str(),

@@ -133,10 +133,10 @@ impl HostState {
         else {
             return;
         };
-        let Some((_, parts)) = slot.session.sendable(&entry.policy, stage.now, usize::from(u8::MAX)) else {
+        let Some(due) = slot.session.due_parts(&entry.policy, stage.now, usize::from(u8::MAX)) else {
             return;
         };
-        let room = entry.credit.take(parts.len());
+        let room = entry.credit.take(due.parts.len());
         if room > 0 {
             self.take(stream, channel, room, stage);
         }
@@ -151,10 +151,10 @@ impl HostState {
         let Some(channel) = slot.channel else { return };
         let Some(entry) = shared.channels.get(channel) else { return };
         if !slot.announced
-            && let Some((_, parts)) = slot.session.sendable(&entry.policy, stage.now, usize::from(u8::MAX))
+            && let Some(due) = slot.session.due_parts(&entry.policy, stage.now, usize::from(u8::MAX))
         {
             slot.announced = true;
-            let ready = (stream, slot.session.lane(), parts.len() as u16);
+            let ready = (stream, slot.session.lane(), due.parts.len() as u16);
             stage.effects.channel(channel).ready.push(ready);
         }
         let of_did = entry.destination(&slot.session.address.did);

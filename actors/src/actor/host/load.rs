@@ -4,6 +4,7 @@
 use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
     event::{DoubtCause, Revived, SessionOpened},
+    snapshot::SessionSnapshot,
 };
 use storage::{Entry, StoredEntry};
 
@@ -146,7 +147,7 @@ impl Slot {
     pub(crate) fn write_to_index(&mut self, shared: &Shared, now: Timestamp) {
         let entry = self.channel.and_then(|ix| shared.channels.get(ix));
         let due = entry.map_or(Some(Timestamp(0)), |e| self.session.wake_at(&e.policy, now));
-        match storage::encode_snapshot(&self.session) {
+        match storage::encode_snapshot(&SessionSnapshot::from(&self.session)) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due, bytes: bytes.into_boxed_slice() };
                 shared.log.index().put_over(self.stream, entry, self.before);
@@ -159,7 +160,8 @@ impl Slot {
 
 /// A session from the index.
 pub(crate) fn decode(entry: &Entry) -> Result<Session, String> {
-    storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())
+    let snapshot: SessionSnapshot<'_> = storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())?;
+    Ok(Session::from(snapshot))
 }
 
 /// A session as the log has it, up to and with its event `head`: the index's snapshot, and what came after.

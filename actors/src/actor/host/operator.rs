@@ -1,7 +1,7 @@
 //! What people and their programs ask of a session: open, end, withdraw, settle, look. Each answer follows the flush
 //! of all it rests on.
 
-use message::{Event, StreamId};
+use message::StreamId;
 
 use crate::{
     actor::host::{Stage, perform::busy, state::HostState},
@@ -34,15 +34,7 @@ impl HostState {
                 answer(stage, reply, done);
             }
             Request::Replay { delivery, reply } => {
-                let done = self.change(stream, stage, |session, _| {
-                    let known = session.dead_letters.iter().any(|(d, _)| d.number == delivery);
-                    let event = Event::DeadLetterReplayed { delivery };
-                    if known {
-                        Ok(std::iter::once(event).collect())
-                    } else {
-                        Err(Refusal::NotFound("dead letter"))
-                    }
-                });
+                let done = self.change(stream, stage, |session, _| session.replay_dead_letter(delivery));
                 answer(stage, reply, done);
             }
             Request::View { id, at, reply } => {

@@ -147,7 +147,7 @@ impl HostState {
         };
         let retention = self.shared.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
         let forgotten = Timestamp(retention.map_or(0, |ms| stage.now.0.saturating_sub(ms)));
-        if slot.session.has_unlisted(&task.id, stage.now, forgotten) {
+        if slot.session.has_unindexed_id(&task.id, stage.now, forgotten) {
             let session = slot.session.id();
             return Ok(Acceptance { message_id: task.id, duplicate: true, session });
         }
@@ -331,13 +331,11 @@ impl HostState {
         }
         let DoubtReceipt { state, code, came_at, spellings, .. } = receipt;
         let session = self.live.get(stream).map(|slot| &slot.session);
-        let Some((number, part, events)) =
-            session.and_then(|s| s.doubt_receipt(&entry.policy, *state, code, *came_at))
-        else {
+        let Some(found) = session.and_then(|s| s.doubt_receipt(&entry.policy, *state, code, *came_at)) else {
             return false;
         };
-        let keys = keys_of_part(stream, number, part, spellings);
-        self.record(stream, events, &keys, stage);
+        let keys = keys_of_part(stream, found.message, found.part, spellings);
+        self.record(stream, found.events, &keys, stage);
         true
     }
 

@@ -162,7 +162,7 @@ impl HostState {
         }
         let heard_at = self.shared.heard_at(stream, policy);
         while let Some(event) =
-            self.live.get(stream).and_then(|slot| slot.session.too_late(policy, heard_at, stage.now))
+            self.live.get(stream).and_then(|slot| slot.session.close_window(policy, heard_at, stage.now))
         {
             self.record(stream, [event], &[], stage);
         }
@@ -182,7 +182,9 @@ impl HostState {
             && let Some(slot) = self.live.get(stream)
         {
             let open = slot.session.sent.values().chain(&slot.session.queue);
-            meant.extend(open.flat_map(|message| message.upto(state, upto)));
+            meant.extend(
+                open.flat_map(|message| message.parts_until(state, upto).map(|part| (message.number, part))),
+            );
         }
         meant.sort_unstable();
         for (number, part) in meant {
@@ -213,7 +215,7 @@ impl HostState {
             if known {
                 break;
             }
-            meant.extend(record.message.upto(state, upto));
+            meant.extend(record.message.parts_until(state, upto).map(|part| (number, part)));
         }
         meant
     }

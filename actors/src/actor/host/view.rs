@@ -1,12 +1,12 @@
 //! Sessions and messages as people see them, now and at any past instant.
 
-use message::{Event, MessageNo, Seq, SessionId, StreamId, Timestamp, address, event::Cause};
+use message::{Event, MessageNo, Seq, SessionId, StreamId, Timestamp, address};
 use storage::Stored;
 
 use crate::protocol::destination::event_id;
 use crate::{
     actor::host::{Stage, state::HostState},
-    domain::session::{Delivery, DeliveryKind, Outbound, Part, Phase, Session, policy::Policy},
+    domain::session::{DeadLetter, DeliveryKind, Outbound, Part, Phase, Session, policy::Policy},
     error::Refusal,
     history::message::MessageRecord,
     protocol::host::{Scan, Scanned},
@@ -200,7 +200,7 @@ impl HostState {
             self.shared.destinations.get(ix).map(|d| d.config.id.clone())
         });
         let of_did = of_did.unwrap_or_else(|| "".into());
-        let view = |(delivery, cause): &(Delivery, Cause)| DeadLetterView {
+        let view = |DeadLetter { delivery, cause }: &DeadLetter| DeadLetterView {
             id: event_id(stream, delivery.number),
             session_id: SessionIdText(SessionId { stream, ordinal: delivery.ordinal }),
             destination: delivery.destination.clone().unwrap_or_else(|| of_did.clone()),

@@ -2,16 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::toolkit::{http::Response, number::is_e164};
+use crate::toolkit::{
+    http::{Fields, Response},
+    number::is_e164,
+};
 
 const TEXT_MAX: usize = 1_600;
 const MEDIA_MAX: usize = 10;
-
-pub(crate) type Fields = Vec<(String, String)>;
-
-pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
-}
 
 pub(crate) fn error(status: u16, code: u32, message: &str) -> Response {
     let more = format!("https://www.twilio.com/docs/errors/{code}");
@@ -64,10 +61,10 @@ impl Product {
 
     /// Why Twilio would refuse this.
     pub(crate) fn refusal(self, fields: &Fields, media: usize) -> Option<Response> {
-        let (to, from) = (field(fields, "To"), field(fields, "From"));
-        let (words, content) = (field(fields, "Body"), field(fields, "ContentSid"));
-        let service = field(fields, "MessagingServiceSid");
-        let callback = field(fields, "StatusCallback");
+        let (to, from) = (fields.text("To"), fields.text("From"));
+        let (words, content) = (fields.text("Body"), fields.text("ContentSid"));
+        let service = fields.text("MessagingServiceSid");
+        let callback = fields.text("StatusCallback");
         let bad = |code, message: &str| Some(error(400, code, message));
         if to.is_empty() {
             return bad(21604, "A 'To' phone number is required.");
@@ -97,13 +94,13 @@ impl Product {
         if media > self.media_max() {
             return bad(21623, "Number of media files exceeds allowed limit");
         }
-        if fields.iter().any(|(key, value)| key == "MediaUrl" && !value.starts_with("http")) {
+        if fields.all("MediaUrl").any(|url| !url.starts_with("http")) {
             return bad(21620, "Invalid media URL(s)");
         }
         if !content.is_empty() && (!is_sid(content, "HX") || !words.is_empty() || media > 0) {
             return bad(21655, "The ContentSid is invalid");
         }
-        let variables = field(fields, "ContentVariables");
+        let variables = fields.text("ContentVariables");
         if !variables.is_empty() && serde_json::from_str::<Map<String, Value>>(variables).is_err() {
             return bad(21656, "The ContentVariables parameter is invalid");
         }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use self::check::{Arguments, album, check, number, word};
 use crate::{
     contract::{
-        About, Call, Context, Credential, Fault, Hook, Inbound, Kind, Message, Provider, Retry, Unfit, or,
-        overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
+        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response},
@@ -32,18 +32,18 @@ static ABOUT: About = About {
         Credential {
             key: "token",
             default: "700001:AAsimulatedsimulatedsimulatedsimul1",
-            what: "the bot's token, in each address",
+            purpose: "the bot's token, in each address",
         },
         Credential {
             key: "secret_token",
             default: "sim-secret-token",
-            what: "shown to a webhook told at start; empty: none",
+            purpose: "shown to a webhook told at start; empty: none",
         },
-        Credential { key: "username", default: "shop_bot", what: "the bot's name" },
+        Credential { key: "username", default: "shop_bot", purpose: "the bot's name" },
     ],
     batch_max: 1,
     // In reality for a day, with gaps of up to two minutes.
-    retry: Retry { tries: 20, factor: 2, answers: true, obeys: true },
+    retry: RetryPolicy { attempts_max: 20, factor: 2, after_answers: true, obeys_retry_after: true },
     polls: true,
     customer: "5550001",
 };
@@ -76,7 +76,7 @@ fn arguments(request: &Request) -> Option<Arguments> {
         "allowed_updates",
     ];
     let mut all = Arguments::new();
-    let mut pairs = request.query_pairs();
+    let mut pairs = request.query_fields();
     match request.content_type() {
         "application/json" => all.extend(request.json()?.as_object()?.clone()),
         "multipart/form-data" => {
@@ -85,14 +85,14 @@ fn arguments(request: &Request) -> Option<Arguments> {
                     Some(_) => format!("attach://{}", part.name),
                     None => String::from_utf8_lossy(&part.content).into_owned(),
                 };
-                pairs.push((part.name, value));
+                pairs.push(part.name, value);
             }
         }
         _ => pairs.extend(request.form().unwrap_or_default()),
     }
-    for (key, value) in pairs {
-        let object = OBJECTS.contains(&key.as_str()).then(|| serde_json::from_str(&value).ok()).flatten();
-        all.insert(key, object.unwrap_or_else(|| value.into()));
+    for (key, value) in pairs.iter() {
+        let object = OBJECTS.contains(&key).then(|| serde_json::from_str(value).ok()).flatten();
+        all.insert(key.to_owned(), object.unwrap_or_else(|| value.into()));
     }
     Some(all)
 }
@@ -151,7 +151,7 @@ fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
     answer
 }
 
-fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Call {
+fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Effect {
     let is_album = method == "sendmediagroup";
     let checked = if is_album {
         album(arguments, cx.media)
@@ -159,7 +159,7 @@ fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Call {
         check(method, arguments, cx.media).map(|one| vec![one])
     };
     match checked {
-        Err(why) => Call::Answer(bad_request(&why)),
+        Err(why) => Effect::Answer(bad_request(&why)),
         Ok(mut messages) => {
             let mut results = Vec::new();
             for (message, place) in messages.iter_mut().zip(0..) {
@@ -170,53 +170,53 @@ fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Call {
                 results.push(answer(message, id, cx));
             }
             let result = if is_album { Value::Array(results) } else { results.pop().unwrap_or_default() };
-            Call::Accept(messages, ok(&result))
+            Effect::Accept(messages, ok(&result))
         }
     }
 }
 
-fn set_webhook(arguments: &Arguments) -> Call {
+fn set_webhook(arguments: &Arguments) -> Effect {
     let url = word(arguments, "url");
     let done = Response::json(200, &json!({"ok": true, "result": true, "description": "Webhook was set"}));
     if url.is_empty() {
-        return Call::Hook { hook: None, handshake: None, failed: done.clone(), answer: done };
+        return Effect::SetWebhook { webhook: None, handshake: None, failed: done.clone(), answer: done };
     }
     // The real one wants TLS; on this machine there is nothing to hide.
     let local =
         ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|start| url.starts_with(start));
     if !url.starts_with("https://") && !local {
-        return Call::Answer(bad_request("bad webhook: An HTTPS URL must be provided for webhook"));
+        return Effect::Answer(bad_request("bad webhook: An HTTPS URL must be provided for webhook"));
     }
     let secret = word(arguments, "secret_token");
     let legal =
         secret.len() <= 256 && secret.bytes().all(|o| o.is_ascii_alphanumeric() || b"_-".contains(&o));
     if !legal {
-        return Call::Answer(bad_request("secret token contains unallowed characters"));
+        return Effect::Answer(bad_request("secret token contains unallowed characters"));
     }
     let list =
         |value: &Value| value.as_array()?.iter().map(|kind| kind.as_str().map(str::to_owned)).collect();
-    let hook = Hook {
+    let hook = WebhookConfig {
         url: url.to_owned(),
         secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()),
         events: arguments.get("allowed_updates").and_then(list),
-        ..Hook::default()
+        ..WebhookConfig::default()
     };
-    Call::Hook { hook: Some(hook), handshake: None, failed: done.clone(), answer: done }
+    Effect::SetWebhook { webhook: Some(hook), handshake: None, failed: done.clone(), answer: done }
 }
 
-fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Call {
-    let conflict = if cx.hook.is_some() {
+fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Effect {
+    let conflict = if cx.webhook.is_some() {
         "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
     } else {
         "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
     };
     let conflict = error(409, conflict);
-    if cx.hook.is_some() {
-        return Call::Answer(conflict);
+    if cx.webhook.is_some() {
+        return Effect::Answer(conflict);
     }
     let limit = number(arguments, "limit").unwrap_or(100).clamp(1, 100);
     let timeout = number(arguments, "timeout").and_then(|s| u64::try_from(s).ok()).unwrap_or_default();
-    Call::Poll {
+    Effect::Poll {
         offset: number(arguments, "offset").unwrap_or_default(),
         limit: usize::try_from(limit).unwrap_or(100),
         timeout_ms: timeout.min(POLL_S_MAX) * 1_000,
@@ -225,7 +225,7 @@ fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Call {
 }
 
 /// The content of a message from a customer.
-fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
+fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, UnsupportedEvent> {
     let words = inbound.text.as_str();
     if let Some(file) = file {
         let object = json!({"file_id": file.id, "file_unique_id": format!("u{}", file.id), "file_name": file.name,
@@ -258,7 +258,7 @@ fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
             json!({"contact": {"phone_number": or(&inbound.payload, "+15550003333"), "first_name": or(words, "Bob")}})
         }
         Kind::Unsupported => json!({"dice": {"emoji": "🎲", "value": 3}}),
-        other => return Err(Unfit { provider: ABOUT.name, what: format!("{other:?}").to_lowercase() }),
+        other => return Err(UnsupportedEvent::new(&ABOUT, other)),
     })
 }
 
@@ -271,27 +271,27 @@ impl Provider for Telegram {
         cx.credential("username")
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         let token = cx.credential("token");
         if let Some(path) = request.path.strip_prefix("/file/bot") {
             // Clients may encode the colon of the token.
             let path = crate::toolkit::http::decode(path, false);
             let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
             let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
-            return Call::Answer(match cx.media.get(id) {
+            return Effect::Answer(match cx.media.get(id) {
                 Some(file) => Response::new(200, "application/octet-stream", file.content.clone()),
                 None => error(404, "Not Found"),
             });
         }
         let Some((given, method)) = request.path.strip_prefix("/bot").and_then(|path| path.split_once('/'))
         else {
-            return Call::Answer(error(404, "Not Found"));
+            return Effect::Answer(error(404, "Not Found"));
         };
         if crate::toolkit::http::decode(given, false) != token {
-            return Call::Answer(unauthorized());
+            return Effect::Answer(unauthorized());
         }
         let Some(arguments) = arguments(request) else {
-            return Call::Answer(bad_request("can't parse request"));
+            return Effect::Answer(bad_request("can't parse request"));
         };
         let method = method.to_ascii_lowercase();
         match method.as_str() {
@@ -301,20 +301,20 @@ impl Provider for Telegram {
                     &mut me,
                     &json!({"can_join_groups": true, "can_read_all_group_messages": false, "supports_inline_queries": false}),
                 );
-                Call::Answer(ok(&me))
+                Effect::Answer(ok(&me))
             }
             "getupdates" => get_updates(&arguments, cx),
             "setwebhook" => set_webhook(&arguments),
             "deletewebhook" => set_webhook(&Arguments::new()),
             "getwebhookinfo" => {
-                let mut info = json!({"url": cx.hook.map_or("", |hook| &hook.url),
+                let mut info = json!({"url": cx.webhook.map_or("", |hook| &hook.url),
                     "has_custom_certificate": false, "pending_update_count": 0, "max_connections": 40});
-                if let Some(kinds) = cx.hook.and_then(|hook| hook.events.as_ref()) {
+                if let Some(kinds) = cx.webhook.and_then(|hook| hook.events.as_ref()) {
                     put(&mut info, "allowed_updates", json!(kinds));
                 }
-                Call::Answer(ok(&info))
+                Effect::Answer(ok(&info))
             }
-            "getfile" => Call::Answer(match cx.media.get(word(&arguments, "file_id")) {
+            "getfile" => Effect::Answer(match cx.media.get(word(&arguments, "file_id")) {
                 Some(file) => {
                     let ending = file.name.rsplit('.').next().unwrap_or("bin");
                     ok(&json!({"file_id": file.id, "file_unique_id": "u", "file_size": file.content.len(),
@@ -322,21 +322,21 @@ impl Provider for Telegram {
                 }
                 None => bad_request("invalid file_id"),
             }),
-            "sendchataction" if !word(&arguments, "action").is_empty() => Call::Answer(ok(&json!(true))),
+            "sendchataction" if !word(&arguments, "action").is_empty() => Effect::Answer(ok(&json!(true))),
             "answercallbackquery" if arguments.contains_key("callback_query_id") => {
-                Call::Answer(ok(&json!(true)))
+                Effect::Answer(ok(&json!(true)))
             }
-            "deletemessage" if number(&arguments, "message_id").is_some() => Call::Answer(ok(&json!(true))),
+            "deletemessage" if number(&arguments, "message_id").is_some() => Effect::Answer(ok(&json!(true))),
             "editmessagetext" | "editmessagecaption" | "editmessagereplymarkup"
                 if number(&arguments, "message_id").is_some() =>
             {
-                Call::Answer(ok(
+                Effect::Answer(ok(
                     &json!({"message_id": number(&arguments, "message_id"), "date": cx.seconds(),
                     "chat": chat(&number(&arguments, "chat_id").unwrap_or_default().to_string())}),
                 ))
             }
             method if method.starts_with("send") => send(method, &arguments, cx),
-            _ => Call::Answer(error(404, "Not Found: method not found")),
+            _ => Effect::Answer(error(404, "Not Found: method not found")),
         }
     }
 
@@ -363,7 +363,12 @@ impl Provider for Telegram {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         let from: i64 = inbound.from.parse().unwrap_or(5_550_001);
         let user = json!({"id": from, "is_bot": false, "first_name": or(&inbound.name, "Ann"), "username": "ann", "language_code": "de"});
         // A group or channel is named in `to`.
@@ -423,7 +428,7 @@ impl Provider for Telegram {
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let body = events.first().map(Value::to_string).unwrap_or_default().into_bytes();
         let outgoing = Outgoing::post(url, "application/json", body);
-        match cx.hook.and_then(|hook| hook.secret.as_deref()) {
+        match cx.webhook.and_then(|hook| hook.secret.as_deref()) {
             Some(secret) => outgoing.with("x-telegram-bot-api-secret-token", cx.signing(secret)),
             None => outgoing,
         }
@@ -433,20 +438,20 @@ impl Provider for Telegram {
         &["x-telegram-bot-api-secret-token"]
     }
 
-    fn hook(&self, url: String, cx: &Context<'_>) -> Hook {
+    fn webhook(&self, url: String, cx: &Context<'_>) -> WebhookConfig {
         let secret = cx.credential("secret_token");
-        Hook { url, secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()), ..Hook::default() }
+        WebhookConfig {
+            url,
+            secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()),
+            ..WebhookConfig::default()
+        }
     }
 
     fn polled(&self, events: Vec<Value>) -> Response {
         ok(&Value::Array(events))
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        ["token", "secret_token"]
-            .into_iter()
-            .map(|key| (key, format!("{:?}", cx.credential(key))))
-            .chain([("base_url", format!("{:?}", cx.base))])
-            .collect()
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        cx.account(&["token", "secret_token"])
     }
 }
