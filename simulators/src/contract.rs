@@ -1,5 +1,6 @@
-//! The contract between the engine and a simulated REST provider: pure functions from requests and orders to responses
-//! and call-backs. Time, ids, credentials and memory are arguments; nothing here does IO.
+//! The contract between the engine and a simulated REST provider: pure functions from requests and
+//! orders to responses and call-backs. Time, ids, credentials and memory are arguments; nothing
+//! here does IO.
 
 use std::collections::BTreeMap;
 
@@ -88,14 +89,16 @@ pub(crate) enum Effect {
     Answer(Response),
     /// Accepts messages.
     Accept(Vec<Message>, Response),
-    /// Changes the webhook; after the handshake, where there is one. `failed` answers a failed handshake.
+    /// Changes the webhook; after the handshake, where there is one. `failed` answers a failed
+    /// handshake.
     SetWebhook {
         webhook: Option<WebhookConfig>,
         handshake: Option<Handshake>,
         answer: Response,
         failed: Response,
     },
-    /// Long-polls for events. `conflict` answers when a webhook is configured, or a newer poll arrives.
+    /// Long-polls for events. `conflict` answers when a webhook is configured, or a newer poll
+    /// arrives.
     Poll { offset: i64, limit: usize, timeout_ms: u64, conflict: Response },
     /// Stores an uploaded file.
     Store(File, Response),
@@ -180,7 +183,8 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Returns the text of an SMS or MMS, a keyword for an opt-out or opt-in; `None` for what SMS cannot carry.
+    /// Returns the text of an SMS or MMS, a keyword for an opt-out or opt-in; `None` for what SMS
+    /// cannot carry.
     pub(crate) fn sms_text(&self) -> Option<&str> {
         match self.kind {
             Kind::Text => Some(&self.text),
@@ -276,8 +280,8 @@ pub(crate) trait Provider: Sync {
         cx: &Context<'_>,
     ) -> Result<Value, UnsupportedEvent>;
 
-    /// Returns the event of a receipt; `None` when the provider has no such event. `status` is `sent`, `delivered`,
-    /// `read`, `failed` or the provider's own word.
+    /// Returns the event of a receipt; `None` when the provider has no such event. `status` is
+    /// `sent`, `delivered`, `read`, `failed` or the provider's own word.
     fn receipt(&self, message: &Message, status: &str, code: Option<&str>, cx: &Context<'_>)
     -> Option<Value>;
 
@@ -300,13 +304,15 @@ pub(crate) trait Provider: Sync {
         (200..300).contains(&status)
     }
 
-    /// Returns whether a webhook is retried after this number of attempts; `status` is `None` without an answer.
+    /// Returns whether a webhook is retried after this number of attempts; `status` is `None`
+    /// without an answer.
     fn retries(&self, _url: &str, attempts: u32, status: Option<u16>) -> bool {
         let retry = &self.about().retry;
         attempts < retry.attempts_max && (status.is_none() || retry.after_answers)
     }
 
-    /// Returns the outcome of this message outside of the customer's window; `None` when windows do not matter to it.
+    /// Returns the outcome of this message outside of the customer's window; `None` when windows do
+    /// not matter to it.
     fn outside_window(&self, _message: &Message) -> Option<OutsideWindow> {
         None
     }
@@ -439,7 +445,8 @@ impl<'a> Context<'a> {
         Chance(self.run ^ self.number.rotate_left(17) ^ salt.rotate_left(41))
     }
 
-    /// Returns a number of 31 bits that grows with each event, also across restarts within some weeks.
+    /// Returns a number of 31 bits that grows with each event, also across restarts within some
+    /// weeks.
     pub(crate) fn growing(&self) -> u64 {
         (self.started_ms / 1_000 % 2_000_000 * 1_000 + self.number) % (1 << 31)
     }

@@ -1,5 +1,5 @@
-//! Simulated REST providers: the other side of Patchbay's HTTP channels, for demos, tests and benches. Only names what
-//! the engine and the contract define.
+//! Simulated REST providers: the other side of Patchbay's HTTP channels, for demos, tests and
+//! benches. Only names what the engine and the contract define.
 
 pub use crate::{
     contract::{About, Credential, Inbound, Kind, Message, RetryPolicy, Signature, UnsupportedEvent},

@@ -4,6 +4,7 @@
 mod calls;
 mod channel;
 mod check;
+mod manifest;
 mod problem;
 mod secret;
 mod section;

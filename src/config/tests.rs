@@ -253,3 +253,50 @@ fn mistakes_in_how_a_provider_is_called_are_told() {
         "{proxy}"
     );
 }
+
+/// A configuration with one channel by the manifest `acme.toml`.
+fn with_manifest(manifest: &str, account: &str) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("acme.toml"), manifest).unwrap();
+    let text = format!(
+        "[[destination]]\nid = \"support\"\nkind = \"http\"\nurl = \"http://127.0.0.1:9000/cim\"\n\
+         [[channel]]\nid = \"sms\"\nprovider = \"manifest\"\ndids = [\"+15550100001\"]\n[channel.account]\n{account}"
+    );
+    parse(&text, "c.toml", folder.path()).map_err(|error| error.to_string())
+}
+
+const MANIFEST: &str = r#"
+summary = "SMS by Acme"
+documentation = "https://acme.example/docs"
+auth = { bearer = "token" }
+account = { token = { doc = "the token", secret = true } }
+send = { url = "https://api.acme.example/messages", json = { to = "{to}", text = "{text}" } }
+"#;
+
+#[test]
+fn a_users_own_manifest_is_a_provider() {
+    let account = "manifest = \"acme.toml\"\ntoken = \"t-1\"\n";
+    let settings = with_manifest(MANIFEST, account).unwrap();
+    assert_eq!(settings.router.channels[0].channel.provider().name, "acme");
+    assert!(!format!("{:?}", settings.router.channels[0].channel).contains("t-1"));
+}
+
+#[test]
+fn mistakes_in_a_manifest_are_told_with_both_files_and_lines() {
+    for (manifest, account, expected) in [
+        (MANIFEST, "token = \"t-1\"\n", &["manifest", "is missing", "acme.toml"][..]),
+        (MANIFEST, "manifest = \"none.toml\"\ntoken = \"t-1\"\n", &["c.toml:10", "none.toml"]),
+        (MANIFEST, "manifest = \"acme.toml\"\n", &["token", "is missing"]),
+        (MANIFEST, "manifest = \"acme.toml\"\ntoken = \"t\"\ntokn = \"t\"\n", &["tokn", "unknown key"]),
+        (
+            &MANIFEST.replace("{text}", "{txt}"),
+            "manifest = \"acme.toml\"\ntoken = \"t-1\"\n",
+            &["c.toml:10", "acme.toml, line 6", "send", "{txt}", "expected one of", "text"],
+        ),
+    ] {
+        let error = with_manifest(manifest, account).unwrap_err();
+        for word in expected {
+            assert!(error.contains(word), "{word:?} is not in {error}");
+        }
+    }
+}

@@ -1,4 +1,5 @@
-//! Work for later: receipts, webhooks and file fetches by the time at which they are due. Never reads a clock.
+//! Work for later: receipts, webhooks and file fetches by the time at which they are due. Never
+//! reads a clock.
 
 use std::{collections::BTreeMap, sync::Arc};
 

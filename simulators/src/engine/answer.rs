@@ -1,4 +1,5 @@
-//! Answers to requests to the provider's API: the provider decides what it would do, the script what goes wrong.
+//! Answers to requests to the provider's API: the provider decides what it would do, the script
+//! what goes wrong.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,10 +26,10 @@ struct Verdict {
     delay: Duration,
 }
 
-/// What the client gets.
+/// The reaction that the client sees.
 enum Reply {
     Response(Response),
-    /// No answer, on a connection that stays open.
+    /// An open connection without an answer.
     Silence,
     /// A closed connection.
     Closed,
@@ -286,7 +287,8 @@ struct ReceiptStep {
     after_ms: u64,
 }
 
-/// Plans the receipts of a message; returns those that precede the answer. `failure` is the code of a certain failure.
+/// Plans the receipts of a message; returns those that precede the answer. `failure` is the code of
+/// a certain failure.
 fn plan_receipts(state: &mut State, message: &Arc<Message>, failure: Option<&str>, now: u64) -> Vec<Report> {
     let script = state.script.clone();
     let triggers = &mut state.triggers;
@@ -324,7 +326,8 @@ fn plan_receipts(state: &mut State, message: &Arc<Message>, failure: Option<&str
     Vec::new()
 }
 
-/// Returns the statuses that are reported, in order; reversed ones keep the times of the right order.
+/// Returns the statuses that are reported, in order; reversed ones keep the times of the right
+/// order.
 fn receipt_steps(script: &Script, failed: bool, reversed: bool) -> Vec<ReceiptStep> {
     let end = if failed { "failed" } else { "delivered" };
     let read_ms = if failed { 0 } else { script.receipt_read_ms };

@@ -1,5 +1,5 @@
-//! The engine around a simulated REST provider: what providers decide, it does, and it adds the faults of the script.
-//! It knows no provider; it runs whichever it is given.
+//! The engine around a simulated REST provider: what providers decide, it does, and it adds the
+//! faults of the script. It knows no provider; it runs whichever it is given.
 //!
 //! | file | contents |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Webhooks: receipts and customers' messages on their way. They are gathered, signed, posted, and retried until they
-//! are acknowledged or given up.
+//! Webhooks: receipts and customers' messages on their way. They are gathered, signed, posted, and
+//! retried until they are acknowledged or given up.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -177,7 +177,8 @@ pub(super) async fn report(
     attempts
 }
 
-/// Returns the event of a report; `None` when the provider has no such report, or no address for it.
+/// Returns the event of a report; `None` when the provider has no such report, or no address for
+/// it.
 fn report_batch(
     engine: &Engine,
     state: &mut State,
@@ -193,7 +194,8 @@ fn report_batch(
     Some(Batch::of_reports(url, event))
 }
 
-/// Performs the handshake with the configured webhook; see [`Simulator::verify`](super::Simulator::verify).
+/// Performs the handshake with the configured webhook; see
+/// [`Simulator::verify`](super::Simulator::verify).
 pub(super) async fn verify(engine: &Engine) -> Result<Option<Attempt>, DeliverError> {
     let request = {
         let mut state = engine.state();

@@ -1,5 +1,5 @@
-//! Bandwidth Messaging v2: JSON under Basic authentication, callbacks as arrays of one, with Basic where it is set
-//! up. Rates and registrations are left out.
+//! Bandwidth Messaging v2: JSON under Basic authentication; call-backs are arrays of one event,
+//! with Basic authentication if configured. Does not simulate rates and registrations.
 
 use serde_json::{Value, json};
 
@@ -17,8 +17,11 @@ use crate::{
     },
 };
 
+/// Maximum length of a text, in characters.
 const TEXT_MAX: usize = 2_048;
+/// Maximum length of a file's address, in bytes.
 const URL_MAX: usize = 4_096;
+/// Maximum length of a tag, in characters.
 const TAG_MAX: usize = 1_024;
 
 pub(crate) struct Bandwidth;
@@ -29,23 +32,23 @@ static ABOUT: About = About {
     name: "bandwidth",
     title: "Bandwidth",
     credentials: &[
-        Credential { key: "account_id", default: "9900000", purpose: "in the path of the API" },
+        Credential { key: "account_id", default: "9900000", purpose: "the account in the paths of the API" },
         Credential {
             key: "application_id",
             default: "6f2d0a1e-0000-4000-8000-0000000000aa",
-            purpose: "must be in each message",
+            purpose: "the application that each message must name",
         },
         Credential { key: "username", default: "sim-user", purpose: "Basic authentication of the API" },
         Credential { key: "password", default: "sim-password", purpose: "Basic authentication of the API" },
         Credential {
             key: "callback_user_id",
             default: "sim-callback",
-            purpose: "Basic authentication of callbacks; empty: none",
+            purpose: "Basic authentication of call-backs; empty: none",
         },
         Credential {
             key: "callback_password",
             default: "sim-callback-password",
-            purpose: "Basic authentication of callbacks",
+            purpose: "Basic authentication of call-backs",
         },
         Credential {
             key: "number",
@@ -81,7 +84,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
         return Effect::Answer(error(415, "unsupported-media-type", "Content-Type must be application/json"));
     }
     let Some(body) = request.json().filter(Value::is_object) else {
-        return Effect::Answer(error(400, "malformed-json", "The body is no JSON object"));
+        return Effect::Answer(error(400, "malformed-json", "The body is not a JSON object"));
     };
     let own = |pointer| text(&body, pointer).unwrap_or_default();
     let to: Vec<&str> = match body.get("to") {
@@ -137,7 +140,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
     Effect::Accept(vec![message], Response::json(202, &answer))
 }
 
-/// Hexadecimal digits as the letters that Bandwidth's ids end with.
+/// Spells hexadecimal digits as the letters at the end of Bandwidth's ids.
 fn letters(hex: &str) -> String {
     hex.bytes()
         .map(|octet| char::from(if octet.is_ascii_digit() { octet - b'0' + b'g' } else { octet }))
@@ -185,7 +188,7 @@ impl Provider for Bandwidth {
 
     fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
         match fault {
-            // Bandwidth documents no Retry-After; it is given where the script wants one.
+            // Bandwidth documents no Retry-After; the script may add one.
             Fault::Throttled { after_s } => {
                 let answer = error(429, "max-message-queue-size-exceeded", "The message queue is full");
                 answer.retry_after(after_s)
@@ -232,7 +235,7 @@ impl Provider for Bandwidth {
     ) -> Option<Value> {
         let kind = match status {
             "read" => return None,
-            // Only MMS is reported on its way.
+            // Bandwidth reports only MMS as sending.
             "sent" if message.kind == "sms" => return None,
             "sent" => "message-sending",
             "delivered" => "message-delivered",

@@ -1,8 +1,8 @@
-//! Facebook Messenger.
+//! The description of Facebook Messenger; its wire form is in `family/messenger`.
 
 use crate::{
     contract::{About, Credential},
-    family::messenger::{Messenger, Product, RETRY},
+    family::messenger::{Messenger, MetaProduct, RETRY},
 };
 
 pub(crate) static FACEBOOK: Messenger = Messenger {
@@ -20,9 +20,9 @@ pub(crate) static FACEBOOK: Messenger = Messenger {
             Credential {
                 key: "verify_token",
                 default: "sim-verify-token",
-                purpose: "shown in the webhook's handshake",
+                purpose: "the secret of the webhook's handshake",
             },
-            Credential { key: "app_id", default: "400000000000001", purpose: "in echoes" },
+            Credential { key: "app_id", default: "400000000000001", purpose: "the app that echoes name" },
             Credential {
                 key: "demand_proof",
                 default: "",
@@ -34,5 +34,5 @@ pub(crate) static FACEBOOK: Messenger = Messenger {
         polls: false,
         customer: "7700112233",
     },
-    product: Product::Facebook,
+    product: MetaProduct::Facebook,
 };

@@ -1,8 +1,8 @@
-//! Instagram messaging.
+//! The description of Instagram messaging; its wire form is in `family/messenger`.
 
 use crate::{
     contract::{About, Credential},
-    family::messenger::{Messenger, Product, RETRY},
+    family::messenger::{Messenger, MetaProduct, RETRY},
 };
 
 pub(crate) static INSTAGRAM: Messenger = Messenger {
@@ -29,9 +29,9 @@ pub(crate) static INSTAGRAM: Messenger = Messenger {
             Credential {
                 key: "verify_token",
                 default: "sim-verify-token",
-                purpose: "shown in the webhook's handshake",
+                purpose: "the secret of the webhook's handshake",
             },
-            Credential { key: "app_id", default: "400000000000001", purpose: "in echoes" },
+            Credential { key: "app_id", default: "400000000000001", purpose: "the app that echoes name" },
             Credential {
                 key: "demand_proof",
                 default: "",
@@ -43,5 +43,5 @@ pub(crate) static INSTAGRAM: Messenger = Messenger {
         polls: false,
         customer: "7700112233",
     },
-    product: Product::Instagram,
+    product: MetaProduct::Instagram,
 };

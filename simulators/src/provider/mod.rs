@@ -1,4 +1,4 @@
-//! The registry of simulated REST providers. Each provider is a file or folder of its own and knows no other.
+//! The registry of simulated REST providers. Each has its own file or folder and imports no other.
 
 mod bandwidth;
 mod facebook;

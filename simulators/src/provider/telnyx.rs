@@ -1,5 +1,5 @@
-//! Telnyx Messaging v2: JSON under a bearer key, webhooks under Ed25519 with a time. Text and sender are checked as
-//! Telnyx documents it; what it does with registrations and prices is left out.
+//! Telnyx Messaging v2: JSON under a bearer key, webhooks under Ed25519 with a timestamp. Checks
+//! text and sender by Telnyx's documentation; does not simulate registrations and prices.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Ten parts of 153.
+/// Maximum length of a GSM text: ten parts of 153 characters.
 const GSM_TEXT_MAX: usize = 1_530;
 const MEDIA_MAX: usize = 10;
 
@@ -59,7 +59,7 @@ fn unauthorized() -> Response {
     error(401, "10009", "Authentication failed", "")
 }
 
-/// Why Telnyx would refuse this, as its answer.
+/// Returns the refusal of an invalid request.
 fn refusal(body: &Value) -> Option<Response> {
     let Some(to) = text(body, "/to") else {
         return Some(error(422, "10004", "Missing required parameter", "/to"));
@@ -130,7 +130,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
     Effect::Accept(vec![message], Response::json(200, &json!({"data": answer})))
 }
 
-/// The message object, as in answers and reports.
+/// Returns the message object, as in answers and reports.
 fn outbound(message: &Message, status: &str, cx: &Context<'_>) -> Value {
     let at = |done: bool| if done { json!(cx.rfc3339()) } else { Value::Null };
     let media: Vec<Value> = message.media.iter().map(|url| json!({"url": url, "sha256": null})).collect();

@@ -1,6 +1,6 @@
-//! Providers that their fixture file describes: one interpreter for all manifest providers. The description is written
-//! from the provider's documentation and never read from the manifest, so that the two sides can disagree.
-//! `docs/provider-by-manifest.md` documents the format.
+//! Providers that their fixture file describes: one interpreter for all manifest providers. The
+//! description is written from the provider's documentation and never read from the manifest, so
+//! that the two sides can disagree. `docs/provider-by-manifest.md` documents the format.
 
 mod description;
 mod request;
@@ -73,7 +73,8 @@ pub(crate) struct Described {
 impl Described {
     /// Reads a description; `None` when the file includes one that describes nothing.
     ///
-    /// Names and headers are leaked: a provider lives as long as the process, and there is one of each.
+    /// Names and headers are leaked: a provider lives as long as the process, and there is one of
+    /// each.
     pub(crate) fn read(source: &Source, all: &[Source]) -> Result<Option<Self>, BadDescription> {
         let bad = |reason: String| BadDescription { file: source.name.to_owned(), reason };
         let parse = |text: &str| toml::from_str::<Document>(text).map_err(|error| bad(error.to_string()));
@@ -395,7 +396,8 @@ impl Provider for Described {
     }
 }
 
-/// Signs a call-back. The signature `none` is handled around it: by the header's removal, or here for a query.
+/// Signs a call-back. The signature `none` is handled around it: by the header's removal, or here
+/// for a query.
 fn sign(outgoing: Outgoing, scheme: &WebhookScheme, cx: &Context<'_>) -> Outgoing {
     match scheme {
         WebhookScheme::Unsigned => outgoing,
