@@ -125,7 +125,7 @@ fn provider(section: &Section<'_>, account: Option<&Section<'_>>) -> Option<&'st
     let found = channels::provider(&name);
     if found.is_none() {
         let hint = suggestion(&name, PROVIDERS.iter().map(|p| p.name));
-        section.problem("provider", format!("there is no provider {name:?}{hint}"));
+        section.problem("provider", format!("unknown provider {name:?}{hint}"));
     }
     found
 }
@@ -218,8 +218,7 @@ fn did(
         return match (number, destinations) {
             (Some(number), [only]) => Some(Did { number: number.into(), destination: only.id.clone() }),
             (Some(number), []) => {
-                let text =
-                    format!("there is no [[destination]] that messages to {number:?} could go to; add one");
+                let text = format!("messages to {number:?} need a [[destination]]; add one");
                 section.problem("dids", text);
                 None
             }
@@ -238,7 +237,7 @@ fn did(
         }
     }
     let Some(number) = table.get("number").and_then(text) else {
-        section.wrong("dids", item, "number = \"...\" as a text in each of them");
+        section.wrong("dids", item, "number = \"...\" in each entry");
         return None;
     };
     let destination = match (table.get("destination").map(text), destinations) {
@@ -251,7 +250,7 @@ fn did(
     };
     let Some(found) = destinations.iter().find(|d| d.id.as_str() == destination) else {
         let hint = match destinations {
-            [] => "; there is no valid [[destination]]".into(),
+            [] => "; no [[destination]] is valid".into(),
             _ => suggestion(&destination, destinations.iter().map(|d| d.id.as_str())),
         };
         section.problem("dids", format!("{number:?} names the unknown destination {destination:?}{hint}"));
