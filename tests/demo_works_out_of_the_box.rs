@@ -1,5 +1,5 @@
-//! `patchbay demo`, as a newcomer runs it: no configuration, no account, free ports. The conversation on each
-//! channel is there, in order, with its receipts; what is suggested afterwards works as it is printed.
+//! `patchbay demo` as a newcomer runs it: no configuration, no account, free ports. Each channel
+//! shows its conversation in order, with receipts, and the suggested commands work as printed.
 
 #[path = "support/command_line.rs"]
 mod command_line;
@@ -16,7 +16,7 @@ mod running {
         process::{Child, ChildStdout, Command, Stdio},
     };
 
-    /// Looks for these pieces one after the other.
+    /// Checks that these pieces occur in this order.
     #[track_caller]
     pub(super) fn in_order(told: &str, pieces: &[&str]) {
         let mut rest = told;
@@ -28,7 +28,7 @@ mod running {
         }
     }
 
-    /// A demo that stays up, and what it tells.
+    /// A running demo, and its output.
     pub(super) struct Demo {
         pub(super) child: Child,
         pub(super) lines: Lines<BufReader<ChildStdout>>,
@@ -42,7 +42,7 @@ mod running {
             Self { child, lines }
         }
 
-        /// What it tells up to this piece.
+        /// Reads its output up to this piece.
         pub(super) fn until(&mut self, piece: &str) -> Vec<String> {
             let mut told = Vec::new();
             for line in self.lines.by_ref().map(Result::unwrap) {
@@ -55,7 +55,7 @@ mod running {
             panic!("it ended before it told {piece:?}: {told:#?}");
         }
 
-        /// Interrupts it as Ctrl-C does, and gives its exit code.
+        /// Interrupts it as Ctrl-C does, and returns its exit code.
         pub(super) fn interrupt(mut self) -> Option<i32> {
             let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
             assert!(killed.success());
@@ -76,7 +76,7 @@ fn all_four_channels_talk_and_the_demo_ends_with_0() {
             .collect();
         let receipts = match channel {
             "SMS" => "receipts  sent, delivered\n",
-            "Telegram" => "receipts  sent (this provider tells no more)\n",
+            "Telegram" => "receipts  sent (this provider reports nothing more)\n",
             _ => "receipts  sent, delivered, read\n",
         };
         let answers = if channel == "SMS" { "customer  2\n" } else { "customer  taps [Tomorrow]\n" };
@@ -88,19 +88,19 @@ fn all_four_channels_talk_and_the_demo_ends_with_0() {
                 receipts,
                 "bot       When shall we deliver it?",
                 answers,
-                "bot gets  \"Tomorrow\", which stands for day:tomorrow\n",
+                "bot gets  \"Tomorrow\" with the payload day:tomorrow\n",
                 "bot       Booked for you: Tomorrow.\n",
                 receipts,
             ],
         );
         let buttons = "[Today]  [Tomorrow]  [Saturday]";
         assert_eq!(of.contains(buttons), channel != "SMS", "buttons on {channel}:\n{told}");
-        let refused = "router    refused with HTTP 401, and nothing changed\n";
+        let refused = "router    refused with HTTP 401; nothing changed\n";
         assert_eq!(of.contains(refused), channel != "SMS", "a forged webhook on {channel}:\n{told}");
     }
     in_order(
         &told,
-        &["🎉", "🙏", "joined in the right order", "You wrote: Great", "🙏", "cut into 3 SMS segments"],
+        &["🎉", "🙏", "joined in the right order", "You wrote: Great", "🙏", "split into 3 SMS segments"],
     );
     in_order(&told, &["1. Today", "2. Tomorrow", "3. Saturday", "numbered-list: 3 buttons"]);
     in_order(
@@ -123,14 +123,14 @@ fn channels_are_chosen_and_what_does_not_come_is_named() {
     in_order(&told, &["/media/telegram/", "refused with HTTP 401"]);
     check(folder.path(), &["demo", "--channels", "fax"], 2, "possible values: sms, whatsapp");
     let hasty = ["demo", "--once", "--channels", "whatsapp", "--patience", "1ms"];
-    check(folder.path(), &hasty, 1, "there is still no sign of");
+    check(folder.path(), &hasty, 1, "on a slow machine try --patience");
 }
 
 #[test]
 fn what_it_suggests_works_as_it_is_printed() {
     let mut demo = Demo::start(&[]);
-    demo.until("What to try now");
-    let told = demo.until("Ctrl-C ends the demo");
+    demo.until("To try now");
+    let told = demo.until("Press Ctrl-C to stop");
     let mut commands: Vec<String> = Vec::new();
     for pair in told.windows(2) {
         let Some(line) = pair[1].strip_prefix("    ") else { continue };
@@ -139,7 +139,7 @@ fn what_it_suggests_works_as_it_is_printed() {
             None => commands.push(line.to_owned()),
         }
     }
-    // The first is an address.
+    // The first word is an address.
     commands[0] = format!("curl -sf {}", commands[0]);
     let expected =
         ["<!DOCTYPE html>", " READ (1 part)", "\"ACCEPTED\"", "\"adapted\"", "\"taken\":true", "\"tookMs\""];
@@ -149,7 +149,7 @@ fn what_it_suggests_works_as_it_is_printed() {
         let answer = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && answer.contains(expected), "{command}\n{answer}\n{output:?}");
     }
-    // What the customer wrote by it is told, and answered.
+    // The customer's text is shown, and answered.
     demo.until("You wrote: Good morning");
     assert_eq!(demo.interrupt(), Some(0), "an interrupted demo that was done is no failure");
 }
@@ -157,7 +157,7 @@ fn what_it_suggests_works_as_it_is_printed() {
 #[test]
 fn it_ends_when_nobody_reads_any_more_and_when_it_is_interrupted() {
     let mut demo = Demo::start(&["--channels", "sms"]);
-    demo.until("Ctrl-C ends the demo");
+    demo.until("Press Ctrl-C to stop");
     let Demo { mut child, lines } = demo;
     drop(lines);
     let status = (0..1200).find_map(|_| {

@@ -130,8 +130,8 @@ pub(crate) struct Case {
 const SIGNING: [&str; 5] = ["signature", "signed_with", "signed_body", "signed_url", "without_headers"];
 
 impl Case {
-    /// Reads a case. `kind` defaults to `send`, whose keys default to those of `send`; one `answer` may stand for
-    /// a list of one.
+    /// Reads a case. `kind` defaults to `send`, whose keys default to those of `send`; one `answer`
+    /// may stand for a list of one.
     pub(crate) fn new(
         provider: &'static Provider,
         account: &toml::Table,
@@ -177,6 +177,16 @@ impl Case {
     pub(crate) fn signed(&self, signature: Signature) -> Self {
         let signing = Signing { signature, ..self.signing.clone() };
         Self { signing, ..self.clone() }
+    }
+
+    /// Returns the same case with another CIM body, and without answers.
+    pub(crate) fn sending(&self, text: &str) -> Self {
+        let mut case = self.clone();
+        if let Ask::Send { body, answers, .. } = &mut case.ask {
+            text.clone_into(body);
+            answers.clear();
+        }
+        case
     }
 
     /// Returns the same webhook with another body.

@@ -64,7 +64,8 @@ fn read(formats: &[PayloadFormat], webhook: &Webhook<'_>) -> Result<Value, Malfo
     Err(Malformed::new("the body is not valid JSON"))
 }
 
-/// Returns whether the first value that exists is among the texts, in any case; a missing value is the empty text.
+/// Returns whether the first value that exists is among the texts, in any case; a missing value is
+/// the empty text.
 pub(super) fn holds(condition: &Condition, said: &Value) -> bool {
     let found = condition.at.iter().find_map(|path| json::text_of(said, path)).unwrap_or_default();
     condition.is.iter().any(|text| text.eq_ignore_ascii_case(&found))
@@ -185,7 +186,9 @@ fn receipt(rule: &ReceiptRule, said: &Value, item: &Value) -> Vec<InEvent> {
 /// Returns the meaning of a word: the longest pattern that matches counts.
 fn report(rule: &ReceiptRule, word: &str) -> Report {
     let word = word.trim().to_lowercase();
-    let matching = rule.statuses.iter().filter(|(pattern, _)| matches(&pattern.to_lowercase(), &word));
+    let patterns =
+        rule.statuses.iter().flat_map(|(report, words)| words.iter().map(move |word| (word, report)));
+    let matching = patterns.filter(|(pattern, _)| matches(&pattern.to_lowercase(), &word));
     let longest = matching.max_by_key(|(pattern, _)| pattern.len());
     longest.map_or(Report::Nothing, |(_, report)| report.report())
 }
