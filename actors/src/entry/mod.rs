@@ -1,4 +1,4 @@
-//! The ways into the router: what HTTP, the CLI and tests call.
+//! The ways into the router: what HTTP, the command line and tests call.
 
 mod accept;
 mod plan;
