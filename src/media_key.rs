@@ -1,4 +1,5 @@
-//! The key that signs the addresses of customers' files: drawn once, kept beside the log, readable by its owner only.
+//! The key that signs the URLs of customers' files. It is generated once and kept in the data
+//! folder, readable by its owner only.
 
 use std::{
     fs::{self, OpenOptions},
@@ -11,10 +12,10 @@ use std::{
 const FILE: &str = "media.key";
 const KEY_BYTES: usize = 32;
 
-/// The key in a folder; a new one when there is none.
+/// Returns the key of a folder; generates it on the first call.
 ///
 /// # Errors
-/// When it can be neither read nor written, or is damaged.
+/// The key cannot be read or written, or is damaged.
 pub(crate) fn in_folder(folder: &Path) -> io::Result<Arc<[u8]>> {
     let path = folder.join(FILE);
     match fs::read(&path) {

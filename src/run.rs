@@ -1,7 +1,7 @@
-//! The whole process: opens the log, starts the router, serves both listeners, and ends them in order. Nothing
-//! is served before the router is ready, and nothing is left running after it stops.
+//! The whole process: opens the log, starts the router, serves both listeners, and stops them in
+//! order. Serves nothing before the router is ready.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -15,28 +15,27 @@ use tokio::{
 
 use crate::{
     config::{EdgeLimits, Settings},
-    core::Core,
     http::{admin, keys::Keys, public, serve::Listener, tls},
     media_key,
     seams::{self, Stopwatch},
 };
 
-/// Between two rounds of upkeep of the metrics.
+/// How often the metrics recorder does its upkeep.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Why the process ends with something else than 0.
+/// The reason for an exit code other than 0.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Bad usage or configuration: exit code 2.
     #[error("{0}")]
     Usage(String),
-    /// It failed while running: exit code 1.
+    /// A failure while running: exit code 1.
     #[error("{0}")]
     Running(String),
 }
 
 impl Failure {
-    /// A failure while running.
+    /// Returns a failure while running.
     pub fn running(why: impl std::fmt::Display) -> Self {
         Self::Running(why.to_string())
     }
@@ -44,15 +43,15 @@ impl Failure {
 
 /// A running Patchbay.
 pub struct Running {
-    /// The router.
+    /// The handle to the running router.
     pub router: Router,
-    /// The public address.
+    /// The URL of the public listener.
     pub public_url: String,
-    /// The admin address.
+    /// The URL of the admin listener.
     pub admin_url: String,
-    /// What opening the log found.
+    /// The result of opening the log.
     pub recovery: Recovery,
-    /// From the start to ready.
+    /// The time from start to ready.
     pub ready_after: Duration,
     stop: watch::Sender<bool>,
     servers: JoinSet<()>,
@@ -63,14 +62,14 @@ pub struct Running {
 /// Starts everything; ready when this returns.
 ///
 /// # Errors
-/// The log, an address, a certificate or the router could not be had.
+/// The log, an address, a certificate or the router failed.
 pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Result<Running, Failure> {
-    // Addresses first: another process on the port is found out before the log is touched.
+    // Addresses are bound first: a port in use is reported before the log is touched.
     let public = bind(settings.http.listen, settings.http.tls.as_ref()).await?;
     start_on(public, settings, metrics).await
 }
 
-/// The same with a public listener that is bound already, for those who must know its address beforehand.
+/// Starts with a public listener that is already bound, for callers that need its address first.
 ///
 /// # Errors
 /// As [`start`].
@@ -85,27 +84,25 @@ pub async fn start_on(
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
     let (log, recovery) = open(&settings).await?;
-    let figures = figures_of(log.clone());
     let public_url = settings.http.public_url.clone().unwrap_or_else(|| public.url());
     let router = actors::Config { media: Some(media(&settings.data_dir, public_url)?), ..settings.router };
-    let router = Router::start(router, log, seams).await.map_err(Failure::running)?;
-    let core: Arc<dyn Core> = Arc::new(router.clone());
+    let router = Router::start(router, log.clone(), seams).await.map_err(Failure::running)?;
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
     let limits = settings.http.limits;
-    let handler = public::Handler::new(
-        core.clone(),
+    let handler = public::PublicHandler::new(
+        router.clone(),
         Keys::new(settings.http.api_keys),
         limits,
         settings.http.public_url,
     );
     servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
-    let handler = admin::Handler::new(admin::Admin {
-        core,
+    let handler = admin::AdminHandler::new(admin::Admin {
+        router: router.clone(),
         token: settings.admin.token,
         metrics: metrics.clone(),
-        log: figures,
+        log,
         stop: stopping.clone(),
         any_host: !settings.admin.listen.ip().is_loopback(),
     });
@@ -124,10 +121,10 @@ pub async fn start_on(
     })
 }
 
-/// The most octets of customers' files that are kept.
+/// The largest size of all kept files of customers, in bytes; beyond it the oldest are deleted.
 const MEDIA_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Where customers' files are.
+/// Returns where customers' files are kept, and how their URLs are made.
 fn media(data_dir: &Path, public_url: String) -> Result<actors::config::MediaConfig, Failure> {
     let key = media_key::in_folder(data_dir)
         .map_err(|e| Failure::Running(format!("the key of customers' files: {e}")))?;
@@ -139,7 +136,7 @@ fn media(data_dir: &Path, public_url: String) -> Result<actors::config::MediaCon
     })
 }
 
-/// Puts the deliberate bug into effect that the environment names.
+/// Activates the deliberate bug that `PATCHBAY_SABOTAGE` names.
 #[cfg(feature = "sabotage")]
 fn sabotage() -> Result<(), Failure> {
     use actors::sabotage::Sabotage;
@@ -172,7 +169,7 @@ async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
 /// Opens the log in a folder.
 ///
 /// # Errors
-/// When another process has it, or it is damaged.
+/// Another process has the log open, or it is damaged.
 pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
     let failed = |e: &dyn std::fmt::Display| {
         Failure::Running(format!("the event log (data_dir = {:?}): {e}", folder.display().to_string()))
@@ -184,24 +181,20 @@ pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Fail
     Log::open(engine, options).map_err(|e| failed(&e))
 }
 
-fn figures_of(log: Log) -> admin::LogFigures {
-    // A weak hold would be better still; the log is closed by the router's drain, and this one only reads.
-    Arc::new(move || log.stats().map(|s| crate::cli::log::figures(&s).to_string()).map_err(|e| e.to_string()))
-}
-
 impl Running {
-    /// Runs until a signal, or until the router can no longer run.
+    /// Runs until a signal arrives, or until the router fails.
     ///
     /// # Errors
-    /// Why the router can no longer run.
+    /// The reason why the router failed.
     pub async fn until_stopped(self) -> Result<(), Failure> {
         self.until(std::future::pending()).await
     }
 
-    /// The same, or until this is done; then it ends in order, too.
+    /// Runs until a signal arrives, until the router fails, or until `done` resolves; then stops in
+    /// order.
     ///
     /// # Errors
-    /// Why the router can no longer run.
+    /// The reason why the router failed.
     pub async fn until(self, done: impl Future<Output = ()>) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let mut upkeep = tokio::time::interval(UPKEEP);
@@ -235,7 +228,7 @@ impl Running {
         }
     }
 
-    /// Ends in order: requests under way are answered, outstanding submits too, then the log is closed.
+    /// Stops in order: requests and submits in flight are answered, then the log is closed.
     pub async fn stop(mut self) {
         let deadline = Instant::now() + self.drain_timeout;
         self.stop.send_replace(true);
@@ -250,7 +243,7 @@ impl Running {
     }
 }
 
-/// The signals that ask for an end.
+/// SIGTERM and SIGINT.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,

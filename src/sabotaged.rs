@@ -1,5 +1,5 @@
-//! The same process with its deliberate bugs, for the proof that the crash loop finds them. It has a name of its
-//! own so that it is never taken for the real one.
+//! The process with its deliberate bugs, to prove that the crash loop finds them. Its own name
+//! keeps it from being mistaken for the real binary.
 
 use std::process::ExitCode;
 

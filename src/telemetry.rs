@@ -1,5 +1,5 @@
-//! What the process tells about itself: structured logs, to standard error or to a rotated file, and
-//! Prometheus metrics. Never a message's text, never a secret.
+//! The process's own log (to standard error or a rotated file) and Prometheus metrics. Never
+//! contains a message's text or a secret.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -9,21 +9,21 @@ use std::{
 };
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::LogSettings;
 
-/// Bounds of the latency histograms, in seconds.
+/// The upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// Starts logging as configured; `PATCHBAY_LOG` overrides the filter.
+/// Starts logging as configured. `PATCHBAY_LOG` overrides the filter.
 ///
 /// # Errors
-/// When the log file cannot be opened.
+/// The log file cannot be opened, or the filter is not valid.
 pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
     let filter = std::env::var("PATCHBAY_LOG").unwrap_or_else(|_| settings.filter.clone());
-    let filter = EnvFilter::try_new(&filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = filter_of(&filter).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_target(true);
     let started = match (&settings.file, settings.json) {
@@ -40,15 +40,23 @@ pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
     started.map_err(|e| io::Error::other(format!("logging was started before: {e}")))
 }
 
+/// Parses a filter such as `info` or `info,patchbay=debug`.
+///
+/// # Errors
+/// The reason why the filter is not valid.
+pub fn filter_of(text: &str) -> Result<Targets, String> {
+    text.parse().map_err(|e| format!("the log filter {text:?} is not valid: {e}"))
+}
+
 fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {
     RotatingFile::open(path, settings.file_bytes_max, settings.total_bytes_max)
         .map_err(|e| io::Error::new(e.kind(), format!("the log file {}: {e}", path.display())))
 }
 
-/// Installs the metrics recorder; what it returns renders them.
+/// Installs the metrics recorder and returns the handle that renders it.
 ///
 /// # Errors
-/// When one is installed already.
+/// A recorder is installed already.
 pub fn start_metrics() -> io::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?.build_recorder();
     let handle = recorder.handle();
@@ -56,7 +64,7 @@ pub fn start_metrics() -> io::Result<PrometheusHandle> {
     Ok(handle)
 }
 
-/// Sets the gauges about the process itself, from `/proc`; elsewhere nothing is set.
+/// Sets the gauges of the process itself from `/proc`; does nothing where that is missing.
 pub fn measure_process() {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let kilobytes = |key: &str| {
@@ -70,7 +78,8 @@ pub fn measure_process() {
         metrics::gauge!("process_open_fds").set(entries.count() as f64);
     }
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The second field is a name in brackets that may hold spaces; user and system time are 14 and 15.
+    // The second field is a name in brackets that may hold spaces. User and system time are the
+    // fields 14 and 15.
     let mut ticks = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11);
     if let (Some(Ok(user)), Some(Ok(system))) =
         (ticks.next().map(str::parse::<f64>), ticks.next().map(str::parse::<f64>))
@@ -80,17 +89,18 @@ pub fn measure_process() {
     }
 }
 
-/// A log file that is renamed to `<name>.<n>` at a size; the oldest go when all together are too large.
+/// A log file that is renamed to `<name>.<n>` at a given size. The oldest files are deleted when
+/// all together exceed their limit.
 #[derive(Debug)]
 pub struct RotatingFile {
     path: PathBuf,
     file_bytes_max: u64,
     total_bytes_max: u64,
-    open: Mutex<Open>,
+    open: Mutex<CurrentFile>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct CurrentFile {
     file: File,
     bytes: u64,
 }
@@ -102,7 +112,7 @@ impl RotatingFile {
         }
         let file = append(path)?;
         let bytes = file.metadata()?.len();
-        let open = Mutex::new(Open { file, bytes });
+        let open = Mutex::new(CurrentFile { file, bytes });
         Ok(Self { path: path.into(), file_bytes_max, total_bytes_max, open })
     }
 
@@ -111,14 +121,14 @@ impl RotatingFile {
         let length = line.len() as u64;
         if open.bytes > 0 && open.bytes.saturating_add(length) > self.file_bytes_max {
             self.rotate()?;
-            *open = Open { file: append(&self.path)?, bytes: 0 };
+            *open = CurrentFile { file: append(&self.path)?, bytes: 0 };
         }
         open.file.write_all(line)?;
         open.bytes = open.bytes.saturating_add(length);
         Ok(())
     }
 
-    /// Numbers only rise, so that nothing is renamed twice however many files there are.
+    /// Renames the current file. Numbers only rise, so no name is ever reused.
     fn rotate(&self) -> io::Result<()> {
         let mut old = self.rotated()?;
         let next = old.last().map_or(1, |(number, ..)| number.saturating_add(1));
@@ -127,7 +137,7 @@ impl RotatingFile {
         let bytes = fs::metadata(&to)?.len();
         old.push((next, to, bytes));
         let mut total: u64 = old.iter().map(|(_, _, bytes)| bytes).sum();
-        // The file being written may grow to its full size.
+        // The new file may grow to its full size.
         let keep = self.total_bytes_max.saturating_sub(self.file_bytes_max);
         for (_, path, bytes) in old {
             if total <= keep {
@@ -145,7 +155,7 @@ impl RotatingFile {
         name.into()
     }
 
-    /// The rotated files, the oldest first, with number and size.
+    /// Returns the rotated files, oldest first, each with its number and size.
     fn rotated(&self) -> io::Result<Vec<(u64, PathBuf, u64)>> {
         let folder = self.path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();

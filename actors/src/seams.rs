@@ -61,6 +61,13 @@ pub enum Tls {
     Roots(Arc<str>),
 }
 
+impl Tls {
+    /// Returns TLS that trusts the roots in a PEM file, or the built-in ones.
+    pub fn trusting(roots: Option<Arc<str>>) -> Self {
+        roots.map_or(Self::BuiltInRoots, Self::Roots)
+    }
+}
+
 /// Opens connections for links. Sets TCP_NODELAY; the caller sets the time limit.
 pub trait Connector: Send + Sync {
     /// Connects.

@@ -62,6 +62,7 @@ pub fn run(plan: &Plan) -> Result<()> {
             }
             "neighbours" => rows.extend(neighbours::run(plan)?),
             "sweep" => sweep::run(plan)?,
+            "plots" => sweep::redraw(plan)?,
             "scale" => scale::run(plan)?,
             "retention" => retention::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),

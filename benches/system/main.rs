@@ -73,9 +73,9 @@ pub struct Plan {
 const CASES: [&str; 10] =
     ["raw", "outbound", "batch", "inbound", "webhook", "mixed", "latency", "slow", "neighbours", "restart"];
 /// They take minutes, and gigabytes: only by name.
-const LONG_CASES: [&str; 2] = ["scale", "retention"];
+const LONG_CASES: [&str; 3] = ["scale", "retention", "plots"];
 const USAGE: &str = "usage: cargo bench --bench system -- \
-                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|retention]... \
+                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|retention|plots]... \
                      [sweep [load|channels|binds|sessions|length|receipts]...] [--messages N] \
                      [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
                      [--runs N] [--limits TOML] [--kannel] [--keep]";

@@ -1,92 +1,53 @@
-//! Plots as PNG files: panels in two columns, lines with points, axes with names, ticks at round numbers. The letters
-//! are those of a bitmap font in a crate: no font of the machine is needed, and none is shipped.
+//! Plots as SVG files: panels in two columns, lines with points, axes with names, ticks at round
+//! numbers. The text uses the reader's own fonts; nothing is rendered here.
 
-use std::{convert::Infallible, fs::File, io::BufWriter, path::Path};
-
-use embedded_graphics::{
-    mono_font::{MonoTextStyle, ascii::FONT_8X13, ascii::FONT_8X13_BOLD, ascii::FONT_10X20},
-    pixelcolor::Rgb888,
-    prelude::*,
-    primitives::{Circle, Line, PrimitiveStyle, Rectangle},
-    text::{Alignment, Text},
-};
+use std::{fmt::Write as _, fs, path::Path};
 
 use crate::Result;
 
-/// One figure against what is varied.
+/// One figure, drawn against the varied quantity.
 pub struct Panel {
-    pub y: &'static str,
+    pub y: String,
     pub series: Vec<Series>,
 }
 
+/// A line with its points.
 pub struct Series {
-    /// Empty when there is only one.
-    pub name: &'static str,
+    /// The name in the legend; empty when the panel has one line only.
+    pub name: String,
     pub points: Vec<(f64, f64)>,
 }
 
-const PANEL: Size = Size::new(560, 340);
-const HEAD: u32 = 40;
-/// From a panel's edges to its axes: left, top, right, bottom.
-const MARGINS: (i32, i32, i32, i32) = (78, 34, 30, 52);
+/// Width and height of a panel, in pixels.
+const PANEL: (f64, f64) = (560.0, 340.0);
+/// Height of the title, in pixels.
+const HEAD: f64 = 40.0;
+/// From a panel's edges to its axes, in pixels: left, top, right, bottom.
+const MARGINS: (f64, f64, f64, f64) = (78.0, 34.0, 30.0, 52.0);
 const COLUMNS: usize = 2;
-const INK: Rgb888 = Rgb888::new(40, 40, 40);
-const GRID: Rgb888 = Rgb888::new(224, 224, 224);
-const COLOURS: [Rgb888; 3] = [Rgb888::new(31, 97, 170), Rgb888::new(200, 84, 26), Rgb888::new(46, 130, 70)];
+const COLOURS: [&str; 3] = ["#1f61aa", "#c8541a", "#2e8246"];
+const STYLE: &str = "text{font:13px sans-serif;fill:#282828}.title{font-size:19px}.y{font-weight:bold}\
+                     .grid{stroke:#e0e0e0}.axis{stroke:#282828}polyline{fill:none;stroke-width:2}";
 
-struct Image {
-    size: Size,
-    bytes: Vec<u8>,
-}
-
-impl OriginDimensions for Image {
-    fn size(&self) -> Size {
-        self.size
-    }
-}
-
-impl DrawTarget for Image {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(
-        &mut self,
-        pixels: I,
-    ) -> std::result::Result<(), Infallible> {
-        for Pixel(at, colour) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(at.x), u32::try_from(at.y)) else { continue };
-            if x < self.size.width && y < self.size.height {
-                let from = ((y * self.size.width + x) * 3) as usize;
-                self.bytes[from..from + 3].copy_from_slice(&[colour.r(), colour.g(), colour.b()]);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Draws all panels, and writes the file.
+/// Draws all panels into a file.
 pub fn write(path: &Path, title: &str, x: &str, x_log: bool, panels: &[Panel]) -> Result<()> {
-    let rows = panels.len().div_ceil(COLUMNS) as u32;
-    let size = Size::new(PANEL.width * COLUMNS as u32, HEAD + rows * PANEL.height);
-    let mut image = Image { size, bytes: vec![255; (size.width * size.height * 3) as usize] };
-    let style = MonoTextStyle::new(&FONT_10X20, INK);
-    let middle = Point::new(size.width as i32 / 2, 28);
-    Text::with_alignment(title, middle, style, Alignment::Center).draw(&mut image)?;
+    let rows = panels.len().div_ceil(COLUMNS);
+    let (width, height) = (PANEL.0 * COLUMNS as f64, HEAD + rows as f64 * PANEL.1);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+         height=\"{height}\">\n<style>{STYLE}</style>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    );
+    text(&mut svg, (width / 2.0, 28.0), "middle", "title", title)?;
     for (n, panel) in panels.iter().enumerate() {
-        let corner = Point::new(
-            (n % COLUMNS) as i32 * PANEL.width as i32,
-            HEAD as i32 + (n / COLUMNS) as i32 * PANEL.height as i32,
-        );
-        draw(&mut image, corner, x, x_log, panel)?;
+        let corner = ((n % COLUMNS) as f64 * PANEL.0, HEAD + (n / COLUMNS) as f64 * PANEL.1);
+        draw(&mut svg, corner, x, x_log, panel)?;
     }
-    let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), size.width, size.height);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header()?.write_image_data(&image.bytes)?;
+    svg.push_str("</svg>\n");
+    fs::write(path, svg)?;
     Ok(())
 }
 
-/// From a value to its place on an axis, from 0 to 1, and the values that are marked.
+/// An axis: maps a value to its place from 0 to 1, and knows which values to mark.
 struct Axis {
     from: f64,
     to: f64,
@@ -95,7 +56,7 @@ struct Axis {
 }
 
 impl Axis {
-    /// Begins at nought, and ends at a round number above the greatest value.
+    /// Starts at zero and ends at a round number above the greatest value.
     fn linear(greatest: f64) -> Self {
         let rough = (greatest.max(1e-9) / 5.0).log10();
         let unit = 10f64.powf(rough.floor());
@@ -106,7 +67,7 @@ impl Axis {
         Self { from: 0.0, to: count * step, log: false, ticks }
     }
 
-    /// Marked at powers of ten, or of two where it spans less than two tens.
+    /// Marks powers of ten, or of two when it spans less than two decades.
     fn logarithmic(values: &[f64]) -> Self {
         let from = values.iter().copied().fold(f64::INFINITY, f64::min).max(1e-9);
         let to = values.iter().copied().fold(from, f64::max).max(from * 2.0);
@@ -125,64 +86,67 @@ impl Axis {
     }
 }
 
-fn draw(image: &mut Image, corner: Point, x_name: &str, x_log: bool, panel: &Panel) -> Result<()> {
+fn draw(svg: &mut String, corner: (f64, f64), x_name: &str, x_log: bool, panel: &Panel) -> Result<()> {
     let (left, top, right, bottom) = MARGINS;
-    let (width, height) = (PANEL.width as i32 - left - right, PANEL.height as i32 - top - bottom);
-    let origin = corner + Point::new(left, top + height);
-    let all: Vec<(f64, f64)> = panel.series.iter().flat_map(|s| s.points.iter().copied()).collect();
+    let (width, height) = (PANEL.0 - left - right, PANEL.1 - top - bottom);
+    let (x0, y0) = (corner.0 + left, corner.1 + top + height);
+    let values = |of: fn(&(f64, f64)) -> f64| -> Vec<f64> {
+        panel.series.iter().flat_map(|s| s.points.iter().map(of)).collect()
+    };
+    let (xs, ys) = (values(|p| p.0), values(|p| p.1));
     let greatest = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
-    let xs: Vec<f64> = all.iter().map(|p| p.0).collect();
-    let ys: Vec<f64> = all.iter().map(|p| p.1).collect();
     let x = if x_log { Axis::logarithmic(&xs) } else { Axis::linear(greatest(&xs)) };
     let y = Axis::linear(greatest(&ys));
-    let at = |(px, py): (f64, f64)| {
-        origin
-            + Point::new((x.place(px) * f64::from(width)) as i32, -(y.place(py) * f64::from(height)) as i32)
-    };
-    let (small, bold) = (MonoTextStyle::new(&FONT_8X13, INK), MonoTextStyle::new(&FONT_8X13_BOLD, INK));
+    let at = |(px, py): (f64, f64)| (x0 + x.place(px) * width, y0 - y.place(py) * height);
     for tick in &y.ticks {
-        let from = at((x.from, *tick));
-        Line::new(from, from + Point::new(width, 0))
-            .into_styled(PrimitiveStyle::with_stroke(GRID, 1))
-            .draw(image)?;
-        let place = from + Point::new(-8, 4);
-        Text::with_alignment(&number(*tick), place, small, Alignment::Right).draw(image)?;
+        let (_, py) = at((x.from, *tick));
+        line(svg, "grid", (x0, py), (x0 + width, py))?;
+        text(svg, (x0 - 8.0, py + 4.0), "end", "", &number(*tick))?;
     }
     for tick in &x.ticks {
-        let from = at((*tick, 0.0));
-        Line::new(from, from - Point::new(0, height))
-            .into_styled(PrimitiveStyle::with_stroke(GRID, 1))
-            .draw(image)?;
-        let place = from + Point::new(0, 18);
-        Text::with_alignment(&number(*tick), place, small, Alignment::Center).draw(image)?;
+        let (px, _) = at((*tick, 0.0));
+        line(svg, "grid", (px, y0), (px, y0 - height))?;
+        text(svg, (px, y0 + 18.0), "middle", "", &number(*tick))?;
     }
-    let frame = PrimitiveStyle::with_stroke(INK, 1);
-    Line::new(origin, origin + Point::new(width, 0)).into_styled(frame).draw(image)?;
-    Line::new(origin, origin - Point::new(0, height)).into_styled(frame).draw(image)?;
+    line(svg, "axis", (x0, y0), (x0 + width, y0))?;
+    line(svg, "axis", (x0, y0), (x0, y0 - height))?;
     let scale = if x_log { ", logarithmic" } else { "" };
-    let below = origin + Point::new(width / 2, 38);
-    Text::with_alignment(&format!("{x_name}{scale}"), below, small, Alignment::Center).draw(image)?;
-    Text::new(panel.y, corner + Point::new(16, 20), bold).draw(image)?;
+    text(svg, (x0 + width / 2.0, y0 + 38.0), "middle", "", &format!("{x_name}{scale}"))?;
+    text(svg, (corner.0 + 16.0, corner.1 + 20.0), "start", "y", &panel.y)?;
     for (n, series) in panel.series.iter().enumerate() {
         let colour = COLOURS[n % COLOURS.len()];
-        let stroke = PrimitiveStyle::with_stroke(colour, 2);
-        for pair in series.points.windows(2) {
-            Line::new(at(pair[0]), at(pair[1])).into_styled(stroke).draw(image)?;
-        }
-        for point in &series.points {
-            Circle::with_center(at(*point), 9).into_styled(PrimitiveStyle::with_fill(colour)).draw(image)?;
+        let places: Vec<(f64, f64)> = series.points.iter().map(|point| at(*point)).collect();
+        let path: Vec<String> = places.iter().map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
+        writeln!(svg, "<polyline stroke=\"{colour}\" points=\"{}\"/>", path.join(" "))?;
+        for (px, py) in places {
+            writeln!(svg, "<circle cx=\"{px:.1}\" cy=\"{py:.1}\" r=\"4\" fill=\"{colour}\"/>")?;
         }
         if !series.name.is_empty() {
-            let place = corner + Point::new(PANEL.width as i32 - right - 80, 10 + 16 * n as i32);
-            let key = Rectangle::new(place, Size::new(12, 10));
-            key.into_styled(PrimitiveStyle::with_fill(colour)).draw(image)?;
-            Text::new(series.name, place + Point::new(18, 10), small).draw(image)?;
+            let (kx, ky) = (corner.0 + PANEL.0 - right - 80.0, corner.1 + 10.0 + 16.0 * n as f64);
+            writeln!(svg, "<rect x=\"{kx}\" y=\"{ky}\" width=\"12\" height=\"10\" fill=\"{colour}\"/>")?;
+            text(svg, (kx + 18.0, ky + 10.0), "start", "", &series.name)?;
         }
     }
     Ok(())
 }
 
-/// A tick, short: `1,000` and `1 M`.
+fn line(svg: &mut String, class: &str, from: (f64, f64), to: (f64, f64)) -> Result<()> {
+    let ((x1, y1), (x2, y2)) = (from, to);
+    writeln!(svg, "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>")?;
+    Ok(())
+}
+
+fn text(svg: &mut String, at: (f64, f64), anchor: &str, class: &str, words: &str) -> Result<()> {
+    let words = words.replace('&', "&amp;").replace('<', "&lt;");
+    let (x, y) = at;
+    writeln!(
+        svg,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{words}</text>"
+    )?;
+    Ok(())
+}
+
+/// Formats a tick in short form: `1,000`, `1 M`.
 fn number(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{} M", v / 1e6),
@@ -193,7 +157,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// A figure of the table, with three digits that mean something.
+/// Formats a figure of a table with three significant digits.
 pub fn figure(value: f64) -> String {
     match value {
         v if v >= 100.0 => format!("{v:.0}"),

@@ -67,7 +67,7 @@ pub fn submits(plan: &Plan, receipts: bool, count: u64) -> Result<f64> {
     let mut stream = TcpStream::connect(smsc.address)?;
     stream.set_nodelay(true)?;
     let mut config = Config { system_id: "bench".into(), password: "bench".into(), ..Config::default() };
-    config.line.window = plan.window as usize;
+    config.peer.window = plan.window as usize;
     let mut session: Session<u64> = Session::new(&config, 0, 0)?;
     let part = ShortMessage {
         source: Address { ton: 0, npi: 1, text: b"5155" },
@@ -83,9 +83,9 @@ pub fn submits(plan: &Plan, receipts: bool, count: u64) -> Result<f64> {
         while submitted < count && session.submit(submitted, &part, 0).is_ok() {
             submitted += 1;
         }
-        let out = session.transmit().len();
-        stream.write_all(session.transmit())?;
-        session.transmitted(out);
+        let out = session.peer().transmit().len();
+        stream.write_all(session.peer().transmit())?;
+        session.peer_mut().transmitted(out);
         let read = stream.read(&mut chunk)?;
         if read == 0 {
             return Err("the SMSC closed the connection".into());

@@ -184,26 +184,39 @@ fn write(sweep: &Sweep, rows: &[Row]) -> Result<()> {
     }
     let Sweep { name, title, .. } = sweep;
     let page = format!(
-        "# {title}\n\n`cargo bench --bench system -- sweep {name}`\n\n![{title}]({name}.png)\n\n{table}"
+        "# {title}\n\n`cargo bench --bench system -- sweep {name}`\n\n![{title}]({name}.svg)\n\n{table}"
     );
     fs::write(at("csv"), csv)?;
     fs::write(at("md"), page)?;
-    let panel = |(y, of): &Figure| Panel {
-        y,
-        series: lines(sweep)
-            .into_iter()
-            .map(|line| Series {
-                name: line,
-                points: runs
-                    .iter()
-                    .filter(|(point, _)| point.line == line)
-                    .map(|(point, row)| (point.x, of(row, &point.work)))
-                    .collect(),
-            })
-            .collect(),
+    draw(sweep)
+}
+
+/// Draws the plots anew from the tables in `docs/sweeps`, without measuring.
+pub fn redraw(plan: &Plan) -> Result<()> {
+    NAMES.iter().try_for_each(|name| draw(&of(name, plan)))
+}
+
+/// Draws a sweep's table as a plot.
+fn draw(sweep: &Sweep) -> Result<()> {
+    let at = |ending: &str| Path::new(FOLDER).join(format!("{}.{ending}", sweep.name));
+    let csv = fs::read_to_string(at("csv"))?;
+    let rows: Vec<Vec<&str>> = csv.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let named = lines(sweep);
+    let first_figure = if named.len() > 1 { 2 } else { 1 };
+    let value = |row: &[&str], column: usize| -> Result<f64> {
+        Ok(row.get(column).ok_or("a line of the table is too short")?.parse()?)
     };
-    let panels: Vec<Panel> = sweep.figures.iter().map(panel).collect();
-    plot::write(&at("png"), title, sweep.x, sweep.x_log, &panels)
+    let mut panels = Vec::new();
+    for (at, (y, _)) in sweep.figures.iter().enumerate() {
+        let mut series = Vec::new();
+        for name in &named {
+            let mine = rows.iter().filter(|row| named.len() == 1 || row.get(1) == Some(name));
+            let points = mine.map(|row| Ok((value(row, 0)?, value(row, first_figure + at)?)));
+            series.push(Series { name: (*name).into(), points: points.collect::<Result<_>>()? });
+        }
+        panels.push(Panel { y: (*y).into(), series });
+    }
+    plot::write(&at("svg"), sweep.title, sweep.x, sweep.x_log, &panels)
 }
 
 fn lines(sweep: &Sweep) -> Vec<&'static str> {

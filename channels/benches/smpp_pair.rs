@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use channels::smpp::{
-    pdu::{Address, DeliverSm, SubmitSm},
+    pdu::{Address, ShortMessage},
     server::{Server, ServerConfig, ServerEvent},
     session::{Config, Session, SessionEvent},
 };
@@ -31,24 +31,24 @@ struct Pair {
 impl Pair {
     fn new(receipts: bool) -> Self {
         let mut config = Config { system_id: "bench".into(), password: "bench".into(), ..Config::default() };
-        config.line.window = WINDOW;
+        config.peer.window = WINDOW;
         let session = Session::new(&config, 0, 0).unwrap();
         let server = Server::new(ServerConfig::default(), 0);
         Self { session, server, wire: BytesMut::new(), receipts, submitted: 0, answered: 0, delivered: 0 }
     }
 
     fn round(&mut self, total: u64) {
-        let part = SubmitSm {
+        let part = ShortMessage {
             source: Address { ton: 3, npi: 0, text: b"5155" },
             destination: Address { ton: 1, npi: 1, text: b"201000000001" },
             registered_delivery: u8::from(self.receipts),
             short_message: b"Your code is 123456. It is valid for ten minutes. Do not share it.",
-            ..SubmitSm::default()
+            ..ShortMessage::default()
         };
         while self.submitted < total && self.session.submit(self.submitted, &part, 0).is_ok() {
             self.submitted += 1;
         }
-        self.session.take_output(&mut self.wire);
+        self.session.peer_mut().take_output(&mut self.wire);
         self.server.handle_bytes(&self.wire, 0);
         self.wire.clear();
         while let Some(event) = self.server.poll_event() {
@@ -58,13 +58,13 @@ impl Pair {
                     assert_eq!(message.message().data_coding, 0);
                     self.server.reply_submit(reply, 0, b"2A5F3C01", 0).unwrap();
                     if self.receipts {
-                        let receipt = DeliverSm {
+                        let receipt = ShortMessage {
                             source: part.destination,
                             destination: part.source,
                             esm_class: 4,
                             short_message: b"id:2A5F3C01 sub:001 dlvrd:001 submit date:2611200000 \
                                 done date:2611200000 stat:DELIVRD err:000 text:Your code is 123456.",
-                            ..DeliverSm::default()
+                            ..ShortMessage::default()
                         };
                         self.server.deliver(0, &receipt, 0).unwrap();
                     }
@@ -72,7 +72,7 @@ impl Pair {
                 _ => {}
             }
         }
-        self.server.take_output(&mut self.wire);
+        self.server.peer_mut().take_output(&mut self.wire);
         self.session.handle_bytes(&self.wire, 0);
         self.wire.clear();
         while let Some(event) = self.session.poll_event() {

@@ -34,7 +34,7 @@ fn every_provider_is_there_once() {
 
 #[test]
 fn accounts_name_their_keys() {
-    for about in PROVIDERS {
+    for about in PROVIDERS.iter() {
         let keys = provider::account_keys(about);
         for secret in about.secrets {
             assert!(keys.iter().any(|key| key == secret), "{about:?}: {secret} is not among {keys:?}");

@@ -37,14 +37,14 @@ fn stream(rng: &mut Pcg64Mcg, bind: Pdu<'_>) -> Vec<u8> {
         Tlv { tag: tlv::CONGESTION_STATE, value: &[90] },
         Tlv { tag: 0x1401, value: b"vendor" },
     ];
-    let reply = Reply { message_id: b"2A5F3C01", tlvs: Tlvs::list(&tlvs[1..]) };
+    let reply = IdReply { message_id: b"2A5F3C01", tlvs: Tlvs::list(&tlvs[1..]) };
     let address = Address { ton: 1, npi: 1, text: b"201000000001" };
     let message = ShortMessage { source: address, short_message: b"id:1 stat:DELIVRD", ..Default::default() };
     let data = DataSm { source: address, tlvs: Tlvs::list(&tlvs), ..DataSm::default() };
     let query = QueryReply { message_id: b"1", final_date: b"", message_state: 2, error_code: 0 };
     let kinds = [
         Pdu::SubmitSmResp(reply),
-        Pdu::DeliverSmResp(Reply::default()),
+        Pdu::DeliverSmResp(IdReply::default()),
         Pdu::QuerySmResp(query),
         Pdu::DeliverSm(message),
         Pdu::SubmitSm(message),
@@ -132,14 +132,14 @@ fn feed(rng: &mut Pcg64Mcg, mut stream: &[u8], mut take: impl FnMut(&[u8])) {
 fn attack_session(rng: &mut Pcg64Mcg) {
     let bind = Pdu::BindResp(BindKind::Transceiver, BindReply { system_id: b"smsc", tlvs: Tlvs::default() });
     let mut config = Config { system_id: "me".into(), ..Config::default() };
-    config.line.inbound_max = 2;
+    config.peer.inbound_max = 2;
     let mut session: Session<u32> = Session::new(&config, 0, 0).unwrap();
     let mut bytes = stream(rng, bind);
     cut_a_body(rng, &mut bytes);
     let head = 16 + usize::from(bytes[3]).saturating_sub(16);
     let (head, rest) = bytes.split_at(head.min(bytes.len()));
     session.handle_bytes(head, 0);
-    let part = SubmitSm { short_message: b"hello", ..SubmitSm::default() };
+    let part = ShortMessage { short_message: b"hello", ..ShortMessage::default() };
     let submitted = (0..PARTS).filter(|token| session.submit(*token, &part, 0).is_ok()).count();
     session.query(PARTS, &QuerySm { message_id: b"1", ..QuerySm::default() }, 0).ok();
     assert_eq!(submitted, 5);
@@ -165,7 +165,7 @@ fn attack_session(rng: &mut Pcg64Mcg) {
     }
     session.handle_eof(now);
     take_session(&mut session, &mut outcomes, &mut closed, now);
-    session.take_output(&mut output);
+    session.peer_mut().take_output(&mut output);
     assert_pdus(&output);
     assert_eq!((outcomes, closed), ([1; PARTS as usize + 1], 1));
 }
@@ -204,7 +204,7 @@ fn attack_server(rng: &mut Pcg64Mcg) {
                 ServerEvent::Bind(request) => {
                     server.accept_bind(&request);
                     for token in 0..PARTS {
-                        server.deliver(token, &DeliverSm::default(), 0).unwrap();
+                        server.deliver(token, &ShortMessage::default(), 0).unwrap();
                     }
                 }
                 ServerEvent::Submitted { reply, .. } => server.reply_submit(reply, 0, b"7", 0).unwrap(),
@@ -224,7 +224,7 @@ fn attack_server(rng: &mut Pcg64Mcg) {
     });
     server.handle_eof(2);
     take(&mut server);
-    server.take_output(&mut output);
+    server.peer_mut().take_output(&mut output);
     assert_pdus(&output);
     assert_eq!((outcomes, closed), ([1; PARTS as usize], 1));
 }

@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 
 use bytes::BytesMut;
 use channels::smpp::{
-    ReplyToken, SEQUENCE_MAX, SubmitError,
-    pdu::{Address, DeliverSm, SubmitSm},
+    CloseReason, NoReply, ReplyToken, SEQUENCE_MAX, SubmitError, Warning,
+    pdu::{Address, ShortMessage},
     server::{Server, ServerConfig, ServerEvent},
-    session::{Cause, CloseReason, Config, Session, SessionEvent, Warning},
+    session::{Config, Session, SessionEvent},
     status,
 };
 use proptest::prelude::*;
@@ -62,11 +62,11 @@ fn settle(fates: &mut BTreeMap<u32, Fate>, token: u32, fate: Fate) {
 impl World {
     fn new(seed: u64, window: usize, first_sequence: u32) -> Self {
         let mut config = Config { system_id: "me".into(), password: "pw".into(), ..Config::default() };
-        config.line.window = window;
-        config.line.first_sequence = first_sequence;
+        config.peer.window = window;
+        config.peer.first_sequence = first_sequence;
         let mut smsc = ServerConfig::default();
-        smsc.line.window = window;
-        smsc.line.first_sequence = first_sequence;
+        smsc.peer.window = window;
+        smsc.peer.first_sequence = first_sequence;
         Self {
             session: Session::new(&config, 0, 0).unwrap(),
             server: Server::new(smsc, 0),
@@ -89,8 +89,8 @@ impl World {
 
     /// Carries a piece of random size each way, and takes all events.
     fn carry(&mut self, most: usize) {
-        self.session.take_output(&mut self.up);
-        self.server.take_output(&mut self.down);
+        self.session.peer_mut().take_output(&mut self.up);
+        self.server.peer_mut().take_output(&mut self.down);
         let size = self.below(most + 1).min(self.up.len());
         self.server.handle_bytes(&self.up.split_to(size), self.now);
         let size = self.below(most + 1).min(self.down.len());
@@ -107,7 +107,7 @@ impl World {
                 }
                 ServerEvent::Submitted { reply, message } => {
                     self.held.push((reply, message.message().text().to_vec()));
-                    assert!(self.session.window_used() <= self.window);
+                    assert!(self.session.peer().window_used() <= self.window);
                 }
                 ServerEvent::Answered { token, status } => {
                     assert_eq!(status, 0);
@@ -150,14 +150,14 @@ impl World {
                 other => panic!("{other:?}"),
             }
         }
-        assert!(self.session.window_used() <= self.window);
+        assert!(self.session.peer().window_used() <= self.window);
     }
 
     fn submit(&mut self) {
         let token = u32::try_from(self.submits.len()).unwrap();
         let text = token.to_string();
         let destination = Address { ton: 1, npi: 1, text: b"201000000001" };
-        let part = SubmitSm { destination, short_message: text.as_bytes(), ..SubmitSm::default() };
+        let part = ShortMessage { destination, short_message: text.as_bytes(), ..ShortMessage::default() };
         let free = self.session.window_free();
         match self.session.submit(token, &part, self.now) {
             Ok(()) => {
@@ -173,7 +173,7 @@ impl World {
 
     fn deliver(&mut self) {
         let token = u32::try_from(self.deliveries.len()).unwrap();
-        let message = DeliverSm { data_coding: 8, short_message: b"\x06\x45", ..DeliverSm::default() };
+        let message = ShortMessage { data_coding: 8, short_message: b"\x06\x45", ..ShortMessage::default() };
         if self.server.deliver(token, &message, self.now).is_ok() {
             self.deliveries.insert(token, Fate::Sent);
         }
@@ -259,10 +259,10 @@ impl World {
     }
 }
 
-fn fate_of(cause: Cause) -> Fate {
+fn fate_of(cause: NoReply) -> Fate {
     match cause {
-        Cause::Timeout => Fate::TimedOut,
-        Cause::LinkLost => Fate::Lost,
+        NoReply::Timeout => Fate::TimedOut,
+        NoReply::LinkLost => Fate::Lost,
     }
 }
 

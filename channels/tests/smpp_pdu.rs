@@ -23,7 +23,7 @@ fn written(pdu: &Pdu<'_>, status: u32, sequence: u32) -> Vec<u8> {
     out
 }
 
-fn back(octets: &[u8], check: impl FnOnce(Header, Pdu<'_>, Salvage)) {
+fn back(octets: &[u8], check: impl FnOnce(PduHeader, Pdu<'_>, Salvage)) {
     let mut frames = Frames::new(PDU_BYTES_MAX);
     frames.push(octets);
     let frame = frames.next_frame().unwrap().unwrap();
@@ -34,7 +34,7 @@ fn back(octets: &[u8], check: impl FnOnce(Header, Pdu<'_>, Salvage)) {
 
 #[test]
 fn a_submit_sm_has_the_octets_of_the_specification() {
-    let message = SubmitSm {
+    let message = ShortMessage {
         service_type: b"WAP",
         source: Address { ton: 5, npi: 0, text: b"Shop" },
         destination: Address { ton: 1, npi: 1, text: b"201000000001" },
@@ -97,7 +97,7 @@ proptest! {
             service_type: &t.0, source, destination, esm_class: n[4], registered_delivery: n[7],
             data_coding: n[9], tlvs,
         };
-        let reply = Reply { message_id: &t.5, tlvs };
+        let reply = IdReply { message_id: &t.5, tlvs };
         let bind = Bind {
             system_id: &t.7, password: &t.8, system_type: &t.9, interface_version: n[11],
             address_range: Address { ton: n[0], npi: n[1], text: &t.6 },
@@ -162,10 +162,10 @@ fn replies_are_salvaged() {
         (b"7\0\x00\x1D\xFF\xFFno", b"7", Salvage { tlv_clipped: true, ..Salvage::default() }),
         (&[b'x'; 70], &[b'x'; 70], Salvage { nul_missing: true, field_overlong: true, ..Salvage::default() }),
     ] {
-        let (reply, seen) = Reply::read(body);
+        let (reply, seen) = IdReply::read(body);
         assert_eq!((reply.message_id, seen), (id, salvage));
     }
-    let (reply, _) = Reply::read(b"7\0\x00\x1D\xFF\xFFno");
+    let (reply, _) = IdReply::read(b"7\0\x00\x1D\xFF\xFFno");
     assert_eq!(reply.tlvs.get(tlv::ADDITIONAL_STATUS_INFO_TEXT).unwrap().value, b"no");
 }
 

@@ -3,10 +3,10 @@
 
 use bytes::BytesMut;
 use channels::smpp::{
-    SubmitError,
+    CloseReason, NoReply, SubmitError,
     pdu::*,
     server::{Server, ServerConfig, ServerEvent},
-    session::{Cause, CloseReason, Config, Session, SessionEvent},
+    session::{Config, Session, SessionEvent},
     status, tlv,
 };
 
@@ -42,14 +42,14 @@ impl Pair {
 
     fn at_server(&mut self) -> Vec<ServerEvent<u32>> {
         let mut wire = BytesMut::new();
-        self.session.take_output(&mut wire);
+        self.session.peer_mut().take_output(&mut wire);
         self.server.handle_bytes(&wire, 0);
         std::iter::from_fn(|| self.server.poll_event()).collect()
     }
 
     fn at_session(&mut self) -> Vec<SessionEvent<u32>> {
         let mut wire = BytesMut::new();
-        self.server.take_output(&mut wire);
+        self.server.peer_mut().take_output(&mut wire);
         self.session.handle_bytes(&wire, 0);
         std::iter::from_fn(|| self.session.poll_event()).collect()
     }
@@ -78,10 +78,10 @@ fn a_refused_bind_may_be_tried_again_and_a_second_one_is_refused() {
 fn without_a_bind_the_connection_ends_and_nothing_is_taken() {
     let mut server: Server<u32> = Server::new(ServerConfig::default(), 0);
     let mut submit = Vec::new();
-    write(&Pdu::SubmitSm(SubmitSm::default()), 0, 3, &mut submit).unwrap();
+    write(&Pdu::SubmitSm(ShortMessage::default()), 0, 3, &mut submit).unwrap();
     server.handle_bytes(&submit, 0);
-    assert_eq!(server.transmit(), b"\0\0\0\x10\x80\0\0\x04\0\0\0\x04\0\0\0\x03");
-    assert_eq!(server.deliver(1, &DeliverSm::default(), 0), Err(SubmitError::NotBound));
+    assert_eq!(server.peer().transmit(), b"\0\0\0\x10\x80\0\0\x04\0\0\0\x04\0\0\0\x03");
+    assert_eq!(server.deliver(1, &ShortMessage::default(), 0), Err(SubmitError::NotBound));
     server.handle_timeout(30_000);
     let last = std::iter::from_fn(|| server.poll_event()).last();
     assert!(matches!(last, Some(ServerEvent::Closed { reason: CloseReason::BindTimeout })), "{last:?}");
@@ -93,7 +93,7 @@ fn every_request_reaches_the_server_and_its_answer_comes_back() {
     let payload = [Tlv { tag: tlv::MESSAGE_PAYLOAD, value: &[b'x'; 1_000] }];
     let data = DataSm { tlvs: Tlvs::list(&payload), data_coding: 4, ..DataSm::default() };
     let session = &mut pair.session;
-    session.submit(0, &SubmitSm { short_message: b"a", ..SubmitSm::default() }, 0).unwrap();
+    session.submit(0, &ShortMessage { short_message: b"a", ..ShortMessage::default() }, 0).unwrap();
     session.submit_data(1, &data, 0).unwrap();
     session.query(2, &QuerySm { message_id: b"9", ..QuerySm::default() }, 0).unwrap();
     session.cancel(3, &CancelSm { message_id: b"9", ..CancelSm::default() }, 0).unwrap();
@@ -138,11 +138,11 @@ fn every_request_reaches_the_server_and_its_answer_comes_back() {
 #[test]
 fn deliveries_go_only_where_they_may_and_their_answers_come_back() {
     let mut transmitter = Pair::bound(BindKind::Transmitter);
-    assert_eq!(transmitter.server.deliver(1, &DeliverSm::default(), 0), Err(SubmitError::WrongBind));
+    assert_eq!(transmitter.server.deliver(1, &ShortMessage::default(), 0), Err(SubmitError::WrongBind));
     let mut pair = Pair::bound(BindKind::Receiver);
-    pair.server.deliver(1, &DeliverSm::default(), 0).unwrap();
+    pair.server.deliver(1, &ShortMessage::default(), 0).unwrap();
     pair.server.deliver_data(2, &DataSm::default(), 0).unwrap();
-    pair.server.deliver(3, &DeliverSm::default(), 0).unwrap();
+    pair.server.deliver(3, &ShortMessage::default(), 0).unwrap();
     for event in pair.at_session().into_iter().rev().skip(1) {
         let SessionEvent::Delivered { ack, message } = event else { panic!("{event:?}") };
         let status = if message.command() == CommandId::DATA_SM { 0x64 } else { 0 };
@@ -158,5 +158,5 @@ fn deliveries_go_only_where_they_may_and_their_answers_come_back() {
     );
     pair.server.handle_eof(0);
     let lost = pair.server.poll_event();
-    assert!(matches!(lost, Some(ServerEvent::Unanswered { token: 3, cause: Cause::LinkLost })), "{lost:?}");
+    assert!(matches!(lost, Some(ServerEvent::Unanswered { token: 3, cause: NoReply::LinkLost })), "{lost:?}");
 }

@@ -9,10 +9,10 @@
 )]
 
 use channels::smpp::{
-    LineConfig, SubmitError,
+    CloseReason, NoReply, PeerConfig, SubmitError, Warning,
     frame::{Frames, PDU_BYTES_MAX},
     pdu::{self, *},
-    session::{Cause, CloseReason, Config, Session, SessionEvent, Warning},
+    session::{Config, Session, SessionEvent},
     status, tlv,
 };
 
@@ -29,8 +29,8 @@ fn fresh(config: &Config) -> Session<u32> {
 /// Its PDUs since the last call: command, status, sequence number, body.
 fn sent(session: &mut Session<u32>) -> Vec<(CommandId, u32, u32, Vec<u8>)> {
     let mut frames = Frames::new(PDU_BYTES_MAX);
-    frames.push(session.transmit());
-    session.transmitted(session.transmit().len());
+    frames.push(session.peer().transmit());
+    session.peer_mut().transmitted(usize::MAX);
     let mut seen = Vec::new();
     while let Some(frame) = frames.next_frame().unwrap() {
         seen.push((frame.header.command, frame.header.status, frame.header.sequence, frame.body.to_vec()));
@@ -41,7 +41,7 @@ fn sent(session: &mut Session<u32>) -> Vec<(CommandId, u32, u32, Vec<u8>)> {
 
 fn octets(command: CommandId, status: u32, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    pdu::write_frame(Header { command, status, sequence }, body, &mut out).unwrap();
+    pdu::write_frame(PduHeader { command, status, sequence }, body, &mut out).unwrap();
     out
 }
 
@@ -69,14 +69,14 @@ fn bound() -> Session<u32> {
 }
 
 fn submit(session: &mut Session<u32>, token: u32) -> u32 {
-    session.submit(token, &SubmitSm { short_message: b"hello", ..SubmitSm::default() }, 0).unwrap();
+    session.submit(token, &ShortMessage { short_message: b"hello", ..ShortMessage::default() }, 0).unwrap();
     let [(CommandId::SUBMIT_SM, 0, sequence, _)] = sent(session)[..] else { panic!("one submit_sm") };
     sequence
 }
 
 fn deliver_body() -> Vec<u8> {
     let mut out = Vec::new();
-    let message = DeliverSm { short_message: b"hi", ..DeliverSm::default() };
+    let message = ShortMessage { short_message: b"hi", ..ShortMessage::default() };
     pdu::write(&Pdu::DeliverSm(message), 0, 1, &mut out).unwrap();
     out.split_off(16)
 }
@@ -86,7 +86,7 @@ fn the_bind_goes_first_and_nothing_else_before_its_reply() {
     let mut session = fresh(&config());
     let [(CommandId::BIND_TRANSCEIVER, 0, 1, body)] = &sent(&mut session)[..] else { panic!("one bind") };
     assert_eq!(body, b"me\0s3cret\0\0\x34\0\0\0");
-    assert_eq!(session.submit(1, &SubmitSm::default(), 0), Err(SubmitError::NotBound));
+    assert_eq!(session.submit(1, &ShortMessage::default(), 0), Err(SubmitError::NotBound));
     assert_eq!(session.window_free(), 0);
     receive(&mut session, CommandId::BIND_TRANSCEIVER.reply(), 0, 1, b"smsc\0\x02\x10\0\x01\x50");
     let [Event::Bound { system_id, peer_version }] = &events(&mut session)[..] else { panic!("bound") };
@@ -127,7 +127,7 @@ fn binds_that_fail_say_why() {
 #[test]
 fn a_receiver_cannot_submit_and_a_transmitter_is_not_delivered_to() {
     let mut receiver = bound_with(&Config { bind: BindKind::Receiver, ..config() });
-    assert_eq!(receiver.submit(1, &SubmitSm::default(), 0), Err(SubmitError::WrongBind));
+    assert_eq!(receiver.submit(1, &ShortMessage::default(), 0), Err(SubmitError::WrongBind));
     let mut transmitter = bound_with(&Config { bind: BindKind::Transmitter, ..config() });
     receive(&mut transmitter, CommandId::DELIVER_SM, 0, 9, &deliver_body());
     assert_eq!(sent(&mut transmitter), [(CommandId::DELIVER_SM.reply(), 0x04, 9, vec![0])]);
@@ -155,7 +155,7 @@ fn answers_come_in_any_order_and_errors_without_a_body() {
     assert_eq!(answer.tlvs().get(tlv::ADDITIONAL_STATUS_INFO_TEXT).unwrap().text(), b"slow");
     assert!(seen.contains(&Event::Congestion { state: 0x55 }));
     assert_eq!(session.window_free(), 10);
-    assert_eq!(session.counters().salvaged, 0);
+    assert_eq!(session.peer().counters().salvaged, 0);
 }
 
 #[test]
@@ -168,11 +168,11 @@ fn an_error_without_a_body_is_no_repair_and_a_nack_is_never_a_success() {
     let [Event::Answered { answer: error, .. }, Event::Answered { answer: nack, .. }] = &seen[..] else {
         panic!("{seen:?}")
     };
-    assert_eq!((error.status, nack.status, session.counters().salvaged), (0x45, 0xFF, 0));
+    assert_eq!((error.status, nack.status, session.peer().counters().salvaged), (0x45, 0xFF, 0));
     let third = submit(&mut session, 3);
     receive(&mut session, CommandId::SUBMIT_SM.reply(), 0, third, b"");
     let [Event::Answered { answer, .. }] = &events(&mut session)[..] else { panic!("answered") };
-    assert_eq!((answer.status, answer.message_id.len(), session.counters().salvaged), (0, 0, 1));
+    assert_eq!((answer.status, answer.message_id.len(), session.peer().counters().salvaged), (0, 0, 1));
 }
 
 #[test]
@@ -182,11 +182,11 @@ fn replies_to_nothing_or_of_the_wrong_kind_answer_nothing() {
     receive(&mut session, CommandId::SUBMIT_SM.reply(), 0, sequence + 1, b"x\0");
     receive(&mut session, CommandId::DELIVER_SM.reply(), 0, sequence, b"\0");
     receive(&mut session, CommandId(0x8000_0111), 0, sequence, b"");
-    assert_eq!(session.counters().unknown_replies, 3);
+    assert_eq!(session.peer().counters().unknown_replies, 3);
     assert!(
         events(&mut session).iter().all(|event| matches!(event, Event::Protocol(Warning::UnknownReply(..))))
     );
-    assert_eq!((session.window_used(), sent(&mut session)), (1, vec![]));
+    assert_eq!((session.peer().window_used(), sent(&mut session)), (1, vec![]));
 }
 
 #[test]
@@ -200,8 +200,8 @@ fn a_missing_answer_is_in_doubt_and_a_late_one_settles_it() {
     session.handle_timeout(59_999);
     assert_eq!(events(&mut session), []);
     session.handle_timeout(60_000);
-    assert_eq!(events(&mut session), [Event::Unanswered { token: 7, cause: Cause::Timeout }]);
-    assert_eq!((session.window_free(), session.counters().timed_out), (10, 1));
+    assert_eq!(events(&mut session), [Event::Unanswered { token: 7, cause: NoReply::Timeout }]);
+    assert_eq!((session.window_free(), session.peer().counters().timed_out), (10, 1));
     session.handle_bytes(&octets(CommandId::SUBMIT_SM.reply(), 0, sequence, b"late\0"), 61_000);
     let [Event::LateAnswer { token: 7, answer }] = &events(&mut session)[..] else { panic!("late") };
     assert_eq!(&answer.message_id[..], b"late");
@@ -219,11 +219,11 @@ fn the_link_is_asked_for_life_only_when_quiet_and_is_dead_without_it() {
     assert_eq!(sent(&mut session), []);
     session.handle_timeout(50_000);
     assert!(matches!(sent(&mut session)[..], [(CommandId::ENQUIRE_LINK, 0, 2, _)]));
-    session.submit(1, &SubmitSm::default(), 109_000).unwrap();
+    session.submit(1, &ShortMessage::default(), 109_000).unwrap();
     assert_eq!(session.poll_timeout(), Some(110_000));
     session.handle_timeout(110_000);
     let expected = [
-        Event::Unanswered { token: 1, cause: Cause::LinkLost },
+        Event::Unanswered { token: 1, cause: NoReply::LinkLost },
         Event::Closed { reason: CloseReason::NoEnquireReply },
     ];
     assert_eq!(events(&mut session), expected);
@@ -231,8 +231,8 @@ fn the_link_is_asked_for_life_only_when_quiet_and_is_dead_without_it() {
 
 #[test]
 fn silence_and_half_a_pdu_end_the_session() {
-    let line = LineConfig { enquire_link_ms: 0, ..LineConfig::default() };
-    let mut silent = bound_with(&Config { line, ..config() });
+    let peer = PeerConfig { enquire_link_ms: 0, ..PeerConfig::default() };
+    let mut silent = bound_with(&Config { peer, ..config() });
     assert_eq!(silent.poll_timeout(), Some(300_000));
     silent.handle_timeout(300_000);
     assert_eq!(events(&mut silent), [Event::Closed { reason: CloseReason::Inactive }]);
@@ -252,7 +252,7 @@ fn lengths_that_no_pdu_has_end_the_session() {
         submit(&mut session, 1);
         session.handle_bytes(&length.to_be_bytes(), 0);
         let seen = events(&mut session);
-        assert_eq!(seen.first(), Some(&Event::Unanswered { token: 1, cause: Cause::LinkLost }));
+        assert_eq!(seen.first(), Some(&Event::Unanswered { token: 1, cause: NoReply::LinkLost }));
         assert!(matches!(seen[1..], [Event::Closed { reason: CloseReason::Framing(_) }]), "{seen:?}");
         session.handle_bytes(&octets(CommandId::ENQUIRE_LINK, 0, 1, b""), 0);
         assert_eq!((sent(&mut session), events(&mut session)), (vec![], vec![]));
@@ -297,7 +297,10 @@ fn deliveries_are_acknowledged_by_the_caller_in_any_order_with_any_status() {
     receive(&mut session, CommandId::DELIVER_SM, 0, 5, &deliver_body());
     receive(&mut session, CommandId::DELIVER_SM, 0, 0xFFFF_FFFE, &clipped);
     let seen = events(&mut session);
-    assert_eq!((sent(&mut session).len(), session.unacknowledged(), session.counters().salvaged), (0, 2, 1));
+    assert_eq!(
+        (sent(&mut session).len(), session.peer().unacknowledged(), session.peer().counters().salvaged),
+        (0, 2, 1)
+    );
     let mut acks = Vec::new();
     for (event, text) in seen.into_iter().zip([&b"hi"[..], b"h"]) {
         let Event::Delivered { ack, message } = event else { panic!("{event:?}") };
@@ -308,7 +311,7 @@ fn deliveries_are_acknowledged_by_the_caller_in_any_order_with_any_status() {
     session.ack(acks.pop().unwrap(), 0, 0);
     let reply = CommandId::DELIVER_SM.reply();
     assert_eq!(sent(&mut session), [(reply, 0x64, 0xFFFF_FFFE, vec![0]), (reply, 0, 5, vec![0])]);
-    assert_eq!(session.unacknowledged(), 0);
+    assert_eq!(session.peer().unacknowledged(), 0);
 }
 
 #[test]
@@ -319,20 +322,20 @@ fn an_acknowledgement_for_an_earlier_connection_does_nothing() {
     let mut new = bind(Session::new(&config(), 1, 0).unwrap(), &config());
     receive(&mut new, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     new.ack(ack, 0, 0);
-    assert_eq!((sent(&mut new), new.unacknowledged()), (vec![], 1));
+    assert_eq!((sent(&mut new), new.peer().unacknowledged()), (vec![], 1));
 }
 
 #[test]
 fn too_many_unacknowledged_deliveries_stop_reading_then_are_refused() {
-    let line = LineConfig { inbound_max: 2, inbound_full_status: status::THROTTLED, ..LineConfig::default() };
-    let mut session = bound_with(&Config { line, ..config() });
+    let peer = PeerConfig { inbound_max: 2, inbound_full_status: status::THROTTLED, ..PeerConfig::default() };
+    let mut session = bound_with(&Config { peer, ..config() });
     submit(&mut session, 1);
     for sequence in 1..=5 {
-        assert_eq!(session.wants_read(), sequence <= 2);
+        assert_eq!(session.peer().wants_read(), sequence <= 2);
         receive(&mut session, CommandId::DELIVER_SM, 0, sequence, &deliver_body());
     }
     assert_eq!(sent(&mut session), [(CommandId::DELIVER_SM.reply(), 0x58, 5, vec![0])]);
-    assert_eq!((session.unacknowledged(), session.counters().refused), (4, 1));
+    assert_eq!((session.peer().unacknowledged(), session.peer().counters().refused), (4, 1));
     // While we do not read, the peer's silence says nothing.
     assert_eq!(session.poll_timeout(), None);
     session.handle_timeout(500_000);
@@ -346,11 +349,11 @@ fn too_many_unacknowledged_deliveries_stop_reading_then_are_refused() {
     while let Some(ack) = acks.pop() {
         session.ack(ack, 0, 500_000);
     }
-    assert!(session.wants_read());
+    assert!(session.peer().wants_read());
     session.handle_timeout(559_999);
     assert!(events(&mut session).is_empty());
     session.handle_timeout(560_000);
-    assert_eq!(events(&mut session), [Event::Unanswered { token: 1, cause: Cause::Timeout }]);
+    assert_eq!(events(&mut session), [Event::Unanswered { token: 1, cause: NoReply::Timeout }]);
 }
 
 #[test]
@@ -358,17 +361,17 @@ fn a_peer_that_does_not_read_is_not_read_from() {
     let mut session = bound();
     let flood = octets(CommandId::ENQUIRE_LINK, 0, 1, b"").repeat(4_096);
     let mut rounds = 0;
-    while session.wants_read() {
+    while session.peer().wants_read() {
         session.handle_bytes(&flood, 0);
         rounds += 1;
         assert!(rounds < 100, "without a limit");
     }
     assert_eq!(
-        (session.window_free(), session.submit(1, &SubmitSm::default(), 0)),
+        (session.window_free(), session.submit(1, &ShortMessage::default(), 0)),
         (0, Err(SubmitError::WindowFull))
     );
-    session.transmitted(session.transmit().len());
-    assert!(session.wants_read() && session.window_free() == 10);
+    session.peer_mut().transmitted(usize::MAX);
+    assert!(session.peer().wants_read() && session.window_free() == 10);
 }
 
 #[test]
@@ -378,7 +381,7 @@ fn the_peer_unbinds() {
     receive(&mut session, CommandId::UNBIND, 0, 3, b"");
     assert_eq!(sent(&mut session), [(CommandId::UNBIND.reply(), 0, 3, vec![])]);
     let expected = [
-        Event::Unanswered { token: 1, cause: Cause::LinkLost },
+        Event::Unanswered { token: 1, cause: NoReply::LinkLost },
         Event::Closed { reason: CloseReason::PeerUnbound },
     ];
     assert_eq!(events(&mut session), expected);
@@ -392,7 +395,7 @@ fn closing_unbinds_takes_last_answers_and_waits_only_so_long() {
     session.close(1_000);
     session.close(2_000);
     let [(CommandId::UNBIND, 0, unbind, _)] = sent(&mut session)[..] else { panic!("one unbind") };
-    assert_eq!(session.submit(2, &SubmitSm::default(), 0), Err(SubmitError::NotBound));
+    assert_eq!(session.submit(2, &ShortMessage::default(), 0), Err(SubmitError::NotBound));
     receive(&mut session, CommandId::DELIVER_SM, 0, 1, &deliver_body());
     assert_eq!(sent(&mut session)[0].1, status::RETRY_LATER);
     receive(&mut session, CommandId::GENERIC_NACK, 0x08, sequence, b"");
@@ -432,7 +435,8 @@ fn queries_are_answered_or_fail() {
 fn a_part_that_cannot_be_written_fails_alone() {
     let mut session = bound();
     let long = [b'1'; 21];
-    let bad = SubmitSm { destination: Address { ton: 1, npi: 1, text: &long }, ..SubmitSm::default() };
+    let bad =
+        ShortMessage { destination: Address { ton: 1, npi: 1, text: &long }, ..ShortMessage::default() };
     assert!(matches!(session.submit(1, &bad, 0), Err(SubmitError::Invalid(_))));
     assert_eq!((sent(&mut session), session.window_free()), (vec![], 10));
     submit(&mut session, 2);

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use channels::smpp::pdu::{self, Address, Bind, BindKind, CommandId, Pdu, Reply, ShortMessage};
+use channels::smpp::pdu::{self, Address, Bind, BindKind, CommandId, IdReply, Pdu, ShortMessage};
 use simulators::smsc::{Remember, Script, Smsc};
 
 const BATCH: u64 = 500;
@@ -48,10 +48,10 @@ impl Client {
         while let Some(length) = self.input[used..].first_chunk::<4>() {
             let length = u32::from_be_bytes(*length) as usize;
             let Some(pdu) = self.input.get(used..used + length) else { break };
-            let header = pdu::Header::read(pdu).unwrap();
+            let header = pdu::PduHeader::read(pdu).unwrap();
             if header.command == CommandId::DELIVER_SM {
                 self.receipts += 1;
-                let reply = Pdu::DeliverSmResp(Reply::default());
+                let reply = Pdu::DeliverSmResp(IdReply::default());
                 pdu::write(&reply, 0, header.sequence, &mut self.output).unwrap();
             } else {
                 self.answers += 1;
@@ -81,7 +81,7 @@ fn measure(name: &str, registered_delivery: u8, remember: Remember) {
         destination: Address { ton: 1, npi: 1, text: b"4917600000001" },
         registered_delivery,
         short_message:
-            b"Your parcel arrives between 10:00 and 12:00 today. Reply 1 to confirm, 2 to choose another.",
+            b"Your parcel arrives between 10:00 and 12:00 today. IdReply 1 to confirm, 2 to choose another.",
         ..ShortMessage::default()
     };
     let mut batch = Vec::new();

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use channels::smpp::pdu::{self, BindKind, CommandId, Header, Pdu, Reply, ShortMessage};
+use channels::smpp::pdu::{self, BindKind, CommandId, IdReply, Pdu, PduHeader, ShortMessage};
 use simulators::smsc::{Mo, Pattern, ReceiptVia, Script, Smsc};
 use support::Client;
 use tokio::{
@@ -63,7 +63,7 @@ fn frames(random: &mut Random) -> Vec<u8> {
         let status = if random.below(3) == 0 { 0x64 } else { 0 };
         let pdu = match random.below(8) {
             0..3 => Pdu::SubmitSm(message),
-            3 => Pdu::DeliverSmResp(Reply::default()),
+            3 => Pdu::DeliverSmResp(IdReply::default()),
             4 => Pdu::EnquireLink,
             5 => Pdu::UnbindResp,
             6 => Pdu::GenericNack,
@@ -77,7 +77,7 @@ fn frames(random: &mut Random) -> Vec<u8> {
         if random.below(8) == 0 {
             let command = CommandId(random.below(0x200) as u32);
             let body: Vec<u8> = (0..random.below(60)).map(|_| random.below(256) as u8).collect();
-            pdu::write_frame(Header { command, status: 0, sequence }, &body, &mut out).unwrap();
+            pdu::write_frame(PduHeader { command, status: 0, sequence }, &body, &mut out).unwrap();
         }
     }
     out

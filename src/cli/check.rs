@@ -1,4 +1,4 @@
-//! `patchbay check`: everything that can be known of a configuration before it runs.
+//! `patchbay check`: reports every problem of a configuration without running it.
 
 use std::path::PathBuf;
 
@@ -7,26 +7,26 @@ use clap::Args;
 use super::probe::{Probe, probe};
 use crate::{
     config::{self, Settings},
+    console,
     http::tls,
-    out,
     run::Failure,
     seams,
 };
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct CheckArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
-    /// Also log in at each provider, and connect to each destination
+    /// Also log in to each provider and connect to each destination
     #[arg(long)]
     probe: bool,
-    /// Write the result as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: CheckArguments) -> Result<(), Failure> {
     let settings = match config::load(&arguments.config) {
         Ok(settings) => settings,
         Err(e) if arguments.json => {
@@ -35,8 +35,8 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
                 .iter()
                 .map(|(line, text)| serde_json::json!({ "file": e.file, "line": line, "problem": text }))
                 .collect();
-            out::line(serde_json::json!({ "ok": false, "problems": problems }).to_string());
-            return Err(Failure::Usage(out::counted(e.problems.len(), "problem")));
+            console::line(serde_json::json!({ "ok": false, "problems": problems }).to_string());
+            return Err(Failure::Usage(console::counted(e.problems.len(), "problem")));
         }
         Err(e) => return Err(Failure::Usage(e.to_string())),
     };
@@ -51,7 +51,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// Certificates are read now rather than at the start.
+/// Reads the certificates, which otherwise happens at the start.
 fn certificates(settings: &Settings) -> Result<(), Failure> {
     for tls in [&settings.http.tls, &settings.admin.tls].into_iter().flatten() {
         tls::acceptor(tls).map_err(|e| Failure::Usage(e.to_string()))?;
@@ -59,7 +59,7 @@ fn certificates(settings: &Settings) -> Result<(), Failure> {
     seams::real(settings.trust.as_deref()).map_err(|e| Failure::Usage(e.to_string())).map(|_| ())
 }
 
-fn report(arguments: &Arguments, settings: &Settings, probes: &[Probe]) {
+fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
     let (channels, destinations) = (settings.router.channels.len(), settings.router.destinations.len());
     if arguments.json {
         let probes: Vec<_> = probes
@@ -68,21 +68,21 @@ fn report(arguments: &Arguments, settings: &Settings, probes: &[Probe]) {
             .collect();
         let ok = probes.iter().all(|p| p.get("ok") == Some(&serde_json::Value::Bool(true)));
         let view = serde_json::json!({ "ok": ok, "channels": channels, "destinations": destinations, "probes": probes });
-        out::line(view.to_string());
+        console::line(view.to_string());
         return;
     }
     let file = arguments.config.display();
-    out::line(format!(
+    console::line(format!(
         "{file} is valid: {}, {}",
-        out::counted(channels, "channel"),
-        out::counted(destinations, "destination")
+        console::counted(channels, "channel"),
+        console::counted(destinations, "destination")
     ));
     for probe in probes {
         match &probe.result {
             Ok(took) => {
-                out::line(format!("  reached  {} in {:.0} ms", probe.what, took.as_secs_f64() * 1000.0))
+                console::line(format!("  reached  {} in {:.0} ms", probe.what, took.as_secs_f64() * 1000.0))
             }
-            Err(why) => out::line(format!("  FAILED   {}: {why}", probe.what)),
+            Err(why) => console::line(format!("  FAILED   {}: {why}", probe.what)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A small HTTP client for the commands that talk to a running Patchbay.
+//! An HTTP client for the commands that talk to a running Patchbay.
 
 use std::time::Duration;
 
@@ -15,29 +15,29 @@ use crate::run::Failure;
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A whole request may take so long.
+/// How long a whole request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Talks to one Patchbay.
+/// A client of one Patchbay.
 pub(super) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
     key: Option<HeaderValue>,
 }
 
-/// An answer, read to its end.
+/// An answer that was read to its end.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: Bytes,
 }
 
 impl Answer {
-    /// The body as text.
+    /// Returns the body as text.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What the answer says is wrong.
+    /// Returns the status and the error text of the answer.
     pub(super) fn problem(&self) -> String {
         let json: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
         let text = |key: &str| json.as_ref()?.get(key)?.as_str().map(str::to_owned);
@@ -47,7 +47,7 @@ impl Answer {
 }
 
 impl Client {
-    /// A client for the Patchbay at an address such as `http://127.0.0.1:8080`.
+    /// Returns a client for a base URL such as `http://127.0.0.1:8080`.
     pub(super) fn new(base: &str, key: Option<String>) -> Result<Self, Failure> {
         let base = base.trim_end_matches('/').to_owned();
         if !is_http(&base) {
@@ -65,7 +65,7 @@ impl Client {
         Ok(Self { pool: Pool::builder(TokioExecutor::new()).build(connector), base, key })
     }
 
-    /// Performs a request and reads its answer.
+    /// Sends a request and reads its answer.
     pub(super) async fn ask(
         &self,
         method: Method,
@@ -87,7 +87,7 @@ impl Client {
         }
     }
 
-    /// Performs a request whose answer is read as it comes.
+    /// Sends a request and returns its answer with the body still to be read.
     pub(super) async fn open(
         &self,
         method: Method,
@@ -120,14 +120,9 @@ impl Client {
     }
 }
 
-/// Whether this is the address of an HTTP server.
+/// Whether this is an http or https URL with a host.
 pub(super) fn is_http(url: &str) -> bool {
     url.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
     })
-}
-
-/// Percent-encodes a segment of a path or a value of a query.
-pub(super) fn encoded(text: &str) -> String {
-    crate::ui::encoded(text)
 }

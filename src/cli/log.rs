@@ -1,36 +1,38 @@
-//! `patchbay log`: checks, counts and exports the event log of a Patchbay that is not running. Changes nothing.
+//! `patchbay log`: checks, counts and exports the event log of a Patchbay that is not running.
+//! Changes nothing.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use message::Seq;
 use serde_json::json;
-use storage::{DiskEngine, Options, Stats, Stored};
+use storage::{DiskEngine, Options, Stored};
 
 use crate::{
-    config, out,
+    config, console,
+    http::admin::log_figures,
     run::{Failure, open_log},
 };
 
 #[derive(Debug, Subcommand)]
-pub(super) enum Arguments {
-    /// Read every block and name those that are damaged
-    Verify(Place),
-    /// Sizes and counts
-    Stats(Place),
-    /// Write events as lines of JSON
+pub(super) enum LogCommand {
+    /// Read every file and report damage: what, where, and what to do
+    Verify(LogFolder),
+    /// Print sizes and counts
+    Stats(LogFolder),
+    /// Print events as lines of JSON
     Export(Export),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Place {
+pub(super) struct LogFolder {
     /// The folder of the log
     #[arg(long, conflicts_with = "config")]
     data_dir: Option<PathBuf>,
-    /// The configuration that names it
+    /// The configuration file that names the folder
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
-    /// Write the result as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -38,17 +40,17 @@ pub(super) struct Place {
 #[derive(Debug, Args)]
 pub(super) struct Export {
     #[command(flatten)]
-    place: Place,
-    /// The first event
+    place: LogFolder,
+    /// The sequence number of the first event
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// At most so many events
+    /// The largest number of events
     #[arg(long)]
     limit: Option<usize>,
 }
 
-impl Place {
-    /// The folder, which must be there: looking must not create one.
+impl LogFolder {
+    /// Returns the folder. It must exist: a command that reads must not create one.
     fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = match &self.data_dir {
             Some(folder) => folder.clone(),
@@ -69,71 +71,67 @@ impl Place {
     }
 }
 
-pub(super) fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn perform(arguments: LogCommand) -> Result<(), Failure> {
     match arguments {
-        Arguments::Verify(place) => verify(&place),
-        Arguments::Stats(place) => stats(&place),
-        Arguments::Export(export) => self::export(&export),
+        LogCommand::Verify(place) => verify(&place),
+        LogCommand::Stats(place) => stats(&place),
+        LogCommand::Export(export) => self::export(&export),
     }
 }
 
-fn verify(place: &Place) -> Result<(), Failure> {
+fn verify(place: &LogFolder) -> Result<(), Failure> {
     let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
-    let sound = report.bad.is_empty() && report.gaps.is_empty();
     if place.json {
         let bad: Vec<String> = report.bad.iter().map(ToString::to_string).collect();
         let gaps: Vec<_> =
-            report.gaps.iter().map(|(end, next)| json!({ "after": end.0, "next": next })).collect();
+            report.gaps.iter().map(|gap| json!({ "after": gap.after.0, "next": gap.folder })).collect();
+        let files: Vec<_> = report
+            .files
+            .iter()
+            .map(|f| json!({ "file": f.file, "offset": f.offset, "what": f.what, "remedy": f.remedy.to_string() }))
+            .collect();
         let view = json!({
-            "sound": sound, "segments": report.segments, "blocks": report.blocks, "events": report.events,
+            "sound": report.is_sound(), "segments": report.segments, "blocks": report.blocks, "events": report.events,
             "blockBytes": report.block_bytes, "bad": bad, "gaps": gaps,
+            "files": files,
         });
-        out::line(view.to_string());
+        console::line(view.to_string());
     } else {
         let (segments, blocks, events) = (report.segments, report.blocks, report.events);
-        out::line(format!(
+        console::line(format!(
             "{segments} segments, {blocks} blocks, {events} events, {} bytes",
             report.block_bytes
         ));
         for bad in &report.bad {
-            out::line(format!("  DAMAGED  {bad}"));
+            console::line(format!("  DAMAGED  {bad}"));
         }
-        for (end, next) in &report.gaps {
-            out::line(format!("  MISSING  events after {end}, before folder {next}"));
+        for gap in &report.gaps {
+            console::line(format!("  MISSING  events after {}, before folder {}", gap.after, gap.folder));
+        }
+        for file in &report.files {
+            console::line(format!("  DAMAGED  {file}"));
         }
     }
-    if sound {
-        Ok(())
-    } else {
+    if report.needs_backup() {
         Err(Failure::running("the log is damaged; restore the named folders from a backup"))
+    } else {
+        Ok(())
     }
 }
 
-fn stats(place: &Place) -> Result<(), Failure> {
+fn stats(place: &LogFolder) -> Result<(), Failure> {
     let (log, _) = open_log(&place.folder()?, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
-    let figures = figures(&stats);
+    let figures = log_figures(&stats);
     if place.json {
-        out::line(figures.to_string());
+        console::line(figures.to_string());
     } else {
         for (key, value) in figures.as_object().into_iter().flatten() {
-            out::line(format!("{key:<18} {value:>16}"));
+            console::line(format!("{key:<18} {value:>16}"));
         }
     }
     log.close().map_err(Failure::running)
-}
-
-/// The figures of a log as JSON, for people and for `/api/log`.
-pub fn figures(stats: &Stats) -> serde_json::Value {
-    json!({
-        "first": stats.first.0, "committed": stats.committed.0, "segments": stats.segments,
-        "blockBytes": stats.block_bytes, "diskBytes": stats.disk_bytes, "freeBytes": stats.free_bytes,
-        "waitingBytes": stats.waiting_bytes, "blocksWritten": stats.blocks_written,
-        "bytesWritten": stats.bytes_written, "lookupsInMemory": stats.lookups_in_memory,
-        "lookupsSealed": stats.lookups_sealed, "filterBytes": stats.filter_bytes,
-        "indexEntries": stats.index_entries, "indexDelta": stats.index_delta, "checkpoint": stats.checkpoint.0,
-    })
 }
 
 fn export(export: &Export) -> Result<(), Failure> {
@@ -141,7 +139,7 @@ fn export(export: &Export) -> Result<(), Failure> {
     for stored in log.read(Seq(export.from.max(1))).take(export.limit.unwrap_or(usize::MAX)) {
         let mut line = line_of(&stored.map_err(Failure::running)?)?;
         line.push(b'\n');
-        if out::bytes(&line).is_err() {
+        if console::bytes(&line).is_err() {
             break;
         }
     }

@@ -1,5 +1,5 @@
-//! The command line: what there is, and with which exit code it ends: 0 fine, 1 failed while running, 2 bad usage
-//! or configuration.
+//! The command line and its exit codes: 0 success, 1 failure while running, 2 bad usage or
+//! configuration.
 
 mod check;
 mod client;
@@ -16,9 +16,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{out, run::Failure};
+use crate::{console, run::Failure};
 
-/// Patchbay, a customer channel manager: connects a business to the channels its customers write on.
+/// A customer channel manager: connects a business to the channels its customers write on.
 #[derive(Debug, Parser)]
 #[command(name = "patchbay", version, about, propagate_version = true, arg_required_else_help = true)]
 struct Arguments {
@@ -29,31 +29,33 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the router until SIGTERM or Ctrl-C
-    Run(run::Arguments),
-    /// Check a configuration; with --probe also log in at its providers
-    Check(check::Arguments),
-    /// Try it in under a minute: simulated SMS provider, router, echo bot; needs no account and no configuration
-    Demo(demo::Arguments),
-    /// Run the simulated side of a provider, with faults on demand
+    Run(run::RunArguments),
+    /// Check a configuration; with --probe, also log in to its providers
+    Check(check::CheckArguments),
+    /// See it work in under a minute, without an account or a configuration: simulated providers,
+    /// the router, and a bot that answers
+    Demo(demo::DemoArguments),
+    /// Run a simulated provider, with faults on demand
     #[command(subcommand)]
-    Sim(sim::Arguments),
+    Sim(sim::SimCommand),
     /// Send a message through a running Patchbay
-    Send(send::Arguments),
-    /// Follow what happens in a running Patchbay
-    Tail(tail::Arguments),
-    /// List the providers; with a name, its account keys, limits and words for states
-    Providers(providers::Arguments),
-    /// Look into the event log of a Patchbay that is not running
+    Send(send::SendArguments),
+    /// Follow the events of a running Patchbay
+    Tail(tail::TailArguments),
+    /// List the providers; with a name, show its account keys, limits and statuses
+    Providers(providers::ProvidersArguments),
+    /// Read the event log of a Patchbay that is not running
     #[command(subcommand)]
-    Log(log::Arguments),
+    Log(log::LogCommand),
 }
 
-/// Runs the command line; the exit code tells how it went.
+/// Runs the command line and returns the exit code.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(e) => {
-            // Help and version are errors to clap; only those go to standard output and are fine.
+            // clap reports help and version as errors; only those print to standard output and exit
+            // with 0.
             let code = u8::try_from(e.exit_code()).unwrap_or(2);
             _ = e.print();
             return ExitCode::from(code);
@@ -62,11 +64,11 @@ pub fn main() -> ExitCode {
     match perform(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Running(why)) => {
-            out::error(format!("patchbay: {why}"));
+            console::error(format!("patchbay: {why}"));
             ExitCode::from(1)
         }
         Err(Failure::Usage(why)) => {
-            out::error(why);
+            console::error(why);
             ExitCode::from(2)
         }
     }
@@ -92,7 +94,7 @@ fn perform(command: Command) -> Result<(), Failure> {
             Command::Log(_) | Command::Providers(_) => Ok(()),
         }
     });
-    // Work that nobody waits for any more (a name being resolved) must not hold up the end.
+    // Abandoned work (resolving a name) must not delay the exit.
     runtime.shutdown_background();
     done
 }

@@ -1,20 +1,21 @@
-//! What `patchbay check --probe` tries: a login at each provider, a connection to each destination. Sends no
-//! message, takes none, and leaves at once.
+//! The probes of `patchbay check --probe`: a login to each provider, a connection to each
+//! destination. Sends and accepts no messages.
 
 use std::{sync::Arc, time::Duration};
 
 use actors::{
     Seams,
     egress::Route,
-    seams::{Call, Stream, Target},
+    seams::{Call, Stream, Target, Tls},
 };
 use channels::{
     HttpChannel, LinkKind,
     http::Request,
     smpp::{
+        CloseReason,
         account::Account,
         pdu::BindKind,
-        session::{CloseReason, Config, Session, SessionEvent},
+        session::{Config, Session, SessionEvent},
         status,
     },
 };
@@ -27,20 +28,20 @@ use crate::{
     seams::{self, Stopwatch},
 };
 
-/// A probe may take so long.
+/// How long one probe may take.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Read in one go, in bytes.
+/// The size of one read, in bytes.
 const READ_BYTES: usize = 4096;
 
-/// One thing that was tried.
+/// The result of one probe.
 pub(super) struct Probe {
-    /// What.
+    /// The channel or destination that was probed.
     pub(super) what: String,
-    /// How long it took, or why it failed.
+    /// The time it took, or the reason why it failed.
     pub(super) result: Result<Duration, String>,
 }
 
-/// Tries every channel and every destination.
+/// Probes every channel and every destination.
 pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
     let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
     let mut probes = Vec::new();
@@ -51,7 +52,7 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
                 (what, timed(login(&seams, account)).await)
             }
             LinkKind::Http(http) => {
-                // Without a harmless call there is nothing to try.
+                // This provider has no harmless call to try.
                 let Some(request) = http.probe() else { continue };
                 let what = format!("channel {} ({})", channel.id, http.provider().name);
                 (what, timed(call(&seams, http, request, channel.http.route.clone())).await)
@@ -63,8 +64,8 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
         let Ok(uri) = destination.url.parse::<http::Uri>() else { continue };
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        // Its certificate may be signed by the configured roots: only the way there is tried.
-        let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: None };
+        // The certificate may be signed by configured roots, so only the TCP connection is tried.
+        let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: Tls::Off };
         let what = format!("destination {} ({})", destination.id, destination.url);
         let result = timed(async { connect(&seams, target).await.map(drop) }).await;
         probes.push(Probe { what, result });
@@ -81,7 +82,7 @@ async fn timed(probe: impl Future<Output = Result<(), String>>) -> Result<Durati
     }
 }
 
-/// A harmless call; what the provider repeats of its secrets is hidden.
+/// Makes a harmless call. Secrets that the provider repeats in its answer are hidden.
 async fn call(
     seams: &Seams,
     http: &dyn HttpChannel,
@@ -102,7 +103,7 @@ async fn login(seams: &Seams, account: &Account) -> Result<(), String> {
     let target = Target {
         host: (&*account.host).into(),
         port: account.port,
-        tls: account.tls.then(|| account.tls_ca.as_deref().map(Into::into)),
+        tls: if account.tls { Tls::trusting(account.tls_ca.as_deref().map(Into::into)) } else { Tls::Off },
     };
     for bind in account.connections() {
         let stream = connect(seams, target.clone()).await?;
@@ -111,7 +112,7 @@ async fn login(seams: &Seams, account: &Account) -> Result<(), String> {
     Ok(())
 }
 
-/// Binds and unbinds. The time limit is around it, so the session's own clock may stand still.
+/// Binds and unbinds. The caller sets the time limit, so the session's clock may stand still.
 async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>) -> Result<(), String> {
     let config = Config {
         bind,
@@ -126,8 +127,8 @@ async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>
     let mut bound = false;
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        stream.write_all(session.transmit()).await.map_err(|e| e.to_string())?;
-        session.transmitted(session.transmit().len());
+        stream.write_all(session.peer().transmit()).await.map_err(|e| e.to_string())?;
+        session.peer_mut().transmitted(usize::MAX);
         while let Some(event) = session.poll_event() {
             match event {
                 SessionEvent::Bound { .. } => {
@@ -142,7 +143,7 @@ async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>
                 _ => {}
             }
         }
-        if !session.transmit().is_empty() {
+        if !session.peer().transmit().is_empty() {
             continue;
         }
         match stream.read(&mut buffer).await.map_err(|e| e.to_string())? {

@@ -1,18 +1,18 @@
-//! `patchbay providers`: what can be connected, and what each needs. It reads descriptions only: no configuration, no
-//! network.
+//! `patchbay providers`: the supported providers and what each of them needs. Reads descriptions
+//! only: no configuration, no network.
 
 use channels::{PROVIDERS, Provider, Report, provider};
 use clap::Args;
 
-use crate::{out, run::Failure};
+use crate::{console, run::Failure};
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// One provider, to know all about it
+pub(super) struct ProvidersArguments {
+    /// The provider to describe; without one, all are listed
     name: Option<String>,
 }
 
-pub(super) fn perform(arguments: &Arguments) -> Result<(), Failure> {
+pub(super) fn perform(arguments: &ProvidersArguments) -> Result<(), Failure> {
     match &arguments.name {
         None => list(),
         Some(name) => {
@@ -30,14 +30,14 @@ fn unknown(name: &str) -> Failure {
 
 fn list() {
     let width = PROVIDERS.iter().map(|provider| provider.name.len()).max().unwrap_or_default();
-    for provider in PROVIDERS {
-        out::line(format!("{:width$}  {}", provider.name, provider.summary));
+    for provider in PROVIDERS.iter() {
+        console::line(format!("{:width$}  {}", provider.name, provider.summary));
     }
 }
 
 fn all_about(about: &'static Provider) {
     let capabilities = about.capabilities;
-    let said = |what: &str, words: &str| out::line(format!("{what:14} {words}"));
+    let said = |what: &str, words: &str| console::line(format!("{what:14} {words}"));
     said("provider", about.name);
     said("", about.summary);
     said("documentation", about.documentation);

@@ -1,4 +1,4 @@
-//! `patchbay run`
+//! `patchbay run`: runs the router with a configuration file.
 
 use std::path::PathBuf;
 
@@ -6,19 +6,19 @@ use clap::Args;
 
 use crate::{
     config::{self, Settings},
-    out,
+    console,
     run::{self, Failure, Running},
     telemetry,
 };
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct RunArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
     config: PathBuf,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: RunArguments) -> Result<(), Failure> {
     let settings = config::load(&arguments.config).map_err(|e| Failure::Usage(e.to_string()))?;
     telemetry::start_logging(&settings.log).map_err(Failure::running)?;
     let metrics = telemetry::start_metrics().map_err(Failure::running)?;
@@ -28,7 +28,7 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     running.until_stopped().await
 }
 
-/// What is told once it is ready.
+/// The lines printed once the router is ready.
 struct Summary {
     data_dir: String,
     channels: Vec<String>,
@@ -60,18 +60,18 @@ impl Summary {
             0 => "new".to_owned(),
             last => format!(
                 "{last} events in {}, {replayed} replayed since the last checkpoint",
-                out::counted(recovery.segments, "segment")
+                console::counted(recovery.segments, "segment")
             ),
         };
         let keys = if self.open_to_all { "no API key needed on this address" } else { "API key required" };
         let token = if self.token { "token required" } else { "no token needed on this address" };
         let ready_ms = running.ready_after.as_secs_f64() * 1000.0;
-        out::line(format!("Patchbay {} ready in {ready_ms:.0} ms", env!("CARGO_PKG_VERSION")));
-        out::line(format!("  send API      {}/v1/messages  ({keys})", running.public_url));
-        out::line(format!("  admin page    {}/  ({token})", running.admin_url));
-        out::line(format!("  event log     {}: {found}", self.data_dir));
+        console::line(format!("Patchbay {} ready in {ready_ms:.0} ms", env!("CARGO_PKG_VERSION")));
+        console::line(format!("  send API      {}/v1/messages  ({keys})", running.public_url));
+        console::line(format!("  admin page    {}/  ({token})", running.admin_url));
+        console::line(format!("  event log     {}: {found}", self.data_dir));
         if let Some(torn) = &recovery.torn {
-            out::line(format!("                a torn last block, never acknowledged, was cut: {torn}"));
+            console::line(format!("                a torn last block, never acknowledged, was cut: {torn}"));
         }
         several("channels", &self.channels);
         several("destinations", &self.destinations);
@@ -81,10 +81,10 @@ impl Summary {
 fn several(name: &str, lines: &[String]) {
     let mut name = name;
     for line in lines {
-        out::line(format!("  {name:<13} {line}"));
+        console::line(format!("  {name:<13} {line}"));
         name = "";
     }
     if lines.is_empty() {
-        out::line(format!("  {name:<13} none configured"));
+        console::line(format!("  {name:<13} none configured"));
     }
 }

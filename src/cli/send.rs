@@ -1,48 +1,49 @@
-//! `patchbay send`: one message through a running Patchbay.
+//! `patchbay send`: sends one message through a running Patchbay.
 
 use std::time::Duration;
 
+use channels::url::percent_encode;
 use clap::Args;
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Answer, Client, encoded};
-use crate::{out, run::Failure};
+use super::client::{Answer, Client};
+use crate::{console, run::Failure};
 
-/// Between two looks at the status.
+/// How often the status is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
+pub(super) struct SendArguments {
     /// The customer's address
     #[arg(long)]
     to: String,
-    /// Your own address on the channel (its number, page id, ...)
+    /// Your own address on the channel (a number, a page id, ...)
     #[arg(long)]
     from: String,
-    /// What to say
+    /// The text to send
     #[arg(long)]
     text: String,
-    /// The message's id; the same id is sent once only
+    /// An id for the message; an id is sent only once
     #[arg(long)]
     id: Option<String>,
-    /// 0 (bulk) to 10 (most urgent)
+    /// The priority, from 0 (bulk) to 10 (most urgent)
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=10))]
     priority: Option<u8>,
-    /// The address of Patchbay's send API
+    /// The URL of Patchbay's send API
     #[arg(long, default_value = "http://127.0.0.1:8080", env = "PATCHBAY_URL")]
     url: String,
-    /// The API key
+    /// The API key to send with
     #[arg(long, env = "PATCHBAY_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
-    /// Wait until the status is final, at most so long
+    /// Wait for the final status, at most this long
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "60s", value_parser = humantime::parse_duration)]
     wait: Option<Duration>,
-    /// Only tell what would be sent
+    /// Only print what would be sent
     #[arg(long, conflicts_with = "wait")]
     plan: bool,
-    /// Write answers as JSON
+    /// Print answers as JSON
     #[arg(long)]
     json: bool,
 }
@@ -66,7 +67,7 @@ struct Status {
     parts: Vec<serde_json::Value>,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: SendArguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.api_key.clone())?;
     let mut channel_data = json!({
         "channelCustomerIdentifier": arguments.to,
@@ -95,9 +96,11 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     let answer = post(&client, "/v1/messages", message).await?;
     let accepted: Accepted = serde_json::from_slice(&answer.body).map_err(Failure::running)?;
     match (arguments.json, accepted.duplicate) {
-        (true, _) => out::line(answer.text()),
-        (false, false) => out::line(format!("{} ACCEPTED", accepted.message_id)),
-        (false, true) => out::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id)),
+        (true, _) => console::line(answer.text()),
+        (false, false) => console::line(format!("{} ACCEPTED", accepted.message_id)),
+        (false, true) => {
+            console::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id))
+        }
     }
     match arguments.wait {
         Some(wait) => follow(&client, &accepted.message_id, wait, last, arguments.json).await,
@@ -114,7 +117,8 @@ async fn post(client: &Client, path: &str, message: Vec<u8>) -> Result<Answer, F
     }
 }
 
-/// The best status to wait for, by a plan: some providers tell nothing after they have taken a message.
+/// Returns the status to wait for, by a plan: some providers report nothing after accepting a
+/// message.
 fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     let plan: Plan = serde_json::from_slice(plan).map_err(Failure::running)?;
     let known = channels::provider(&plan.provider);
@@ -122,23 +126,23 @@ fn last_of(plan: &[u8]) -> Result<&'static str, Failure> {
     Ok(if tells { "DELIVERED" } else { "SENT" })
 }
 
-fn plan(arguments: &Arguments, body: &[u8]) -> Result<(), Failure> {
+fn plan(arguments: &SendArguments, body: &[u8]) -> Result<(), Failure> {
     if arguments.json {
-        out::line(String::from_utf8_lossy(body));
+        console::line(String::from_utf8_lossy(body));
         return Ok(());
     }
     let plan: serde_json::Value = serde_json::from_slice(body).map_err(Failure::running)?;
     for (key, value) in plan.as_object().into_iter().flatten() {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        out::line(format!("{key:<16} {text}"));
+        console::line(format!("{key:<16} {text}"));
     }
     Ok(())
 }
 
-/// Prints each new status until it is final; a failed message is a failure.
+/// Prints each new status until it is final. A failed message is an error.
 async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: bool) -> Result<(), Failure> {
     let deadline = tokio::time::Instant::now() + wait;
-    let path = format!("/v1/messages/{}", encoded(id));
+    let path = format!("/v1/messages/{}", percent_encode(id));
     let mut told = String::new();
     loop {
         let answer = client.ask(Method::GET, &path, None).await?;
@@ -150,9 +154,9 @@ async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: 
         let is_final = matches!(status, "DELIVERED" | "READ" | "FAILED") || status == last;
         if status != told {
             if as_json && is_final {
-                out::line(answer.text());
+                console::line(answer.text());
             } else if !as_json {
-                out::line(format!("{id} {status} ({})", out::counted(seen.parts.len(), "part")));
+                console::line(format!("{id} {status} ({})", console::counted(seen.parts.len(), "part")));
             }
             status.clone_into(&mut told);
         }

@@ -1,42 +1,43 @@
-//! `patchbay tail`: what happens in a running Patchbay, as it happens.
+//! `patchbay tail`: prints the events of a running Patchbay as they happen.
 
+use channels::url::percent_encode;
 use clap::Args;
 use http::Method;
 use http_body_util::BodyExt;
 use message::Timestamp;
 use serde::Deserialize;
 
-use super::client::{Answer, Client, encoded};
-use crate::{out, run::Failure, ui};
+use super::client::{Answer, Client};
+use crate::{console, instant, run::Failure};
 
 /// The longest line of the stream, in bytes.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// The address of Patchbay's admin port
+pub(super) struct TailArguments {
+    /// The URL of Patchbay's admin port
     #[arg(long, default_value = "http://127.0.0.1:9090", env = "PATCHBAY_ADMIN_URL")]
     url: String,
     /// The admin token
     #[arg(long, env = "PATCHBAY_ADMIN_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// Only this channel
+    /// Only events of this channel
     #[arg(long)]
     channel: Option<String>,
-    /// Only this session
+    /// Only events of this session
     #[arg(long)]
     session: Option<String>,
-    /// Only this message
+    /// Only events of this message
     #[arg(long)]
     message: Option<String>,
-    /// Write each event as JSON, as the admin port does
+    /// Print each event as JSON
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Line {
+struct PrintedEvent {
     at: u64,
     event: String,
     #[serde(default)]
@@ -48,13 +49,13 @@ struct Line {
     detail: String,
 }
 
-pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(arguments: TailArguments) -> Result<(), Failure> {
     let client = Client::new(&arguments.url, arguments.token.clone())?;
     let filters =
         [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
     let query: Vec<String> = filters
         .iter()
-        .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", encoded(v))))
+        .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", percent_encode(v))))
         .collect();
     let answer = client.open(Method::GET, &format!("/api/tail?{}", query.join("&")), None).await?;
     let status = answer.status().as_u16();
@@ -80,18 +81,18 @@ pub(super) async fn perform(arguments: Arguments) -> Result<(), Failure> {
     Err(Failure::running("Patchbay ended the stream"))
 }
 
-/// Shows a line; an error means that nobody reads any more.
+/// Prints a line. An error means that standard output is closed.
 fn show(line: &[u8], as_json: bool) -> std::io::Result<()> {
     let Some(data) = line.trim_ascii_end().strip_prefix(b"data: ") else { return Ok(()) };
-    let mut text = match serde_json::from_slice::<Line>(data) {
+    let mut text = match serde_json::from_slice::<PrintedEvent>(data) {
         Ok(line) if !as_json => {
             let part = line.part.map(|p| format!(" part {p}")).unwrap_or_default();
-            let at = ui::rfc3339(Timestamp(line.at));
+            let at = instant::rfc3339(Timestamp(line.at));
             format!("{at} {:<18} {:<12} {}{part} {}", line.event, line.channel, line.message_id, line.detail)
                 .into_bytes()
         }
         _ => data.to_vec(),
     };
     text.push(b'\n');
-    out::bytes(&text)
+    console::bytes(&text)
 }

@@ -1,5 +1,5 @@
-//! `[channel.http]`: how a channel's provider is called, and where it calls back. A proxy's password is a secret like
-//! any other.
+//! The `[channel.http]` table: how a channel's provider is called, and where it calls back. The
+//! proxy's password is a secret and never printed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::section::Section;
 
-/// Reads the table of a channel. `public_url`: what `[http]` says that providers can reach.
+/// Reads the table of a channel. `public_url` is the one of `[http]`.
 pub(super) fn read(
     section: &Section<'_>,
     id: &str,
@@ -62,7 +62,7 @@ pub(super) fn read(
     config
 }
 
-/// The longest time limit of a call: whoever waits longer waits for nothing.
+/// The largest time limit of a call that may be configured.
 const TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
 fn timeout(table: &Section<'_>, default: Duration) -> Duration {
@@ -73,7 +73,7 @@ fn timeout(table: &Section<'_>, default: Duration) -> Duration {
     timeout
 }
 
-/// A list of hosts, domains and networks.
+/// Reads a list of hosts, domains and networks.
 fn places(table: &Section<'_>, key: &'static str) -> Vec<Place> {
     let expected =
         "a list of hosts and networks such as [\"gateway.lan\", \".example.org\", \"10.1.0.0/16\"]";
@@ -92,7 +92,7 @@ fn places(table: &Section<'_>, key: &'static str) -> Vec<Place> {
     places
 }
 
-/// `http://user:password@host:port`; user and password may be percent-encoded.
+/// Parses `http://user:password@host:port`. User and password may be percent-encoded.
 fn proxy(text: &str) -> Option<Proxy> {
     let rest = text.trim().strip_prefix("http://")?.trim_end_matches('/');
     let (login, place) = match rest.rsplit_once('@') {
@@ -109,13 +109,14 @@ fn proxy(text: &str) -> Option<Proxy> {
 }
 
 fn decoded(text: &str) -> String {
-    // A plus stands for itself here, as it does not in a form.
+    // In a URL, unlike in a form, a plus sign is not a space.
     let form = text.replace('+', "%2B");
     url::form_fields(form.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
 }
 
-/// The provider's own address, where the account itself names one that is not public: a gateway in the house, or a
-/// simulator. A name that merely leads to such an address is not meant.
+/// Returns the host of the account's `base_url` if it is a loopback or private address, such as a
+/// gateway on the local network or a simulator: naming it there allows calls to it. A public name
+/// that only resolves to such an address is not allowed by this.
 fn own_place(section: &Section<'_>) -> Option<Place> {
     let account = section.raw().get("account")?.get_ref().as_table()?;
     let url: http::Uri = account.get("base_url")?.get_ref().as_str()?.parse().ok()?;

@@ -1,5 +1,5 @@
-//! `[[channel]]`: what is the same for every provider, and the hand-over of `[channel.account]` to the
-//! provider, with its secrets already resolved.
+//! The `[[channel]]` table: the keys that all providers share. Passes `[channel.account]` on to the
+//! provider, with its secrets resolved.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,12 +11,11 @@ use toml::de::DeValue;
 
 use super::{
     calls,
-    check::id,
     problem::suggestion,
-    section::{OrOff, Section, Value},
+    section::{OrOff, Section, Value, id},
 };
 
-/// Parts per second that may be configured at most.
+/// The largest number of parts per second that may be configured.
 const SEND_RATE_MAX: f64 = 100_000.0;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -50,7 +49,7 @@ pub(super) fn read(
     };
     let http = match (&id, &channel) {
         (Some(id), Some(channel)) => calls::read(&section, id, &**channel, public_url),
-        // Its keys are read all the same once the rest is right.
+        // The table is not checked yet: its keys depend on the provider, which is unknown.
         _ => section.get("http").map(|_| HttpConfig::default()).unwrap_or_default(),
     };
     section.finish();
@@ -124,7 +123,7 @@ fn provider(section: &Section<'_>) -> Option<&'static Provider> {
     found
 }
 
-/// Secrets become their values, then the provider reads its own types.
+/// Resolves the secrets of an account, then lets the provider read it.
 fn account(
     section: &Section<'_>,
     account: Option<Section<'_>>,
@@ -162,7 +161,7 @@ fn account(
     }
 }
 
-/// serde's words for an unknown key or a missing one, in ours.
+/// Rewrites serde's message about an unknown or missing key in our own words.
 fn explained(key: String, problem: String) -> (String, String) {
     let mut quoted = problem.split('`').skip(1).step_by(2);
     match quoted.next() {
@@ -203,7 +202,7 @@ fn did(
 ) -> Option<Did> {
     let text = |value: &toml::Spanned<DeValue<'_>>| String::read(value.get_ref());
     let Some(table) = item.get_ref().as_table() else {
-        // The short form: a number alone, when there is only one place it can go.
+        // The short form: only a number, which is enough when there is one destination.
         let number = text(item);
         return match (number, destinations) {
             (Some(number), [only]) => Some(Did { number: number.into(), destination: only.id.clone() }),

@@ -1,4 +1,4 @@
-//! The tables of the file, one function each: which keys there are, their bounds and their defaults.
+//! Reads the tables of the file, one function each: the keys, their limits and their defaults.
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -8,21 +8,20 @@ use secrecy::{ExposeSecret, SecretString};
 use toml::de::DeTable;
 
 use super::{
-    Admin, ApiKey, ConfigError, EdgeLimits, Http, LogSettings, Settings, Tls, channel,
-    problem::Problems,
-    section::{OrOff, Section, Size},
+    channel,
+    problem::{ConfigError, Problems},
+    section::{OrOff, Section, Size, id},
+    settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls},
 };
 
 const MB: u64 = 1 << 20;
 const GB: u64 = 1 << 30;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest id of a channel or destination, in bytes.
-pub(super) const ID_BYTES_MAX: usize = 64;
-/// The largest request body that may be configured, in bytes.
+/// The largest value of `[http] body_max`, in bytes.
 const BODY_BYTES_MAX: u64 = 64 * MB;
 
-/// The whole file.
+/// Reads and checks the whole file.
 pub(super) fn settings(text: &str, file: &str, folder: &Path) -> Result<Settings, ConfigError> {
     let problems = Problems::default();
     let (table, syntax) = DeTable::parse_recoverable(text);
@@ -104,18 +103,6 @@ fn duplicates<'i>(root: &Section<'_>, key: &str, ids: impl Iterator<Item = &'i s
     }
 }
 
-/// Ids go into addresses, metrics and file names.
-pub(super) fn id(section: &Section<'_>) -> Option<String> {
-    let id: String = section.required("id")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if id.len() <= ID_BYTES_MAX && id.chars().all(plain) {
-        return Some(id);
-    }
-    section
-        .problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
-    None
-}
-
 fn limits(section: Option<Section<'_>>) -> Limits {
     let defaults = Limits::default();
     let Some(section) = section else { return defaults };
@@ -139,8 +126,8 @@ fn as_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Section<'_>) -> Http {
-    let mut http = Http {
+fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Section<'_>) -> HttpSettings {
+    let mut http = HttpSettings {
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         public_url: None,
         api_keys: of_destinations,
@@ -182,7 +169,7 @@ fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Secti
     http
 }
 
-/// One key for two destinations would make the origin of a message a matter of chance.
+/// Rejects a key used twice: the destination of a message would be ambiguous.
 fn same_keys(keys: &[ApiKey], root: &Section<'_>) {
     let mut all: Vec<&str> = keys.iter().map(|k| k.key.expose_secret()).collect();
     all.sort_unstable();
@@ -194,8 +181,9 @@ fn same_keys(keys: &[ApiKey], root: &Section<'_>) {
     }
 }
 
-fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> Admin {
-    let mut admin = Admin { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), token: None, tls: None };
+fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> AdminSettings {
+    let mut admin =
+        AdminSettings { listen: SocketAddr::from(([127, 0, 0, 1], 9090)), token: None, tls: None };
     let Some(section) = section else { return admin };
     admin.listen = section.or("listen", admin.listen);
     admin.token = section.secret("token");
@@ -241,11 +229,9 @@ fn log(section: Option<Section<'_>>) -> LogSettings {
     };
     let Some(section) = section else { return log };
     log.filter = section.or("filter", log.filter);
-    if let Err(why) = tracing_subscriber::EnvFilter::try_new(&log.filter) {
-        section.problem(
-            "filter",
-            format!("found {:?}; expected e.g. \"info,patchbay=debug\": {why}", log.filter),
-        );
+    if let Err(why) = log.filter.parse::<tracing_subscriber::filter::Targets>() {
+        let text = format!("found {:?}; expected e.g. \"info,patchbay=debug\": {why}", log.filter);
+        section.problem("filter", text);
     }
     let format: String = section.or("format", "text".into());
     log.json = format == "json";
@@ -290,7 +276,7 @@ fn destination(section: Section<'_>, api_keys: &mut Vec<ApiKey>) -> Option<Desti
         give_up_after: section.or("give_up_after", OrOff(None)).0,
     };
     section.finish();
-    // A wrong URL is told once, not again by every DID that names this destination.
+    // A destination with a wrong URL still counts, so that DIDs naming it are not reported as well.
     let id = id?;
     if let Some(key) = api_key {
         api_keys.push(ApiKey { key, destination: Some(DestinationId::new(id)) });

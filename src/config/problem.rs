@@ -1,17 +1,17 @@
-//! What is wrong with a configuration: file, line, key, what was found and what is expected. Never holds the
-//! value of a secret.
+//! Problems of a configuration: file, line, key, the value found and the value expected. Never
+//! holds the value of a secret.
 
 use std::{cell::RefCell, fmt, ops::Range};
 
-/// Most problems told at once; the rest only repeat the pattern.
+/// The largest number of problems reported at once; further ones are dropped.
 const PROBLEMS_MAX: usize = 50;
 
-/// All that is wrong with a configuration file.
+/// All problems of a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub struct ConfigError {
-    /// The file.
+    /// The file's name as given on the command line.
     pub file: String,
-    /// Line (0 when the whole file is meant) and text of each, in the order of the file.
+    /// The line (0 for the whole file) and the text of each problem, in the order of the file.
     pub problems: Vec<(usize, String)>,
 }
 
@@ -28,12 +28,12 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Gathers problems while a file is read.
+/// Collects problems while a file is read.
 #[derive(Debug, Default)]
 pub(super) struct Problems(RefCell<Vec<(usize, String)>>);
 
 impl Problems {
-    /// Notes one, at a place of the file.
+    /// Adds a problem at a place in the file.
     pub(super) fn add(&self, span: &Range<usize>, text: impl Into<String>) {
         let mut all = self.0.borrow_mut();
         if all.len() < PROBLEMS_MAX {
@@ -41,12 +41,12 @@ impl Problems {
         }
     }
 
-    /// Whether there is none.
+    /// Returns whether no problem was found.
     pub(super) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    /// The error that tells them all.
+    /// Converts the collected problems into an error, with offsets turned into lines.
     pub(super) fn into_error(self, file: &str, text: &str) -> ConfigError {
         let mut problems = self.0.into_inner();
         problems.sort();
@@ -62,7 +62,8 @@ fn line_of(text: &str, offset: usize) -> usize {
     before.iter().filter(|b| **b == b'\n').count() + 1
 }
 
-/// `; did you mean "x"?` when one of the known words is close to the one found, else all of them when few.
+/// Returns `; did you mean "x"?` when a known word is close to the one found, otherwise the list of
+/// known words.
 pub(super) fn suggestion<'k>(found: &str, known: impl IntoIterator<Item = &'k str>) -> String {
     let mut known: Vec<&str> = known.into_iter().collect();
     let mut seen = std::collections::BTreeSet::new();
@@ -77,7 +78,7 @@ pub(super) fn suggestion<'k>(found: &str, known: impl IntoIterator<Item = &'k st
     }
 }
 
-/// Levenshtein's distance without case, in one row.
+/// Returns the Levenshtein distance of two words, ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.to_lowercase().chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

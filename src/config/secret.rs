@@ -1,16 +1,17 @@
-//! Secrets: `env:NAME`, `file:PATH` or literal. An error names the variable or the file, never a value.
+//! Secrets: `env:NAME`, `file:PATH` or literal. Errors name the variable or the file, never a
+//! value.
 
 use std::{fs, io::Read, path::Path};
 
 use secrecy::SecretString;
 
-/// The largest file a secret is read from, in bytes.
+/// The largest secret file that is read, in bytes.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// Resolves a secret. A file's path is relative to `folder`; its trailing line break is not part of it.
+/// Resolves a secret. A file's path is relative to `folder`; its trailing line break is dropped.
 ///
 /// # Errors
-/// What is missing or empty, in words for the operator.
+/// Says which variable or file is missing or empty.
 pub(super) fn resolve(text: &str, folder: &Path) -> Result<SecretString, String> {
     let value = if let Some(name) = text.strip_prefix("env:") {
         match std::env::var(name) {

@@ -1,5 +1,5 @@
-//! Reads one table of the file: typed values with their place, every problem gathered instead of the first
-//! one only, unknown keys told with the nearest known one. serde would stop at the first of each table.
+//! Reads one table of the file into typed values. Collects every problem (serde would stop at the
+//! first) and reports unknown keys with the nearest known one.
 
 use std::{cell::RefCell, net::SocketAddr, ops::Range, path::Path, time::Duration};
 
@@ -14,26 +14,29 @@ use super::{
     secret,
 };
 
-/// The longest part of a found value that is repeated in a problem, in characters.
+/// The longest part of a value that is quoted in a problem, in characters.
 const FOUND_CHARS_MAX: usize = 60;
 
-/// A table being read.
+/// The longest id of a channel or destination, in bytes. Longer ids are rejected.
+const ID_BYTES_MAX: usize = 64;
+
+/// A table, with the keys that were asked for so far.
 pub(super) struct Section<'a> {
     table: &'a DeTable<'a>,
-    /// Where it begins.
+    /// The table's place in the file.
     pub(super) span: Range<usize>,
-    /// How it is named to people: `[http]`, `[[channel]] "sms-main"`; empty for the root.
+    /// The table's name in messages: `[http]`, `[[channel]] "sms-main"`; empty for the root.
     pub(super) name: String,
     known: RefCell<Vec<&'static str>>,
     problems: &'a Problems,
     folder: &'a Path,
 }
 
-/// A value of the file, read as a type.
+/// A type that a value of the file can be read as.
 pub(super) trait Value: Sized {
-    /// What is expected, in words.
+    /// Describes the expected value, for messages.
     const EXPECTED: &'static str;
-    /// Reads it; `None` when it is something else.
+    /// Reads the value; `None` when it has another type or form.
     fn read(value: &DeValue<'_>) -> Option<Self>;
 }
 
@@ -48,7 +51,7 @@ impl<'a> Section<'a> {
         Self { table, span, name: name.into(), known: RefCell::default(), problems, folder }
     }
 
-    /// A sub-table as a section of its own; `None` when absent.
+    /// Returns a sub-table; `None` when it is missing.
     pub(super) fn table(&self, key: &'static str) -> Option<Section<'a>> {
         let value = self.get(key)?;
         match value.get_ref().as_table() {
@@ -63,12 +66,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// `[channel.account]` of `[[channel]] "x"` is named so that the line can be found and the channel known.
+    /// Names a sub-table after its parent, so that a message says which channel is meant.
     fn below(&self, key: &str) -> String {
         format!("{} {key}", self.name)
     }
 
-    /// An array of tables as sections.
+    /// Returns the tables of an array.
     pub(super) fn tables(&self, key: &'static str) -> Vec<Section<'a>> {
         let Some(value) = self.get(key) else { return Vec::new() };
         let items = value.get_ref().as_array().map(|a| a.iter().collect::<Vec<_>>());
@@ -93,7 +96,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A value that may be absent.
+    /// Reads a value that may be missing.
     pub(super) fn optional<T: Value>(&self, key: &'static str) -> Option<T> {
         let value = self.get(key)?;
         let read = T::read(value.get_ref());
@@ -103,12 +106,12 @@ impl<'a> Section<'a> {
         read
     }
 
-    /// A value with a default.
+    /// Reads a value, or returns its default.
     pub(super) fn or<T: Value>(&self, key: &'static str, default: T) -> T {
         self.optional(key).unwrap_or(default)
     }
 
-    /// A value that must be there.
+    /// Reads a value; reports a problem when it is missing.
     pub(super) fn required<T: Value>(&self, key: &'static str) -> Option<T> {
         if self.get(key).is_none() {
             self.problem(key, format!("is missing; expected {}", T::EXPECTED));
@@ -116,7 +119,7 @@ impl<'a> Section<'a> {
         self.optional(key)
     }
 
-    /// A whole number within bounds.
+    /// Reads a whole number within limits.
     pub(super) fn number(
         &self,
         key: &'static str,
@@ -134,13 +137,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A secret: `env:NAME`, `file:PATH` or literal. Its value is never repeated in a problem.
+    /// Reads a secret: `env:NAME`, `file:PATH` or literal. Problems never quote its value.
     pub(super) fn secret(&self, key: &'static str) -> Option<SecretString> {
         let value = self.get(key)?;
         self.secret_of(key, value)
     }
 
-    /// A list of secrets.
+    /// Reads a list of secrets.
     pub(super) fn secrets(&self, key: &'static str) -> Vec<SecretString> {
         let Some(value) = self.get(key) else { return Vec::new() };
         match value.get_ref().as_array() {
@@ -166,34 +169,34 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// A path, relative to the folder of the configuration file.
+    /// Reads a path, relative to the folder of the configuration file.
     pub(super) fn path(&self, key: &'static str) -> Option<std::path::PathBuf> {
         self.optional::<String>(key).map(|path| self.folder.join(path))
     }
 
-    /// The raw value; the key counts as known from now on.
+    /// Returns the raw value and marks the key as known.
     pub(super) fn get(&self, key: &'static str) -> Option<&'a Spanned<DeValue<'a>>> {
         self.known.borrow_mut().push(key);
         self.table.get(key)
     }
 
-    /// The raw table.
+    /// Returns the raw table.
     pub(super) fn raw(&self) -> &'a DeTable<'a> {
         self.table
     }
 
-    /// Where the configuration file is.
+    /// Returns the folder of the configuration file.
     pub(super) fn folder(&self) -> &'a Path {
         self.folder
     }
 
-    /// Notes a problem with a key.
+    /// Reports a problem with a key.
     pub(super) fn problem(&self, key: &str, text: impl AsRef<str>) {
         let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
         self.add(&span, key, text);
     }
 
-    /// Notes that a value is not what is expected, repeating it.
+    /// Reports a value that is not as expected, and quotes it.
     pub(super) fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = shown(value.get_ref());
         self.add(&value.span(), key, format!("found {found}; expected {expected}"));
@@ -204,7 +207,7 @@ impl<'a> Section<'a> {
         self.problems.add(span, format!("{}{gap}{key}: {}", self.name, text.as_ref()));
     }
 
-    /// Tells every key that nobody asked for.
+    /// Reports every key that was never asked for.
     pub(super) fn finish(self) {
         let known = self.known.borrow();
         for (key, _) in self.table.iter() {
@@ -217,7 +220,19 @@ impl<'a> Section<'a> {
     }
 }
 
-/// A value as it is repeated to people, shortened.
+/// Reads `id`. Ids become parts of URLs, metric labels and file names.
+pub(super) fn id(section: &Section<'_>) -> Option<String> {
+    let id: String = section.required("id")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if id.len() <= ID_BYTES_MAX && id.chars().all(plain) {
+        return Some(id);
+    }
+    section
+        .problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
+    None
+}
+
+/// Formats a value for a message, shortened.
 fn shown(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) if text.chars().count() > FOUND_CHARS_MAX => {
@@ -277,7 +292,7 @@ impl Value for Duration {
     }
 }
 
-/// A duration, or never.
+/// A duration, or `None` for "off".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OrOff(pub(super) Option<Duration>);
 
@@ -291,7 +306,7 @@ impl Value for OrOff {
     }
 }
 
-/// A number of bytes.
+/// A size in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
 

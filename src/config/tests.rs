@@ -1,5 +1,7 @@
 //! A table: bad input, and what the operator must be told.
 
+use std::time::Duration;
+
 use super::*;
 
 /// The smallest configuration that is right, with extra text appended at the end.

@@ -1,4 +1,4 @@
-//! Answers as bytes, and refusals as statuses. An error always says what is wrong and what to do about it.
+//! HTTP answers. An error always says what is wrong and what to do about it.
 
 use actors::{Page, Refusal};
 use axum::body::Body;
@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use message::cim::write::{self, Outcome, Report};
 use serde::Serialize;
 
-/// A JSON answer of bytes that are JSON already.
+/// Returns a JSON answer whose body is JSON already.
 pub fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     let mut answer = Response::new(Body::from(body.into()));
     *answer.status_mut() = status;
@@ -15,7 +15,7 @@ pub fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> 
     answer
 }
 
-/// A JSON answer of a view.
+/// Returns a view as a JSON answer.
 pub fn json<T: Serialize + ?Sized>(view: &T) -> Response<Body> {
     match serde_json::to_vec(view) {
         Ok(body) => json_bytes(StatusCode::OK, body),
@@ -23,7 +23,7 @@ pub fn json<T: Serialize + ?Sized>(view: &T) -> Response<Body> {
     }
 }
 
-/// A page of a list: an array, with `Link: <?after=...>; rel="next"` when there is more.
+/// Returns a page of a list as an array, with `Link: <?after=...>; rel="next"` if more follow.
 pub fn page<T: Serialize>(page: &Page<T>) -> Response<Body> {
     let mut answer = json(&page.items);
     if let Some(next) = page.next
@@ -34,7 +34,7 @@ pub fn page<T: Serialize>(page: &Page<T>) -> Response<Body> {
     answer
 }
 
-/// `{"status":404,"error":"..."}`.
+/// Returns an error as `{"status":404,"error":"..."}`.
 pub fn error(status: StatusCode, text: &str) -> Response<Body> {
     let mut body = format!("{{\"status\":{},\"error\":", status.as_u16()).into_bytes();
     write::string(&mut body, text);
@@ -42,7 +42,7 @@ pub fn error(status: StatusCode, text: &str) -> Response<Body> {
     json_bytes(status, body)
 }
 
-/// The same with a further header.
+/// Returns an error with one more header.
 pub fn error_with(status: StatusCode, text: &str, name: HeaderName, value: &str) -> Response<Body> {
     let mut answer = error(status, text);
     if let Ok(value) = HeaderValue::from_str(value) {
@@ -51,13 +51,13 @@ pub fn error_with(status: StatusCode, text: &str, name: HeaderName, value: &str)
     answer
 }
 
-/// 503 with Retry-After.
+/// Returns 503 with Retry-After.
 pub fn busy(text: &str, retry_after_s: u32) -> Response<Body> {
     let seconds = retry_after_s.max(1).to_string();
     error_with(StatusCode::SERVICE_UNAVAILABLE, text, header::RETRY_AFTER, &seconds)
 }
 
-/// The status a refusal is answered with.
+/// Returns the status for a refusal.
 pub fn status_of(refusal: &Refusal) -> StatusCode {
     match refusal {
         Refusal::UnknownChannel { .. } | Refusal::NotFound(_) => StatusCode::NOT_FOUND,
@@ -67,7 +67,7 @@ pub fn status_of(refusal: &Refusal) -> StatusCode {
     }
 }
 
-/// A refusal of a request that is not about one message.
+/// Returns the answer for a refused request that is not about one message.
 pub fn refusal(refusal: &Refusal) -> Response<Body> {
     match refusal {
         Refusal::Busy { retry_after_s, .. } => busy(&refusal.to_string(), *retry_after_s),
@@ -75,7 +75,8 @@ pub fn refusal(refusal: &Refusal) -> Response<Body> {
     }
 }
 
-/// CIM knows three codes of a failure: 400, 404, and 500 for all else; a conflict is the sender's mistake.
+/// Returns the CIM code of a failure. CIM has three: 400 and 404 for mistakes of the sender (a
+/// conflict is one), 500 for everything else.
 pub fn reason_code(status: StatusCode) -> &'static str {
     match status {
         StatusCode::NOT_FOUND => "404",
@@ -84,7 +85,7 @@ pub fn reason_code(status: StatusCode) -> &'static str {
     }
 }
 
-/// Appends the DELIVERYNOTIFICATION body of a message that was not taken.
+/// Appends the DELIVERYNOTIFICATION body of a message that was not accepted.
 pub fn failed(out: &mut Vec<u8>, message_id: &str, status: StatusCode, text: &str) {
     let report =
         Report { message_id, outcome: Outcome::Failed, reason_code: reason_code(status), text: Some(text) };

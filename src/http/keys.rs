@@ -1,4 +1,4 @@
-//! Who may ask: API keys and the admin token, compared in constant time. Never shown anywhere.
+//! API keys and the admin token. Both are compared in constant time and never printed.
 
 use actors::Origin;
 use http::{HeaderMap, header};
@@ -6,22 +6,22 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::config::ApiKey;
 
-/// The API keys of the public listener, each with the origin of what it sends.
+/// The API keys of the public listener, each with the origin of its messages.
 pub struct Keys(Vec<(SecretString, Origin)>);
 
 impl Keys {
-    /// Takes the configured ones; none means that everyone may.
+    /// Takes the configured keys. Without any key, every request is admitted.
     pub fn new(keys: Vec<ApiKey>) -> Self {
         Self(keys.into_iter().map(|k| (k.key, Origin { destination: k.destination })).collect())
     }
 
-    /// Where a request comes from; `None` when its key is missing or wrong.
+    /// Returns the origin of a request; `None` when its key is missing or wrong.
     pub fn origin(&self, headers: &HeaderMap) -> Option<Origin> {
         if self.0.is_empty() {
             return Some(Origin::default());
         }
         let given = bearer(headers).or_else(|| headers.get("x-api-key").map(|v| v.as_bytes()))?;
-        // Every key is compared, so that the time does not tell which one was close.
+        // Every key is compared, so that the time taken does not depend on which one matches.
         let mut found = None;
         for (key, origin) in &self.0 {
             if same(given, key.expose_secret().as_bytes()) {
@@ -32,14 +32,14 @@ impl Keys {
     }
 }
 
-/// The token after `Authorization: Bearer`.
+/// Returns the token after `Authorization: Bearer`.
 pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     let value = headers.get(header::AUTHORIZATION)?.as_bytes();
     let (scheme, token) = value.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
-/// Whether both are equal; the time depends on the lengths only.
+/// Compares two values in a time that depends on their lengths only.
 pub fn same(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |all, (x, y)| std::hint::black_box(all | (x ^ y)));
     a.len() == b.len() && std::hint::black_box(differing) == 0

@@ -1,5 +1,5 @@
-//! The HTTP surfaces: the public one (send API, sessions, webhooks) and the admin one. Everything that arrives
-//! is bounded: connections, requests under way, heads, bodies, lists.
+//! The HTTP listeners: the public one (send API, sessions, webhooks) and the admin one. Everything
+//! that arrives is limited: connections, requests in flight, heads, bodies, lists.
 
 pub mod admin;
 pub mod answer;

@@ -1,5 +1,5 @@
-//! The accept loop: TCP without delay, optionally TLS, a bound on connections, a time limit on heads and
-//! handshakes, and a graceful end. It never gives up because one accept failed.
+//! The accept loop: TCP_NODELAY, optional TLS, a limit on connections, time limits on heads and
+//! handshakes, and a graceful end. A failed accept never ends it.
 
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, pin::pin, time::Duration};
 
@@ -17,9 +17,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::EdgeLimits;
 
-/// A pause after a failed accept (too many open files), so that the loop does not spin.
+/// The pause after a failed accept (too many open files), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// A TLS handshake may take so long.
+/// How long a TLS handshake may take; slower connections are closed.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A bound socket, ready to serve.
@@ -30,10 +30,10 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds.
+    /// Binds an address.
     ///
     /// # Errors
-    /// When the address cannot be bound; the text names it.
+    /// The address cannot be bound; the text names it.
     pub async fn bind(address: SocketAddr, tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let named = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}"));
         let tcp = TcpListener::bind(address).await.map_err(named)?;
@@ -41,7 +41,7 @@ impl Listener {
         Ok(Self { tcp, tls, address })
     }
 
-    /// Where it listens: the real port when 0 was asked for.
+    /// Returns the address, with the real port when port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -52,7 +52,7 @@ impl Listener {
         format!("{scheme}://{}", self.address)
     }
 
-    /// Serves until `stop` turns true, then lets requests under way finish.
+    /// Serves until `stop` turns true, then waits for the requests in flight.
     pub async fn serve<H, F>(self, limits: EdgeLimits, handler: H, mut stop: watch::Receiver<bool>)
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
@@ -82,7 +82,7 @@ impl Listener {
     }
 }
 
-/// Resolves once stopping was asked for, also when whoever could ask is gone.
+/// Waits until `stop` turns true or its sender is dropped.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
@@ -130,12 +130,13 @@ where
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        // Answers are small: one piece is cheaper to send than two.
+        // Answers are small: one write is cheaper than a vectored one.
         .writev(false)
         .header_read_timeout(limits.header_timeout)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    // A connection that ends in an error is the peer's affair; what it asked for was answered or not begun.
+    // A connection that ends with an error needs no handling: its requests were answered or never
+    // begun.
     tokio::select! {
         biased;
         _ = connection.as_mut() => {}

@@ -1,4 +1,4 @@
-//! Certificates of the listeners: own PEM files, or one generated at start.
+//! Certificates of the listeners: PEM files, or one generated at start.
 
 use std::{io, path::Path, sync::Arc};
 
@@ -10,10 +10,10 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Tls;
 
-/// What accepts TLS connections.
+/// Returns the acceptor for TLS connections.
 ///
 /// # Errors
-/// When the certificate or key cannot be used; the text names the file.
+/// The certificate or key cannot be used; the text names the file.
 pub fn acceptor(tls: &Tls) -> io::Result<TlsAcceptor> {
     let (chain, key) = match tls {
         Tls::Files { cert, key } => (chain(cert)?, private_key(key)?),

@@ -1,11 +1,11 @@
-//! Wall-clock time. Nothing else may read it.
+//! Wall-clock time. No other file may read the clock.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use actors::seams::Clock;
 use message::Timestamp;
 
-/// The machine's clock.
+/// The clock of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -17,18 +17,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// Measures how long something took, for people.
+/// Measures elapsed time, for messages to people.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Begins.
+    /// Starts measuring.
     pub fn start() -> Self {
         #[allow(clippy::disallowed_methods, reason = "this is the clock seam")]
         Self(Instant::now())
     }
 
-    /// How long since.
+    /// Returns the time since the start.
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }

@@ -1,4 +1,5 @@
-//! Connections for links: TCP without delay, TLS verified against the built-in roots or a PEM file's.
+//! Connections for links: TCP with TCP_NODELAY, TLS verified against the built-in roots or those of
+//! a PEM file.
 
 use std::{
     collections::HashMap,
@@ -7,17 +8,18 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use actors::seams::{BoxFuture, Connector, Stream, Target};
+use actors::seams::{BoxFuture, Connector, Stream, Target, Tls};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::roots;
 
-/// Which roots, and the client that trusts them.
+/// A PEM file of roots, and the TLS configuration that trusts them.
 type Clients = HashMap<Option<Arc<str>>, Arc<ClientConfig>>;
 
-/// Connects over the network. The TLS set-ups are kept: their number is bounded by the configuration.
+/// Connects over the network. Keeps one TLS configuration for each PEM file; their number is
+/// limited by the configuration.
 #[derive(Clone, Debug, Default)]
 pub struct TcpConnector {
     clients: Arc<Mutex<Clients>>,
@@ -46,8 +48,10 @@ impl Connector for TcpConnector {
         Box::pin(async move {
             let tcp = TcpStream::connect((&*target.host, target.port)).await?;
             tcp.set_nodelay(true)?;
-            let Some(roots_file) = target.tls else {
-                return Ok(Box::new(tcp) as Box<dyn Stream>);
+            let roots_file = match target.tls {
+                Tls::Off => return Ok(Box::new(tcp) as Box<dyn Stream>),
+                Tls::BuiltInRoots => None,
+                Tls::Roots(file) => Some(file),
             };
             let client = connector.client(roots_file)?;
             let name = ServerName::try_from(target.host.to_string())

@@ -1,4 +1,4 @@
-//! New ids and jitter. Nothing else may draw randomness.
+//! New ids and jitter. No other file may draw random numbers.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -6,7 +6,7 @@ use actors::seams::Ids;
 use message::MessageId;
 use uuid::Uuid;
 
-/// UUID version 7: in the order of their time.
+/// Draws UUIDs of version 7, which sort by time.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RandomIds;
 
@@ -20,7 +20,7 @@ impl Ids for RandomIds {
     }
 
     fn jitter(&self, below: u64) -> u64 {
-        // Each RandomState has keys of its own, so its hash of anything is a fresh number.
+        // Each RandomState has new keys, so its hash of any value is a fresh number.
         RandomState::new().hash_one(below).checked_rem(below).unwrap_or(0)
     }
 }

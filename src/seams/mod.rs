@@ -1,4 +1,5 @@
-//! The real outside: the only files of the product that read the clock, draw randomness and open connections.
+//! The world outside the router: the only files of the product that read the clock, draw random
+//! numbers and open connections.
 
 mod client;
 mod clock;
@@ -20,10 +21,11 @@ pub use connector::TcpConnector;
 pub use ids::RandomIds;
 pub use poster::HttpPoster;
 
-/// All of them. `trust`: a PEM file with roots to trust beside the built-in ones when posting.
+/// Returns the real seams. `trust` is a PEM file with roots to trust beside the built-in ones for
+/// destinations.
 ///
 /// # Errors
-/// When that file cannot be used.
+/// The PEM file cannot be used.
 pub fn real(trust: Option<&Path>) -> io::Result<Seams> {
     Ok(Seams {
         clock: Arc::new(SystemClock),

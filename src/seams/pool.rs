@@ -1,8 +1,8 @@
-//! HTTP connections that are used again, for POSTs to destinations and for calls to providers alike.
+//! Pooled HTTP connections, for POSTs to destinations and for calls to providers.
 //!
-//! Each exchange drives its own connection: the task that waits for the answer is the one that writes and reads, so
-//! that nothing is handed from task to task. An idle connection is looked at when it is taken again: one that the
-//! peer closed meanwhile is dropped before anything is written to it.
+//! The task that waits for an answer also drives its connection, so no data passes between tasks.
+//! An idle connection is polled when it is taken again: if the peer has closed it, it is dropped
+//! before anything is written to it.
 
 use std::{
     future::{Future, poll_fn},
@@ -20,38 +20,38 @@ use hyper::{
 };
 use tokio::time::Instant;
 
-/// Idle connections kept for each place.
+/// The largest number of idle connections kept for each place.
 const IDLE_CONNECTIONS_MAX: usize = 256;
-/// An idle connection is closed after this, at the latest when one is needed again.
+/// The age at which an idle connection is closed, at the latest when the next one is needed.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// The most octets of an answer's head; of headers hyper takes 100.
+/// The largest head of an answer, in bytes. The number of headers is limited to 100 by hyper.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-/// What connections run over.
-pub(super) trait Io: Read + Write + Unpin + Send + 'static {}
-impl<T: Read + Write + Unpin + Send + 'static> Io for T {}
+/// The stream under a connection.
+pub(super) trait PooledIo: Read + Write + Unpin + Send + 'static {}
+impl<T: Read + Write + Unpin + Send + 'static> PooledIo for T {}
 
-/// An open connection.
-pub(super) struct Open<I: Io> {
+/// An open HTTP connection.
+pub(super) struct PooledConnection<I: PooledIo> {
     sender: SendRequest<Full<Bytes>>,
     connection: Pin<Box<Connection<I, Full<Bytes>>>>,
     idle_since: Instant,
 }
 
-/// Why an exchange has no answer.
+/// The reason why an exchange has no answer.
 #[derive(Debug)]
 pub(super) struct Broken {
-    /// In words.
+    /// The reason, in words.
     pub(super) why: String,
-    /// Nothing of the request was written.
+    /// Whether nothing of the request was written.
     pub(super) unsent: bool,
 }
 
-impl<I: Io> Open<I> {
-    /// Begins HTTP on a stream.
+impl<I: PooledIo> PooledConnection<I> {
+    /// Starts HTTP on a stream.
     pub(super) async fn begin(stream: I) -> Result<Self, String> {
         let mut builder = http1::Builder::new();
-        // Requests are small, mostly: one piece is cheaper to send than two.
+        // Most requests are small: one write is cheaper than a vectored one.
         builder.max_buf_size(HEAD_BYTES_MAX).writev(false);
         let (sender, connection) = builder.handshake(stream).await.map_err(|e| words(&e))?;
         Ok(Self { sender, connection: Box::pin(connection), idle_since: Instant::now() })
@@ -61,14 +61,14 @@ impl<I: Io> Open<I> {
         self.idle_since.elapsed() >= IDLE_TIMEOUT
     }
 
-    /// Whether the peer still has it open, and nothing of the last answer is left on it.
+    /// Whether the peer keeps the connection open and nothing of the last answer is left on it.
     pub(super) async fn is_usable(&mut self) -> bool {
         let is_open = poll_fn(|cx| Poll::Ready(self.connection.as_mut().poll(cx).is_pending())).await;
         is_open && !self.is_expired() && self.sender.is_ready()
     }
 
-    /// Sends a request. `read` takes of the answer what is wanted, and tells whether it read all of it; the
-    /// connection comes back if it can be used again.
+    /// Sends a request. `read` reads the answer and returns whether it read all of it; in that case
+    /// the connection may be used again and is returned.
     pub(super) async fn exchange<T, F>(
         self,
         request: Request<Full<Bytes>>,
@@ -89,7 +89,8 @@ impl<I: Io> Open<I> {
         };
         let mut answer = pin!(answer);
         let result = poll_fn(|cx| {
-            // Once it has ended it must go: that is what tells the request that no answer will come.
+            // An ended connection is dropped: this is how the request learns that no answer will
+            // come.
             if driven.as_mut().is_some_and(|connection| connection.as_mut().poll(cx).is_ready()) {
                 driven = None;
             }
@@ -106,23 +107,23 @@ impl<I: Io> Open<I> {
     }
 }
 
-/// The idle connections to one place, the one used last at the end.
-pub(super) struct Idle<I: Io>(Vec<Open<I>>);
+/// The idle connections to one place, the most recently used last.
+pub(super) struct Idle<I: PooledIo>(Vec<PooledConnection<I>>);
 
-impl<I: Io> Default for Idle<I> {
+impl<I: PooledIo> Default for Idle<I> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<I: Io> Idle<I> {
-    /// The one used last.
-    pub(super) fn take(&mut self) -> Option<Open<I>> {
+impl<I: PooledIo> Idle<I> {
+    /// Takes the most recently used connection.
+    pub(super) fn take(&mut self) -> Option<PooledConnection<I>> {
         self.0.pop()
     }
 
-    /// Keeps one for the next exchange.
-    pub(super) fn give_back(&mut self, mut open: Open<I>) {
+    /// Keeps a connection for the next exchange.
+    pub(super) fn give_back(&mut self, mut open: PooledConnection<I>) {
         open.idle_since = Instant::now();
         self.drop_expired();
         if self.0.len() < IDLE_CONNECTIONS_MAX {
@@ -130,7 +131,7 @@ impl<I: Io> Idle<I> {
         }
     }
 
-    /// Closes those that were not used for long; whether none is left.
+    /// Closes connections that were idle for too long; returns whether none is left.
     pub(super) fn drop_expired(&mut self) -> bool {
         let expired = self.0.iter().take_while(|open| open.is_expired()).count();
         self.0.drain(..expired);
@@ -138,7 +139,7 @@ impl<I: Io> Idle<I> {
     }
 }
 
-/// An error with its causes: "connection refused" is in the last one.
+/// Joins the causes of an error: "connection refused" is usually the innermost.
 pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

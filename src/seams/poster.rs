@@ -1,5 +1,5 @@
-//! POSTs to destinations over pooled keep-alive connections, HTTP and HTTPS. What an answer's body says is
-//! read up to a small limit, so that the connection can be used again, and thrown away.
+//! POSTs to destinations over pooled keep-alive connections, HTTP and HTTPS. The body of an answer
+//! is read up to a small limit, so that the connection can be used again, and discarded.
 
 use std::{
     collections::BTreeMap,
@@ -21,48 +21,48 @@ use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioIo, service::T
 use tokio::net::TcpStream;
 
 use super::{
-    pool::{IDLE_TIMEOUT, Idle, Open, words},
+    pool::{IDLE_TIMEOUT, Idle, PooledConnection, words},
     roots,
 };
 
-/// More of an answer than this is not read; its connection is closed instead of used again.
+/// The longest answer that is read, in bytes; with more, the connection is closed.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// An IP connection attempt may take so long; the whole POST is bounded by its caller.
+/// How long one attempt to connect may take. The caller limits the whole POST.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest pause a destination can ask for, in seconds.
+/// The longest pause that a destination can ask for, in seconds; longer ones are lowered to it.
 const RETRY_AFTER_S_MAX: u32 = 24 * 60 * 60;
 
-type Io = MaybeHttpsStream<TokioIo<TcpStream>>;
+type PostStream = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// The HTTP client.
+/// Posts to destinations.
 #[derive(Clone)]
 pub struct HttpPoster {
     connector: TowerToHyperService<HttpsConnector<HttpConnector>>,
-    /// By URL: as many as destinations are configured.
-    places: Arc<Mutex<BTreeMap<Arc<str>, Place>>>,
+    /// The places of the destinations, by URL; as many as are configured.
+    places: Arc<Mutex<BTreeMap<Arc<str>, DestinationPlace>>>,
 }
 
-/// Where POSTs go, and the idle connections there; each destination bounds its own POSTs.
-struct Place {
-    target: Target,
-    idle: Idle<Io>,
+/// A destination's address and its idle connections. The destination limits its own POSTs.
+struct DestinationPlace {
+    target: PostTarget,
+    idle: Idle<PostStream>,
 }
 
-/// A URL in its pieces.
+/// The parts of a URL.
 #[derive(Clone)]
-struct Target {
-    /// To connect to.
+struct PostTarget {
+    /// The origin to connect to.
     uri: Uri,
-    /// To ask for.
+    /// The path and query to ask for.
     path: Uri,
     host: HeaderValue,
 }
 
 impl HttpPoster {
-    /// A client that trusts the built-in roots and those of a PEM file.
+    /// Returns a client that trusts the built-in roots and those of a PEM file.
     ///
     /// # Errors
-    /// When that file cannot be used.
+    /// The PEM file cannot be used.
     pub fn new(trust: Option<&Path>) -> io::Result<Self> {
         let mut store = roots::built_in();
         if let Some(path) = trust {
@@ -81,29 +81,29 @@ impl HttpPoster {
         Ok(Self { connector: TowerToHyperService::new(connector), places: Arc::default() })
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Place>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, DestinationPlace>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a URL leads, and the idle connection that was used last.
-    fn take(&self, url: &Arc<str>) -> Result<(Target, Option<Open<Io>>), String> {
+    /// Returns where a URL leads, and an idle connection to it.
+    fn take(&self, url: &Arc<str>) -> Result<(PostTarget, Option<PooledConnection<PostStream>>), String> {
         let mut places = self.places();
         if let Some(place) = places.get_mut(url) {
             return Ok((place.target.clone(), place.idle.take()));
         }
-        let target = Target::of(url)?;
-        places.insert(url.clone(), Place { target: target.clone(), idle: Idle::default() });
+        let target = PostTarget::of(url)?;
+        places.insert(url.clone(), DestinationPlace { target: target.clone(), idle: Idle::default() });
         Ok((target, None))
     }
 
-    fn give_back(&self, url: &Arc<str>, open: Open<Io>) {
+    fn give_back(&self, url: &Arc<str>, open: PooledConnection<PostStream>) {
         if let Some(place) = self.places().get_mut(url) {
             place.idle.give_back(open);
         }
     }
 
-    async fn open(&self, target: &Target) -> Result<Open<Io>, String> {
-        Open::begin(self.connector.call(target.uri.clone()).await.map_err(|e| words(&*e))?).await
+    async fn open(&self, target: &PostTarget) -> Result<PooledConnection<PostStream>, String> {
+        PooledConnection::begin(self.connector.call(target.uri.clone()).await.map_err(|e| words(&*e))?).await
     }
 
     async fn perform(self, post: Post) -> PostResult {
@@ -117,7 +117,8 @@ impl HttpPoster {
                     }
                     kept = self.take(&url)?.1;
                 }
-                // Seldom, and large: on the heap, or every POST would be as large.
+                // Connecting is rare and its future is large: boxing it keeps the other futures
+                // small.
                 None => break Box::pin(self.open(&target)).await?,
             }
         };
@@ -135,7 +136,7 @@ impl Poster for HttpPoster {
     }
 }
 
-impl Target {
+impl PostTarget {
     fn of(url: &str) -> Result<Self, String> {
         let wrong = |why: &dyn std::fmt::Display| format!("the URL {url:?} cannot be used: {why}");
         let uri: Uri = url.parse().map_err(|e| wrong(&e))?;
@@ -157,7 +158,7 @@ async fn read(answer: http::Response<Incoming>) -> Result<(PostAnswer, bool), St
     Ok((PostAnswer { status, retry_after_s }, is_whole))
 }
 
-fn request(target: &Target, post: Post) -> Result<Request<Full<Bytes>>, String> {
+fn request(target: &PostTarget, post: Post) -> Result<Request<Full<Bytes>>, String> {
     let text =
         |text: String| HeaderValue::try_from(text).map_err(|e| format!("the request cannot be made: {e}"));
     let mut headers = HeaderMap::with_capacity(8);
@@ -174,13 +175,13 @@ fn request(target: &Target, post: Post) -> Result<Request<Full<Bytes>>, String> 
     Ok(request)
 }
 
-/// Only the form in seconds is taken; a date would need the peer's clock.
+/// Reads Retry-After in seconds. The form with a date is ignored: it would need the peer's clock.
 fn retry_after(headers: &HeaderMap) -> Option<u32> {
     let seconds: u32 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
     Some(seconds.min(RETRY_AFTER_S_MAX))
 }
 
-/// Whether all of it was read.
+/// Reads and discards an answer; returns whether it was read to its end.
 async fn drain(mut body: Incoming) -> bool {
     let mut read = 0;
     while let Some(frame) = body.frame().await {

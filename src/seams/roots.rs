@@ -1,4 +1,4 @@
-//! Certificates to trust: the built-in roots, or those of a PEM file.
+//! Root certificates to trust: the built-in ones, or those of a PEM file.
 
 use std::{io, path::Path};
 
@@ -7,7 +7,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// Reads a PEM file of root certificates into a store.
+/// Adds the certificates of a PEM file to a store.
 pub(super) fn add_file(store: &mut RootCertStore, path: &Path) -> io::Result<()> {
     let wrong = |why: String| {
         io::Error::new(io::ErrorKind::InvalidInput, format!("root certificates {}: {why}", path.display()))
@@ -21,12 +21,12 @@ pub(super) fn add_file(store: &mut RootCertStore, path: &Path) -> io::Result<()>
     if any { Ok(()) } else { Err(wrong("no certificate in it".into())) }
 }
 
-/// The built-in roots.
+/// Returns the built-in roots.
 pub(super) fn built_in() -> RootCertStore {
     RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() }
 }
 
-/// A client that verifies against a store.
+/// Returns a TLS configuration that verifies against a store.
 pub(super) fn client(store: RootCertStore) -> ClientConfig {
     ClientConfig::builder().with_root_certificates(store).with_no_client_auth()
 }

@@ -1,8 +1,8 @@
-//! The real seams against real sockets: what a POST carries, connections used again, TLS verified.
+//! The seams over real sockets: the contents of a POST, reuse of connections, verification of TLS.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actors::seams::{Connector, Ids, Post, Poster, Target};
+use actors::seams::{Connector, Ids, Post, Poster, Target, Tls};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -23,7 +23,7 @@ const LIMITS: EdgeLimits = EdgeLimits {
     header_timeout: Duration::from_secs(5),
 };
 
-/// A destination that tells what it got, and answers 429 with a pause and more of a body than is wanted.
+/// Starts a destination that records what it gets and answers 429 with a pause and a large body.
 async fn destination() -> (SocketAddr, mpsc::UnboundedReceiver<http::request::Parts>, watch::Sender<bool>) {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
     let address = listener.address();
@@ -78,7 +78,8 @@ async fn a_post_that_cannot_be_made_says_why() {
     assert!(poster.post(post("no url")).await.unwrap_err().contains("cannot be used"));
 }
 
-/// Answers so many requests on each connection, then closes it without having said so; tells each connection.
+/// Starts a server that answers the given number of requests on each connection and then closes it
+/// without announcing that; reports every connection.
 async fn closing_after(
     requests: usize,
 ) -> (SocketAddr, mpsc::UnboundedReceiver<()>, mpsc::UnboundedReceiver<()>) {
@@ -116,7 +117,7 @@ async fn a_connection_is_used_again_and_one_that_the_peer_closed_is_not() {
             assert_eq!(answer.status, 200);
         }
         closes.recv().await.unwrap();
-        // Sockets are looked at before this task goes on.
+        // Lets the runtime poll its sockets before this task goes on.
         tokio::task::yield_now().await;
         opens.recv().await.unwrap();
         assert!(opens.try_recv().is_err(), "three POSTs take one connection");
@@ -142,7 +143,7 @@ async fn an_answer_that_breaks_off_is_an_error_and_its_connection_is_gone() {
     assert_eq!(poster.post(post(&url)).await.unwrap().status, 200);
 }
 
-/// A TLS server that echoes, with a certificate of its own making; its PEM file.
+/// Starts an echoing TLS server with a self-signed certificate; returns the certificate's PEM file.
 async fn echo(folder: &std::path::Path) -> (u16, std::path::PathBuf) {
     let made = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
     let (cert, key) = (folder.join("cert.pem"), folder.join("key.pem"));
@@ -171,8 +172,11 @@ async fn a_tls_link_trusts_its_own_roots_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let (port, cert) = echo(folder.path()).await;
     let connector = TcpConnector::default();
-    let target =
-        |roots: Option<&str>| Target { host: "localhost".into(), port, tls: Some(roots.map(Arc::from)) };
+    let target = |roots: Option<&str>| Target {
+        host: "localhost".into(),
+        port,
+        tls: Tls::trusting(roots.map(Arc::from)),
+    };
     let mut stream = connector.connect(target(cert.to_str())).await.unwrap();
     stream.write_all(b"ping").await.unwrap();
     let mut answer = [0; 4];

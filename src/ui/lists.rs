@@ -1,23 +1,27 @@
-//! The live tail, and the three lists that an operator works through: in doubt, unmatched receipts, dead letters.
+//! The live tail, and the operator's lists: parts in doubt, unmatched receipts, dead letters.
 
+use actors::Router;
 use axum::{
     extract::{Query, State},
     response::Response,
 };
+use channels::url::percent_encode;
 use maud::html;
 use message::ChannelId;
 use serde::Deserialize;
 
 use super::message::again;
-use super::parts::{button, encoded, nothing, pages, refused, time};
 use super::session::After;
-use crate::http::admin::Shared;
+use super::{
+    layout::{framed, refused},
+    parts::{button, nothing, pages, time},
+};
 
-/// Items on one page.
+/// The largest number of items on one page.
 const PAGE_ITEMS: usize = 200;
 
 #[derive(Default, Deserialize)]
-pub(super) struct Filter {
+pub(super) struct ListFilter {
     #[serde(default)]
     channel: String,
     #[serde(default)]
@@ -26,14 +30,14 @@ pub(super) struct Filter {
     message: String,
 }
 
-pub(super) async fn tail(Query(filter): Query<Filter>) -> Response {
+pub(super) async fn tail(Query(filter): Query<ListFilter>) -> Response {
     let content = html! {
         header.title { h1 { "Live" } span #tail-state.state.calm { "connecting" } button #tail-pause type="button" { "Pause" } }
         form.search method="get" action="/tail" {
             input name="channel" value=(filter.channel) placeholder="Channel" aria-label="Channel";
             input name="session" value=(filter.session) placeholder="Session id" aria-label="Session id";
             input name="message" value=(filter.message) placeholder="Message id" aria-label="Message id";
-            button type="submit" { "Filter" }
+            button type="submit" { "ListFilter" }
         }
         div.scroll { table #tail.tail {
             thead { tr { th { "Time" } th { "Event" } th { "Channel" } th { "Message" } th { "Detail" } } }
@@ -41,12 +45,12 @@ pub(super) async fn tail(Query(filter): Query<Filter>) -> Response {
         } }
         div #tail-empty.empty { p { "Waiting for the next event." } p.quiet { "Each fact appears here once it is durable." } }
     };
-    super::page("/tail", "Live", None, &content)
+    framed("/tail", "Live", None, &content)
 }
 
-pub(super) async fn doubt(State(inner): Shared, Query(page): Query<After>) -> Response {
+pub(super) async fn doubt(State(router): State<Router>, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
-    let (doubts, next) = match inner.admin.core.in_doubt(after, PAGE_ITEMS).await {
+    let (doubts, next) = match router.in_doubt(after, PAGE_ITEMS).await {
         Ok(page) => (page.items, page.next),
         Err(refusal) => return refused("/doubt", "In doubt", &refusal),
     };
@@ -64,7 +68,7 @@ pub(super) async fn doubt(State(inner): Shared, Query(page): Query<After>) -> Re
                 tbody { @for doubt in &doubts {
                     @let id = doubt.message_id.as_str();
                     tr {
-                        td.break { a href={"/message?id=" (encoded(id))} { (id) } }
+                        td.break { a href={"/message?id=" (percent_encode(id))} { (id) } }
                         td.num { (doubt.part) }
                         td { (doubt.customer) }
                         td { (doubt.channel) }
@@ -83,12 +87,12 @@ pub(super) async fn doubt(State(inner): Shared, Query(page): Query<After>) -> Re
         }
         (pages("/doubt", after, next))
     };
-    super::page("/doubt", "In doubt", Some(3), &content)
+    framed("/doubt", "In doubt", Some(3), &content)
 }
 
-pub(super) async fn receipts(State(inner): Shared, Query(filter): Query<Filter>) -> Response {
+pub(super) async fn receipts(State(router): State<Router>, Query(filter): Query<ListFilter>) -> Response {
     let channel = Some(filter.channel.as_str()).filter(|c| !c.is_empty()).map(ChannelId::from);
-    let receipts = inner.admin.core.unmatched(channel.as_ref(), 0, PAGE_ITEMS).await;
+    let receipts = router.unmatched(channel.as_ref(), 0, PAGE_ITEMS).await;
     let content = html! {
         h1 { "Unmatched receipts" }
         p.quiet { "Receipts whose part is not known yet. They are kept and tried again whenever a part gets its provider id." }
@@ -110,12 +114,12 @@ pub(super) async fn receipts(State(inner): Shared, Query(filter): Query<Filter>)
             } }
         }
     };
-    super::page("/receipts", "Receipts", Some(3), &content)
+    framed("/receipts", "Receipts", Some(3), &content)
 }
 
-pub(super) async fn dead(State(inner): Shared, Query(page): Query<After>) -> Response {
+pub(super) async fn dead(State(router): State<Router>, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
-    let (letters, next) = match inner.admin.core.dead_letters(after, PAGE_ITEMS).await {
+    let (letters, next) = match router.dead_letters(after, PAGE_ITEMS).await {
         Ok(page) => (page.items, page.next),
         Err(refusal) => return refused("/dead", "Dead letters", &refusal),
     };
@@ -133,14 +137,14 @@ pub(super) async fn dead(State(inner): Shared, Query(page): Query<After>) -> Res
                         td.break { code { (letter.id) } }
                         td { (letter.kind) }
                         td { (letter.destination) }
-                        td.break { a href={"/session?id=" (encoded(&session))} { "open" } }
+                        td.break { a href={"/session?id=" (percent_encode(&session))} { "open" } }
                         td { (letter.reason) }
-                        td.actions { (button("Replay", &format!("/api/dead-letters/{}/replay", encoded(&letter.id)), "{}", "")) }
+                        td.actions { (button("Replay", &format!("/api/dead-letters/{}/replay", percent_encode(&letter.id)), "{}", "")) }
                     }
                 } }
             } }
         }
         (pages("/dead", after, next))
     };
-    super::page("/dead", "Dead letters", Some(3), &content)
+    framed("/dead", "Dead letters", Some(3), &content)
 }

@@ -1,25 +1,32 @@
-//! One message on one timeline: every part, every event, from acceptance to the last receipt.
+//! The page of one message: its parts, its events, and its HTTP exchanges with the provider.
 
 use std::sync::Arc;
 
+use actors::Router;
 use actors::view::{ExchangeView, MessageView};
 use axum::{
     extract::{Query, State},
     response::Response,
 };
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::MessageId;
 use serde::Deserialize;
 
-use super::parts::{encoded, refused, state, time, timeline};
-use crate::http::admin::{EXCHANGES_OF_MESSAGE_MAX, Shared};
+use super::{
+    layout::{framed, refused},
+    parts::{state, time, timeline},
+};
+
+/// The largest number of HTTP exchanges shown for one message.
+pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct MessageQuery {
     id: Option<String>,
 }
 
-pub(super) async fn page(State(inner): Shared, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<MessageQuery>) -> Response {
     let id = wanted.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
     let Some(id) = id else {
         let content = html! {
@@ -27,13 +34,12 @@ pub(super) async fn page(State(inner): Shared, Query(wanted): Query<Wanted>) -> 
             (search(""))
             p.quiet { "By the id that you gave it or that was given back when it was accepted." }
         };
-        return super::page("/message", "Messages", None, &content);
+        return framed("/message", "Messages", None, &content);
     };
-    match inner.admin.core.message(&MessageId::from(id)).await {
+    match router.message(&MessageId::from(id)).await {
         Ok(view) => {
-            let said =
-                inner.admin.core.exchanges(&view.channel, Some(&view.message_id), EXCHANGES_OF_MESSAGE_MAX);
-            super::page("/message", "Message", Some(3), &shown(&view, &said.unwrap_or_default()))
+            let said = router.exchanges(&view.channel, Some(&view.message_id), EXCHANGES_OF_MESSAGE_MAX);
+            framed("/message", "Message", Some(3), &shown(&view, &said.unwrap_or_default()))
         }
         Err(refusal) => refused("/message", &format!("Message {id}"), &refusal),
     }
@@ -58,7 +64,7 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
             div { dt { "From" } dd { (view.did) } }
             div { dt { "Channel" } dd { (view.channel) } }
             div { dt { "Accepted" } dd { (time(view.accepted_at)) } }
-            div.wide { dt { "Session" } dd { a.break href={"/session?id=" (encoded(&session))} { (session) } } }
+            div.wide { dt { "Session" } dd { a.break href={"/session?id=" (percent_encode(&session))} { (session) } } }
         }
         @if !view.adapted.is_empty() {
             h2 { "Changed to fit the channel" }
@@ -90,7 +96,7 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
     }
 }
 
-/// A call and its answer, folded.
+/// Returns a call and its answer, collapsed.
 fn exchanged(exchange: &ExchangeView) -> Markup {
     let outcome = match exchange.status {
         Some(status) => status.to_string(),
@@ -111,7 +117,7 @@ fn exchanged(exchange: &ExchangeView) -> Markup {
     }
 }
 
-/// `sent again`, `sent again 3 times`.
+/// Returns `sent again` or `sent again 3 times`.
 pub(super) fn again(times: u16) -> String {
     match times {
         1 => "sent again".into(),

@@ -1,30 +1,33 @@
-//! The first page: channels with their links, destinations, and what needs someone's attention.
+//! The first page: channels with their links, destinations, and everything that needs attention.
 
+use actors::Router;
 use actors::view::{ChannelView, DestinationView};
 use axum::{extract::State, response::Response};
+use channels::url::percent_encode;
 use maud::{Markup, html};
 
-use super::parts::{button, count, encoded, nothing, since, state};
-use crate::http::admin::Shared;
+use super::{
+    layout::framed,
+    parts::{button, count, nothing, since, state},
+};
 
-/// Seconds between two looks.
+/// How often the page refreshes, in seconds.
 const REFRESH_S: u32 = 2;
-/// Parts in doubt and dead letters counted at most; more are shown as "100+".
+/// The largest count of parts in doubt and dead letters; more are shown as "100+".
 const COUNT_MAX: usize = 100;
 
-pub(super) async fn page(State(inner): Shared) -> Response {
-    let core = &inner.admin.core;
-    let channels = core.channels().await;
-    let destinations = core.destinations().await;
-    let doubts = core.in_doubt(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
-    let dead = core.dead_letters(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
+pub(super) async fn show(State(router): State<Router>) -> Response {
+    let channels = router.channels().await;
+    let destinations = router.destinations().await;
+    let doubts = router.in_doubt(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
+    let dead = router.dead_letters(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
     let unmatched: usize = channels.iter().map(|c| c.receipts_unmatched).sum();
     let sent: u64 = channels.iter().map(|c| c.counts.submitted).sum();
     let received: u64 = channels.iter().map(|c| c.counts.received).sum();
     let waiting: usize = channels.iter().map(|c| c.sessions_waiting).sum();
     let content = html! {
         h1.visually-hidden { "Overview" }
-        @if let Err(refusal) = core.accepting() {
+        @if let Err(refusal) = router.accepting() {
             div.alarm { b { "Not accepting messages. " } (refusal) }
         }
         section.figures {
@@ -34,7 +37,7 @@ pub(super) async fn page(State(inner): Shared) -> Response {
             (figure("In doubt", &capped(doubts), Some("/doubt"), if doubts > 0 { "warn" } else { "" }))
             (figure("Unmatched receipts", &count(unmatched as u64), Some("/receipts"), if unmatched > 0 { "warn" } else { "" }))
             (figure("Dead letters", &capped(dead), Some("/dead"), if dead > 0 { "bad" } else { "" }))
-            (figure("Events in the log", &count(core.committed().0), Some("/tail"), ""))
+            (figure("Events in the log", &count(router.committed().0), Some("/tail"), ""))
         }
         h2 { "Channels" }
         @if channels.is_empty() { (nothing("No channel is configured.", "Add a [[channel]] to the configuration.")) }
@@ -45,7 +48,7 @@ pub(super) async fn page(State(inner): Shared) -> Response {
         }
         div.cards { @for destination in &destinations { (destination_card(destination)) } }
     };
-    super::page("/", "Overview", Some(REFRESH_S), &content)
+    framed("/", "Overview", Some(REFRESH_S), &content)
 }
 
 fn capped(number: usize) -> String {
@@ -119,7 +122,7 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 }
             }
             @if matches!(channel.status, "credentials_refused" | "failed") {
-                (button("Start again", &format!("/api/channels/{}/restart", encoded(channel.id.as_str())), "{}",
+                (button("Start again", &format!("/api/channels/{}/restart", percent_encode(channel.id.as_str())), "{}",
                     "Start this channel again?"))
             }
         }

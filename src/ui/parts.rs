@@ -1,36 +1,31 @@
-//! What the pages have in common: times, states, tables of events, empty lists, refusals.
+//! Building blocks of the pages: times, states, timelines, empty lists, buttons.
 
-use actors::{Refusal, view::EventView};
-use axum::response::Response;
+use actors::view::EventView;
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 
-/// An instant; the script shows it in the reader's own time zone.
+use crate::instant::rfc3339;
+
+/// Returns an instant; the script shows it in the reader's time zone.
 pub(super) fn time(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time datetime=(text) data-ms=(at.0) { (text) } }
 }
 
-/// For how long; the script keeps it up to date.
+/// Returns how long a state has lasted; the script updates it.
 pub(super) fn since(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time.since.for datetime=(text) data-ms=(at.0) data-since { (text) } }
 }
 
-/// How long ago; the script keeps it up to date.
+/// Returns how long ago something was; the script updates it.
 pub(super) fn ago(at: Timestamp) -> Markup {
     let text = rfc3339(at);
     html! { time.since datetime=(text) data-ms=(at.0) data-since { (text) } }
 }
 
-pub(crate) fn rfc3339(at: Timestamp) -> String {
-    i64::try_from(at.0)
-        .ok()
-        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
-        .map_or_else(|| at.0.to_string(), |t| format!("{t:.3}"))
-}
-
-/// A state as a coloured word.
+/// Returns a state as a coloured word.
 pub(super) fn state(word: &str) -> Markup {
     let class = match word {
         "connected" | "bound" | "ready" | "up" | "open" | "DELIVERED" | "READ" => "good",
@@ -41,7 +36,7 @@ pub(super) fn state(word: &str) -> Markup {
     html! { span.state.(class) { (word.replace('_', " ")) } }
 }
 
-/// A number with thin gaps between thousands.
+/// Returns a number with thin spaces between thousands.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 2);
@@ -54,7 +49,8 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
-/// Events, oldest first, each with the time since the first; `link` makes an address for an instant.
+/// Returns events, oldest first, each with the time since the first. `link` makes the address of an
+/// event.
 pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option<String>) -> Markup {
     let first = events.first().map(|e| e.at).unwrap_or_default();
     html! {
@@ -81,20 +77,22 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
     }
 }
 
-/// An event's name for people.
+/// Returns an event's name for people.
 fn named(event: &str) -> String {
     match event {
-        // That it came after the message was final is no matter to who reads on.
+        // To a reader of the timeline, a receipt after the final status is a receipt like any
+        // other.
         "late_receipt" => "receipt".into(),
         _ => event.replace('_', " "),
     }
 }
 
-/// The words of an event; an acceptance begins with the message's id, which leads to its trace.
+/// Returns the details of an event. An acceptance starts with the message's id, which becomes a
+/// link.
 fn detail(event: &EventView) -> Markup {
     match event.detail.split_once(' ') {
         Some((id, rest)) if event.event == "accepted" => {
-            html! { a href={"/message?id=" (encoded(id))} { (id) } " " (rest) }
+            html! { a href={"/message?id=" (percent_encode(id))} { (id) } " " (rest) }
         }
         _ => html! { (event.detail) },
     }
@@ -109,40 +107,22 @@ fn offset(ms: u64) -> String {
     }
 }
 
-/// What is shown instead of an empty list.
+/// Returns the text shown instead of an empty list.
 pub(super) fn nothing(text: &str, why: &str) -> Markup {
     html! { div.empty { p { (text) } p.quiet { (why) } } }
 }
 
-/// A button that posts JSON and reloads; `sure` is asked first.
+/// Returns a button that posts JSON and reloads the page. The text in `sure` is confirmed first.
 pub(super) fn button(name: &str, to: &str, body: &str, sure: &str) -> Markup {
     html! { button type="button" data-post=(to) data-body=(body) data-sure=(sure) { (name) } }
 }
 
-/// Percent-encodes a value for a query.
-pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
-/// A page that says why there is nothing to show.
-pub(super) fn refused(at: &str, title: &str, refusal: &Refusal) -> Response {
-    let content = html! { h1 { (title) } div.empty { p { (refusal) } } };
-    super::page(at, title, None, &content)
-}
-
-/// The way to the first page and the next of a list by sessions.
+/// Returns links to the first and the next page of a list ordered by session.
 pub(super) fn pages(path: &str, after: Option<SessionId>, next: Option<SessionId>) -> Markup {
     html! {
         p.pages {
             @if after.is_some() { a href=(path) { "First page" } }
-            @if let Some(next) = next { a href={(path) "?after=" (encoded(&next.to_string()))} { "Next page" } }
+            @if let Some(next) = next { a href={(path) "?after=" (percent_encode(&next.to_string()))} { "Next page" } }
         }
     }
 }
@@ -155,8 +135,5 @@ mod tests {
     fn words_for_people() {
         assert_eq!(count(0), "0");
         assert_eq!(count(1234567), "1\u{202f}234\u{202f}567");
-        assert_eq!(rfc3339(Timestamp(1_760_000_000_123)), "2025-10-09T08:53:20.123Z");
-        assert_eq!(encoded("a+b/ü"), "a%2Bb%2F%C3%BC");
-        assert_eq!(rfc3339(Timestamp(u64::MAX)), u64::MAX.to_string());
     }
 }

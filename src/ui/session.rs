@@ -1,18 +1,23 @@
-//! Sessions: the open ones, and one of them with its history; as it is, or as it was at any instant.
+//! The pages of sessions: the open ones, and one session as it is or as it was at an instant.
 
+use actors::Router;
 use actors::view::{EventView, SessionView};
 use axum::{
     extract::{Query, State},
     response::Response,
 };
+use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::{SessionId, Timestamp};
 use serde::Deserialize;
 
-use super::parts::{ago, count, encoded, nothing, pages, refused, state, time, timeline};
-use crate::http::admin::{Shared, at_of};
+use super::{
+    layout::{framed, refused},
+    parts::{ago, count, nothing, pages, state, time, timeline},
+};
+use crate::instant;
 
-/// Sessions on one page.
+/// The largest number of sessions on one page.
 const PAGE_ITEMS: usize = 50;
 
 #[derive(Deserialize)]
@@ -20,9 +25,9 @@ pub(super) struct After {
     pub(super) after: Option<String>,
 }
 
-pub(super) async fn list(State(inner): Shared, Query(page): Query<After>) -> Response {
+pub(super) async fn list(State(router): State<Router>, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
-    let sessions = match inner.admin.core.sessions(after, PAGE_ITEMS).await {
+    let sessions = match router.sessions(after, PAGE_ITEMS).await {
         Ok(page) => page,
         Err(refusal) => return refused("/sessions", "Sessions", &refusal),
     };
@@ -46,14 +51,14 @@ pub(super) async fn list(State(inner): Shared, Query(page): Query<After>) -> Res
         }
         (pages("/sessions", after, next))
     };
-    super::page("/sessions", "Sessions", after.is_none().then_some(3), &content)
+    framed("/sessions", "Sessions", after.is_none().then_some(3), &content)
 }
 
 fn row(session: &SessionView) -> Markup {
     let id = session.session_id.0.to_string();
     html! {
         tr {
-            td { a href={"/session?id=" (encoded(&id))} { (session.customer) } }
+            td { a href={"/session?id=" (percent_encode(&id))} { (session.customer) } }
             td { (session.did) }
             td { (session.channel) }
             td { (session.handler) }
@@ -66,45 +71,44 @@ fn row(session: &SessionView) -> Markup {
 }
 
 #[derive(Deserialize)]
-pub(super) struct Wanted {
+pub(super) struct SessionQuery {
     id: String,
     at: Option<String>,
 }
 
-pub(super) async fn page(State(inner): Shared, Query(wanted): Query<Wanted>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<SessionQuery>) -> Response {
     let title = "Session";
     let problem = |text: String| {
         let content = html! { h1 { (title) } div.empty { p { (text) } } };
-        super::page("/sessions", title, None, &content)
+        framed("/sessions", title, None, &content)
     };
     let id: SessionId = match wanted.id.trim().parse() {
         Ok(id) => id,
         Err(e) => return problem(format!("{e}")),
     };
-    let at = match wanted.at.as_deref().filter(|at| !at.trim().is_empty()).map(at_of).transpose() {
+    let at = match wanted.at.as_deref().filter(|at| !at.trim().is_empty()).map(instant::parse).transpose() {
         Ok(at) => at,
         Err(e) => return problem(e),
     };
-    let core = &inner.admin.core;
-    let now = match core.session(id, None).await {
+    let now = match router.session(id, None).await {
         Ok(now) => now,
         Err(refusal) => return refused("/sessions", title, &refusal),
     };
     let then = match at {
-        Some(at) => match core.session(id, Some(at)).await {
+        Some(at) => match router.session(id, Some(at)).await {
             Ok(then) => Some(then),
             Err(refusal) => return refused("/sessions", title, &refusal),
         },
         None => None,
     };
-    let content = shown(&wanted.id, &now, then.as_ref().zip(at));
-    super::page("/sessions", title, at.is_none().then_some(3), &content)
+    let content = content_of(&wanted.id, &now, then.as_ref().zip(at));
+    framed("/sessions", title, at.is_none().then_some(3), &content)
 }
 
-/// `now` gives the whole history and the slider, `then` the state that is looked at.
-fn shown(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp)>) -> Markup {
+/// Renders a session. `now` gives the history and the slider, `then` the state that is shown.
+fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp)>) -> Markup {
     let view = then.map_or(now, |(view, _)| view);
-    let to_now = format!("/session?id={}", encoded(id));
+    let to_now = format!("/session?id={}", percent_encode(id));
     html! {
         header.title { h1 { (view.customer) } (state(view.state)) }
         @if let Some((_, at)) = then {
@@ -133,7 +137,7 @@ fn shown(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp)>) -
     }
 }
 
-/// One stop at each instant at which something happened.
+/// Returns a slider with one stop for each instant at which something happened.
 fn slider(id: &str, events: &[EventView], at: Option<Timestamp>) -> Markup {
     let mut stops: Vec<u64> = events.iter().map(|e| e.at.0).collect();
     stops.dedup();

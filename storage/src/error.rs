@@ -10,6 +10,16 @@ pub enum EngineError {
     /// Another process holds the directory.
     #[error("{0} is in use by another process: stop it first, or ask it through its admin port")]
     InUse(String),
+    /// A file does not hold what was written.
+    #[error("{file}, byte {offset}: {what}")]
+    Damaged {
+        /// The file, below the folder of the log.
+        file: String,
+        /// Where in the file.
+        offset: u64,
+        /// What is wrong there.
+        what: String,
+    },
     /// It failed.
     #[error("{what}: {reason}")]
     Failed {
@@ -24,6 +34,11 @@ impl EngineError {
     /// An error from what was tried and what the system said.
     pub(crate) fn new(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Failed { what: what.into(), reason: reason.to_string() }
+    }
+
+    /// An error from the place of the damage.
+    pub(crate) fn damaged(file: impl Into<String>, offset: u64, what: impl Into<String>) -> Self {
+        Self::Damaged { file: file.into(), offset, what: what.into() }
     }
 }
 
@@ -139,15 +154,23 @@ pub enum OpenError {
         /// The log's last event.
         last: Seq,
     },
-    /// Retention removed events that the index does not know: it is not the index of this log, or not all of it.
+    /// A segment is listed, but its folder is missing.
+    #[error("segment {segment} is missing: restore its folder from a backup")]
+    Missing {
+        /// The segment's folder.
+        segment: String,
+    },
+    /// A sealed segment lost blocks at its end.
     #[error(
-        "the index has applied events up to {checkpoint}, but the log begins with {begin}: folders of two logs were mixed, or a part of the index is missing"
+        "segment {segment} was cut short: {bytes} bytes of blocks of {sealed}; restore its folder from a backup"
     )]
-    IndexBehind {
-        /// Applied to the index.
-        checkpoint: Seq,
-        /// The log's first event.
-        begin: Seq,
+    Shortened {
+        /// The segment's folder.
+        segment: String,
+        /// Bytes that are there.
+        bytes: u64,
+        /// Bytes that were there when it was sealed.
+        sealed: u64,
     },
     /// The index.
     #[error(transparent)]

@@ -51,8 +51,9 @@ pub use error::{
 };
 pub use index::{
     checkpoint::CheckpointStats,
-    delta::{Before, Waiting},
-    store::{Entry, Index},
+    delta::Waiting,
+    entry::{Due, Entry, Lookup, OpenStream, StoredEntry},
+    store::Index,
 };
 pub use item::{Found, Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag};
 pub use log::{
@@ -61,6 +62,7 @@ pub use log::{
     queue::Completion,
     read::{Forward, History},
     retention::Retained,
-    stats::{Report, Stats, verify},
+    stats::{MemoryUse, Stats},
+    verify::{DamagedFile, Gap, Remedy, Report, verify},
 };
 pub use options::{Driver, Options};

@@ -35,6 +35,9 @@ pub struct Options {
     /// Filters in front of look-ups on the disk take so much memory at most, those of the newest; without its filter a
     /// file of look-ups is asked at two or three places.
     pub filter_bytes_max: usize,
+    /// Maximum number of look-up files that stay open between look-ups; more are opened when they are read. The files of
+    /// the segment that grows (at most about 24) are open besides.
+    pub open_files_max: usize,
     /// A checkpoint rests so long between two batches, so that commits meanwhile find the disk free.
     pub checkpoint_pause: Duration,
     /// Who writes.
@@ -62,6 +65,7 @@ impl Default for Options {
             disk_reserve_bytes: 512 * 1024 * 1024,
             part_bytes: 16 * 1024 * 1024,
             filter_bytes_max: 64 * 1024 * 1024,
+            open_files_max: 256,
             checkpoint_pause: Duration::from_millis(1),
             driver: Driver::Threaded,
         }

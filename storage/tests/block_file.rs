@@ -17,10 +17,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use message::{Seq, StreamId, Timestamp};
+use message::Seq;
 use proptest::prelude::*;
 use storage::{DiskEngine, Engine, Layout, Log, OpenError, Options, Recovery, verify};
-use support::{World, append_blocks, drive, first, inline, keyed, number_of, open_with, spread, try_open};
+use support::{World, append_blocks, first, inline, keyed, number_of, open_with, spread, try_open};
 
 const SEGMENT: &str = "segment-00000000000000000001";
 
@@ -245,42 +245,6 @@ fn unpack(mut packed: &[u8], to: &Path) {
         }
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
-    }
-}
-
-/// The golden folder holds 60 events, the first 40 of them sealed, and an index of 300 entries, as the version before
-/// block files wrote them.
-#[test]
-fn a_log_of_sled_segments_opens_and_goes_on_in_a_block_file() {
-    let mut world = Disk::new();
-    unpack(include_bytes!("golden/sled-log-v1.bin"), &world.path());
-    assert!(verify(&world.engine()).unwrap().bad.is_empty());
-    for round in 0..2 {
-        let (log, recovery) = open_with(&world, inline());
-        let before = 60 + round * 2;
-        assert_eq!((recovery.last, recovery.torn), (Seq(before), None));
-        append_blocks(&log, [first(3, 500), first(3, 501)]);
-        let read = numbers(&log);
-        assert_eq!(read.len() as u64, before + 2);
-        assert!(read.iter().take(60).copied().eq(1..=60));
-        assert!((1..=60).all(|n| log.find(spread(n)).is_some_and(|found| found.b == n)));
-        let index = log.index();
-        assert_eq!((index.checkpoint_seq(), index.len()), (Seq(50), 300));
-        let entries = index.scan(None, 1_000).unwrap();
-        assert!(entries.len() == 300 && entries.iter().all(|(_, entry)| entry.applied == Seq(60)));
-        assert!(
-            (0..300_u64)
-                .all(|n| index.get(StreamId(spread(n))).unwrap().is_some_and(|e| e.bytes[0] == n as u8))
-        );
-        assert_eq!(index.due(Timestamp(u64::MAX), None, 1_000).unwrap().len(), 100);
-        assert_eq!(index.applied(StreamId(7)).unwrap(), Seq(60), "it was removed beyond the checkpoint");
-        drive(&log);
-        world.crash();
-        let last = world.path().join("segment-00000000000000000061");
-        assert!(last.join("blocks").exists() && !last.join("db").exists());
-        let index: Vec<_> =
-            fs::read_dir(world.path().join("index")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(index.iter().all(|name| name.to_str().unwrap().starts_with("run-")), "{index:?}");
     }
 }
 

@@ -107,8 +107,51 @@ fn a_missing_segment_stops_the_start() {
     let names = world.engine().names().unwrap();
     assert!(names.len() > 4);
     world.engine().remove(&names[2]).unwrap();
+    let missing = try_open(&world, options).map(|_| ());
+    assert!(matches!(missing, Err(OpenError::Missing { segment }) if segment == names[2]));
+    // Without the list of segments the gap is noticed.
+    world.engine().remove_file("", "segments").unwrap();
     assert!(matches!(try_open(&world, options), Err(OpenError::Gap { segment, .. }) if segment == names[3]));
     assert_eq!(verify(&world.engine()).unwrap().gaps.len(), 1);
+}
+
+#[test]
+fn the_first_or_the_newest_segment_missing_stops_the_start() {
+    for is_first in [true, false] {
+        let mut world = Folders::new();
+        let options = Options { segment_bytes: 200, ..inline() };
+        let (log, _) = open_with(&world, options);
+        append_blocks(&log, (0..30).map(|number| first(1, number)));
+        world.crash();
+        let names = world.engine().names().unwrap();
+        let segments = || names.iter().filter(|name| name.starts_with("segment"));
+        let gone = if is_first { segments().next() } else { segments().last() }.unwrap();
+        world.engine().remove(gone).unwrap();
+        let Err(error) = try_open(&world, options) else { panic!("it opened without {gone}") };
+        assert!(error.to_string().contains(gone), "{error}");
+        let report = verify(&world.engine()).unwrap();
+        assert!(report.needs_backup() && report.files.iter().any(|file| file.file == *gone), "{report:?}");
+    }
+}
+
+#[test]
+fn a_retention_that_a_crash_interrupted_is_completed() {
+    let mut world = Folders::new();
+    let options = Options { segment_bytes: 200, ..inline() };
+    let (log, _) = open_with(&world, options);
+    append_blocks(&log, (0..30).map(|number| first(1, number)));
+    log.checkpoint(Seq(30)).unwrap();
+    world.crash();
+    let (log, recovery) = open_with(&world, options);
+    let before = world.path();
+    world.crash();
+    let removed = log.retain(message::Timestamp(1_020), Seq(30)).unwrap();
+    assert!(removed.removed > 1);
+    // The list is as after the retention, the folders are as before.
+    std::fs::copy(before.join("segments"), world.path().join("segments")).unwrap();
+    let (log, again) = open_with(&world, options);
+    assert_eq!(again.segments, recovery.segments - removed.removed);
+    assert_eq!(log.read(Seq(1)).next().unwrap().unwrap().seq, removed.first);
 }
 
 #[test]
@@ -118,6 +161,8 @@ fn an_index_ahead_of_its_log_stops_the_start() {
     log.checkpoint(Seq(3)).unwrap();
     world.crash();
     world.engine().remove(SEGMENT).unwrap();
+    assert!(matches!(try_open(&world, inline()), Err(OpenError::Missing { .. })));
+    world.engine().remove_file("", "segments").unwrap();
     assert!(matches!(try_open(&world, inline()), Err(OpenError::IndexAhead { .. })));
 }
 

@@ -22,7 +22,7 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{DiskEngine, Entry, Log, Options, Prev, Recovery};
+use storage::{DiskEngine, Due, Entry, Log, OpenStream, Options, Prev, Recovery};
 use support::{item, keyed, number_of, spread};
 
 const FOLDER: &str = "PATCHBAY_KILL_FOLDER";
@@ -141,9 +141,10 @@ fn check(folder: &Path, acknowledged: u64) {
     assert_eq!(expected, recovery.last.0);
     let entries = log.index().scan(None, 1_000).unwrap();
     let found: BTreeMap<StreamId, u8> =
-        entries.iter().map(|(stream, entry)| (*stream, entry.bytes[0])).collect();
+        entries.iter().map(|open| (open.stream, open.entry.bytes[0])).collect();
     assert_eq!(found, counts);
-    let mut due: Vec<_> = entries.iter().filter_map(|(stream, entry)| Some((entry.due?, *stream))).collect();
+    let due = |open: &OpenStream| Some(Due { at: open.entry.due?, stream: open.stream });
+    let mut due: Vec<_> = entries.iter().filter_map(due).collect();
     due.sort_unstable();
     assert_eq!(log.index().due(Timestamp(u64::MAX), None, 1_000).unwrap(), due);
     for seq in (1..=expected).step_by(97) {

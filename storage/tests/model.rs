@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use message::{Event, Seq, StreamId, Timestamp};
 use proptest::prelude::*;
-use storage::{Before, Crash, Entry, Log, Options, Prev, Stored};
+use storage::{Crash, Due, Entry, Log, OpenStream, Options, Prev, Stored, StoredEntry};
 use support::{Folders, Memory, World, drive, inline, item, number_of, open_with};
 
 #[derive(Debug, Clone)]
@@ -56,9 +56,9 @@ fn apply(entry: Option<Entry>, seq: Seq, number: u32) -> Option<Entry> {
 fn apply_to_index(log: &Log, stream: StreamId, seq: Seq, number: u32) {
     let old = log.index().get(stream).unwrap();
     let before = match &old {
-        _ if stream.0.is_multiple_of(3) => Before::Unknown,
-        None => Before::Nothing,
-        Some(old) => Before::entry(old.due),
+        _ if stream.0.is_multiple_of(3) => StoredEntry::Unknown,
+        None => StoredEntry::Absent,
+        Some(old) => StoredEntry::with_due(old.due),
     };
     match apply(old, seq, number) {
         Some(entry) => log.index().put_over(stream, entry, before),
@@ -97,13 +97,15 @@ impl Model {
             assert_eq!(log.index().get(StreamId(stream)).unwrap().as_ref(), state.get(&stream));
         }
         for limit in [1, 3, 100] {
-            let wanted: Vec<_> = state.iter().map(|(s, e)| (StreamId(*s), e.clone())).take(limit).collect();
+            let open = |(s, e): (&u128, &Entry)| OpenStream { stream: StreamId(*s), entry: e.clone() };
+            let wanted: Vec<_> = state.iter().map(open).take(limit).collect();
             assert_eq!(log.index().scan(None, limit).unwrap(), wanted);
         }
-        let mut due: Vec<_> = state.iter().filter_map(|(s, e)| Some((e.due?, StreamId(*s)))).collect();
+        let mut due: Vec<_> =
+            state.iter().filter_map(|(s, e)| Some(Due { at: e.due?, stream: StreamId(*s) })).collect();
         due.sort_unstable();
         assert_eq!(log.index().due(Timestamp(100), None, 100).unwrap(), due);
-        let early: Vec<_> = due.iter().filter(|(at, _)| at.0 <= 20).take(2).copied().collect();
+        let early: Vec<_> = due.iter().filter(|due| due.at.0 <= 20).take(2).copied().collect();
         assert_eq!(log.index().due(Timestamp(20), None, 2).unwrap(), early);
         if let Some(cursor) = due.first() {
             assert_eq!(log.index().due(Timestamp(100), Some(*cursor), 100).unwrap(), due[1..]);

@@ -1,5 +1,5 @@
 //! The index's database: it behaves as an ordered map whatever is flushed, merged, crashed and opened again when; it
-//! never gives a wrong answer from a damaged file; and it takes over what an earlier version wrote.
+//! never gives a wrong answer from a damaged file.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,9 +26,7 @@ type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Apply(Vec<(u8, Option<u16>)>),
-    Flush,
-    Sorted(Vec<(u8, Option<u16>)>),
+    Write(Vec<(u8, Option<u16>)>),
     Crash,
     Range(u8, u8, usize),
 }
@@ -36,9 +34,7 @@ enum Step {
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let writes = prop::collection::vec((any::<u8>(), prop::option::weighted(0.7, 0u16..9_000)), 1..40);
     let step = prop_oneof![
-        5 => writes.clone().prop_map(Step::Apply),
-        3 => writes.prop_map(Step::Sorted),
-        4 => Just(Step::Flush),
+        6 => writes.prop_map(Step::Write),
         1 => Just(Step::Crash),
         3 => (any::<u8>(), any::<u8>(), 1usize..50).prop_map(|(a, b, n)| Step::Range(a, b, n)),
     ];
@@ -96,30 +92,23 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
-    fn it_is_an_ordered_map_and_what_was_flushed_survives(steps in steps()) {
+    fn it_is_an_ordered_map_and_what_was_written_survives(steps in steps()) {
         let mut world = Folders::new();
         let mut store = open(&world);
-        let (mut model, mut flushed) = (Model::new(), Model::new());
+        let mut model = Model::new();
         for step in steps {
             match step {
-                Step::Apply(writes) => store.apply(batch(writes, &mut model)).unwrap(),
-                Step::Sorted(writes) => {
+                Step::Write(writes) => {
                     let mut writes = batch(writes, &mut model);
                     writes.reverse();
                     writes.sort_by(|a, b| key_of(a).cmp(key_of(b)));
                     // Of a key that is there twice the last word counts.
                     writes.dedup_by(|a, b| key_of(a) == key_of(b));
                     store.write_sorted(writes.len(), &mut writes.into_iter()).unwrap();
-                    flushed = model.clone();
-                }
-                Step::Flush => {
-                    store.flush().unwrap();
-                    flushed = model.clone();
                 }
                 Step::Crash => {
                     world.crash();
                     store = open(&world);
-                    model = flushed.clone();
                 }
                 Step::Range(a, b, limit) => {
                     let (after, end) = (key(a), key(b));
@@ -134,6 +123,12 @@ proptest! {
     }
 }
 
+fn put(store: &dyn Store, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) {
+    let pairs: Model = pairs.into_iter().collect();
+    let mut writes = pairs.into_iter().map(|(key, value)| Write::Put(key.into(), value.into()));
+    store.write_sorted(1_000, &mut writes).unwrap();
+}
+
 fn files(world: &Folders) -> Vec<PathBuf> {
     let folder = world.path().join(NAME);
     let mut files: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -146,11 +141,10 @@ fn three_runs() -> (Folders, Model) {
     let world = Folders::new();
     let (store, mut model) = (open(&world), Model::new());
     for round in 0..3_u8 {
-        for n in (0..=255).filter(|n| n % (round + 2) == 0) {
-            store.insert(&key(n), &value(n, 40 + u16::from(round))).unwrap();
-            model.insert(key(n), value(n, 40 + u16::from(round)));
-        }
-        store.flush().unwrap();
+        let pairs = (0..=255).filter(|n| n % (round + 2) == 0);
+        let pairs: Model = pairs.map(|n| (key(n), value(n, 40 + u16::from(round)))).collect();
+        put(&*store, pairs.clone());
+        model.extend(pairs);
     }
     (world, model)
 }
@@ -192,9 +186,8 @@ fn what_a_crash_leaves_of_writing_and_merging_is_tidied_away() {
     let before = files(&world);
     let copies: Vec<Vec<u8>> = before.iter().map(|path| fs::read(path).unwrap()).collect();
     let store = open(&world);
-    store.insert(b"more", b"value").unwrap();
+    put(&*store, [(b"more".to_vec(), b"value".to_vec())]);
     model.insert(b"more".to_vec(), b"value".to_vec());
-    store.flush().unwrap();
     merged_to(&world, 1);
     // The merged ones were not removed yet, and another was being written.
     for (path, bytes) in before.iter().zip(copies) {
@@ -223,10 +216,7 @@ fn many_flushes_leave_few_runs() {
     let world = Folders::new();
     let store = open(&world);
     for n in 0..200_u32 {
-        for m in 0..20_u32 {
-            store.insert(&(n * 20 + m).to_be_bytes(), &[7; 100]).unwrap();
-        }
-        store.flush().unwrap();
+        put(&*store, (0..20_u32).map(|m| ((n * 20 + m).to_be_bytes().to_vec(), vec![7; 100])));
         // Those that are merged are removed one by one after what they became is there, and that is `.part` before.
         assert!(files(&world).len() <= 2 * RUNS_MAX + 1, "{} after {n}", files(&world).len());
     }
@@ -239,8 +229,7 @@ fn reads_go_on_while_runs_are_written_and_merged() {
     let world = Folders::new();
     let store = open(&world);
     let put = |round: u32| {
-        let writes = (0..200_u32).map(|n| Write::Put(n.to_be_bytes().into(), round.to_be_bytes().into()));
-        store.apply(writes.collect()).unwrap();
+        put(&*store, (0..200_u32).map(|n| (n.to_be_bytes().to_vec(), round.to_be_bytes().to_vec())));
     };
     put(0);
     std::thread::scope(|scope| {
@@ -259,7 +248,6 @@ fn reads_go_on_while_runs_are_written_and_merged() {
         });
         for round in 1..=60 {
             put(round);
-            store.flush().unwrap();
         }
         assert!(reader.join().unwrap() > 0);
     });

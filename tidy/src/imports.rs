@@ -188,6 +188,9 @@ impl<'ast> Visit<'ast> for Paths {
         }
     }
 
+    /// `pub(super)` names no import.
+    fn visit_vis_restricted(&mut self, _visibility: &'ast syn::VisRestricted) {}
+
     fn visit_item_mod(&mut self, module: &'ast syn::ItemMod) {
         self.inner.push(module.ident.to_string());
         visit::visit_item_mod(self, module);

@@ -11,8 +11,20 @@ use crate::{
 ///
 /// A layer is a folder or file directly below `src`, without `.rs`. `lib` and `main` may import
 /// everything and nothing may import them: definitions do not belong there.
-pub const LAYERS: &[(&str, &[&[&str]])] =
-    &[("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]])];
+pub const LAYERS: &[(&str, &[&[&str]])] = &[
+    ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
+    (
+        "patchbay",
+        &[
+            &["cli"],
+            &["run"],
+            &["http"],
+            &["ui"],
+            &["seams", "telemetry", "media_key"],
+            &["config", "console", "instant"],
+        ],
+    ),
+];
 
 /// An import that runs against the layers.
 #[derive(Debug)]

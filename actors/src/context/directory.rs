@@ -3,10 +3,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock,
-        atomic::AtomicUsize,
-    },
+    sync::{Arc, OnceLock, PoisonError, RwLock, atomic::AtomicUsize},
 };
 
 use arc_swap::ArcSwapOption;
@@ -300,8 +297,11 @@ impl Directory {
             return found.clone();
         }
         drop(known);
-        let found: Arc<[ChannelIx]> =
-            self.channels().filter(|(_, entry)| entry.has_did(service_identifier)).map(|(ix, _)| ix).collect();
+        let found: Arc<[ChannelIx]> = self
+            .channels()
+            .filter(|(_, entry)| entry.has_did(service_identifier))
+            .map(|(ix, _)| ix)
+            .collect();
         if !found.is_empty() && service_identifier.len() <= SPELLING_BYTES_MAX {
             let mut known = self.spellings.write().unwrap_or_else(PoisonError::into_inner);
             if known.len() < SPELLINGS_MAX {

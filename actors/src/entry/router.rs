@@ -128,8 +128,7 @@ impl Router {
     /// Returns the refusal that accepting the message would return.
     pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
         let found = self.context.directory.route(&message)?;
-        let identity =
-            self.identity_of(found.entry, &message.service_identifier, &message.customer).await?;
+        let identity = self.identity_of(found.entry, &message.service_identifier, &message.customer).await?;
         let stream = identity.address.stream();
         let id = message.id.clone();
         let policy = found.entry.policy.clone();
@@ -258,8 +257,7 @@ impl Router {
         self.context.accepting()?;
         let found =
             self.context.directory.find_channel(&request.service_identifier, request.channel.as_deref())?;
-        let identity =
-            self.identity_of(found.entry, &request.service_identifier, &request.customer).await?;
+        let identity = self.identity_of(found.entry, &request.service_identifier, &request.customer).await?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
         self.ask(stream, |reply| Request::Open { identity, handler, takeover, reply }).await

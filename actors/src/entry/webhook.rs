@@ -19,9 +19,7 @@ use crate::{
     protocol::{
         channel::ChannelMessage,
         completion::Completion,
-        webhook::{
-            BODY_BYTES_MAX, SHARED_BODY_BYTES_MAX, WebhookAnswer, WebhookCall, WebhookCounters,
-        },
+        webhook::{BODY_BYTES_MAX, SHARED_BODY_BYTES_MAX, WebhookAnswer, WebhookCall, WebhookCounters},
     },
 };
 

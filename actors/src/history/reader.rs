@@ -7,7 +7,7 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{Entry, Found, Log, ReadError, Stored};
+use storage::{Due, Entry, Found, Log, Lookup, OpenStream, ReadError, Stored};
 
 thread_local! {
     static MAY_READ: Cell<bool> = const { Cell::new(false) };
@@ -87,14 +87,13 @@ impl LogReader {
         self.log().index().get(stream).map_err(|error| error.to_string())
     }
 
-    /// Reads a stream's entry in the index or, for a stream that was removed since the checkpoint, its
-    /// last applied event.
+    /// Looks a stream up in the index: open, or finished since the checkpoint.
     ///
     /// # Errors
     ///
     /// Returns the reason if the index cannot be read.
-    pub(crate) fn entry_or_applied(&self, stream: StreamId) -> Result<Result<Entry, Seq>, String> {
-        self.log().index().get_or_applied(stream).map_err(|error| error.to_string())
+    pub(crate) fn lookup(&self, stream: StreamId) -> Result<Lookup, String> {
+        self.log().index().lookup(stream).map_err(|error| error.to_string())
     }
 
     /// Reads a page of the index in the order of streams.
@@ -102,11 +101,7 @@ impl LogReader {
     /// # Errors
     ///
     /// Returns the reason if the index cannot be read.
-    pub(crate) fn scan(
-        &self,
-        after: Option<StreamId>,
-        limit: usize,
-    ) -> Result<Vec<(StreamId, Entry)>, String> {
+    pub(crate) fn scan(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<OpenStream>, String> {
         self.log().index().scan(after, limit).map_err(|error| error.to_string())
     }
 
@@ -115,12 +110,7 @@ impl LogReader {
     /// # Errors
     ///
     /// Returns the reason if the index cannot be read.
-    pub(crate) fn due(
-        &self,
-        now: Timestamp,
-        after: Option<(Timestamp, StreamId)>,
-        limit: usize,
-    ) -> Result<Vec<(Timestamp, StreamId)>, String> {
+    pub(crate) fn due(&self, now: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, String> {
         self.log().index().due(now, after, limit).map_err(|error| error.to_string())
     }
 }

@@ -7,11 +7,7 @@ use channels::smpp::ReplyToken;
 use message::{Content, MessageId, MessageNo, StreamId, Timestamp, event::Split};
 use smallvec::SmallVec;
 
-use crate::{
-    config::ChannelIx,
-    domain::correlation::PartRef,
-    protocol::completion::Completion,
-};
+use crate::{config::ChannelIx, domain::correlation::PartRef, protocol::completion::Completion};
 
 /// Parts of one message to be sent; the intent to send them is durable.
 pub(crate) struct Job {

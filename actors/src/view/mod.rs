@@ -6,7 +6,7 @@ pub(crate) mod page;
 
 use std::sync::Arc;
 
-use message::{ChannelId, DestinationId, MessageId, MessageStatus, Seq, SessionId, Timestamp};
+use message::{ChannelId, DestinationId, MessageId, MessageStatus, SessionId, Timestamp};
 use serde::Serialize;
 
 pub use self::{describe::EventView, http_trace::ExchangeView};

@@ -8,7 +8,7 @@ use channels::{
     smpp::{
         Inbound, ReplyToken,
         pdu::{Address, Pdu, QueryReply, ShortMessage},
-        server::{BindRequest, Request, Server, ServerConfig, ServerEvent},
+        server::{BindRequest, PeerRequest, Server, ServerConfig, ServerEvent},
         tlv::{self, Tlv, Tlvs},
     },
     text::{
@@ -56,7 +56,7 @@ pub(crate) async fn serve(world: Arc<World>, smsc: usize, number: u64, stream: D
         let notified = world.wakers[smsc].notified();
         let wake = connection.turn();
         let mut out = BytesMut::new();
-        connection.server.take_output(&mut out);
+        connection.server.peer_mut().take_output(&mut out);
         if out.len() >= connection.out_left {
             out.truncate(connection.out_left);
             connection.hung_up = true;
@@ -239,7 +239,7 @@ impl Connection {
         }
     }
 
-    fn query(&mut self, reply: ReplyToken, request: &Request, now: u64) {
+    fn query(&mut self, reply: ReplyToken, request: &PeerRequest, now: u64) {
         let Pdu::QuerySm(query) = request.pdu() else { return self.server.refuse(reply, 0x03, now) };
         let id = String::from_utf8_lossy(query.message_id).into_owned();
         let state = {

@@ -95,7 +95,7 @@ pub(super) fn above(draft: &Draft<'_>, words: &str) -> Option<usize> {
 }
 
 /// Appends details that the channel does not show on buttons; returns whether there were any.
-fn add_details(lines: &mut Lines, buttons: &List<Object<Button<'_>>>) -> bool {
+pub(super) fn add_details(lines: &mut Lines, buttons: &List<Object<Button<'_>>>) -> bool {
     let before = lines.0.len();
     let mut section = "";
     for button in buttons.iter() {

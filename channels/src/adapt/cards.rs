@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{
     apart::add_file,
-    buttons::{above, add_buttons, edit_buttons, edit_plain, fit, shape},
+    buttons::{Shape, above, add_buttons, add_details, edit_buttons, edit_plain, fit, shape},
     draft::{Draft, Lines, read, refused},
 };
 use crate::{contract::Rejection, toolkit::json};
@@ -107,11 +107,15 @@ fn shows_picture(draft: &Draft<'_>, card: &Card<'_>) -> bool {
     draft.capabilities.carries(BodyType::Image) && !card.url.trim().is_empty()
 }
 
-/// Returns whether a card's buttons can stand below its words.
+/// Returns whether a card's buttons can stand below its words, as [`add_buttons`] will place them.
 fn has_buttons(draft: &Draft<'_>, card: &Card<'_>) -> bool {
-    draft.capabilities.carries(BodyType::Button)
-        && shape(&card.buttons, false, draft.capabilities).is_some()
-        && above(draft, draft.rendered(&words(card, true).0).trim()).is_some()
+    let shape = shape(&card.buttons, false, draft.capabilities);
+    let Some(shape) = shape.filter(|_| draft.capabilities.carries(BodyType::Button)) else { return false };
+    let mut lines = words(card, true);
+    if shape == Shape::Buttons {
+        add_details(&mut lines, &card.buttons);
+    }
+    above(draft, draft.rendered(&lines.0).trim()).is_some()
 }
 
 /// Appends a card as messages: picture, words, buttons.

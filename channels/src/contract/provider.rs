@@ -36,11 +36,12 @@ pub struct Provider {
     /// Its words for the state of a part, and what each means.
     pub statuses: &'static [(&'static str, Report)],
     /// Checks an account and opens its channel; see [`Provider::open`].
-    pub channel: OpenChannel,
+    pub channel: &'static OpenChannel,
 }
 
 /// Checks an account and opens its channel.
-pub type OpenChannel = fn(&'static Provider, toml::Table) -> Result<Arc<dyn Channel>, AccountError>;
+pub type OpenChannel =
+    dyn Fn(&'static Provider, toml::Table) -> Result<Arc<dyn Channel>, AccountError> + Send + Sync;
 
 impl Provider {
     /// Checks an account and opens its channel.

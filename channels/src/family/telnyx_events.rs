@@ -22,6 +22,19 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("expired", Report::Failed),
 ];
 
+/// The words of the General interface: Telnyx's, and one more that Telnyx's SMS do not have.
+pub const GENERAL_STATUSES: &[(&str, Report)] = &[
+    ("queued", Report::Enroute),
+    ("sending", Report::Enroute),
+    ("sent", Report::Sent),
+    ("delivery_unconfirmed", Report::Sent),
+    ("delivered", Report::Delivered),
+    ("read", Report::Read),
+    ("sending_failed", Report::Failed),
+    ("delivery_failed", Report::Failed),
+    ("expired", Report::Failed),
+];
+
 /// Reads a webhook. Event types of no interest are counted as ignored.
 ///
 /// # Errors

@@ -13,7 +13,10 @@ use crate::{
         protection::{Algorithm, Encoding, Hmac, Over, Prefix, SecretKey},
         url,
     },
-    toolkit::{auth, classify, inbound_body, json},
+    toolkit::{
+        auth, classify, inbound_body, json,
+        refusals::{RefusalClass, Refusals},
+    },
 };
 
 /// Its words for the state of a part.
@@ -63,35 +66,33 @@ pub const PROTECTION: Protection = Protection::Hmac(Hmac {
 pub fn sid(response: &Response) -> Result<String, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     if !response.is_success() {
-        return Err(refusal(response, &said));
+        return Err(REFUSALS.classify(response, &said));
     }
     let sid = json::some_text(&said, "/sid").map(|sid| sid.into_owned());
     sid.ok_or_else(|| classify::unreadable(response, "sid"))
 }
 
-fn refusal(response: &Response, said: &Value) -> SendError {
-    let Some(code) = json::some_text(said, "/code") else { return SendError::by_status(response) };
-    let cause = Cause::new(&*code, json::text(said, "/message").unwrap_or_default());
-    match &*code {
-        "21610" => SendError::Unsubscribed(cause),
-        "20003" | "20005" | "20404" | "21606" | "21659" | "63007" | "63020" | "63041" => {
-            SendError::CredentialsRefused(cause)
-        }
-        "20429" | "14107" | "21611" | "30022" | "63010" | "63017" | "63018" => {
-            SendError::Throttled { after_ms: response.retry_after_ms(), cause }
-        }
-        "63038" => SendError::Throttled { after_ms: DAILY_LIMIT_PAUSE_MS, cause },
-        "20500" | "20503" | "30001" | "30017" | "30410" | "63009" | "63012" | "63019" => {
-            SendError::Unavailable(cause)
-        }
-        "30003" | "30008" => SendError::RetryOnce(cause),
-        // About this message, whatever the status: a 403 here is no reason to stop the channel.
-        code if code.len() == 5 && ["21", "30", "63"].iter().any(|family| code.starts_with(family)) => {
-            SendError::Rejected(cause)
-        }
-        _ => SendError::of_status(response, cause),
-    }
-}
+/// Codes of refusals. Those of the families 21, 30 and 63 are about one message, whatever the status: a 403 with one
+/// of them does not stop the channel.
+const REFUSALS: Refusals = Refusals {
+    code: &["/code"],
+    words: &["/message"],
+    classes: &[
+        (RefusalClass::Unsubscribed, &["21610"]),
+        (
+            RefusalClass::CredentialsRefused,
+            &["20003", "20005", "20404", "21606", "21659", "63007", "63020", "63041"],
+        ),
+        (RefusalClass::Throttled, &["20429", "14107", "21611", "30022", "63010", "63017", "63018"]),
+        (RefusalClass::ThrottledFor(DAILY_LIMIT_PAUSE_MS), &["63038"]),
+        (
+            RefusalClass::Unavailable,
+            &["20500", "20503", "30001", "30017", "30410", "63009", "63012", "63019"],
+        ),
+        (RefusalClass::RetryOnce, &["30003", "30008"]),
+        (RefusalClass::Rejected, &["21???", "30???", "63???"]),
+    ],
+};
 
 /// The sids of contents by the names of templates.
 pub type Templates = BTreeMap<Box<str>, Box<str>>;

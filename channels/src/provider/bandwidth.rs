@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use message::{BodyType, Content, cim::body, event::Cause};
+use message::{BodyType, Content, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use crate::{
     toolkit::{
         account::{account, address, filled},
         auth, classify, inbound_body, json,
+        text_and_media::TextAndMedia,
     },
 };
 
@@ -46,7 +47,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: STATUSES,
-    channel: |_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+    channel: &|_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[
@@ -120,14 +121,10 @@ impl HttpChannel for Account {
             "to": [number::e164(part.customer)],
             "tag": part.reference,
         });
-        match part.content {
-            Content::Rich { json, .. } => {
-                let file: body::Media<'_> = body::read(json).unwrap_or_default();
-                json::set(&mut message, "text", file.words());
-                json::set(&mut message, "media", json!([&*file.attachment.media_url]));
-            }
-            Content::Text(text) => json::set(&mut message, "text", &**text),
-            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        let content = TextAndMedia::of(part.content)?;
+        json::set(&mut message, "text", content.text);
+        if let Some(file) = content.file {
+            json::set(&mut message, "media", json!([file]));
         }
         if let Some(priority) = &self.priority {
             json::set(&mut message, "priority", &**priority);

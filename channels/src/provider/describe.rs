@@ -16,7 +16,7 @@ pub fn table() -> String {
     let mut out = String::from(
         "| provider | goes out as it is | comes in | receipts | limits | what is adapted |\n|---|---|---|---|---|---|\n",
     );
-    for provider in PROVIDERS {
+    for provider in PROVIDERS.iter() {
         let capabilities = provider.capabilities;
         let name = format!("`{}`<br>{}", provider.name, provider.summary);
         let cells = [

@@ -1,33 +1,31 @@
-//! Instagram direct messages for a professional account, by Facebook Login (over its page) or Instagram Login: the
-//! envelope of Messenger with less in it. There are no deliveries, reads name one message.
+//! Instagram direct messages for a professional account, by Facebook Login (over its page) or
+//! Instagram Login: the envelope of Messenger with fewer features. Deliveries are not reported; reads
+//! name one message.
 //!
-//! Unconfirmed, each with the default taken: button templates (`button_template`, on); the text's 1,000 are octets; with
-//! Instagram Login webhooks are signed with the Instagram app's secret (whatever `app_secret` holds); titles end at
-//! 20 characters, taken as 40 octets, as longer ones are cut by Instagram, not refused.
+//! Unconfirmed, each with the default taken: button templates (`button_template`, on); the text's
+//! 1,000 are octets; with Instagram Login webhooks are signed with the Instagram app's secret (which
+//! `app_secret` then holds); titles end at 20 characters, taken as 40 octets, as longer ones are cut
+//! by Instagram, not refused.
 
 use std::sync::Arc;
 
 use message::BodyType;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
-use smallvec::SmallVec;
 
 use crate::{
     contract::{
-        AccountError, Attribute, Capabilities, HttpChannel, OutPart, Provider, Received, Rejection, Report,
-        SendError, SetUp, Step, WebhookUrls,
+        AccountError, Capabilities, Channel, Provider, Report,
         capability::{Buttons, LongText, Opens, Units},
-        http::{Malformed, Refused, Reply, Request, Response, Webhook},
-        url,
     },
     family::{
-        messenger::{self, Product, Window},
+        messenger::{AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
         meta::{
             graph_api::{self, App},
-            subscribe::{self, IceBreaker, Profile},
+            subscribe::IceBreaker,
         },
     },
-    toolkit::{account::account, classify, json, set_up},
+    toolkit::account::account,
 };
 
 /// The description.
@@ -40,7 +38,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &channel,
 };
 
 const STATUSES: &[(&str, Report)] = &[("read", Report::Read)];
@@ -92,7 +90,8 @@ const fn capabilities() -> Capabilities {
     }
 }
 
-/// What an account is to bring: all that is read of it, but comments, which need a right of their own.
+/// Fields to which the account subscribes: everything that is read, except comments, which need a
+/// permission of their own.
 const FIELDS: [&str; 6] = [
     "messages",
     "messaging_postbacks",
@@ -102,44 +101,43 @@ const FIELDS: [&str; 6] = [
     "message_edit",
 ];
 
-/// The time for answers, in hours.
-const WINDOW_HOURS: u16 = 24;
-/// The time in which a person may answer.
-const HUMAN_AGENT_HOURS: u16 = 7 * 24;
+/// Field to which the page subscribes with Facebook Login: the account's messages arrive once the page
+/// brings anything at all.
+const PAGE_FIELDS: [&str; 1] = ["messages"];
 
-/// How the account was connected.
+/// The way in which the account was connected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Login {
     /// Over its page, with the page's token.
     #[default]
     Facebook,
-    /// By itself, with its own token.
+    /// Directly, with its own token.
     Instagram,
 }
 
 /// `[channel.account]` of an `instagram` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
-    /// Of the page, or with Instagram Login of the account.
+struct InstagramSettings {
+    /// The token of the page, or with Instagram Login of the account.
     access_token: SecretString,
     /// Signs webhooks.
     #[serde(default)]
     app_secret: SecretString,
-    /// What Meta says back when the webhook's address is entered there.
+    /// The word Meta repeats when the webhook's address is entered there.
     #[serde(default)]
     verify_token: Option<SecretString>,
-    /// The professional account, as webhooks name it; without it all that comes is read.
+    /// The professional account, as webhooks name it; without it every entry is read.
     #[serde(default)]
     account_id: Option<Box<str>>,
     /// The page that the account is linked to, with Facebook Login.
     #[serde(default)]
     page_id: Option<Box<str>>,
-    /// The app, whose webhook is then set up, too (with Facebook Login).
+    /// The app, whose webhook is then set up as well (with Facebook Login).
     #[serde(default)]
     app_id: Option<Box<str>>,
-    /// Questions that people see before they write for the first time.
+    /// Questions shown before the first message.
     #[serde(default)]
     ice_breakers: Vec<IceBreaker>,
     #[serde(default)]
@@ -151,14 +149,12 @@ pub struct Account {
     /// Adds `appsecret_proof` to calls, for apps that demand it.
     #[serde(default)]
     appsecret_proof: bool,
-    /// The app may answer as a person for 7 days: what comes too late for an answer is sent so.
+    /// The app may answer as a person for 7 days: replies after the window are then sent so.
     #[serde(default)]
     human_agent: bool,
-    /// Buttons that open pages are sent as button templates; without, as words.
+    /// Whether buttons that open pages are sent as button templates, not as words.
     #[serde(default = "default_button_template")]
     button_template: bool,
-    #[serde(skip)]
-    root: String,
 }
 
 fn default_version() -> Box<str> {
@@ -169,158 +165,62 @@ fn default_button_template() -> bool {
     true
 }
 
-impl Account {
-    fn checked(mut self) -> Result<Self, AccountError> {
-        self.app().check(
-            "it is shown in the app's dashboard, with Instagram Login under Instagram, API setup",
-            "generate it in the app's Instagram settings",
-        )?;
-        for (key, id) in [("account_id", &self.account_id), ("page_id", &self.page_id)] {
-            graph_api::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
+fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+    let settings: InstagramSettings = account(table)?;
+    App {
+        access_token: &settings.access_token,
+        app_secret: &settings.app_secret,
+        verify_token: settings.verify_token.as_ref(),
+        app_id: settings.app_id.as_deref(),
+        proof: settings.appsecret_proof,
+    }
+    .check(
+        "it is shown in the app's dashboard, with Instagram Login under Instagram, API setup",
+        "generate it in the app's Instagram settings",
+    )?;
+    for (key, id) in [("account_id", &settings.account_id), ("page_id", &settings.page_id)] {
+        graph_api::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
+    }
+    let host = match settings.login {
+        Login::Facebook => graph_api::BASE_URL,
+        Login::Instagram => "https://graph.instagram.com",
+    };
+    let mut capabilities = capabilities();
+    if settings.human_agent {
+        capabilities.window_hours = Some(HUMAN_AGENT_HOURS);
+    }
+    if !settings.button_template {
+        capabilities.buttons.opens = Opens::No;
+    }
+    let own_id = settings.account_id;
+    let (sender_id, app_subscription, page_fields, probe_fields): (_, _, &[&str], _) = match settings.login {
+        Login::Facebook => {
+            let subscription = AppSubscription { object: "instagram", fields: &FIELDS };
+            (settings.page_id, Some(subscription), &PAGE_FIELDS, "id,name,instagram_business_account")
         }
-        self.profile().check()?;
-        let host = match self.login {
-            Login::Facebook => graph_api::BASE_URL,
-            Login::Instagram => "https://graph.instagram.com",
-        };
-        self.root = graph_api::root(self.base_url.as_deref().unwrap_or(host), &self.graph_version);
-        Ok(self)
-    }
-
-    fn app(&self) -> App<'_> {
-        App {
-            access_token: &self.access_token,
-            app_secret: &self.app_secret,
-            verify_token: self.verify_token.as_ref(),
-            app_id: self.app_id.as_deref(),
-            proof: self.appsecret_proof,
-        }
-    }
-
-    fn profile(&self) -> Profile<'_> {
-        Profile { get_started: None, ice_breakers: &self.ice_breakers, platform: Some("instagram") }
-    }
-
-    fn call(&self, request: Request) -> Request {
-        self.app().call(request)
-    }
-
-    fn url(&self, what: &str) -> String {
-        let sender = match self.login {
-            Login::Facebook => &self.page_id,
-            Login::Instagram => &self.account_id,
-        };
-        format!("{}/{}/{what}", self.root, sender.as_deref().unwrap_or("me"))
-    }
-}
-
-impl HttpChannel for Account {
-    fn provider(&self) -> &'static Provider {
-        &PROVIDER
-    }
-
-    fn capabilities(&self) -> Capabilities {
-        let mut capabilities = capabilities();
-        if self.human_agent {
-            capabilities.window_hours = Some(HUMAN_AGENT_HOURS);
-        }
-        if !self.button_template {
-            capabilities.buttons.opens = Opens::No;
-        }
-        capabilities
-    }
-
-    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        messenger::customer(address)
-    }
-
-    fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
-        let call = messenger::message(Product::Instagram, &self.url("messages"), part, Window::Open)?;
-        Ok(self.call(call))
-    }
-
-    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
-        match answers {
-            [] => Err(classify::nothing()),
-            [late] if self.human_agent && messenger::is_window_closed(late) => {
-                let call =
-                    messenger::message(Product::Instagram, &self.url("messages"), part, Window::HumanAgent)?;
-                Ok(Step::Next(self.call(call)))
-            }
-            [.., last] => messenger::sent(part, last),
-        }
-    }
-
-    fn handshake(&self, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
-        graph_api::handshake(self.verify_token.as_ref(), webhook)
-    }
-
-    fn credential(&self, key: &str) -> Option<&str> {
-        (key == "app_secret").then(|| self.app_secret.expose_secret())
-    }
-
-    fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        messenger::read(Product::Instagram, webhook.body, self.account_id.as_deref())
-    }
-
-    fn shared_ids(&self) -> SmallVec<[&str; 2]> {
-        self.account_id.as_deref().into_iter().collect()
-    }
-
-    fn probe(&self) -> Option<Request> {
-        let fields = match self.login {
-            Login::Facebook => "id,name,instagram_business_account",
-            Login::Instagram => "id,username",
-        };
-        Some(self.call(Request::get(format!("{}/me?fields={fields}", self.root))))
-    }
-
-    fn parse_account(&self, response: &Response) -> Vec<Attribute> {
-        json::members(response, &["name", "username"])
-    }
-
-    fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
-        let (app, url) = (self.app(), subscribe::callback(ours, self.account_id.is_some()));
-        if url.is_empty() {
-            return Ok(None);
-        }
-        // Over its page the account's messages come once the page brings anything at all.
-        let (of_the_app, fields): (_, &[&str]) = match self.login {
-            Login::Facebook => {
-                (subscribe::app(app, &self.root, "instagram", &FIELDS, (ours, url)), &["messages"])
-            }
-            Login::Instagram => (None, &FIELDS),
-        };
-        let desired: Vec<_> = [
-            of_the_app,
-            Some(subscribe::page(app, self.url("subscribed_apps"), fields)),
-            self.profile().desired(app, &self.url("messenger_profile")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        set_up::reconcile(&desired, answers, subscribe::read)
-    }
-
-    fn profile(&self, customer: &str) -> Option<Request> {
-        let fields = "name,username,profile_pic";
-        Some(self.call(Request::get(format!(
-            "{}/{}?fields={fields}",
-            self.root,
-            url::percent_encode(customer)
-        ))))
-    }
-
-    fn parse_profile(&self, response: &Response) -> Vec<Attribute> {
-        messenger::parse_profile(response)
-    }
-
-    fn mark_read(&self, _did: &str, customer: &str, _provider_id: &str) -> Option<Request> {
-        Some(self.call(messenger::sign(&self.url("messages"), customer, "mark_seen")))
-    }
-
-    fn typing(&self, _did: &str, customer: &str, _last_id: Option<&str>, on: bool) -> Option<Request> {
-        let action = if on { "typing_on" } else { "typing_off" };
-        Some(self.call(messenger::sign(&self.url("messages"), customer, action)))
-    }
+        Login::Instagram => (own_id.clone(), None, &FIELDS, "id,username"),
+    };
+    let account = MessengerAccount {
+        provider,
+        product: Product::Instagram,
+        capabilities,
+        access_token: settings.access_token,
+        app_secret: settings.app_secret,
+        verify_token: settings.verify_token,
+        app_id: settings.app_id,
+        proof: settings.appsecret_proof,
+        get_started: None,
+        ice_breakers: settings.ice_breakers,
+        own_id,
+        sender_id,
+        human_agent: settings.human_agent,
+        routing_directive: None,
+        root: graph_api::root(settings.base_url.as_deref().unwrap_or(host), &settings.graph_version),
+        app_subscription,
+        page_fields,
+        profile_fields: "name,username,profile_pic",
+        probe_fields,
+    };
+    account.check_profile()?;
+    Ok(Arc::new(account))
 }

@@ -3,8 +3,8 @@
 pub mod bandwidth;
 mod describe;
 pub mod facebook;
-pub mod general;
 pub mod instagram;
+pub mod manifest;
 pub mod smpp;
 pub mod telegram;
 pub mod telnyx;
@@ -17,21 +17,18 @@ pub mod whatsapp_cloud;
 
 pub use describe::{account_keys, adapted, limits, receipts, signature, table, words};
 
+use std::sync::LazyLock;
+
 use crate::contract::Provider;
 
-/// Every provider, in the order in which they are documented.
-pub const PROVIDERS: &[&Provider] = &[
-    &smpp::PROVIDER,
-    &twilio::PROVIDER,
-    &telnyx::PROVIDER,
-    &bandwidth::PROVIDER,
-    &general::GENERAL,
-    &general::ALHAMBRA,
-    &general::ATHENA,
-    &general::IXICA,
-    &general::NETPLANET,
-    &general::VETTA,
-    &voipms::PROVIDER,
+/// Every provider, in the order in which they are documented: SMS, those described by a manifest, chats.
+pub static PROVIDERS: LazyLock<Vec<&'static Provider>> =
+    LazyLock::new(|| [SMS, manifest::providers(), CHATS].concat());
+
+const SMS: &[&Provider] =
+    &[&smpp::PROVIDER, &twilio::PROVIDER, &telnyx::PROVIDER, &bandwidth::PROVIDER, &voipms::PROVIDER];
+
+const CHATS: &[&Provider] = &[
     &whatsapp_cloud::PROVIDER,
     &whatsapp_360dialog::PROVIDER,
     &twilio_whatsapp::PROVIDER,

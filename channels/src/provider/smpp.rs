@@ -23,7 +23,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: Protection::None,
     capabilities: Capabilities { text_characters_max: split::CHARACTERS_MAX as usize, ..Capabilities::TEXT },
     statuses: &[],
-    channel: |_, table| Ok(Arc::new(read_account(table)?)),
+    channel: &|_, table| Ok(Arc::new(read_account(table)?)),
 };
 
 fn read_account(table: toml::Table) -> Result<Account, AccountError> {

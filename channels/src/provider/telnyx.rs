@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use message::{BodyType, Content, cim::body, event::Cause};
+use message::BodyType;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     address::number,
@@ -23,6 +23,8 @@ use crate::{
     toolkit::{
         account::{account, address, filled},
         auth, classify, json,
+        refusals::{RefusalClass, Refusals},
+        text_and_media::TextAndMedia,
     },
 };
 
@@ -49,7 +51,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: telnyx_events::STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 /// How long the channel rests when a carrier's daily limit is used up; it is tried again after each.
@@ -113,14 +115,10 @@ impl HttpChannel for Account {
         if !self.number_pool {
             json::set(&mut message, "from", number::e164(part.did));
         }
-        match part.content {
-            Content::Rich { json, .. } => {
-                let file: body::Media<'_> = body::read(json).unwrap_or_default();
-                json::set(&mut message, "text", file.words());
-                json::set(&mut message, "media_urls", json!([&*file.attachment.media_url]));
-            }
-            Content::Text(text) => json::set(&mut message, "text", &**text),
-            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        let content = TextAndMedia::of(part.content)?;
+        json::set(&mut message, "text", content.text);
+        if let Some(file) = content.file {
+            json::set(&mut message, "media_urls", json!([file]));
         }
         if let Some(profile) = &self.messaging_profile_id {
             json::set(&mut message, "messaging_profile_id", &**profile);
@@ -133,7 +131,7 @@ impl HttpChannel for Account {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         let said = json::parse(&response.body).unwrap_or_default();
         if !response.is_success() {
-            return Err(refusal(response, &said));
+            return Err(REFUSALS.classify(response, &said));
         }
         match json::some_text(&said, "/data/id") {
             Some(id) => Ok(Step::Sent(Sent::id(&*id))),
@@ -154,24 +152,24 @@ impl HttpChannel for Account {
     }
 }
 
-/// An error answer: the provider's own code first, the status where the code says nothing.
-fn refusal(response: &Response, said: &Value) -> SendError {
-    let Some(code) = json::text(said, "/errors/0/code") else { return SendError::by_status(response) };
-    let title = json::text(said, "/errors/0/title").unwrap_or_default();
-    let detail = json::text(said, "/errors/0/detail").unwrap_or_default();
-    let cause = Cause::new(&*code, format!("{title}: {detail}").trim_matches([':', ' ']));
-    match &*code {
-        "40300" => SendError::Unsubscribed(cause),
-        "10009" | "10010" | "20002" | "20006" | "20012" | "20013" | "20014" | "20015" | "20016" | "20017"
-        | "20100" => SendError::CredentialsRefused(cause),
-        "10011" | "40011" | "40018" | "40318" => {
-            SendError::Throttled { after_ms: response.retry_after_ms(), cause }
-        }
-        "40016" => SendError::Throttled { after_ms: DAILY_LIMIT_PAUSE_MS, cause },
-        "10007" | "10008" | "40006" => SendError::Unavailable(cause),
-        "40002" | "40004" => SendError::RetryOnce(cause),
-        // About this message or its sender, whatever the status: a 403 here is no reason to stop the channel.
-        code if code.len() == 5 && code.starts_with("40") => SendError::Rejected(cause),
-        _ => SendError::of_status(response, cause),
-    }
-}
+/// Codes of refusals. Those of the family 40 are about one message or its sender, whatever the status: a 403 with
+/// one of them does not stop the channel.
+const REFUSALS: Refusals = Refusals {
+    code: &["/errors/0/code"],
+    words: &["/errors/0/title", "/errors/0/detail"],
+    classes: &[
+        (RefusalClass::Unsubscribed, &["40300"]),
+        (
+            RefusalClass::CredentialsRefused,
+            &[
+                "10009", "10010", "20002", "20006", "20012", "20013", "20014", "20015", "20016", "20017",
+                "20100",
+            ],
+        ),
+        (RefusalClass::Throttled, &["10011", "40011", "40018", "40318"]),
+        (RefusalClass::ThrottledFor(DAILY_LIMIT_PAUSE_MS), &["40016"]),
+        (RefusalClass::Unavailable, &["10007", "10008", "40006"]),
+        (RefusalClass::RetryOnce, &["40002", "40004"]),
+        (RefusalClass::Rejected, &["40???"]),
+    ],
+};

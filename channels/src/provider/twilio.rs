@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use message::{BodyType, Content, cim::body, event::Cause};
+use message::{BodyType, Content};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -23,6 +23,7 @@ use crate::{
     toolkit::{
         account::{account, address, filled},
         auth, classify,
+        text_and_media::TextAndMedia,
     },
 };
 
@@ -49,7 +50,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
-    channel: |_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+    channel: &|_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
 };
 
 /// The longest time in Twilio's queue, in seconds.
@@ -148,19 +149,13 @@ impl Account {
     /// # Errors
     /// When it is none of them.
     pub(super) fn content(&self, content: &Content) -> Result<Vec<(&'static str, String)>, SendError> {
-        match content {
-            Content::Text(text) => Ok(vec![("Body", text.to_string())]),
-            Content::Rich { body_type: BodyType::Template, json } => {
-                Ok(twilio::template(json, &self.templates)?.into())
-            }
-            Content::Rich { json, .. } => {
-                let file: body::Media<'_> = body::read(json).unwrap_or_default();
-                let words = Some(file.words()).filter(|words| !words.is_empty());
-                let words = words.map(|words| ("Body", words.to_owned()));
-                Ok(words.into_iter().chain([("MediaUrl", file.attachment.media_url.to_string())]).collect())
-            }
-            _ => Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
+        if let Content::Rich { body_type: BodyType::Template, json } = content {
+            return Ok(twilio::template(json, &self.templates)?.into());
         }
+        let content = TextAndMedia::of(content)?;
+        let words = (content.file.is_none() || !content.text.is_empty()).then(|| content.text.into_owned());
+        let words = words.map(|words| ("Body", words));
+        Ok(words.into_iter().chain(content.file.map(|file| ("MediaUrl", file))).collect())
     }
 
     /// Customers' files are given to the account only; what they redirect to must not see its credentials.

@@ -82,7 +82,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
-    channel: |_, table| Ok(Arc::new(Channel::new(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Channel::new(account(table)?)?)),
 };
 
 /// Buttons of a message that no one approved; more become a list.

@@ -10,23 +10,25 @@
 
 use std::sync::Arc;
 
-use message::{Content, cim::body, event::Cause};
+use message::{BodyType, Content, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::general;
+use super::manifest;
 use crate::{
     address::number,
     contract::{
         AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Protection,
         Provider, Received, Rejection, SendError, Sent, Step,
+        capability::LongText,
         http::{Body, Field, Malformed, Reply, Request, Response, Webhook},
-        protection::{Place, SecretKey},
+        protection::{Hmac, Place, Prefix, SecretKey},
     },
     family::telnyx_events,
     toolkit::{
         account::{account, address, filled},
         auth, classify, inbound_body, json,
+        text_and_media::TextAndMedia,
     },
 };
 
@@ -42,11 +44,24 @@ pub const PROVIDER: Provider = Provider {
             place: Place::Parameter("token"),
             secret: SecretKey::Optional("webhook_secret"),
         },
-        other: &general::signed_with("webhook_secret"),
+        other: &Protection::Hmac(Hmac::sha256_hex(
+            "x-signature-256",
+            Prefix::Required("sha256="),
+            SecretKey::Optional("webhook_secret"),
+        )),
     },
-    capabilities: general::CAPABILITIES,
-    statuses: general::STATUSES,
-    channel: |_, table| open(table),
+    capabilities: CAPABILITIES,
+    statuses: telnyx_events::GENERAL_STATUSES,
+    channel: &|_, table| open(table),
+};
+
+const CAPABILITIES: Capabilities = Capabilities {
+    native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+    long_text: LongText::Cut,
+    caption_characters_max: 1_600,
+    inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
+    read_receipts: true,
+    ..Capabilities::TEXT
 };
 
 /// The longest text of an SMS, in octets of UTF-8; a longer one goes as MMS.
@@ -93,14 +108,12 @@ pub struct Account {
 fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     let keys: Keys = account(table)?;
     if let Some(api_send_url) = keys.api_send_url {
-        let general = general::Account {
-            api_key: keys.api_key,
-            api_secret: keys.webhook_secret.or(keys.api_secret),
-            api_verify_url: keys.api_verify_url,
+        return general(
+            keys.api_key,
+            keys.webhook_secret.or(keys.api_secret),
             api_send_url,
-            provider: &PROVIDER,
-        };
-        return general.checked(PROVIDER.name);
+            keys.api_verify_url,
+        );
     }
     let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
     if keys.api_verify_url.is_some() {
@@ -118,6 +131,29 @@ fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     account.webhook_secret.as_ref().map_or(Ok(()), |secret| filled("webhook_secret", secret))?;
     address("base_url", &mut account.base_url)?;
     Ok(Arc::new(account))
+}
+
+/// Opens an account at the General interface.
+fn general(
+    api_key: SecretString,
+    api_secret: Option<SecretString>,
+    api_send_url: Box<str>,
+    api_verify_url: Option<Box<str>>,
+) -> Result<Arc<dyn Channel>, AccountError> {
+    let mut table = toml::Table::new();
+    let api_secret = api_secret.map(|secret| Box::from(secret.expose_secret()));
+    for (key, value) in [
+        ("api_key", Some(Box::from(api_key.expose_secret()))),
+        ("api_secret", api_secret),
+        ("api_send_url", Some(api_send_url)),
+        ("api_verify_url", api_verify_url),
+    ] {
+        table.extend(value.map(|value: Box<str>| (key.to_owned(), String::from(value).into())));
+    }
+    let problem = || "the General interface is not among the manifests".to_owned();
+    let general = manifest::built_in("general")
+        .ok_or_else(|| AccountError { key: "api_send_url".to_owned(), problem: problem() })?;
+    (general.channel)(&PROVIDER, table)
 }
 
 impl Account {
@@ -140,7 +176,7 @@ impl HttpChannel for Account {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { receipts: false, read_receipts: false, ..general::CAPABILITIES }
+        Capabilities { receipts: false, read_receipts: false, ..CAPABILITIES }
     }
 
     /// Ten digits and eleven are the same number.
@@ -155,19 +191,11 @@ impl HttpChannel for Account {
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
         let mut fields =
             vec![Field::text("did", ten_digits(part.did)), Field::text("dst", ten_digits(part.customer))];
-        let method = match part.content {
-            Content::Rich { json, .. } => {
-                let file: body::Media<'_> = body::read(json).unwrap_or_default();
-                fields.push(Field::text("message", file.words()));
-                fields.push(Field::text("media1", &*file.attachment.media_url));
-                "sendMMS"
-            }
-            Content::Text(text) => {
-                fields.push(Field::text("message", &**text));
-                if text.len() <= SMS_BYTES_MAX { "sendSMS" } else { "sendMMS" }
-            }
-            _ => return Err(SendError::Rejected(Cause::new("400", "octets cannot be sent here"))),
-        };
+        let content = TextAndMedia::of(part.content)?;
+        let is_sms = content.file.is_none() && content.text.len() <= SMS_BYTES_MAX;
+        let method = if is_sms { "sendSMS" } else { "sendMMS" };
+        fields.push(Field::text("message", content.text));
+        fields.extend(content.file.map(|file| Field::text("media1", file)));
         Ok(self.call(method, fields))
     }
 
@@ -195,7 +223,7 @@ impl HttpChannel for Account {
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let received = match webhook.method {
             "GET" => classic(&webhook.parameters()),
-            _ => telnyx_events::read(webhook.body, general::STATUSES)?,
+            _ => telnyx_events::read(webhook.body, telnyx_events::GENERAL_STATUSES)?,
         };
         // Anything but this brings the message again every half hour.
         Ok(Received { reply: Some(Reply::text("ok")), ..received })

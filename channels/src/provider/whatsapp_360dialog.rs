@@ -52,7 +52,7 @@ pub const PROVIDER: Provider = Provider {
     ),
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 /// `[channel.account]` of a `whatsapp_360dialog` channel.

@@ -36,7 +36,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 /// What the app is to bring: messages with their statuses, and what happens to the account and its numbers.

@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::{
-    pdu::{self, BodyError, CommandId, Reply, Salvage, ShortMessage, Tlvs},
+    pdu::{self, BodyError, CommandId, IdReply, Salvage, ShortMessage, Tlvs},
     status, tlv,
 };
 
@@ -105,7 +105,7 @@ impl Answer {
     }
 
     pub(super) fn read(status: u32, mut body: Bytes) -> (Self, Salvage) {
-        let (reply, mut salvage) = Reply::read(&body);
+        let (reply, mut salvage) = IdReply::read(&body);
         // An error reply may come without a body: nothing was repaired.
         salvage.nul_missing &= status == 0;
         let id = reply.message_id.len();

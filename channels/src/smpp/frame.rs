@@ -5,7 +5,7 @@ use std::fmt;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::pdu::Header;
+use super::pdu::PduHeader;
 
 /// The longest PDU taken by default: a 64 KiB payload and 1 KiB around it.
 pub const PDU_BYTES_MAX: usize = 65 * 1024;
@@ -17,7 +17,7 @@ pub const HEADER_BYTES: usize = 16;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     /// The header: good even when the body is not.
-    pub header: Header,
+    pub header: PduHeader,
     /// The octets after the header.
     pub body: Bytes,
 }
@@ -78,7 +78,7 @@ impl Frames {
             return Ok(None);
         }
         let mut pdu = self.buffer.split_to(octets).freeze();
-        let header = Header::read(&pdu);
+        let header = PduHeader::read(&pdu);
         pdu.advance(HEADER_BYTES);
         Ok(header.map(|header| Frame { header, body: pdu }))
     }

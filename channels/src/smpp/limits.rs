@@ -5,7 +5,7 @@ use super::pdu::EncodeError;
 
 /// What both ends are told about their line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LineConfig {
+pub struct PeerConfig {
     /// How many own requests may wait for their replies: 1 to [`WINDOW_MAX`](super::WINDOW_MAX).
     pub window: usize,
     /// After so long without a sign of life the peer is asked for one; 0 = never.
@@ -29,7 +29,7 @@ pub struct LineConfig {
     pub first_sequence: u32,
 }
 
-impl Default for LineConfig {
+impl Default for PeerConfig {
     fn default() -> Self {
         Self {
             window: 10,

@@ -2,11 +2,12 @@
 //! SMSC's side. Nothing here may block, panic on input, or read the time: `now` is an argument.
 
 pub mod account;
+mod ending;
 mod exchange;
 pub mod frame;
 mod limits;
-mod line;
 pub mod pdu;
+mod peer;
 pub mod receipt;
 pub mod server;
 pub mod session;
@@ -16,9 +17,10 @@ pub mod tlv;
 mod window;
 pub mod wire;
 
+pub use ending::{CloseReason, NoReply, Warning};
 pub use exchange::{Answer, Inbound, ReplyToken};
-pub use limits::{Counters, LineConfig, SubmitError};
-pub use line::OUTPUT_BYTES_MAX;
+pub use limits::{Counters, PeerConfig, SubmitError};
+pub use peer::{OUTPUT_BYTES_MAX, Peer};
 pub use window::{LATE_MAX, SEQUENCE_MAX, WINDOW_MAX};
 
 /// Milliseconds on a clock that never goes back; only differences matter.

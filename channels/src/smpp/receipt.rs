@@ -241,7 +241,7 @@ const KEYS: [(&str, Key); 10] = [
     ("id", Key::Id),
 ];
 
-struct Field {
+struct ReceiptField {
     key: Key,
     /// Where its name begins, and where its value does.
     start: usize,
@@ -251,14 +251,14 @@ struct Field {
 /// The fields of a receipt's text in their order.
 struct Fields<'t> {
     whole: &'t str,
-    fields: Vec<Field>,
+    fields: Vec<ReceiptField>,
     /// The index of the first `text:`; what stands after it may be the customer's own words.
     text: usize,
 }
 
 impl<'t> Fields<'t> {
     fn of(whole: &'t str) -> Self {
-        let mut fields: Vec<Field> = Vec::new();
+        let mut fields: Vec<ReceiptField> = Vec::new();
         let mut between = true;
         let mut passed = 0;
         for (start, c) in whole.char_indices() {
@@ -266,7 +266,7 @@ impl<'t> Fields<'t> {
                 && start >= passed
                 && let Some((key, value)) = key_at(whole, start)
             {
-                fields.push(Field { key, start, value });
+                fields.push(ReceiptField { key, start, value });
                 passed = value;
             }
             between = separates(c);

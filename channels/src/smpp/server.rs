@@ -5,26 +5,24 @@ mod event;
 
 use std::collections::VecDeque;
 
-use bytes::BytesMut;
-
-pub use self::event::{BindRequest, Request, ServerConfig, ServerEvent};
+pub use self::event::{BindRequest, PeerRequest, ServerConfig, ServerEvent};
 use super::{
     Millis,
+    ending::{CloseReason, NoReply, Warning},
     exchange::{Answer, Inbound, ReplyToken},
     frame::Frame,
-    limits::{Counters, SubmitError},
-    line::{Dead, Line, Matched},
+    limits::SubmitError,
     pdu::{
-        self, Alert, BindKind, BindReply, CommandId, DataSm, EncodeError, Header, Outbind, Pdu, Reply,
+        self, Alert, BindKind, BindReply, CommandId, DataSm, EncodeError, IdReply, Outbind, Pdu, PduHeader,
         ShortMessage, Tlv, Tlvs,
     },
-    session::{Cause, CloseReason, Warning},
+    peer::{Matched, Peer},
     status, tlv,
     window::Pending,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ServerState {
     Open { deadline: Option<Millis> },
     Deciding { deadline: Option<Millis> },
     Bound(BindKind),
@@ -36,8 +34,8 @@ enum State {
 #[derive(Debug)]
 pub struct Server<T> {
     config: ServerConfig,
-    state: State,
-    line: Line<T>,
+    state: ServerState,
+    peer: Peer<T>,
     events: VecDeque<ServerEvent<T>>,
 }
 
@@ -45,8 +43,8 @@ impl<T: Copy> Server<T> {
     /// A fresh connection, waiting for a bind.
     pub fn new(config: ServerConfig, now: Millis) -> Self {
         let deadline = (config.bind_timeout_ms > 0).then(|| now.saturating_add(config.bind_timeout_ms));
-        let line = Line::new(config.line, config.epoch, now);
-        Self { config, state: State::Open { deadline }, line, events: VecDeque::new() }
+        let peer = Peer::new(config.peer, config.epoch, now);
+        Self { config, state: ServerState::Open { deadline }, peer, events: VecDeque::new() }
     }
 
     /// Lets the peer in.
@@ -57,20 +55,20 @@ impl<T: Copy> Server<T> {
         let system_id = self.config.system_id.as_bytes();
         let accepted = Pdu::BindResp(request.kind, BindReply { system_id, tlvs });
         let fallback = Pdu::BindResp(request.kind, BindReply::default());
-        if self.line.reply(&accepted, status::OK, request.sequence).is_err() {
+        if self.peer.reply(&accepted, status::OK, request.sequence).is_err() {
             // A name too long for the protocol is left out.
-            let _ = self.line.reply(&fallback, status::OK, request.sequence);
+            let _ = self.peer.reply(&fallback, status::OK, request.sequence);
         }
-        if matches!(self.state, State::Deciding { .. }) {
-            self.state = State::Bound(request.kind);
+        if matches!(self.state, ServerState::Deciding { .. }) {
+            self.state = ServerState::Bound(request.kind);
         }
     }
 
     /// Keeps the peer out; it may try again on the same connection.
     pub fn refuse_bind(&mut self, request: &BindRequest, code: u32) {
-        self.line.reply_bare(request.kind.command(), request.sequence, code);
-        if let State::Deciding { deadline } = self.state {
-            self.state = State::Open { deadline };
+        self.peer.reply_bare(request.kind.command(), request.sequence, code);
+        if let ServerState::Deciding { deadline } = self.state {
+            self.state = ServerState::Open { deadline };
         }
     }
 
@@ -86,7 +84,7 @@ impl<T: Copy> Server<T> {
         message_id: &[u8],
         now: Millis,
     ) -> Result<(), EncodeError> {
-        let reply = Reply { message_id, tlvs: Tlvs::default() };
+        let reply = IdReply { message_id, tlvs: Tlvs::default() };
         let pdu = match token.command {
             CommandId::DATA_SM => Pdu::DataSmResp(reply),
             _ => Pdu::SubmitSmResp(reply),
@@ -110,35 +108,35 @@ impl<T: Copy> Server<T> {
         pdu: &Pdu<'_>,
         now: Millis,
     ) -> Result<(), EncodeError> {
-        if self.line.settle(&token, now) && self.state != State::Closed {
-            return self.line.reply(pdu, code, token.sequence);
+        if self.peer.settle(&token, now) && self.state != ServerState::Closed {
+            return self.peer.reply(pdu, code, token.sequence);
         }
         Ok(())
     }
 
     /// Replies with a status and no body.
     pub fn refuse(&mut self, token: ReplyToken, code: u32, now: Millis) {
-        if self.line.settle(&token, now) && self.state != State::Closed {
-            let header = Header { command: token.command.reply(), status: code, sequence: token.sequence };
+        if self.peer.settle(&token, now) && self.state != ServerState::Closed {
+            let header = PduHeader { command: token.command.reply(), status: code, sequence: token.sequence };
             self.write_bare(header);
         }
     }
 
     /// Never replies.
     pub fn ignore(&mut self, token: ReplyToken, now: Millis) {
-        self.line.settle(&token, now);
+        self.peer.settle(&token, now);
     }
 
-    fn write_bare(&mut self, header: Header) {
+    fn write_bare(&mut self, header: PduHeader) {
         let mut out = Vec::new();
         // Without a body it always fits.
         let _ = pdu::write_frame(header, &[], &mut out);
-        self.line.raw(&out);
+        self.peer.raw(&out);
     }
 
     /// Writes any octets.
     pub fn raw(&mut self, octets: &[u8]) {
-        self.line.raw(octets);
+        self.peer.raw(octets);
     }
 
     /// Delivers a message or receipt; its outcome comes as an event with `token`.
@@ -148,7 +146,7 @@ impl<T: Copy> Server<T> {
     /// Fails without effect when it cannot be sent now, or ever.
     pub fn deliver(&mut self, token: T, message: &ShortMessage<'_>, now: Millis) -> Result<(), SubmitError> {
         self.may_deliver()?;
-        self.line.request(token, CommandId::DELIVER_SM, now, |sequence, out| {
+        self.peer.request(token, CommandId::DELIVER_SM, now, |sequence, out| {
             pdu::write_submit(CommandId::DELIVER_SM, message, sequence, out)
         })
     }
@@ -160,15 +158,15 @@ impl<T: Copy> Server<T> {
     /// As [`Server::deliver`].
     pub fn deliver_data(&mut self, token: T, data: &DataSm<'_>, now: Millis) -> Result<(), SubmitError> {
         self.may_deliver()?;
-        self.line.request(token, CommandId::DATA_SM, now, |sequence, out| {
+        self.peer.request(token, CommandId::DATA_SM, now, |sequence, out| {
             pdu::write(&Pdu::DataSm(*data), 0, sequence, out)
         })
     }
 
     fn may_deliver(&self) -> Result<(), SubmitError> {
         match self.state {
-            State::Bound(kind) if kind.receives() => Ok(()),
-            State::Bound(_) => Err(SubmitError::WrongBind),
+            ServerState::Bound(kind) if kind.receives() => Ok(()),
+            ServerState::Bound(_) => Err(SubmitError::WrongBind),
             _ => Err(SubmitError::NotBound),
         }
     }
@@ -179,7 +177,7 @@ impl<T: Copy> Server<T> {
     ///
     /// Fails when a field is too long.
     pub fn outbind(&mut self, outbind: &Outbind<'_>) -> Result<(), EncodeError> {
-        self.line.send(&Pdu::Outbind(*outbind)).map(drop)
+        self.peer.send(&Pdu::Outbind(*outbind)).map(drop)
     }
 
     /// Tells the peer that a handset is reachable.
@@ -188,84 +186,88 @@ impl<T: Copy> Server<T> {
     ///
     /// Fails when a field is too long.
     pub fn alert(&mut self, alert: &Alert<'_>) -> Result<(), EncodeError> {
-        self.line.send(&Pdu::AlertNotification(*alert)).map(drop)
+        self.peer.send(&Pdu::AlertNotification(*alert)).map(drop)
     }
 
     /// Asks for a sign of life now.
     pub fn enquire_link(&mut self, now: Millis) {
-        self.line.enquire(now);
+        self.peer.enquire(now);
     }
 
     /// How many deliveries may be sent now.
     pub fn window_free(&self) -> usize {
-        if self.may_deliver().is_ok() { self.line.window_free() } else { 0 }
-    }
-
-    /// How many deliveries wait for their acknowledgement.
-    pub fn window_used(&self) -> usize {
-        self.line.window_used()
+        if self.may_deliver().is_ok() { self.peer.window_free() } else { 0 }
     }
 
     /// How the peer is bound.
     pub fn bound(&self) -> Option<BindKind> {
         match self.state {
-            State::Bound(kind) => Some(kind),
+            ServerState::Bound(kind) => Some(kind),
             _ => None,
         }
     }
 
     /// Whether it is over.
     pub fn is_closed(&self) -> bool {
-        self.state == State::Closed
+        self.state == ServerState::Closed
+    }
+
+    /// Returns the connection's output, counters and window.
+    pub fn peer(&self) -> &Peer<T> {
+        &self.peer
+    }
+
+    /// Returns the connection, to take its output.
+    pub fn peer_mut(&mut self) -> &mut Peer<T> {
+        &mut self.peer
     }
 
     /// Takes what was read, in pieces of any size.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Millis) {
-        if self.state == State::Closed {
+        if self.state == ServerState::Closed {
             return;
         }
-        self.line.push(bytes, now);
+        self.peer.push(bytes, now);
         loop {
-            match self.line.next_frame() {
+            match self.peer.next_frame() {
                 Ok(Some(frame)) => self.handle_frame(frame),
                 Ok(None) => break,
                 Err(error) => self.end(CloseReason::Framing(error)),
             }
-            if self.state == State::Closed {
+            if self.state == ServerState::Closed {
                 return;
             }
         }
-        self.line.note_partial(now);
+        self.peer.note_partial(now);
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Millis) {
         match self.state {
-            State::Closed => return,
-            State::Open { deadline: Some(deadline) } if deadline <= now => {
+            ServerState::Closed => return,
+            ServerState::Open { deadline: Some(deadline) } if deadline <= now => {
                 return self.end(CloseReason::BindTimeout);
             }
-            State::Unbinding { deadline, .. } if deadline <= now => return self.end(CloseReason::Requested),
+            ServerState::Unbinding { deadline, .. } if deadline <= now => {
+                return self.end(CloseReason::Requested);
+            }
             _ => {}
         }
-        while let Some(pending) = self.line.expired(now) {
-            self.events.push_back(ServerEvent::Unanswered { token: pending.token, cause: Cause::Timeout });
+        while let Some(pending) = self.peer.expired(now) {
+            self.events.push_back(ServerEvent::Unanswered { token: pending.token, cause: NoReply::Timeout });
         }
-        if !matches!(self.state, State::Bound(_)) {
+        if !matches!(self.state, ServerState::Bound(_)) {
             return;
         }
-        match self.line.check_life(now) {
-            Ok(()) => {}
-            Err(Dead::Stalled) => self.end(CloseReason::Stalled),
-            Err(Dead::NoReply) => self.end(CloseReason::NoEnquireReply),
-            Err(Dead::Silent) => self.end(CloseReason::Inactive),
+        if let Err(reason) = self.peer.check_life(now) {
+            self.end(reason);
         }
     }
 
     /// The connection ended.
     pub fn handle_eof(&mut self, _now: Millis) {
         let reason = match self.state {
-            State::Unbinding { .. } => CloseReason::Requested,
+            ServerState::Unbinding { .. } => CloseReason::Requested,
             _ => CloseReason::Eof,
         };
         self.end(reason);
@@ -274,15 +276,15 @@ impl<T: Copy> Server<T> {
     /// Unbinds the peer, waits for its reply, closes.
     pub fn unbind(&mut self, now: Millis) {
         match self.state {
-            State::Bound(_) => match self.line.send(&Pdu::Unbind) {
+            ServerState::Bound(_) => match self.peer.send(&Pdu::Unbind) {
                 Ok(sequence) => {
-                    let deadline = now.saturating_add(self.line.config.unbind_timeout_ms);
-                    self.state = State::Unbinding { sequence, deadline };
+                    let deadline = now.saturating_add(self.peer.config.unbind_timeout_ms);
+                    self.state = ServerState::Unbinding { sequence, deadline };
                 }
                 Err(_) => self.end(CloseReason::Requested),
             },
-            State::Open { .. } | State::Deciding { .. } => self.end(CloseReason::Requested),
-            State::Unbinding { .. } | State::Closed => {}
+            ServerState::Open { .. } | ServerState::Deciding { .. } => self.end(CloseReason::Requested),
+            ServerState::Unbinding { .. } | ServerState::Closed => {}
         }
     }
 
@@ -294,38 +296,13 @@ impl<T: Copy> Server<T> {
     /// When [`Server::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Millis> {
         match self.state {
-            State::Closed | State::Deciding { .. } => None,
-            State::Open { deadline } => deadline,
-            State::Unbinding { deadline, .. } => {
-                Some(self.line.oldest_deadline().map_or(deadline, |due| due.min(deadline)))
+            ServerState::Closed | ServerState::Deciding { .. } => None,
+            ServerState::Open { deadline } => deadline,
+            ServerState::Unbinding { deadline, .. } => {
+                Some(self.peer.oldest_deadline().map_or(deadline, |due| due.min(deadline)))
             }
-            State::Bound(_) => self.line.next_deadline(),
+            ServerState::Bound(_) => self.peer.next_deadline(),
         }
-    }
-
-    /// Whether more should be read.
-    pub fn wants_read(&self) -> bool {
-        self.line.wants_read()
-    }
-
-    /// All that is to be written.
-    pub fn transmit(&self) -> &[u8] {
-        self.line.output()
-    }
-
-    /// So much of [`Server::transmit`] was written.
-    pub fn transmitted(&mut self, octets: usize) {
-        self.line.transmitted(octets);
-    }
-
-    /// Moves all that is to be written.
-    pub fn take_output(&mut self, into: &mut BytesMut) {
-        self.line.take_output(into);
-    }
-
-    /// What was tolerated so far.
-    pub fn counters(&self) -> Counters {
-        self.line.counters
     }
 }
 
@@ -336,12 +313,12 @@ impl<T: Copy> Server<T> {
     }
 
     fn end(&mut self, reason: CloseReason) {
-        if self.state == State::Closed {
+        if self.state == ServerState::Closed {
             return;
         }
-        self.state = State::Closed;
-        for pending in self.line.abandon() {
-            self.events.push_back(ServerEvent::Unanswered { token: pending.token, cause: Cause::LinkLost });
+        self.state = ServerState::Closed;
+        for pending in self.peer.abandon() {
+            self.events.push_back(ServerEvent::Unanswered { token: pending.token, cause: NoReply::LinkLost });
         }
         self.events.push_back(ServerEvent::Closed { reason });
     }
@@ -359,42 +336,42 @@ impl<T: Copy> Server<T> {
             CommandId::QUERY_SM | CommandId::CANCEL_SM | CommandId::REPLACE_SM | CommandId::SUBMIT_MULTI => {
                 self.handle_request(frame);
             }
-            CommandId::ENQUIRE_LINK => self.line.reply_bare(header.command, header.sequence, status::OK),
+            CommandId::ENQUIRE_LINK => self.peer.reply_bare(header.command, header.sequence, status::OK),
             CommandId::UNBIND => {
-                self.line.reply_bare(header.command, header.sequence, status::OK);
+                self.peer.reply_bare(header.command, header.sequence, status::OK);
                 self.end(CloseReason::PeerUnbound);
             }
             command if command.name().is_some() => self.refuse_wrong_state(header),
             command => {
-                self.line.counters.unknown_commands += 1;
-                self.line.nack(header.sequence, status::INVALID_COMMAND);
+                self.peer.counters.unknown_commands += 1;
+                self.peer.nack(header.sequence, status::INVALID_COMMAND);
                 self.warn(Warning::UnknownCommand(command));
             }
         }
     }
 
-    fn refuse_wrong_state(&mut self, header: Header) {
-        self.line.counters.wrong_state += 1;
-        self.line.refuse(header, status::INVALID_BIND_STATE);
+    fn refuse_wrong_state(&mut self, header: PduHeader) {
+        self.peer.counters.wrong_state += 1;
+        self.peer.refuse(header, status::INVALID_BIND_STATE);
         self.warn(Warning::WrongState(header.command));
     }
 
-    fn refuse_bad_body(&mut self, header: Header, error: pdu::BodyError) {
-        self.line.counters.bad_bodies += 1;
-        self.line.refuse(header, status::INVALID_COMMAND_LENGTH);
+    fn refuse_bad_body(&mut self, header: PduHeader, error: pdu::BodyError) {
+        self.peer.counters.bad_bodies += 1;
+        self.peer.refuse(header, status::INVALID_COMMAND_LENGTH);
         self.warn(Warning::BadBody(header.command, error));
     }
 
     fn handle_bind(&mut self, kind: BindKind, frame: Frame) {
-        let State::Open { deadline } = self.state else {
-            self.line.counters.wrong_state += 1;
-            self.line.refuse(frame.header, status::ALREADY_BOUND);
+        let ServerState::Open { deadline } = self.state else {
+            self.peer.counters.wrong_state += 1;
+            self.peer.refuse(frame.header, status::ALREADY_BOUND);
             return self.warn(Warning::WrongState(frame.header.command));
         };
         match Pdu::read(frame.header.command, frame.header.status, &frame.body) {
             Ok((_, salvage)) => {
-                self.line.note(salvage);
-                self.state = State::Deciding { deadline };
+                self.peer.note(salvage);
+                self.state = ServerState::Deciding { deadline };
                 let request = BindRequest { kind, sequence: frame.header.sequence, body: frame.body };
                 self.events.push_back(ServerEvent::Bind(request));
             }
@@ -404,13 +381,13 @@ impl<T: Copy> Server<T> {
 
     fn handle_submit(&mut self, frame: Frame) {
         let header = frame.header;
-        if !matches!(self.state, State::Bound(kind) if kind.submits()) {
+        if !matches!(self.state, ServerState::Bound(kind) if kind.submits()) {
             return self.refuse_wrong_state(header);
         }
         match Inbound::new(header.command, frame.body) {
             Ok((message, salvage)) => {
-                self.line.note(salvage);
-                if let Some(reply) = self.line.admit(header) {
+                self.peer.note(salvage);
+                if let Some(reply) = self.peer.admit(header) {
                     self.events.push_back(ServerEvent::Submitted { reply, message });
                 }
             }
@@ -420,14 +397,14 @@ impl<T: Copy> Server<T> {
 
     fn handle_request(&mut self, frame: Frame) {
         let header = frame.header;
-        if !matches!(self.state, State::Bound(kind) if kind.submits()) {
+        if !matches!(self.state, ServerState::Bound(kind) if kind.submits()) {
             return self.refuse_wrong_state(header);
         }
         match Pdu::read(header.command, header.status, &frame.body) {
             Ok((_, salvage)) => {
-                self.line.note(salvage);
-                if let Some(reply) = self.line.admit(header) {
-                    let request = Request { command: header.command, body: frame.body };
+                self.peer.note(salvage);
+                if let Some(reply) = self.peer.admit(header) {
+                    let request = PeerRequest { command: header.command, body: frame.body };
                     self.events.push_back(ServerEvent::Requested { reply, request });
                 }
             }
@@ -437,7 +414,7 @@ impl<T: Copy> Server<T> {
 
     fn handle_reply(&mut self, frame: &Frame) {
         let header = frame.header;
-        if let State::Unbinding { sequence, .. } = self.state
+        if let ServerState::Unbinding { sequence, .. } = self.state
             && sequence == header.sequence
             && (header.command == CommandId::UNBIND.reply() || header.command == CommandId::GENERIC_NACK)
         {
@@ -447,7 +424,7 @@ impl<T: Copy> Server<T> {
             CommandId::GENERIC_NACK => (pending.token, Answer::nack(header.status).status),
             _ => (pending.token, header.status),
         };
-        match self.line.matched(header) {
+        match self.peer.matched(header) {
             Matched::Waiting(pending) => {
                 let (token, status) = code(&pending);
                 self.events.push_back(ServerEvent::Answered { token, status });

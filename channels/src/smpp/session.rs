@@ -11,26 +11,27 @@ mod event;
 
 use std::collections::VecDeque;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-pub use self::event::{Cause, CloseReason, Config, QueryAnswer, SessionEvent, Warning};
+pub use self::event::{Config, QueryAnswer, SessionEvent};
 pub use super::exchange::ReplyToken as AckToken;
 use super::{
     Millis,
+    ending::{CloseReason, NoReply, Warning},
     exchange::{Answer, Inbound},
     frame::Frame,
-    limits::{Counters, SubmitError},
-    line::{Dead, Line, Matched},
+    limits::SubmitError,
     pdu::{
-        self, Address, Bind, BindKind, CancelSm, CommandId, DataSm, EncodeError, Header, Pdu, QuerySm,
+        self, Address, Bind, BindKind, CancelSm, CommandId, DataSm, EncodeError, Pdu, PduHeader, QuerySm,
         ReplaceSm, ShortMessage,
     },
+    peer::{Matched, Peer},
     status, tlv,
     window::Pending,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SessionState {
     Binding { sequence: u32, deadline: Millis },
     Bound,
     Unbinding { sequence: u32, deadline: Millis },
@@ -41,8 +42,8 @@ enum State {
 #[derive(Debug)]
 pub struct Session<T> {
     bind: BindKind,
-    state: State,
-    line: Line<T>,
+    state: SessionState,
+    peer: Peer<T>,
     events: VecDeque<SessionEvent<T>>,
     congestion: u8,
 }
@@ -57,7 +58,7 @@ impl<T: Copy> Session<T> {
     ///
     /// Fails when a field of the bind is too long, and names it.
     pub fn new(config: &Config, epoch: u64, now: Millis) -> Result<Self, EncodeError> {
-        let mut line = Line::new(config.line, epoch, now);
+        let mut peer = Peer::new(config.peer, epoch, now);
         let address_range =
             Address { ton: config.addr_ton, npi: config.addr_npi, text: config.address_range.as_bytes() };
         let bind = Bind {
@@ -67,10 +68,10 @@ impl<T: Copy> Session<T> {
             interface_version: config.interface_version,
             address_range,
         };
-        let sequence = line.send(&Pdu::Bind(config.bind, bind))?;
+        let sequence = peer.send(&Pdu::Bind(config.bind, bind))?;
         let deadline = now.saturating_add(config.bind_timeout_ms);
-        let state = State::Binding { sequence, deadline };
-        Ok(Self { bind: config.bind, state, line, events: VecDeque::new(), congestion: 0 })
+        let state = SessionState::Binding { sequence, deadline };
+        Ok(Self { bind: config.bind, state, peer, events: VecDeque::new(), congestion: 0 })
     }
 
     /// Submits a part; its outcome comes as an event with `token`.
@@ -80,7 +81,7 @@ impl<T: Copy> Session<T> {
     /// Fails without effect when it cannot be sent now, or ever.
     pub fn submit(&mut self, token: T, part: &ShortMessage<'_>, now: Millis) -> Result<(), SubmitError> {
         self.may_submit()?;
-        self.line.request(token, CommandId::SUBMIT_SM, now, |sequence, out| {
+        self.peer.request(token, CommandId::SUBMIT_SM, now, |sequence, out| {
             pdu::write_submit(CommandId::SUBMIT_SM, part, sequence, out)
         })
     }
@@ -123,85 +124,86 @@ impl<T: Copy> Session<T> {
 
     fn request(&mut self, token: T, pdu: &Pdu<'_>, now: Millis) -> Result<(), SubmitError> {
         self.may_submit()?;
-        self.line.request(token, pdu.command(), now, |sequence, out| pdu::write(pdu, 0, sequence, out))
+        self.peer.request(token, pdu.command(), now, |sequence, out| pdu::write(pdu, 0, sequence, out))
     }
 
     fn may_submit(&self) -> Result<(), SubmitError> {
         match self.state {
-            State::Bound if self.bind.submits() => Ok(()),
-            State::Bound => Err(SubmitError::WrongBind),
+            SessionState::Bound if self.bind.submits() => Ok(()),
+            SessionState::Bound => Err(SubmitError::WrongBind),
             _ => Err(SubmitError::NotBound),
         }
     }
 
     /// How many requests may be sent now.
     pub fn window_free(&self) -> usize {
-        if self.may_submit().is_ok() { self.line.window_free() } else { 0 }
-    }
-
-    /// How many requests wait for their answers.
-    pub fn window_used(&self) -> usize {
-        self.line.window_used()
+        if self.may_submit().is_ok() { self.peer.window_free() } else { 0 }
     }
 
     /// Acknowledges a delivery: 0 once it is safe, 0x64 or 0x58 to get it again later, 0x65 for never. A token of
     /// another connection, or one that comes after the end, does nothing.
     pub fn ack(&mut self, ack: AckToken, status: u32, now: Millis) {
-        if self.line.settle(&ack, now) && self.state != State::Closed {
-            self.line.reply_bare(ack.command, ack.sequence, status);
+        if self.peer.settle(&ack, now) && self.state != SessionState::Closed {
+            self.peer.reply_bare(ack.command, ack.sequence, status);
         }
     }
 
-    /// How many deliveries wait for their acknowledgement.
-    pub fn unacknowledged(&self) -> usize {
-        self.line.inbound()
+    /// Returns the connection's output, counters and window.
+    pub fn peer(&self) -> &Peer<T> {
+        &self.peer
+    }
+
+    /// Returns the connection, to take its output.
+    pub fn peer_mut(&mut self) -> &mut Peer<T> {
+        &mut self.peer
     }
 
     /// Takes what was read, in pieces of any size.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Millis) {
-        if self.state == State::Closed {
+        if self.state == SessionState::Closed {
             return;
         }
-        self.line.push(bytes, now);
+        self.peer.push(bytes, now);
         loop {
-            match self.line.next_frame() {
+            match self.peer.next_frame() {
                 Ok(Some(frame)) => self.handle_frame(frame),
                 Ok(None) => break,
                 Err(error) => self.end(CloseReason::Framing(error)),
             }
-            if self.state == State::Closed {
+            if self.state == SessionState::Closed {
                 return;
             }
         }
-        self.line.note_partial(now);
+        self.peer.note_partial(now);
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Millis) {
         match self.state {
-            State::Closed => return,
-            State::Binding { deadline, .. } if deadline <= now => return self.end(CloseReason::BindTimeout),
-            State::Unbinding { deadline, .. } if deadline <= now => return self.end(CloseReason::Requested),
+            SessionState::Closed => return,
+            SessionState::Binding { deadline, .. } if deadline <= now => {
+                return self.end(CloseReason::BindTimeout);
+            }
+            SessionState::Unbinding { deadline, .. } if deadline <= now => {
+                return self.end(CloseReason::Requested);
+            }
             _ => {}
         }
-        while let Some(pending) = self.line.expired(now) {
-            self.events.push_back(SessionEvent::Unanswered { token: pending.token, cause: Cause::Timeout });
+        while let Some(pending) = self.peer.expired(now) {
+            self.events.push_back(SessionEvent::Unanswered { token: pending.token, cause: NoReply::Timeout });
         }
-        if self.state != State::Bound {
+        if self.state != SessionState::Bound {
             return;
         }
-        match self.line.check_life(now) {
-            Ok(()) => {}
-            Err(Dead::Stalled) => self.end(CloseReason::Stalled),
-            Err(Dead::NoReply) => self.end(CloseReason::NoEnquireReply),
-            Err(Dead::Silent) => self.end(CloseReason::Inactive),
+        if let Err(reason) = self.peer.check_life(now) {
+            self.end(reason);
         }
     }
 
     /// The connection ended.
     pub fn handle_eof(&mut self, _now: Millis) {
         let reason = match self.state {
-            State::Unbinding { .. } => CloseReason::Requested,
+            SessionState::Unbinding { .. } => CloseReason::Requested,
             _ => CloseReason::Eof,
         };
         self.end(reason);
@@ -211,15 +213,15 @@ impl<T: Copy> Session<T> {
     /// is in doubt.
     pub fn close(&mut self, now: Millis) {
         match self.state {
-            State::Bound => match self.line.send(&Pdu::Unbind) {
+            SessionState::Bound => match self.peer.send(&Pdu::Unbind) {
                 Ok(sequence) => {
-                    let deadline = now.saturating_add(self.line.config.unbind_timeout_ms);
-                    self.state = State::Unbinding { sequence, deadline };
+                    let deadline = now.saturating_add(self.peer.config.unbind_timeout_ms);
+                    self.state = SessionState::Unbinding { sequence, deadline };
                 }
                 Err(_) => self.end(CloseReason::Requested),
             },
-            State::Binding { .. } => self.end(CloseReason::Requested),
-            State::Unbinding { .. } | State::Closed => {}
+            SessionState::Binding { .. } => self.end(CloseReason::Requested),
+            SessionState::Unbinding { .. } | SessionState::Closed => {}
         }
     }
 
@@ -231,48 +233,23 @@ impl<T: Copy> Session<T> {
     /// When [`Session::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Millis> {
         match self.state {
-            State::Closed => None,
-            State::Binding { deadline, .. } => Some(deadline),
-            State::Unbinding { deadline, .. } => {
-                Some(self.line.oldest_deadline().map_or(deadline, |due| due.min(deadline)))
+            SessionState::Closed => None,
+            SessionState::Binding { deadline, .. } => Some(deadline),
+            SessionState::Unbinding { deadline, .. } => {
+                Some(self.peer.oldest_deadline().map_or(deadline, |due| due.min(deadline)))
             }
-            State::Bound => self.line.next_deadline(),
+            SessionState::Bound => self.peer.next_deadline(),
         }
-    }
-
-    /// Whether more should be read. No while too many deliveries are unacknowledged, or the peer does not read.
-    pub fn wants_read(&self) -> bool {
-        self.line.wants_read()
     }
 
     /// Whether requests may be sent.
     pub fn is_bound(&self) -> bool {
-        self.state == State::Bound
+        self.state == SessionState::Bound
     }
 
     /// Whether it is over.
     pub fn is_closed(&self) -> bool {
-        self.state == State::Closed
-    }
-
-    /// All that is to be written.
-    pub fn transmit(&self) -> &[u8] {
-        self.line.output()
-    }
-
-    /// So much of [`Session::transmit`] was written.
-    pub fn transmitted(&mut self, octets: usize) {
-        self.line.transmitted(octets);
-    }
-
-    /// Moves all that is to be written.
-    pub fn take_output(&mut self, into: &mut BytesMut) {
-        self.line.take_output(into);
-    }
-
-    /// What was tolerated so far.
-    pub fn counters(&self) -> Counters {
-        self.line.counters
+        self.state == SessionState::Closed
     }
 }
 
@@ -283,12 +260,13 @@ impl<T: Copy> Session<T> {
     }
 
     fn end(&mut self, reason: CloseReason) {
-        if self.state == State::Closed {
+        if self.state == SessionState::Closed {
             return;
         }
-        self.state = State::Closed;
-        for pending in self.line.abandon() {
-            self.events.push_back(SessionEvent::Unanswered { token: pending.token, cause: Cause::LinkLost });
+        self.state = SessionState::Closed;
+        for pending in self.peer.abandon() {
+            self.events
+                .push_back(SessionEvent::Unanswered { token: pending.token, cause: NoReply::LinkLost });
         }
         self.events.push_back(SessionEvent::Closed { reason });
     }
@@ -300,46 +278,46 @@ impl<T: Copy> Session<T> {
         }
         match header.command {
             CommandId::DELIVER_SM | CommandId::DATA_SM => self.handle_delivery(frame),
-            CommandId::ENQUIRE_LINK => self.line.reply_bare(header.command, header.sequence, status::OK),
+            CommandId::ENQUIRE_LINK => self.peer.reply_bare(header.command, header.sequence, status::OK),
             CommandId::UNBIND => {
-                self.line.reply_bare(header.command, header.sequence, status::OK);
+                self.peer.reply_bare(header.command, header.sequence, status::OK);
                 self.end(CloseReason::PeerUnbound);
             }
             CommandId::OUTBIND => self.warn(Warning::Outbind),
             CommandId::ALERT_NOTIFICATION => self.warn(Warning::Alert),
             command if command.name().is_some() => self.refuse_wrong_state(header),
             command => {
-                self.line.counters.unknown_commands += 1;
-                self.line.nack(header.sequence, status::INVALID_COMMAND);
+                self.peer.counters.unknown_commands += 1;
+                self.peer.nack(header.sequence, status::INVALID_COMMAND);
                 self.warn(Warning::UnknownCommand(command));
             }
         }
     }
 
-    fn refuse_wrong_state(&mut self, header: Header) {
-        self.line.counters.wrong_state += 1;
-        self.line.refuse(header, status::INVALID_BIND_STATE);
+    fn refuse_wrong_state(&mut self, header: PduHeader) {
+        self.peer.counters.wrong_state += 1;
+        self.peer.refuse(header, status::INVALID_BIND_STATE);
         self.warn(Warning::WrongState(header.command));
     }
 
     fn handle_delivery(&mut self, frame: Frame) {
         let header = frame.header;
         match self.state {
-            State::Bound if self.bind.receives() => {}
+            SessionState::Bound if self.bind.receives() => {}
             // Once we leave, the peer keeps it for the next bind.
-            State::Unbinding { .. } => return self.line.refuse(header, status::RETRY_LATER),
+            SessionState::Unbinding { .. } => return self.peer.refuse(header, status::RETRY_LATER),
             _ => return self.refuse_wrong_state(header),
         }
         match Inbound::new(header.command, frame.body) {
             Ok((message, salvage)) => {
-                self.line.note(salvage);
-                if let Some(ack) = self.line.admit(header) {
+                self.peer.note(salvage);
+                if let Some(ack) = self.peer.admit(header) {
                     self.events.push_back(SessionEvent::Delivered { ack, message });
                 }
             }
             Err(error) => {
-                self.line.counters.bad_bodies += 1;
-                self.line.refuse(header, status::INVALID_COMMAND_LENGTH);
+                self.peer.counters.bad_bodies += 1;
+                self.peer.refuse(header, status::INVALID_COMMAND_LENGTH);
                 self.warn(Warning::BadBody(header.command, error));
             }
         }
@@ -352,20 +330,20 @@ impl<T: Copy> Session<T> {
         };
         match self.state {
             // Some answer every bind as a transceiver's.
-            State::Binding { sequence, .. }
+            SessionState::Binding { sequence, .. }
                 if sequence == header.sequence
                     && (BindKind::of(header.command).is_some() || answers(self.bind.command())) =>
             {
                 return self.handle_bind_reply(&frame);
             }
-            State::Unbinding { sequence, .. }
+            SessionState::Unbinding { sequence, .. }
                 if sequence == header.sequence && answers(CommandId::UNBIND) =>
             {
                 return self.end(CloseReason::Requested);
             }
             _ => {}
         }
-        match self.line.matched(header) {
+        match self.peer.matched(header) {
             Matched::Waiting(pending) => self.answered(pending, frame, false),
             Matched::Late(pending) => self.answered(pending, frame, true),
             Matched::Enquire => {}
@@ -383,8 +361,8 @@ impl<T: Copy> Session<T> {
         else {
             return self.end(CloseReason::BindRefused(status::BIND_FAILED));
         };
-        self.line.note(salvage);
-        self.state = State::Bound;
+        self.peer.note(salvage);
+        self.state = SessionState::Bound;
         let peer_version = reply.tlvs.number(tlv::SC_INTERFACE_VERSION).and_then(|v| u8::try_from(v).ok());
         let system_id = Bytes::copy_from_slice(reply.system_id);
         self.events.push_back(SessionEvent::Bound { system_id, peer_version });
@@ -401,7 +379,7 @@ impl<T: Copy> Session<T> {
             _ if is_nack => Answer::nack(code),
             CommandId::SUBMIT_SM | CommandId::DATA_SM => {
                 let (answer, salvage) = Answer::read(code, frame.body);
-                self.line.note(salvage);
+                self.peer.note(salvage);
                 answer
             }
             _ => Answer::bare(code),
@@ -419,7 +397,7 @@ impl<T: Copy> Session<T> {
     }
 
     fn query_answer(&mut self, frame: &Frame, is_nack: bool) -> QueryAnswer {
-        let Header { command, status: code, .. } = frame.header;
+        let PduHeader { command, status: code, .. } = frame.header;
         let mut answer = QueryAnswer {
             status: if is_nack { Answer::nack(code).status } else { code },
             message_id: Bytes::new(),
@@ -429,7 +407,7 @@ impl<T: Copy> Session<T> {
         };
         match Pdu::read(command, code, &frame.body) {
             Ok((Pdu::QuerySmResp(reply), salvage)) => {
-                self.line.note(salvage);
+                self.peer.note(salvage);
                 answer.message_id = Bytes::copy_from_slice(reply.message_id);
                 answer.final_date = Bytes::copy_from_slice(reply.final_date);
                 (answer.message_state, answer.error_code) = (reply.message_state, reply.error_code);
@@ -437,7 +415,7 @@ impl<T: Copy> Session<T> {
             Ok(_) => {}
             // It says nothing that can be read: as good as refused.
             Err(error) => {
-                self.line.counters.bad_bodies += 1;
+                self.peer.counters.bad_bodies += 1;
                 self.warn(Warning::BadBody(command, error));
                 answer.status = if code == status::OK { status::UNKNOWN_ERROR } else { code };
             }

@@ -72,29 +72,29 @@ impl std::fmt::Debug for Tlv<'_> {
 
 /// The optional parameters of a PDU: as they came on the wire, or as a list to send.
 #[derive(Clone, Copy)]
-pub struct Tlvs<'a>(Form<'a>);
+pub struct Tlvs<'a>(TlvForm<'a>);
 
 #[derive(Clone, Copy)]
-enum Form<'a> {
+enum TlvForm<'a> {
     Wire(&'a [u8]),
     List(&'a [Tlv<'a>]),
 }
 
 impl Default for Tlvs<'_> {
     fn default() -> Self {
-        Self(Form::Wire(&[]))
+        Self(TlvForm::Wire(&[]))
     }
 }
 
 impl<'a> Tlvs<'a> {
     /// The end of a body, as it came.
     pub fn wire(octets: &'a [u8]) -> Self {
-        Self(Form::Wire(octets))
+        Self(TlvForm::Wire(octets))
     }
 
     /// A list to send.
     pub fn list(list: &'a [Tlv<'a>]) -> Self {
-        Self(Form::List(list))
+        Self(TlvForm::List(list))
     }
 
     /// All of them, in order, repeated tags too.
@@ -115,22 +115,22 @@ impl<'a> Tlvs<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         match self.0 {
-            Form::Wire(octets) => octets.is_empty(),
-            Form::List(list) => list.is_empty(),
+            TlvForm::Wire(octets) => octets.is_empty(),
+            TlvForm::List(list) => list.is_empty(),
         }
     }
 
     /// The octets on the wire, when this came from there.
     pub fn as_wire(&self) -> Option<&'a [u8]> {
         match self.0 {
-            Form::Wire(octets) => Some(octets),
-            Form::List(_) => None,
+            TlvForm::Wire(octets) => Some(octets),
+            TlvForm::List(_) => None,
         }
     }
 
     /// Notes in `salvage` whether a value had to be clipped.
     pub(super) fn check(self, salvage: &mut Salvage) -> Self {
-        if let Form::Wire(mut rest) = self.0 {
+        if let TlvForm::Wire(mut rest) = self.0 {
             while !rest.is_empty() {
                 let (_, after, clipped) = split(rest);
                 salvage.tlv_clipped |= clipped;
@@ -171,20 +171,20 @@ impl Eq for Tlvs<'_> {}
 
 /// Optional parameters one by one.
 #[derive(Clone, Copy)]
-pub struct TlvIter<'a>(Form<'a>);
+pub struct TlvIter<'a>(TlvForm<'a>);
 
 impl<'a> Iterator for TlvIter<'a> {
     type Item = Tlv<'a>;
 
     fn next(&mut self) -> Option<Tlv<'a>> {
         match &mut self.0 {
-            Form::Wire([]) => None,
-            Form::Wire(rest) => {
+            TlvForm::Wire([]) => None,
+            TlvForm::Wire(rest) => {
                 let (tlv, after, _) = split(rest);
                 *rest = after;
                 tlv
             }
-            Form::List(list) => {
+            TlvForm::List(list) => {
                 let (first, after) = list.split_first()?;
                 *list = after;
                 Some(*first)

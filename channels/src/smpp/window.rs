@@ -30,7 +30,7 @@ pub(super) struct Pending<T> {
 /// A table of slots, one of which belongs to a sequence number by its low bits. A number whose slot is taken is
 /// passed over, so a look-up is one step and a straggler costs one skipped number per turn of the table.
 #[derive(Debug)]
-pub(super) struct Window<T> {
+pub(super) struct RequestWindow<T> {
     slots: Box<[Option<Pending<T>>]>,
     mask: u32,
     limit: usize,
@@ -40,7 +40,7 @@ pub(super) struct Window<T> {
     next: u32,
 }
 
-impl<T: Copy> Window<T> {
+impl<T: Copy> RequestWindow<T> {
     pub(super) fn new(limit: usize, first_sequence: u32) -> Self {
         let limit = limit.clamp(1, WINDOW_MAX);
         let slots = (limit * 2).next_power_of_two();
@@ -75,7 +75,7 @@ impl<T: Copy> Window<T> {
         }
     }
 
-    /// Puts a request whose sequence number came from [`Window::sequence`] behind all others.
+    /// Puts a request whose sequence number came from [`RequestWindow::sequence`] behind all others.
     pub(super) fn insert(&mut self, sequence: u32, command: CommandId, token: T, deadline: Millis) {
         let at = sequence & self.mask;
         let older = std::mem::replace(&mut self.newest, at);
@@ -179,7 +179,7 @@ mod tests {
             limit in 1usize..9,
             steps in prop::collection::vec(any::<(bool, prop::sample::Index)>(), 0..200),
         ) {
-            let mut window = Window::new(limit, SEQUENCE_MAX - 20);
+            let mut window = RequestWindow::new(limit, SEQUENCE_MAX - 20);
             let mut list: Vec<u32> = Vec::new();
             for (at, (send, which)) in steps.iter().enumerate() {
                 if *send && window.free() > 0 {

@@ -40,7 +40,16 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The same, or nothing where it is empty.
+/// The text, number or truth value at a path.
+pub fn text_of<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
+    match at(value, pointer)? {
+        Value::Bool(true) => Some(Cow::Borrowed("true")),
+        Value::Bool(false) => Some(Cow::Borrowed("false")),
+        _ => text(value, pointer),
+    }
+}
+
+/// The text or number at a path, or nothing where it is empty.
 pub fn some_text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     text(value, pointer).filter(|text| !text.is_empty())
 }

@@ -6,7 +6,9 @@ pub mod classify;
 pub mod inbound_body;
 pub mod json;
 pub mod media_token;
+pub mod refusals;
 pub mod set_up;
+pub mod text_and_media;
 pub mod upload;
 
 pub use crate::contract::auth;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use channels::smpp::{
     Millis,
-    pdu::{BindReply, Header, Pdu},
+    pdu::{BindReply, Pdu, PduHeader},
     status,
     tlv::{SC_INTERFACE_VERSION, Tlv, Tlvs},
 };
@@ -18,7 +18,7 @@ use super::{
 const ACCOUNTS_MAX: usize = 10_000;
 
 impl Core {
-    pub(super) fn bind(&mut self, id: ConnectionId, header: Header, body: &[u8], now: Millis) {
+    pub(super) fn bind(&mut self, id: ConnectionId, header: PduHeader, body: &[u8], now: Millis) {
         let Ok((Pdu::Bind(kind, bind), _)) = Pdu::read(header.command, 0, body) else {
             return self.unreadable(id, header);
         };

@@ -9,7 +9,7 @@ use std::{
 use channels::smpp::{
     Millis,
     frame::{HEADER_BYTES, PDU_BYTES_MAX},
-    pdu::{self, BindKind, CommandId, DataSm, Header, Pdu, QueryReply, ShortMessage},
+    pdu::{self, BindKind, CommandId, DataSm, Pdu, PduHeader, QueryReply, ShortMessage},
     status,
 };
 use tokio::sync::Notify;
@@ -93,7 +93,7 @@ pub(super) struct Account {
 pub(super) enum Due {
     Octets(ConnectionId, Vec<u8>),
     Deliver(AccountId, Delivery),
-    Bind(ConnectionId, Header, Vec<u8>),
+    Bind(ConnectionId, PduHeader, Vec<u8>),
     Tick(ConnectionId),
     Background,
 }
@@ -325,7 +325,7 @@ impl Core {
     }
 
     fn handle_pdu(&mut self, id: ConnectionId, pdu: &[u8], now: Millis) {
-        let (Some(header), Some(body)) = (Header::read(pdu), pdu.get(HEADER_BYTES..)) else { return };
+        let (Some(header), Some(body)) = (PduHeader::read(pdu), pdu.get(HEADER_BYTES..)) else { return };
         const DELIVERED: u32 = 0x8000_0005;
         const DATA_DELIVERED: u32 = 0x8000_0103;
         const ALIVE: u32 = 0x8000_0015;
@@ -367,7 +367,7 @@ impl Core {
     }
 
     /// A message that was accepted is said to be delivered, whatever became of its receipt.
-    fn queried(&mut self, id: ConnectionId, header: Header, body: &[u8]) {
+    fn queried(&mut self, id: ConnectionId, header: PduHeader, body: &[u8]) {
         let read = Pdu::read(header.command, header.status, body);
         let Ok((Pdu::QuerySm(query), _)) = read else {
             return self.bare(id, header.command, header.sequence, QUERY_FAILED);
@@ -380,7 +380,7 @@ impl Core {
         self.write(id, &Pdu::QuerySmResp(reply), 0, header.sequence);
     }
 
-    fn enquired(&mut self, id: ConnectionId, header: Header) {
+    fn enquired(&mut self, id: ConnectionId, header: PduHeader) {
         self.records.counts.enquire_links += 1;
         if self.script.enquire_silent {
             self.records.counts.enquire_links_unanswered += 1;
@@ -401,7 +401,7 @@ impl Core {
         self.bare(id, command, sequence, code);
     }
 
-    pub(super) fn unreadable(&mut self, id: ConnectionId, header: Header) {
+    pub(super) fn unreadable(&mut self, id: ConnectionId, header: PduHeader) {
         self.records.counts.malformed += 1;
         self.bare(id, header.command, header.sequence, status::INVALID_COMMAND_LENGTH);
     }
@@ -433,7 +433,7 @@ impl Core {
     /// A reply without a body.
     pub(super) fn bare(&mut self, id: ConnectionId, command: CommandId, sequence: u32, code: u32) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            let header = Header { command: command.reply(), status: code, sequence };
+            let header = PduHeader { command: command.reply(), status: code, sequence };
             connection.put(|out| {
                 let _ = pdu::write_frame(header, &[], out);
             });

@@ -1,7 +1,7 @@
 //! Deliveries to the ESME, receipts and customers' messages alike: queued per account, sent over one of its
 //! binds within the window, repeated until acknowledged or given up. Nothing here is lost without a count.
 
-use channels::smpp::{Millis, pdu::Header, status};
+use channels::smpp::{Millis, pdu::PduHeader, status};
 
 use super::{
     MoId,
@@ -111,7 +111,7 @@ impl Core {
     }
 
     /// The ESME answered a delivery.
-    pub(super) fn answered(&mut self, id: ConnectionId, header: Header, now: Millis) {
+    pub(super) fn answered(&mut self, id: ConnectionId, header: PduHeader, now: Millis) {
         if header.command.0 == 0x8000_0000 {
             self.records.counts.generic_nacks += 1;
         }

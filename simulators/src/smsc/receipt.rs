@@ -201,7 +201,7 @@ mod tests {
             let mut out = Vec::new();
             write(&receipt, form, &mut out).unwrap();
             assert_eq!(out.first_chunk::<4>().map(|l| u32::from_be_bytes(*l) as usize), Some(out.len()));
-            let header = pdu::Header::read(&out).unwrap();
+            let header = pdu::PduHeader::read(&out).unwrap();
             let (pdu, salvage) = Pdu::read(header.command, 0, out.get(16..).unwrap()).unwrap();
             let message = match pdu {
                 Pdu::DeliverSm(message) => message,

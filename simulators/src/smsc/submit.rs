@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channels::smpp::{
     Millis,
-    pdu::{self, CommandId, Header, Pdu, Reply, ShortMessage},
+    pdu::{self, CommandId, IdReply, Pdu, PduHeader, ShortMessage},
     status,
 };
 
@@ -24,7 +24,7 @@ const RECEIPT_AGAIN_MS: Millis = 5;
 struct Accepted<'a> {
     connection: ConnectionId,
     account: AccountId,
-    header: Header,
+    header: PduHeader,
     message: &'a ShortMessage<'a>,
     receipt_id: String,
 }
@@ -33,7 +33,7 @@ impl Core {
     pub(super) fn submit(
         &mut self,
         id: ConnectionId,
-        header: Header,
+        header: PduHeader,
         message: &ShortMessage<'_>,
         now: Millis,
     ) {
@@ -82,12 +82,12 @@ impl Core {
         full
     }
 
-    fn refuse(&mut self, id: ConnectionId, header: Header, code: u32, script: &Script, now: Millis) {
+    fn refuse(&mut self, id: ConnectionId, header: PduHeader, code: u32, script: &Script, now: Millis) {
         if script.latency_ms == 0 {
             return self.bare(id, header.command, header.sequence, code);
         }
         let mut out = Vec::new();
-        let reply = Header { command: header.command.reply(), status: code, ..header };
+        let reply = PduHeader { command: header.command.reply(), status: code, ..header };
         let _ = pdu::write_frame(reply, &[], &mut out);
         self.later(id, out, script.latency_ms, now);
     }
@@ -117,7 +117,7 @@ impl Core {
     }
 
     fn answer_after(&mut self, accepted: &Accepted<'_>, id: &str, delay: Millis, now: Millis) {
-        let reply = Reply { message_id: id.as_bytes(), ..Reply::default() };
+        let reply = IdReply { message_id: id.as_bytes(), ..IdReply::default() };
         let pdu = match accepted.header.command {
             CommandId::DATA_SM => Pdu::DataSmResp(reply),
             _ => Pdu::SubmitSmResp(reply),
@@ -193,7 +193,7 @@ impl Core {
             self.write_raw(id, &broken);
         }
         if self.triggers.unknown_command.fires(script.unknown_command) {
-            let header = Header { command: CommandId(0x0001_0203), status: 0, sequence: 0x7000_0001 };
+            let header = PduHeader { command: CommandId(0x0001_0203), status: 0, sequence: 0x7000_0001 };
             let mut out = Vec::new();
             let _ = pdu::write_frame(header, b"vendor\0", &mut out);
             self.write_raw(id, &out);
@@ -222,7 +222,7 @@ impl Core {
             _ => (CommandId::GENERIC_NACK, b""),
         };
         let mut out = Vec::new();
-        let _ = pdu::write_frame(Header { command, status: 0, sequence }, body, &mut out);
+        let _ = pdu::write_frame(PduHeader { command, status: 0, sequence }, body, &mut out);
         out
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use channels::smpp::pdu::{self, Address, Bind, BindKind, CommandId, Header, Pdu, Reply, ShortMessage};
+use channels::smpp::pdu::{self, Address, Bind, BindKind, CommandId, IdReply, Pdu, PduHeader, ShortMessage};
 use simulators::smsc::Smsc;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-pub(crate) type Frame = (Header, Vec<u8>);
+pub(crate) type Frame = (PduHeader, Vec<u8>);
 
 /// The least of an ESME.
 pub(crate) struct Client {
@@ -79,7 +79,7 @@ impl Client {
         let mut pdu = length.to_vec();
         pdu.resize(u32::from_be_bytes(length) as usize, 0);
         self.stream.read_exact(&mut pdu[4..]).await.ok()?;
-        Some((Header::read(&pdu).unwrap(), pdu[16..].to_vec()))
+        Some((PduHeader::read(&pdu).unwrap(), pdu[16..].to_vec()))
     }
 
     /// The next PDU, if one comes within a second.
@@ -87,8 +87,8 @@ impl Client {
         timeout(Duration::from_secs(1), self.read()).await.ok().flatten()
     }
 
-    pub(crate) async fn ack(&mut self, header: Header, status: u32) {
-        self.write(&Pdu::DeliverSmResp(Reply::default()), status, header.sequence).await;
+    pub(crate) async fn ack(&mut self, header: PduHeader, status: u32) {
+        self.write(&Pdu::DeliverSmResp(IdReply::default()), status, header.sequence).await;
     }
 
     /// All PDUs of the next second of silence and before; deliveries are acknowledged.
@@ -105,7 +105,7 @@ impl Client {
 }
 
 pub(crate) fn message_id(body: &[u8]) -> String {
-    String::from_utf8(Reply::read(body).0.message_id.to_vec()).unwrap()
+    String::from_utf8(IdReply::read(body).0.message_id.to_vec()).unwrap()
 }
 
 pub(crate) fn text(body: &[u8]) -> String {

@@ -1,10 +1,11 @@
-//! The demo's business: an HTTP destination that answers every customer on whatever channel they write. It answers
-//! 200 only after its own answer was accepted, and names that after the message it answers, so that a repeated
-//! delivery sends nothing twice.
+//! The business of the demo: an HTTP destination that answers every customer on any channel. It
+//! answers 200 only after its reply was accepted, and derives the reply's id from the message's, so
+//! that a repeated delivery sends nothing twice.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
+use channels::url::percent_encode;
 use http::{Method, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -13,8 +14,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::{
-    channel::{Channel, Provider},
-    story::{Fact, Heard, Picture},
+    channel::Channel,
+    fact::{Fact, Heard, Picture},
+    provider::Provider,
 };
 use crate::{cli::client::Client, config::EdgeLimits, http::answer, run::Failure};
 
@@ -25,20 +27,20 @@ pub(super) const LIMITS: EdgeLimits = EdgeLimits {
     header_timeout: Duration::from_secs(30),
 };
 
-/// Offered on buttons; a payload that begins so is an answer to them.
+/// The prefix of button payloads, by which the bot recognises an answer to its question.
 pub(super) const DAY: &str = "day:";
 
-/// The bot.
+/// The bot; clones share their state.
 #[derive(Clone)]
 pub(super) struct Bot {
     router: Arc<Client>,
-    /// Where customers' files are.
+    /// The URL below which customers' files are served.
     public_url: Arc<str>,
     providers: Arc<[Provider]>,
     tell: mpsc::Sender<Fact>,
 }
 
-/// What the bot reads of a CIM message.
+/// The parts of a CIM message that the bot reads.
 #[derive(Deserialize)]
 struct Cim {
     id: String,
@@ -70,7 +72,7 @@ impl Bot {
         Ok(Self { router, public_url: public_url.into(), providers: providers.into(), tell })
     }
 
-    /// Takes one POST of the router's.
+    /// Handles one POST of the router.
     pub(super) async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
         let body = Limited::new(request.into_body(), LIMITS.body_bytes_max).collect().await;
         let Ok(body) = body.map(|b| b.to_bytes()) else {
@@ -107,7 +109,7 @@ impl Bot {
             self.tell(Fact::BotTold { channel, id, status, reason: text("/markdownText") }).await;
             return Ok(());
         }
-        // A session that begins or ends says nothing.
+        // Messages that open or end a session have no text.
         if matches!(cim.header.intent.as_deref(), Some("START_CHAT" | "END_CHAT")) {
             return Ok(());
         }
@@ -140,7 +142,7 @@ impl Bot {
         self.send(message).await
     }
 
-    /// Gives a message to the router.
+    /// Sends a message through the router.
     pub(super) async fn send(&self, message: Value) -> Result<(), Failure> {
         let body = Some(message.to_string().into_bytes());
         match self.router.ask(Method::POST, "/v1/messages", body).await? {
@@ -149,9 +151,9 @@ impl Bot {
         }
     }
 
-    /// What the router says of a message.
+    /// Asks the router for a message.
     pub(super) async fn message(&self, id: &str) -> Result<Value, Failure> {
-        let path = format!("/v1/messages/{}", crate::cli::client::encoded(id));
+        let path = format!("/v1/messages/{}", percent_encode(id));
         let answer = self.router.ask(Method::GET, &path, None).await?;
         if answer.status != 200 {
             return Err(Failure::Running(format!("message {id}: {}", answer.problem())));
@@ -176,17 +178,17 @@ impl Bot {
     }
 
     async fn tell(&self, fact: Fact) {
-        // Nobody listens any more when the demo ends.
+        // The receiver is gone once the demo ends.
         _ = self.tell.send(fact).await;
     }
 }
 
-/// The id of the bot's answer to a message.
+/// Returns the id of the bot's reply to a message.
 pub(super) fn answer_to(id: &str) -> String {
     format!("re-{id}")
 }
 
-/// A CIM message to a customer.
+/// Returns a CIM message to a customer.
 pub(super) fn message(id: &str, did: &str, customer: &str, body: &Value) -> Value {
     json!({
         "id": id,

@@ -1,11 +1,14 @@
-//! `patchbay demo`: simulated providers of four channels, the router and a bot in one process, on free ports of
-//! loopback and a temporary folder. Tells in plain words what happens; needs no account and no configuration.
+//! `patchbay demo`: simulated providers of four channels, the router and a bot in one process, on
+//! free loopback ports and in a temporary folder. Prints what happens; needs no account and no
+//! configuration.
 
 mod bot;
 mod channel;
+mod fact;
 mod print;
+mod provider;
+mod script;
 mod story;
-mod tale;
 mod tips;
 
 use std::{path::Path, time::Duration};
@@ -18,27 +21,27 @@ use tokio::{
 
 use self::{
     bot::Bot,
-    channel::{Channel, Provider},
+    channel::Channel,
+    fact::{FACTS_MAX, Fact},
     print::Printer,
-    story::{Fact, Story},
+    provider::Provider,
+    story::Story,
 };
 use crate::{
     config::{self, LogSettings, Settings},
+    console,
     http::serve::Listener,
-    out,
     run::{self, Failure, Running},
     seams::Stopwatch,
     telemetry,
 };
 
-/// Facts that wait to be told.
-const FACTS_MAX: usize = 10_000;
-/// A customer writes so often once the story is told.
+/// How often a customer writes once the script is played.
 const CHAT_EVERY: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Args)]
-pub(super) struct Arguments {
-    /// End after the round trips: exit code 0 when all of them worked
+pub(super) struct DemoArguments {
+    /// Exit after the round trips, with exit code 0 if all of them worked
     #[arg(long)]
     once: bool,
     /// Only these channels
@@ -49,7 +52,7 @@ pub(super) struct Arguments {
     patience: Duration,
 }
 
-/// What the tale needs.
+/// Everything the script needs.
 struct Stage {
     providers: Vec<Provider>,
     public_url: String,
@@ -58,17 +61,17 @@ struct Stage {
     bot: Bot,
 }
 
-/// What must outlive the router: providers, bot, those who watch them, and the folder of the log. They end with it.
+/// Everything that must outlive the router: providers, bot, observers, and the folder of the log.
 struct Backstage {
     _players: JoinSet<()>,
     _stop: watch::Sender<bool>,
     _folder: tempfile::TempDir,
 }
 
-pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
+pub(super) async fn perform(mut arguments: DemoArguments) -> Result<(), Failure> {
     let watch = Stopwatch::start();
     let quiet = LogSettings {
-        // The forged webhooks of the tale are no news.
+        // The forged webhooks of the script are expected.
         filter: "warn,actors::webhook=error".into(),
         json: false,
         file: None,
@@ -84,7 +87,7 @@ pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
         _ = tokio::signal::ctrl_c() => return Err(interrupted()),
         set = Stage::set(&arguments.channels) => set?,
     };
-    // Nothing when a signal came first.
+    // Stays `None` when a signal ends the demo first.
     let mut ended = None;
     running.until(async { ended = Some(show(&arguments, stage, watch).await) }).await?;
     match ended {
@@ -94,25 +97,25 @@ pub(super) async fn perform(mut arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The tale, then what to try; without `--once` customers go on writing.
-async fn show(arguments: &Arguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
+/// Plays the script and prints what to try next. Without `--once`, customers go on writing.
+async fn show(arguments: &DemoArguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
     let printer = Printer::new();
     printer.line("Patchbay demo: a business talks with its customers on several channels.");
     printer.line("All of it runs in this process and on this machine only, and needs no account.\n");
     for provider in &stage.providers {
-        printer.line(&story::introduced(provider));
+        printer.line(&introduced(provider));
     }
     printer.line(&format!("   {:<10} send API and webhooks {}", "router", stage.public_url));
     printer.line(&format!("   {:<10} the business, an HTTP service that answers everyone", "bot"));
     let mut story = Story::new(stage.facts, arguments.patience, stage.bot, printer, watch);
-    tale::tell(&mut story, &stage.providers).await?;
+    script::play(&mut story, &stage.providers).await?;
     printer.line(&format!(
         "\nAll round trips worked, in {:.1} s; the first answer was with its customer {} ms after the start.",
         watch.elapsed().as_secs_f64(),
         story.first_answer.unwrap_or_default().as_millis()
     ));
     tips::print(&stage.providers, &stage.public_url, &stage.admin_url, arguments.once);
-    if !arguments.once && !out::is_closed() {
+    if !arguments.once && !console::is_closed() {
         tokio::select! {
             biased;
             () = story.tell_all() => {}
@@ -150,7 +153,7 @@ impl Stage {
     }
 }
 
-/// The same text a user would write into `config.toml`.
+/// Builds the configuration as the text that a user would write into `config.toml`.
 fn settings(
     folder: &Path,
     public_url: &str,
@@ -165,7 +168,7 @@ fn settings(
     config::parse(&text, "the demo's configuration", folder).map_err(|e| Failure::Running(e.to_string()))
 }
 
-/// Customers write in turn, for ever.
+/// Lets customers write in turn, without end.
 async fn chat(providers: &[Provider]) -> Result<(), Failure> {
     let lines = [
         "Is my parcel on its way?",
@@ -179,4 +182,15 @@ async fn chat(providers: &[Provider]) -> Result<(), Failure> {
         provider.write(&provider.customer, text).await?;
     }
     Ok(())
+}
+
+/// Describes a provider and its address in one line.
+fn introduced(provider: &Provider) -> String {
+    let title = format!("{}, simulated", provider.title());
+    format!(
+        "   {:<10} {title:<32} {:<21}  we are {}",
+        provider.channel.label(),
+        provider.address,
+        provider.did
+    )
 }

@@ -1,30 +1,30 @@
-//! How the demo speaks: a line has its channel, who speaks, and what is said, within a hundred columns. Colours only
-//! on a terminal that wants them.
+//! The demo's output: each line has a channel, a speaker and a text, within 100 columns. Colours
+//! are used only on a terminal that supports them.
 
 use std::{env, io::IsTerminal};
 
 use super::channel::Channel;
-use crate::out;
+use crate::console;
 
-/// What is said begins here.
+/// The column where texts begin.
 const WORDS_AT: usize = 24;
-/// What is said is at most so wide.
+/// The largest width of a text, in columns.
 const WORDS_WIDTH: usize = 74;
 
-/// A voice of the demo.
+/// A speaker of the demo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Who {
-    /// What the customer writes or does.
+    /// The customer: writes or taps.
     Customer,
-    /// What the customer sees of the bot.
+    /// The bot, as the customer sees it.
     Bot,
-    /// What the bot is told of the customer.
+    /// The bot, as it receives something.
     BotGets,
-    /// What Patchbay did.
+    /// Patchbay: what it did.
     Router,
-    /// What became of a message.
+    /// The receipts of a message.
     Receipts,
-    /// Somebody who claims to be the provider.
+    /// A forger who claims to be the provider.
     Stranger,
 }
 
@@ -41,7 +41,7 @@ impl Who {
     }
 }
 
-/// Writes the demo's lines.
+/// Prints the lines of the demo.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Printer {
     colours: bool,
@@ -55,14 +55,14 @@ impl Printer {
     }
 
     pub(super) fn line(self, text: &str) {
-        out::line(text);
+        console::line(text);
     }
 
     pub(super) fn title(self, text: &str) {
-        out::line(format!("\n{}", self.painted("1", text)));
+        console::line(format!("\n{}", self.painted("1", text)));
     }
 
-    /// Somebody says something on a channel.
+    /// Prints a line of a speaker on a channel.
     pub(super) fn say(self, channel: Channel, who: Who, text: &str) {
         let colour = match channel {
             Channel::Sms => "33",
@@ -75,9 +75,9 @@ impl Printer {
         let mut lines = wrapped(text, WORDS_WIDTH).into_iter();
         let aside = |text: &str| if is_aside { self.painted("2", text) } else { text.to_owned() };
         let first = lines.next().unwrap_or_default();
-        out::line(format!("   {label} {} {}", aside(&format!("{:<9}", who.word())), aside(&first)));
+        console::line(format!("   {label} {} {}", aside(&format!("{:<9}", who.word())), aside(&first)));
         for line in lines {
-            out::line(format!("{:WORDS_AT$}{}", "", aside(&line)));
+            console::line(format!("{:WORDS_AT$}{}", "", aside(&line)));
         }
     }
 
@@ -86,7 +86,7 @@ impl Printer {
     }
 }
 
-/// Lines no wider than this; a longer word has a line of its own, line breaks stay.
+/// Wraps a text. A longer word gets a line of its own; line breaks stay.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
@@ -104,7 +104,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Columns of a terminal: what is beyond the alphabets mostly takes two.
+/// Returns the width in terminal columns: characters beyond the alphabets mostly take two.
 fn width_of(text: &str) -> usize {
     text.chars().map(|c| if c >= '\u{1100}' { 2 } else { 1 }).sum()
 }

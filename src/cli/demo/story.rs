@@ -1,5 +1,6 @@
-//! What happens on the demo's stage, and waiting for it. Facts come as they come; the story takes each when it is its
-//! turn, so that what is printed is always in the same order. Every wait ends in bounded time and says what for.
+//! Waits for the facts of the demo and prints them. Facts arrive in any order; each is printed at
+//! its turn, so that the output is always the same. Every wait is limited in time and says what it
+//! waited for.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -11,53 +12,20 @@ use tokio::{
 
 use super::{
     bot::{Bot, answer_to},
-    channel::{Channel, Provider, Shown},
+    channel::Channel,
+    fact::{FACTS_MAX, Fact, Heard, Shown},
     print::{Printer, Who},
 };
-use crate::{out, run::Failure, seams::Stopwatch};
+use crate::{console, run::Failure, seams::Stopwatch};
 
-/// Something that happened on the demo's stage.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fact {
-    /// The router logged in at the SMS centre.
-    Bound,
-    /// The bot got a customer's message.
-    BotHeard { channel: Channel, heard: Heard },
-    /// The bot could not answer; the router will come again.
-    BotFailed { why: String },
-    /// All of a message reached the provider: the customer sees it.
-    Shown { channel: Channel, shown: Shown },
-    /// The bot was told what became of its message.
-    BotTold { channel: Channel, id: String, status: String, reason: String },
-}
-
-/// A customer's message, as the bot got it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) id: String,
-    pub(super) customer: String,
-    pub(super) text: String,
-    /// What a chosen button stands for.
-    pub(super) payload: String,
-    pub(super) picture: Option<Picture>,
-}
-
-/// A file that the bot fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Picture {
-    pub(super) url: String,
-    pub(super) kind: String,
-    pub(super) bytes: usize,
-}
-
-/// The teller.
+/// Waits for facts, prints, and counts chapters.
 pub(super) struct Story {
     facts: mpsc::Receiver<Fact>,
-    /// Facts whose turn has not come.
+    /// Facts that arrived before their turn.
     early: VecDeque<Fact>,
     patience: Duration,
     chapters: u32,
-    /// When a customer first saw an answer, from the start of the demo.
+    /// The time from the start of the demo until a customer first saw an answer.
     pub(super) first_answer: Option<Duration>,
     watch: Stopwatch,
     pub(super) printer: Printer,
@@ -84,7 +52,7 @@ impl Story {
         self.printer.say(channel, who, text);
     }
 
-    /// Takes the first fact that `pick` wants, of those that came and those to come.
+    /// Returns the first fact, early or new, that `pick` accepts.
     pub(super) async fn until<T>(
         &mut self,
         what: &str,
@@ -111,14 +79,14 @@ impl Story {
                 return Ok(picked);
             }
             if let Fact::BotFailed { why } = &fact {
-                out::error(format!("the bot could not answer, the router will come again: {why}"));
-            } else if self.early.len() < super::FACTS_MAX {
+                console::error(format!("the bot could not answer, the router will come again: {why}"));
+            } else if self.early.len() < FACTS_MAX {
                 self.early.push_back(fact);
             }
         }
     }
 
-    /// What the bot got of a customer.
+    /// Waits until the bot receives a customer's text.
     pub(super) async fn heard(&mut self, on: Channel, text: &str) -> Result<Heard, Failure> {
         let what = format!("the customer's {text:?} at the bot ({})", on.label());
         self.until(&what, |fact| match fact {
@@ -128,7 +96,7 @@ impl Story {
         .await
     }
 
-    /// What the customer sees of a message with these words.
+    /// Waits until the customer sees a message that starts with these words.
     pub(super) async fn shown(&mut self, on: Channel, words: &str) -> Result<Shown, Failure> {
         let what = format!("{words:?} at the customer's ({})", on.label());
         self.until(&what, |fact| match fact {
@@ -140,7 +108,7 @@ impl Story {
         .await
     }
 
-    /// The bot's answer to what it heard reaches the customer, and its receipts come back.
+    /// Waits until the bot's reply reaches the customer, and for its receipts.
     pub(super) async fn answered(&mut self, on: Channel, heard: &Heard, words: &str) -> Result<(), Failure> {
         let shown = self.shown(on, words).await?;
         self.first_answer.get_or_insert(self.watch.elapsed());
@@ -151,7 +119,7 @@ impl Story {
         self.receipts(on, &answer_to(&heard.id)).await
     }
 
-    /// Waits for everything that the provider reports of a message.
+    /// Waits for every status that the provider reports for a message.
     pub(super) async fn receipts(&mut self, on: Channel, message: &str) -> Result<(), Failure> {
         let mut told = vec!["sent".to_owned()];
         for expected in on.reports() {
@@ -173,7 +141,7 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until the router, too, has a message as far as it will come.
+    /// Waits until the router shows the last status of a message.
     async fn settled(&self, on: Channel, message: &str) -> Result<(), Failure> {
         let best = on.reports().last().copied().unwrap_or("SENT");
         let deadline = Instant::now() + self.patience;
@@ -193,7 +161,7 @@ impl Story {
         }
     }
 
-    /// Tells everything as it happens, until nobody reads any more.
+    /// Prints every fact as it arrives, until standard output is closed.
     pub(super) async fn tell_all(&mut self) {
         self.early.clear();
         while let Some(fact) = self.facts.recv().await {
@@ -204,7 +172,7 @@ impl Story {
                         heard.picture.map(|picture| format!(" {}", picture.url)).unwrap_or_default();
                     self.say(channel, Who::Customer, &format!("{}{picture}", heard.text));
                 }
-                Fact::BotFailed { why } => out::error(format!("the bot could not answer: {why}")),
+                Fact::BotFailed { why } => console::error(format!("the bot could not answer: {why}")),
                 Fact::Shown { channel, shown } => {
                     let buttons: String = shown.buttons.iter().map(|title| format!(" [{title}]")).collect();
                     self.say(channel, Who::Bot, &format!("{}{buttons}", shown.text));
@@ -216,20 +184,9 @@ impl Story {
                     self.say(channel, Who::Receipts, &format!("{about}{}{why}", status.to_lowercase()));
                 }
             }
-            if out::is_closed() {
+            if console::is_closed() {
                 return;
             }
         }
     }
-}
-
-/// A provider's address for people.
-pub(super) fn introduced(provider: &Provider) -> String {
-    let title = format!("{}, simulated", provider.title());
-    format!(
-        "   {:<10} {title:<32} {:<21}  we are {}",
-        provider.channel.label(),
-        provider.address,
-        provider.did
-    )
 }

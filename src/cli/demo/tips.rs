@@ -1,17 +1,19 @@
-//! What to try once the tale is told: commands that work as they are printed, with this run's own addresses.
+//! Commands to try after the demo's script, with the addresses of this run.
 
-use super::channel::Provider;
-use crate::out;
+use super::provider::Provider;
+use crate::console;
 
-/// Prints them; without them being of use, the way to them.
+/// Prints the commands; with `--once`, only how to get them.
 pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, once: bool) {
     if once {
-        out::line("Without --once the demo stays up, with a web page to look around and commands to try.");
+        console::line(
+            "Without --once the demo stays up, with a web page to look around and commands to try.",
+        );
         return;
     }
-    out::line("\nWhat to try now, in another terminal:");
+    console::line("\nWhat to try now, in another terminal:");
     tip("The page: channels, sessions, every message on its own timeline", &[&format!("{admin_url}/")]);
-    // The one that shows most comes first.
+    // A provider with a control API can show more.
     let Some(provider) = providers.iter().find(|provider| provider.control().is_some()).or(providers.first())
     else {
         return;
@@ -48,12 +50,12 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
             &[&format!("curl -s '{admin_url}/api/channels/{}/exchanges'", provider.channel.id())],
         );
     }
-    out::line("\nCustomers go on writing every few seconds. Ctrl-C ends the demo.\n");
+    console::line("\nCustomers go on writing every few seconds. Ctrl-C ends the demo.\n");
 }
 
 fn tip(what: &str, command: &[&str]) {
-    out::line(format!("\n  {what}:"));
+    console::line(format!("\n  {what}:"));
     for line in command {
-        out::line(format!("    {line}"));
+        console::line(format!("    {line}"));
     }
 }

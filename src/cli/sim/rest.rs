@@ -1,5 +1,5 @@
-//! `patchbay sim <provider>`: the simulated REST providers. Their control API is on their own port, under `/_sim/`;
-//! on loopback only: it has no lock.
+//! `patchbay sim <provider>`: the simulated REST providers. Their control API, under `/_sim/` on
+//! the same port, accepts everyone: loopback only.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -9,51 +9,52 @@ use serde_json::Value;
 use simulators::rest::{About, Options, Script, Simulator, providers};
 use tokio::net::TcpListener;
 
-use super::{apply, as_map, from_file};
-use crate::{cli::client::is_http, out, run::Failure, seams::SystemClock};
+use super::settings::{apply, as_map, from_file};
+use crate::{cli::client::is_http, console, run::Failure, seams::SystemClock};
 
 #[derive(Debug, Args)]
-pub(in crate::cli) struct Rest {
-    /// Where to listen: for the provider's API, and for the control API under /_sim/
+pub(in crate::cli) struct RestArguments {
+    /// The address to listen on, for the provider's API and for the control API under /_sim/
     #[arg(long, default_value = "127.0.0.1:8090")]
     listen: SocketAddr,
-    /// Where events are posted; default: where a Patchbay on this machine takes them for a channel named like the
-    /// provider. "none": nowhere, until a client sets it
+    /// The URL to which events are posted; by default the webhook of a channel that is named like
+    /// the provider, on this machine. "none" for no URL until a client sets one
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
-    /// Where webhooks are really sent, as http://host:port, when their address is a public one
+    /// Where to really send webhooks, as http://host:port, when their URL is a public one
     #[arg(long, value_name = "URL")]
     deliver_to: Option<String>,
-    /// How its clients reach it, when that is not where it listens
+    /// The URL at which clients reach it, if it differs from --listen
     #[arg(long, value_name = "URL")]
     base_url: Option<String>,
-    /// A credential or name of the account, instead of its default; they are listed below
+    /// A credential or name of the account; see the list below for keys and defaults
     #[arg(long = "credential", value_name = "KEY=VALUE")]
     credentials: Vec<String>,
-    /// Answer after so long
+    /// How long to wait before answering
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     latency: Option<Duration>,
-    /// Answer more messages than so many in a second with 429, or what the provider has for it
+    /// The most messages per second; the rest are answered with 429 or the provider's equivalent
     #[arg(long, value_name = "PER_SECOND")]
     throttle: Option<u32>,
-    /// Let customers write: so many messages per second
+    /// How many messages per second customers send
     #[arg(long, value_name = "PER_SECOND")]
     inbound_per_second: Option<u32>,
-    /// A fault or any other setting, e.g. --set hang=1/100 --set receipt_first=always --set garbage=0.5%
+    /// A fault or any other setting, for example --set hang=1/100 --set receipt_first=always --set
+    /// garbage=0.5%
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
-    /// A TOML file with settings; flags go before it
+    /// A TOML file with settings; flags take precedence
     #[arg(long, value_name = "FILE")]
     script: Option<PathBuf>,
-    /// Write all settings as they would be, and end
+    /// Print all settings and exit
     #[arg(long)]
     print_script: bool,
 }
 
-/// One command per provider.
+/// Returns one command for each provider.
 pub(super) fn commands() -> impl Iterator<Item = Command> {
     providers().map(|about| {
-        Rest::augment_args(Command::new(about.name).about(format!("{}: its REST API", about.title)))
+        RestArguments::augment_args(Command::new(about.name).about(format!("{}: its REST API", about.title)))
             .after_help(credentials(about))
     })
 }
@@ -66,12 +67,12 @@ fn credentials(about: &About) -> String {
     text
 }
 
-pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Failure> {
+pub(super) async fn perform(provider: String, arguments: RestArguments) -> Result<(), Failure> {
     let script = script(&arguments)?;
     addresses(&arguments)?;
     if arguments.print_script {
         let text = toml::to_string(&script).map_err(Failure::running)?;
-        out::line(text.trim_end());
+        console::line(text.trim_end());
         return Ok(());
     }
     let tcp = TcpListener::bind(arguments.listen)
@@ -96,18 +97,18 @@ pub(super) async fn perform(provider: String, arguments: Rest) -> Result<(), Fai
         started_at_ms: SystemClock.now().0,
     })
     .map_err(|e| Failure::Usage(e.to_string()))?;
-    out::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
-    out::line(format!("control API    http://{address}/_sim/messages"));
-    out::line(format!("\na channel that fits:\n\n{}", simulator.channel("support")));
+    console::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
+    console::line(format!("control API    http://{address}/_sim/messages"));
+    console::line(format!("\na channel that fits:\n\n{}", simulator.channel("support")));
     let ctrl_c = async { _ = tokio::signal::ctrl_c().await };
     simulator.run(tcp, ctrl_c).await;
     let counts = serde_json::to_string(&simulator.counts()).map_err(Failure::running)?;
-    out::line(format!("counts {counts}"));
+    console::line(format!("counts {counts}"));
     Ok(())
 }
 
-/// Addresses that nothing can ever be sent to are told at once.
-fn addresses(arguments: &Rest) -> Result<(), Failure> {
+/// Rejects URLs to which nothing can be sent.
+fn addresses(arguments: &RestArguments) -> Result<(), Failure> {
     let given = [
         ("--webhook", arguments.webhook.as_ref().filter(|url| *url != "none")),
         ("--deliver-to", arguments.deliver_to.as_ref()),
@@ -123,8 +124,8 @@ fn addresses(arguments: &Rest) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The script that the flags and the file describe.
-fn script(arguments: &Rest) -> Result<Script, Failure> {
+/// Builds the script from the file and the flags.
+fn script(arguments: &RestArguments) -> Result<Script, Failure> {
     let defaults = as_map(&Script::default())?;
     let mut map = from_file(arguments.script.as_deref())?;
     let latency = arguments.latency.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX));

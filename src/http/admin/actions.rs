@@ -1,4 +1,4 @@
-//! What an operator can do: start a channel again, settle a part in doubt, replay a dead letter.
+//! Actions of an operator: restart a channel, settle a part in doubt, replay a dead letter.
 
 use actors::Refusal;
 use axum::{
@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use message::{ChannelId, MessageId, event::DoubtSettlement};
 use serde::Deserialize;
 
-use super::Shared;
+use super::state::SharedAdmin;
 use crate::http::answer;
 
 /// The largest body of an action, in bytes.
@@ -31,16 +31,16 @@ enum Action {
     Sent,
 }
 
-pub(super) async fn restart(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
-    done(inner.admin.core.restart_channel(&ChannelId::new(id)).await)
+pub(super) async fn restart(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
+    done(inner.admin.router.restart_channel(&ChannelId::new(id)).await)
 }
 
-pub(super) async fn replay(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
-    done(inner.admin.core.replay_dead_letter(&id).await)
+pub(super) async fn replay(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
+    done(inner.admin.router.replay_dead_letter(&id).await)
 }
 
-/// Parts are counted from 1, as the list shows them.
-pub(super) async fn settle(State(inner): Shared, request: Request) -> Response<Body> {
+/// `POST /api/in-doubt`. Parts are counted from 1, as in the list.
+pub(super) async fn settle(State(inner): SharedAdmin, request: Request) -> Response<Body> {
     let body = to_bytes(request.into_body(), ACTION_BYTES_MAX).await.unwrap_or_default();
     let settlement: Settlement = match serde_json::from_slice(&body) {
         Ok(settlement) => settlement,
@@ -57,7 +57,7 @@ pub(super) async fn settle(State(inner): Shared, request: Request) -> Response<B
         Action::Sent => DoubtSettlement::Sent,
     };
     let id = MessageId::new(settlement.message_id);
-    done(inner.admin.core.settle_doubt(&id, settlement.part, by).await)
+    done(inner.admin.router.settle_doubt(&id, settlement.part, by).await)
 }
 
 fn done(result: Result<(), Refusal>) -> Response<Body> {

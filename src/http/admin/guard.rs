@@ -1,5 +1,5 @@
-//! Who may see: the token as a bearer or, for the web page, as a cookie made of it. A page of another site can
-//! neither read nor do anything here.
+//! Access to the admin listener: by bearer token or, for the web page, by a cookie derived from it.
+//! Requests made by pages of other sites are refused.
 
 use axum::{
     body::{Body, to_bytes},
@@ -7,12 +7,13 @@ use axum::{
     middleware::Next,
     response::IntoResponse,
 };
+use channels::url::form_fields;
 use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
-use super::Shared;
+use super::state::SharedAdmin;
 use crate::{
     http::{
         answer,
@@ -25,8 +26,8 @@ const COOKIE: &str = "patchbay_admin";
 /// The largest body of a login, in bytes.
 const LOGIN_BYTES_MAX: usize = 4096;
 
-/// Lets a request through, or says why not.
-pub(super) async fn check(State(inner): Shared, request: Request, next: Next) -> Response<Body> {
+/// Passes a request on if it carries the token and comes from no other site's page.
+pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Next) -> Response<Body> {
     let headers = request.headers();
     if is_foreign(request.method(), headers) {
         return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
@@ -59,15 +60,17 @@ fn is_allowed(token: &SecretString, headers: &HeaderMap) -> bool {
         .any(|(name, value)| name == COOKIE && same(value.as_bytes(), expected.as_bytes()))
 }
 
-/// The cookie proves the token and does not hold it.
+/// Derives the cookie from the token. The cookie proves the token without containing it.
 fn cookie_of(token: &SecretString) -> String {
-    // HMAC takes a key of any length: the error cannot happen, and an empty cookie would match nothing.
+    // HMAC takes keys of any length, so the error cannot occur; an empty cookie would match
+    // nothing.
     Hmac::<Sha256>::new_from_slice(token.expose_secret().as_bytes())
         .map(|mac| hex::encode(mac.chain_update(b"patchbay admin cookie 1").finalize().into_bytes()))
         .unwrap_or_default()
 }
 
-/// Browsers name the page's own site in Origin whenever something is changed.
+/// Whether a request was made by a page of another site: browsers send Origin with every request
+/// that changes something.
 fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
     if matches!(*method, Method::GET | Method::HEAD) {
         return false;
@@ -86,13 +89,13 @@ fn is_local_name(headers: &HeaderMap) -> bool {
 }
 
 /// `POST /login` with `token=...`.
-pub(super) async fn login(State(inner): Shared, request: Request) -> Response<Body> {
+pub(super) async fn login(State(inner): SharedAdmin, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     if is_foreign(&head.method, &head.headers) {
         return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
     }
     let form = to_bytes(body, LOGIN_BYTES_MAX).await.unwrap_or_default();
-    let given = form_value(&form, "token");
+    let given = field(&form, "token");
     let Some(token) = &inner.admin.token else { return to_start(None) };
     if same(given.as_bytes(), token.expose_secret().as_bytes()) {
         return to_start(Some(format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", cookie_of(token))));
@@ -109,38 +112,7 @@ fn to_start(cookie: Option<String>) -> Response<Body> {
     answer
 }
 
-/// A value of a form, decoded.
-fn form_value(form: &[u8], name: &str) -> String {
-    let text = std::str::from_utf8(form).unwrap_or_default();
-    let found = text.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
-    let Some((_, value)) = found else { return String::new() };
-    let mut out = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let hex = tail.split_at_checked(2).filter(|_| *first == b'%');
-        let decoded = hex.and_then(|(digits, after)| Some((hex::decode(digits).ok()?, after)));
-        match decoded {
-            Some((byte, after)) => {
-                out.extend(byte);
-                rest = after;
-            }
-            None => {
-                out.push(if *first == b'+' { b' ' } else { *first });
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_form_is_decoded() {
-        assert_eq!(form_value(b"a=1&token=a%2Bb+c%", "token"), "a+b c%");
-        assert_eq!(form_value(b"token=", "token"), "");
-        assert_eq!(form_value(b"%zz\xff", "token"), "");
-    }
+/// Returns the value of a form field; empty when the field is missing.
+fn field(form: &[u8], name: &str) -> String {
+    form_fields(form).find(|(key, _)| key == name).map(|(_, value)| value).unwrap_or_default()
 }

@@ -1,10 +1,12 @@
-//! Whether it lives, whether it takes messages, and its figures.
+//! Liveness, readiness, metrics, and the sizes of the event log.
 
 use axum::{body::Body, extract::State};
 use http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
+use serde_json::json;
+use storage::Stats;
 
-use super::Shared;
+use super::state::SharedAdmin;
 use crate::{http::answer, telemetry};
 
 #[derive(Serialize)]
@@ -34,19 +36,19 @@ pub(super) async fn alive() -> Response<Body> {
     answer::json_bytes(StatusCode::OK, &b"{\"alive\":true}"[..])
 }
 
-/// 200 while messages are accepted. A channel that is down is told, and is no reason to be taken out of
-/// service: what it cannot send yet is kept.
-pub(super) async fn ready(State(inner): Shared) -> Response<Body> {
-    let core = &inner.admin.core;
-    let accepting = core.accepting();
-    let channels = core.channels().await.into_iter();
-    let destinations = core.destinations().await.into_iter();
-    // Without the token nothing beyond the verdict is told.
+/// `GET /readyz`: 200 while messages are accepted. A channel that is down is listed but does not
+/// make the process unready, since its messages are kept.
+pub(super) async fn ready(State(inner): SharedAdmin) -> Response<Body> {
+    let router = &inner.admin.router;
+    let accepting = router.accepting();
+    let channels = router.channels().await.into_iter();
+    let destinations = router.destinations().await.into_iter();
+    // Details need the token.
     let open = inner.admin.token.is_none();
     let view = Ready {
         ready: accepting.is_ok(),
         reasons: accepting.err().map(|refusal| refusal.to_string()).into_iter().collect(),
-        committed: core.committed(),
+        committed: router.committed(),
         channels: channels
             .map(|c| ChannelHealth { id: c.id, status: c.status, reason: c.reason })
             .filter(|_| open)
@@ -63,7 +65,7 @@ pub(super) async fn ready(State(inner): Shared) -> Response<Body> {
     answer
 }
 
-pub(super) async fn metrics(State(inner): Shared) -> Response<Body> {
+pub(super) async fn metrics(State(inner): SharedAdmin) -> Response<Body> {
     let Some(handle) = &inner.admin.metrics else {
         return answer::error(StatusCode::NOT_FOUND, "metrics are not recorded here");
     };
@@ -74,12 +76,26 @@ pub(super) async fn metrics(State(inner): Shared) -> Response<Body> {
     answer
 }
 
-pub(super) async fn log(State(inner): Shared) -> Response<Body> {
-    let figures = inner.admin.log.clone();
-    // It asks the disk for sizes.
-    match tokio::task::spawn_blocking(move || figures()).await {
-        Ok(Ok(json)) => answer::json_bytes(StatusCode::OK, json),
-        Ok(Err(why)) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &why),
+/// `GET /api/log`
+pub(super) async fn log(State(inner): SharedAdmin) -> Response<Body> {
+    let log = inner.admin.log.clone();
+    // Sizes come from the file system, which may block.
+    match tokio::task::spawn_blocking(move || log.stats()).await {
+        Ok(Ok(stats)) => answer::json(&log_figures(&stats)),
+        Ok(Err(e)) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
         Err(e) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
     }
+}
+
+/// Returns the sizes and counts of an event log as JSON.
+pub fn log_figures(stats: &Stats) -> serde_json::Value {
+    json!({
+        "first": stats.first.0, "committed": stats.committed.0, "segments": stats.segments,
+        "blockBytes": stats.block_bytes, "diskBytes": stats.disk_bytes, "freeBytes": stats.free_bytes,
+        "waitingBytes": stats.waiting_bytes, "blocksWritten": stats.blocks_written,
+        "bytesWritten": stats.bytes_written, "lookupsInMemory": stats.lookups_in_memory,
+        "lookupsSealed": stats.lookups_sealed, "filterBytes": stats.filter_bytes,
+        "indexEntries": stats.index_entries, "indexDelta": stats.index_delta, "checkpoint": stats.checkpoint.0,
+        "rebuiltFiles": stats.rebuilt_files,
+    })
 }

@@ -1,4 +1,4 @@
-//! The lists and look-ups, each bounded by `limit`.
+//! Lists and look-ups. Every list is limited by `limit`.
 
 use std::sync::Arc;
 
@@ -14,8 +14,11 @@ use http::{Response, StatusCode, Uri};
 use message::{ChannelId, MessageId, SessionId};
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, limit_of, query};
-use crate::http::answer;
+use super::{
+    query::{self, limit_of},
+    state::SharedAdmin,
+};
+use crate::{http::answer, ui::EXCHANGES_OF_MESSAGE_MAX};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,7 +35,7 @@ impl Page {
     }
 }
 
-/// A page of a list that goes on after a session.
+/// Answers with a page of a list whose cursor is a session id.
 async fn paged<T, F>(uri: &Uri, list: impl FnOnce(Option<SessionId>, usize) -> F) -> Response<Body>
 where
     T: Serialize,
@@ -52,33 +55,30 @@ where
     }
 }
 
-pub(super) async fn channels(State(inner): Shared) -> Response<Body> {
-    answer::json(&inner.admin.core.channels().await)
+pub(super) async fn channels(State(inner): SharedAdmin) -> Response<Body> {
+    answer::json(&inner.admin.router.channels().await)
 }
 
-pub(super) async fn destinations(State(inner): Shared) -> Response<Body> {
-    answer::json(&inner.admin.core.destinations().await)
+pub(super) async fn destinations(State(inner): SharedAdmin) -> Response<Body> {
+    answer::json(&inner.admin.router.destinations().await)
 }
 
-pub(super) async fn sessions(State(inner): Shared, uri: Uri) -> Response<Body> {
-    paged(&uri, |after, limit| inner.admin.core.sessions(after, limit)).await
+pub(super) async fn sessions(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
+    paged(&uri, |after, limit| inner.admin.router.sessions(after, limit)).await
 }
 
-pub(super) async fn message(State(inner): Shared, Path(id): Path<String>) -> Response<Body> {
+pub(super) async fn message(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
     let id = MessageId::new(id);
-    match inner.admin.core.message(&id).await {
+    match inner.admin.router.message(&id).await {
         Ok(view) => {
-            let exchanges = inner.admin.core.exchanges(&view.channel, Some(&id), EXCHANGES_OF_MESSAGE_MAX);
+            let exchanges = inner.admin.router.exchanges(&view.channel, Some(&id), EXCHANGES_OF_MESSAGE_MAX);
             answer::json(&Trace { view, exchanges: exchanges.unwrap_or_default() })
         }
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
-/// Exchanges shown of one message.
-pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
-
-/// A message, and what was said to its provider about it.
+/// A message with the HTTP exchanges about it.
 #[derive(Serialize)]
 struct Trace {
     #[serde(flatten)]
@@ -93,20 +93,24 @@ struct Exchanges {
     message: Option<String>,
 }
 
-pub(super) async fn exchanges(State(inner): Shared, Path(channel): Path<String>, uri: Uri) -> Response<Body> {
+pub(super) async fn exchanges(
+    State(inner): SharedAdmin,
+    Path(channel): Path<String>,
+    uri: Uri,
+) -> Response<Body> {
     let wanted: Exchanges = match query::of(&uri) {
         Ok(wanted) => wanted,
         Err(answer) => return *answer,
     };
     let message = wanted.message.map(MessageId::new);
     let limit = limit_of(wanted.limit);
-    match inner.admin.core.exchanges(&ChannelId::new(channel), message.as_ref(), limit) {
+    match inner.admin.router.exchanges(&ChannelId::new(channel), message.as_ref(), limit) {
         Ok(exchanges) => answer::json(&exchanges),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
-pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> {
+pub(super) async fn unmatched(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
     let page: Page = match query::of(&uri) {
         Ok(page) => page,
         Err(answer) => return *answer,
@@ -125,13 +129,13 @@ pub(super) async fn unmatched(State(inner): Shared, uri: Uri) -> Response<Body> 
         return answer::error(StatusCode::BAD_REQUEST, text);
     }
     let channel = page.channel.map(ChannelId::new);
-    answer::json(&inner.admin.core.unmatched(channel.as_ref(), after, limit_of(page.limit)).await)
+    answer::json(&inner.admin.router.unmatched(channel.as_ref(), after, limit_of(page.limit)).await)
 }
 
-pub(super) async fn in_doubt(State(inner): Shared, uri: Uri) -> Response<Body> {
-    paged(&uri, |after, limit| inner.admin.core.in_doubt(after, limit)).await
+pub(super) async fn in_doubt(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
+    paged(&uri, |after, limit| inner.admin.router.in_doubt(after, limit)).await
 }
 
-pub(super) async fn dead_letters(State(inner): Shared, uri: Uri) -> Response<Body> {
-    paged(&uri, |after, limit| inner.admin.core.dead_letters(after, limit)).await
+pub(super) async fn dead_letters(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
+    paged(&uri, |after, limit| inner.admin.router.dead_letters(after, limit)).await
 }

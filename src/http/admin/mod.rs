@@ -1,5 +1,5 @@
-//! The admin listener: health, metrics, inspection, the few things an operator can do, and the web page. Never
-//! reachable without the token when one is configured, nor from another site's page.
+//! The admin listener: health, metrics, inspection, an operator's actions, and the web page.
+//! Refuses requests without the configured token and those made by pages of other sites.
 
 mod actions;
 mod guard;
@@ -7,6 +7,7 @@ mod health;
 mod lists;
 mod query;
 mod session;
+mod state;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -23,58 +24,30 @@ use axum::{
 use http::{Response, StatusCode};
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
-use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::SecretString;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use super::answer;
-use crate::{core::Core, ui};
+use crate::ui;
 
-pub(crate) use lists::EXCHANGES_OF_MESSAGE_MAX;
-pub use query::{at_of, limit_of};
+use self::state::AdminState;
+pub use self::{health::log_figures, state::Admin};
 
-/// Live tails at once.
+/// The largest number of live tails; further ones get 503.
 const TAILS_MAX: usize = 64;
-/// The routes, for those who missed them.
+/// The routes, as told to requests that match none.
 const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, /api/channels/{id}/exchanges?message=, POST /api/channels/{id}/restart, /api/destinations, \
      /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages/{id}, /api/tail, /api/receipts/unmatched, \
      /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, /api/log, and the web page at /";
 
-/// Figures of the event log as JSON, or why there are none.
-pub type LogFigures = Arc<dyn Fn() -> Result<String, String> + Send + Sync>;
-
-/// What the admin listener works with.
-pub struct Admin {
-    /// The router.
-    pub core: Arc<dyn Core>,
-    /// Required when set.
-    pub token: Option<SecretString>,
-    /// Renders the metrics; absent in tests.
-    pub metrics: Option<PrometheusHandle>,
-    /// The event log's figures.
-    pub log: LogFigures,
-    /// Turns true when the process stops: live tails end.
-    pub stop: watch::Receiver<bool>,
-    /// Whether it may be used by any host name: not when it is open on loopback, where a page on another site
-    /// could point its own name at it.
-    pub any_host: bool,
-}
-
-pub(crate) struct Inner {
-    pub(crate) admin: Admin,
-    tails: Arc<Semaphore>,
-}
-
-pub(crate) type Shared = axum::extract::State<Arc<Inner>>;
-
-/// The admin listener's handler.
+/// The handler of the admin listener.
 #[derive(Clone)]
-pub struct Handler(Routes);
+pub struct AdminHandler(Routes);
 
-impl Handler {
-    /// A handler over a router.
+impl AdminHandler {
+    /// Returns a handler in front of a router.
     pub fn new(admin: Admin) -> Self {
-        let inner = Arc::new(Inner { admin, tails: Arc::new(Semaphore::new(TAILS_MAX)) });
+        let router = admin.router.clone();
+        let inner = Arc::new(AdminState { admin, tails: Arc::new(Semaphore::new(TAILS_MAX)) });
         let guarded = Routes::new()
             .route("/metrics", get(health::metrics))
             .route("/api/channels", get(lists::channels))
@@ -90,7 +63,7 @@ impl Handler {
             .route("/api/dead-letters", get(lists::dead_letters))
             .route("/api/dead-letters/{id}/replay", post(actions::replay))
             .route("/api/log", get(health::log))
-            .merge(ui::pages())
+            .merge(ui::pages(router))
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(middleware::from_fn_with_state(inner.clone(), guard::check));

@@ -1,7 +1,7 @@
-//! A session now, as it was at an instant, and what changed between two.
+//! One session: now, as it was at an instant, and the difference between two instants.
 
 use actors::{
-    Refusal,
+    Refusal, Router,
     view::{EventView, SessionView},
 };
 use axum::{
@@ -12,8 +12,8 @@ use http::{Response, StatusCode, Uri};
 use message::{SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Shared, at_of, query};
-use crate::{core::Core, http::answer};
+use super::{query, state::SharedAdmin};
+use crate::{http::answer, instant};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,23 +22,21 @@ struct Instants {
     diff: Option<String>,
 }
 
-/// What changed in a session between two instants.
+/// The difference of a session between two instants.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Difference {
-    /// The earlier instant.
     pub(crate) from: Timestamp,
-    /// The later one.
     pub(crate) to: Timestamp,
-    /// Lines of the state that were there before.
+    /// Lines of the state that only the earlier instant has.
     pub(crate) removed: Vec<String>,
-    /// Lines of the state that are there after.
+    /// Lines of the state that only the later instant has.
     pub(crate) added: Vec<String>,
-    /// What happened between.
+    /// Events after `from`, up to and including `to`.
     pub(crate) events: Vec<EventView>,
 }
 
-pub(super) async fn show(State(inner): Shared, Path(id): Path<String>, uri: Uri) -> Response<Body> {
+pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri: Uri) -> Response<Body> {
     let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
     let id: SessionId = match id.parse() {
         Ok(id) => id,
@@ -48,15 +46,15 @@ pub(super) async fn show(State(inner): Shared, Path(id): Path<String>, uri: Uri)
         Ok(instants) => instants,
         Err(answer) => return *answer,
     };
-    let at = instants.at.as_deref().map(at_of).transpose();
-    let diff = instants.diff.as_deref().map(at_of).transpose();
-    let core = &*inner.admin.core;
+    let at = instants.at.as_deref().map(instant::parse).transpose();
+    let diff = instants.diff.as_deref().map(instant::parse).transpose();
+    let router = &inner.admin.router;
     match (at, diff) {
         (Err(e), _) => bad(&format!("at: {e}")),
         (_, Err(e)) => bad(&format!("diff: {e}")),
         (Ok(None), Ok(Some(_))) => bad("diff: needs at= as well: the state between the two is compared"),
-        (Ok(Some(at)), Ok(Some(diff))) => respond(difference(core, id, at, diff).await),
-        (Ok(at), Ok(None)) => respond(core.session(id, at).await),
+        (Ok(Some(at)), Ok(Some(diff))) => respond(difference(router, id, at, diff).await),
+        (Ok(at), Ok(None)) => respond(router.session(id, at).await),
     }
 }
 
@@ -67,16 +65,16 @@ fn respond<T: Serialize>(result: Result<T, Refusal>) -> Response<Body> {
     }
 }
 
-/// Compares a session at two instants, in either order.
+/// Compares a session at two instants, given in either order.
 pub(crate) async fn difference(
-    core: &dyn Core,
+    router: &Router,
     id: SessionId,
     a: Timestamp,
     b: Timestamp,
 ) -> Result<Difference, Refusal> {
     let (from, to) = (a.min(b), a.max(b));
-    let before = core.session(id, Some(from)).await?;
-    let after = core.session(id, Some(to)).await?;
+    let before = router.session(id, Some(from)).await?;
+    let after = router.session(id, Some(to)).await?;
     let (removed, added) = changed_lines(&lines(&before), &lines(&after));
     let events = after.events.into_iter().filter(|e| e.at > from && e.at <= to).collect();
     Ok(Difference { from, to, removed, added, events })
@@ -86,7 +84,8 @@ fn lines(view: &SessionView) -> Vec<&str> {
     view.snapshot.as_deref().unwrap_or_default().lines().collect()
 }
 
-/// Lines that only one of both has, each as often as it is missing on the other side, in their order.
+/// Returns the lines that only `before` has and those that only `after` has, in their order. A
+/// repeated line counts as often as it is missing on the other side.
 fn changed_lines(before: &[&str], after: &[&str]) -> (Vec<String>, Vec<String>) {
     let only_in = |a: &[&str], b: &[&str]| {
         let mut rest = b.to_vec();

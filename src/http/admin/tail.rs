@@ -1,5 +1,5 @@
-//! `GET /api/tail`: committed events as they happen, as server-sent events. A reader that is too slow misses some
-//! and is told how many; nobody waits for it.
+//! `GET /api/tail`: committed events as server-sent events. A slow reader misses events and is told
+//! how many; it never slows the router.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
@@ -12,23 +12,23 @@ use message::{ChannelId, MessageId, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
-use super::{Shared, query};
+use super::{query, state::SharedAdmin};
 use crate::http::answer;
 
-/// A comment is sent after so much silence, so that a broken connection is noticed.
+/// The silence after which a comment is sent, so that a broken connection is noticed.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// Events written in one go.
+/// The largest number of events written at once.
 const CHUNK_EVENTS_MAX: usize = 256;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Filter {
+struct TailFilter {
     channel: Option<String>,
     session: Option<String>,
     message: Option<String>,
 }
 
-impl Filter {
+impl TailFilter {
     fn takes(&self, event: &TailEvent) -> bool {
         let is =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|w| found == Some(w));
@@ -40,7 +40,7 @@ impl Filter {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Line<'a> {
+struct TailLine<'a> {
     #[serde(flatten)]
     event: &'a EventView,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,13 +53,13 @@ struct Line<'a> {
 
 struct Tail {
     events: broadcast::Receiver<Arc<TailEvent>>,
-    filter: Filter,
+    filter: TailFilter,
     stop: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
 }
 
-pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
-    let filter: Filter = match query::of(&uri) {
+pub(super) async fn stream(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
+    let filter: TailFilter = match query::of(&uri) {
         Ok(filter) => filter,
         Err(answer) => return *answer,
     };
@@ -72,8 +72,8 @@ pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
         return answer::busy("too many live tails are open", 5);
     };
     let tail =
-        Tail { events: inner.admin.core.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
-    // A first comment shows the reader at once that it is connected.
+        Tail { events: inner.admin.router.tail(), filter, stop: inner.admin.stop.clone(), _permit: permit };
+    // The first comment tells the reader at once that it is connected.
     let hello = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b": connected\n\n")) });
     let events = stream::unfold(tail, |mut tail| async move {
         let chunk = tail.next().await?;
@@ -87,7 +87,7 @@ pub(super) async fn stream(State(inner): Shared, uri: Uri) -> Response<Body> {
 }
 
 impl Tail {
-    /// The next events as text; `None` ends the stream.
+    /// Returns the next events as text; `None` ends the stream.
     async fn next(&mut self) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         loop {
@@ -119,7 +119,7 @@ impl Tail {
         if !self.filter.takes(event) {
             return;
         }
-        let line = Line {
+        let line = TailLine {
             event: &event.event,
             channel: event.channel.as_ref(),
             session_id: event.session.map(|s| s.to_string()),
@@ -134,4 +134,40 @@ impl Tail {
 
 fn lag(out: &mut Vec<u8>, missed: u64) {
     out.extend_from_slice(format!("event: lag\ndata: {{\"missed\":{missed}}}\n\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use message::{Seq, Timestamp};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    fn event(seq: u64, channel: &str) -> Arc<TailEvent> {
+        let event = EventView {
+            seq: Seq(seq),
+            at: Timestamp(0),
+            stream: "feed".into(),
+            event: "submitted",
+            message: None,
+            part: None,
+            detail: String::new(),
+        };
+        Arc::new(TailEvent { event, channel: Some(channel.into()), session: None, message_id: None })
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_is_told_how_many_events_it_missed() {
+        let (events, receiver) = broadcast::channel(16);
+        let (_go_on, stop) = watch::channel(false);
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        let filter = TailFilter { channel: Some("sms-main".into()), ..TailFilter::default() };
+        let mut tail = Tail { events: receiver, filter, stop, _permit: permit };
+        for seq in 1..=20 {
+            events.send(event(seq, if seq == 19 { "other" } else { "sms-main" })).unwrap();
+        }
+        let text = String::from_utf8(tail.next().await.unwrap()).unwrap();
+        assert!(text.starts_with("event: lag\ndata: {\"missed\":4}\n\nid: 5\n"), "{text}");
+        assert!(text.contains("id: 20\n") && !text.contains("id: 19\n"), "{text}");
+    }
 }

@@ -1,130 +1,220 @@
-//! The admin surface over a real socket.
+//! The admin listener over a real socket, in front of a real router.
 
 use std::{net::SocketAddr, time::Duration};
 
-use actors::TailEvent;
+use actors::{
+    view::SessionView,
+    webhook::{WebhookAnswer, WebhookCall},
+};
+use channels::{toolkit::auth, url};
+use message::{MessageId, MessageStatus, SessionId};
+use serde_json::Value;
+use simulators::smsc::{Mo, Pattern};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::watch,
 };
 
 use super::*;
 use crate::{
-    config::EdgeLimits,
-    core::fake::{self, Fake},
     http::serve::Listener,
+    instant,
+    testing::{self, CUSTOMER, RawAnswer, TestRouter, eventually, message, message_to},
 };
 
-const LIMITS: EdgeLimits = EdgeLimits {
-    max_in_flight: 16,
-    body_bytes_max: 1024,
-    connections_max: 16,
-    header_timeout: Duration::from_secs(5),
-};
+/// A text of three SMS parts.
+const LONG: &str = "Three parts. ";
+/// The messages that `with_history` leaves in doubt.
+const DOUBTS: [&str; 3] = ["doubt-1", "doubt-2", "doubt-3"];
 
 struct Port {
     address: SocketAddr,
-    core: Arc<Fake>,
+    world: TestRouter,
     _stop: watch::Sender<bool>,
 }
 
 async fn port(at: u16, token: Option<&str>) -> Port {
-    let core = Arc::new(Fake::default());
+    let world = TestRouter::start().await;
     let listener = Listener::bind(([127, 0, 0, 1], at).into(), None).await.unwrap();
     let address = listener.address();
     let (_stop, stop) = watch::channel(false);
-    let handler = Handler::new(Admin {
-        core: core.clone(),
+    let handler = AdminHandler::new(Admin {
+        router: world.router.clone(),
         token: token.map(Into::into),
         metrics: None,
-        log: Arc::new(|| Ok("{\"segments\":1}".into())),
+        log: world.log.clone(),
         stop: stop.clone(),
         any_host: false,
     });
     #[allow(clippy::disallowed_methods, reason = "a test's server")]
-    tokio::spawn(listener.serve(LIMITS, move |r| handler.clone().handle(r), stop));
-    Port { address, core, _stop }
+    tokio::spawn(listener.serve(testing::LIMITS, move |r| handler.clone().handle(r), stop));
+    Port { address, world, _stop }
 }
 
 impl Port {
-    async fn ask(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let length = body.len();
-        let host =
-            if headers.contains("host:") { String::new() } else { format!("host: {}\r\n", self.address) };
-        let request = format!(
-            "{line} HTTP/1.1\r\n{host}connection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, head.to_lowercase(), body.to_owned())
+    async fn ask(&self, line: &str, headers: &str, body: &str) -> RawAnswer {
+        testing::ask(self.address, line, headers, body).await
+    }
+
+    /// Fills every list: a delivered message of three parts (`m`), one sent over HTTP (`chat`),
+    /// parts in doubt, a receipt that matches nothing, a dead letter, a session on a stopped
+    /// channel.
+    async fn with_history(self) -> Self {
+        let world = &self.world;
+        world.until_channel("sms-main", "connected").await;
+        world.until_spare_is_stopped().await;
+        let long = LONG.repeat(30);
+        world.accept(&message("m", "5155").replace("Hello", long.trim())).await;
+        world.until_status("m", MessageStatus::Delivered).await;
+        world.accept(&message("queued", "6000")).await;
+        let own = world.twilio.did();
+        world.accept(&message("chat", &own)).await;
+        eventually("the call to Twilio", async || {
+            world.router.exchanges(&"chat".into(), None, 1).ok()?.pop()
+        })
+        .await;
+        self.receive_stray_receipt().await;
+        let mo = Mo { from: "4917600000001".into(), to: "5156".into(), text: "Hi".into(), ..Mo::default() };
+        world.smsc.send_mo(&mo).unwrap();
+        eventually("the dead letter", async || world.router.dead_letters(None, 9).await.ok()?.items.pop())
+            .await;
+        self.fill_doubts().await;
+        self
+    }
+
+    /// Hands the router a receipt of Twilio for a message that nobody sent.
+    async fn receive_stray_receipt(&self) {
+        let twilio = &self.world.twilio;
+        let own = twilio.did();
+        let fields = [
+            ("AccountSid", twilio.credential("account_sid")),
+            ("From", &own),
+            ("MessageSid", "SM00c0ffee"),
+            ("MessageStatus", "delivered"),
+            ("SmsSid", "SM00c0ffee"),
+            ("To", CUSTOMER),
+        ];
+        let url = format!("{}webhooks/chat", testing::PUBLIC_URL);
+        let signed: String = fields.iter().fold(url.clone(), |all, (key, value)| all + key + value);
+        let signature = auth::hmac_sha1(twilio.credential("auth_token").as_bytes(), signed.as_bytes());
+        let form = "application/x-www-form-urlencoded";
+        let call = WebhookCall {
+            method: "POST".into(),
+            url: url.into(),
+            query: "".into(),
+            headers: vec![
+                ("content-type".into(), form.into()),
+                ("x-twilio-signature".into(), auth::base64(&signature).into()),
+            ],
+            body: url::encode_form(fields).into(),
+        };
+        let answer = self.world.router.webhook(&"chat".into(), &call).await;
+        assert!(matches!(answer, WebhookAnswer::Reply(_)), "{answer:?}");
+    }
+
+    /// Cuts the connection before any submit is answered, until three parts are in doubt.
+    async fn fill_doubts(&self) {
+        self.world.smsc.change(|script| {
+            script.drop_connection = Pattern::Always;
+            script.drop_accepts = false;
+        });
+        for (at, id) in DOUBTS.iter().enumerate() {
+            self.world.accept(&message_to(&format!("+491760000001{at}"), id, "5155")).await;
+        }
+        eventually("three parts in doubt", async || {
+            (self.doubts().await.len() == DOUBTS.len()).then_some(())
+        })
+        .await;
+        self.world.smsc.change(|script| script.drop_connection = Pattern::Never);
+        self.world.until_channel("sms-main", "connected").await;
+    }
+
+    /// The messages whose parts are held in doubt.
+    async fn doubts(&self) -> Vec<MessageId> {
+        let page = self.world.router.in_doubt(None, 100).await.unwrap();
+        page.items.into_iter().filter(|doubt| doubt.held).map(|doubt| doubt.message_id).collect()
+    }
+
+    /// The session of the delivered message.
+    async fn session(&self) -> (SessionId, SessionView) {
+        let id = self.world.router.message(&"m".into()).await.unwrap().session_id.0;
+        (id, self.world.router.session(id, None).await.unwrap())
     }
 }
 
 #[tokio::test]
-async fn every_look_up_answers_json_within_its_bound() {
-    let port = port(0, None).await;
-    let session = fake::session_id();
-    let before = fake::START.0;
+async fn every_look_up_answers_json_within_its_limit() {
+    let port = port(0, None).await.with_history().await;
+    let (session, view) = port.session().await;
+    let first = view.events.first().unwrap().at.0;
+    let last = view.events.last().unwrap().at.0;
     let cases: Vec<(String, u16, &str)> = vec![
         ("/healthz".into(), 200, "alive"),
         ("/readyz".into(), 200, "\"ready\":true"),
+        ("/readyz".into(), 200, "sms-main"),
         ("/api/channels".into(), 200, "\"status\":\"connected\""),
-        ("/api/destinations".into(), 200, "\"sessionsWaiting\":3"),
-        ("/api/sessions?limit=2".into(), 200, "\"messagesOpen\":1"),
+        ("/api/destinations".into(), 200, "\"sessionsWaiting\":"),
+        ("/api/sessions?limit=2".into(), 200, "\"messagesOpen\":"),
         ("/api/sessions?limit=x".into(), 400, "invalid digit"),
         ("/api/sessions?lmit=2".into(), 400, "lmit"),
         ("/api/sessions?after=x".into(), 400, "not a session id"),
         (format!("/api/sessions/{session}"), 200, "\"events\":["),
-        (format!("/api/sessions/{session}?at={before}"), 200, "events 1"),
-        (format!("/api/sessions/{session}?at=2026-09-21T13:33:20.025Z"), 200, "\"sessionId\""),
+        (format!("/api/sessions/{session}?at={first}"), 200, "\"event\":\"accepted\""),
+        (format!("/api/sessions/{session}?at={}", instant::rfc3339(view.opened_at)), 200, "\"sessionId\""),
         (format!("/api/sessions/{session}?at=yesterday"), 400, "not an instant"),
         (format!("/api/sessions/{session}?diff=1"), 400, "needs at="),
-        (
-            format!("/api/sessions/{session}?at={before}&diff={}", before + 21),
-            200,
-            "\"removed\":[\"events 1\"],\"added\":[\"events 3\"]",
-        ),
+        (format!("/api/sessions/{session}?at={first}&diff={last}"), 200, "\"event\":\"receipt\""),
         ("/api/sessions/s-1".into(), 400, "not a session id"),
         ("/api/messages/none".into(), 404, "no such message"),
-        ("/api/messages/m".into(), 200, "\"resentInDoubt\":1"),
-        ("/api/messages/m".into(), 200, "\"exchanges\":[{\"at\""),
-        ("/api/channels/us/exchanges?message=m".into(), 200, "\"tookMs\":17"),
-        ("/api/channels/us/exchanges?mesage=m".into(), 400, "mesage"),
+        ("/api/messages/m".into(), 200, "\"resentInDoubt\":0"),
+        ("/api/messages/chat".into(), 200, "\"exchanges\":[{\"at\""),
+        ("/api/channels/chat/exchanges?message=chat".into(), 200, "\"tookMs\":"),
+        ("/api/channels/chat/exchanges?mesage=m".into(), 400, "mesage"),
         ("/api/channels/nope/exchanges".into(), 404, "no such channel"),
-        ("/api/receipts/unmatched?limit=1".into(), 200, "00c0ffee"),
+        ("/api/receipts/unmatched".into(), 200, "SM00c0ffee"),
         ("/api/in-doubt".into(), 200, "\"held\":true"),
-        ("/api/dead-letters".into(), 200, "\"kind\":\"notification\""),
-        ("/api/log".into(), 200, "segments"),
+        ("/api/dead-letters".into(), 200, "\"kind\":\"message\""),
+        ("/api/log".into(), 200, "\"segments\":1"),
         ("/api/nothing".into(), 404, "/api/dead-letters"),
     ];
     for (path, status, part) in cases {
         let answer = port.ask(&format!("GET {path}"), "", "").await;
         assert_eq!(answer.0, status, "{path} {}", answer.2);
         assert!(answer.2.contains(part), "{path}\n{}\nlacks {part}", answer.2);
-        serde_json::from_str::<serde_json::Value>(&answer.2).expect("an answer is JSON");
+        serde_json::from_str::<Value>(&answer.2).expect("an answer is JSON");
     }
-    port.ask("GET /api/sessions?limit=999999", "", "").await;
-    assert_eq!(port.core.asked.lock().unwrap().last().unwrap(), "sessions after None limit 1000");
+    let page = port.ask("GET /api/sessions?limit=1", "", "").await;
+    assert_eq!(serde_json::from_str::<Vec<Value>>(&page.2).unwrap().len(), 1);
+    assert!(page.1.contains("link: <?after=s-"), "{}", page.1);
 }
 
 #[tokio::test]
 async fn an_operator_settles_restarts_and_replays() {
-    let port = port(0, None).await;
-    for (action, word) in [("resend", "Resend"), ("fail", "Fail"), ("sent", "Sent")] {
-        let body = format!("{{\"messageId\":\"m\",\"part\":2,\"action\":\"{action}\"}}");
-        assert_eq!(port.ask("POST /api/in-doubt", "", &body).await.0, 200);
-        assert_eq!(*port.core.asked.lock().unwrap().last().unwrap(), format!("settle m 2 {word}"));
+    let port = port(0, None).await.with_history().await;
+    for (action, id, status) in [
+        ("resend", DOUBTS[0], MessageStatus::Delivered),
+        ("fail", DOUBTS[1], MessageStatus::Failed),
+        ("sent", DOUBTS[2], MessageStatus::Sent),
+    ] {
+        let body = format!("{{\"messageId\":\"{id}\",\"part\":1,\"action\":\"{action}\"}}");
+        let answer = port.ask("POST /api/in-doubt", "", &body).await;
+        assert_eq!(answer.0, 200, "{action}: {}", answer.2);
+        port.world.until_status(id, status).await;
     }
     assert_eq!(port.ask("POST /api/in-doubt", "", "{\"messageId\":\"m\"}").await.0, 400);
-    assert_eq!(port.ask("POST /api/channels/sms-main/restart", "", "{}").await.0, 200);
+    let page = port.ask(&format!("GET /message?id={}", DOUBTS[0]), "", "").await;
+    assert!(page.2.contains("sent again after being in doubt"), "{}", page.2);
+
+    assert_eq!(port.ask("POST /api/channels/sms-spare/restart", "", "{}").await.0, 200);
     assert_eq!(port.ask("POST /api/channels/nope/restart", "", "{}").await.0, 404);
     assert_eq!(port.ask("GET /api/channels/sms-main/restart", "", "").await.0, 405);
-    assert_eq!(port.ask("POST /api/dead-letters/feed-7/replay", "", "").await.0, 200);
-    assert_eq!(port.core.asked.lock().unwrap().last().unwrap(), "replay feed-7");
+
+    let letter = port.world.router.dead_letters(None, 1).await.unwrap().items.remove(0).id;
+    let failed = async || port.world.router.destinations().await.iter().map(|d| d.failed).sum::<u64>();
+    let before = failed().await;
+    assert_eq!(port.ask(&format!("POST /api/dead-letters/{letter}/replay"), "", "").await.0, 200);
+    eventually("another try of the dead letter", async || (failed().await > before).then_some(())).await;
 }
 
 #[tokio::test]
@@ -150,7 +240,8 @@ async fn a_token_guards_everything_but_health() {
 #[tokio::test]
 async fn pages_of_other_sites_get_nothing() {
     let port = port(0, None).await;
-    assert_eq!(port.ask("GET /api/channels", "host: evil.example\r\n", "").await.0, 403, "a rebound name");
+    let rebound = port.ask("GET /api/channels", "host: evil.example\r\n", "").await;
+    assert_eq!(rebound.0, 403, "a host name that was rebound to loopback");
     assert_eq!(port.ask("GET /api/channels", "host: localhost:9090\r\n", "").await.0, 200);
     let foreign =
         port.ask("POST /api/channels/sms-main/restart", "origin: https://evil.example\r\n", "").await;
@@ -160,59 +251,45 @@ async fn pages_of_other_sites_get_nothing() {
 }
 
 #[tokio::test]
-async fn the_tail_shows_what_the_filter_takes_and_tells_what_was_missed() {
+async fn the_tail_shows_the_events_that_pass_the_filter() {
     let port = port(0, None).await;
     let mut stream = TcpStream::connect(port.address).await.unwrap();
-    let request = format!("GET /api/tail?channel=sms-main HTTP/1.1\r\nhost: {}\r\n\r\n", port.address);
+    let request = format!("GET /api/tail?message=m-2 HTTP/1.1\r\nhost: {}\r\n\r\n", port.address);
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut seen = String::new();
     let mut more = async |seen: &mut String, until: &str| {
         while !seen.contains(until) {
             let mut buffer = [0; 4096];
-            let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut buffer)).await;
+            let read = tokio::time::timeout(Duration::from_secs(30), stream.read(&mut buffer)).await;
             let count = read.unwrap_or_else(|_| panic!("no {until} in {seen}")).unwrap();
             assert!(count > 0, "{seen}");
             seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
         }
     };
     more(&mut seen, ": connected").await;
-    let send = |seq: u64, channel: &str| {
-        let event = TailEvent {
-            event: fake::event(seq, 0, "submitted", Some(1), "x"),
-            channel: Some(channel.into()),
-            session: None,
-            message_id: Some("m-1".into()),
-        };
-        port.core.tail.send(Arc::new(event)).unwrap();
-    };
-    send(1, "other");
-    send(2, "sms-main");
-    more(&mut seen, "\"seq\":2").await;
-    assert!(!seen.contains("\"seq\":1,"), "{seen}");
-    // More than the channel holds, before the reader runs again.
-    for seq in 3..60 {
-        send(seq, "sms-main");
-    }
-    more(&mut seen, "event: lag").await;
-    more(&mut seen, "\"seq\":59").await;
+    port.world.accept(&message("m-1", "5155")).await;
+    port.world.until_status("m-1", MessageStatus::Delivered).await;
+    port.world.accept(&message("m-2", "5155")).await;
+    more(&mut seen, "\"event\":\"receipt\"").await;
+    assert!(seen.contains("\"messageId\":\"m-2\"") && !seen.contains("m-1"), "{seen}");
 }
 
 #[tokio::test]
 async fn every_page_is_whole() {
-    let port = port(0, None).await;
-    let session = fake::session_id();
+    let port = port(0, None).await.with_history().await;
+    let (session, view) = port.session().await;
     let cases = [
         ("/".to_owned(), "credentials refused"),
         ("/tail".into(), "Waiting for the next event"),
         ("/message".into(), "Find a message"),
-        ("/message?id=m".into(), "sent again after being in doubt"),
+        ("/message?id=m".into(), "Parts"),
         ("/message?id=none".into(), "no such message"),
-        ("/sessions".into(), "+4917600000001"),
-        (format!("/session?id={session}"), "agent-7"),
-        (format!("/session?id={session}&at={}", fake::START.0), "As it was at"),
+        ("/sessions".into(), CUSTOMER),
+        (format!("/session?id={session}"), CUSTOMER),
+        (format!("/session?id={session}&at={}", view.opened_at.0), "As it was at"),
         ("/session?id=x".into(), "not a session id"),
         ("/doubt".into(), "Send again"),
-        ("/receipts".into(), "00c0ffee"),
+        ("/receipts".into(), "SM00c0ffee"),
         ("/dead".into(), "Replay"),
         ("/message?id=%3Cscript%3E".into(), "&lt;script&gt;"),
     ];
@@ -228,10 +305,11 @@ async fn every_page_is_whole() {
     }
 }
 
-/// Serves the pages with made-up data on port 9099 for a minute: `cargo test look -- --ignored`.
+/// Serves the pages with some history on port 9099 for a minute:
+/// `cargo test serve_the_pages -- --ignored`.
 #[tokio::test]
-#[ignore = "for looking at the pages by eye"]
-async fn look() {
-    let _port = port(9099, None).await;
+#[ignore = "for a look at the pages in a browser"]
+async fn serve_the_pages() {
+    let _port = port(9099, None).await.with_history().await;
     tokio::time::sleep(Duration::from_secs(60)).await;
 }

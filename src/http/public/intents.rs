@@ -1,4 +1,4 @@
-//! START_CHAT and END_CHAT: messages that open and end sessions, with their words sent along the way.
+//! START_CHAT and END_CHAT: messages that open and end sessions. Text in them is sent as well.
 
 use actors::{OpenSession, Origin, Refusal};
 use message::{
@@ -7,16 +7,16 @@ use message::{
 };
 
 use super::{
-    Public,
-    messages::{Outcome, is_silent, text_of, without_intent},
+    outcome::{Outcome, text_of},
+    state::Public,
 };
 
-/// Whether a message is about the session itself.
+/// Whether a message opens or ends a session.
 pub(super) fn is_session(intent: &Intent) -> bool {
     matches!(intent, Intent::StartChat | Intent::EndChat)
 }
 
-/// Opens or ends the session of a message. Words in it are sent: after opening, before ending.
+/// Opens or ends the session of a message. Its text is sent after opening or before ending.
 pub(super) async fn handle(public: &Public, origin: &Origin, message: Message, takeover: bool) -> Outcome {
     let message_id = text_of(message.id.as_ref());
     let done = match message.intent {
@@ -44,7 +44,7 @@ async fn start(
         handler,
         takeover,
     };
-    let session = public.core.open_session(request).await?.session_id.0;
+    let session = public.router.open_session(request).await?.session_id.0;
     say(public, origin, message).await?;
     Ok(session)
 }
@@ -54,9 +54,9 @@ async fn end(public: &Public, origin: &Origin, message: Message) -> Result<Sessi
     let session = match named {
         Some(session) => session,
         None => {
-            // Planning any text for the same addresses tells their session, and changes nothing.
+            // A plan for any text to the same addresses finds their session and changes nothing.
             let probe = Message { content: Content::Text("-".into()), ..without_intent(message.clone()) };
-            let plan = public.core.plan(probe, origin).await?;
+            let plan = public.router.plan(probe, origin).await?;
             if !plan.session_open {
                 return Err(Refusal::NotFound("open session of this customer"));
             }
@@ -64,7 +64,7 @@ async fn end(public: &Public, origin: &Origin, message: Message) -> Result<Sessi
         }
     };
     say(public, origin, message).await?;
-    public.core.end_session(session).await?;
+    public.router.end_session(session).await?;
     Ok(session)
 }
 
@@ -72,6 +72,16 @@ async fn say(public: &Public, origin: &Origin, message: Message) -> Result<(), R
     if is_silent(&message) {
         return Ok(());
     }
-    let mut results = public.core.accept(vec![without_intent(message)], origin).await;
+    let mut results = public.router.accept(vec![without_intent(message)], origin).await;
     results.pop().map_or(Ok(()), |result| result.map(|_| ()))
+}
+
+/// Whether a message has no text of its own.
+fn is_silent(message: &Message) -> bool {
+    matches!(&message.content, Content::Text(text) if text.trim().is_empty())
+}
+
+/// Returns the message without its intent.
+fn without_intent(message: Message) -> Message {
+    Message { intent: Intent::None, ..message }
 }

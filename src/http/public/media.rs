@@ -1,5 +1,5 @@
-//! `/media/{channel id}/{token}`: customers' files for the business. The token is the permission. A file is given so
-//! that no browser runs it: with its type, as itself or as a download, never as a page of ours.
+//! `/media/{channel id}/{token}`: files of customers, for the business. The token is the
+//! permission. Headers keep a browser from running a file as a page of this site.
 
 use actors::{MediaFile, NoFile};
 use axum::body::Body;
@@ -7,28 +7,32 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::Public;
+use super::state::Public;
 use crate::http::answer;
 
 const PREFIX: &str = "/media/";
-/// When a client that found no room should come again, in seconds.
+/// Retry-After when too many files are being fetched, in seconds.
 const RETRY_AFTER_S: u32 = 2;
-/// The longest file name that is told.
+/// The longest file name in an answer, in characters; longer names are cut.
 const NAME_CHARS_MAX: usize = 120;
 
-/// Whether a path is one of these.
+/// Whether a path belongs to this module.
 pub(super) fn is_media(path: &str) -> bool {
     path.starts_with(PREFIX)
 }
 
-/// Gives a file.
+/// Answers with a file.
 pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "files are for GET");
     }
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
     let Some((channel, token)) = path.split_once('/') else { return missing() };
-    match public.core.media(&ChannelId::new(channel), token).await {
+    answered(public.router.media(&ChannelId::new(channel), token).await)
+}
+
+fn answered(found: Result<MediaFile, NoFile>) -> Response<Body> {
+    match found {
         Ok(file) => given(file),
         Err(NoFile::Unknown) => missing(),
         Err(error @ NoFile::Refused(_)) => answer::error(StatusCode::BAD_GATEWAY, &error.to_string()),
@@ -69,18 +73,18 @@ fn given(file: MediaFile) -> Response<Body> {
     response
 }
 
-/// Pictures, sounds and films are shown; all else is saved.
+/// Whether a browser shows this type in place: pictures, sounds and videos. Others are downloads.
 fn is_shown(kind: &str) -> bool {
     let media = ["image/", "audio/", "video/"].iter().any(|of| kind.starts_with(of));
     media && !is_page(kind)
 }
 
-/// Types that a browser would run.
+/// Whether a browser would run this type.
 fn is_page(kind: &str) -> bool {
     kind.is_empty() || ["html", "xml", "svg", "script"].iter().any(|word| kind.contains(word))
 }
 
-/// A name without a way into other folders.
+/// Returns the last segment of a file name, without control characters.
 fn name_of(name: &str) -> String {
     let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
     last.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
@@ -89,6 +93,15 @@ fn name_of(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_file_has_its_status() {
+        let status = |error| answered(Err(error)).status();
+        assert_eq!(status(NoFile::Unknown), 404);
+        assert_eq!(status(NoFile::Refused("expired (http 404)".into())), 502);
+        assert_eq!(status(NoFile::Busy), 503);
+        assert!(answered(Err(NoFile::Busy)).headers().contains_key(header::RETRY_AFTER));
+    }
 
     #[test]
     fn no_file_runs_in_a_browser() {

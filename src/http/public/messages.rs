@@ -1,33 +1,23 @@
-//! `POST /v1/messages` and what can be asked about a message afterwards. Nothing is answered as accepted before
-//! the router says that it is durable.
+//! `POST /v1/messages`, and look-up and cancellation of a message. A message is answered as
+//! accepted only after the router has reported it durable.
 
-use actors::{Acceptance, Origin, Refusal};
+use actors::Origin;
 use axum::{body::Body, extract::State};
-use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header};
 use hyper::body::Incoming;
 use message::{
     MessageId,
-    cim::{self, Intent, Message, write},
+    cim::{self, Message, write},
 };
-use serde::Deserialize;
 
-use super::{Id, Public, Shared, body, flag, intents};
+use super::{
+    body, intents,
+    outcome::{Outcome, id_of, no_answer, results, single, text_of},
+    state::{Id, Public, SharedPublic},
+};
 use crate::http::answer;
 
-/// What became of one message.
-pub(super) enum Outcome {
-    /// Durable.
-    Accepted(Acceptance),
-    /// A session was opened or ended; the message's id is given back.
-    Session { message_id: Box<str>, session: String },
-    /// The router did not take it.
-    Refused { message_id: Box<str>, refusal: Refusal },
-    /// It could not be read.
-    Malformed { message_id: Box<str>, error: cim::Error },
-}
-
-/// Takes one message, or up to 1,000 as an array or as lines.
+/// Accepts one message, or up to 1,000 as an array or as lines.
 pub(super) async fn post(
     public: &Public,
     origin: &Origin,
@@ -38,7 +28,7 @@ pub(super) async fn post(
         let text = "expected Content-Type application/json (one message or an array) or application/x-ndjson";
         return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
-    let bytes = match body(public.limits.body_bytes_max, &head.headers, incoming).await {
+    let bytes = match body::read(public.limits.body_bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
@@ -46,7 +36,7 @@ pub(super) async fn post(
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace()).copied();
     let plan = flag(&head.uri, "plan");
     let takeover = flag(&head.uri, "takeover");
-    // A single object is the rule; only what may be several is looked at twice.
+    // Most requests hold a single object; only others are scanned for several.
     let several = lines || first == Some(b'[') || bytes.contains(&b'\n');
     if !several {
         return one(public, origin, &bytes, plan, takeover).await;
@@ -67,8 +57,8 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
-/// Clients that name no type mean JSON, and so do those whose tool names the form type by itself (`curl -d`): a
-/// body that is no JSON is refused with better words than these.
+/// Whether the body may be JSON. A missing type counts as JSON, and so does the form type that
+/// `curl -d` sends by itself: the parser's message is more helpful than one about the type.
 fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
         return true;
@@ -93,7 +83,7 @@ async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover
     };
     if plan {
         let message_id = text_of(message.id.as_ref());
-        return match public.core.plan(message, origin).await {
+        return match public.router.plan(message, origin).await {
             Ok(plan) => answer::json(&plan),
             Err(refusal) => single(Outcome::Refused { message_id, refusal }),
         };
@@ -102,91 +92,15 @@ async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover
         return single(Box::pin(intents::handle(public, origin, message, takeover)).await);
     }
     let message_id = text_of(message.id.as_ref());
-    single(match public.core.accept(vec![message], origin).await.pop() {
+    single(match public.router.accept(vec![message], origin).await.pop() {
         Some(Ok(acceptance)) => Outcome::Accepted(acceptance),
         Some(Err(refusal)) => Outcome::Refused { message_id, refusal },
         None => Outcome::Refused { message_id, refusal: no_answer() },
     })
 }
 
-fn no_answer() -> Refusal {
-    Refusal::Busy { reason: "the router gave no answer".into(), retry_after_s: 1 }
-}
-
-pub(super) fn text_of(id: Option<&MessageId>) -> Box<str> {
-    id.map_or("", MessageId::as_str).into()
-}
-
-/// The id in a message that cannot be taken, for its notification.
-fn id_of(json: &[u8]) -> Box<str> {
-    #[derive(Deserialize)]
-    struct Only {
-        id: Option<Box<str>>,
-    }
-    let only: Option<Only> = serde_json::from_slice(json).ok();
-    let id = only.and_then(|only| only.id).unwrap_or_default();
-    if id.len() <= message::id::MESSAGE_ID_BYTES_MAX { id } else { Box::default() }
-}
-
-/// The answer about one message.
-fn single(outcome: Outcome) -> Response<Body> {
-    let mut out = Vec::with_capacity(128);
-    match &outcome {
-        Outcome::Accepted(_) | Outcome::Session { .. } => {
-            item(&mut out, &outcome);
-            answer::json_bytes(StatusCode::ACCEPTED, out)
-        }
-        Outcome::Refused { refusal: refusal @ Refusal::Busy { .. }, .. } => answer::refusal(refusal),
-        Outcome::Refused { refusal, .. } => {
-            item(&mut out, &outcome);
-            answer::json_bytes(answer::status_of(refusal), out)
-        }
-        Outcome::Malformed { .. } => {
-            item(&mut out, &outcome);
-            answer::json_bytes(StatusCode::BAD_REQUEST, out)
-        }
-    }
-}
-
-/// The same, as bytes.
-fn item(out: &mut Vec<u8>, outcome: &Outcome) {
-    match outcome {
-        Outcome::Accepted(acceptance) => {
-            out.extend_from_slice(b"{\"messageId\":");
-            write::string(out, acceptance.message_id.as_str());
-            let rest: &[u8] = match acceptance.duplicate {
-                false => b",\"status\":\"ACCEPTED\"}",
-                true => b",\"status\":\"ACCEPTED\",\"duplicate\":true}",
-            };
-            out.extend_from_slice(rest);
-        }
-        Outcome::Session { message_id, session } => {
-            out.extend_from_slice(b"{\"messageId\":");
-            write::string(out, message_id);
-            out.extend_from_slice(b",\"status\":\"ACCEPTED\",\"sessionId\":");
-            write::string(out, session);
-            out.push(b'}');
-        }
-        Outcome::Refused { message_id, refusal: refusal @ Refusal::Busy { retry_after_s, .. } } => {
-            out.extend_from_slice(b"{\"messageId\":");
-            write::string(out, message_id);
-            out.extend_from_slice(b",\"status\":\"REFUSED\",\"retryAfter\":");
-            out.extend_from_slice(retry_after_s.to_string().as_bytes());
-            out.extend_from_slice(b",\"error\":");
-            write::string(out, &refusal.to_string());
-            out.push(b'}');
-        }
-        Outcome::Refused { message_id, refusal } => {
-            answer::failed(out, message_id, answer::status_of(refusal), &refusal.to_string());
-        }
-        Outcome::Malformed { message_id, error } => {
-            answer::failed(out, message_id, StatusCode::BAD_REQUEST, &error.to_string());
-        }
-    }
-}
-
-/// Results in the order of the items: those that the router takes go to it in runs, between those that are
-/// malformed or open and end sessions.
+/// Answers in the order of the items. Messages go to the router in runs; malformed ones and those
+/// that open or end sessions separate the runs.
 async fn many(
     public: &Public,
     origin: &Origin,
@@ -225,7 +139,7 @@ fn lost() -> Outcome {
     Outcome::Refused { message_id: "".into(), refusal: no_answer() }
 }
 
-/// Messages gathered for the router, with where their results go.
+/// Messages collected for one call to the router, with the positions of their results.
 #[derive(Default)]
 struct Run {
     places: Vec<(usize, Box<str>)>,
@@ -237,7 +151,7 @@ impl Run {
         if self.messages.is_empty() {
             return;
         }
-        let taken = public.core.accept(std::mem::take(&mut self.messages), origin).await;
+        let taken = public.router.accept(std::mem::take(&mut self.messages), origin).await;
         for ((at, message_id), result) in self.places.drain(..).zip(taken) {
             if let Some(slot) = outcomes.get_mut(at) {
                 *slot = Some(match result {
@@ -249,41 +163,18 @@ impl Run {
     }
 }
 
-fn results(outcomes: Vec<Outcome>) -> Response<Body> {
-    let busy = |o: &Outcome| match o {
-        Outcome::Refused { refusal: refusal @ Refusal::Busy { .. }, .. } => Some(refusal.clone()),
-        _ => None,
-    };
-    // When none was taken for want of room, the client's retry logic should see it in the status.
-    if outcomes.iter().all(|o| busy(o).is_some())
-        && let Some(refusal) = outcomes.first().and_then(busy)
-    {
-        return answer::refusal(&refusal);
-    }
-    let mut out = Vec::with_capacity(outcomes.len() * 80);
-    out.push(b'[');
-    for (at, outcome) in outcomes.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        item(&mut out, outcome);
-    }
-    out.push(b']');
-    answer::json_bytes(StatusCode::ACCEPTED, Bytes::from(out))
-}
-
 /// `GET /v1/messages/{id}`
-pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
-    match public.core.message(&MessageId::new(id.0)).await {
+pub(super) async fn show(State(public): SharedPublic, id: Id) -> Response<Body> {
+    match public.router.message(&MessageId::new(id.0)).await {
         Ok(view) => answer::json(&view),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
 /// `DELETE /v1/messages/{id}`
-pub(super) async fn cancel(State(public): Shared, id: Id) -> Response<Body> {
+pub(super) async fn cancel(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id = MessageId::new(id.0);
-    match public.core.cancel(&id).await {
+    match public.router.cancel(&id).await {
         Ok(()) => {
             let mut out = b"{\"messageId\":".to_vec();
             write::string(&mut out, id.as_str());
@@ -294,12 +185,10 @@ pub(super) async fn cancel(State(public): Shared, id: Id) -> Response<Body> {
     }
 }
 
-/// Whether a message says nothing by itself: it only opens or ends a session.
-pub(super) fn is_silent(message: &Message) -> bool {
-    matches!(&message.content, message::Content::Text(text) if text.trim().is_empty())
-}
-
-/// The message without its intent.
-pub(super) fn without_intent(message: Message) -> Message {
-    Message { intent: Intent::None, ..message }
+/// Reads a boolean of the query: `?plan=true`, `?plan=1` or `?plan`.
+fn flag(uri: &http::Uri, name: &str) -> bool {
+    uri.query().unwrap_or_default().split('&').any(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
+        key == name && matches!(value, "true" | "1")
+    })
 }

@@ -1,4 +1,4 @@
-//! What is counted of the send API. The meters are looked up once, not for each request.
+//! Metrics of the send API. Each meter is looked up once, not for each request.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ pub(super) struct Meters {
     refused: Counter,
     failed: Counter,
     seconds: Histogram,
-    /// Requests beyond the bound of requests under way.
+    /// Requests refused because too many are in flight.
     pub(super) no_room: Counter,
-    /// Requests without a valid key.
+    /// Requests without a valid API key.
     pub(super) no_key: Counter,
 }
 
@@ -31,7 +31,7 @@ impl Meters {
         }
     }
 
-    /// A send request was answered.
+    /// Counts an answered send request and records its duration.
     pub(super) fn answered(&self, status: StatusCode, after: Duration) {
         let counter = match status.as_u16() {
             0..=399 => &self.accepted,

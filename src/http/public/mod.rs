@@ -1,69 +1,50 @@
-//! The public listener: messages and sessions. The way of a single message to the router and back is kept
-//! short: it is matched before all other routes and its answer is written by hand.
+//! The public listener: messages, sessions, webhooks and files. Sending a single message takes a
+//! short path: it is matched before all other routes, and its answer is written by hand.
 
+mod body;
 mod intents;
 mod media;
 mod messages;
 mod meters;
+mod outcome;
 mod sessions;
+mod state;
 #[cfg(test)]
 mod tests;
 mod webhooks;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use axum::{
-    Router as Routes,
-    body::Body,
-    extract::{Path, Request, State},
-    routing,
-};
-use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use actors::Router;
+use axum::{Router as Routes, body::Body, extract::Request, routing};
+use http::{Method, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use tokio::{sync::Semaphore, time::Instant};
 
-use self::meters::Meters;
+use self::{meters::Meters, state::Public};
 use super::{answer, keys::Keys};
-use crate::{config::EdgeLimits, core::Core};
+use crate::config::EdgeLimits;
 
-/// A request's body may take so long to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of a body that is too large, so much is read before it is refused, and for so long.
-const DRAIN_BYTES: usize = 16 << 20;
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// When a client that found no room should come again, in seconds.
+/// Retry-After when too many requests are in flight, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
-/// The routes, for those who missed them.
+/// The routes, as told to requests that match none.
 const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive), GET and DELETE \
                       /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, GET and POST \
                       /webhooks/{channel id} and /ccm/webhook";
 
-/// What the public listener works with.
-pub struct Public {
-    core: Arc<dyn Core>,
-    keys: Keys,
-    room: Semaphore,
-    limits: EdgeLimits,
-    /// How providers reach this listener, when it is configured.
-    public_url: Option<String>,
-    meters: Meters,
-}
-
-/// The public listener's handler.
+/// The handler of the public listener.
 #[derive(Clone)]
-pub struct Handler {
+pub struct PublicHandler {
     public: Arc<Public>,
     routes: Routes,
 }
 
-impl Handler {
-    /// A handler over a router.
-    pub fn new(core: Arc<dyn Core>, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
+impl PublicHandler {
+    /// Returns a handler in front of a router.
+    pub fn new(router: Router, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
         let room = Semaphore::new(limits.max_in_flight);
-        let public = Arc::new(Public { core, keys, room, limits, public_url, meters: Meters::new() });
+        let public = Arc::new(Public { router, keys, room, limits, public_url, meters: Meters::new() });
         let routes = Routes::new()
             .route("/v1/messages", routing::post(unreachable_post))
             .route("/ccm-msg/receive", routing::post(unreachable_post))
@@ -83,7 +64,8 @@ impl Handler {
             self.public.meters.no_room.increment(1);
             return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
-        // All but messages on the heap: a future is as large as its largest branch, and moved as a whole.
+        // Everything but messages is boxed: a future is as large as its largest branch and is moved
+        // as a whole.
         if media::is_media(request.uri().path()) {
             return Box::pin(media::handle(&self.public, request)).await;
         }
@@ -112,7 +94,7 @@ fn is_messages(path: &str) -> bool {
     matches!(path, "/v1/messages" | "/ccm-msg/receive" | "/message/receive")
 }
 
-/// Only there so that another method on these paths is told which one exists.
+/// Never called: messages are matched earlier. The route exists for the 405 of other methods.
 async fn unreachable_post() -> Response<Body> {
     answer::error(StatusCode::NOT_FOUND, ROUTES)
 }
@@ -135,72 +117,3 @@ fn unauthorized() -> Response<Body> {
         "Bearer",
     )
 }
-
-/// Reads a body within the bounds.
-async fn body<B>(max: usize, headers: &HeaderMap, mut body: B) -> Result<Bytes, Box<Response<Body>>>
-where
-    B: hyper::body::Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let too_large = || {
-        let text =
-            format!("the body is larger than {max} bytes ([http] body_max); send fewer messages at once");
-        // The rest is not read to its end: the client must not use this connection again.
-        Box::new(answer::error_with(StatusCode::PAYLOAD_TOO_LARGE, &text, header::CONNECTION, "close"))
-    };
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let text = "compressed bodies are not taken; send it without Content-Encoding";
-        return Err(Box::new(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)));
-    }
-    if body.size_hint().lower() > max as u64 {
-        // Who asks first has sent nothing, and is told before it does.
-        if !headers.contains_key(header::EXPECT) {
-            drain(&mut body).await;
-        }
-        return Err(too_large());
-    }
-    let read = tokio::time::timeout(BODY_TIMEOUT, Limited::new(&mut body, max).collect()).await;
-    match read {
-        Ok(Ok(all)) => Ok(all.to_bytes()),
-        Ok(Err(e)) if e.is::<LengthLimitError>() => {
-            drain(&mut body).await;
-            Err(too_large())
-        }
-        Ok(Err(e)) => Err(Box::new(answer::error(
-            StatusCode::BAD_REQUEST,
-            &format!("the body did not arrive whole: {e}"),
-        ))),
-        Err(_) => {
-            let text = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
-            Err(Box::new(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))
-        }
-    }
-}
-
-/// Reads on, within bounds, what nobody wants: a client that is still writing when the connection ends sees a broken pipe
-/// instead of its answer.
-async fn drain<B: hyper::body::Body<Data = Bytes> + Unpin>(body: &mut B) {
-    let whole = async {
-        let mut left = DRAIN_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
-            if left == 0 {
-                return;
-            }
-        }
-    };
-    let _late = tokio::time::timeout(DRAIN_TIMEOUT, whole).await;
-}
-
-/// A boolean of the query: `?plan=true`, `?plan=1` or `?plan`.
-fn flag(uri: &http::Uri, name: &str) -> bool {
-    uri.query().unwrap_or_default().split('&').any(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, "true"));
-        key == name && matches!(value, "true" | "1")
-    })
-}
-
-type Shared = State<Arc<Public>>;
-type Id = Path<String>;

@@ -9,7 +9,10 @@ use http::{Response, StatusCode};
 use message::SessionId;
 use serde::Deserialize;
 
-use super::{Id, Shared, body};
+use super::{
+    body,
+    state::{Id, SharedPublic},
+};
 use crate::http::answer;
 
 /// The body of `POST /v1/sessions`.
@@ -27,10 +30,10 @@ struct Opening {
     takeover: bool,
 }
 
-/// Opens a session, or finds the open one.
-pub(super) async fn open(State(public): Shared, request: Request) -> Response<Body> {
+/// Opens a session, or returns the open one.
+pub(super) async fn open(State(public): SharedPublic, request: Request) -> Response<Body> {
     let (head, incoming) = request.into_parts();
-    let bytes = match body(public.limits.body_bytes_max, &head.headers, incoming).await {
+    let bytes = match body::read(public.limits.body_bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
@@ -50,31 +53,31 @@ pub(super) async fn open(State(public): Shared, request: Request) -> Response<Bo
         handler: opening.handler,
         takeover: opening.takeover,
     };
-    match public.core.open_session(request).await {
+    match public.router.open_session(request).await {
         Ok(session) => answer::json(&session),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
-/// A session as it is now.
-pub(super) async fn show(State(public): Shared, id: Id) -> Response<Body> {
+/// `GET /v1/sessions/{id}`
+pub(super) async fn show(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
         Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
     };
-    match public.core.session(id, None).await {
+    match public.router.session(id, None).await {
         Ok(session) => answer::json(&session),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
-/// Ends a session.
-pub(super) async fn end(State(public): Shared, id: Id) -> Response<Body> {
+/// `DELETE /v1/sessions/{id}`
+pub(super) async fn end(State(public): SharedPublic, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
         Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
     };
-    match public.core.end_session(id).await {
+    match public.router.end_session(id).await {
         Ok(()) => {
             let text = format!("{{\"sessionId\":\"{id}\",\"state\":\"closed\"}}");
             answer::json_bytes(StatusCode::OK, text)

@@ -1,7 +1,10 @@
-//! The public surface over a real socket, with a router that answers as the test asks.
+//! The public listener over a real socket, in front of a real router.
 
 use std::{net::SocketAddr, time::Duration};
 
+use message::MessageStatus;
+use serde_json::Value;
+use simulators::rest::{Inbound, Kind, Signature};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -9,94 +12,85 @@ use tokio::{
 };
 
 use super::*;
-use crate::{config::ApiKey, core::fake::Fake, http::serve::Listener};
-
-const LIMITS: EdgeLimits = EdgeLimits {
-    max_in_flight: 4,
-    body_bytes_max: 8 * 1024,
-    connections_max: 16,
-    header_timeout: Duration::from_millis(300),
+use crate::{
+    config::ApiKey,
+    http::serve::Listener,
+    testing::{self, CUSTOMER, PUBLIC_URL, QUEUE_MAX, RawAnswer, TestRouter, message, message_to},
 };
+
+const LIMITS: EdgeLimits =
+    EdgeLimits { max_in_flight: 4, header_timeout: Duration::from_millis(300), ..testing::LIMITS };
 
 struct Edge {
     address: SocketAddr,
-    core: Arc<Fake>,
+    world: TestRouter,
     stop: watch::Sender<bool>,
 }
 
 async fn edge(keys: Vec<ApiKey>) -> Edge {
-    let core = Arc::new(Fake::default());
+    let world = TestRouter::start().await;
     let listener = Listener::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
     let address = listener.address();
     let (stop, stopping) = watch::channel(false);
-    let handler = Handler::new(core.clone(), Keys::new(keys), LIMITS, Some("https://example.org/".into()));
+    let handler = PublicHandler::new(world.router.clone(), Keys::new(keys), LIMITS, Some(PUBLIC_URL.into()));
     #[allow(clippy::disallowed_methods, reason = "a test's server")]
     tokio::spawn(listener.serve(LIMITS, move |r| handler.clone().handle(r), stopping));
-    Edge { address, core, stop }
+    for provider in [&world.twilio, &world.facebook] {
+        provider.deliver_to(&format!("http://{address}"));
+    }
+    Edge { address, world, stop }
 }
 
 impl Edge {
-    /// Sends a request as it stands; status, head and body of the answer.
-    async fn raw(&self, request: &str) -> (u16, String, String) {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
-        assert!(read.is_ok(), "no end to the answer of {request}");
-        let text = String::from_utf8(answer).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        (status, head.to_lowercase(), body.to_owned())
+    async fn ask(&self, line: &str, headers: &str, body: &str) -> RawAnswer {
+        testing::ask(self.address, line, headers, body).await
     }
 
-    async fn ask(&self, line: &str, headers: &str, body: &str) -> (u16, String, String) {
-        let length = body.len();
-        let request = format!(
-            "{line} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
-        );
-        self.raw(&request).await
-    }
-
-    async fn post(&self, body: &str) -> (u16, String, String) {
+    async fn post(&self, body: &str) -> RawAnswer {
         self.ask("POST /v1/messages", "content-type: application/json\r\n", body).await
     }
-}
 
-fn message(id: &str, to: &str) -> String {
-    format!(
-        r#"{{"id":"{id}","header":{{"channelData":{{"channelCustomerIdentifier":"+4917600000001","serviceIdentifier":"{to}"}},"sender":{{"id":"a","type":"AGENT","senderName":"a"}}}},"body":{{"type":"PLAIN","markdownText":"Hello"}}}}"#
-    )
+    /// Opens a request that is in flight until its body arrives.
+    async fn begun(&self, length: usize) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut invitation = [0; 25];
+        stream.read_exact(&mut invitation).await.unwrap();
+        assert_eq!(&invitation, b"HTTP/1.1 100 Continue\r\n\r\n");
+        stream
+    }
 }
 
 #[tokio::test]
-async fn a_message_is_accepted_on_every_path_and_a_repetition_is_told() {
+async fn a_message_is_accepted_on_every_path_and_a_repeat_is_flagged() {
     let edge = edge(vec![]).await;
-    for path in ["/v1/messages", "/ccm-msg/receive", "/message/receive"] {
-        let answer = edge.ask(&format!("POST {path}"), "", &message("m-1", "5155")).await;
-        assert_eq!((answer.0, &*answer.2), (202, r#"{"messageId":"m-1","status":"ACCEPTED"}"#), "{path}");
+    for (at, path) in ["/v1/messages", "/ccm-msg/receive", "/message/receive"].iter().enumerate() {
+        let answer = edge.ask(&format!("POST {path}"), "", &message(&format!("m-{at}"), "5155")).await;
+        let expected = format!(r#"{{"messageId":"m-{at}","status":"ACCEPTED"}}"#);
+        assert_eq!((answer.0, answer.2), (202, expected), "{path}");
     }
-    let answer = edge.post(&message("dup-1", "5155")).await;
-    assert_eq!(
-        (answer.0, &*answer.2),
-        (202, r#"{"messageId":"dup-1","status":"ACCEPTED","duplicate":true}"#)
-    );
-    let spread = message("m-2", "5155").replace(",\"body\"", "\n,\n\"body\"");
-    assert_eq!(edge.post(&spread).await.2, r#"{"messageId":"m-2","status":"ACCEPTED"}"#);
+    let answer = edge.post(&message("m-0", "5155")).await;
+    assert_eq!((answer.0, &*answer.2), (202, r#"{"messageId":"m-0","status":"ACCEPTED","duplicate":true}"#));
+    let spread = message("m-9", "5155").replace(",\"body\"", "\n,\n\"body\"");
+    assert_eq!(edge.post(&spread).await.2, r#"{"messageId":"m-9","status":"ACCEPTED"}"#);
 }
 
 #[tokio::test]
 async fn every_refusal_has_its_status_and_says_what_to_do() {
     let edge = edge(vec![]).await;
     let no_to = message("m-9", "5155").replace("\"serviceIdentifier\":\"5155\"", "\"x\":1");
+    edge.world.accept(&message("used", "5155")).await;
     let cases: &[(String, u16, &[&str])] = &[
         (
             message("m", "unknown"),
             404,
             &["\"status\":\"FAILED\"", "\"reasonCode\":\"404\"", "configured: 5155", "\"messageId\":\"m\""],
         ),
-        (message("m", "unsendable"), 400, &["\"reasonCode\":\"400\"", "there is no text in it"]),
-        (message("m", "busy"), 503, &["the disk is nearly full"]),
-        (message("m", "taken"), 409, &["used before for another address"]),
+        (message("m", "5155").replace("Hello", ""), 400, &["\"reasonCode\":\"400\"", "\"messageId\":\"m\""]),
+        (message_to("+4917600000002", "used", "5155"), 409, &["used before for another address"]),
         (no_to, 400, &["DELIVERYNOTIFICATION", "\"messageId\":\"m-9\"", "serviceIdentifier is missing"]),
         ("{".into(), 400, &["\"status\":\"FAILED\"", "malformed JSON at line 1"]),
         (String::new(), 400, &["malformed JSON"]),
@@ -111,14 +105,30 @@ async fn every_refusal_has_its_status_and_says_what_to_do() {
         for part in *parts {
             assert!(answer.2.contains(part), "{body}\n{}\nlacks {part}", answer.2);
         }
-        serde_json::from_str::<serde_json::Value>(&answer.2).expect("an answer is JSON");
+        serde_json::from_str::<Value>(&answer.2).expect("an answer is JSON");
     }
-    assert!(edge.post(&message("m", "busy")).await.1.contains("retry-after: 7"));
 }
 
 #[tokio::test]
-async fn wrong_paths_methods_and_types_are_told_what_there_is() {
+async fn a_full_disk_is_a_503_that_names_the_disk_and_a_time() {
     let edge = edge(vec![]).await;
+    edge.world.disk.set_free_bytes(1);
+    testing::eventually("a low disk", async || edge.world.log.room().err()).await;
+    let answer = edge.post(&message("m", "5155")).await;
+    assert_eq!(answer.0, 503, "{}", answer.2);
+    assert!(answer.1.contains("retry-after: 10"), "{}", answer.1);
+    assert!(answer.2.contains("disk"), "{}", answer.2);
+    let several = edge.post(&format!("[{},{}]", message("m", "5155"), message("n", "5155"))).await;
+    assert_eq!(several.0, 503, "the client's retry logic must see that nothing was accepted");
+}
+
+#[tokio::test]
+async fn wrong_paths_methods_and_types_name_the_right_ones() {
+    let edge = edge(vec![]).await;
+    edge.world.accept(&message("sent", "5155")).await;
+    edge.world.until_status("sent", MessageStatus::Delivered).await;
+    edge.world.until_spare_is_stopped().await;
+    edge.world.accept(&message("queued", "6000")).await;
     let json = message("m", "5155");
     let cases: &[(&str, &str, u16, &str)] = &[
         ("POST /v1/message", "", 404, "POST /v1/messages"),
@@ -128,11 +138,11 @@ async fn wrong_paths_methods_and_types_are_told_what_there_is() {
         ("POST /v1/messages", "content-type: text/xml\r\n", 415, "application/json"),
         ("POST /v1/messages", "content-encoding: gzip\r\n", 415, "without Content-Encoding"),
         ("GET /v1/messages/none", "", 404, "no such message"),
-        ("DELETE /v1/messages/late", "", 409, "sent already"),
-        ("DELETE /v1/messages/m", "", 200, "CANCELLED"),
-        ("GET /v1/messages/m", "", 200, "\"status\":\"DELIVERED\""),
+        ("DELETE /v1/messages/sent", "", 409, "\"status\":409"),
+        ("DELETE /v1/messages/queued", "", 200, "CANCELLED"),
+        ("GET /v1/messages/sent", "", 200, "\"status\":\"DELIVERED\""),
         ("GET /v1/sessions/x", "", 400, "not a session id"),
-        ("DELETE /v1/sessions/s-00000000000000000000000000000001-1", "", 404, "no such session"),
+        ("DELETE /v1/sessions/s-00000000000000000000000000000001-1", "", 404, "no such open session"),
         ("POST /v1/sessions", "", 400, "expected {"),
     ];
     for (line, headers, status, part) in cases {
@@ -143,131 +153,180 @@ async fn wrong_paths_methods_and_types_are_told_what_there_is() {
 }
 
 #[tokio::test]
-async fn webhooks_need_no_key_and_are_answered_as_the_router_says() {
+async fn webhooks_need_a_signature_instead_of_a_key() {
     let edge = edge(vec![ApiKey { key: "secret".into(), destination: None }]).await;
+    // The signature covers the public URL with its query, not the address of this listener.
+    for provider in [&edge.world.twilio, &edge.world.facebook] {
+        let name = provider.about().name;
+        let says = |text: &str, signature| Inbound { text: text.into(), signature, ..Inbound::default() };
+        let refused = provider.inbound(&says("forged", Signature::Wrong)).await.unwrap();
+        assert!(matches!(refused[0].status, Some(401 | 403)), "{name}: {refused:?}");
+        let accepted = provider.inbound(&says(name, Signature::Right)).await.unwrap();
+        assert_eq!(accepted[0].status, Some(200), "{name}: {accepted:?}");
+        edge.world.delivery(name, |_, body| body["body"]["markdownText"] == name).await;
+    }
+    assert!(!edge.world.was_delivered(|_, body| body["body"]["markdownText"] == "forged"));
     let cases: &[(&str, &str, u16, &str)] = &[
-        ("POST /webhooks/http?a=b", "fine", 200, "{}"),
-        ("GET /webhooks/http", "", 200, "{}"),
-        ("POST /webhooks/http", "wrong", 403, "signature"),
-        ("POST /webhooks/http", "odd", 400, "no JSON"),
-        ("POST /webhooks/http", "later", 503, "not stored"),
-        ("POST /webhooks/other", "fine", 404, "no such channel"),
-        ("PUT /webhooks/http", "fine", 405, "GET and POST"),
-        ("POST /ccm/webhook", "{}", 200, "EVENT_RECEIVED"),
-        ("GET /media/http/picture", "", 200, "octets"),
-        ("GET /media/http/gone", "", 502, "expired"),
-        ("GET /media/http/busy", "", 503, "too many"),
-        ("GET /media/http/other", "", 404, "no such file"),
-        ("GET /media/http", "", 404, "no such file"),
-        ("POST /media/http/picture", "", 405, "GET"),
+        ("POST /webhooks/chat", "Body=Hi", 403, "signature"),
+        ("POST /webhooks/other", "Body=Hi", 404, "no such channel"),
+        ("POST /webhooks/sms-main", "Body=Hi", 404, "takes no webhooks"),
+        ("PUT /webhooks/chat", "Body=Hi", 405, "GET and POST"),
+        ("POST /v1/messages", "{}", 401, "API key"),
     ];
     for (line, body, status, part) in cases {
         let answer = edge.ask(line, "", body).await;
         assert_eq!(answer.0, *status, "{line} {body}: {}", answer.2);
         assert!(answer.2.contains(part), "{line} {body}\n{}\nlacks {part}", answer.2);
     }
-    let large = "x".repeat(1_025);
-    assert_eq!(edge.ask("POST /webhooks/http", "", &large).await.0, 413);
-    let asked = edge.core.asked.lock().unwrap().clone();
-    assert_eq!(asked.first().unwrap(), "POST http https://example.org/webhooks/http?a=b fine");
-    assert_eq!(asked.len(), 6, "what is refused here never comes to the router: {asked:?}");
+    let max = edge.world.router.webhook_bytes_max(&"chat".into()).unwrap();
+    assert_eq!(edge.ask("POST /webhooks/chat", "", &"x".repeat(max + 1)).await.0, 413);
 }
 
 #[tokio::test]
-async fn several_messages_get_a_result_each_in_their_order() {
+async fn a_file_of_a_customer_is_served_to_those_who_have_its_address() {
+    let edge = edge(vec![ApiKey { key: "secret".into(), destination: None }]).await;
+    let octets = channels::toolkit::auth::base64(b"octets");
+    let inbound =
+        Inbound { kind: Kind::Image, content: octets, mime: "image/png".into(), ..Inbound::default() };
+    edge.world.twilio.inbound(&inbound).await.unwrap();
+    let delivery = edge.world.delivery("the picture", |_, body| body["body"]["type"] == "IMAGE").await;
+    let url = delivery["body"]["attachment"]["mediaUrl"].as_str().unwrap();
+    let path = url.strip_prefix(PUBLIC_URL).unwrap();
+    let answer = edge.ask(&format!("GET /{path}"), "", "").await;
+    assert_eq!((answer.0, &*answer.2), (200, "octets"), "{}", answer.1);
+    assert!(answer.1.contains("content-type: image/png"), "{}", answer.1);
+    for (line, status, part) in [
+        ("GET /media/chat/other", 404, "no such file"),
+        ("GET /media/chat", 404, "no such file"),
+        ("POST /media/chat/other", 405, "GET"),
+    ] {
+        let answer = edge.ask(line, "", "").await;
+        assert_eq!(answer.0, status, "{line}: {}", answer.2);
+        assert!(answer.2.contains(part), "{line}\n{}\nlacks {part}", answer.2);
+    }
+}
+
+#[tokio::test]
+async fn several_messages_get_one_result_each_in_their_order() {
     let edge = edge(vec![]).await;
+    edge.world.until_spare_is_stopped().await;
+    for at in 0..QUEUE_MAX {
+        edge.world.accept(&message(&format!("queued-{at}"), "6000")).await;
+    }
+    edge.world.accept(&message("dup", "5155")).await;
     let all = [
         message("a", "5155"),
         message("b", "unknown"),
         "{}".into(),
         message("dup", "5155"),
-        message("e", "busy"),
+        message("full", "6000"),
     ];
     let array = edge.post(&format!("[{}]", all.join(","))).await;
-    let lines =
-        edge.ask("POST /v1/messages", "content-type: application/x-ndjson\r\n", &all.join("\n")).await;
-    assert_eq!((array.0, &array.2), (202, &lines.2));
-    let results: Vec<serde_json::Value> = serde_json::from_str(&array.2).unwrap();
+    let results: Vec<Value> = serde_json::from_str(&array.2).unwrap();
     let of = |at: usize, key: &str| results[at][key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(array.0, 202);
     assert_eq!((of(0, "messageId"), of(0, "status")), ("a".into(), "ACCEPTED".into()));
     assert_eq!((of(1, "messageId"), of(1, "reasonCode")), ("b".into(), "404".into()));
     assert_eq!((of(2, "status"), of(2, "reasonCode")), ("FAILED".into(), "400".into()));
     assert_eq!(results[3]["duplicate"], true);
-    assert_eq!((of(4, "status"), &results[4]["retryAfter"]), ("REFUSED".into(), &7.into()));
-    assert_eq!(edge.core.asked.lock().unwrap()[0], "accept 4 for None", "one call for all of them");
-    let busy = edge.post(&format!("[{0},{0}]", message("e", "busy"))).await;
-    assert_eq!(busy.0, 503, "nothing was taken, so the client's retry must see it");
-    let many =
-        edge.ask("POST /v1/messages", "content-type: application/x-ndjson\r\n", &"{}\n".repeat(1_001)).await;
+    assert_eq!(of(4, "status"), "REFUSED");
+    assert!(results[4]["retryAfter"].as_u64().is_some_and(|s| s > 0), "{}", results[4]);
+    let busy = edge.post(&format!("[{0},{0}]", message("full", "6000"))).await;
+    assert_eq!(busy.0, 503, "the client's retry logic must see that nothing was accepted");
+
+    // Lines give the same answers; the first message is now a repeat.
+    let ndjson = "content-type: application/x-ndjson\r\n";
+    let lines = edge.ask("POST /v1/messages", ndjson, &all.join("\n")).await;
+    let again: Vec<Value> = serde_json::from_str(&lines.2).unwrap();
+    assert_eq!((lines.0, &again[1..]), (202, &results[1..]));
+    assert_eq!(again[0]["duplicate"], true);
+    let many = edge.ask("POST /v1/messages", ndjson, &"{}\n".repeat(1_001)).await;
     assert_eq!(many.0, 413, "{}", many.2);
+}
+
+#[tokio::test]
+async fn a_batch_shares_its_flushes() {
+    let edge = edge(vec![]).await;
+    edge.world.until_spare_is_stopped().await;
+    let batch: Vec<String> =
+        (0..20).map(|at| message_to(&format!("+49176000001{at:02}"), &format!("b-{at}"), "6000")).collect();
+    let before = edge.world.disk.flushes();
+    let answer = edge.post(&format!("[{}]", batch.join(","))).await;
+    assert_eq!((answer.0, answer.2.matches("ACCEPTED").count()), (202, batch.len()), "{}", answer.2);
+    let flushes = edge.world.disk.flushes() - before;
+    assert!(flushes < batch.len() as u64, "{flushes} flushes: the messages went to the router one by one");
 }
 
 #[tokio::test]
 async fn a_plan_sends_nothing() {
     let edge = edge(vec![]).await;
+    let before = edge.world.router.committed();
     let answer = edge.ask("POST /v1/messages?plan=true", "", &message("m", "5155")).await;
     assert_eq!(answer.0, 200);
-    assert!(answer.2.contains("\"because\":\"the only channel with 5155\""), "{}", answer.2);
-    assert_eq!(*edge.core.asked.lock().unwrap(), ["plan"]);
+    assert!(
+        answer.2.contains("\"because\":\"") && answer.2.contains("\"channel\":\"sms-main\""),
+        "{}",
+        answer.2
+    );
+    assert_eq!(edge.world.router.committed(), before);
+    assert_eq!(edge.world.smsc.counts().submits, 0);
 }
 
 #[tokio::test]
 async fn intents_open_and_end_sessions() {
     let edge = edge(vec![]).await;
-    let with = |intent: &str, to: &str| {
-        message("m", to).replace("\"sender\"", &format!("\"intent\":\"{intent}\",\"sender\""))
+    let by = |handler: &str, intent: &str, id: &str| {
+        let intent = format!("\"intent\":\"{intent}\",\"sender\"");
+        message(id, "5155")
+            .replace("\"sender\"", &intent)
+            .replace("\"id\":\"a\"", &format!("\"id\":\"{handler}\""))
     };
     let silent = |text: String| text.replace("\"markdownText\":\"Hello\"", "\"markdownText\":\"\"");
-    let answer = edge.post(&with("START_CHAT", "5155")).await;
-    assert_eq!(answer.0, 202, "{}", answer.2);
-    assert!(answer.2.contains("\"sessionId\":\"s-0000000000000000000000000000feed-1\""), "{}", answer.2);
-    let answer = edge.post(&silent(with("end_chat", "5155"))).await;
-    assert_eq!(answer.0, 202, "{}", answer.2);
-    assert_eq!(
-        *edge.core.asked.lock().unwrap(),
-        [
-            "open for \"a\" takeover false",
-            "accept 1 for None",
-            "plan",
-            "end s-0000000000000000000000000000feed-1"
-        ]
-    );
-    assert_eq!(edge.post(&with("START_CHAT", "held")).await.0, 409);
-    let taken = edge.ask("POST /v1/messages?takeover=true", "", &silent(with("START_CHAT", "held"))).await;
+    let opened = edge.post(&by("anna", "START_CHAT", "m-1")).await;
+    assert_eq!(opened.0, 202, "{}", opened.2);
+    let id =
+        serde_json::from_str::<Value>(&opened.2).unwrap()["sessionId"].as_str().unwrap().parse().unwrap();
+    let session = edge.world.router.session(id, None).await.unwrap();
+    assert_eq!((session.state, &*session.handler), ("open", "anna"));
+    assert!(session.events.iter().any(|e| e.event == "accepted"), "the words of START_CHAT are sent");
+
+    assert_eq!(edge.post(&by("otto", "START_CHAT", "m-2")).await.0, 409, "anna has the session");
+    let takeover = silent(by("otto", "START_CHAT", "m-3"));
+    let taken = edge.ask("POST /v1/messages?takeover=true", "", &takeover).await;
     assert_eq!(taken.0, 202, "{}", taken.2);
-    let gone = edge.post(&with("END_CHAT", "5155").replace("+4917600000001", "+1")).await;
+
+    let ended = edge.post(&silent(by("otto", "end_chat", "m-4"))).await;
+    assert_eq!(ended.0, 202, "{}", ended.2);
+    assert_eq!(edge.world.router.session(id, None).await.unwrap().state, "closed");
+    let gone = edge.post(&by("otto", "END_CHAT", "m-5")).await;
     assert_eq!(gone.0, 404, "{}", gone.2);
 }
 
 #[tokio::test]
-async fn only_a_key_lets_in_and_it_tells_the_destination() {
+async fn only_a_key_lets_in_and_it_sets_the_destination() {
     let key = |key: &str, to: Option<&str>| ApiKey { key: key.into(), destination: to.map(Into::into) };
     let edge = edge(vec![key("k-1", None), key("k-2", Some("crm"))]).await;
-    let json = message("m", "5155");
+    let json = message("m-1", "5155");
     assert_eq!(edge.post(&json).await.0, 401);
-    assert_eq!(edge.ask("GET /nowhere", "", "").await.0, 401, "nothing is told to strangers");
+    assert_eq!(edge.ask("GET /nowhere", "", "").await.0, 401, "strangers learn no routes");
     assert_eq!(edge.ask("POST /v1/messages", "x-api-key: k-3\r\n", &json).await.0, 401);
     assert_eq!(edge.ask("POST /v1/messages", "authorization: Bearer k-1\r\n", &json).await.0, 202);
-    assert_eq!(edge.ask("POST /v1/messages", "x-api-key: k-2\r\n", &json).await.0, 202);
-    assert_eq!(edge.core.asked.lock().unwrap().last().unwrap(), "accept 1 for Some(\"crm\")");
+    let second = message_to("+4917600000002", "m-2", "5155");
+    assert_eq!(edge.ask("POST /v1/messages", "x-api-key: k-2\r\n", &second).await.0, 202);
+    for (id, path) in [("m-1", "/support"), ("m-2", "/crm")] {
+        let notified = |to: &str, body: &Value| to == path && body["body"]["messageId"] == id;
+        edge.world.delivery(&format!("the notification of {id} at {path}"), notified).await;
+    }
 }
 
 #[tokio::test]
-async fn slow_heads_are_cut_off_and_requests_beyond_the_bound_are_put_off() {
+async fn slow_heads_are_cut_off_and_requests_beyond_the_limit_are_put_off() {
     let edge = edge(vec![]).await;
-    let slow = edge.raw("POST /v1/messages HTTP/1.1\r\nhost:").await;
+    let slow = testing::exchange(edge.address, "POST /v1/messages HTTP/1.1\r\nhost:").await;
     assert!(matches!(slow.0, 0 | 408), "{slow:?}");
     let mut open = Vec::new();
     for _ in 0..LIMITS.max_in_flight {
-        let mut stream = TcpStream::connect(edge.address).await.unwrap();
-        let head =
-            "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
-        // The invitation to go on shows that the request is under way.
-        let mut invitation = [0; 12];
-        stream.read_exact(&mut invitation).await.unwrap();
-        assert_eq!(&invitation, b"HTTP/1.1 100");
-        open.push(stream);
+        open.push(edge.begun(10).await);
     }
     let refused = edge.post(&message("m", "5155")).await;
     assert_eq!(refused.0, 503);
@@ -276,20 +335,15 @@ async fn slow_heads_are_cut_off_and_requests_beyond_the_bound_are_put_off() {
 }
 
 #[tokio::test]
-async fn stopping_answers_what_is_under_way_and_takes_nothing_new() {
+async fn stopping_answers_requests_in_flight() {
     let edge = edge(vec![]).await;
-    let mut stream = TcpStream::connect(edge.address).await.unwrap();
     let json = message("m", "5155");
-    let head = format!(
-        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
-        json.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    let mut invitation = [0; 25];
-    stream.read_exact(&mut invitation).await.unwrap();
+    let mut stream = edge.begun(json.len()).await;
     edge.stop.send_replace(true);
     stream.write_all(json.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.contains("202 Accepted") && answer.contains("ACCEPTED"), "{answer}");
+    assert!(edge.world.router.message(&"m".into()).await.is_ok());
+    assert_eq!(CUSTOMER, &*edge.world.router.message(&"m".into()).await.unwrap().customer);
 }

@@ -1,61 +1,62 @@
-//! `/webhooks/{channel id}`, and `/ccm/webhook` for all accounts of a Meta app: providers call here. A call needs no API key: its signature is checked by its channel.
-//! It is answered as taken only once all it brought is durable.
+//! Webhooks: `/webhooks/{channel id}`, and `/ccm/webhook` for all accounts of a Meta app. A call
+//! needs no API key: the channel checks its signature. It is answered with success only after its
+//! contents are durable.
 
-use actors::webhook::{Answer, Call, SHARED_BODY_BYTES_MAX};
+use actors::webhook::{SHARED_BODY_BYTES_MAX, WebhookAnswer, WebhookCall};
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::{Public, body};
+use super::{body, state::Public};
 use crate::http::answer;
 
-/// Where the webhooks of channels are.
+/// The path of a channel's webhook, before the channel's id.
 const PREFIX: &str = "/webhooks/";
-/// Where all accounts of a Meta app have theirs.
+/// The path of the webhook that all accounts of a Meta app share.
 const SHARED: &str = "/ccm/webhook";
-/// The most headers of a call that a signature may depend on.
+/// The largest number of headers passed on for the signature check; further ones are dropped.
 const HEADERS_MAX: usize = 100;
 
-/// Whether a path is one of these.
+/// Whether a path belongs to this module.
 pub(super) fn is_webhook(path: &str) -> bool {
     path.starts_with(PREFIX) || path == SHARED
 }
 
-/// Takes a provider's call.
+/// Handles a provider's call.
 pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::POST) {
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
     }
     if head.uri.path() == SHARED {
-        return match body(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
-            Ok(bytes) => answered(public.core.shared_webhook(&call(public, &head, bytes)).await),
+        return match body::read(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
+            Ok(bytes) => answered(public.router.shared_webhook(&call(public, &head, bytes)).await),
             Err(answer) => *answer,
         };
     }
     let channel = head.uri.path().strip_prefix(PREFIX).map(|id| id.trim_end_matches('/')).unwrap_or_default();
     let channel = ChannelId::new(channel);
-    let Some(bytes_max) = public.core.webhook_bytes_max(&channel) else { return unknown() };
-    let bytes = match body(bytes_max, &head.headers, incoming).await {
+    let Some(bytes_max) = public.router.webhook_bytes_max(&channel) else { return unknown() };
+    let bytes = match body::read(bytes_max, &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
     let call = call(public, &head, bytes);
-    answered(public.core.webhook(&channel, &call).await)
+    answered(public.router.webhook(&channel, &call).await)
 }
 
 fn unknown() -> Response<Body> {
     answer::error(StatusCode::NOT_FOUND, "there is no such channel, or it takes no webhooks")
 }
 
-/// What the router is told of a request.
-fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
+/// Converts a request for the router.
+fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> WebhookCall {
     let headers = head.headers.iter().take(HEADERS_MAX).map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         (name.as_str().into(), value.as_ref().into())
     });
-    Call {
+    WebhookCall {
         method: head.method.as_str().into(),
         url: public_url(public, &head.uri, &head.headers).into(),
         query: head.uri.query().unwrap_or_default().into(),
@@ -64,7 +65,7 @@ fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
     }
 }
 
-/// The address as the provider knows it: what it signs.
+/// Returns the URL as the provider knows it, which its signature covers.
 fn public_url(public: &Public, uri: &Uri, headers: &HeaderMap) -> String {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     match &public.public_url {
@@ -76,24 +77,54 @@ fn public_url(public: &Public, uri: &Uri, headers: &HeaderMap) -> String {
     }
 }
 
-fn answered(answer: Answer) -> Response<Body> {
+fn answered(answer: WebhookAnswer) -> Response<Body> {
     match answer {
-        Answer::Reply(reply) => {
+        WebhookAnswer::Reply(reply) => {
             let mut response = Response::new(Body::from(reply.body.to_string()));
             *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
             let kind = HeaderValue::from_static(reply.content_type);
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
-        Answer::Unknown => unknown(),
-        Answer::Refused { status, reason, challenge } => {
+        WebhookAnswer::Unknown => unknown(),
+        WebhookAnswer::Refused { status, reason, challenge } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
             match challenge {
                 Some(how) => answer::error_with(status, &reason, header::WWW_AUTHENTICATE, how),
                 None => answer::error(status, &reason),
             }
         }
-        Answer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
-        Answer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
+        WebhookAnswer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
+        WebhookAnswer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_answer_of_the_router_has_its_status() {
+        let refused = |challenge| WebhookAnswer::Refused { status: 403, reason: "wrong".into(), challenge };
+        let cases = [
+            (WebhookAnswer::Reply(channels::http::Reply::json("{}")), 200, None),
+            (WebhookAnswer::Unknown, 404, None),
+            (refused(None), 403, None),
+            (refused(Some("Basic")), 403, Some((header::WWW_AUTHENTICATE, "Basic"))),
+            (WebhookAnswer::Malformed("the body is not JSON".into()), 400, None),
+            (
+                WebhookAnswer::Busy { reason: "not stored".into(), retry_after_s: 5 },
+                503,
+                Some((header::RETRY_AFTER, "5")),
+            ),
+        ];
+        for (answer, status, expected) in cases {
+            let shown = format!("{answer:?}");
+            let response = answered(answer);
+            assert_eq!(response.status(), status, "{shown}");
+            if let Some((name, value)) = expected {
+                assert_eq!(response.headers().get(name).unwrap(), value, "{shown}");
+            }
+        }
     }
 }

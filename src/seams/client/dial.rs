@@ -1,5 +1,5 @@
-//! The way to a provider: its name is resolved here, each address is judged, and exactly the judged address is
-//! dialled; a proxy is asked for a tunnel, TLS comes last. Nothing of a call is written here.
+//! Connects to a provider: resolves its name, judges each address, and dials exactly the address
+//! that was judged; then asks a proxy for a tunnel, and starts TLS. Writes nothing of a call.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,18 +16,18 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use super::write::{AGENT, Target};
+use super::write::{AGENT, CallTarget};
 
-/// All attempts to connect may take so long; the whole call is bounded by its caller.
+/// How long all attempts to connect may take together. The caller limits the whole call.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most addresses of one name that are tried.
+/// The largest number of addresses tried for one name.
 const ADDRESSES_MAX: usize = 4;
-/// The most octets of a proxy's answer.
+/// The longest answer of a proxy, in bytes.
 const PROXY_HEAD_BYTES_MAX: usize = 8 * 1024;
 
-/// Opens the way to a place.
+/// Connects to a place.
 pub(super) async fn dial(
-    target: &Target,
+    target: &CallTarget,
     route: &Route,
     tls: Option<Arc<ClientConfig>>,
 ) -> Result<Box<dyn Stream>, String> {
@@ -54,8 +54,8 @@ async fn timed<T>(what: &str, work: impl Future<Output = Result<T, String>>) -> 
     timeout(CONNECT_TIMEOUT, work).await.map_err(late)?
 }
 
-/// Resolves, judges and dials.
-async fn directly(target: &Target, route: &Route) -> Result<TcpStream, String> {
+/// Resolves a name, judges its addresses and dials.
+async fn directly(target: &CallTarget, route: &Route) -> Result<TcpStream, String> {
     let (host, port) = (target.host(), target.port());
     let found = timed("name resolution", async {
         lookup_host((host, port)).await.map_err(|e| format!("{host}: {e}"))
@@ -77,8 +77,9 @@ async fn directly(target: &Target, route: &Route) -> Result<TcpStream, String> {
     }
 }
 
-/// Behind a proxy names are its business; addresses, and this machine's own name, are still ours.
-fn judge_name(target: &Target, route: &Route) -> Result<(), String> {
+/// A proxy resolves names itself. Literal addresses and names of this machine are still judged
+/// here.
+fn judge_name(target: &CallTarget, route: &Route) -> Result<(), String> {
     let (host, port) = (target.host(), target.port());
     let literal = match host {
         "localhost" => Some(std::net::Ipv4Addr::LOCALHOST.into()),
@@ -99,7 +100,7 @@ async fn to_proxy(proxy: &Proxy) -> Result<TcpStream, String> {
     timed("connection", whole).await.map_err(|why| format!("the proxy {proxy:?}: {why}"))
 }
 
-/// The first of these addresses that takes a connection.
+/// Returns a connection to the first address that accepts one.
 async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     let tried = addresses.get(..ADDRESSES_MAX).unwrap_or(addresses);
     let each = CONNECT_TIMEOUT / u32::try_from(tried.len().max(1)).unwrap_or(1);
@@ -107,7 +108,7 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     for address in tried {
         why = match timeout(each, TcpStream::connect(address)).await {
             Ok(Ok(tcp)) => {
-                // Without it small requests wait for acknowledgements; it cannot fail on a socket that is open.
+                // Without TCP_NODELAY, small requests wait for acknowledgements.
                 let _delayed_at_worst = tcp.set_nodelay(true);
                 return Ok(tcp);
             }
@@ -118,8 +119,8 @@ async fn connect(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     Err(why)
 }
 
-/// HTTP CONNECT.
-async fn tunnel(tcp: &mut TcpStream, target: &Target, proxy: &Proxy) -> Result<(), String> {
+/// Asks a proxy for a tunnel with HTTP CONNECT.
+async fn tunnel(tcp: &mut TcpStream, target: &CallTarget, proxy: &Proxy) -> Result<(), String> {
     let to = if target.host().contains(':') {
         format!("[{}]:{}", target.host(), target.port())
     } else {
@@ -136,7 +137,8 @@ async fn tunnel(tcp: &mut TcpStream, target: &Target, proxy: &Proxy) -> Result<(
         if head.len() >= PROXY_HEAD_BYTES_MAX {
             return Err(format!("the proxy {proxy:?} answers more than {PROXY_HEAD_BYTES_MAX} octets"));
         }
-        // One by one: what follows the answer is the tunnel's. It happens once for a connection.
+        // Read byte by byte, since everything after the answer belongs to the tunnel; it happens
+        // once per connection.
         let octet = tcp.read_u8().await.map_err(|e| format!("the proxy {proxy:?}: {e}"))?;
         head.push(octet);
     }

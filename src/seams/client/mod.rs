@@ -1,5 +1,6 @@
-//! Calls to providers over pooled connections, each channel's its own. Tells whether anything of a call may have
-//! left; never shows a value of a request, never dials an address that was not judged.
+//! Calls to providers over pooled connections, separate for each channel. Reports whether anything
+//! of a call may have left. Never prints a value of a request, never dials an address that was not
+//! judged.
 
 mod dial;
 #[cfg(test)]
@@ -15,7 +16,7 @@ use std::{
 
 use actors::{
     egress::Route,
-    seams::{BoxFuture, Call, CallError, HttpClient, Stream, Wanted},
+    seams::{BoxFuture, Call, CallError, HttpClient, Purpose, Stream},
 };
 use channels::http::{Body, Method, Request, Response};
 use http::{HeaderMap, header};
@@ -24,31 +25,32 @@ use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 
-use self::write::Target;
+use self::write::CallTarget;
 use super::{
-    pool::{Idle, Open},
+    pool::{Idle, PooledConnection},
     roots,
 };
 
-/// Places whose idle connections are kept; files may come from anywhere.
+/// The largest number of places whose idle connections are kept; files may come from anywhere.
 const PLACES_MAX: usize = 1_024;
-/// Redirects followed for one file.
+/// The largest number of redirects followed for one file.
 const REDIRECTS_MAX: usize = 5;
 
-type Io = TokioIo<Box<dyn Stream>>;
+type CallStream = TokioIo<Box<dyn Stream>>;
 
-/// The client.
+/// Calls providers.
 #[derive(Clone)]
 pub struct ProviderClient {
     built_in: Arc<ClientConfig>,
-    /// By the PEM file of further roots: as many as channels are configured.
+    /// The TLS configurations by the PEM file of their further roots; as many as channels are
+    /// configured.
     trusting: Arc<Mutex<HashMap<Arc<Path>, Arc<ClientConfig>>>>,
-    idle: Arc<Mutex<BTreeMap<Place, Idle<Io>>>>,
+    idle: Arc<Mutex<BTreeMap<ChannelPlace, Idle<CallStream>>>>,
 }
 
-/// Whose connection, with or without TLS, to which host and port.
+/// A channel's connections: with or without TLS, to one host and port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct ChannelPlace {
     channel: Arc<str>,
     tls: bool,
     host: Box<str>,
@@ -70,9 +72,9 @@ impl HttpClient for ProviderClient {
 
 impl ProviderClient {
     async fn perform(self, call: Call) -> Result<Response, CallError> {
-        let mut target = Target::of(&call.request.url).map_err(CallError::unwritable)?;
+        let mut target = CallTarget::of(&call.request.url).map_err(CallError::unwritable)?;
         let response = self.once(&call, &call.request, &target).await?;
-        if call.wanted == Wanted::Answer || call.request.body != Body::None {
+        if call.purpose == Purpose::Answer || call.request.body != Body::None {
             return Ok(response);
         }
         let mut response = response;
@@ -81,7 +83,7 @@ impl ProviderClient {
             let Some(location) = redirect(&response) else { return Ok(response) };
             let next = target.follow(location).map_err(CallError::unanswered)?;
             if next.origin() != target.origin() {
-                // Who is asked now must not learn what the first was told.
+                // Another host must not see the credentials.
                 request.headers.clear();
             }
             request.method = Method::Get;
@@ -94,11 +96,11 @@ impl ProviderClient {
         }
     }
 
-    /// One request and its answer.
-    async fn once(&self, call: &Call, request: &Request, target: &Target) -> Result<Response, CallError> {
+    /// Sends one request and reads its answer.
+    async fn once(&self, call: &Call, request: &Request, target: &CallTarget) -> Result<Response, CallError> {
         let route = &*call.route;
         let proxy = route.proxy_to(target.host(), target.port());
-        let place = Place {
+        let place = ChannelPlace {
             channel: route.channel.clone(),
             tls: target.tls(),
             host: target.host().into(),
@@ -113,8 +115,8 @@ impl ProviderClient {
             };
             let written = write::request(request, target, proxy).map_err(CallError::unwritable)?;
             call.left.set(true);
-            let (bytes_max, wanted) = (request.answer_bytes_max, call.wanted);
-            let (answer, open) = open.exchange(written, |answer| read(answer, bytes_max, wanted)).await;
+            let (bytes_max, purpose) = (request.answer_bytes_max, call.purpose);
+            let (answer, open) = open.exchange(written, |answer| read(answer, bytes_max, purpose)).await;
             if let Some(open) = open {
                 self.give_back(place.clone(), open);
             }
@@ -126,18 +128,19 @@ impl ProviderClient {
                     if !was_kept {
                         return Err(CallError::unsent(broken.why));
                     }
-                    // The peer had just closed it: nothing was written, so another one is no repetition.
+                    // The peer had just closed the connection and nothing was written: trying again
+                    // repeats nothing.
                 }
             }
         }
     }
 
-    fn idle(&self) -> MutexGuard<'_, BTreeMap<Place, Idle<Io>>> {
+    fn idle(&self) -> MutexGuard<'_, BTreeMap<ChannelPlace, Idle<CallStream>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An idle connection that can be used.
-    async fn usable(&self, place: &Place) -> Option<Open<Io>> {
+    /// Returns an idle connection that is still open.
+    async fn usable(&self, place: &ChannelPlace) -> Option<PooledConnection<CallStream>> {
         loop {
             let mut open = self.idle().get_mut(place)?.take()?;
             if open.is_usable().await {
@@ -146,7 +149,7 @@ impl ProviderClient {
         }
     }
 
-    fn give_back(&self, place: Place, open: Open<Io>) {
+    fn give_back(&self, place: ChannelPlace, open: PooledConnection<CallStream>) {
         let mut idle = self.idle();
         if idle.len() >= PLACES_MAX && !idle.contains_key(&place) {
             idle.retain(|_, connections| !connections.drop_expired());
@@ -157,13 +160,13 @@ impl ProviderClient {
         idle.entry(place).or_default().give_back(open);
     }
 
-    async fn open(&self, target: &Target, route: &Route) -> Result<Open<Io>, String> {
+    async fn open(&self, target: &CallTarget, route: &Route) -> Result<PooledConnection<CallStream>, String> {
         let tls = target.tls().then(|| self.tls(route)).transpose().map_err(|e| e.to_string())?;
         let stream = dial::dial(target, route, tls).await?;
-        Open::begin(TokioIo::new(stream)).await
+        PooledConnection::begin(TokioIo::new(stream)).await
     }
 
-    /// The TLS of a channel: the built-in roots, and its own.
+    /// Returns the TLS configuration of a channel: the built-in roots and its own.
     fn tls(&self, route: &Route) -> io::Result<Arc<ClientConfig>> {
         let Some(path) = &route.trust else { return Ok(self.built_in.clone()) };
         let mut trusting = self.trusting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,21 +181,21 @@ impl ProviderClient {
     }
 }
 
-/// Where an answer says that the file is instead.
+/// Returns the location to which an answer redirects.
 fn redirect(response: &Response) -> Option<&str> {
     matches!(response.status, 301 | 302 | 303 | 307 | 308).then(|| response.header("location")).flatten()
 }
 
-/// Reads an answer up to a limit; whether that was all of it.
+/// Reads an answer up to a limit; returns whether it was read to its end.
 async fn read(
     answer: http::Response<Incoming>,
     bytes_max: usize,
-    wanted: Wanted,
+    purpose: Purpose,
 ) -> Result<(Response, bool), String> {
     let too_large = || format!("the file is larger than {bytes_max} octets");
     let (head, mut rest) = answer.into_parts();
     let promised = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    if wanted == Wanted::File && promised.is_some_and(|octets: usize| octets > bytes_max) {
+    if purpose == Purpose::File && promised.is_some_and(|octets: usize| octets > bytes_max) {
         return Err(too_large());
     }
     let mut body = Vec::with_capacity(promised.unwrap_or(0).min(bytes_max));
@@ -203,7 +206,7 @@ async fn read(
         let room = bytes_max.saturating_sub(body.len());
         body.extend_from_slice(octets.get(..room).unwrap_or(octets));
         if octets.len() > room {
-            if wanted == Wanted::File {
+            if purpose == Purpose::File {
                 return Err(too_large());
             }
             is_whole = false;

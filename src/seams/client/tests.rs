@@ -1,4 +1,5 @@
-//! The client against real sockets: what is written, what is read, what is never dialled, and whether something left.
+//! The client over real sockets: what is written, what is read, which addresses are refused, and
+//! whether anything left.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -17,7 +18,7 @@ use tokio::{
 
 use super::*;
 
-/// Reads one request: its head and as much body as it promises.
+/// Reads one request: its head and the body it announces.
 async fn heard(stream: &mut TcpStream) -> Option<String> {
     let mut octets = Vec::new();
     loop {
@@ -35,8 +36,8 @@ async fn heard(stream: &mut TcpStream) -> Option<String> {
     }
 }
 
-/// A server that answers each request with the next of these, as it stands, and tells what it heard. An empty answer
-/// closes the connection instead.
+/// Starts a server that answers each request with the next of these answers and records what it
+/// gets. An empty answer closes the connection.
 async fn server(answers: Vec<String>) -> (SocketAddr, mpsc::UnboundedReceiver<String>) {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
@@ -61,7 +62,7 @@ fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nX-Odd: 1\r\n\r\n{body}", body.len())
 }
 
-/// A route that may go to this machine.
+/// Returns a route that may lead to this machine.
 fn home() -> Arc<Route> {
     let allow_private = vec![Place::parse("127.0.0.0/8").unwrap()];
     Arc::new(Route { channel: "c".into(), allow_private, ..Route::default() })
@@ -105,7 +106,7 @@ async fn a_form_a_multipart_and_json_are_written_as_they_should_be() {
     }
     assert!(form.contains("content-type: application/x-www-form-urlencoded"), "{form}");
     assert!(form.ends_with("\r\n\r\nto=%2B49%201&text=a%26b%3D%C3%A4"), "{form}");
-    // The boundary gave way to the octets that look like it.
+    // The boundary was changed because the content holds the first choice.
     assert!(
         multipart.contains("multipart/form-data; boundary=patchbay-00000000000000000001\r\n"),
         "{multipart}"
@@ -147,7 +148,7 @@ async fn it_is_known_whether_something_left() {
     let error = ask(Request { url: format!("http://{address}/"), ..bad }, home()).await.unwrap_err();
     assert!(!error.left() && !error.reason.contains("break"), "{error:?}");
 
-    // The second request is heard and never answered; the third has a connection of its own.
+    // The second request is read and never answered; the third gets a connection of its own.
     let client = ProviderClient::default();
     let call = || Call::api(Arc::new(Request::get(format!("http://{address}/"))), home());
     assert_eq!(client.call(call()).await.unwrap().body, "1");
@@ -216,7 +217,8 @@ async fn a_file_is_fetched_over_redirects_without_the_credentials() {
     let request_elsewhere = told_elsewhere.recv().await.unwrap();
     assert!(!request_elsewhere.contains("authorization"), "{request_elsewhere}");
 
-    // An API's answer is taken as it is; a file's way ends at what is not public, and in a ring.
+    // The answer of an API is returned as it is; following redirects to a file stops at private
+    // addresses and at loops.
     let (address, _told) = server(vec![moved("/1"), moved("http://10.0.0.1/")]).await;
     let request = Arc::new(Request::get(format!("http://{address}/")));
     assert_eq!(client.call(Call::api(request.clone(), route.clone())).await.unwrap().status, 302);
@@ -273,7 +275,7 @@ async fn a_proxy_is_asked_in_the_absolute_form_and_for_tunnels() {
     assert!(request.starts_with("CONNECT api.example:443 HTTP/1.1\r\n"), "{request}");
     assert!(request.contains("Proxy-Authorization: Basic dTpw\r\n"), "{request}");
 
-    // What is this machine's own stays refused, and what needs no proxy does not use it.
+    // Addresses of this machine stay refused, and hosts in no_proxy bypass the proxy.
     for url in ["http://127.0.0.1/", "http://localhost/", "https://10.0.0.1/"] {
         let error = ask(Request::get(url), route.clone()).await.unwrap_err();
         assert!(error.reason.contains("allow_private"), "{url}: {error:?}");
@@ -282,7 +284,7 @@ async fn a_proxy_is_asked_in_the_absolute_form_and_for_tunnels() {
     assert!(!error.left() && told.try_recv().is_err(), "{error:?}");
 }
 
-/// A proxy that leads every tunnel to one address.
+/// Starts a proxy that leads every tunnel to one address.
 async fn tunnelling(to: SocketAddr) -> SocketAddr {
     let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = tcp.local_addr().unwrap();
@@ -358,8 +360,8 @@ async fn connections_are_used_again_but_never_another_channels() {
 proptest! {
     #[test]
     fn no_address_and_no_redirect_breaks_the_reader(url in "\\PC{0,80}", location in "\\PC{0,80}") {
-        let _ = write::Target::of(&url);
-        let base = write::Target::of("https://api.example/a/b").unwrap();
+        let _ = write::CallTarget::of(&url);
+        let base = write::CallTarget::of("https://api.example/a/b").unwrap();
         if let Ok(next) = base.follow(&location) {
             prop_assert!(next.tls(), "{location} leads to plain http");
         }
@@ -370,7 +372,7 @@ proptest! {
         let mut value = octets;
         value.extend_from_slice(format!("--patchbay-{number:020}\r\n").as_bytes());
         let body = Body::Multipart(vec![Field { value: Bytes::from(value), ..Field::text("f", "") }]);
-        let target = write::Target::of("https://api.example/").unwrap();
+        let target = write::CallTarget::of("https://api.example/").unwrap();
         let written = write::request(&Request::post("https://api.example/", body), &target, None).unwrap();
         let kind = written.headers()["content-type"].to_str().unwrap().to_owned();
         let boundary = kind.rsplit('=').next().unwrap();

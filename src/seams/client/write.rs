@@ -1,5 +1,5 @@
-//! A call as it stands on the wire: its address, headers and body. Pure; an error names a part of the call, never
-//! its value.
+//! A call in its form on the wire: URL, headers and body. Pure. Errors name a part of the call,
+//! never its value.
 
 use actors::egress::Proxy;
 use channels::{
@@ -11,17 +11,17 @@ use http_body_util::Full;
 use hyper::body::Bytes;
 use secrecy::ExposeSecret;
 
-/// An address in its pieces.
+/// The parts of a URL.
 #[derive(Clone, Debug)]
-pub(super) struct Target {
+pub(super) struct CallTarget {
     uri: Uri,
     host: Box<str>,
     port: u16,
     tls: bool,
 }
 
-impl Target {
-    /// Reads an address.
+impl CallTarget {
+    /// Parses a URL.
     pub(super) fn of(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|e| format!("the address cannot be used: {e}"))?;
         let tls = match uri.scheme_str() {
@@ -38,7 +38,7 @@ impl Target {
         Ok(Self { host: host.to_ascii_lowercase().into(), port, tls, uri })
     }
 
-    /// Where a redirect leads from here.
+    /// Resolves a redirect from this URL.
     pub(super) fn follow(&self, location: &str) -> Result<Self, String> {
         let scheme = if self.tls { "https" } else { "http" };
         let authority = self.authority();
@@ -60,7 +60,6 @@ impl Target {
         Ok(next)
     }
 
-    /// Who is asked.
     pub(super) fn origin(&self) -> (bool, &str, u16) {
         (self.tls, &self.host, self.port)
     }
@@ -70,17 +69,17 @@ impl Target {
         &self.host
     }
 
-    /// The port.
+    /// The port; the scheme's own when the URL names none.
     pub(super) fn port(&self) -> u16 {
         self.port
     }
 
-    /// Whether over TLS.
+    /// Whether the scheme is https.
     pub(super) fn tls(&self) -> bool {
         self.tls
     }
 
-    /// Host and port, without what an address may hold before an `@`.
+    /// Returns host and port, without credentials before an `@`.
     pub(super) fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.to_string() };
         match (self.tls, self.port) {
@@ -89,7 +88,7 @@ impl Target {
         }
     }
 
-    /// What is asked for, as a proxy wants it or as the provider itself does.
+    /// Returns the request target: absolute for a proxy, otherwise path and query.
     fn asked(&self, absolute: bool) -> Result<Uri, String> {
         let path = self.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
         if !absolute {
@@ -100,13 +99,13 @@ impl Target {
     }
 }
 
-/// A call as hyper takes it.
+/// Converts a call into a request for hyper.
 pub(super) fn request(
     call: &Request,
-    target: &Target,
+    target: &CallTarget,
     proxy: Option<&Proxy>,
 ) -> Result<http::Request<Full<Bytes>>, String> {
-    // Over TLS the proxy is a tunnel and sees nothing of this.
+    // With TLS the proxy is a tunnel and must not see the request.
     let proxy = proxy.filter(|_| !target.tls());
     let mut headers = HeaderMap::with_capacity(call.headers.len() + 6);
     headers.insert(header::HOST, value(&target.authority(), "host")?);
@@ -120,7 +119,7 @@ pub(super) fn request(
         headers.insert(header::CONTENT_TYPE, value(&content_type, "content-type")?);
     }
     if call.body == Body::None && matches!(call.method, Method::Post | Method::Put) {
-        // Servers that want a length are right to want it of an empty body, too.
+        // Some servers demand a length for empty bodies, too.
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     for given in &call.headers {
@@ -136,7 +135,7 @@ pub(super) fn request(
     Ok(request)
 }
 
-/// What we call ourselves.
+/// The value of User-Agent.
 pub(super) const AGENT: &str = concat!("patchbay/", env!("CARGO_PKG_VERSION"));
 
 fn value(text: &str, name: &str) -> Result<HeaderValue, String> {
@@ -144,7 +143,7 @@ fn value(text: &str, name: &str) -> Result<HeaderValue, String> {
         .map_err(|_| format!("the value of the header {name:?} holds characters that no header may"))
 }
 
-/// A body's media type and octets.
+/// Returns the media type and the bytes of a body.
 fn body(body: &Body) -> (Option<String>, Bytes) {
     match body {
         Body::None => (None, Bytes::new()),
@@ -160,7 +159,7 @@ fn body(body: &Body) -> (Option<String>, Bytes) {
     }
 }
 
-/// RFC 7578.
+/// Writes a multipart body (RFC 7578).
 fn multipart(fields: &[Field], boundary: &str) -> Bytes {
     let size: usize = fields.iter().map(|field| field.value.len() + 256).sum();
     let mut out = Vec::with_capacity(size);
@@ -183,7 +182,7 @@ fn multipart(fields: &[Field], boundary: &str) -> Bytes {
     out.into()
 }
 
-/// As browsers write names: what would end the text or the line is percent-encoded.
+/// Escapes a name like browsers do: quotes and line breaks are percent-encoded.
 fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -198,7 +197,7 @@ fn quoted(text: &str) -> String {
     out
 }
 
-/// A line that stands in none of the fields.
+/// Returns a boundary line that occurs in none of the fields.
 fn boundary(fields: &[Field]) -> String {
     let mut number: u64 = 0;
     loop {

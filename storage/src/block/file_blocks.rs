@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// The file, in its segment's folder.
-const FILE: &str = "blocks";
+pub(crate) const FILE: &str = "blocks";
 /// Where to look in a complete file.
 const OFFSETS: &str = "offsets";
 /// The same for the beginning of a file that still grows.

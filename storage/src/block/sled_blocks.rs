@@ -2,7 +2,7 @@
 //! to runs. The only file that names sled, and it must never write anything.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     thread,
     time::Duration,
@@ -20,8 +20,6 @@ use crate::{
 const FILE: &str = "db";
 /// Size of sled's own segments for blocks, in bytes: those in which they were written.
 const LOG_SLED_SEGMENT_BYTES: usize = 4 * 1024 * 1024;
-/// The same for the index, whose values are small.
-const INDEX_SLED_SEGMENT_BYTES: usize = 512 * 1024;
 /// sled's cache.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
 /// How often a database that this process is still closing is tried again, and the pause between.
@@ -40,11 +38,6 @@ fn damaged(name: &str, path: &Path, error: &sled::Error) -> EngineError {
 /// Whether a folder holds a database of sled's.
 pub(crate) fn is_in(folder: &Path) -> bool {
     folder.join(FILE).exists()
-}
-
-/// Removes the file without which a folder holds none.
-pub(crate) fn remove_from(folder: &Path) -> io::Result<()> {
-    fs::remove_file(folder.join(FILE))
 }
 
 fn open(folder: &Path, name: &str, segment: usize) -> Result<sled::Db, EngineError> {
@@ -77,16 +70,6 @@ fn failed(what: &'static str, name: &str, folder: &Path, error: sled::Error) -> 
 
 fn pair((key, value): (sled::IVec, sled::IVec)) -> Pair {
     (key.as_ref().into(), value.as_ref().into())
-}
-
-/// All keys and values of an index, in order, as they are asked for.
-pub(crate) fn index(
-    folder: &Path,
-    name: &str,
-) -> Result<impl Iterator<Item = Result<Pair, EngineError>>, EngineError> {
-    let db = open(folder, name, INDEX_SLED_SEGMENT_BYTES)?;
-    let (folder, name) = (folder.to_owned(), name.to_owned());
-    Ok(db.iter().map(move |found| found.map(pair).map_err(|e| failed("read", &name, &folder, e))))
 }
 
 /// The blocks of a segment: a chain of trees, each named by its first key.

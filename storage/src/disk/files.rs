@@ -3,27 +3,36 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
-    path::Path,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
 };
 
-use crate::{disk::seam::NextPart, error::EngineError};
+use crate::{
+    disk::seam::{NextPart, Reader},
+    error::EngineError,
+};
 
-/// Has a folder's list of files survive a power cut.
+/// Suffix of the name of a file while it is written.
+pub(crate) const PART_SUFFIX: &str = ".part";
+
+/// Fsyncs a directory so that its entries survive power loss.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), EngineError> {
     File::open(path)
         .and_then(|folder| folder.sync_all())
         .map_err(|e| EngineError::new(format!("sync folder {}", path.display()), e))
 }
 
-/// Writes a whole file: after this returns it is all there, before it nothing is.
+/// Writes a file atomically: it has all of its bytes, on the disk, when it gets its name.
 pub(crate) fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
     let mut part = Some(bytes.to_vec());
     write_parts(folder, file, &mut || Ok(part.take()))
 }
 
-/// The same of parts, each synced before the next is asked for, so that commits meanwhile find the disk free.
+/// Writes a file atomically from parts. Each is synced before the next is asked for, so that commits meanwhile find the
+/// disk free.
 pub(crate) fn write_parts(folder: &Path, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
-    let (path, unfinished) = (folder.join(file), folder.join(format!("{file}.part")));
+    let (path, unfinished) = (folder.join(file), folder.join(format!("{file}{PART_SUFFIX}")));
     let fail = |e: io::Error| EngineError::new(format!("write {}", path.display()), e);
     let mut to = File::create(&unfinished).map_err(fail)?;
     while let Some(part) = next()? {
@@ -31,4 +40,90 @@ pub(crate) fn write_parts(folder: &Path, file: &str, next: &mut NextPart<'_>) ->
     }
     to.sync_all().and_then(|()| fs::rename(&unfinished, &path)).map_err(fail)?;
     sync_folder(folder)
+}
+
+/// A file that is open to be read.
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl OpenFile {
+    fn fail(&self) -> impl FnOnce(io::Error) -> EngineError {
+        |e| EngineError::new(format!("read {}", self.path.display()), e)
+    }
+}
+
+impl Reader for OpenFile {
+    fn bytes(&self) -> Result<u64, EngineError> {
+        self.file.metadata().map(|facts| facts.len()).map_err(self.fail())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.fail()(e)),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// The whole files of one folder.
+#[derive(Debug, Clone)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    name: Box<str>,
+}
+
+impl Folder {
+    /// A folder that exists; `name` stands for it in errors.
+    pub(crate) fn new(path: PathBuf, name: &str) -> Self {
+        Self { path, name: name.into() }
+    }
+
+    /// The name of a file in errors.
+    pub(crate) fn label(&self, file: &str) -> String {
+        format!("{}/{file}", self.name)
+    }
+
+    /// Returns the names of all files.
+    pub(crate) fn names(&self) -> Result<Vec<String>, EngineError> {
+        let fail = |e: io::Error| EngineError::new(format!("list {}", self.path.display()), e);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(fail)? {
+            names.extend(entry.map_err(fail)?.file_name().into_string());
+        }
+        Ok(names)
+    }
+
+    /// Writes a whole file, as [`write_parts`] does.
+    pub(crate) fn write_parts(&self, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
+        write_parts(&self.path, file, next)
+    }
+
+    /// Opens a file to be read; `None` if it is missing.
+    pub(crate) fn open(&self, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
+        let path = self.path.join(file);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(Arc::new(OpenFile { file, path }))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(EngineError::new(format!("open {}", path.display()), e)),
+        }
+    }
+
+    /// Removes a file if it exists. Whoever has it open goes on reading.
+    pub(crate) fn remove(&self, file: &str) -> Result<(), EngineError> {
+        let path = self.path.join(file);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(EngineError::new(format!("remove {}", path.display()), e))
+            }
+            _ => Ok(()),
+        }
+    }
 }

@@ -33,10 +33,17 @@ pub type NextPart<'a> = dyn FnMut() -> Result<Option<Vec<u8>>, EngineError> + 'a
 
 /// A whole file that is open to be read: as it was when it was opened, also when it was replaced or removed since.
 pub trait Reader: Send + Sync {
-    /// Its length, in bytes.
+    /// Returns its length, in bytes.
     fn bytes(&self) -> Result<u64, EngineError>;
-    /// Up to `len` bytes from `offset`; fewer at its end.
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError>;
+    /// Reads from `offset` until the buffer is full or the file ends, and returns the number of bytes read.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError>;
+    /// Returns up to `len` bytes from `offset`; fewer at its end.
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+        let mut bytes = vec![0; len];
+        let filled = self.read_at(offset, &mut bytes)?;
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
 }
 
 /// A place that holds named databases.
@@ -69,6 +76,8 @@ pub trait Engine: Send + Sync {
     }
     /// Removes such a file, if it is there.
     fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError>;
+    /// Returns the bytes of the files in which a segment's blocks lie, without opening them; zero if they are missing.
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Bytes a database and its files take on the disk.
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Bytes that may still be written.
@@ -124,6 +133,15 @@ pub trait Store: Send + Sync {
     /// The greatest key that an earlier run is known to have flushed. It may have flushed more.
     fn flushed(&self) -> Option<Seq> {
         None
+    }
+    /// Files beside the data itself that are damaged: for blocks those that opening read and did without, for the index
+    /// all, by reading every byte.
+    fn findings(&self) -> Vec<EngineError> {
+        Vec::new()
+    }
+    /// Whether nothing more is written here, and the files that say where blocks lie are complete.
+    fn is_frozen(&self) -> bool {
+        true
     }
     /// The greatest key not above `key`.
     fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError>;

@@ -28,12 +28,6 @@ impl<'a> Window<'a> {
         Ok(rest.get(..len).unwrap_or(rest))
     }
 
-    /// The same for who reads once.
-    pub(crate) fn take(mut self, at: u64, len: usize) -> io::Result<Vec<u8>> {
-        self.load(at, len)?;
-        Ok(self.bytes)
-    }
-
     fn load(&mut self, at: u64, len: usize) -> io::Result<()> {
         self.start = at;
         self.bytes.resize(len, 0);

@@ -10,13 +10,13 @@ use std::{
 };
 
 use crate::{
-    block::file_blocks::BlockFile,
-    block::sled_blocks::{self, SledTrees},
-    disk::files::{sync_folder, write_parts},
+    block::{
+        file_blocks::{self, BlockFile},
+        sled_blocks::{self, SledTrees},
+    },
+    disk::files::{Folder, sync_folder},
     disk::seam::{Engine, Layout, NextPart, Reader, Store},
-    disk::window::Window,
     error::EngineError,
-    sorted::run_file::Span,
     sorted::runs::RunStore,
 };
 
@@ -90,6 +90,10 @@ impl DiskEngine {
         Ok(Arc::new(BlockFile::open(folder, name)?))
     }
 
+    fn folder(&self, name: &str) -> Folder {
+        Folder::new(self.root.join(name), name)
+    }
+
     fn create(&self, folder: &Path) -> Result<(), EngineError> {
         if folder.exists() {
             return Ok(());
@@ -100,58 +104,6 @@ impl DiskEngine {
     }
 }
 
-/// Moves an index that an earlier version wrote to runs. Until sled's file is gone it is begun again from there.
-fn move_out_of_sled(folder: &Path, name: &str) -> Result<(), EngineError> {
-    let fail = |e: io::Error| EngineError::new(format!("renew {}", folder.display()), e);
-    let others = |are_runs: bool| -> Result<Vec<PathBuf>, EngineError> {
-        let mut others = Vec::new();
-        for entry in fs::read_dir(folder).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let is_run = entry.file_name().to_str().is_some_and(|name| Span::of(name).is_some());
-            if is_run == are_runs {
-                others.push(entry.path());
-            }
-        }
-        Ok(others)
-    };
-    for run in others(true)? {
-        fs::remove_file(run).map_err(fail)?;
-    }
-    let new = RunStore::open(folder)?;
-    for pair in sled_blocks::index(folder, name)? {
-        let (key, value) = pair?;
-        new.insert(&key, &value)?;
-    }
-    new.flush()?;
-    sled_blocks::remove_from(folder).map_err(fail)?;
-    sync_folder(folder)?;
-    for other in others(false)? {
-        let gone = if other.is_dir() { fs::remove_dir_all(&other) } else { fs::remove_file(&other) };
-        gone.map_err(fail)?;
-    }
-    Ok(())
-}
-
-/// A file that is open to be read.
-struct OpenFile {
-    file: File,
-    path: PathBuf,
-}
-
-impl Reader for OpenFile {
-    fn bytes(&self) -> Result<u64, EngineError> {
-        let facts = self.file.metadata();
-        facts
-            .map(|facts| facts.len())
-            .map_err(|e| EngineError::new(format!("read {}", self.path.display()), e))
-    }
-
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
-        let bytes = Window::new(&self.file, 0).take(offset, len);
-        bytes.map_err(|e| EngineError::new(format!("read {}", self.path.display()), e))
-    }
-}
-
 impl Engine for DiskEngine {
     fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
         let folder = self.root.join(name);
@@ -159,10 +111,7 @@ impl Engine for DiskEngine {
             return self.blocks(&folder, name);
         }
         self.create(&folder)?;
-        if sled_blocks::is_in(&folder) {
-            move_out_of_sled(&folder, name)?;
-        }
-        Ok(Arc::new(RunStore::open(&folder)?))
+        Ok(Arc::new(RunStore::open(Folder::new(folder, name))?))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
@@ -178,25 +127,22 @@ impl Engine for DiskEngine {
     }
 
     fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
-        write_parts(&self.root.join(name), file, next)
+        self.folder(name).write_parts(file, next)
     }
 
     fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
-        let path = self.root.join(name).join(file);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(Arc::new(OpenFile { file, path }))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(EngineError::new(format!("open {}", path.display()), e)),
-        }
+        self.folder(name).open(file)
     }
 
     fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
-        let path = self.root.join(name).join(file);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(EngineError::new(format!("remove {}", path.display()), e))
-            }
-            _ => Ok(()),
+        self.folder(name).remove(file)
+    }
+
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        match fs::metadata(self.root.join(name).join(file_blocks::FILE)) {
+            Ok(facts) => Ok(facts.len()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(e) => Err(EngineError::new(format!("measure the blocks of {name}"), e)),
         }
     }
 

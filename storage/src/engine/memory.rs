@@ -178,7 +178,7 @@ impl Engine for MemoryEngine {
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
-        Ok(self.disk.alive(self.life)?.databases.keys().cloned().collect())
+        Ok(self.disk.alive(self.life)?.databases.keys().filter(|name| !name.is_empty()).cloned().collect())
     }
 
     fn remove(&self, name: &str) -> Result<(), EngineError> {
@@ -210,6 +210,13 @@ impl Engine for MemoryEngine {
         Ok(())
     }
 
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        let disk = self.disk.alive(self.life)?;
+        let database = disk.databases.get(name);
+        let bytes = database.map_or(0, |database| database.visible.values().map(|value| value.len()).sum());
+        Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    }
+
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
         let disk = self.disk.alive(self.life)?;
         let bytes = disk.databases.get(name).map_or(0, |database| {
@@ -231,9 +238,14 @@ impl Reader for MemoryFile {
         Ok(self.0.len() as u64)
     }
 
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError> {
         let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
-        Ok(self.0.get(skipped..).unwrap_or_default().iter().take(len).copied().collect())
+        let rest = self.0.get(skipped..).unwrap_or_default();
+        let len = rest.len().min(buffer.len());
+        if let (Some(to), Some(from)) = (buffer.get_mut(..len), rest.get(..len)) {
+            to.copy_from_slice(from);
+        }
+        Ok(len)
     }
 }
 

@@ -1,48 +1,47 @@
-//! The checkpoint: moves the index's delta to its database while everything goes on, in one sorted pass that shows all of
-//! it or none after a crash, with a pause now and then.
+//! The checkpoint: moves the index's delta to its database in one sorted batch, of which a crash leaves all or nothing,
+//! while everything else goes on.
 //!
-//! It may be ahead of its own number: each entry says what is applied to it, so replay from that number skips what is
-//! there. A removed stream leaves a grave that says the same until a checkpoint's number has passed it, or replay would
-//! take its last events for the first of a new one.
+//! An entry may contain events behind the checkpoint's number; it names its last event, so that replay skips what it
+//! contains. A removed stream leaves a tombstone that names its last event until a checkpoint's number has passed it, or
+//! replay would take its last events for the first ones of a new stream.
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
-use message::{Seq, StreamId, Timestamp};
+use message::{Seq, StreamId};
 
 use crate::{
     disk::seam::Write,
     error::{IndexError, Poisoned},
     hash::UniformMap,
-    index::delta::{Before, Delta, Slot},
-    index::store::{Index, META_CHECKPOINT, META_ENTRIES, due_key, entry_key, grave_key},
+    index::delta::{Delta, MOVED_MAX, Slot},
+    index::entry::{Due, StoredEntry},
+    index::store::{Index, META_CHECKPOINT, META_ENTRIES, due_key, entry_key, tombstone_key},
 };
 
-/// Streams looked up, or keys written, between two pauses.
+/// Streams read, or keys written, between two pauses.
 const PAUSE_EVERY: usize = 2_000;
-/// Keys beside those of streams: the two numbers.
+/// Keys that do not belong to a stream: the two numbers.
 const META_KEYS: usize = 2;
-/// How far a checkpoint has come, when it is done.
-pub(crate) const MOVED_MAX: usize = 1_000;
 
-/// What a checkpoint did.
+/// The changes that a checkpoint wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CheckpointStats {
     /// Streams whose entries were written.
     pub written: u64,
     /// Streams whose entries were removed from the database.
     pub removed: u64,
-    /// Streams that were born and finished since the last checkpoint: nothing was written.
+    /// Streams that began and finished since the last checkpoint, for which nothing was written.
     pub passed: u64,
     /// Keys written.
     pub keys: u64,
 }
 
 impl Index {
-    /// Moves what changed to the database; afterwards replay begins after `upto`.
+    /// Moves the changes to the database; from then on replay begins after `upto`. Reads and writes the disk.
     ///
-    /// Every event up to `upto` must have been put into the index before the call. `flushed` is asked with the
-    /// number of the last event that is to be written, and must return only when it is safe on the disk:
-    /// nothing is written before that. Runs beside everything else; a second checkpoint waits for the first.
+    /// Every event up to `upto` must have been put into the index before the call. `flushed` is called with the last event
+    /// that the entries contain, and must return only when that is durable: nothing is written before. A second checkpoint
+    /// waits for the first.
     pub fn checkpoint(
         &self,
         upto: Seq,
@@ -55,11 +54,11 @@ impl Index {
         }
         let frozen = self.freeze(upto);
         match self.move_to_store(&frozen, upto, flushed) {
-            Ok((stats, graves)) => {
+            Ok((stats, tombstones)) => {
                 let mut layers = self.change();
                 layers.frozen = None;
-                layers.graves = graves;
-                self.moved();
+                layers.tombstones = tombstones;
+                self.reset_progress();
                 Ok(stats)
             }
             Err(e) => {
@@ -69,7 +68,7 @@ impl Index {
         }
     }
 
-    /// Leaves the disk to the commits for a moment.
+    /// Yields the disk to the commits for a moment.
     fn pause(&self) {
         if !self.pause.is_zero() {
             std::thread::sleep(self.pause);
@@ -86,26 +85,26 @@ impl Index {
         frozen
     }
 
-    /// Nothing is being moved any more.
-    fn moved(&self) {
+    /// Resets the progress: no checkpoint runs.
+    fn reset_progress(&self) {
         self.moving.frozen_bytes.store(0, Ordering::Release);
         self.moving.moved.store(0, Ordering::Release);
         self.moving.to.store(0, Ordering::Release);
     }
 
-    /// What could not be moved stays in memory, under what was changed meanwhile. What the database has of it now, the next
-    /// checkpoint finds out.
+    /// Puts the frozen changes back under those made meanwhile, since they were not written. The next checkpoint reads which
+    /// entries the database has.
     fn take_back(&self, frozen: &Delta) {
         let mut layers = self.change();
         layers.frozen = None;
         for (stream, (slot, _)) in &frozen.slots {
             match layers.live.slots.get_mut(stream) {
-                Some((_, before)) => *before = Before::Unknown,
-                None => layers.live.set(*stream, slot.clone(), Before::Unknown),
+                Some((_, stored)) => *stored = StoredEntry::Unknown,
+                None => layers.live.set(*stream, slot.clone(), StoredEntry::Unknown),
             }
         }
         self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
-        self.moved();
+        self.reset_progress();
     }
 
     fn move_to_store(
@@ -116,23 +115,23 @@ impl Index {
     ) -> Result<(CheckpointStats, UniformMap<StreamId, Seq>), IndexError> {
         let newest = frozen.slots.values().map(|(slot, _)| slot.applied()).max().unwrap_or_default();
         flushed(newest.max(upto))?;
-        let mut streams: Vec<(StreamId, &Slot, Before)> =
-            frozen.slots.iter().map(|(stream, (slot, before))| (*stream, slot, *before)).collect();
+        let mut streams: Vec<(StreamId, &Slot, StoredEntry)> =
+            frozen.slots.iter().map(|(stream, (slot, stored))| (*stream, slot, *stored)).collect();
         streams.sort_unstable_by_key(|(stream, ..)| *stream);
         let mut changes = Changes::new(self, upto);
-        for (n, (stream, slot, before)) in streams.iter().enumerate() {
-            changes.note(*stream, slot, self.before(*stream, *before)?);
-            self.go_on(n + 1, streams.len(), 0);
+        for (n, (stream, slot, stored)) in streams.iter().enumerate() {
+            changes.add(*stream, slot, self.stored_entry(*stream, *stored)?);
+            self.publish_progress(n + 1, streams.len(), 0);
         }
         let is_new = upto > self.checkpoint_seq();
         if streams.is_empty() && !is_new {
-            return Ok((CheckpointStats::default(), changes.graves));
+            return Ok((CheckpointStats::default(), changes.tombstones));
         }
         let keys_max = changes.sort(streams.len());
         let mut keys = 0;
         let mut writes = changes.writes(&streams, is_new.then_some(upto)).inspect(|_| {
             keys += 1;
-            self.go_on(keys, keys_max, MOVED_MAX / 2);
+            self.publish_progress(keys, keys_max, MOVED_MAX / 2);
         });
         self.store.write_sorted(keys_max, &mut writes)?;
         drop(writes);
@@ -141,22 +140,20 @@ impl Index {
             self.checkpoint.store(upto.0, Ordering::Release);
         }
         let stats = CheckpointStats { keys: keys as u64, ..changes.stats };
-        changes.graves.retain(|_, applied| *applied > upto);
-        Ok((stats, changes.graves))
+        changes.tombstones.retain(|_, applied| *applied > upto);
+        Ok((stats, changes.tombstones))
     }
 
-    /// The instant of the entry that the database has of a stream, if it has one.
-    fn before(&self, stream: StreamId, known: Before) -> Result<Option<Option<Timestamp>>, IndexError> {
-        Ok(match known {
-            Before::Unknown => self.stored(stream)?.map(|old| old.due),
-            Before::Nothing => None,
-            Before::NeverDue => Some(None),
-            Before::Due(due) => Some(Some(due)),
-        })
+    /// The entry that the database has for a stream, read if it is not known.
+    fn stored_entry(&self, stream: StreamId, known: StoredEntry) -> Result<StoredEntry, IndexError> {
+        if known != StoredEntry::Unknown {
+            return Ok(known);
+        }
+        Ok(self.stored(stream)?.map_or(StoredEntry::Absent, |old| StoredEntry::with_due(old.due)))
     }
 
-    /// Tells how far one half of the checkpoint has come, and leaves the disk to the commits now and then.
-    fn go_on(&self, done: usize, all: usize, from: usize) {
+    /// Publishes progress and yields the disk to commits from time to time.
+    fn publish_progress(&self, done: usize, all: usize, from: usize) {
         if done.is_multiple_of(PAUSE_EVERY) {
             let part = (MOVED_MAX / 2).saturating_mul(done) / all.max(1);
             self.moving.moved.store(from + part, Ordering::Release);
@@ -165,99 +162,110 @@ impl Index {
     }
 }
 
-/// What a checkpoint changes in the database, beside the entries.
+/// The changes of a checkpoint besides the entries themselves.
 struct Changes {
     upto: Seq,
-    /// Instants, and whether they are new or gone.
-    dues: Vec<(Timestamp, StreamId, bool)>,
+    dues: Vec<DueChange>,
     /// Removed streams that have an entry in the database, in order.
-    gone: Vec<StreamId>,
-    /// Graves that the database has, and those that it gets.
-    old_graves: Vec<StreamId>,
-    graves: UniformMap<StreamId, Seq>,
-    /// Entries in the database, afterwards.
+    removed: Vec<StreamId>,
+    /// The tombstones that the database has, and those that it will have.
+    old_tombstones: Vec<StreamId>,
+    tombstones: UniformMap<StreamId, Seq>,
+    /// The number of entries that the database will have.
     entries: u64,
     stats: CheckpointStats,
 }
 
+/// A due time that is added or removed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct DueChange {
+    due: Due,
+    is_new: bool,
+}
+
 impl Changes {
     fn new(index: &Index, upto: Seq) -> Self {
-        let graves = index.read().graves.clone();
+        let tombstones = index.read().tombstones.clone();
         Self {
             upto,
             dues: Vec::new(),
-            gone: Vec::new(),
-            old_graves: graves.keys().copied().collect(),
-            graves,
+            removed: Vec::new(),
+            old_tombstones: tombstones.keys().copied().collect(),
+            tombstones,
             entries: index.stored.load(Ordering::Acquire),
             stats: CheckpointStats::default(),
         }
     }
 
-    /// Takes a stream in, whose entry in the database has this instant, if there is one.
-    fn note(&mut self, stream: StreamId, slot: &Slot, old: Option<Option<Timestamp>>) {
-        let old_due = old.flatten();
+    /// Adds the change of a stream, given the entry that the database has.
+    fn add(&mut self, stream: StreamId, slot: &Slot, stored: StoredEntry) {
+        let exists = stored != StoredEntry::Absent;
+        let old_due = match stored {
+            StoredEntry::Due(at) => Some(at),
+            _ => None,
+        };
+        let change = |at, is_new| DueChange { due: Due { at, stream }, is_new };
         match slot {
             Slot::Put(entry) => {
                 self.stats.written += 1;
                 if old_due != entry.due {
-                    self.dues.extend(old_due.map(|due| (due, stream, false)));
-                    self.dues.extend(entry.due.map(|due| (due, stream, true)));
+                    self.dues.extend(old_due.map(|at| change(at, false)));
+                    self.dues.extend(entry.due.map(|at| change(at, true)));
                 }
-                self.entries = self.entries.saturating_add(u64::from(old.is_none()));
+                self.entries = self.entries.saturating_add(u64::from(!exists));
             }
-            // Replay would meet its last events without its first ones, or a part of it in the database.
+            // Otherwise replay would meet its last events without the first, or find a part of it in the database.
             Slot::Removed(applied)
-                if old.is_some() || *applied > self.upto || self.graves.contains_key(&stream) =>
+                if exists || *applied > self.upto || self.tombstones.contains_key(&stream) =>
             {
                 self.stats.removed += 1;
-                if old.is_some() {
-                    self.gone.push(stream);
-                    self.dues.extend(old_due.map(|due| (due, stream, false)));
+                if exists {
+                    self.removed.push(stream);
+                    self.dues.extend(old_due.map(|at| change(at, false)));
                     self.entries = self.entries.saturating_sub(1);
                 }
-                self.graves.insert(stream, *applied);
+                self.tombstones.insert(stream, *applied);
             }
             Slot::Removed(_) => self.stats.passed += 1,
         }
     }
 
-    /// How many keys will be written at most, once all streams are noted.
+    /// Sorts the changes when all streams were added, and returns the maximum number of keys to write.
     fn sort(&mut self, streams: usize) -> usize {
         self.dues.sort_unstable();
-        self.old_graves.sort_unstable();
-        self.dues.len() + streams + self.old_graves.len() + self.graves.len() + META_KEYS
+        self.old_tombstones.sort_unstable();
+        self.dues.len() + streams + self.old_tombstones.len() + self.tombstones.len() + META_KEYS
     }
 
-    /// All of it in the order of the keys.
+    /// All writes in the order of their keys.
     fn writes<'a>(
         &'a self,
-        streams: &'a [(StreamId, &Slot, Before)],
+        streams: &'a [(StreamId, &Slot, StoredEntry)],
         number: Option<Seq>,
     ) -> impl Iterator<Item = Write> + 'a {
-        let dues = self.dues.iter().map(|(due, stream, is_new)| match is_new {
-            true => Write::Put(due_key(*due, *stream), Box::default()),
-            false => Write::Delete(due_key(*due, *stream)),
+        let dues = self.dues.iter().map(|change| match change.is_new {
+            true => Write::Put(due_key(change.due), Box::default()),
+            false => Write::Delete(due_key(change.due)),
         });
         let entries = streams.iter().filter_map(|(stream, slot, _)| match slot {
             Slot::Put(entry) => Some(Write::Put(entry_key(*stream), entry.encode())),
             Slot::Removed(_) => {
-                self.gone.binary_search(stream).is_ok().then(|| Write::Delete(entry_key(*stream)))
+                self.removed.binary_search(stream).is_ok().then(|| Write::Delete(entry_key(*stream)))
             }
         });
-        // Those that the number passes are not needed any more.
-        let mut graves: Vec<(StreamId, Seq)> =
-            self.graves.iter().map(|(s, applied)| (*s, *applied)).collect();
-        graves.sort_unstable();
-        let graves = graves.into_iter().filter_map(|(stream, applied)| {
+        // Tombstones up to the checkpoint's number are not needed any more.
+        let mut tombstones: Vec<(StreamId, Seq)> =
+            self.tombstones.iter().map(|(s, applied)| (*s, *applied)).collect();
+        tombstones.sort_unstable();
+        let tombstones = tombstones.into_iter().filter_map(|(stream, applied)| {
             if applied > self.upto {
-                return Some(Write::Put(grave_key(stream), Box::from(applied.0.to_le_bytes())));
+                return Some(Write::Put(tombstone_key(stream), Box::from(applied.0.to_le_bytes())));
             }
-            self.old_graves.binary_search(&stream).is_ok().then(|| Write::Delete(grave_key(stream)))
+            self.old_tombstones.binary_search(&stream).is_ok().then(|| Write::Delete(tombstone_key(stream)))
         });
         let number =
             number.map(|upto| Write::Put(Box::from(META_CHECKPOINT), Box::from(upto.0.to_le_bytes())));
-        let entries_kept = Write::Put(Box::from(META_ENTRIES), Box::from(self.entries.to_le_bytes()));
-        dues.chain(entries).chain(graves).chain(number).chain([entries_kept])
+        let entries_number = Write::Put(Box::from(META_ENTRIES), Box::from(self.entries.to_le_bytes()));
+        dues.chain(entries).chain(tombstones).chain(number).chain([entries_number])
     }
 }

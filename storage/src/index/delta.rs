@@ -1,4 +1,4 @@
-//! What changed since the last checkpoint: in memory, with what it takes there. It never touches the disk.
+//! The changes since the last checkpoint, in memory, with their approximate size. It never touches the disk.
 
 use std::{
     collections::{BTreeSet, hash_map::Entry as MapEntry},
@@ -7,17 +7,23 @@ use std::{
 
 use message::{Seq, StreamId, Timestamp};
 
-use crate::{hash::UniformMap, index::store::Entry};
+use crate::{
+    hash::UniformMap,
+    index::entry::{Due, Entry, StoredEntry},
+};
 
-/// What a stream takes in the delta beside its state: its place in the map, of which a third is empty, and its instant.
+/// The progress of a complete checkpoint.
+pub(crate) const MOVED_MAX: usize = 1_000;
+/// Approximate bytes of a stream in the delta besides its state: its slot in the map, a third of which is empty, and its
+/// due time.
 const SLOT_BYTES: usize = 180;
 
-/// What the delta says of a stream.
+/// A change of a stream.
 #[derive(Debug, Clone)]
 pub(crate) enum Slot {
     /// It is open.
     Put(Entry),
-    /// It is finished.
+    /// It is finished; its last event.
     Removed(Seq),
 }
 
@@ -36,7 +42,6 @@ impl Slot {
         }
     }
 
-    /// What it takes in memory, about.
     fn bytes(&self) -> usize {
         SLOT_BYTES
             + match self {
@@ -46,84 +51,63 @@ impl Slot {
     }
 }
 
-/// What the database has of a stream, once all that waits for it at this moment is there. Who knows it spares the next
-/// checkpoint a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Before {
-    /// Not known: the checkpoint looks.
-    #[default]
-    Unknown,
-    /// No entry.
-    Nothing,
-    /// An entry that is never due.
-    NeverDue,
-    /// An entry that is due at this instant.
-    Due(Timestamp),
-}
-
-impl Before {
-    /// What it has with an entry that is due then.
-    pub fn entry(due: Option<Timestamp>) -> Self {
-        due.map_or(Self::NeverDue, Self::Due)
-    }
-}
-
 /// Changes that are not in the database yet.
 #[derive(Debug, Default)]
 pub(crate) struct Delta {
-    pub(crate) slots: UniformMap<StreamId, (Slot, Before)>,
-    pub(crate) due: BTreeSet<(Timestamp, StreamId)>,
-    /// What they take in memory, about.
+    pub(crate) slots: UniformMap<StreamId, (Slot, StoredEntry)>,
+    pub(crate) due: BTreeSet<Due>,
+    /// Approximate size in memory.
     pub(crate) bytes: usize,
 }
 
 impl Delta {
-    /// `before` counts only when nothing else is said of the stream here: what is in the database stays there meanwhile.
-    pub(crate) fn set(&mut self, stream: StreamId, slot: Slot, before: Before) {
+    /// Sets the slot of a stream. `stored` is used only for a stream that has no slot yet: the database does not change
+    /// meanwhile.
+    pub(crate) fn set(&mut self, stream: StreamId, slot: Slot, stored: StoredEntry) {
         let new = slot.due();
         self.bytes += slot.bytes();
         let old = match self.slots.entry(stream) {
-            MapEntry::Occupied(mut there) => {
-                let old = std::mem::replace(&mut there.get_mut().0, slot);
+            MapEntry::Occupied(mut occupied) => {
+                let old = std::mem::replace(&mut occupied.get_mut().0, slot);
                 self.bytes = self.bytes.saturating_sub(old.bytes());
                 old.due()
             }
-            MapEntry::Vacant(place) => {
-                place.insert((slot, before));
+            MapEntry::Vacant(vacant) => {
+                vacant.insert((slot, stored));
                 None
             }
         };
         if old == new {
             return;
         }
-        if let Some(old) = old {
-            self.due.remove(&(old, stream));
+        if let Some(at) = old {
+            self.due.remove(&Due { at, stream });
         }
-        if let Some(new) = new {
-            self.due.insert((new, stream));
+        if let Some(at) = new {
+            self.due.insert(Due { at, stream });
         }
     }
 }
 
-/// What waits in memory for the index's database.
+/// The size of what waits in memory for the index's database.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Waiting {
-    /// What those take that changed since the last checkpoint began, about.
+    /// Approximate bytes of the changes since the last checkpoint began.
     pub live_bytes: usize,
-    /// What those take that a checkpoint is moving, about. All of it stays in memory until that is done.
+    /// Approximate bytes of the changes that a running checkpoint moves. They stay in memory until it is complete.
     pub frozen_bytes: usize,
-    /// The share of them that it has moved.
+    /// The share of them that it has moved, from 0 to 1.
     pub moved: f64,
-    /// What its number will be.
+    /// The number that the checkpoint will have.
     pub moving_to: Seq,
 }
 
-/// The same, as it is counted. All zero but the first when no checkpoint is under way.
+/// The progress of a checkpoint, as counters. All but `live_bytes` are zero while none runs.
 #[derive(Default)]
-pub(crate) struct Moving {
+pub(crate) struct Progress {
     pub(crate) live_bytes: AtomicUsize,
     pub(crate) frozen_bytes: AtomicUsize,
-    /// Of [`crate::index::checkpoint::MOVED_MAX`].
+    /// In units of 1/[`MOVED_MAX`].
     pub(crate) moved: AtomicUsize,
     pub(crate) to: AtomicU64,
 }

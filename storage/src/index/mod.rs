@@ -2,4 +2,5 @@
 
 pub(crate) mod checkpoint;
 pub(crate) mod delta;
+pub(crate) mod entry;
 pub(crate) mod store;

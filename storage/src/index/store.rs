@@ -1,7 +1,8 @@
-//! The write-behind index: derived state of what is open, one entry per stream, as a delta in memory over a
-//! database. It is never the only place where a fact is kept, and never written ahead of the log.
+//! The write-behind index: the state of every open stream, as a delta in memory over a database. It is never the only
+//! place where a fact is stored, and never ahead of the log on the disk.
 //!
-//! Keys: `e` stream (the entry), `d` due stream (nothing), `g` stream (removed, see `checkpoint.rs`), `m` name.
+//! Keys of the database: `e` stream (its entry), `d` due time and stream (no value), `g` stream (a tombstone, see
+//! `checkpoint.rs`), `m` name (a number).
 
 use std::{
     sync::{
@@ -18,60 +19,25 @@ use crate::{
     disk::seam::{Engine, Layout, Store},
     error::IndexError,
     hash::UniformMap,
-    index::checkpoint::MOVED_MAX,
-    index::delta::{Before, Delta, Moving, Slot, Waiting},
+    index::delta::{Delta, MOVED_MAX, Progress, Slot, Waiting},
+    index::entry::{Due, Entry, Lookup, OpenStream, StoredEntry},
 };
 
-/// The name of its database.
+/// The name of the database.
 pub(crate) const NAME: &str = "index";
-/// Keys read from the database in one go.
+/// Pairs read from the database at once.
 const PAGE: usize = 256;
-const ENTRY_VERSION: u8 = 1;
 
 pub(crate) const META_CHECKPOINT: &[u8] = b"mcheckpoint";
 pub(crate) const META_ENTRIES: &[u8] = b"mentries";
 
-/// The state of one open stream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The last event that is in it.
-    pub applied: Seq,
-    /// When something is to be done about it.
-    pub due: Option<Timestamp>,
-    /// Its state, opaque here.
-    pub bytes: Box<[u8]>,
-}
-
-impl Entry {
-    pub(crate) fn encode(&self) -> Box<[u8]> {
-        let mut to = Vec::with_capacity(18 + self.bytes.len());
-        to.push(ENTRY_VERSION);
-        to.extend_from_slice(&self.applied.0.to_le_bytes());
-        to.push(u8::from(self.due.is_some()));
-        to.extend_from_slice(&self.due.unwrap_or_default().0.to_le_bytes());
-        to.extend_from_slice(&self.bytes);
-        to.into()
-    }
-
-    pub(crate) fn decode(stream: StreamId, bytes: &[u8]) -> Result<Self, IndexError> {
-        let read = || {
-            let mut cursor = Cursor(bytes);
-            let known = cursor.u8()? == ENTRY_VERSION;
-            let applied = Seq(cursor.u64()?);
-            let (has_due, due) = (cursor.u8()?, Timestamp(cursor.u64()?));
-            known.then(|| Self { applied, due: (has_due == 1).then_some(due), bytes: cursor.0.into() })
-        };
-        read().ok_or_else(|| IndexError::Damaged(stream.to_string()))
-    }
-}
-
-/// What is in memory: the delta that changes, and the one that a checkpoint is moving to the database.
+/// The part of the index in memory: the delta that changes, and the one that a checkpoint moves to the database.
 #[derive(Default)]
 pub(crate) struct Layers {
     pub(crate) live: Delta,
     pub(crate) frozen: Option<Arc<Delta>>,
-    /// Streams that a checkpoint had begun to remove when the process ended.
-    pub(crate) graves: UniformMap<StreamId, Seq>,
+    /// Removed streams whose last event is behind the checkpoint, as the database has them.
+    pub(crate) tombstones: UniformMap<StreamId, Seq>,
 }
 
 impl Layers {
@@ -87,7 +53,7 @@ impl Layers {
     }
 }
 
-/// The index. See the module.
+/// The index of a log.
 pub struct Index {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) layers: RwLock<Layers>,
@@ -95,9 +61,9 @@ pub struct Index {
     pub(crate) checkpointing: Mutex<()>,
     pub(crate) checkpoint: AtomicU64,
     pub(crate) stored: AtomicU64,
-    /// Within a checkpoint, now and then.
+    /// How long a checkpoint yields the disk to commits from time to time.
     pub(crate) pause: Duration,
-    pub(crate) moving: Moving,
+    pub(crate) moving: Progress,
 }
 
 impl Index {
@@ -110,15 +76,15 @@ impl Index {
             Cursor(&value).u64().ok_or_else(damaged)
         };
         let (checkpoint, stored) = (number(META_CHECKPOINT)?, number(META_ENTRIES)?);
-        let graves = read_graves(&*store)?;
+        let tombstones = read_tombstones(&*store)?;
         Ok(Self {
             store,
-            layers: RwLock::new(Layers { graves, ..Layers::default() }),
+            layers: RwLock::new(Layers { tombstones, ..Layers::default() }),
             checkpointing: Mutex::default(),
             checkpoint: AtomicU64::new(checkpoint),
             stored: AtomicU64::new(stored),
             pause,
-            moving: Moving::default(),
+            moving: Progress::default(),
         })
     }
 
@@ -130,7 +96,7 @@ impl Index {
         self.layers.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The entry of a stream, if it is open.
+    /// Returns the entry of a stream, if it is open. May read the disk.
     pub fn get(&self, stream: StreamId) -> Result<Option<Entry>, IndexError> {
         if let Some(slot) = self.read().slot(stream) {
             return Ok(match slot {
@@ -141,30 +107,26 @@ impl Index {
         self.stored(stream)
     }
 
-    /// The last event of a stream that the index has seen, also when the stream was removed since the last
-    /// checkpoint; [`Seq::NONE`] when it knows none. Replay skips everything up to it.
+    /// Returns the last event of a stream that the index has seen, also if the stream was removed since the last checkpoint;
+    /// [`Seq::NONE`] if it has seen none. Replay skips everything up to it. May read the disk.
     pub fn applied(&self, stream: StreamId) -> Result<Seq, IndexError> {
-        let grave = {
-            let layers = self.read();
-            if let Some(slot) = layers.slot(stream) {
-                return Ok(slot.applied());
-            }
-            layers.graves.get(&stream).copied().unwrap_or_default()
-        };
-        Ok(self.stored(stream)?.map_or(grave, |entry| entry.applied.max(grave)))
+        Ok(match self.lookup(stream)? {
+            Lookup::Open(entry) => entry.applied,
+            Lookup::Finished(applied) => applied,
+        })
     }
 
-    /// [`Index::get`], or [`Index::applied`] when the stream is not open, with one look.
-    pub fn get_or_applied(&self, stream: StreamId) -> Result<Result<Entry, Seq>, IndexError> {
-        let grave = {
+    /// Returns the entry of an open stream, or the last event of a finished one, with one read. May read the disk.
+    pub fn lookup(&self, stream: StreamId) -> Result<Lookup, IndexError> {
+        let tombstone = {
             let layers = self.read();
             match layers.slot(stream) {
-                Some(Slot::Put(entry)) => return Ok(Ok(entry.clone())),
-                Some(Slot::Removed(applied)) => return Ok(Err(*applied)),
-                None => layers.graves.get(&stream).copied().unwrap_or_default(),
+                Some(Slot::Put(entry)) => return Ok(Lookup::Open(entry.clone())),
+                Some(Slot::Removed(applied)) => return Ok(Lookup::Finished(*applied)),
+                None => layers.tombstones.get(&stream).copied().unwrap_or_default(),
             }
         };
-        Ok(self.stored(stream)?.ok_or(grave))
+        Ok(self.stored(stream)?.map_or(Lookup::Finished(tombstone), Lookup::Open))
     }
 
     pub(crate) fn stored(&self, stream: StreamId) -> Result<Option<Entry>, IndexError> {
@@ -174,55 +136,48 @@ impl Index {
 
     /// Sets a stream's entry, in memory.
     pub fn put(&self, stream: StreamId, entry: Entry) {
-        self.put_over(stream, entry, Before::Unknown);
+        self.put_over(stream, entry, StoredEntry::Unknown);
     }
 
-    /// The same by whoever alone changes the stream's entry and knows the one before: what [`Index::get`] gave, or was put last.
-    pub fn put_over(&self, stream: StreamId, entry: Entry, before: Before) {
-        self.set(stream, Slot::Put(entry), before);
+    /// Sets a stream's entry, in memory, given the one that the database has. Only for the sole writer of the stream, which
+    /// knows the entry that it got from [`Index::get`] or put last.
+    pub fn put_over(&self, stream: StreamId, entry: Entry, stored: StoredEntry) {
+        self.set(stream, Slot::Put(entry), stored);
     }
 
-    /// Removes a stream's entry, in memory: it is finished. `applied` is its last event.
+    /// Removes the entry of a finished stream, in memory. `applied` is its last event.
     pub fn remove(&self, stream: StreamId, applied: Seq) {
-        self.remove_over(stream, applied, Before::Unknown);
+        self.remove_over(stream, applied, StoredEntry::Unknown);
     }
 
-    /// The same as [`Index::put_over`].
-    pub fn remove_over(&self, stream: StreamId, applied: Seq, before: Before) {
-        self.set(stream, Slot::Removed(applied), before);
+    /// Removes an entry given the one that the database has, as [`Index::put_over`] does.
+    pub fn remove_over(&self, stream: StreamId, applied: Seq, stored: StoredEntry) {
+        self.set(stream, Slot::Removed(applied), stored);
     }
 
-    fn set(&self, stream: StreamId, slot: Slot, before: Before) {
+    fn set(&self, stream: StreamId, slot: Slot, stored: StoredEntry) {
         let mut layers = self.change();
-        layers.live.set(stream, slot, before);
+        layers.live.set(stream, slot, stored);
         self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
     }
 
-    /// Up to `limit` streams that are due at `until` or before, in order of their instants, after `after`.
-    pub fn due(
-        &self,
-        until: Timestamp,
-        after: Option<(Timestamp, StreamId)>,
-        limit: usize,
-    ) -> Result<Vec<(Timestamp, StreamId)>, IndexError> {
+    /// Returns up to `limit` streams that are due at `until` or before, after `after`, in order. May read the disk.
+    pub fn due(&self, until: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, IndexError> {
         // Held throughout: a checkpoint neither begins nor ends between the three sources.
         let layers = self.read();
-        let is_wanted = |due: &(Timestamp, StreamId)| after.is_none_or(|after| *due > after);
-        let from = after.unwrap_or_default_due();
-        let end = (until, StreamId(u128::MAX));
+        let is_wanted = |due: &Due| after.is_none_or(|after| *due > after);
+        let from = after.unwrap_or(Due { at: Timestamp(0), stream: StreamId(0) });
+        let end = Due { at: until, stream: StreamId(u128::MAX) };
         if from > end {
             return Ok(Vec::new());
         }
-        let mut all: Vec<_> =
+        let mut all: Vec<Due> =
             layers.live.due.range(from..=end).filter(|due| is_wanted(due)).take(limit).copied().collect();
         if let Some(frozen) = &layers.frozen {
             let visible = frozen.due.range(from..=end).filter(|due| is_wanted(due));
-            all.extend(visible.filter(|due| !layers.live.slots.contains_key(&due.1)).take(limit));
+            all.extend(visible.filter(|due| !layers.live.slots.contains_key(&due.stream)).take(limit));
         }
-        let mut cursor: Box<[u8]> = match after {
-            Some((at, stream)) => due_key(at, stream),
-            None => Box::from(*b"d"),
-        };
+        let mut cursor = after.map_or(Box::from(*b"d"), due_key);
         let past = due_end(until);
         let mut found = 0;
         while found < limit {
@@ -231,7 +186,7 @@ impl Index {
             cursor = last.clone();
             for (key, _) in &page {
                 let due = read_due(key).ok_or_else(|| IndexError::Damaged(format!("{key:02x?}")))?;
-                if layers.slot(due.1).is_none() {
+                if layers.slot(due.stream).is_none() {
                     all.push(due);
                     found += 1;
                 }
@@ -242,8 +197,8 @@ impl Index {
         Ok(all)
     }
 
-    /// Up to `limit` entries after `after`, in order of their streams.
-    pub fn scan(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<(StreamId, Entry)>, IndexError> {
+    /// Returns up to `limit` open streams after `after`, in order. May read the disk.
+    pub fn scan(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<OpenStream>, IndexError> {
         let layers = self.read();
         let is_wanted = |stream: &StreamId| after.is_none_or(|after| *stream > after);
         let open = layers.slots().filter_map(|(stream, slot)| match slot {
@@ -255,8 +210,9 @@ impl Index {
             near.select_nth_unstable_by_key(limit, |(stream, _)| **stream);
             near.truncate(limit);
         }
-        let mut all: Vec<(StreamId, Entry)> =
-            near.into_iter().map(|(stream, entry)| (*stream, entry.clone())).collect();
+        let near =
+            near.into_iter().map(|(stream, entry)| OpenStream { stream: *stream, entry: entry.clone() });
+        let mut all: Vec<OpenStream> = near.collect();
         let mut cursor = after.map_or(Box::from(*b"e"), entry_key);
         let mut found = 0;
         while found < limit {
@@ -266,38 +222,38 @@ impl Index {
             for (key, value) in &page {
                 let stream = read_stream(key).ok_or_else(|| IndexError::Damaged(format!("{key:02x?}")))?;
                 if layers.slot(stream).is_none() {
-                    all.push((stream, Entry::decode(stream, value)?));
+                    all.push(OpenStream { stream, entry: Entry::decode(stream, value)? });
                     found += 1;
                 }
             }
         }
-        all.sort_unstable_by_key(|(stream, _)| *stream);
+        all.sort_unstable_by_key(|open| open.stream);
         all.truncate(limit);
         Ok(all)
     }
 
-    /// Every event up to this one is in the database. Replay begins after it.
+    /// The last event that the database contains, with all before it. Replay begins after it.
     pub fn checkpoint_seq(&self) -> Seq {
         Seq(self.checkpoint.load(Ordering::Acquire))
     }
 
-    /// Entries in the database, as of the last checkpoint.
+    /// The number of entries in the database as of the last checkpoint.
     pub fn len(&self) -> u64 {
         self.stored.load(Ordering::Acquire)
     }
 
-    /// Whether there is no entry in the database.
+    /// Whether the database has no entries.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Streams changed since the last checkpoint.
+    /// The number of streams that changed since the last checkpoint.
     pub fn delta_len(&self) -> usize {
         let layers = self.read();
         layers.live.slots.len() + layers.frozen.as_ref().map_or(0, |frozen| frozen.slots.len())
     }
 
-    /// What waits in memory for the database. Takes no lock.
+    /// The size of the changes that wait in memory. Takes no lock.
     pub fn delta(&self) -> Waiting {
         let moved = self.moving.moved.load(Ordering::Acquire).min(MOVED_MAX);
         Waiting {
@@ -309,28 +265,17 @@ impl Index {
     }
 }
 
-/// Where an ordered look at what is due begins.
-trait FromStart {
-    fn unwrap_or_default_due(self) -> (Timestamp, StreamId);
-}
-
-impl FromStart for Option<(Timestamp, StreamId)> {
-    fn unwrap_or_default_due(self) -> (Timestamp, StreamId) {
-        self.unwrap_or((Timestamp(0), StreamId(0)))
-    }
-}
-
-fn read_graves(store: &dyn Store) -> Result<UniformMap<StreamId, Seq>, IndexError> {
-    let mut graves = UniformMap::default();
+fn read_tombstones(store: &dyn Store) -> Result<UniformMap<StreamId, Seq>, IndexError> {
+    let mut tombstones = UniformMap::default();
     let mut cursor: Box<[u8]> = Box::from(*b"g");
     loop {
         let page = store.range(&cursor, b"h", PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(graves) };
+        let Some((last, _)) = page.last() else { return Ok(tombstones) };
         cursor = last.clone();
         for (key, value) in &page {
-            let grave = read_stream(key).zip(Cursor(value).u64());
-            let (stream, applied) = grave.ok_or_else(|| IndexError::Damaged(format!("{key:02x?}")))?;
-            graves.insert(stream, Seq(applied));
+            let tombstone = read_stream(key).zip(Cursor(value).u64());
+            let (stream, applied) = tombstone.ok_or_else(|| IndexError::Damaged(format!("{key:02x?}")))?;
+            tombstones.insert(stream, Seq(applied));
         }
     }
 }
@@ -346,22 +291,22 @@ pub(crate) fn entry_key(stream: StreamId) -> Box<[u8]> {
     stream_key(b'e', stream)
 }
 
-pub(crate) fn grave_key(stream: StreamId) -> Box<[u8]> {
+pub(crate) fn tombstone_key(stream: StreamId) -> Box<[u8]> {
     stream_key(b'g', stream)
 }
 
-pub(crate) fn due_key(at: Timestamp, stream: StreamId) -> Box<[u8]> {
+pub(crate) fn due_key(due: Due) -> Box<[u8]> {
     let mut key = Vec::with_capacity(25);
     key.push(b'd');
-    key.extend_from_slice(&at.0.to_be_bytes());
-    key.extend_from_slice(&stream.0.to_be_bytes());
+    key.extend_from_slice(&due.at.0.to_be_bytes());
+    key.extend_from_slice(&due.stream.0.to_be_bytes());
     key.into()
 }
 
-/// Above every key that is due at `until`.
+/// A key above those of all streams that are due at `until`.
 fn due_end(until: Timestamp) -> Box<[u8]> {
     match until.0.checked_add(1) {
-        Some(next) => due_key(Timestamp(next), StreamId(0)),
+        Some(next) => due_key(Due { at: Timestamp(next), stream: StreamId(0) }),
         None => Box::from(*b"e"),
     }
 }
@@ -372,9 +317,9 @@ fn read_stream(key: &[u8]) -> Option<StreamId> {
     cursor.array().map(|bytes| StreamId(u128::from_be_bytes(bytes)))
 }
 
-fn read_due(key: &[u8]) -> Option<(Timestamp, StreamId)> {
+fn read_due(key: &[u8]) -> Option<Due> {
     let mut cursor = Cursor(key);
     cursor.u8()?;
     let at = Timestamp(cursor.array().map(u64::from_be_bytes)?);
-    Some((at, StreamId(cursor.array().map(u128::from_be_bytes)?)))
+    Some(Due { at, stream: StreamId(cursor.array().map(u128::from_be_bytes)?) })
 }

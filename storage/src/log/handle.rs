@@ -21,7 +21,7 @@ use crate::{
     item::{Found, Item, Tag},
     log::queue::{Bounds, Completion, Queue},
     log::segment::{Chain, Segment},
-    lookup::memtable::Fresh,
+    lookup::memtable::MemTable,
     options::{Driver, Options},
 };
 
@@ -134,7 +134,7 @@ impl Shared {
         chain: Chain,
         index: Index,
         last: Seq,
-        active: Option<(Arc<Segment>, Arc<Fresh>)>,
+        active: Option<(Arc<Segment>, Arc<MemTable>)>,
     ) -> Self {
         Self {
             engine,
@@ -254,7 +254,7 @@ impl Shared {
         });
         let Options { block_bytes_max, segment_bytes, queue_bytes_max, .. } = self.options;
         let bounds = Bounds { block_bytes_max, segment_bytes, part_bytes: self.options.part_bytes() };
-        let mut fresh: smallvec::SmallVec<[(usize, Arc<Fresh>); 1]> = smallvec::SmallVec::new();
+        let mut fresh: smallvec::SmallVec<[(usize, Arc<MemTable>); 1]> = smallvec::SmallVec::new();
         let mut queue = self.queue();
         if let Some(poisoned) = self.poisoned() {
             return Err(poisoned.clone().into());
@@ -311,7 +311,7 @@ impl Shared {
     }
 }
 
-fn remember(fresh: &[(usize, Arc<Fresh>)], items: &[Item], first: Seq) {
+fn remember(fresh: &[(usize, Arc<MemTable>)], items: &[Item], first: Seq) {
     let mut seq = first.0;
     let mut rest = items;
     for (count, lookups) in fresh {

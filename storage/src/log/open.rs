@@ -3,26 +3,24 @@
 
 use std::{sync::Arc, thread};
 
-use message::{Seq, Timestamp};
+use message::Seq;
 
 use crate::{
     block::format::Block,
-    block::key::{KEY_END, first_of, key_of, name_of, seq_of},
-    disk::seam::{Engine, Pair, Store},
-    error::{BadBlock, BlockFault, EngineError, OpenError},
-    index::store::Index,
-    item::{Found, Tag},
+    block::key::{first_of, key_of, name_of, seq_of},
+    disk::seam::{Engine, Store, Write},
+    error::{BadBlock, BlockFault, EngineError, IndexError, OpenError},
+    index::{self, store::Index},
     log::handle::{Log, Shared},
-    log::segment::{Chain, Segment},
+    log::segment::{Chain, Pairing, Segment, add_keys, follow, for_each_block},
+    log::segment_list::{self, StoredList},
     log::writer,
-    lookup::file::Sealed,
-    lookup::memtable::Fresh,
-    lookup::parts::Lookup,
+    lookup::{
+        file::{LookupFile, WHOLE, part_name},
+        memtable::MemTable,
+    },
     options::Options,
 };
-
-/// Blocks read in one go.
-pub(crate) const BLOCKS_PER_PAGE: usize = 8;
 
 /// Bytes of blocks for which one key is expected, and the most bytes for which room is made ahead.
 const BYTES_PER_KEY: u64 = 96;
@@ -46,23 +44,28 @@ pub struct Recovery {
 }
 
 impl Log {
-    /// Opens a log, and creates it when there is none.
+    /// Opens a log, and creates it if it is missing.
+    ///
+    /// Files that are derived from the blocks are rebuilt if they are damaged: see [`crate::Stats::rebuilt_files`].
     pub fn open(engine: impl Engine + 'static, options: Options) -> Result<(Self, Recovery), OpenError> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
-        let names = segment_names(&*engine)?;
+        let listed = segment_list::read(&*engine)?;
+        let names = listed_names(&*engine, &listed)?;
         let (index, walked) = thread::scope(|scope| {
             let index = scope.spawn(|| Index::open(&*engine, options.checkpoint_pause));
-            let walked = walk(&engine, &names);
+            let walked = walk(&engine, &names, &options);
             let index = index.join().map_err(|_| OpenError::Thread("open-index", "it panicked".into()));
             (index, walked)
         });
-        let (index, mut walked) = (index??, walked?);
+        let (index, mut walked) = (index?, walked?);
+        let begin = names.first().map_or(Seq(1), |(first, _)| *first);
+        let index = sound_index(index, &*engine, &options, (begin, &walked.chain))?;
         let checkpoint = index.checkpoint_seq();
         if let Some((store, bad)) = walked.torn.take() {
             if bad.block <= checkpoint {
                 return Err(bad.into());
             }
-            store.apply(vec![crate::disk::seam::Write::Delete(Box::from(key_of(bad.block)))])?;
+            store.apply(vec![Write::Delete(Box::from(key_of(bad.block)))])?;
             store.flush()?;
             tracing::warn!(%bad, "a torn last block was cut");
             walked.recovery.torn = Some(bad);
@@ -71,10 +74,7 @@ impl Log {
         if checkpoint > last {
             return Err(OpenError::IndexAhead { checkpoint, last });
         }
-        let begin = names.first().map_or(Seq(1), |(first, _)| *first);
-        if begin.0 > checkpoint.0.saturating_add(1) {
-            return Err(OpenError::IndexBehind { checkpoint, begin });
-        }
+        walked.chain.take_list(listed, names.iter().map(|(first, _)| *first).collect())?;
         let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
         let shared = Shared::new(engine, options, walked.chain, index, last, walked.active);
         shared.sample_room();
@@ -82,6 +82,44 @@ impl Log {
         let threads = writer::start(&shared, walked.unsealed)?;
         Ok((Self::start(shared, threads), recovery))
     }
+}
+
+/// The segments' folders, all of which are listed if there is a list. Completes a retention that a crash interrupted.
+fn listed_names(engine: &dyn Engine, listed: &StoredList) -> Result<Vec<(Seq, String)>, OpenError> {
+    let mut names = segment_names(engine)?;
+    let StoredList::Firsts(firsts) = listed else { return Ok(names) };
+    if let Some(segment) = segment_list::missing(firsts, &names) {
+        return Err(OpenError::Missing { segment });
+    }
+    let floor = firsts.first().copied().unwrap_or(Seq::NONE);
+    for (_, name) in names.iter().filter(|(first, _)| *first < floor) {
+        engine.remove(name)?;
+    }
+    names.retain(|(first, _)| *first >= floor);
+    Ok(names)
+}
+
+/// The index if it is sound and not older than the log; an empty one if not, which replay fills from the first event.
+fn sound_index(
+    opened: Result<Index, IndexError>,
+    engine: &dyn Engine,
+    options: &Options,
+    (begin, chain): (Seq, &Chain),
+) -> Result<Index, OpenError> {
+    let damage = match opened {
+        Ok(index) if begin.0 <= index.checkpoint_seq().0.saturating_add(1) => return Ok(index),
+        Ok(index) if index.checkpoint_seq() == Seq::NONE => EngineError::damaged("index", 0, "it is missing"),
+        Ok(index) => {
+            let why = format!("it ends at {}, before the log begins", index.checkpoint_seq());
+            EngineError::damaged("index", 0, why)
+        }
+        Err(IndexError::Engine(damage @ EngineError::Damaged { .. })) => damage,
+        Err(IndexError::Damaged(entry)) => EngineError::damaged("index", 0, format!("entry {entry}")),
+        Err(e) => return Err(e.into()),
+    };
+    chain.repairs.report(&damage);
+    engine.remove(index::store::NAME)?;
+    Ok(Index::open(engine, options.checkpoint_pause)?)
 }
 
 /// The segments' folders, in the order of their events.
@@ -97,15 +135,15 @@ pub(crate) fn segment_names(engine: &dyn Engine) -> Result<Vec<(Seq, String)>, O
 struct Walked {
     chain: Chain,
     end: Seq,
-    active: Option<(Arc<Segment>, Arc<Fresh>)>,
+    active: Option<(Arc<Segment>, Arc<MemTable>)>,
     unsealed: Vec<Arc<Segment>>,
     torn: Option<(Arc<dyn Store>, BadBlock)>,
     recovery: Recovery,
 }
 
-fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, OpenError> {
+fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)], options: &Options) -> Result<Walked, OpenError> {
     let mut walked = Walked {
-        chain: Chain::new(engine.clone()),
+        chain: Chain::new(engine.clone(), options.open_files_max),
         end: names.first().map_or(Seq(1), |(first, _)| *first),
         active: None,
         unsealed: Vec::new(),
@@ -118,12 +156,16 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, Ope
             return Err(OpenError::Gap { segment: name.clone(), found: *first, end });
         }
         let is_last = at + 1 == names.len();
-        let segment = match Sealed::of_segment(&**engine, name)? {
-            Some(sealed) => {
-                walked.end = Seq(sealed.facts.last.0.saturating_add(1));
-                Arc::new(Segment::sealed(*first, sealed))
+        let segment = match walked.look_ups(name, WHOLE, *first)? {
+            Some(file) => {
+                let (bytes, sealed) = (engine.block_file_bytes(name)?, file.facts.file_bytes);
+                if bytes < sealed {
+                    return Err(OpenError::Shortened { segment: name.clone(), bytes, sealed });
+                }
+                walked.end = file.facts.end();
+                Arc::new(Segment::sealed(&walked.chain.readers, *first, file))
             }
-            None => walked.rebuild(&**engine, *first, is_last)?,
+            None => walked.read_unsealed(&**engine, *first, is_last)?,
         };
         walked.chain.push(segment);
     }
@@ -131,61 +173,67 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)]) -> Result<Walked, Ope
 }
 
 impl Walked {
-    /// Reads what is not sealed of a segment.
-    fn rebuild(&mut self, engine: &dyn Engine, first: Seq, is_last: bool) -> Result<Arc<Segment>, OpenError> {
+    /// Opens a file of look-ups that begins with the event `first`. A damaged one is removed and reported: its keys are
+    /// read from the blocks.
+    fn look_ups(&self, segment: &str, name: &str, first: Seq) -> Result<Option<LookupFile>, EngineError> {
+        let opened = match LookupFile::open(&self.chain.readers, segment, name) {
+            Ok(Some(file)) if file.facts.first != first || file.facts.last < first => {
+                Err(EngineError::damaged(format!("{segment}/{name}"), 0, "it belongs to other events"))
+            }
+            opened => opened,
+        };
+        opened.or_else(|damage| {
+            self.chain.repairs.report(&damage);
+            self.chain.readers.engine().remove_file(segment, name)?;
+            Ok(None)
+        })
+    }
+
+    /// Opens the files of the parts of a segment, one behind the other from its first event on.
+    fn parts(&self, segment: &str, first: Seq) -> Result<Vec<Arc<LookupFile>>, EngineError> {
+        let (mut files, mut next) = (Vec::new(), first);
+        while let Some(file) = self.look_ups(segment, &part_name(next), next)? {
+            next = file.facts.end();
+            files.push(Arc::new(file));
+        }
+        Ok(files)
+    }
+
+    /// Reads the blocks of a segment whose look-ups are not on the disk.
+    fn read_unsealed(
+        &mut self,
+        engine: &dyn Engine,
+        first: Seq,
+        is_last: bool,
+    ) -> Result<Arc<Segment>, OpenError> {
         let name = name_of(first);
-        let pieces = Sealed::pieces(engine, &name, first)?;
-        let sealed_bytes = pieces.iter().map(|piece| piece.facts.block_bytes).sum();
-        let begin = pieces.last().map_or(first, |piece| Seq(piece.facts.last.0.saturating_add(1)));
-        // A guess, on the large side: memory that is not touched costs nothing, moving what is there does.
-        let bytes = engine.disk_bytes(&name).unwrap_or(0).saturating_sub(sealed_bytes);
+        let files = self.parts(&name, first)?;
+        let known_bytes = files.iter().map(|file| file.facts.block_bytes).sum();
+        let begin = files.last().map_or(first, |file| file.facts.end());
+        // A guess, on the large side: memory that is not touched costs nothing, but moving what is there does.
+        let bytes = engine.disk_bytes(&name).unwrap_or(0).saturating_sub(known_bytes);
         let keys = bytes.min(KEYS_BYTES_MAX) / BYTES_PER_KEY;
-        let lookups = Arc::new(Fresh::with_room(begin, usize::try_from(keys).unwrap_or(0)));
-        let segment = Arc::new(Segment::open(first, pieces, lookups.clone()));
+        let table = Arc::new(MemTable::with_capacity(begin, usize::try_from(keys).unwrap_or(0)));
+        let segment = Arc::new(Segment::growing(&self.chain.readers, first, files, table.clone()));
         let store = segment.pinned_or_open(engine)?;
         if begin > first && !ends_at(&*store, begin)? {
             let fault = BlockFault::Lost { flushed: Seq(begin.0.saturating_sub(1)) };
             return Err(BadBlock { segment: name, block: begin, fault }.into());
         }
-        let mut bad = None;
-        let read = if begin > first { Seq(begin.0.saturating_sub(1)) } else { Seq::NONE };
-        for_each_block(&*store, read, begin, |block| {
-            // A block after the bad one: it was not the last.
-            if let Some(bad) = bad.take() {
-                return Err(OpenError::Block(bad));
-            }
-            let Pairing { key, bytes, expected } = block;
-            let read = Block::parse(key, bytes).and_then(|block| follow(block, expected));
-            match read.and_then(|block| note(&lookups, block, bytes.len()).map(|()| block.end())) {
-                Ok(end) => Ok(end),
-                Err(fault) => {
-                    bad = Some(BadBlock { segment: segment.name.clone(), block: key, fault });
-                    Ok(expected)
-                }
-            }
-        })?;
-        let facts = lookups.facts();
-        self.end = Seq(facts.last.0.saturating_add(1));
+        let bad = read_blocks(&*store, &segment, &table)?;
+        let facts = table.facts();
+        self.end = facts.end();
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
-        let flushed = store.flushed().unwrap_or(Seq::NONE);
-        let is_past = store.is_past();
-        if bad.is_none() && flushed >= self.end {
-            let fault = BlockFault::Lost { flushed };
-            return Err(BadBlock { segment: segment.name.clone(), block: self.end, fault }.into());
-        }
-        if let Some(have) = store.torn().filter(|_| bad.is_none()) {
-            let fault = BlockFault::Torn { have };
-            bad = Some(BadBlock { segment: segment.name.clone(), block: self.end, fault });
-        }
-        if let Some(bad) = bad {
+        if let Some(bad) = torn_or_lost(&*store, &segment, bad, self.end) {
+            let flushed = store.flushed().unwrap_or(Seq::NONE);
             if !is_last || !may_be_torn(&bad.fault) || flushed >= bad.block {
                 return Err(bad.into());
             }
-            self.torn = Some((store, bad));
+            self.torn = Some((store.clone(), bad));
         }
-        if is_last && !is_past {
-            self.active = Some((segment.clone(), lookups));
+        if is_last && !store.is_past() {
+            self.active = Some((segment.clone(), table));
         } else {
             self.unsealed.push(segment.clone());
         }
@@ -193,13 +241,43 @@ impl Walked {
     }
 }
 
+/// Reads the blocks behind the look-ups on the disk into a table, and returns the block that is not sound if it is the last.
+fn read_blocks(
+    store: &dyn Store,
+    segment: &Segment,
+    table: &MemTable,
+) -> Result<Option<BadBlock>, OpenError> {
+    let begin = table.first;
+    let after = if begin > segment.first { Seq(begin.0.saturating_sub(1)) } else { Seq::NONE };
+    let mut bad = None;
+    for_each_block(store, after, begin, |Pairing { key, bytes, expected }| {
+        // A block behind the bad one: that was not the last.
+        if let Some(bad) = bad.take() {
+            return Err(OpenError::Block(bad));
+        }
+        let block = Block::parse(key, bytes).and_then(|block| follow(block, expected));
+        match block.and_then(|block| add_keys(table, block, bytes.len()).map(|()| block.end())) {
+            Ok(end) => Ok(end),
+            Err(fault) => {
+                bad = Some(BadBlock { segment: segment.name.clone(), block: key, fault });
+                Ok(expected)
+            }
+        }
+    })?;
+    Ok(bad)
+}
+
+/// The last block if it is not sound: as it was read, or as the store knows that it was flushed or begun.
+fn torn_or_lost(store: &dyn Store, segment: &Segment, bad: Option<BadBlock>, end: Seq) -> Option<BadBlock> {
+    let lost =
+        || store.flushed().filter(|flushed| *flushed >= end).map(|flushed| BlockFault::Lost { flushed });
+    let fault = || lost().or_else(|| store.torn().map(|have| BlockFault::Torn { have }));
+    bad.or_else(|| Some(BadBlock { segment: segment.name.clone(), block: end, fault: fault()? }))
+}
+
 /// Whether a crash in the middle of a write can have done this.
 fn may_be_torn(fault: &BlockFault) -> bool {
     matches!(fault, BlockFault::Short { .. } | BlockFault::Checksum { .. } | BlockFault::Torn { .. })
-}
-
-fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {
-    if block.first == expected { Ok(block) } else { Err(BlockFault::Gap { wanted: expected }) }
 }
 
 /// Whether a block is there, and sound, after which `end` would come.
@@ -211,66 +289,15 @@ fn ends_at(store: &dyn Store, end: Seq) -> Result<bool, EngineError> {
     Ok(block.is_ok_and(|block| block.end() == end))
 }
 
-/// Takes a block's facts and keys up.
-fn note(lookups: &Fresh, block: Block<'_>, bytes: usize) -> Result<(), BlockFault> {
-    let (mut from, mut to) = (Timestamp(u64::MAX), Timestamp(0));
-    for record in block.records() {
-        let record = record?;
-        let envelope = record.envelope()?;
-        (from, to) = (from.min(envelope.at), to.max(envelope.at));
-        for key in &envelope.keys {
-            let b = match key.b {
-                Tag::Value(value) => value,
-                Tag::OwnSeq => record.seq.0,
-            };
-            lookups.recover(key.hash, Found { a: key.a, b });
-        }
-    }
-    lookups.note(block.end(), bytes, from, to);
-    Ok(())
-}
-
-/// A block as it lies in its segment.
-pub(crate) struct Pairing<'a> {
-    pub(crate) key: Seq,
-    pub(crate) bytes: &'a [u8],
-    /// Where it should begin.
-    pub(crate) expected: Seq,
-}
-
-/// Visits every block of a segment behind the event `after`, the first of which begins with `first`; `visit` returns where
-/// the next should begin.
-pub(crate) fn for_each_block(
-    store: &dyn Store,
-    after: Seq,
-    first: Seq,
-    mut visit: impl FnMut(Pairing<'_>) -> Result<Seq, OpenError>,
-) -> Result<(), OpenError> {
-    let mut expected = first;
-    let mut cursor: Box<[u8]> = if after == Seq::NONE { Box::default() } else { Box::from(key_of(after)) };
-    loop {
-        let page: Vec<Pair> = store.range(&cursor, KEY_END, BLOCKS_PER_PAGE)?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
-        cursor = last.clone();
-        for (key, bytes) in &page {
-            let key = seq_of(key).unwrap_or_default();
-            expected = visit(Pairing { key, bytes, expected })?;
-        }
-    }
-}
-
 impl Shared {
     /// Look-ups in memory, on the disk, and bytes of the filters in front of the latter that are in memory.
     pub(crate) fn lookup_sizes(&self) -> (u64, u64, u64) {
         let (mut fresh_keys, mut sealed_keys, mut filter_bytes) = (0, 0, 0);
         for segment in self.chain.segments().iter() {
-            let mut lookup = segment.lookup();
-            if let Lookup::Open(parts) = &lookup {
-                fresh_keys += parts.fresh.iter().map(|fresh| fresh.len() as u64).sum::<u64>();
-            }
-            for file in lookup.files() {
+            fresh_keys += segment.lookups.tables().iter().map(|table| table.len() as u64).sum::<u64>();
+            for file in segment.lookups.files() {
                 sealed_keys += file.len();
-                filter_bytes += if file.has_front() { file.front_bytes() as u64 } else { 0 };
+                filter_bytes += if file.is_resident() { file.resident_bytes() as u64 } else { 0 };
             }
         }
         (fresh_keys, sealed_keys, filter_bytes)

@@ -12,7 +12,7 @@ use crate::{
     block::format::{self, Block, Record},
     error::Poisoned,
     log::segment::{Chain, Segment},
-    lookup::memtable::Fresh,
+    lookup::memtable::MemTable,
 };
 
 /// Called once, with the fate of an append.
@@ -31,7 +31,7 @@ pub(crate) struct Pending {
     pub(crate) done: Vec<Completion>,
     /// The segment it goes to, and the part of it that its keys are remembered in.
     pub(crate) segment: Arc<Segment>,
-    pub(crate) fresh: Arc<Fresh>,
+    pub(crate) table: Arc<MemTable>,
 }
 
 /// The block that is being written, still to be read from.
@@ -51,7 +51,7 @@ pub(crate) struct Queue {
     /// Bytes in `blocks` and in `writing`.
     pub(crate) bytes: usize,
     /// The segment that the next block goes to, if one was begun.
-    segment: Option<(Arc<Segment>, Arc<Fresh>)>,
+    segment: Option<(Arc<Segment>, Arc<MemTable>)>,
     segment_bytes: u64,
     /// Of the part of it that grows.
     part_bytes: u64,
@@ -73,9 +73,9 @@ pub(crate) struct Bounds {
 }
 
 impl Queue {
-    pub(crate) fn new(next: Seq, active: Option<(Arc<Segment>, Arc<Fresh>)>) -> Self {
+    pub(crate) fn new(next: Seq, active: Option<(Arc<Segment>, Arc<MemTable>)>) -> Self {
         let segment_bytes = active.as_ref().map_or(0, |(segment, _)| segment.facts().block_bytes);
-        let part_bytes = active.as_ref().map_or(0, |(_, fresh)| fresh.facts().block_bytes);
+        let part_bytes = active.as_ref().map_or(0, |(_, table)| table.facts().block_bytes);
         Self {
             next,
             blocks: VecDeque::new(),
@@ -101,7 +101,7 @@ impl Queue {
         records: &[u8],
         count: u32,
         times: (Timestamp, Timestamp),
-    ) -> Arc<Fresh> {
+    ) -> Arc<MemTable> {
         let fits = self.blocks.back().is_some_and(|last| {
             !(self.must_seal || self.must_begin)
                 && last.bytes.len().saturating_add(records.len()) <= bounds.block_bytes_max
@@ -120,16 +120,16 @@ impl Queue {
         self.segment_bytes = self.segment_bytes.saturating_add(records.len() as u64);
         self.part_bytes = self.part_bytes.saturating_add(records.len() as u64);
         match self.blocks.back() {
-            Some(last) => last.fresh.clone(),
-            None => Arc::new(Fresh::new(self.next)),
+            Some(last) => last.table.clone(),
+            None => Arc::new(MemTable::new(self.next)),
         }
     }
 
     /// Ends the part of the segment that grows, if it has so many bytes, and gives the segment.
     pub(crate) fn end_part(&mut self, bytes_min: u64) -> Option<Arc<Segment>> {
-        let (segment, fresh) = self.segment.as_mut()?;
+        let (segment, table) = self.segment.as_mut()?;
         if self.part_bytes >= bytes_min.max(1) {
-            *fresh = segment.begin_part(self.next);
+            *table = segment.lookups.begin_part(self.next);
             self.part_bytes = 0;
             self.must_begin = true;
         }
@@ -156,24 +156,25 @@ impl Queue {
     fn begin_block(&mut self, chain: &Chain, bounds: Bounds, times: (Timestamp, Timestamp)) {
         let has_events = self.segment.as_ref().is_some_and(|(segment, _)| segment.first < self.next);
         let is_full = self.must_seal || self.segment_bytes >= bounds.segment_bytes;
-        let (segment, fresh) = match &self.segment {
-            Some((segment, fresh)) if !(is_full && has_events) => {
+        let (segment, table) = match &self.segment {
+            Some((segment, table)) if !(is_full && has_events) => {
                 let is_full = self.part_bytes >= bounds.part_bytes;
-                let fresh = if is_full { segment.begin_part(self.next) } else { fresh.clone() };
+                let table = if is_full { segment.lookups.begin_part(self.next) } else { table.clone() };
                 if is_full {
                     self.part_bytes = 0;
                 }
-                (segment.clone(), fresh)
+                (segment.clone(), table)
             }
             _ => {
-                let fresh = Arc::new(Fresh::new(self.next));
-                let segment = Arc::new(Segment::open(self.next, Vec::new(), fresh.clone()));
+                let table = Arc::new(MemTable::new(self.next));
+                let segment =
+                    Arc::new(Segment::growing(&chain.readers, self.next, Vec::new(), table.clone()));
                 chain.push(segment.clone());
                 (self.segment_bytes, self.part_bytes) = (0, 0);
-                (segment, fresh)
+                (segment, table)
             }
         };
-        self.segment = Some((segment.clone(), fresh.clone()));
+        self.segment = Some((segment.clone(), table.clone()));
         self.must_begin = false;
         self.must_seal = false;
         let mut bytes = self.spare.pop().unwrap_or_default();
@@ -188,7 +189,7 @@ impl Queue {
             to,
             done: Vec::new(),
             segment,
-            fresh,
+            table,
         });
     }
 

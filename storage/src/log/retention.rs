@@ -3,7 +3,7 @@
 
 use message::{Seq, Timestamp};
 
-use crate::{error::EngineError, log::handle::Log, lookup::parts::Lookup};
+use crate::{error::EngineError, log::handle::Log};
 
 /// What retention removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,7 +24,7 @@ impl Log {
         let segments = self.shared.chain.segments();
         let is_past = |segment: &&std::sync::Arc<crate::log::segment::Segment>| {
             let facts = segment.facts();
-            segment.look(|lookup| matches!(lookup, Lookup::Sealed(_)))
+            segment.lookups.is_sealed()
                 && facts.to < delete_before
                 && facts.last < oldest_needed
                 && facts.last <= checkpoint

@@ -6,23 +6,34 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
 };
 
-use message::Seq;
+use message::{Seq, Timestamp};
 
 use crate::{
     block::format::Block,
-    block::key::{key_of, name_of, seq_of},
+    block::key::{KEY_END, key_of, name_of, seq_of},
     disk::seam::{Engine, Layout, Store, Value},
     error::{BadBlock, BlockFault, EngineError, ReadError},
-    item::Found,
-    lookup::file::{Facts, Sealed},
-    lookup::memtable::Fresh,
-    lookup::parts::{Lookup, Parts},
+    item::{Found, Tag},
+    log::repairs::Repairs,
+    log::segment_list::{self, SegmentList, StoredList},
+    lookup::{
+        facts::Facts,
+        file::LookupFile,
+        memtable::MemTable,
+        readers::ReaderPool,
+        segment::{FileFault, SegmentLookups},
+    },
 };
 
 /// Sealed segments that stay open for readers.
 const OPEN_MAX: usize = 4;
 /// Blocks kept for readers that come back to them.
 const BLOCKS_MAX: usize = 8;
+/// Blocks read in one go.
+const BLOCKS_PER_PAGE: usize = 8;
+/// Files of one segment that are rebuilt for one look-up before it fails.
+const REBUILDS_MAX: usize = 64;
+
 enum Access {
     /// Not opened by anyone now; perhaps still held by a reader.
     Closed(Option<Weak<dyn Store>>),
@@ -35,30 +46,28 @@ enum Access {
 pub(crate) struct Segment {
     pub(crate) first: Seq,
     pub(crate) name: String,
+    pub(crate) lookups: SegmentLookups,
     access: Mutex<Access>,
-    lookup: RwLock<Lookup>,
-    /// Held while look-ups of it are sealed.
-    pub(crate) sealing: Mutex<()>,
 }
 
 impl Segment {
-    /// One that is written to, of which these parts were sealed already.
-    pub(crate) fn open(first: Seq, pieces: Vec<Arc<Sealed>>, fresh: Arc<Fresh>) -> Self {
-        Self::new(first, Lookup::Open(Arc::new(Parts { pieces, fresh: vec![fresh] })))
+    /// A segment that is written to: `files` hold the look-ups of its beginning, `table` those behind.
+    pub(crate) fn growing(
+        readers: &Arc<ReaderPool>,
+        first: Seq,
+        files: Vec<Arc<LookupFile>>,
+        table: Arc<MemTable>,
+    ) -> Self {
+        let name = name_of(first);
+        let lookups = SegmentLookups::growing(readers.clone(), (&name, first), files, table);
+        Self { first, name, lookups, access: Mutex::new(Access::Closed(None)) }
     }
 
-    pub(crate) fn sealed(first: Seq, sealed: Sealed) -> Self {
-        Self::new(first, Lookup::Sealed(Arc::new(sealed)))
-    }
-
-    fn new(first: Seq, lookup: Lookup) -> Self {
-        Self {
-            first,
-            name: name_of(first),
-            access: Mutex::new(Access::Closed(None)),
-            lookup: RwLock::new(lookup),
-            sealing: Mutex::default(),
-        }
+    /// A segment that is complete and has all of its look-ups in one file.
+    pub(crate) fn sealed(readers: &Arc<ReaderPool>, first: Seq, file: LookupFile) -> Self {
+        let name = name_of(first);
+        let lookups = SegmentLookups::whole(readers.clone(), (&name, first), file);
+        Self { first, name, lookups, access: Mutex::new(Access::Closed(None)) }
     }
 
     fn access(&self) -> MutexGuard<'_, Access> {
@@ -66,20 +75,7 @@ impl Segment {
     }
 
     pub(crate) fn facts(&self) -> Facts {
-        self.look(|lookup| lookup.facts(self.first))
-    }
-
-    /// Its look-ups as they are now.
-    pub(crate) fn lookup(&self) -> Lookup {
-        self.look(Clone::clone)
-    }
-
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&Lookup) -> T) -> T {
-        look(&self.lookup.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Lookup) -> T) -> T {
-        change(&mut self.lookup.write().unwrap_or_else(PoisonError::into_inner))
+        self.lookups.facts()
     }
 
     /// The database, held open from now on.
@@ -135,14 +131,39 @@ pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 pub(crate) struct Chain {
     engine: Arc<dyn Engine>,
     segments: RwLock<Segments>,
+    pub(crate) list: SegmentList,
+    pub(crate) readers: Arc<ReaderPool>,
+    pub(crate) repairs: Repairs,
     /// Sealed segments that are open, the latest used last.
     open: Mutex<VecDeque<(Seq, Arc<dyn Store>)>>,
     blocks: Mutex<VecDeque<Read>>,
 }
 
 impl Chain {
-    pub(crate) fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, segments: RwLock::default(), open: Mutex::default(), blocks: Mutex::default() }
+    /// An empty chain that keeps up to `open_files_max` files of look-ups open.
+    pub(crate) fn new(engine: Arc<dyn Engine>, open_files_max: usize) -> Self {
+        Self {
+            readers: ReaderPool::new(engine.clone(), open_files_max),
+            engine,
+            segments: RwLock::default(),
+            list: SegmentList::default(),
+            repairs: Repairs::default(),
+            open: Mutex::default(),
+            blocks: Mutex::default(),
+        }
+    }
+
+    /// Takes over the list of segments as a start found it, and adds what is missing from it.
+    pub(crate) fn take_list(&self, listed: StoredList, firsts: Vec<Seq>) -> Result<(), EngineError> {
+        match listed {
+            StoredList::Firsts(listed) => self.list.load(listed),
+            StoredList::Damaged(damage) => self.repairs.report(&damage),
+            StoredList::Missing if firsts.is_empty() => {}
+            StoredList::Missing => {
+                self.repairs.report(&EngineError::damaged(segment_list::FILE, 0, "it is missing"));
+            }
+        }
+        self.list.set(&*self.engine, firsts)
     }
 
     pub(crate) fn segments(&self) -> Segments {
@@ -161,6 +182,9 @@ impl Chain {
             let list = Arc::make_mut(&mut segments);
             list.drain(..count.min(list.len())).collect()
         };
+        if let Some(first) = self.segments().first() {
+            self.list.remove_before(&*self.engine, first.first)?;
+        }
         for segment in gone {
             *segment.access() = Access::Removed;
             self.opened().retain(|(first, _)| *first != segment.first);
@@ -227,55 +251,162 @@ impl Chain {
         Ok(Some(read))
     }
 
-    /// What was remembered under a key, the newest first.
-    pub(crate) fn find(&self, hash: u128) -> Result<Option<Found>, EngineError> {
+    /// Opens a segment for its first block, and lists it: from here on a start notices when it is missing.
+    pub(crate) fn begin(&self, segment: &Segment) -> Result<Arc<dyn Store>, EngineError> {
+        let store = segment.pinned_or_open(&*self.engine)?;
+        self.list.add(&*self.engine, segment.first)?;
+        Ok(store)
+    }
+
+    /// Returns the newest value of a key.
+    pub(crate) fn find(&self, hash: u128) -> Result<Option<Found>, ReadError> {
         for segment in self.segments().iter().rev() {
-            // No lock is held meanwhile: an append may have to begin a part.
-            let found =
-                segment.lookup().find(&*self.engine, hash).or_else(|e| self.unless_removed(segment, e))?;
-            if found.is_some() {
-                return Ok(found);
+            if let Some(found) = self.find_in(segment, hash)? {
+                return Ok(Some(found));
             }
         }
         Ok(None)
     }
 
-    /// What could not be read of a segment that retention removed meanwhile is not missed.
-    fn unless_removed<T>(&self, segment: &Segment, error: EngineError) -> Result<Option<T>, EngineError> {
-        let is_there = self.segments().iter().any(|other| other.first == segment.first);
-        if is_there { Err(error) } else { Ok(None) }
+    fn find_in(&self, segment: &Segment, hash: u128) -> Result<Option<Found>, ReadError> {
+        for _ in 0..REBUILDS_MAX {
+            match segment.lookups.find(hash) {
+                Ok(found) => return Ok(found),
+                Err(fault) => {
+                    let rebuilt = self.rebuild(segment, &fault);
+                    if self.is_removed(segment) {
+                        return Ok(None);
+                    }
+                    rebuilt?;
+                }
+            }
+        }
+        Err(EngineError::new(format!("look up in {}", segment.name), "its files are damaged again and again")
+            .into())
     }
 
-    /// Has the filters of the newest look-ups in memory, up to so many bytes, and no others: a look-up that asks an
-    /// older file has asked all newer ones.
-    pub(crate) fn keep_fronts(&self, bytes_max: usize) -> Result<(), EngineError> {
-        let mut sum = 0_usize;
-        for segment in self.segments().iter().rev() {
-            let mut wanted = Vec::new();
-            segment.change(|lookup| {
-                for file in lookup.files() {
-                    sum = sum.saturating_add(file.front_bytes());
-                    if sum > bytes_max && file.has_front() {
-                        *file = Arc::new(file.without_front());
-                    } else if sum <= bytes_max && !file.has_front() {
-                        wanted.push(file.clone());
-                    }
-                }
-            });
-            for without in wanted {
-                let with = without.with_front(&*self.engine).map(Some);
-                let Some(with) = with.or_else(|e| self.unless_removed(segment, e))?.map(Arc::new) else {
-                    break;
-                };
-                // Unless it was replaced meanwhile.
-                let replace = |lookup: &mut Lookup| {
-                    if let Some(file) = lookup.files().find(|file| Arc::ptr_eq(file, &without)) {
-                        *file = with;
-                    }
-                };
-                segment.change(replace);
+    fn is_removed(&self, segment: &Segment) -> bool {
+        !self.segments().iter().any(|other| other.first == segment.first)
+    }
+
+    /// Writes a damaged file of look-ups anew from the blocks, unless it was replaced meanwhile.
+    fn rebuild(&self, segment: &Segment, fault: &FileFault) -> Result<(), ReadError> {
+        if segment.lookups.rebuild(&fault.file, |facts| self.read_back(segment, facts))? {
+            self.repairs.report(&fault.error);
+        }
+        Ok(())
+    }
+
+    /// Checks all files of look-ups of a segment, and rebuilds those that are damaged.
+    pub(crate) fn rebuild_damaged(&self, segment: &Segment) -> Result<(), ReadError> {
+        for file in segment.lookups.files() {
+            if let Err(error) = file.check() {
+                self.rebuild(segment, &FileFault { file, error })?;
             }
         }
         Ok(())
     }
+
+    /// Reads the keys of some of a segment's events from its blocks.
+    fn read_back(&self, segment: &Segment, facts: Facts) -> Result<MemTable, ReadError> {
+        let table = MemTable::new(facts.first);
+        let store = self.store(segment)?.ok_or(ReadError::Missing(facts.first))?;
+        let after =
+            if facts.first == segment.first { Seq::NONE } else { Seq(facts.first.0.saturating_sub(1)) };
+        let mut end = facts.first;
+        for_each_block(&*store, after, facts.first, |Pairing { key, bytes, expected }| {
+            if expected >= facts.end() {
+                return Ok(expected);
+            }
+            let block = Block::parse(key, bytes).and_then(|block| follow(block, expected));
+            let added = block.and_then(|block| add_keys(&table, block, bytes.len()).map(|()| block.end()));
+            end = added.map_err(|fault| BadBlock { segment: segment.name.clone(), block: key, fault })?;
+            Ok::<_, ReadError>(end)
+        })?;
+        if end == facts.end() { Ok(table) } else { Err(ReadError::Missing(end)) }
+    }
+
+    /// Keeps the filters and fences of the newest files in memory, up to `bytes_max` bytes, and no others: a look-up that
+    /// reads an older file has read all newer ones.
+    pub(crate) fn keep_resident(&self, bytes_max: usize) -> Result<(), ReadError> {
+        let mut sum = 0_usize;
+        for segment in self.segments().iter().rev() {
+            for file in segment.lookups.files() {
+                sum = sum.saturating_add(file.resident_bytes());
+                if sum > bytes_max && file.is_resident() {
+                    segment.lookups.replace(&file, file.without_resident());
+                } else if sum <= bytes_max && !file.is_resident() {
+                    self.make_resident(segment, file)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn make_resident(&self, segment: &Segment, file: Arc<LookupFile>) -> Result<(), ReadError> {
+        match file.with_resident() {
+            Ok(resident) => segment.lookups.replace(&file, resident),
+            // A rebuilt file is in memory.
+            Err(error) => {
+                let rebuilt = self.rebuild(segment, &FileFault { file, error });
+                if !self.is_removed(segment) {
+                    rebuilt?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A block as it lies in its segment.
+pub(crate) struct Pairing<'a> {
+    pub(crate) key: Seq,
+    pub(crate) bytes: &'a [u8],
+    /// Where it should begin.
+    pub(crate) expected: Seq,
+}
+
+/// Visits every block of a segment behind the event `after`, the first of which begins with `first`; `visit` returns where
+/// the next should begin.
+pub(crate) fn for_each_block<E: From<EngineError>>(
+    store: &dyn Store,
+    after: Seq,
+    first: Seq,
+    mut visit: impl FnMut(Pairing<'_>) -> Result<Seq, E>,
+) -> Result<(), E> {
+    let mut expected = first;
+    let mut cursor: Box<[u8]> = if after == Seq::NONE { Box::default() } else { Box::from(key_of(after)) };
+    loop {
+        let page = store.range(&cursor, KEY_END, BLOCKS_PER_PAGE)?;
+        let Some((last, _)) = page.last() else { return Ok(()) };
+        cursor = last.clone();
+        for (key, bytes) in &page {
+            let key = seq_of(key).unwrap_or_default();
+            expected = visit(Pairing { key, bytes, expected })?;
+        }
+    }
+}
+
+/// Checks that a block begins where the one before it ends.
+pub(crate) fn follow(block: Block<'_>, expected: Seq) -> Result<Block<'_>, BlockFault> {
+    if block.first == expected { Ok(block) } else { Err(BlockFault::Gap { wanted: expected }) }
+}
+
+/// Adds the keys of a block and its facts to a table.
+pub(crate) fn add_keys(table: &MemTable, block: Block<'_>, bytes: usize) -> Result<(), BlockFault> {
+    let (mut from, mut to) = (Timestamp(u64::MAX), Timestamp(0));
+    for record in block.records() {
+        let record = record?;
+        let envelope = record.envelope()?;
+        (from, to) = (from.min(envelope.at), to.max(envelope.at));
+        for key in &envelope.keys {
+            let b = match key.b {
+                Tag::Value(value) => value,
+                Tag::OwnSeq => record.seq.0,
+            };
+            table.recover(key.hash, Found { a: key.a, b });
+        }
+    }
+    table.add_block(block.end(), bytes, from, to);
+    Ok(())
 }

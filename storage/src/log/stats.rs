@@ -1,16 +1,10 @@
-//! Figures of a log, and the walk that checks every block of it. Neither changes anything.
+//! Figures of an open log. Asking for them changes nothing.
 
 use std::sync::atomic::Ordering;
 
 use message::Seq;
 
-use crate::{
-    block::format::Block,
-    disk::seam::{Engine, Layout},
-    error::{BadBlock, BlockFault, EngineError, OpenError},
-    log::handle::Log,
-    log::open::{for_each_block, segment_names},
-};
+use crate::{error::EngineError, log::handle::Log};
 
 /// Figures of an open log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -47,13 +41,24 @@ pub struct Stats {
     pub index_delta: usize,
     /// Everything up to here is in the index's database.
     pub checkpoint: Seq,
+    /// Files that were found damaged since the log was opened, and rebuilt from the blocks.
+    pub rebuilt_files: u64,
+}
+
+/// The part of a log in memory that grows with the load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUse {
+    /// Bytes that wait for the writer.
+    pub waiting_bytes: usize,
+    /// Keys of events that are not in a look-up file.
+    pub lookups: u64,
 }
 
 impl Log {
-    /// Bytes that wait for the writer, and keys remembered in memory: cheap.
-    pub fn memory(&self) -> (usize, u64) {
+    /// Returns what grows in memory with the load. Cheap: reads no disk.
+    pub fn memory(&self) -> MemoryUse {
         let (lookups, _, _) = self.shared.lookup_sizes();
-        (self.shared.waiting_bytes.load(Ordering::Relaxed), lookups)
+        MemoryUse { waiting_bytes: self.shared.waiting_bytes.load(Ordering::Relaxed), lookups }
     }
 
     /// Figures of this log. Asks the disk for sizes: not for a hot path.
@@ -87,68 +92,7 @@ impl Log {
             index_entries: shared.index.len(),
             index_delta: shared.index.delta_len(),
             checkpoint: shared.index.checkpoint_seq(),
+            rebuilt_files: shared.chain.repairs.files(),
         })
     }
-}
-
-/// What [`verify`] found.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Report {
-    /// Segments read.
-    pub segments: usize,
-    /// Sound blocks.
-    pub blocks: u64,
-    /// Events in them, each of them decoded.
-    pub events: u64,
-    /// Their bytes.
-    pub block_bytes: u64,
-    /// Every block that is not sound.
-    pub bad: Vec<BadBlock>,
-    /// Folders that are missing: where the events end, and the folder after it.
-    pub gaps: Vec<(Seq, String)>,
-}
-
-/// Reads every block of every segment and decodes every event. An engine is held by one process at a time, so
-/// this is for a log that is not running.
-pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
-    let mut report = Report::default();
-    let mut end: Option<Seq> = None;
-    for (first, name) in segment_names(engine)? {
-        if let Some(end) = end.filter(|end| *end != first) {
-            report.gaps.push((Seq(end.0.saturating_sub(1)), name.clone()));
-        }
-        let store = engine.open(&name, Layout::Ascending)?;
-        let mut next = first;
-        for_each_block(&*store, Seq::NONE, first, |pairing| {
-            match sound(pairing.key, pairing.bytes, pairing.expected) {
-                Ok(block) => {
-                    report.blocks += 1;
-                    report.events += u64::from(block.count);
-                    report.block_bytes += pairing.bytes.len() as u64;
-                    next = block.end();
-                }
-                Err(fault) => {
-                    next = Block::parse(pairing.key, pairing.bytes).map_or(pairing.expected, |b| b.end());
-                    report.bad.push(BadBlock { segment: name.clone(), block: pairing.key, fault });
-                }
-            }
-            Ok(next)
-        })?;
-        let lost = store.flushed().filter(|flushed| *flushed >= next);
-        let lost = lost.map(|flushed| BlockFault::Lost { flushed });
-        if let Some(fault) = lost.or(store.torn().map(|have| BlockFault::Torn { have })) {
-            report.bad.push(BadBlock { segment: name.clone(), block: next, fault });
-        }
-        end = Some(next);
-        report.segments += 1;
-    }
-    Ok(report)
-}
-
-fn sound(key: Seq, bytes: &[u8], expected: Seq) -> Result<Block<'_>, BlockFault> {
-    let block = Block::parse(key, bytes)?;
-    for record in block.records() {
-        record?.decode()?;
-    }
-    if block.first == expected { Ok(block) } else { Err(BlockFault::Gap { wanted: expected }) }
 }

@@ -17,11 +17,11 @@ use message::Seq;
 use crate::{
     block::format,
     block::key::key_of,
-    error::{EngineError, OpenError, Poisoned},
+    disk::seam::Store,
+    error::{EngineError, OpenError, Poisoned, ReadError},
     log::handle::Shared,
     log::queue::{Completion, Pending, Writing},
     log::segment::Segment,
-    lookup::parts::Lookup,
     options::Driver,
 };
 
@@ -100,7 +100,10 @@ impl Shared {
     fn write(&self, pending: &Pending, writing: &Writing, seal: &dyn Fn(Job)) -> Result<(), EngineError> {
         let segment = &pending.segment;
         let is_first = pending.first == segment.first;
-        let store = segment.pinned_or_open(&*self.engine)?;
+        let store = match is_first {
+            true => self.chain.begin(segment)?,
+            false => segment.pinned_or_open(&*self.engine)?,
+        };
         let bytes = {
             let mut bytes = writing.bytes.write().unwrap_or_else(PoisonError::into_inner);
             format::finish(&mut bytes, pending.first, pending.count);
@@ -112,7 +115,7 @@ impl Shared {
             store.commit(&key_of(pending.first), &bytes)?;
         }
         let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
-        pending.fresh.note(end, bytes, pending.from, pending.to);
+        pending.table.add_block(end, bytes, pending.from, pending.to);
         self.blocks_written.fetch_add(1, Ordering::Relaxed);
         let before = self.bytes_written.fetch_add(bytes as u64, Ordering::Relaxed);
         if before / SAMPLE_BYTES != (before + bytes as u64) / SAMPLE_BYTES {
@@ -120,7 +123,7 @@ impl Shared {
         }
         if is_first {
             self.seal_before(segment, seal);
-        } else if pending.first == pending.fresh.first {
+        } else if pending.first == pending.table.first {
             seal(Job::Parts(segment.clone()));
         }
         Ok(())
@@ -144,23 +147,36 @@ impl Shared {
 
     /// Seals a segment, here.
     pub(crate) fn seal_now(&self, segment: &Segment) {
-        if self.poisoned().is_none()
-            && let Err(e) = segment.seal(&*self.engine)
-        {
-            self.poison(&e);
+        self.seal_with(segment, |store| segment.lookups.seal(store));
+        if segment.lookups.is_sealed() {
+            segment.close();
         }
-        self.keep_fronts();
     }
 
     /// Seals the parts of a segment that do not grow any more, here.
     pub(crate) fn seal_parts(&self, segment: &Segment) {
         let committed = Seq(self.committed.load(Ordering::Acquire));
-        if self.poisoned().is_none()
-            && let Err(e) = segment.seal_parts(&*self.engine, self.options.part_bytes(), committed)
-        {
+        let small_bytes = self.options.part_bytes();
+        self.seal_with(segment, |store| segment.lookups.seal_parts(store, small_bytes, committed));
+    }
+
+    /// Writes look-ups of a segment. Should a file that is merged be damaged, the damaged ones are rebuilt first.
+    fn seal_with(&self, segment: &Segment, seal: impl Fn(&dyn Store) -> Result<(), EngineError>) {
+        if self.poisoned().is_some() {
+            return;
+        }
+        let sealed = segment.pinned_or_open(&*self.engine).map_err(ReadError::from);
+        let sealed = sealed.and_then(|store| match seal(&*store) {
+            Err(EngineError::Damaged { .. }) => {
+                self.chain.rebuild_damaged(segment)?;
+                Ok(seal(&*store)?)
+            }
+            sealed => Ok(sealed?),
+        });
+        if let Err(e) = sealed {
             self.poison(&e);
         }
-        self.keep_fronts();
+        self.keep_resident();
     }
 
     /// Ends the part that grows, if it is worth a file. It can be sealed when the event is flushed that this gives.
@@ -170,10 +186,10 @@ impl Shared {
         Some((segment, Seq(queue.next.0.saturating_sub(1))))
     }
 
-    /// Has the filters of the newest look-ups in memory, as many as may be there.
-    pub(crate) fn keep_fronts(&self) {
+    /// Keeps the filters of the newest look-ups in memory, up to [`crate::Options::filter_bytes_max`].
+    pub(crate) fn keep_resident(&self) {
         if self.poisoned().is_none()
-            && let Err(e) = self.chain.keep_fronts(self.options.filter_bytes_max)
+            && let Err(e) = self.chain.keep_resident(self.options.filter_bytes_max)
         {
             self.poison(&e);
         }
@@ -211,10 +227,8 @@ impl Shared {
 
     /// Of the segment that is written to, so that the first look-ups need not.
     fn sort_recovered(&self) {
-        if let Some(segment) = self.chain.segments().last()
-            && let Lookup::Open(parts) = segment.lookup()
-        {
-            parts.fresh.iter().for_each(|fresh| fresh.sort());
+        if let Some(segment) = self.chain.segments().last() {
+            segment.lookups.tables().iter().for_each(|table| table.sort());
         }
     }
 
@@ -236,7 +250,7 @@ pub(crate) fn start(
     unsealed: Vec<Arc<Segment>>,
 ) -> Result<Vec<JoinHandle<()>>, OpenError> {
     if shared.options.driver == Driver::Inline {
-        shared.keep_fronts();
+        shared.keep_resident();
         for segment in unsealed {
             shared.seal_now(&segment);
         }
@@ -248,7 +262,7 @@ pub(crate) fn start(
     let (send, receive) = sync_channel(SEALING_MAX);
     let sealer = shared.clone();
     let sealing = spawn("log-sealer", move || {
-        sealer.keep_fronts();
+        sealer.keep_resident();
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
@@ -307,8 +321,7 @@ mod tests {
         log.append(vec![item(1)], None).unwrap();
         while log.drive() {}
         let segment = log.shared.chain.segments().last().unwrap().clone();
-        let Lookup::Open(parts) = segment.lookup() else { panic!("it is written to") };
-        let fresh = parts.fresh[0].clone();
+        let fresh = segment.lookups.tables()[0].clone();
         let held = fresh.hold(2);
         let (done, appended) = channel();
         let appending = log.clone();

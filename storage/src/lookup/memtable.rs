@@ -1,8 +1,8 @@
-//! What was remembered under keys of events that were not sealed yet: maps in memory, one for each part of a segment
-//! that is still written to. Of equal keys the newest must win.
+//! The keys of events whose part of a segment is not on the disk as a look-up file: a map in memory, sharded. Of equal keys
+//! the newest must win.
 
 use std::sync::{
-    Mutex, PoisonError, RwLock,
+    Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -11,18 +11,20 @@ use message::{Seq, Timestamp};
 use crate::{
     hash::{UniformMap, high, low},
     item::Found,
-    lookup::file::Facts,
+    lookup::facts::Facts,
 };
 
 const SHARDS: usize = 64;
 
+/// A value with the number of its event.
 #[derive(Clone, Copy)]
-struct Slot {
+struct Versioned {
     found: Found,
     seq: u64,
 }
 
-/// A key that a start read back from the blocks: less than two thirds of a place in the map, of which a third is empty.
+/// A key that a start read back from the blocks. It takes less than two thirds of a slot of the map, a third of whose slots
+/// are empty.
 #[derive(Clone, Copy)]
 struct Recovered {
     hash: [u64; 2],
@@ -32,11 +34,11 @@ struct Recovered {
 
 impl Recovered {
     fn hash(&self) -> u128 {
-        whole(self.hash)
+        join(self.hash)
     }
 
     fn found(&self) -> Found {
-        Found { a: whole(self.a), b: self.b }
+        Found { a: join(self.a), b: self.b }
     }
 }
 
@@ -44,16 +46,16 @@ fn halves(value: u128) -> [u64; 2] {
     [high(value), low(value)]
 }
 
-fn whole([high, low]: [u64; 2]) -> u128 {
+fn join([high, low]: [u64; 2]) -> u128 {
     u128::from(high) << 64 | u128::from(low)
 }
 
-/// A part of the look-ups, by the top bits of the hash.
+/// The keys with the same top bits.
 #[derive(Default)]
 struct Shard {
-    /// Since the start.
-    map: UniformMap<u128, Slot>,
-    /// From before: appended in the order of the events, sorted when it is first asked.
+    /// Appended since the start.
+    map: UniformMap<u128, Versioned>,
+    /// Read back at the start: in the order of the events until the first look-up sorts them.
     recovered: Vec<Recovered>,
     is_sorted: bool,
 }
@@ -61,13 +63,13 @@ struct Shard {
 impl Shard {
     fn sort(&mut self) {
         if !self.is_sorted {
-            // Stable: of equal keys the newest stays last.
+            // Of equal keys the newest stays last, since the sort is stable.
             self.recovered.sort_by_key(Recovered::hash);
             self.is_sorted = true;
         }
     }
 
-    /// Only when sorted.
+    /// Finds the newest recovered value of a key. The shard must be sorted.
     fn recovered(&self, hash: u128) -> Option<Found> {
         let after = self.recovered.partition_point(|recovered| recovered.hash() <= hash);
         let newest = self.recovered.get(after.checked_sub(1)?)?;
@@ -75,8 +77,8 @@ impl Shard {
     }
 }
 
-/// The look-ups of a part of a segment: from its first event to the first one of the part after it.
-pub(crate) struct Fresh {
+/// The keys of a part of a segment, from its first event to the first of the part behind it.
+pub(crate) struct MemTable {
     pub(crate) first: Seq,
     facts: Mutex<Facts>,
     shards: Box<[RwLock<Shard>]>,
@@ -86,40 +88,48 @@ pub(crate) struct Fresh {
     arrived: AtomicU64,
 }
 
-impl Fresh {
+fn read(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl MemTable {
     pub(crate) fn new(first: Seq) -> Self {
-        Self::with_room(first, 0)
+        Self::with_capacity(first, 0)
     }
 
-    /// With room for about so many keys that are read back.
-    pub(crate) fn with_room(first: Seq, keys: usize) -> Self {
+    /// Reserves memory for about `keys` keys that are read back.
+    pub(crate) fn with_capacity(first: Seq, keys: usize) -> Self {
         let shard =
             || Shard { recovered: Vec::with_capacity(keys / SHARDS), is_sorted: true, ..Shard::default() };
         Self {
             first,
-            facts: Mutex::new(Facts::none(first)),
+            facts: Mutex::new(Facts::empty(first)),
             shards: (0..SHARDS).map(|_| RwLock::new(shard())).collect(),
             expected: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
         }
     }
 
-    /// Of the blocks counted in so far.
+    /// Facts about the blocks added so far.
     pub(crate) fn facts(&self) -> Facts {
         *self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a block in.
-    pub(crate) fn note(&self, end: Seq, bytes: usize, from: Timestamp, to: Timestamp) {
+    /// Adds the facts about a block whose last event comes before `end`.
+    pub(crate) fn add_block(&self, end: Seq, bytes: usize, from: Timestamp, to: Timestamp) {
         let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         let last = Seq(end.0.saturating_sub(1));
         let events = end.0.saturating_sub(facts.last.0).saturating_sub(1);
-        let block = Facts { first: self.first, last, from, to, events, block_bytes: bytes as u64 };
-        *facts = facts.join(block);
+        let (first, block_bytes) = (self.first, bytes as u64);
+        *facts = facts.join(Facts { first, last, from, to, events, block_bytes, file_bytes: 0 });
     }
 
     fn shard(&self, hash: u128) -> Option<&RwLock<Shard>> {
-        // Not the bits the map inside chooses its places by.
+        // Not the bits by which the map inside chooses its slots.
         let shard = usize::try_from(hash >> 122).unwrap_or(0);
         self.shards.get(shard)
     }
@@ -134,78 +144,81 @@ impl Fresh {
         self.arrived.load(Ordering::Acquire) == self.expected.load(Ordering::Acquire)
     }
 
-    /// Remembers a key of the event `seq`. Appends may come in any order: the greatest number wins.
+    /// Inserts a key of the event `seq`. Appends may come in any order: the greatest number wins.
     pub(crate) fn insert(&self, hash: u128, found: Found, seq: Seq) {
         if let Some(shard) = self.shard(hash) {
-            let map = &mut shard.write().unwrap_or_else(PoisonError::into_inner).map;
-            let slot = map.entry(hash).or_insert(Slot { found, seq: seq.0 });
-            if slot.seq <= seq.0 {
-                *slot = Slot { found, seq: seq.0 };
+            let map = &mut write(shard).map;
+            let value = map.entry(hash).or_insert(Versioned { found, seq: seq.0 });
+            if value.seq <= seq.0 {
+                *value = Versioned { found, seq: seq.0 };
             }
         }
         self.arrived.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Remembers a key that lies in the blocks already. In the order of the events, before anything is inserted.
+    /// Inserts a key that was read back from the blocks: in the order of the events, before anything else is inserted.
     pub(crate) fn recover(&self, hash: u128, found: Found) {
         if let Some(shard) = self.shard(hash) {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let mut shard = write(shard);
             shard.recovered.push(Recovered { hash: halves(hash), a: halves(found.a), b: found.b });
             shard.is_sorted = false;
         }
     }
 
-    /// Does now what the first look-ups would wait for.
+    /// Sorts the recovered keys, so that the first look-ups need not.
     pub(crate) fn sort(&self) {
-        for shard in &self.shards {
-            shard.write().unwrap_or_else(PoisonError::into_inner).sort();
-        }
+        self.shards.iter().for_each(|shard| write(shard).sort());
     }
 
     pub(crate) fn find(&self, hash: u128) -> Option<Found> {
         let shard = self.shard(hash)?;
         {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(slot) = shard.map.get(&hash) {
-                return Some(slot.found);
+            let shard = read(shard);
+            if let Some(value) = shard.map.get(&hash) {
+                return Some(value.found);
             }
             if shard.is_sorted || shard.recovered.is_empty() {
                 return shard.recovered(hash);
             }
         }
-        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shard = write(shard);
         shard.sort();
-        shard.map.get(&hash).map(|slot| slot.found).or_else(|| shard.recovered(hash))
+        shard.map.get(&hash).map(|value| value.found).or_else(|| shard.recovered(hash))
     }
 
+    /// The number of keys; a key that was read back several times counts each time.
     pub(crate) fn len(&self) -> usize {
         let len = |shard: &RwLock<Shard>| {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let shard = read(shard);
             shard.map.len() + shard.recovered.len()
         };
         self.shards.iter().map(len).sum()
     }
 
-    /// Keeps everyone from the part that a key belongs to.
+    /// Blocks everyone from the shard of a key.
     #[cfg(test)]
     pub(crate) fn hold(&self, hash: u128) -> impl Drop + '_ {
         self.shard(hash).unwrap().write().unwrap()
     }
 
-    /// All of it, in the order of the hashes, each once.
+    /// Returns all keys in rising order, each once. Waits until every announced key is in the map.
     pub(crate) fn sorted(&self) -> Vec<(u128, Found)> {
+        while !self.is_complete() {
+            // An append has its numbers and is about to insert its keys.
+            std::thread::yield_now();
+        }
         let mut all: Vec<(u128, Found)> = Vec::with_capacity(self.len());
         for shard in &self.shards {
             let start = all.len();
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let shard = read(shard);
             all.extend(shard.recovered.iter().map(|recovered| (recovered.hash(), recovered.found())));
-            all.extend(shard.map.iter().map(|(hash, slot)| (*hash, slot.found)));
+            all.extend(shard.map.iter().map(|(hash, value)| (*hash, value.found)));
             // Shards are cut by the top bits, so sorting each sorts all. Of equal keys the newest stays last.
             if let Some(part) = all.get_mut(start..) {
                 part.sort_by_key(|(hash, _)| *hash);
             }
         }
-        // The later of two goes, so the newer moves to the front first.
+        // The later of two equal keys is removed, so the newer value moves to the front first.
         all.dedup_by(|later, earlier| {
             let is_same = later.0 == earlier.0;
             if is_same {

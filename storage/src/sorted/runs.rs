@@ -1,125 +1,161 @@
-//! The index's database: what was flushed lies in sorted runs, what was not in memory. A flush writes one new run and
-//! nothing else; runs of like size are merged into one beside it, so that each change is written a few times and a start
-//! reads none of them. It must never show a part of a flush after a crash.
+//! The index's database on the disk: sorted runs, the newest on top. A write adds one run and changes nothing else; runs
+//! of similar size are merged on a thread of their own, so that each change is written a few times and a start reads none
+//! of them. It must never show a part of a write after a crash.
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
 };
 
 use crate::{
+    disk::files::{Folder, PART_SUFFIX},
     disk::seam::{Pair, Store, Value, Write},
     error::EngineError,
-    sorted::merge::{Merge, Source, first_to_merge},
-    sorted::run_file::{Kept, Run, Span, Writer},
+    sorted::compaction::{Compaction, WriteSource, first_to_merge},
+    sorted::{Content, Merge, Note, Shape, SortedFile, Source, write},
 };
 
-/// What was not flushed is flushed when it has so many bytes, which bounds memory.
-const MEMORY_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a key costs in memory beside its bytes, about.
-const KEY_BYTES: usize = 64;
-/// More runs than this no look-up shall meet: whoever flushes waits for the merging first. So many come only while a
-/// merge of nearly everything is under way on a slow disk; otherwise there are about ten.
+/// Maximum number of runs that a look-up meets: a writer waits for the merging while there are more. That many come only
+/// while nearly everything is being merged on a slow disk; otherwise there are about ten.
 const RUNS_MAX: usize = 32;
-/// Read at once from a run that is merged, and from one that is looked through for a page of answers.
+/// Bytes read at once from a run that is merged, and from one that is searched for a page of a range.
 const MERGE_READ_BYTES: usize = 256 * 1024;
 const RANGE_READ_BYTES: usize = 16 * 1024;
-/// Entries merged between two looks whether to go on.
-const MERGE_LOOK: usize = 1_024;
+const PREFIX: &str = "run-";
 
-type Table = BTreeMap<Box<[u8]>, Kept>;
+/// The numbers of the writes that a run holds, from the first to the last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Span {
+    from: u64,
+    to: u64,
+}
+
+impl Span {
+    fn file_name(self) -> String {
+        format!("{PREFIX}{:016}-{:016}", self.from, self.to)
+    }
+
+    fn parse(file_name: &str) -> Option<Self> {
+        let (from, to) = file_name.strip_prefix(PREFIX)?.split_once('-')?;
+        let span = Self { from: from.parse().ok()?, to: to.parse().ok()? };
+        (span.from <= span.to && span.file_name() == file_name).then_some(span)
+    }
+
+    fn contains(self, other: Self) -> bool {
+        self.from <= other.from && other.to <= self.to
+    }
+
+    fn note(self) -> Note {
+        [self.from, self.to, 0, 0, 0, 0, 0]
+    }
+}
+
+/// A run that is open.
+struct Run {
+    span: Span,
+    file: SortedFile,
+}
+
+impl Run {
+    /// Opens a run: its trailer, fences and filter are read, its records are not.
+    fn open(folder: &Folder, span: Span) -> Result<Self, EngineError> {
+        let name = span.file_name();
+        let label = folder.label(&name);
+        let reader = folder.open(&name)?.ok_or_else(|| EngineError::damaged(&label, 0, "it is missing"))?;
+        let file = SortedFile::open(&label, Arc::new(reader), Shape::Variable)?.with_resident()?;
+        if file.note() != span.note() {
+            return Err(EngineError::damaged(&label, 0, "it is another run under this name"));
+        }
+        Ok(Self { span, file })
+    }
+
+    /// Writes a run; `on_end` is called when it is complete but has not got its name.
+    fn write(
+        folder: &Folder,
+        (span, records_max): (Span, u64),
+        source: &mut dyn Source,
+        on_end: &dyn Fn(),
+    ) -> Result<Arc<Self>, EngineError> {
+        let name = span.file_name();
+        let written = write((Shape::Variable, records_max, span.note()), source, |next| {
+            folder.write_parts(&name, &mut || {
+                let part = next()?;
+                if part.is_none() {
+                    on_end();
+                }
+                Ok(part)
+            })
+        })?;
+        let label = folder.label(&name);
+        let reader = folder.open(&name)?.ok_or_else(|| EngineError::damaged(&label, 0, "it is missing"))?;
+        Ok(Arc::new(Self { span, file: SortedFile::from_written(&label, Arc::new(reader), written) }))
+    }
+}
+
+type Runs = Arc<Vec<Arc<Run>>>;
 
 /// The database.
 pub(crate) struct RunStore {
     files: Arc<Files>,
-    /// Held while a flush writes a run.
+    /// Held while a run is written.
     writing: Mutex<()>,
-    /// Merges runs, when there is reason to. Only one does.
+    /// The thread that merges runs, while there is reason to. There is one at most.
     merger: Mutex<Option<JoinHandle<Result<(), EngineError>>>>,
 }
 
-/// What a flush and the merger share.
+/// The part that writers and the merger share.
 struct Files {
-    folder: PathBuf,
-    state: RwLock<State>,
-    /// Nobody needs the merging any more.
+    folder: Folder,
+    /// The oldest first.
+    runs: RwLock<Runs>,
+    /// Set on close; the merger stops at the next check.
     is_closing: AtomicBool,
-    /// Told how far a merge has come.
+    /// Called at each step of a merge.
     #[cfg(test)]
     watch: Mutex<Option<Watch>>,
 }
 
-/// What a test does at each step of a merge.
 #[cfg(test)]
 type Watch = Box<dyn FnMut(&'static str) + Send>;
 
-struct State {
-    live: Table,
-    live_bytes: usize,
-    /// What a flush is writing.
-    frozen: Arc<Table>,
-    /// The oldest first.
-    runs: Arc<Vec<Arc<Run>>>,
-}
-
-impl State {
-    fn next_flush(&self) -> u64 {
-        self.runs.last().map_or(1, |run| run.span.to.saturating_add(1))
-    }
-
-    fn set(&mut self, key: Box<[u8]>, value: Kept) {
-        let bytes = |value: &Kept| KEY_BYTES + value.as_ref().map_or(0, |value| value.len());
-        self.live_bytes += key.len() + bytes(&value);
-        let key_len = key.len();
-        if let Some(old) = self.live.insert(key, value) {
-            self.live_bytes = self.live_bytes.saturating_sub(key_len + bytes(&old));
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl RunStore {
-    /// Opens the runs of a folder, which must be there.
-    pub(crate) fn open(folder: &Path) -> Result<Self, EngineError> {
-        let fail = |e: std::io::Error| EngineError::new(format!("open {}", folder.display()), e);
+    /// Opens the runs of a folder, which must exist.
+    pub(crate) fn open(folder: Folder) -> Result<Self, EngineError> {
         let mut spans = Vec::new();
-        for entry in fs::read_dir(folder).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            match Span::of(&name) {
+        for name in folder.names()? {
+            match Span::parse(&name) {
                 Some(span) => spans.push(span),
-                // A crash came while it was written.
-                None if name.ends_with(".part") => fs::remove_file(entry.path()).map_err(fail)?,
+                // A crash interrupted its writer.
+                None if name.ends_with(PART_SUFFIX) => folder.remove(&name)?,
                 None => {}
             }
         }
-        // The widest of those that begin together first.
+        // Of runs that begin together the widest comes first.
         spans.sort_unstable_by_key(|span| (span.from, std::cmp::Reverse(span.to)));
         let mut runs: Vec<Arc<Run>> = Vec::new();
         let mut expected = 1;
         for span in spans {
-            if runs.last().is_some_and(|run| run.span.holds(span)) {
-                // A crash came between a merge and the removal of what was merged.
-                fs::remove_file(folder.join(span.file_name())).map_err(fail)?;
+            if runs.last().is_some_and(|run| run.span.contains(span)) {
+                // A crash came between a merge and the removal of the merged runs.
+                folder.remove(&span.file_name())?;
                 continue;
             }
             if span.from != expected {
-                let place = format!("open {}", folder.display());
-                let why = format!("the run that begins with {expected} is missing, restore it from a backup");
-                return Err(EngineError::new(place, why));
+                return Err(EngineError::damaged(&folder.label(""), 0, "a run before the newest is missing"));
             }
             expected = span.to.saturating_add(1);
-            runs.push(Arc::new(Run::open(folder, span)?));
+            runs.push(Arc::new(Run::open(&folder, span)?));
         }
-        let state = State { live: Table::new(), live_bytes: 0, frozen: Arc::default(), runs: Arc::new(runs) };
         let files = Files {
-            folder: folder.to_owned(),
-            state: RwLock::new(state),
+            folder,
+            runs: RwLock::new(Arc::new(runs)),
             is_closing: AtomicBool::new(false),
             #[cfg(test)]
             watch: Mutex::default(),
@@ -127,24 +163,21 @@ impl RunStore {
         Ok(Self { files: Arc::new(files), writing: Mutex::default(), merger: Mutex::default() })
     }
 
-    /// Has runs merged beside everything else, if there is reason to. Waits only when there are too many of them; what
-    /// failed since is an error here.
-    fn merge_beside(&self) -> Result<(), EngineError> {
+    /// Starts to merge runs on another thread if there is reason to. Waits only while there are too many runs; returns the
+    /// failure of an earlier merge.
+    fn merge_in_background(&self) -> Result<(), EngineError> {
         let mut merger = lock(&self.merger);
-        let must_wait = self.files.read().runs.len() >= RUNS_MAX;
+        let must_wait = self.files.runs().len() >= RUNS_MAX;
         if let Some(thread) = merger.take_if(|thread| must_wait || thread.is_finished()) {
-            let panicked =
-                || EngineError::new(format!("merge {}", self.files.folder.display()), "it panicked");
+            let panicked = || EngineError::new("merge the index", "the thread panicked");
             thread.join().map_err(|_| panicked())??;
         }
-        if merger.is_some() || self.files.to_merge().is_none() {
+        if merger.is_some() || self.files.first_to_merge().is_none() {
             return Ok(());
         }
         let files = self.files.clone();
-        let spawned = thread::Builder::new().name("index merger".into()).spawn(move || files.merge_all());
-        let spawned = spawned
-            .map_err(|e| EngineError::new(format!("start to merge {}", self.files.folder.display()), e))?;
-        *merger = Some(spawned);
+        let spawned = thread::Builder::new().name("index-merger".into()).spawn(move || files.merge_all());
+        *merger = Some(spawned.map_err(|e| EngineError::new("start to merge the index", e))?);
         Ok(())
     }
 }
@@ -152,7 +185,7 @@ impl RunStore {
 impl Drop for RunStore {
     fn drop(&mut self) {
         self.files.is_closing.store(true, Ordering::Release);
-        // What it had begun is tidied away by the next start.
+        // The next start removes the part that was written.
         let merger = lock(&self.merger).take();
         if let Some(Ok(Err(error))) = merger.map(JoinHandle::join) {
             tracing::warn!(%error, "the index was not merged");
@@ -160,84 +193,24 @@ impl Drop for RunStore {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Files {
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    fn runs(&self) -> Runs {
+        self.runs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn change(&self) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes what is in memory as a run. A failure leaves it where reads find it, and the next flush writes it.
-    fn write_run(&self) -> Result<(), EngineError> {
-        let (table, to) = {
-            let mut state = self.change();
-            if state.live.is_empty() {
-                return Ok(());
-            }
-            let table = Arc::new(std::mem::take(&mut state.live));
-            state.live_bytes = 0;
-            state.frozen = table.clone();
-            (table, state.next_flush())
-        };
-        let mut entries = table.iter().map(|(key, value)| (&**key, value.as_deref()));
-        let written =
-            Writer::new(&self.folder, Span { from: to, to }, table.len() as u64).and_then(|mut writer| {
-                entries.try_for_each(|(key, value)| writer.add(key, value))?;
-                writer.finish()
-            });
-        let mut state = self.change();
-        state.frozen = Arc::default();
-        match written {
-            Ok(run) => {
-                Arc::make_mut(&mut state.runs).push(Arc::new(run));
-                Ok(())
-            }
-            Err(e) => {
-                let newer = std::mem::take(&mut state.live);
-                let older = Arc::try_unwrap(table).unwrap_or_else(|table| (*table).clone());
-                state.live_bytes = 0;
-                for (key, value) in older.into_iter().chain(newer) {
-                    state.set(key, value);
-                }
-                Err(e)
-            }
-        }
-    }
-
-    /// Writes a run of keys that rise.
-    fn write_sorted(
-        &self,
-        keys_max: usize,
-        writes: &mut dyn Iterator<Item = Write>,
-    ) -> Result<(), EngineError> {
-        let to = self.read().next_flush();
-        let mut writer = Writer::new(&self.folder, Span { from: to, to }, keys_max as u64)?;
-        for write in writes {
-            match write {
-                Write::Put(key, value) => writer.add(&key, Some(&value))?,
-                Write::Delete(key) => writer.add(&key, None)?,
-            }
-        }
-        let run = Arc::new(writer.finish()?);
-        Arc::make_mut(&mut self.change().runs).push(run);
-        Ok(())
+    fn change(&self, change: impl FnOnce(&mut Vec<Arc<Run>>)) {
+        let mut runs = self.runs.write().unwrap_or_else(PoisonError::into_inner);
+        change(Arc::make_mut(&mut runs));
     }
 
     /// The first of the runs that are worth merging.
-    fn to_merge(&self) -> Option<usize> {
-        let runs = self.read().runs.clone();
-        first_to_merge(&runs.iter().map(|run| run.bytes).collect::<Vec<_>>())
+    fn first_to_merge(&self) -> Option<usize> {
+        first_to_merge(&self.runs().iter().map(|run| run.file.bytes()).collect::<Vec<_>>())
     }
 
-    /// Merges for as long as it is worth it. Further runs may come meanwhile.
+    /// Merges for as long as it is worth it. Further runs may be added meanwhile.
     fn merge_all(&self) -> Result<(), EngineError> {
-        while let Some(from) = self.to_merge()
+        while let Some(from) = self.first_to_merge()
             && !self.is_closing.load(Ordering::Acquire)
         {
             self.merge(from)?;
@@ -245,43 +218,32 @@ impl Files {
         Ok(())
     }
 
-    /// Merges all runs from one on. Nobody else takes runs away.
+    /// Merges all runs from `from` on into one. Only one thread does, and nobody else removes runs.
     fn merge(&self, from: usize) -> Result<(), EngineError> {
-        let runs = self.read().runs.clone();
+        let runs = self.runs();
         let merged = runs.get(from..).unwrap_or_default();
         let (Some(first), Some(last)) = (merged.first(), merged.last()) else { return Ok(()) };
         let span = Span { from: first.span.from, to: last.span.to };
-        let entries = merged.iter().map(|run| run.entries).sum();
-        let sources = merged.iter().rev().map(|run| Ok(Source::Run(run.walk(&[], MERGE_READ_BYTES)?)));
-        let mut all = Merge::new(sources.collect::<Result<_, EngineError>>()?);
-        let mut writer = Writer::new(&self.folder, span, entries)?;
-        let mut passed: usize = 0;
-        while let Some((key, value)) = all.head() {
-            // Below the oldest run there is nothing that could come to light.
-            if value.is_some() || from > 0 {
-                writer.add(key, value)?;
-            }
-            all.advance()?;
-            passed += 1;
-            if passed.is_multiple_of(MERGE_LOOK) {
-                self.tell("merging");
-                if self.is_closing.load(Ordering::Acquire) {
-                    return Ok(());
-                }
-            }
-        }
-        self.tell("before the merged run is there");
-        let run = Arc::new(writer.finish()?);
+        let records_max = merged.iter().map(|run| run.file.len()).sum();
+        let go_on = || {
+            self.tell("merging");
+            !self.is_closing.load(Ordering::Acquire)
+        };
+        // Below the oldest run there is nothing that a tombstone could hide.
+        let mut source = Compaction::new(merge_of(merged, &[], MERGE_READ_BYTES)?, from > 0, &go_on)?;
+        let on_end = || self.tell("before the merged run is there");
+        let written = Run::write(&self.folder, (span, records_max), &mut source, &on_end);
+        let run = match written {
+            Err(_) if self.is_closing.load(Ordering::Acquire) => return Ok(()),
+            written => written?,
+        };
         self.tell("before the merged run is read");
-        {
-            let mut state = self.change();
-            let newer = state.runs.iter().skip(runs.len());
-            let kept = runs.iter().take(from).chain([&run]).chain(newer).cloned().collect();
-            state.runs = Arc::new(kept);
-        }
+        self.change(|list| {
+            list.splice(from..runs.len(), [run]);
+        });
         for run in merged {
             self.tell("before a run is removed");
-            run.remove()?;
+            self.folder.remove(&run.span.file_name())?;
         }
         Ok(())
     }
@@ -297,45 +259,23 @@ impl Files {
     }
 }
 
+/// All records of some runs, the oldest given first.
+fn merge_of(runs: &[Arc<Run>], after: &[u8], read_bytes: usize) -> Result<Merge<'static>, EngineError> {
+    let walks = runs.iter().rev().map(|run| run.file.walk(after, read_bytes));
+    let sources = walks.map(|walk| Ok(Box::new(walk?) as Box<dyn Source>));
+    Ok(Merge::new(sources.collect::<Result<_, EngineError>>()?))
+}
+
 impl Store for RunStore {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
-        let runs = {
-            let state = self.files.read();
-            if let Some(kept) = state.live.get(key).or_else(|| state.frozen.get(key)) {
-                return Ok(kept.clone());
-            }
-            state.runs.clone()
-        };
-        for run in runs.iter().rev() {
-            if let Some(kept) = run.get(key)? {
-                return Ok(kept);
+        for run in self.files.runs().iter().rev() {
+            match run.file.get(key, |record| Content::from(record))? {
+                Some(Content::Value(value)) => return Ok(Some(value)),
+                Some(Content::Tombstone) => return Ok(None),
+                None => {}
             }
         }
         Ok(None)
-    }
-
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.apply(vec![Write::Put(key.into(), value.into())])
-    }
-
-    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
-        let is_full = {
-            let mut state = self.files.change();
-            for write in writes {
-                match write {
-                    Write::Put(key, value) => state.set(key, Some(value.into())),
-                    Write::Delete(key) => state.set(key, None),
-                }
-            }
-            state.live_bytes >= MEMORY_BYTES_MAX
-        };
-        if is_full { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        let _writing = lock(&self.writing);
-        self.files.write_run()?;
-        self.merge_beside()
     }
 
     fn write_sorted(
@@ -344,50 +284,46 @@ impl Store for RunStore {
         writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), EngineError> {
         let _writing = lock(&self.writing);
-        // What came before is older.
-        self.files.write_run()?;
-        self.files.write_sorted(keys_max, writes)?;
-        self.merge_beside()
+        let number = self.files.runs().last().map_or(1, |run| run.span.to.saturating_add(1));
+        let span = Span { from: number, to: number };
+        let mut source = WriteSource::new(writes);
+        let run = Run::write(&self.files.folder, (span, keys_max as u64), &mut source, &|| ())?;
+        self.files.change(|runs| runs.push(run));
+        self.merge_in_background()
+    }
+
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
+        self.apply(vec![Write::Put(key.into(), value.into())])
+    }
+
+    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
+        self.write_sorted(writes.len(), &mut writes.into_iter())
+    }
+
+    fn flush(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn findings(&self) -> Vec<EngineError> {
+        self.files.runs().iter().filter_map(|run| run.file.check().err()).collect()
     }
 
     fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        // Asked of blocks only: nothing here is worth an index of its own for it.
         let mut end = key.to_vec();
         end.push(0);
         Ok(self.range(&[], &end, usize::MAX)?.pop())
     }
 
     fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
-        use std::ops::Bound::Excluded;
         if after >= end {
             return Ok(Vec::new());
         }
-        let state = self.files.read();
-        // What is deleted hides keys of older sources, so it does not count.
-        let above = |table: &Table, newer: Option<&Table>| {
-            let (mut some, mut counted) = (Vec::new(), 0);
-            for (key, value) in table.range::<[u8], _>((Excluded(after), Excluded(end))) {
-                if counted >= limit {
-                    break;
-                }
-                counted +=
-                    usize::from(value.is_some() && !newer.is_some_and(|newer| newer.contains_key(key)));
-                some.push((key.clone(), value.clone()));
-            }
-            some
-        };
-        let tables = [above(&state.live, None), above(&state.frozen, Some(&state.live))];
-        let runs = state.runs.clone();
-        drop(state);
-        let tables = tables.into_iter().map(|table| Ok(Source::Table(table.into_iter())));
-        let walks = runs.iter().rev().map(|run| Ok(Source::Run(run.walk(after, RANGE_READ_BYTES)?)));
-        let mut all = Merge::new(tables.chain(walks).collect::<Result<_, EngineError>>()?);
+        let mut all = merge_of(&self.files.runs(), after, RANGE_READ_BYTES)?;
         let mut found: Vec<Pair> = Vec::new();
         while found.len() < limit
-            && let Some((key, value)) = all.head()
-            && *key < *end
+            && let Some(record) = all.head().filter(|record| *record.key < *end)
         {
-            found.extend(value.map(|value| (key.into(), value.into())));
+            found.extend(record.value.map(|value| (record.key.into(), value.into())));
             all.advance()?;
         }
         Ok(found)

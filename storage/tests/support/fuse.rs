@@ -80,6 +80,10 @@ impl<E: Engine> Engine for Failing<E> {
         self.1.burn(|is_done| if is_done { self.0.remove_file(name, file) } else { Ok(()) })
     }
 
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError> {
+        self.0.block_file_bytes(name)
+    }
+
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
         self.0.disk_bytes(name)
     }

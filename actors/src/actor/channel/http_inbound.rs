@@ -8,8 +8,7 @@ use message::{Address, BodyType, Content, Timestamp, address};
 
 use crate::{
     actor::channel::{
-        links::Links, metrics::Metrics, profiles::Profiles, receipts::Receipts, recent::Recent,
-        view::Account,
+        links::Links, metrics::Metrics, profiles::Profiles, receipts::Receipts, recent::Recent, view::Account,
     },
     config::ChannelIx,
     context::{Context, directory::ChannelEntry},

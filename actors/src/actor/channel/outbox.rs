@@ -124,8 +124,9 @@ impl Outbox {
             }
             let PartJob { part, message } = job;
             let outstanding = &mut self.outstanding;
-            links.add_part(|link| {
-                LinkPart { token: LinkToken { token: outstanding.insert(part, link), part }, message }
+            links.add_part(|link| LinkPart {
+                token: LinkToken { token: outstanding.insert(part, link), part },
+                message,
             });
         }
         links.submit();

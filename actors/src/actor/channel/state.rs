@@ -316,13 +316,7 @@ impl ChannelState {
         }
     }
 
-    fn on_accepted(
-        &mut self,
-        part: PartRef,
-        id: Arc<str>,
-        customer: Option<Arc<str>>,
-        tasks: &mut Tasks,
-    ) {
+    fn on_accepted(&mut self, part: PartRef, id: Arc<str>, customer: Option<Arc<str>>, tasks: &mut Tasks) {
         self.metrics.count_submitted();
         self.outbox.rate.relax(self.context.monotonic_ms());
         let AcceptedPart { spellings, early_receipt } = self.receipts.on_accepted(part, &id);

@@ -28,13 +28,7 @@ impl ChannelStatus {
     }
 
     /// Derives the status from the links, and from `stopped`, the reason why nothing is sent.
-    pub(crate) fn update(
-        &mut self,
-        id: &ChannelId,
-        links: &Links,
-        stopped: Option<&Cause>,
-        now: Timestamp,
-    ) {
+    pub(crate) fn update(&mut self, id: &ChannelId, links: &Links, stopped: Option<&Cause>, now: Timestamp) {
         let (up, all) = (links.up(), links.iter().len());
         let (status, reason) = match stopped {
             Some(cause) => ("credentials_refused", format!("{} ({})", cause.reason, cause.code)),
@@ -60,13 +54,7 @@ pub(crate) struct Account(BTreeMap<Box<str>, FactView>);
 
 impl Account {
     /// Stores a fact until the provider changes it.
-    pub(crate) fn update(
-        &mut self,
-        entry: &ChannelEntry,
-        about: Box<str>,
-        says: Box<str>,
-        now: Timestamp,
-    ) {
+    pub(crate) fn update(&mut self, entry: &ChannelEntry, about: Box<str>, says: Box<str>, now: Timestamp) {
         let is_new = self.0.get(&about).is_none_or(|known| known.says != says);
         if is_new && (self.0.len() < ACCOUNT_FACTS_MAX || self.0.contains_key(&about)) {
             tracing::info!(channel = %entry.config.id, %about, %says, "fact about the account");

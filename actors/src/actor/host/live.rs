@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use message::{Seq, StreamId, Timestamp};
 use smallvec::SmallVec;
-use storage::Before;
+use storage::StoredEntry;
 
 use crate::{
     config::{ChannelIx, DestinationIx},
@@ -27,7 +27,7 @@ pub(crate) struct Slot {
     /// The destinations that hold deliveries of it.
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
     /// What the index holds of it.
-    pub(crate) before: Before,
+    pub(crate) before: StoredEntry,
     /// The instant at which it is due.
     pub(crate) timer: Option<Timestamp>,
     /// Whether every message was considered for the timer since the session was loaded and since the
@@ -56,7 +56,7 @@ impl Slot {
             announced: false,
             offered: SmallVec::new(),
             timer: None,
-            before: Before::Unknown,
+            before: StoredEntry::Unknown,
             timed: false,
             soonest: None,
             offered_to: 0,

@@ -5,7 +5,7 @@ use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
     event::{Revived, SessionOpened},
 };
-use storage::{Before, Entry};
+use storage::{Entry, StoredEntry};
 
 use crate::{
     actor::host::live::Slot,
@@ -33,7 +33,7 @@ pub(crate) fn load(
             // A snapshot of another version: the session is rebuilt from the log.
             Err(_) => from_log(context, stream, entry.applied)?,
         };
-        slot.before = Before::entry(entry.due);
+        slot.before = StoredEntry::with_due(entry.due);
         return Ok(Some(slot));
     }
     let finished = context.reader.find(address::head_key(stream));
@@ -43,7 +43,7 @@ pub(crate) fn load(
         let mut session = Session::new(identity.address.clone(), counters);
         session.customer_shown = identity.customer_shown.clone();
         session.did_shown = identity.did_shown.clone();
-        Slot { before: Before::Nothing, ..Slot::new(stream, session, head) }
+        Slot { before: StoredEntry::Absent, ..Slot::new(stream, session, head) }
     }))
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn write(slot: &mut Slot, context: &Context, now: Timestamp) {
         Ok(bytes) => {
             let entry = Entry { applied: slot.head, due, bytes: bytes.into_boxed_slice() };
             context.log.index().put_over(slot.stream, entry, slot.before);
-            slot.before = Before::entry(due);
+            slot.before = StoredEntry::with_due(due);
         }
         Err(error) => {
             context.lifecycle.fail(format!("session {} cannot be written: {error}", slot.stream));

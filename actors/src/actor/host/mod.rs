@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 
 use self::{batch::Batch, sessions::Sessions, turn::HostTurn};
 use crate::{
-    config::ChannelIx,
+    config::{ChannelIx, DestinationIx},
     context::Context,
     protocol::{
         host::HostMessage,
@@ -125,7 +125,9 @@ impl Actor for SessionHost {
                 host.continue_checkpoint(&myself);
             }
             HostMessage::ChannelRestarted(channel) => host.on_channel_restarted(channel),
-            HostMessage::DestinationRestarted(_) => host.on_destination_restarted(),
+            HostMessage::DestinationRestarted(destination) => {
+                host.on_destination_restarted(destination);
+            }
             HostMessage::Scan { what, after, limit, reply } => {
                 let found = view::scan(&host.context, &host.sessions, host.index, after, limit, what);
                 let _caller_gone = reply.send(found);
@@ -229,12 +231,12 @@ impl Host {
         commit::finish(turn);
     }
 
-    fn on_destination_restarted(&mut self) {
+    fn on_destination_restarted(&mut self, destination: DestinationIx) {
         let streams = self.sessions.live.streams(|slot| !slot.session.deliveries.is_empty());
         let mut batch = Batch::new(self.context.now());
         let mut turn = self.turn(&mut batch);
         for stream in streams {
-            turn.offer_again(stream, |_| false);
+            turn.offer_again(stream, |d| d != destination);
         }
         commit::finish(turn);
     }

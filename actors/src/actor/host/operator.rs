@@ -41,9 +41,7 @@ pub(crate) fn answer(turn: &mut HostTurn<'_>, stream: StreamId, request: Request
         Request::ViewMessage { number, reply } => {
             Effect::ShowMessage(reply, Box::new(view::message(turn, stream, number)))
         }
-        Request::QueuePosition { reply } => {
-            Effect::ShowQueuePosition(reply, queue_position(turn, stream))
-        }
+        Request::QueuePosition { reply } => Effect::ShowQueuePosition(reply, queue_position(turn, stream)),
     };
     turn.batch.effects.others.push(effect);
 }

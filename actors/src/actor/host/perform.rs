@@ -7,11 +7,7 @@ use storage::{Key, Tag};
 
 use crate::{
     actor::host::{
-        batch::PendingAnswer,
-        live::Slot,
-        load, operator, replies,
-        submit::submit_parts,
-        turn::HostTurn,
+        batch::PendingAnswer, live::Slot, load, operator, replies, submit::submit_parts, turn::HostTurn,
     },
     config::ChannelIx,
     domain::{

@@ -84,8 +84,7 @@ pub(crate) fn keys_of_received(
     let now = turn.now();
     let written = received.provider_time.unwrap_or(now).min(now);
     let known = turn.context.reader.find(address::heard_key(stream)).map_or(0, |found| found.a);
-    let heard =
-        Key { hash: address::heard_key(stream), a: known.max(u128::from(written.0)), b: Tag::OwnSeq };
+    let heard = Key { hash: address::heard_key(stream), a: known.max(u128::from(written.0)), b: Tag::OwnSeq };
     [own(key), own(address::delivered_key(received.id.as_str())), heard].into_iter().collect()
 }
 

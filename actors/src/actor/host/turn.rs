@@ -3,10 +3,7 @@
 
 use std::sync::Arc;
 
-use message::{
-    Address, Event, StreamId, Timestamp,
-    event::DoubtCause,
-};
+use message::{Address, Event, StreamId, Timestamp, event::DoubtCause};
 use smallvec::SmallVec;
 use storage::{Item, KEYS_MAX, Key, Prev, Tag};
 

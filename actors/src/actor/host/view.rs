@@ -1,7 +1,7 @@
 //! Sessions and messages as the API shows them, now and at any past instant.
 
 use message::{Event, MessageNo, Seq, SessionId, StreamId, Timestamp, event::Cause};
-use storage::Stored;
+use storage::{OpenStream, Stored};
 
 use crate::{
     actor::host::{load, sessions::Sessions, turn::HostTurn},
@@ -13,9 +13,7 @@ use crate::{
         destination::event_id,
         host::{Scan, Scanned},
     },
-    view::{
-        DeadLetterView, DoubtView, EventView, MessageView, PartView, SessionIdText, SessionView,
-    },
+    view::{DeadLetterView, DoubtView, EventView, MessageView, PartView, SessionIdText, SessionView},
 };
 
 /// Maximum number of events shown of a session, the newest.
@@ -171,10 +169,10 @@ pub(crate) fn scan(
             break;
         }
         let Ok(page) = context.reader.scan(from, SCAN_PAGE) else { break };
-        let Some((last, _)) = page.last() else { break };
-        from = Some(*last);
+        let Some(last) = page.last() else { break };
+        from = Some(last.stream);
         looked += page.len();
-        for (stream, entry) in page {
+        for OpenStream { stream, entry } in page {
             if context.hosts.of(stream) != host || sessions.live.contains(stream) {
                 continue;
             }

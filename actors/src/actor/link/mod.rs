@@ -8,18 +8,13 @@ mod note;
 mod poll;
 pub(crate) mod smpp;
 mod smpp_connection;
-mod smpp_status;
 
 use std::sync::Arc;
 
 use crate::{
     config::ChannelIx,
     context::Context,
-    protocol::{
-        channel::ChannelMessage,
-        link::{LinkEvent, LinkReport},
-        recipient::Recipient,
-    },
+    protocol::{channel::ChannelMessage, recipient::Recipient},
 };
 
 /// What a link's actor is started with.

@@ -258,7 +258,7 @@ proptest! {
             prop_assert!(!said.contains("**"), "{said}");
         }
         for (at, one) in prepared.choices.iter().enumerate() {
-            prop_assert_eq!(choice(&prepared.choices, &one.label), Some(at));
+            prop_assert_eq!(choice(&prepared.choices, &one.label), Some(at), "{:?}", prepared.choices);
         }
     }
 

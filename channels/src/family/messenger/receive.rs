@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
-    family::messenger::Product,
+    family::messenger::product::Product,
     toolkit::{inbound_body, json},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// When it is no JSON object.
-pub fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<Received, Malformed> {
+pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<Received, Malformed> {
     let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
     if !said.is_object() {
         return Err(Malformed::new("the body is no JSON object"));

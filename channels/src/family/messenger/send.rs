@@ -12,13 +12,13 @@ use crate::{
         OutPart, SendError,
         http::{Body, Request},
     },
-    family::messenger::Product,
+    family::messenger::product::Product,
     toolkit::json,
 };
 
 /// By which right a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Window {
+pub(super) enum ReplyWindow {
     /// As an answer, in the time for answers.
     Open,
     /// By a person, after it (tag `HUMAN_AGENT`).
@@ -32,11 +32,11 @@ const TEMPLATE_BUTTONS_MAX: usize = 3;
 ///
 /// # Errors
 /// When the part cannot be put into a call.
-pub fn message(
+pub(super) fn message(
     product: Product,
     url: &str,
     part: &OutPart<'_>,
-    window: Window,
+    window: ReplyWindow,
 ) -> Result<Request, SendError> {
     let mut recipient = json!({"id": part.customer});
     let mut said = match part.content {
@@ -64,7 +64,7 @@ pub fn message(
             json::set(said, "metadata", part.reference);
         }
     }
-    if window == Window::HumanAgent {
+    if window == ReplyWindow::HumanAgent {
         json::set(&mut call, "messaging_type", "MESSAGE_TAG");
         json::set(&mut call, "tag", "HUMAN_AGENT");
     }
@@ -197,4 +197,10 @@ fn custom(json: &str) -> Result<Value, SendError> {
     words
         .map(|words| json!({"text": words}))
         .ok_or_else(|| rejected("the CUSTOM body has no jsonNode and no words"))
+}
+
+/// Returns a call that shows `typing_on`, `typing_off` or `mark_seen` to the customer.
+pub(super) fn sender_action(url: &str, customer: &str, action: &str) -> Request {
+    let body: Value = json!({"recipient": {"id": customer}, "sender_action": action});
+    Request::post(url, Body::Json(body.to_string())).harmless()
 }

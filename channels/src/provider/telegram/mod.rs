@@ -45,7 +45,7 @@ pub const PROVIDER: Provider = Provider {
     },
     capabilities: capabilities(),
     statuses: &[],
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const fn capabilities() -> Capabilities {

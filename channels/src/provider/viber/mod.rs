@@ -43,7 +43,7 @@ pub const PROVIDER: Provider = Provider {
     }),
     capabilities: capabilities(),
     statuses: STATUSES,
-    channel: |_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] =

@@ -1,8 +1,12 @@
 //! Reading bodies. Fails only when a mandatory field is cut off and nothing useful can be taken from the rest.
 
-use super::{
-    Address, Alert, Bind, BindKind, BindReply, BodyError, CancelSm, CommandId, DataSm, MultiReply, Outbind,
-    Pdu, QueryReply, QuerySm, ReplaceSm, Reply, Salvage, ShortMessage, Tlvs, max, wire::Reader,
+use super::model::{
+    Address, Alert, Bind, BindKind, BindReply, CancelSm, CommandId, DataSm, IdReply, MultiReply, Outbind,
+    Pdu, QueryReply, QuerySm, ReplaceSm, ShortMessage, max,
+};
+use crate::smpp::{
+    tlv::Tlvs,
+    wire::{BodyError, Reader, Salvage},
 };
 
 impl<'a> Reader<'a> {
@@ -45,7 +49,7 @@ impl<'a> ShortMessage<'a> {
     }
 }
 
-impl<'a> Reply<'a> {
+impl<'a> IdReply<'a> {
     /// Reads the body of a reply to submit_sm, deliver_sm or data_sm. Never fails: an absent body is an empty id.
     pub fn read(body: &'a [u8]) -> (Self, Salvage) {
         let mut from = Reader::new(body);
@@ -139,8 +143,8 @@ impl<'a> Pdu<'a> {
             };
             return Ok((pdu, from.salvage));
         }
-        let reply = |wrap: fn(Reply<'a>) -> Self| {
-            let (reply, salvage) = Reply::read(body);
+        let reply = |wrap: fn(IdReply<'a>) -> Self| {
+            let (reply, salvage) = IdReply::read(body);
             Ok((wrap(reply), salvage))
         };
         const SUBMIT_SM_RESP: u32 = CommandId::SUBMIT_SM.0 | CommandId::REPLY;

@@ -1,9 +1,7 @@
 //! Writing PDUs straight into an output buffer. A PDU that cannot be written leaves the buffer as it was.
 
-use super::{
-    Address, Bind, CommandId, DataSm, EncodeError, Header, Pdu, ReplaceSm, Reply, ShortMessage, max,
-    wire::put_text,
-};
+use super::model::{Address, Bind, CommandId, DataSm, IdReply, Pdu, PduHeader, ReplaceSm, ShortMessage, max};
+use crate::smpp::wire::{EncodeError, put_text};
 
 /// Appends a PDU.
 ///
@@ -11,7 +9,7 @@ use super::{
 ///
 /// Fails, with nothing appended, when a field is too long or a C-string holds a NUL.
 pub fn write(pdu: &Pdu<'_>, status: u32, sequence: u32, out: &mut Vec<u8>) -> Result<(), EncodeError> {
-    let header = Header { command: pdu.command(), status, sequence };
+    let header = PduHeader { command: pdu.command(), status, sequence };
     framed(header, out, |out| put_body(pdu, out))
 }
 
@@ -26,7 +24,7 @@ pub fn write_submit(
     sequence: u32,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
-    framed(Header { command, status: 0, sequence }, out, |out| put_message(message, out))
+    framed(PduHeader { command, status: 0, sequence }, out, |out| put_message(message, out))
 }
 
 /// Appends a PDU whose body is there as octets.
@@ -34,7 +32,7 @@ pub fn write_submit(
 /// # Errors
 ///
 /// Fails when the body has more octets than a length can say.
-pub fn write_frame(header: Header, body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
+pub fn write_frame(header: PduHeader, body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     framed(header, out, |out| {
         out.extend_from_slice(body);
         Ok(())
@@ -44,7 +42,7 @@ pub fn write_frame(header: Header, body: &[u8], out: &mut Vec<u8>) -> Result<(),
 /// Writes the header, the body, then the length over the place kept for it.
 #[inline]
 fn framed(
-    header: Header,
+    header: PduHeader,
     out: &mut Vec<u8>,
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), EncodeError>,
 ) -> Result<(), EncodeError> {
@@ -142,7 +140,7 @@ fn put_replace(replace: &ReplaceSm<'_>, out: &mut Vec<u8>) -> Result<(), EncodeE
     replace.tlvs.put(out)
 }
 
-fn put_reply(reply: &Reply<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+fn put_reply(reply: &IdReply<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     put_text(out, reply.message_id, "message_id", max::MESSAGE_ID)?;
     reply.tlvs.put(out)
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::smpp::{
+    ending::{CloseReason, NoReply, Warning},
     exchange::{Inbound, ReplyToken},
-    limits::LineConfig,
-    pdu::{Bind, BindKind, CommandId, Header, Pdu},
-    session::{Cause, CloseReason, Warning},
+    limits::PeerConfig,
+    pdu::{Bind, BindKind, CommandId, Pdu, PduHeader},
 };
 
 /// The server's name and limits.
@@ -23,7 +23,7 @@ pub struct ServerConfig {
     /// After so long without a bind the connection is closed; 0 = never.
     pub bind_timeout_ms: u64,
     /// Window, timers and limits.
-    pub line: LineConfig,
+    pub peer: PeerConfig,
 }
 
 impl Default for ServerConfig {
@@ -33,7 +33,7 @@ impl Default for ServerConfig {
             interface_version: Some(0x34),
             epoch: 0,
             bind_timeout_ms: 30_000,
-            line: LineConfig { window: 100, inbound_max: 100_000, ..LineConfig::default() },
+            peer: PeerConfig { window: 100, inbound_max: 100_000, ..PeerConfig::default() },
         }
     }
 }
@@ -70,18 +70,18 @@ impl fmt::Debug for BindRequest {
 
 /// A query_sm, cancel_sm, replace_sm or submit_multi, its octets as they came.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct PeerRequest {
     pub(super) command: CommandId,
     pub(super) body: Bytes,
 }
 
-impl fmt::Debug for Request {
+impl fmt::Debug for PeerRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Request").field(&self.pdu()).finish()
+        f.debug_tuple("PeerRequest").field(&self.pdu()).finish()
     }
 }
 
-impl Request {
+impl PeerRequest {
     /// What is asked.
     pub fn pdu(&self) -> Pdu<'_> {
         match Pdu::read(self.command, 0, &self.body) {
@@ -109,7 +109,7 @@ pub enum ServerEvent<T> {
         /// To be given back with the reply.
         reply: ReplyToken,
         /// The request.
-        request: Request,
+        request: PeerRequest,
     },
     /// A delivery was acknowledged, or refused.
     Answered {
@@ -123,7 +123,7 @@ pub enum ServerEvent<T> {
         /// The caller's name for it.
         token: T,
         /// Why.
-        cause: Cause,
+        cause: NoReply,
     },
     /// A delivery reported as unanswered (timeout) was acknowledged after all.
     LateAnswer {
@@ -133,7 +133,7 @@ pub enum ServerEvent<T> {
         status: u32,
     },
     /// The peer's reply to a PDU of [`super::Server::raw`], or to nothing: its header.
-    UnknownReply(Header),
+    UnknownReply(PduHeader),
     /// Something was tolerated.
     Protocol(Warning),
     /// The connection is over; nothing follows.

@@ -5,10 +5,10 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::smpp::{
+    ending::{CloseReason, NoReply, Warning},
     exchange::{Answer, Inbound, ReplyToken as AckToken},
-    frame::FrameError,
-    limits::LineConfig,
-    pdu::{BindKind, BodyError, CommandId},
+    limits::PeerConfig,
+    pdu::BindKind,
 };
 
 /// How to bind, and the session's limits.
@@ -33,7 +33,7 @@ pub struct Config {
     /// How long the reply to the bind is waited for.
     pub bind_timeout_ms: u64,
     /// Window, timers and limits.
-    pub line: LineConfig,
+    pub peer: PeerConfig,
 }
 
 impl Default for Config {
@@ -48,7 +48,7 @@ impl Default for Config {
             addr_npi: 0,
             address_range: String::new(),
             bind_timeout_ms: 30_000,
-            line: LineConfig::default(),
+            peer: PeerConfig::default(),
         }
     }
 }
@@ -59,58 +59,9 @@ impl fmt::Debug for Config {
             .field("bind", &self.bind)
             .field("system_id", &self.system_id)
             .field("password", &"***")
-            .field("line", &self.line)
+            .field("peer", &self.peer)
             .finish_non_exhaustive()
     }
-}
-
-/// Why a request has no answer: whether the peer took it is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// No reply in time; it may still come late.
-    Timeout,
-    /// The connection ended first.
-    LinkLost,
-}
-
-/// Something tolerated, for the log; the counters have the sums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Warning {
-    /// A body could not be read; the request was refused.
-    BadBody(CommandId, BodyError),
-    /// A command that nobody knows; it was refused.
-    UnknownCommand(CommandId),
-    /// A request that does not belong on this bind; it was refused.
-    WrongState(CommandId),
-    /// A reply to nothing that waits.
-    UnknownReply(CommandId, u32),
-    /// The peer asked to be bound to; ignored.
-    Outbind,
-    /// A handset is reachable again; ignored.
-    Alert,
-}
-
-/// Why the session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// We asked for it.
-    Requested,
-    /// The peer asked for it.
-    PeerUnbound,
-    /// The bind was refused, with this status.
-    BindRefused(u32),
-    /// No reply to the bind.
-    BindTimeout,
-    /// No reply to enquire_link: a half-open connection shows only so.
-    NoEnquireReply,
-    /// Nothing was heard for too long.
-    Inactive,
-    /// A PDU did not arrive whole in time.
-    Stalled,
-    /// The peer closed the connection, or it broke.
-    Eof,
-    /// The stream cannot be followed.
-    Framing(FrameError),
 }
 
 /// The peer's word on a message that was asked about.
@@ -157,7 +108,7 @@ pub enum SessionEvent<T> {
         /// The caller's name for it.
         token: T,
         /// Why.
-        cause: Cause,
+        cause: NoReply,
     },
     /// A request reported as unanswered (timeout) was answered after all.
     LateAnswer {

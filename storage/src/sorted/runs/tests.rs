@@ -1,9 +1,9 @@
-//! A merge beside everything else, stopped and looked at after each of its steps: what is read, and what a crash would
-//! leave, is all that was flushed and nothing of what was not.
+//! A merge that is stopped after each of its steps: reads, and a start after a crash at that instant, show every completed
+//! write and nothing of an incomplete one.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends on the first surprise")]
 
-use std::sync::mpsc;
+use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
 
 use super::*;
 
@@ -13,13 +13,17 @@ fn key(n: u32) -> Box<[u8]> {
     n.to_be_bytes().into()
 }
 
-/// The writes of one flush: some new, some changed, some removed.
-fn writes(flush: u32) -> Vec<Write> {
-    let of = |n: u32| match (n + flush).is_multiple_of(7) {
+fn open(path: &Path) -> RunStore {
+    RunStore::open(Folder::new(path.to_owned(), "index")).unwrap()
+}
+
+/// The changes of one write: some keys are new, some changed, some removed.
+fn writes(round: u32) -> Vec<Write> {
+    let of = |n: u32| match (n + round).is_multiple_of(7) {
         true => Write::Delete(key(n)),
-        false => Write::Put(key(n), flush.to_le_bytes().repeat(1 + n as usize % 40).into()),
+        false => Write::Put(key(n), round.to_le_bytes().repeat(1 + n as usize % 40).into()),
     };
-    (0..2_000).filter(|n| (n * 31 + flush).is_multiple_of(2 + flush % 3)).map(of).collect()
+    (0..2_000).filter(|n| (n * 31 + round).is_multiple_of(2 + round % 3)).map(of).collect()
 }
 
 fn apply(model: &mut Model, writes: &[Write]) {
@@ -40,61 +44,53 @@ fn all(store: &RunStore) -> Model {
     pairs.into_iter().map(|(key, value)| (key.into_vec(), value.to_vec())).collect()
 }
 
-/// What a start finds after a crash at this instant. Nobody else writes now.
+/// The contents that a start finds after a crash at this instant. Nobody else writes now.
 fn after_a_crash(folder: &Path) -> Model {
     let copy = tempfile::tempdir().unwrap();
     for file in fs::read_dir(folder).unwrap() {
         let file = file.unwrap();
         fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
-    let store = RunStore::open(copy.path()).unwrap();
-    let found = all(&store);
+    let found = all(&open(copy.path()));
     for run in fs::read_dir(copy.path()).unwrap() {
         let name = run.unwrap().file_name().into_string().unwrap();
-        assert!(Span::of(&name).is_some(), "{name} was not tidied away");
+        assert!(Span::parse(&name).is_some(), "{name} was left behind");
     }
     found
 }
 
 #[test]
-fn at_each_step_of_a_merge_reads_and_crashes_show_every_flush_whole() {
+fn at_each_step_of_a_merge_reads_and_crashes_show_every_write_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let store = RunStore::open(folder.path()).unwrap();
+    let store = open(folder.path());
     let (steps, step) = mpsc::channel();
     let (go, wait) = mpsc::channel::<()>();
     *lock(&store.files.watch) = Some(Box::new(move |name| {
-        // The test may have seen enough.
+        // The test may be over.
         let _ = steps.send(name);
         let _ = wait.recv();
     }));
-    let (mut model, mut flush) = (Model::new(), 0);
-    let mut flush_more = |model: &mut Model| {
-        flush += 1;
-        let writes = writes(flush);
+    let (mut model, mut round) = (Model::new(), 0);
+    let mut write_more = |model: &mut Model| {
+        round += 1;
+        let writes = writes(round);
         apply(model, &writes);
-        match flush % 2 {
-            0 => store.write_sorted(writes.len(), &mut writes.into_iter()).unwrap(),
-            _ => store.apply(writes).and_then(|()| store.flush()).unwrap(),
-        }
+        store.write_sorted(writes.len(), &mut writes.into_iter()).unwrap();
     };
     while lock(&store.merger).is_none() {
-        flush_more(&mut model);
+        write_more(&mut model);
     }
     let mut seen = Vec::new();
-    // Until runs that came beside the first merge were merged as well.
+    // Until runs that were written during the first merge were merged as well.
     while seen.iter().filter(|name| **name == "before the merged run is read").count() < 2 {
         let name = step.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
         seen.push(name);
         assert_eq!(all(&store), model, "{name}");
         assert_eq!(after_a_crash(folder.path()), model, "{name}");
-        // A flush goes on beside it, and so does what is not flushed.
         if seen.len() < 12 {
-            flush_more(&mut model);
-            assert_eq!(all(&store), model, "after a flush, {name}");
-            assert_eq!(after_a_crash(folder.path()), model, "after a flush, {name}");
-            store.insert(&key(9_999), b"not flushed").unwrap();
-            assert_eq!(after_a_crash(folder.path()), model, "not flushed, {name}");
-            store.apply(vec![Write::Delete(key(9_999))]).unwrap();
+            write_more(&mut model);
+            assert_eq!(all(&store), model, "after a write, {name}");
+            assert_eq!(after_a_crash(folder.path()), model, "after a write, {name}");
         }
         go.send(()).unwrap();
     }
@@ -112,34 +108,34 @@ fn at_each_step_of_a_merge_reads_and_crashes_show_every_flush_whole() {
 }
 
 #[test]
-fn a_merge_that_falls_behind_is_waited_for_and_one_that_fails_is_told() {
+fn a_write_waits_for_a_merge_that_falls_behind_and_returns_the_error_of_one_that_failed() {
     let folder = tempfile::tempdir().unwrap();
-    let store = RunStore::open(folder.path()).unwrap();
+    let store = open(folder.path());
     let (go, wait) = mpsc::channel::<()>();
     *lock(&store.files.watch) = Some(Box::new(move |_| {
         let _ = wait.recv();
     }));
-    let flush = |n: u32| store.write_sorted(1, &mut [Write::Put(key(n), key(n))].into_iter());
+    let write = |n: u32| store.write_sorted(1, &mut [Write::Put(key(n), key(n))].into_iter());
     for n in 0..RUNS_MAX as u32 - 1 {
-        flush(n).unwrap();
+        write(n).unwrap();
     }
-    assert_eq!(store.files.read().runs.len(), RUNS_MAX - 1, "nothing was merged yet");
+    assert_eq!(store.files.runs().len(), RUNS_MAX - 1, "nothing was merged yet");
     thread::scope(|scope| {
-        let waiting = scope.spawn(|| flush(RUNS_MAX as u32));
+        let waiting = scope.spawn(|| write(RUNS_MAX as u32));
         thread::sleep(std::time::Duration::from_millis(50));
         assert!(!waiting.is_finished(), "it did not wait");
         drop(go);
         waiting.join().unwrap().unwrap();
     });
-    assert!(store.files.read().runs.len() < 12);
+    assert!(store.files.runs().len() < 12);
     assert_eq!(all(&store).len(), RUNS_MAX);
-    // A run that cannot be read any more cannot be merged, and the next who flushes is told.
+    // A run that cannot be read cannot be merged, and a later write returns the error.
     let run = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()).min().unwrap();
     let len = fs::metadata(&run).unwrap().len() as usize;
     fs::write(&run, vec![0; len]).unwrap();
     let failed = (1_000..2_000).any(|n| {
         thread::sleep(std::time::Duration::from_millis(1));
-        flush(n).is_err()
+        write(n).is_err()
     });
     assert!(failed);
 }
