@@ -153,7 +153,7 @@ fn decide_acceptance(
     let from = task.send_at.unwrap_or(now).max(now);
     let reply_to = task.reply_to.as_ref().and_then(|original| replies::answered_id(turn, stream, original));
     if task.reply_to.is_some() && reply_to.is_none() {
-        prepared.adapted.push("the message it answers is unknown here: sent without naming it".into());
+        prepared.adapted.push("the message it answers is not known here: sent without naming it".into());
     }
     let accept = Accept {
         reply_to,
