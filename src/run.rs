@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
-use storage::{DiskEngine, Log, Options, Recovery};
+use storage::{DiskEngine, EngineKind, Log, Options, Recovery};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -161,23 +161,31 @@ async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
         disk_reserve_bytes: settings.disk_reserve_bytes,
         ..Options::default()
     };
-    let folder = settings.data_dir.clone();
-    let opened = tokio::task::spawn_blocking(move || open_log(&folder, options)).await;
+    let (folder, engine) = (settings.data_dir.clone(), settings.engine);
+    let opened = tokio::task::spawn_blocking(move || open_log(&folder, Some(engine), options)).await;
     opened.map_err(Failure::running)?
 }
 
-/// Opens the log in a folder.
+/// Opens the log in a folder, with the engine that the folder remembers if none is given.
 ///
 /// # Errors
-/// Another process has the log open, or it is damaged.
-pub fn open_log(folder: &Path, options: Options) -> Result<(Log, Recovery), Failure> {
+/// Another process has the log open, it was created with another engine, or it is damaged.
+pub fn open_log(
+    folder: &Path,
+    engine: Option<EngineKind>,
+    options: Options,
+) -> Result<(Log, Recovery), Failure> {
     let failed = |e: &dyn std::fmt::Display| {
         Failure::Running(format!("the event log (data_dir = {:?}): {e}", folder.display().to_string()))
     };
     if folder.exists() && !folder.is_dir() {
         return Err(failed(&"that is no folder; name one that can be written"));
     }
-    let engine = DiskEngine::open(folder).map_err(|e| failed(&e))?;
+    let engine = match engine {
+        Some(engine) => DiskEngine::open(folder, engine),
+        None => DiskEngine::open_existing(folder),
+    };
+    let engine = engine.map_err(|e| failed(&e))?;
     Log::open(engine, options).map_err(|e| failed(&e))
 }
 

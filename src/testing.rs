@@ -202,9 +202,9 @@ pub(crate) async fn ask(address: SocketAddr, line: &str, headers: &str, body: &s
 }
 
 async fn start_smsc(players: &mut JoinSet<()>) -> (Smsc, u16) {
-    let smsc = Smsc::new(smsc::Script {
+    let smsc = Smsc::new(smsc::SmscScript {
         accounts: [("test".to_owned(), "test".to_owned())].into(),
-        ..smsc::Script::default()
+        ..smsc::SmscScript::default()
     });
     let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = tcp.local_addr().unwrap().port();

@@ -5,13 +5,14 @@
 mod command_line;
 
 use command_line::check;
-use storage::{DiskEngine, Log, Options};
+use storage::{DiskEngine, EngineKind, Log, Options};
 
 #[test]
 fn a_log_is_looked_into_only_when_nobody_has_it() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let (log, _) = Log::open(DiskEngine::open(&data).unwrap(), Options::default()).unwrap();
+    let (log, _) =
+        Log::open(DiskEngine::open(&data, EngineKind::default()).unwrap(), Options::default()).unwrap();
     for what in ["verify", "stats", "export"] {
         check(folder.path(), &["log", what, "--data-dir", "data"], 1, "in use by another process");
     }

@@ -10,7 +10,7 @@ use channels::text::{
 };
 use message::{
     Content, Timestamp,
-    event::{Alphabet, Concatenation, PartReceived, Split},
+    event::{Alphabet, Concatenation, Incomplete, PartReceived, Split},
 };
 use proptest::prelude::*;
 
@@ -73,7 +73,10 @@ fn what_stays_incomplete_comes_out_marked() {
     assert!(assembly.overdue(NOW.plus_ms(HOLD_MS - 1), HOLD_MS).is_empty());
     let joined = assembly.overdue(NOW.plus_ms(HOLD_MS), HOLD_MS);
     assert_eq!(text(&joined[0]), "[…]bc[…]e[…]");
-    assert_eq!((joined[0].missing.as_slice(), joined[0].incomplete()), (&[1, 4, 6][..], Some((3, 6))));
+    assert_eq!(
+        (joined[0].missing.as_slice(), joined[0].incomplete()),
+        (&[1, 4, 6][..], Some(Incomplete { arrived: 3, total: 6 }))
+    );
     assert_eq!(assembly.next_due(HOLD_MS), None);
 }
 

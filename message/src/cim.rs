@@ -30,7 +30,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 pub use adapt::{Adapted, Marks, NotSendable, plain_text_of, words_of};
-pub use choice::{Choice, choice};
+pub use choice::choice;
 pub use error::Error;
 pub use lenient::{List, Number, Object, Text};
 pub use rule::Rule;

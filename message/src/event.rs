@@ -1,8 +1,10 @@
-//! The facts the log holds: one enum, versioned by growth. Variants and fields are only ever added at the end
-//! of the enum as new variants, never changed: old logs must open for ever (golden files prove it).
+//! The event format: the facts that the log holds, as one enum of plain data.
 //!
-//! An event does not repeat what its stream already says: the address is in [`Event::SessionOpened`], a
-//! message is named by its number in the stream.
+//! Bytes in a log are decoded by the position of variants and fields, so a change of order, type or
+//! number is a change of format, and a golden file fails on it. No domain type may appear here.
+//!
+//! An event does not repeat what its stream already says: the address is in
+//! [`Event::SessionOpened`], and a message is named by its number in the stream.
 
 use std::sync::Arc;
 
@@ -11,236 +13,246 @@ use smallvec::SmallVec;
 
 use crate::{
     address::Address,
-    content::Content,
+    content::{Choice, Content},
     counters::Counters,
     id::{ChannelId, DestinationId, MessageId, MessageNo, Timestamp},
-    status::PartState,
+    status::{MessageStatus, PartState},
 };
 
-/// One fact in a stream.
+/// One fact in a stream. Parts are counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A session began on this stream's address.
     SessionOpened(Box<SessionOpened>),
     /// The open session ended.
     SessionClosed {
-        /// Why.
+        /// Why it ended.
         reason: CloseReason,
     },
     /// The open session changed hands.
     SessionTaken {
-        /// Who handles it from now on.
+        /// The new handler.
         handler: Arc<str>,
     },
     /// An outbound message was accepted.
     Accepted(Box<Accepted>),
-    /// Parts are about to be handed to a link. Durable before their bytes leave.
+    /// Parts are about to be handed to a link. Durable before any of their bytes leave.
     Submitting {
         /// The message.
         message: MessageNo,
-        /// The parts, from 0.
+        /// The parts that are handed over together.
         parts: SmallVec<[u16; 4]>,
     },
-    /// The provider took a part.
+    /// The provider accepted a part.
     Submitted {
         /// The message.
         message: MessageNo,
-        /// The part, from 0.
+        /// The part.
         part: u16,
-        /// The provider's id for it, as spelled; may be empty (accepted, untrackable).
+        /// The provider's id for the part, as spelled. Empty: accepted, but receipts cannot be
+        /// matched by id.
         provider_id: Arc<str>,
     },
-    /// A part was not taken, and will be tried again.
+    /// A part was not accepted and will be tried again.
     Deferred {
         /// The message.
         message: MessageNo,
-        /// The part, from 0.
+        /// The part.
         part: u16,
-        /// The provider's code and words, or what went wrong on the way.
+        /// The provider's code and words, or the failure on the way to it.
         cause: Cause,
-        /// Not to be tried again before.
+        /// Earliest instant of the next try.
         retry_at: Timestamp,
-        /// Whether this try counts against the limit of tries (a throttled one does not).
+        /// Whether this try counts against the limit of tries; a throttled one does not.
         counted: bool,
     },
-    /// A part failed for good.
+    /// One part, or the rest of a message, failed for good.
     PartFailed {
         /// The message.
         message: MessageNo,
-        /// The part, from 0; [`ALL_PARTS`] for all that were not yet taken.
-        part: u16,
-        /// Why.
+        /// The parts that failed.
+        parts: FailedParts,
+        /// Why they failed.
         cause: Cause,
     },
     /// A part's submit may or may not have reached the provider.
     InDoubt {
         /// The message.
         message: MessageNo,
-        /// The part, from 0.
+        /// The part.
         part: u16,
-        /// What happened.
+        /// How the answer was lost.
         cause: DoubtCause,
-        /// When it is sent again (and flagged); `None`: it waits for a receipt or an operator.
+        /// Instant at which the part is sent again and flagged. `None`: it is held until a receipt
+        /// or an operator settles it.
         resend_at: Option<Timestamp>,
     },
     /// An operator or a policy settled a part in doubt.
     DoubtSettled {
         /// The message.
         message: MessageNo,
-        /// The part, from 0.
+        /// The part.
         part: u16,
-        /// How.
+        /// The decision.
         by: DoubtSettlement,
     },
-    /// A receipt, matched to a part.
+    /// A receipt was matched to a part.
     Receipt {
         /// The message.
         message: MessageNo,
-        /// The part, from 0.
+        /// The part.
         part: u16,
-        /// What it says.
+        /// The reported state.
         state: PartState,
         /// The provider's code, e.g. `DELIVRD/000`.
         code: Box<str>,
     },
-    /// An accepted message was given up before all of it was sent: its validity ended.
+    /// A message's validity ended before all of it was sent.
     Expired {
         /// The message.
         message: MessageNo,
     },
-    /// An accepted message was withdrawn before any of it was sent.
+    /// A message was withdrawn before any of it was sent.
     Cancelled {
         /// The message.
         message: MessageNo,
     },
-    /// The customer wrote.
+    /// The customer wrote a message.
     Received(Box<Received>),
-    /// One part of a longer inbound message came; the whole follows as [`Event::Received`].
+    /// One part of a longer inbound message arrived; the whole follows as [`Event::Received`].
     PartReceived(Box<PartReceived>),
-    /// The destination took everything up to and with this delivery of the stream.
+    /// The destination accepted a delivery.
     Taken {
-        /// The number of the delivery, from 1 in each stream.
+        /// The delivery's number in the stream, from 1.
         delivery: u32,
     },
-    /// A delivery was given up after its tries and put among the dead letters.
+    /// A delivery was given up after its tries and moved to the dead letters.
     DeadLettered {
-        /// The number of the delivery.
+        /// The delivery's number in the stream.
         delivery: u32,
-        /// The last answer.
+        /// The destination's last answer.
         cause: Cause,
     },
-    /// A dead letter was put back to be delivered again, after all that waits.
+    /// A dead letter was queued for delivery again, behind all that waits.
     DeadLetterReplayed {
-        /// The number of the delivery.
+        /// The delivery's number in the stream.
         delivery: u32,
     },
-    /// Nothing more is expected for a message that the provider took: no receipt was asked for, or none came
-    /// in time.
+    /// Nothing more is expected for a message that the provider accepted: no receipt was asked for,
+    /// or none came in time.
     Settled {
         /// The message.
         message: MessageNo,
     },
-    /// The provider was asked what became of a part for which no receipt came.
+    /// The provider was asked for the state of a part without a receipt.
     Queried {
         /// The message.
         message: MessageNo,
-        /// The part, from 0.
+        /// The part.
         part: u16,
     },
     /// A finished stream was touched again.
     Revived(Box<Revived>),
-    /// A receipt for a message that had been settled.
+    /// A receipt arrived for a message that had been settled.
     LateReceipt(Box<LateReceipt>),
-    /// The oldest incomplete inbound message is no longer waited for: the [`Event::Received`] before this one
-    /// holds what came of it.
+    /// The oldest incomplete inbound message is no longer waited for: the [`Event::Received`]
+    /// before this one holds the parts that came.
     PartsGivenUp,
-    /// Channel stream: the link is stopped until someone changes something (credentials refused, ...).
+    /// Channel stream: the link is stopped until someone changes something, e.g. refused
+    /// credentials.
     ChannelStopped {
-        /// Why.
+        /// Why it stopped.
         cause: Cause,
     },
-    /// Channel stream: an operator or a configuration change started it again.
+    /// Channel stream: an operator or a configuration change started the link again.
     ChannelStarted,
-    /// Channel stream: a receipt whose part is not known (yet). `number` counts them from 1.
+    /// Channel stream: a receipt was kept because its part is not known yet.
     ReceiptUnmatched(Box<UnmatchedReceipt>),
-    /// Channel stream: a receipt kept earlier found its part, or was dropped after its time.
+    /// Channel stream: a kept receipt found its part, or was dropped after its time.
     ReceiptSettled {
-        /// Its number.
+        /// The number of the kept receipt.
         number: u32,
         /// Whether it found its part.
         matched: bool,
     },
-    /// More is known of who the customer is: further names, or another spelling to write to.
+    /// The provider told more names of the customer, or another spelling to write to.
     CustomerKnown(Box<CustomerKnown>),
-    /// An accepted message answers another one.
+    /// An accepted message replies to another one.
     InReplyTo {
         /// The message.
         message: MessageNo,
-        /// The provider's id of the one it answers.
+        /// The provider's id of the message it replies to.
         provider_id: Arc<str>,
     },
-    /// An accepted message became a numbered list: what the customer may answer.
+    /// An accepted message was sent as a numbered list that the customer can answer.
     Offered(Box<Offered>),
 }
 
-/// Stands for all parts of a message that no provider has taken yet.
-pub const ALL_PARTS: u16 = u16::MAX;
+/// The parts of a message that failed together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FailedParts {
+    /// A single part.
+    One(u16),
+    /// Every part that waits to be sent or is held in doubt.
+    Unsent,
+}
 
-/// What began a session.
+/// The beginning of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionOpened {
-    /// Whose it is.
+    /// The customer's address on the channel and DID.
     pub address: Address,
-    /// Which session on this address, from 1.
+    /// The session's number on this address, from 1.
     pub ordinal: u32,
     /// The customer's address as the business should see it, e.g. with `+`.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
     pub did_shown: Arc<str>,
-    /// Who or what opened it.
+    /// The side that opened it.
     pub by: OpenedBy,
-    /// Who handles it; empty until someone takes it.
+    /// The person or bot that handles it; empty until someone takes it.
     pub handler: Arc<str>,
-    /// Where the stream's numbers go on.
+    /// The stream's counters before this session.
     pub counters: Counters,
 }
 
-/// A finished stream was touched again by a late receipt: who it belongs to and where its numbers go on.
+/// The new beginning of a finished stream that a late receipt touched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revived {
-    /// Whose it is.
+    /// The customer's address on the channel and DID.
     pub address: Address,
     /// The customer's address as the business should see it.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
     pub did_shown: Arc<str>,
-    /// Where the stream's numbers go on.
+    /// The stream's counters when it finished.
     pub counters: Counters,
 }
 
-/// A receipt for a message that had been settled: all a notification needs, for its state is gone.
+/// A receipt for a message that had been settled. Holds all that a notification needs, because the
+/// message's state is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateReceipt {
     /// The message.
     pub message: MessageNo,
-    /// The part, from 0.
+    /// The part.
     pub part: u16,
-    /// What the receipt says.
+    /// The reported state.
     pub state: PartState,
     /// The provider's code.
     pub code: Box<str>,
-    /// Set when the message's status rose by it: what the business is told.
+    /// The notification to send, when the receipt raised the message's status.
     pub notify: Option<LateNotification>,
 }
 
-/// What a late receipt tells the business.
+/// The content of a notification about a settled message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateNotification {
-    /// The message's status now.
-    pub status: crate::status::MessageStatus,
-    /// The business's id for it.
+    /// The message's new status.
+    pub status: MessageStatus,
+    /// The business's id for the message.
     pub id: MessageId,
-    /// Where its notifications go when not to the DID's destination.
+    /// Destination of the notification; `None`: the DID's own.
     pub destination: Option<DestinationId>,
     /// CIM `conversationId`.
     pub conversation_id: Option<Box<str>>,
@@ -248,23 +260,23 @@ pub struct LateNotification {
     pub channel_data: Option<Box<str>>,
 }
 
-/// Who began a session.
+/// The side that began a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OpenedBy {
-    /// The customer's first message.
+    /// The customer, with a first message.
     Customer,
-    /// The business's first message.
+    /// The business, with a first message.
     Business,
-    /// An explicit request (START_CHAT, `POST /v1/sessions`).
+    /// An explicit request: START_CHAT or `POST /v1/sessions`.
     Agent,
 }
 
 /// Why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CloseReason {
-    /// Nothing was heard for the channel's `inactivity_timeout`.
+    /// Neither side wrote for the channel's `inactivity_timeout`.
     Inactivity,
-    /// The business ended it (END_CHAT or `DELETE /v1/sessions/{id}`).
+    /// The business ended it: END_CHAT or `DELETE /v1/sessions/{id}`.
     Business,
     /// The customer ended it.
     Customer,
@@ -273,27 +285,27 @@ pub enum CloseReason {
 /// An accepted outbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
-    /// Its number in the stream.
+    /// The message's number in the stream.
     pub number: MessageNo,
-    /// The business's id for it.
+    /// The business's id for the message.
     pub id: MessageId,
-    /// What it says.
+    /// The text or body, adapted to the channel.
     pub content: Content,
-    /// How it is cut into parts: fixed here, so that a later change of configuration cannot move the cuts.
+    /// The cuts between parts. Fixed here, so that a change of configuration cannot move them.
     pub split: Split,
     /// 0 (bulk) to 10 (most urgent).
     pub priority: u8,
-    /// Not to be sent before.
+    /// Earliest instant to send it.
     pub send_at: Option<Timestamp>,
-    /// Not to be sent after; the provider is told the rest of it.
+    /// Latest instant to send it; the provider is told the remaining time.
     pub expires_at: Option<Timestamp>,
-    /// Where its notifications go when not to the DID's destination.
+    /// Destination of notifications about it; `None`: the DID's own.
     pub destination: Option<DestinationId>,
     /// CIM `conversationId`, given back in notifications.
     pub conversation_id: Option<Box<str>>,
     /// CIM `channelData` as it came, when it holds more than the two addresses.
     pub channel_data: Option<Box<str>>,
-    /// What was changed to fit the channel, in words for the business.
+    /// Changes that were made to fit the channel, in words for the business.
     pub adapted: SmallVec<[Box<str>; 1]>,
 }
 
@@ -304,9 +316,9 @@ pub struct Split {
     pub parts: u16,
     /// The alphabet of all parts.
     pub alphabet: Alphabet,
-    /// How parts are marked as belonging together.
+    /// The marking that joins the parts.
     pub concatenation: Concatenation,
-    /// The reference number all parts share.
+    /// The reference number that all parts share.
     pub reference: u16,
 }
 
@@ -319,19 +331,20 @@ impl Split {
 /// An SMS alphabet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Alphabet {
-    /// Not ours to choose: the provider encodes.
+    /// The provider chooses the encoding.
     Provider,
     /// GSM 03.38, default and extension table.
     Gsm7,
-    /// UTF-16 big-endian (what SMPP calls UCS-2).
+    /// UTF-16 big-endian, which SMPP calls UCS-2.
     Ucs2,
     /// ISO 8859-1.
     Latin1,
-    /// Octets as they are.
+    /// Raw octets.
     Binary,
-    /// GSM 03.38 with a national single shift table (language id of TS 23.038: 1 Turkish, 2 Spanish, 3 Portuguese).
+    /// GSM 03.38 with a national single shift table. The language id is that of TS 23.038:
+    /// 1 Turkish, 2 Spanish, 3 Portuguese.
     Gsm7Single(u8),
-    /// GSM 03.38 with national locking and single shift tables (1 Turkish, 3 Portuguese).
+    /// GSM 03.38 with national locking and single shift tables: 1 Turkish, 3 Portuguese.
     Gsm7Locking(u8),
 }
 
@@ -350,17 +363,18 @@ pub enum Concatenation {
     Payload,
 }
 
-/// A code and words for people, from the provider or from us.
+/// A code with an explanation, from the provider or from Patchbay.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
-    /// The provider's own code (`0x00000058`, `http 503`) or one of ours (`expired`, `no_answer`).
+    /// The provider's own code (`0x00000058`, `http 503`) or one of Patchbay's (`expired`,
+    /// `no_answer`).
     pub code: Box<str>,
-    /// In words.
+    /// The explanation for people.
     pub reason: Box<str>,
 }
 
 impl Cause {
-    /// A cause from its two halves.
+    /// Creates a cause.
     pub fn new(code: impl Into<Box<str>>, reason: impl Into<Box<str>>) -> Self {
         Self { code: code.into(), reason: reason.into() }
     }
@@ -373,92 +387,98 @@ pub enum DoubtCause {
     LinkLost,
     /// No answer came in time.
     NoAnswer,
-    /// Patchbay was stopped hard after the intent was written.
+    /// Patchbay was killed after the intent was written.
     Restart,
 }
 
 /// How a part in doubt was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DoubtSettlement {
-    /// It is sent again.
+    /// The part is sent again.
     Resend,
-    /// It is given up.
+    /// The part is given up.
     Fail,
-    /// It is taken as sent.
+    /// The part counts as sent.
     Sent,
 }
 
-/// Who a session's customer is, as the provider names them.
+/// The provider's names of a session's customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustomerKnown {
-    /// Whose session it is.
+    /// The session's address.
     pub address: Address,
-    /// The customer's address as the provider spelled it last: what is written to, and shown.
+    /// The customer's address as the provider last spelled it; messages go to this spelling.
     pub customer_shown: Arc<str>,
-    /// Names that lead to this session from now on, canonical.
+    /// Canonical names that lead to this session from now on.
     pub aliases: Vec<Arc<str>>,
 }
 
-/// What a customer may answer to a message that was sent as a numbered list.
+/// The answers that a customer can give to a message that was sent as a numbered list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
     /// The message.
     pub message: MessageNo,
-    /// The lines.
-    pub choices: Vec<OfferedChoice>,
+    /// The lines of the list.
+    pub choices: Vec<Choice>,
 }
-
-/// A line of a numbered list.
-pub use crate::cim::Choice as OfferedChoice;
 
 /// An inbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Received {
     /// The number of its delivery in the stream, from 1.
     pub delivery: u32,
-    /// The id the business sees it under.
+    /// The id under which the business sees it.
     pub id: MessageId,
-    /// The provider's id; empty where there is none (an SMPP MO has none).
+    /// The provider's id; empty for protocols without one, such as an SMPP MO.
     pub provider_id: Arc<str>,
-    /// What it says.
+    /// The text or body.
     pub content: Content,
-    /// When the provider says it was written, if it does.
+    /// When it was written, if the provider says so.
     pub provider_time: Option<Timestamp>,
-    /// How many parts of how many came, when some are missing.
-    pub incomplete: Option<(u16, u16)>,
-    /// Further facts from the provider, as `key`, `value`.
+    /// Set when parts are missing.
+    pub incomplete: Option<Incomplete>,
+    /// Further facts from the provider, as key and value.
     pub attributes: Vec<(Box<str>, Box<str>)>,
+}
+
+/// The count of a message of which parts are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incomplete {
+    /// Parts that arrived.
+    pub arrived: u16,
+    /// Parts that the message has.
+    pub total: u16,
 }
 
 /// One part of a longer inbound message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartReceived {
-    /// The reference its parts share.
+    /// The reference that its parts share.
     pub reference: u16,
-    /// How many there are.
+    /// Number of parts.
     pub total: u8,
-    /// Which this is, from 1.
+    /// Position of this part, from 1.
     pub number: u8,
     /// The part's octets, not yet decoded: a character may be cut between parts.
     pub octets: Box<[u8]>,
-    /// How they are to be read.
+    /// The encoding of the octets.
     pub alphabet: Alphabet,
 }
 
-/// A receipt whose part is not known.
+/// A receipt that was kept because its part is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnmatchedReceipt {
-    /// Counts them in the channel's stream, from 1.
+    /// Its number in the channel's stream, from 1.
     pub number: u32,
-    /// The channel.
+    /// The channel that received it.
     pub channel: ChannelId,
-    /// The provider's id, as spelled.
+    /// The provider's id of the part, as spelled.
     pub provider_id: Arc<str>,
-    /// The customer, canonical.
+    /// The customer's canonical address.
     pub customer: Arc<str>,
-    /// The DID, canonical.
+    /// The canonical DID.
     pub did: Arc<str>,
-    /// What it says.
+    /// The reported state.
     pub state: PartState,
     /// The provider's code.
     pub code: Box<str>,

@@ -1,4 +1,5 @@
-//! Prints how many submits a second the simulated SMSC answers over loopback TCP, running on one thread.
+//! Prints how many submits a second the simulated SMSC answers over loopback TCP, running on one
+//! thread.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints and reads the clock")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench may fail loudly")]
 
@@ -10,13 +11,13 @@ use std::{
 };
 
 use channels::smpp::pdu::{self, Address, Bind, BindKind, CommandId, IdReply, Pdu, ShortMessage};
-use simulators::smsc::{Remember, Script, Smsc};
+use simulators::smsc::{Remember, Smsc, SmscScript};
 
 const BATCH: u64 = 500;
 const BATCHES: u64 = 1_000;
 
-/// Starts an SMSC on a thread of its own, and gives its address.
-fn start(script: Script) -> SocketAddr {
+/// Starts an SMSC on its own thread, and returns its address.
+fn start(script: SmscScript) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -38,7 +39,7 @@ struct Client {
 }
 
 impl Client {
-    /// Reads once, counts what came and acknowledges receipts.
+    /// Reads once, counts answers and acknowledges receipts.
     fn read(&mut self) {
         let mut chunk = [0; 64 * 1024];
         let count = self.stream.read(&mut chunk).unwrap();
@@ -65,7 +66,7 @@ impl Client {
 }
 
 fn measure(name: &str, registered_delivery: u8, remember: Remember) {
-    let address = start(Script { remember, ..Script::default() });
+    let address = start(SmscScript { remember, ..SmscScript::default() });
     let stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     let mut client = Client { stream, input: Vec::new(), output: Vec::new(), answers: 0, receipts: 0 };
@@ -81,7 +82,7 @@ fn measure(name: &str, registered_delivery: u8, remember: Remember) {
         destination: Address { ton: 1, npi: 1, text: b"4917600000001" },
         registered_delivery,
         short_message:
-            b"Your parcel arrives between 10:00 and 12:00 today. IdReply 1 to confirm, 2 to choose another.",
+            b"Your parcel arrives between 10:00 and 12:00 today. Reply 1 to confirm, 2 to choose another.",
         ..ShortMessage::default()
     };
     let mut batch = Vec::new();

@@ -1,74 +1,73 @@
-//! What a simulated REST provider is: pure functions from what came to what is answered and posted. Time, ids,
-//! credentials and memory are arguments; the engine around them does everything else.
+//! The contract between the engine and a simulated REST provider: pure functions from requests and
+//! orders to responses and call-backs. Time, ids, credentials and memory are arguments; nothing
+//! here does IO.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{
-    smsc::Chance,
-    toolkit::{
-        http::{Outgoing, Request, Response},
-        media::{File, Media},
-        time,
-    },
+use crate::toolkit::{
+    chance::Chance,
+    http::{Outgoing, Request, Response},
+    media::{File, Media},
+    time,
 };
 
-/// What is said about a provider once for all its instances.
+/// The description of a provider, shared by all its simulators.
 #[derive(Debug)]
 pub struct About {
-    /// Its name, as in a channel's `provider`.
+    /// The name, as in a channel's `provider`.
     pub name: &'static str,
-    /// In words.
+    /// The name for people.
     pub title: &'static str,
-    /// What can be told to it, with defaults.
+    /// Credentials and names of the account, with defaults.
     pub credentials: &'static [Credential],
-    /// The most events it puts into one POST.
+    /// Maximum number of events in one POST.
     pub batch_max: usize,
-    /// How it tries webhooks again.
-    pub retry: Retry,
-    /// Whether events wait for a poll as long as there is no webhook.
+    /// Retries of webhooks.
+    pub retry: RetryPolicy,
+    /// Whether events are kept for polls while no webhook is configured.
     pub polls: bool,
-    /// The customer that writes unless told.
+    /// The customer who writes, unless an order names another one.
     pub customer: &'static str,
 }
 
 /// A credential or another name that an account has.
 #[derive(Debug)]
 pub struct Credential {
-    /// Its key.
+    /// The key, as in [`Options::credentials`](crate::rest::Options::credentials).
     pub key: &'static str,
-    /// What it is unless told.
+    /// The value, unless the simulator is started with another one.
     pub default: &'static str,
-    /// What it is for.
-    pub what: &'static str,
+    /// The use of it, for people.
+    pub purpose: &'static str,
 }
 
-/// How webhooks are tried again.
+/// When webhooks are retried.
 #[derive(Debug)]
-pub struct Retry {
-    /// Tries in all, within reason for a test.
-    pub tries: u32,
-    /// How much longer each pause is than the one before.
+pub struct RetryPolicy {
+    /// Maximum number of attempts, the first included; fewer than in reality.
+    pub attempts_max: u32,
+    /// Factor by which each pause is longer than the one before.
     pub factor: u64,
-    /// Whether an answer that is no success is tried again, or only a failed connection.
-    pub answers: bool,
+    /// Whether an answer other than 2xx is retried; a failed connection always is.
+    pub after_answers: bool,
     /// Whether a `Retry-After` is obeyed.
-    pub obeys: bool,
+    pub obeys_retry_after: bool,
 }
 
-/// A message that was taken.
+/// A message that the provider accepted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Message {
     /// The provider's id.
     pub id: String,
-    /// When, in milliseconds since the start.
+    /// When it was accepted, in milliseconds since the start.
     pub at_ms: u64,
-    /// From.
+    /// The business's address.
     pub from: String,
-    /// To.
+    /// The customer's address.
     pub to: String,
     /// The provider's name of the type.
     pub kind: String,
@@ -76,57 +75,64 @@ pub struct Message {
     pub text: String,
     /// Attachments, by address or id.
     pub media: Vec<String>,
-    /// What can be tapped: the titles.
+    /// Titles of buttons and other choices.
     pub buttons: Vec<String>,
-    /// Where its receipts go, when the request says so.
+    /// The address for its receipts, if the request names one.
     pub callback: Option<String>,
-    /// All of the request.
+    /// The whole request.
     pub request: Value,
 }
 
-/// What came of a request.
-pub(crate) enum Call {
-    /// An answer, and nothing else.
+/// The effect of a request, and its response.
+pub(crate) enum Effect {
+    /// A response and no effect.
     Answer(Response),
-    /// Messages were taken.
+    /// Accepts messages.
     Accept(Vec<Message>, Response),
-    /// The webhook is changed; after the handshake, where there is one.
-    Hook { hook: Option<Hook>, handshake: Option<Handshake>, answer: Response, failed: Response },
-    /// Events are asked for, since there is no webhook.
+    /// Changes the webhook; after the handshake, where there is one. `failed` answers a failed
+    /// handshake.
+    SetWebhook {
+        webhook: Option<WebhookConfig>,
+        handshake: Option<Handshake>,
+        answer: Response,
+        failed: Response,
+    },
+    /// Long-polls for events. `conflict` answers when a webhook is configured, or a newer poll
+    /// arrives.
     Poll { offset: i64, limit: usize, timeout_ms: u64, conflict: Response },
-    /// A file was uploaded.
+    /// Stores an uploaded file.
     Store(File, Response),
-    /// A file is forgotten.
-    Forget(String, Response),
+    /// Removes the file with this id.
+    Remove(String, Response),
 }
 
 /// Where events are posted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Hook {
+pub(crate) struct WebhookConfig {
     pub(crate) url: String,
-    /// Sent along to prove who posts.
+    /// Sent along with each event to prove its origin.
     pub(crate) secret: Option<String>,
     pub(crate) headers: Vec<(String, String)>,
-    /// Only these events; nothing: the provider's usual ones.
+    /// Names of the events to post; `None`: those that the provider posts by default.
     pub(crate) events: Option<Vec<String>>,
 }
 
-/// A request that asks whether a webhook is its owner's, and what the answer must be.
+/// A request that a new webhook must answer, and the body that it must answer with.
 pub(crate) struct Handshake {
     pub(crate) request: Outgoing,
     pub(crate) body: Option<String>,
 }
 
-/// What becomes of a message to a customer who has not written for too long, by the provider's code.
+/// The outcome of a message outside of the customer's window, with the provider's code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closed {
-    /// It is refused at once.
+pub(crate) enum OutsideWindow {
+    /// Refused at once.
     Refused(&'static str),
-    /// It is taken, and reported failed.
+    /// Accepted, and reported failed.
     Fails(&'static str),
 }
 
-/// What can be asked of a provider to do wrong.
+/// A fault that the provider puts into its own words.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault<'a> {
     Throttled { after_s: u64 },
@@ -136,25 +142,25 @@ pub(crate) enum Fault<'a> {
     WithoutId,
 }
 
-/// A message from a customer, or something else the customer does.
+/// A customer's message, or another act of a customer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Inbound {
-    /// The customer; empty: one the provider would have.
+    /// The customer; empty: [`About::customer`].
     pub from: String,
     /// The business; empty: the default sender.
     pub to: String,
-    /// What it is.
+    /// The type of the message or act.
     pub kind: Kind,
     /// The text, caption or title.
     pub text: String,
-    /// What a tapped button carries, or its id.
+    /// The payload or id of a tapped button.
     pub payload: String,
     /// The customer's name.
     pub name: String,
-    /// The message's id; empty: a new one. For repeats, and for what becomes of earlier messages.
+    /// The message's id; empty: a new one. A given one repeats or changes an earlier message.
     pub id: String,
-    /// The message this is about: replied to, reacted to, tapped in, edited, deleted.
+    /// The id of the message that is replied to, reacted to, tapped in, edited or deleted.
     pub about: String,
     /// The media type of a file; empty: a usual one.
     pub mime: String,
@@ -162,21 +168,35 @@ pub struct Inbound {
     pub file_name: String,
     /// A file's content in base64; empty: a small one of its kind.
     pub content: String,
-    /// In degrees.
+    /// Degrees.
     pub latitude: f64,
-    /// In degrees.
+    /// Degrees.
     pub longitude: f64,
-    /// So many of them, numbered; 0 is 1.
+    /// Number of such messages, with a number behind the text; 0 counts as 1.
     pub count: u32,
-    /// Up to so many in one POST; 0: as the script says.
+    /// Maximum number of events in one POST; 0: as the script says.
     pub batch: usize,
-    /// How they are signed.
+    /// How the webhooks are signed.
     pub signature: Signature,
-    /// Laid over what the provider would write, or all of it for kind `raw`.
+    /// Laid over the provider's event; for kind `raw`, the whole event.
     pub extra: Value,
 }
 
-/// What a customer does.
+impl Inbound {
+    /// Returns the text of an SMS or MMS, a keyword for an opt-out or opt-in; `None` for what SMS
+    /// cannot carry.
+    pub(crate) fn sms_text(&self) -> Option<&str> {
+        match self.kind {
+            Kind::Text => Some(&self.text),
+            Kind::OptOut => Some(or(&self.text, "STOP")),
+            Kind::OptIn => Some(or(&self.text, "START")),
+            kind if kind.is_file() => Some(&self.text),
+            _ => None,
+        }
+    }
+}
+
+/// The type of a customer's message or act.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -190,9 +210,9 @@ pub enum Kind {
     Sticker,
     Location,
     Contact,
-    /// A quick reply or a button is tapped.
+    /// A tap on a quick reply or button.
     Button,
-    /// A row of a list is picked.
+    /// A choice from a list.
     List,
     Reaction,
     Edit,
@@ -201,7 +221,7 @@ pub enum Kind {
     OptOut,
     /// The first contact, by a link or a start button.
     Start,
-    /// Something the provider cannot tell.
+    /// A message that the provider's API cannot express.
     Unsupported,
     /// `extra` as it is.
     Raw,
@@ -217,113 +237,138 @@ impl Kind {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signature {
-    /// As the provider does it.
+    /// By the provider's rules.
     #[default]
     Right,
-    /// With another secret.
+    /// With a secret that is not the account's.
     Wrong,
     /// Not at all.
     None,
 }
 
-/// An event that this provider does not have.
+/// An event that the provider does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{provider} has no inbound {what}; use kind raw with extra to send one all the same")]
-pub struct Unfit {
-    /// Who.
+#[error("{provider} does not support inbound {kind}; kind raw sends the event in extra as it is")]
+pub struct UnsupportedEvent {
+    /// The provider's name.
     pub provider: &'static str,
-    /// What.
-    pub what: String,
+    /// The requested kind, in lower case.
+    pub kind: String,
+}
+
+impl UnsupportedEvent {
+    pub(crate) fn new(about: &About, kind: Kind) -> Self {
+        Self { provider: about.name, kind: format!("{kind:?}").to_lowercase() }
+    }
 }
 
 /// A simulated provider.
 pub(crate) trait Provider: Sync {
     fn about(&self) -> &About;
 
-    /// What comes of a request to its API.
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call;
+    /// Decides the effect of a request to the API.
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect;
 
-    /// The answer that goes with a fault.
+    /// Returns the response that expresses a fault.
     fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response;
 
-    /// The event of an inbound message.
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit>;
+    /// Returns the event of an inbound message.
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent>;
 
-    /// The event of a receipt: `status` is `sent`, `delivered`, `read`, `failed` or the provider's own word.
-    /// Nothing when it has no such event.
+    /// Returns the event of a receipt; `None` when the provider has no such event. `status` is
+    /// `sent`, `delivered`, `read`, `failed` or the provider's own word.
     fn receipt(&self, message: &Message, status: &str, code: Option<&str>, cx: &Context<'_>)
     -> Option<Value>;
 
-    /// The signed request that carries these events.
+    /// Returns the signed request that carries these events.
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing;
 
-    /// The headers that prove who posts.
+    /// Names the headers that prove the origin of a webhook.
     fn signature_headers(&self) -> &'static [&'static str];
 
-    /// Lines of a channel's account in Patchbay's configuration: key and TOML value.
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)>;
+    /// Returns the lines of `[channel.account]` in Patchbay's configuration.
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine>;
 
-    /// The default business address, as a channel's DID.
+    /// Returns the default business address: a channel's DID.
     fn did<'a>(&self, cx: &Context<'a>) -> &'a str {
         cx.credential("number")
     }
 
-    /// Whether a webhook's answer means that it has the event.
-    fn taken(&self, _url: &str, status: u16, _body: &str) -> bool {
+    /// Returns whether a webhook's answer acknowledges the event.
+    fn is_acknowledged(&self, _url: &str, status: u16, _body: &str) -> bool {
         (200..300).contains(&status)
     }
 
-    /// Whether a webhook is tried again after so many tries and this answer, or none.
-    fn again(&self, _url: &str, tries: u32, status: Option<u16>) -> bool {
+    /// Returns whether a webhook is retried after this number of attempts; `status` is `None`
+    /// without an answer.
+    fn retries(&self, _url: &str, attempts: u32, status: Option<u16>) -> bool {
         let retry = &self.about().retry;
-        tries < retry.tries && (status.is_none() || retry.answers)
+        attempts < retry.attempts_max && (status.is_none() || retry.after_answers)
     }
 
-    /// What becomes of this message outside of the customer's window; nothing when it may go at any time.
-    fn closed(&self, _message: &Message) -> Option<Closed> {
+    /// Returns the outcome of this message outside of the customer's window; `None` when windows do
+    /// not matter to it.
+    fn outside_window(&self, _message: &Message) -> Option<OutsideWindow> {
         None
     }
 
-    /// The question that a new webhook must answer.
+    /// Returns the request that a new webhook must answer before it is used.
     fn handshake(&self, _url: &str, _cx: &Context<'_>) -> Option<Handshake> {
         None
     }
 
-    /// The answer to a poll.
+    /// Returns the answer to a poll.
     fn polled(&self, events: Vec<Value>) -> Response {
         Response::json(200, &Value::Array(events))
     }
 
-    /// The hook of a webhook told at start.
-    fn hook(&self, url: String, _cx: &Context<'_>) -> Hook {
-        Hook { url, ..Hook::default() }
+    /// Returns the webhook that a simulator is started with.
+    fn webhook(&self, url: String, _cx: &Context<'_>) -> WebhookConfig {
+        WebhookConfig { url, ..WebhookConfig::default() }
     }
 }
 
-/// Credentials by key.
+/// A line of `[channel.account]`: a key and its value, a text.
+pub(crate) struct AccountLine {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl AccountLine {
+    pub(crate) fn new(key: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { key: key.into(), value: value.into() }
+    }
+}
+
+/// The values of an account's credentials, by key.
 pub(crate) type Credentials = BTreeMap<&'static str, String>;
 
-/// What a provider knows beside the request.
+/// The surroundings of a call to a provider.
 #[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) credentials: &'a Credentials,
-    pub(crate) hook: Option<&'a Hook>,
+    pub(crate) webhook: Option<&'a WebhookConfig>,
     pub(crate) media: &'a Media,
-    /// Its own address, without a slash at the end.
+    /// The simulator's own address, without a trailing slash.
     pub(crate) base: &'a str,
     /// Milliseconds since 1970.
     pub(crate) now_ms: u64,
-    /// Of this call or event alone.
+    /// The number of this request or event; no other has it.
     pub(crate) number: u64,
-    /// Of this simulator's run alone, so that ids of an earlier run do not come again.
+    /// Differs from run to run, so that ids of an earlier run do not return.
     pub(crate) run: u64,
     /// When the simulator started, in milliseconds since 1970.
     pub(crate) started_ms: u64,
-    /// The path of the request in question; empty: there is none.
+    /// The path of the request that a fault answers; empty elsewhere.
     pub(crate) path: &'a str,
-    /// Which try of a webhook; from 1.
+    /// The attempt of a webhook, from 1.
     pub(crate) attempt: u32,
-    /// How a webhook is to be signed.
+    /// How a webhook is signed.
     pub(crate) signature: Signature,
 }
 
@@ -333,7 +378,7 @@ impl<'a> Context<'a> {
     pub(crate) fn sample(credentials: &'a Credentials, media: &'a Media) -> Self {
         Self {
             credentials,
-            hook: None,
+            webhook: None,
             media,
             base: "",
             now_ms: 0,
@@ -346,23 +391,35 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Returns a credential; empty when the account has none with this key.
     pub(crate) fn credential(&self, key: &str) -> &'a str {
         self.credentials.get(key).map_or("", String::as_str)
     }
 
-    /// The secret that webhooks are signed with.
+    /// Returns a credential as the key of a signature, changed when the signature is to be wrong.
     pub(crate) fn secret(&self, key: &str) -> String {
         self.signing(self.credential(key))
     }
 
-    /// This secret, unless another one is to be used.
+    /// Returns `secret` as the key of a signature, changed when the signature is to be wrong.
     pub(crate) fn signing(&self, secret: &str) -> String {
         if self.signature == Signature::Wrong { format!("{secret}x") } else { secret.to_owned() }
     }
 
-    /// So many hexadecimal digits that no other event or salt has.
+    /// Returns a stored file as a response.
+    pub(crate) fn file(&self, id: &str) -> Option<Response> {
+        self.media.get(id).map(|file| Response::new(200, &file.mime, file.content.clone()))
+    }
+
+    /// Returns a line of the account for each of these credentials, and `base_url`.
+    pub(crate) fn account(&self, keys: &[&str]) -> Vec<AccountLine> {
+        let lines = keys.iter().map(|key| AccountLine::new(*key, self.credential(key)));
+        lines.chain([AccountLine::new("base_url", self.base)]).collect()
+    }
+
+    /// Returns hexadecimal digits that are unique to this event and salt.
     pub(crate) fn hex(&self, salt: u64, digits: usize) -> String {
-        let mut chance = Chance(self.run ^ self.number.rotate_left(17) ^ salt.rotate_left(41));
+        let mut chance = self.chance(salt);
         let mut text = String::new();
         while text.len() < digits {
             text.push_str(&format!("{:016x}", chance.next()));
@@ -371,35 +428,41 @@ impl<'a> Context<'a> {
         text
     }
 
-    /// A UUID that no other event or salt has.
+    /// Returns a UUID that is unique to this event and salt.
     pub(crate) fn uuid(&self, salt: u64) -> String {
         let hex = self.hex(salt, 32);
         let piece = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
         format!("{}-{}-4{}-8{}-{}", piece(0, 8), piece(8, 12), piece(13, 16), piece(17, 20), piece(20, 32))
     }
 
-    /// A number of up to 53 bits that no other event or salt has.
+    /// Returns a number of 53 bits that is unique to this event and salt.
     pub(crate) fn large(&self, salt: u64) -> u64 {
-        let mut chance = Chance(self.run ^ self.number.rotate_left(17) ^ salt.rotate_left(41));
+        let mut chance = self.chance(salt);
         (chance.next() >> 12) | (1 << 52)
     }
 
-    /// A number of 31 bits that grows with each event, also beyond a restart within some weeks.
+    fn chance(&self, salt: u64) -> Chance {
+        Chance(self.run ^ self.number.rotate_left(17) ^ salt.rotate_left(41))
+    }
+
+    /// Returns a number of 31 bits that grows with each event, also across restarts within some
+    /// weeks.
     pub(crate) fn growing(&self) -> u64 {
         (self.started_ms / 1_000 % 2_000_000 * 1_000 + self.number) % (1 << 31)
     }
 
+    /// Returns seconds since 1970.
     pub(crate) fn seconds(&self) -> u64 {
         self.now_ms / 1000
     }
 
-    /// `2026-08-01T10:00:00.123Z`.
+    /// Writes the time as `2026-08-01T10:00:00.123Z`.
     pub(crate) fn rfc3339(&self) -> String {
         time::rfc3339(self.now_ms)
     }
 }
 
-/// Lays the keys of `extra` over an object.
+/// Lays the keys of `extra` over an object, at any depth.
 pub(crate) fn overlay(event: &mut Value, extra: &Value) {
     match (event, extra) {
         (Value::Object(event), Value::Object(extra)) => {
@@ -412,20 +475,20 @@ pub(crate) fn overlay(event: &mut Value, extra: &Value) {
     }
 }
 
-/// Puts one key into an object.
+/// Sets one key of an object.
 pub(crate) fn put(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Value::Object(map) = object {
         map.insert(key.to_owned(), value.into());
     }
 }
 
-/// An object of texts, without the empty ones.
+/// Returns an object of texts, without the empty ones.
 pub(crate) fn texts(fields: &[(&str, &str)]) -> Map<String, Value> {
     let given = fields.iter().filter(|(_, value)| !value.is_empty());
     given.map(|(key, value)| ((*key).to_owned(), Value::from(*value))).collect()
 }
 
-/// The text, or another one when it is empty.
+/// Returns the text, or `other` when it is empty.
 pub(crate) fn or<'a>(text: &'a str, other: &'a str) -> &'a str {
     if text.is_empty() { other } else { text }
 }

@@ -1,5 +1,5 @@
-//! The simulated SMSC, driven over pipes in memory under paused time: every fault happens when it is asked for,
-//! and the answers to a test's questions are right.
+//! The simulated SMSC over in-memory pipes under paused time: every fault happens as the script
+//! says, and the records are right.
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod support;
@@ -8,7 +8,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use channels::smpp::pdu::{Address, BindKind, CommandId, Pdu, ShortMessage};
 use simulators::smsc::{
-    IdStyle, Mo, MoConcat, MoOrder, Pattern, ReceiptForm, ReceiptVia, Remember, Script, Seen, Smsc,
+    BindCount, IdStyle, Mo, MoConcat, MoOrder, Pattern, ReceiptForm, ReceiptVia, Remember, Seen, Smsc,
+    SmscScript,
 };
 use support::{ANSWER, Client, Frame, RECEIPT, commands, message_id, text};
 use tokio::{
@@ -18,7 +19,7 @@ use tokio::{
 
 #[tokio::test(start_paused = true)]
 async fn a_submit_is_answered_and_receipted() {
-    let smsc = Smsc::new(Script { receipt_delay_ms: 500, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { receipt_delay_ms: 500, ..SmscScript::default() });
     let mut seen = smsc.observe(100);
     let mut client = Client::bound(&smsc).await;
     let sequence = client.submit("4917", "Hello").await;
@@ -46,8 +47,8 @@ async fn a_submit_is_answered_and_receipted() {
     assert!(matches!(seen.recv().await, Some(Seen::Closed { .. })));
 }
 
-/// What comes back for four submits under a script: answers as their status, receipts as -1.
-async fn outcome(script: Script) -> (Vec<i64>, Smsc) {
+/// Sends four submits under a script; returns the status of each answer, and -1 for each receipt.
+async fn outcome(script: SmscScript) -> (Vec<i64>, Smsc) {
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
     for number in 0..4 {
@@ -59,9 +60,9 @@ async fn outcome(script: Script) -> (Vec<i64>, Smsc) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_of_answers_happen_as_asked() {
-    let base = Script { receipt_delay_ms: 300, ..Script::default() };
-    let with = |change: fn(&mut Script)| {
+async fn faulty_answers_follow_the_script() {
+    let base = SmscScript { receipt_delay_ms: 300, ..SmscScript::default() };
+    let with = |change: fn(&mut SmscScript)| {
         let mut script = base.clone();
         change(&mut script);
         outcome(script)
@@ -90,7 +91,7 @@ async fn faults_of_answers_happen_as_asked() {
     assert_eq!(with(|s| s.write_bytes_max = 1).await.0, [0, 0, 0, 0, -1, -1, -1, -1]);
 }
 
-async fn with_silence(script: Script) -> usize {
+async fn with_silence(script: SmscScript) -> usize {
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
     client.request(&Pdu::EnquireLink).await;
@@ -98,15 +99,15 @@ async fn with_silence(script: Script) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn links_can_be_silent_and_asked_for_life() {
-    assert_eq!(with_silence(Script { enquire_silent: true, ..Script::default() }).await, 0);
-    assert_eq!(with_silence(Script::default()).await, 1);
-    let smsc = Smsc::new(Script::default());
+async fn a_link_can_be_silent_and_is_probed() {
+    assert_eq!(with_silence(SmscScript { enquire_silent: true, ..SmscScript::default() }).await, 0);
+    assert_eq!(with_silence(SmscScript::default()).await, 1);
+    let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     smsc.change(|script| script.silent = true);
     client.submit("4917", "Hello").await;
     assert_eq!((client.drain().await.len(), smsc.counts().submits), (0, 0), "half-open");
-    let smsc = Smsc::new(Script { enquire_after_ms: 5_000, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { enquire_after_ms: 5_000, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     let begun = Instant::now();
     assert_eq!(client.read().await.unwrap().0.command, CommandId::ENQUIRE_LINK);
@@ -115,7 +116,7 @@ async fn links_can_be_silent_and_asked_for_life() {
 
 #[tokio::test(start_paused = true)]
 async fn jitter_reorders_and_loses_nothing() {
-    let script = Script { latency_jitter_ms: 200, receipt_jitter_ms: 200, ..Script::default() };
+    let script = SmscScript { latency_jitter_ms: 200, receipt_jitter_ms: 200, ..SmscScript::default() };
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
     for number in 0..100 {
@@ -134,11 +135,11 @@ async fn jitter_reorders_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_connection_leaves_doubt_and_its_receipt_comes_by_the_next() {
+async fn the_receipt_of_a_cut_submit_arrives_over_the_next_connection() {
     for (accepts, receipts) in [(true, 2), (false, 1)] {
         let script =
-            Script { drop_connection: Pattern::Every(2), drop_accepts: accepts, ..Script::default() };
-        let smsc = Smsc::new(Script { receipt_delay_ms: 100, already_bound_ms: 5_000, ..script });
+            SmscScript { drop_connection: Pattern::Every(2), drop_accepts: accepts, ..SmscScript::default() };
+        let smsc = Smsc::new(SmscScript { receipt_delay_ms: 100, already_bound_ms: 5_000, ..script });
         let mut client = Client::bound(&smsc).await;
         client.submit("4917", "one").await;
         assert_eq!(client.read().await.unwrap().0.command, ANSWER);
@@ -159,8 +160,8 @@ async fn a_cut_connection_leaves_doubt_and_its_receipt_comes_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_are_cut_after_octets_and_by_hand() {
-    let smsc = Smsc::new(Script { drop_after_bytes: 200, ..Script::default() });
+async fn connections_are_cut_after_octets_or_on_request() {
+    let smsc = Smsc::new(SmscScript { drop_after_bytes: 200, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     for _ in 0..5 {
         client.submit("4917", "Hello").await;
@@ -169,7 +170,7 @@ async fn connections_are_cut_after_octets_and_by_hand() {
     let counts = smsc.counts();
     assert!((1..5).contains(&counts.submits) && counts.dropped == 1, "{counts:?}");
 
-    let smsc = Smsc::new(Script::default());
+    let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     smsc.unbind_all();
     let (header, _) = client.next().await.unwrap();
@@ -179,14 +180,17 @@ async fn connections_are_cut_after_octets_and_by_hand() {
     let mut client = Client::bound(&smsc).await;
     smsc.drop_connections();
     assert!(client.read().await.is_none());
-    assert_eq!(smsc.binds(), [("esme".into(), 0)]);
+    assert_eq!(smsc.binds(), [BindCount { system_id: "esme".into(), binds: 0 }]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_pdus_come_and_the_session_goes_on() {
-    let script =
-        Script { malformed: Pattern::Always, unknown_command: Pattern::Every(2), ..Script::default() };
-    let smsc = Smsc::new(Script { receipts: simulators::smsc::Receipts::Never, ..script });
+async fn malformed_pdus_do_not_end_the_session() {
+    let script = SmscScript {
+        malformed: Pattern::Always,
+        unknown_command: Pattern::Every(2),
+        ..SmscScript::default()
+    };
+    let smsc = Smsc::new(SmscScript { receipts: simulators::smsc::Receipts::Never, ..script });
     let mut client = Client::bound(&smsc).await;
     for _ in 0..20 {
         client.submit("4917", "Hello").await;
@@ -201,7 +205,7 @@ async fn broken_pdus_come_and_the_session_goes_on() {
     let mut rest = Vec::new();
     let _ = timeout(Duration::from_secs(1), client.stream.read_to_end(&mut rest)).await;
     assert!(rest.ends_with(&[0, 0, 0, 8, 0, 0, 0, 0]));
-    // And what the client sends wrongly is survived.
+    // The SMSC survives malformed PDUs of the client, too.
     let mut client = Client::bound(&smsc).await;
     client.stream.write_all(&[0, 0, 0, 20, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3, 4]).await.unwrap();
     assert_eq!(client.next().await.unwrap().0.status, 0x02);
@@ -212,7 +216,7 @@ async fn broken_pdus_come_and_the_session_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn binds_are_refused_for_every_reason() {
     let accounts = BTreeMap::from([("esme".to_owned(), "pw".to_owned())]);
-    let smsc = Smsc::new(Script { accounts, binds_max: 1, bind_delay_ms: 50, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { accounts, binds_max: 1, bind_delay_ms: 50, ..SmscScript::default() });
     let mut client = Client::connect(&smsc);
     let kind = BindKind::Transmitter;
     assert_eq!(client.bind(kind, "nobody", "pw").await, 0x0F);
@@ -233,11 +237,11 @@ async fn binds_are_refused_for_every_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn receipts_go_over_the_bind_that_is_asked_for() {
+async fn receipts_leave_over_the_requested_bind() {
     for (via, first, second) in
         [(ReceiptVia::Same, 4, 0), (ReceiptVia::Other, 0, 4), (ReceiptVia::Turns, 2, 2)]
     {
-        let smsc = Smsc::new(Script { receipt_via: via, receipt_delay_ms: 10, ..Script::default() });
+        let smsc = Smsc::new(SmscScript { receipt_via: via, receipt_delay_ms: 10, ..SmscScript::default() });
         let mut client = Client::bound(&smsc).await;
         let mut other = Client::bound(&smsc).await;
         for _ in 0..4 {
@@ -249,9 +253,9 @@ async fn receipts_go_over_the_bind_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_and_receipts_come_in_every_style() {
+async fn ids_and_receipts_have_every_style() {
     let forms = vec![ReceiptForm::Short, ReceiptForm::Payload];
-    let smsc = Smsc::new(Script { receipt_forms: forms, receipt_delay_ms: 1, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { receipt_forms: forms, receipt_delay_ms: 1, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     for style in IdStyle::ALL {
         smsc.change(|script| script.id_style = style);
@@ -273,8 +277,8 @@ async fn ids_and_receipts_come_in_every_style() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_messages_are_joined_and_repeats_and_rates_are_seen() {
-    let smsc = Smsc::new(Script::default());
+async fn long_messages_are_joined_and_repeats_and_rates_recorded() {
+    let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     let part = |number: u8| [&[5, 0, 3, 9, 2, number], format!("part {number} ").as_bytes()].concat();
     for number in [2, 1, 2] {
@@ -297,8 +301,8 @@ async fn long_messages_are_joined_and_repeats_and_rates_are_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn customers_messages_come_in_all_forms_and_orders() {
-    let smsc = Smsc::new(Script::default());
+async fn customers_messages_arrive_in_all_forms_and_orders() {
+    let smsc = Smsc::new(SmscScript::default());
     let long = "Lorem ipsum dolor sit amet, ".repeat(12);
     let waiting =
         smsc.send_mo(&Mo { from: "+491".into(), to: "5155".into(), text: "early".into(), ..Mo::default() });
@@ -333,8 +337,8 @@ async fn customers_messages_come_in_all_forms_and_orders() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_acknowledged_comes_again() {
-    let smsc = Smsc::new(Script { deliver_again_ms: 200, deliver_tries_max: 4, ..Script::default() });
+async fn an_unacknowledged_delivery_is_repeated() {
+    let smsc = Smsc::new(SmscScript { deliver_again_ms: 200, deliver_tries_max: 4, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     let mo = Mo { from: "491".into(), to: "5155".into(), text: "Hi".into(), ..Mo::default() };
     let id = smsc.send_mo(&mo).unwrap();
@@ -359,7 +363,7 @@ async fn what_is_not_acknowledged_comes_again() {
 
 #[tokio::test(start_paused = true)]
 async fn background_messages_keep_their_rate() {
-    let smsc = Smsc::new(Script { remember: Remember::Counts, ..Script::default() });
+    let smsc = Smsc::new(SmscScript { remember: Remember::Counts, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     smsc.change(|script| script.mo_per_second = 250);
     let begun = Instant::now();
@@ -377,10 +381,10 @@ async fn background_messages_keep_their_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_seed_gives_one_course() {
+async fn equal_seeds_give_equal_courses() {
     let course = |seed| async move {
         let by_chance = Pattern::Rate(0.2);
-        let smsc = Smsc::new(Script {
+        let smsc = Smsc::new(SmscScript {
             seed,
             latency_jitter_ms: 50,
             receipt_jitter_ms: 50,
@@ -388,7 +392,7 @@ async fn one_seed_gives_one_course() {
             swallow: by_chance,
             receipt_lost: by_chance,
             malformed: by_chance,
-            ..Script::default()
+            ..SmscScript::default()
         });
         let mut client = Client::bound(&smsc).await;
         for number in 0..200 {

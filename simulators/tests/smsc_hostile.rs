@@ -1,5 +1,6 @@
-//! What a broken or hostile ESME sends, under a script with every fault: the SMSC never panics, never hangs, and
-//! keeps serving others. The seed is printed; `SEED=` repeats a run, `FUZZ_SECONDS=` (default 1) makes it longer.
+//! A broken or hostile ESME, under a script with every fault: the SMSC never panics, never hangs,
+//! and keeps serving others. The seed is printed; `SEED=` repeats a run, `FUZZ_SECONDS=` (default
+//! 1) makes it longer.
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod support;
@@ -10,7 +11,7 @@ use std::{
 };
 
 use channels::smpp::pdu::{self, BindKind, CommandId, IdReply, Pdu, PduHeader, ShortMessage};
-use simulators::smsc::{Mo, Pattern, ReceiptVia, Script, Smsc};
+use simulators::smsc::{Mo, Pattern, ReceiptVia, Smsc, SmscScript};
 use support::Client;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -26,13 +27,13 @@ impl Random {
     }
 }
 
-fn script(random: &mut Random) -> Script {
+fn script(random: &mut Random) -> SmscScript {
     let mut pattern = || match random.below(3) {
         0 => Pattern::Never,
         1 => Pattern::Every(1 + random.below(5) as u32),
         _ => Pattern::Rate(0.3),
     };
-    Script {
+    SmscScript {
         refuse: pattern(),
         swallow: pattern(),
         late: pattern(),
@@ -48,11 +49,11 @@ fn script(random: &mut Random) -> Script {
         latency_jitter_ms: 50,
         deliver_window: 3,
         mo_per_second: 50,
-        ..Script::default()
+        ..SmscScript::default()
     }
 }
 
-/// Some frames of an ESME, some of them damaged.
+/// Returns some frames of an ESME, some of them damaged.
 fn frames(random: &mut Random) -> Vec<u8> {
     let mut out = Vec::new();
     for _ in 0..random.below(20) {
@@ -93,7 +94,7 @@ async fn round(random: &mut Random) {
         for _ in 0..4 {
             let bytes = frames(random);
             for piece in bytes.chunks(1 + random.below(40)) {
-                // The SMSC may be gone already: that is its right.
+                // The SMSC may have closed the connection.
                 let _ = client.stream.write_all(piece).await;
             }
             let mut chunk = [0; 4096];
@@ -101,7 +102,7 @@ async fn round(random: &mut Random) {
                 .await;
         }
     }
-    smsc.change(|script| *script = Script::default());
+    smsc.change(|script| *script = SmscScript::default());
     assert_eq!(Client::connect(&smsc).bind(BindKind::Transmitter, "other", "").await, 0);
 }
 
@@ -123,10 +124,10 @@ async fn hostile_frames_are_survived() {
 }
 
 #[tokio::test]
-async fn it_ends_when_told_and_cuts_what_is_connected() {
+async fn a_shutdown_cuts_every_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let smsc = Smsc::new(Script::default());
+    let smsc = Smsc::new(SmscScript::default());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let mut tasks = tokio::task::JoinSet::new();
     let running = smsc.clone();

@@ -80,7 +80,7 @@ pub(super) fn perform(arguments: LogCommand) -> Result<(), Failure> {
 }
 
 fn verify(place: &LogFolder) -> Result<(), Failure> {
-    let engine = DiskEngine::open(place.folder()?).map_err(Failure::running)?;
+    let engine = DiskEngine::open_existing(place.folder()?).map_err(Failure::running)?;
     let report = storage::verify(&engine).map_err(Failure::running)?;
     if place.json {
         let bad: Vec<String> = report.bad.iter().map(ToString::to_string).collect();
@@ -121,7 +121,7 @@ fn verify(place: &LogFolder) -> Result<(), Failure> {
 }
 
 fn stats(place: &LogFolder) -> Result<(), Failure> {
-    let (log, _) = open_log(&place.folder()?, Options::default())?;
+    let (log, _) = open_log(&place.folder()?, None, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
     let figures = log_figures(&stats);
     if place.json {
@@ -135,7 +135,7 @@ fn stats(place: &LogFolder) -> Result<(), Failure> {
 }
 
 fn export(export: &Export) -> Result<(), Failure> {
-    let (log, _) = open_log(&export.place.folder()?, Options::default())?;
+    let (log, _) = open_log(&export.place.folder()?, None, Options::default())?;
     for stored in log.read(Seq(export.from.max(1))).take(export.limit.unwrap_or(usize::MAX)) {
         let mut line = line_of(&stored.map_err(Failure::running)?)?;
         line.push(b'\n');

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use actors::config::{DestinationConfig, Limits};
 use message::DestinationId;
 use secrecy::{ExposeSecret, SecretString};
+use storage::EngineKind;
 use toml::de::DeTable;
 
 use super::{
@@ -58,6 +59,7 @@ fn read(root: &Section<'_>) -> Settings {
     }
     Settings {
         data_dir,
+        engine: root.or("engine", EngineKind::default()),
         segment_bytes: size(root, "segment_size", MB..=16 * GB, 256 * MB),
         filter_bytes_max: size(root, "filter_memory", 0..=GB, 64 * MB),
         disk_reserve_bytes: size(root, "disk_reserve", 0..=u64::MAX, 256 * MB),

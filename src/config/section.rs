@@ -4,6 +4,7 @@
 use std::{cell::RefCell, net::SocketAddr, ops::Range, path::Path, time::Duration};
 
 use secrecy::SecretString;
+use storage::EngineKind;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -38,6 +39,14 @@ pub(super) trait Value: Sized {
     const EXPECTED: &'static str;
     /// Reads the value; `None` when it has another type or form.
     fn read(value: &DeValue<'_>) -> Option<Self>;
+}
+
+impl Value for EngineKind {
+    const EXPECTED: &'static str = "\"sled\" or \"file\"";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
 }
 
 impl<'a> Section<'a> {

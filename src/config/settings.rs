@@ -12,6 +12,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The size at which a segment is sealed, in bytes.
     pub segment_bytes: u64,
+    /// The engine that keeps the blocks of the event log.
+    pub engine: storage::EngineKind,
     /// The memory for filters in front of the look-up files of finished messages, in bytes. Files
     /// beyond it are read without a filter.
     pub filter_bytes_max: u64,

@@ -37,6 +37,7 @@ fn with(from: &str, to: &str) -> String {
 fn the_smallest_configuration_gets_the_documented_defaults() {
     let settings = check(GOOD).unwrap();
     assert_eq!(settings.data_dir, Path::new("/nowhere/data"));
+    assert_eq!(settings.engine, storage::EngineKind::Sled);
     assert_eq!(settings.router.retention, Some(Duration::from_secs(30 * 86400)));
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9090");
@@ -117,6 +118,11 @@ fn mistakes_elsewhere_are_told_with_line_key_and_way_out() {
             &["the id \"sms-main\" is used twice"],
         ),
         (format!("retention = 30\n{GOOD}"), &["c.toml:1: retention: found 30; expected a duration such as"]),
+        (
+            format!("engine = \"rocks\"\n{GOOD}"),
+            &["c.toml:1: engine: found \"rocks\"; expected \"sled\" or \"file\""],
+        ),
+        (format!("engine = 7\n{GOOD}"), &["engine: found 7; expected \"sled\" or \"file\""]),
         (format!("segment_size = \"1KB\"\n{GOOD}"), &["segment_size: found 1024 bytes; expected 1048576 to"]),
         (
             format!("filter_memory = \"2GB\"\n{GOOD}"),

@@ -12,8 +12,8 @@ mod support;
 use std::{fs, path::Path};
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{DiskEngine, Engine, Entry, Layout, Log, Options};
-use support::{Waiter, folder, items, now, open, spread};
+use storage::{DiskEngine, Engine, Entry, Log, Options};
+use support::{Waiter, engine, folder, items, now, open, spread};
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
@@ -56,22 +56,22 @@ fn fill(log: &Log, from: u64, events: u64) {
 /// What of it is the engine's.
 fn time_engine(path: &Path) {
     let begin = now();
-    let engine = DiskEngine::open(path).unwrap();
+    let engine = DiskEngine::open(path, engine()).unwrap();
     let names = engine.names().unwrap();
     let last = names.iter().rfind(|name| name.starts_with("segment")).unwrap();
-    let store = engine.open(last, Layout::Ascending).unwrap();
+    let store = engine.open_blocks(last).unwrap();
     let opened = begin.elapsed();
-    let (mut cursor, mut bytes, mut blocks, begin): (Box<[u8]>, _, _, _) = (Box::default(), 0, 0, now());
+    let (mut cursor, mut bytes, mut blocks, begin) = (message::Seq::NONE, 0, 0, now());
     loop {
-        let page = store.range(&cursor, &[0xff], 8).unwrap();
+        let page = store.range(cursor, 8).unwrap();
         let Some((last, _)) = page.last() else { break };
-        cursor = last.clone();
+        cursor = *last;
         bytes += page.iter().map(|(_, value)| value.len()).sum::<usize>();
         blocks += page.len();
     }
     let read = begin.elapsed();
     let begin = now();
-    drop(engine.open("index", Layout::Random).unwrap());
+    drop(engine.open_index("index").unwrap());
     println!(
         "   the engine alone: segment {opened:.1?}, {blocks} blocks of {bytes} bytes read {read:.1?}, index {:.1?}",
         begin.elapsed()
@@ -81,7 +81,7 @@ fn time_engine(path: &Path) {
 fn time_open(name: &str, path: &Path) -> Log {
     let before = resident_mb();
     let (begin, cpu) = (now(), cpu_ms());
-    let (log, recovery) = Log::open(DiskEngine::open(path).unwrap(), Options::default()).unwrap();
+    let (log, recovery) = Log::open(DiskEngine::open(path, engine()).unwrap(), Options::default()).unwrap();
     let took = begin.elapsed();
     println!(
         "{name:46} {took:>9.1?} ({} ms of processor)  {} events, {} segments, {:.0} MB of blocks read, {} MB more resident",
@@ -130,7 +130,7 @@ fn main() {
     copy(&path, &copied);
     drop(time_open("killed, 4,500,000 events", &copied));
     let options = Options { filter_bytes_max: 0, ..Options::default() };
-    let (without, _) = Log::open(DiskEngine::open(&copied).unwrap(), options).unwrap();
+    let (without, _) = Log::open(DiskEngine::open(&copied, engine()).unwrap(), options).unwrap();
     println!("   without a filter in memory:");
     look_ups(&without, events);
     drop(without);

@@ -26,25 +26,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Event, CodecError> {
     read(bytes)
 }
 
-/// The version that a snapshot's first byte names. A snapshot of another version is not read but made anew by
-/// replay, so that a state may change its shape.
-const SNAPSHOT_VERSION: u8 = 2;
-
-/// A state as an index entry's bytes.
-pub fn encode_snapshot<T: Serialize>(state: &T) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = vec![SNAPSHOT_VERSION];
-    bincode::serde::encode_into_std_write(state, &mut bytes, config())
+/// Encodes a snapshot as the bytes of an index entry. The versions are variants of the snapshot's
+/// own type, so its first byte is the version.
+pub fn encode_snapshot<T: Serialize>(snapshot: &T) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = Vec::new();
+    bincode::serde::encode_into_std_write(snapshot, &mut bytes, config())
         .map_err(|e| CodecError::Encode(e.to_string()))?;
     Ok(bytes)
 }
 
-/// A state from an index entry's bytes.
+/// Decodes a snapshot that fills `bytes` exactly.
 pub fn decode_snapshot<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    match bytes.split_first() {
-        Some((&SNAPSHOT_VERSION, rest)) => read(rest),
-        Some((version, _)) => Err(CodecError::Decode(format!("snapshot version {version} is not known"))),
-        None => Err(CodecError::Decode("a snapshot is empty".into())),
-    }
+    read(bytes)
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {

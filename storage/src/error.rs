@@ -10,6 +10,28 @@ pub enum EngineError {
     /// Another process holds the directory.
     #[error("{0} is in use by another process: stop it first, or ask it through its admin port")]
     InUse(String),
+    /// The directory was created with another engine.
+    #[error(
+        "{root} was created with engine = \"{has}\", not \"{wanted}\": set engine = \"{has}\" in the configuration, or choose another data_dir"
+    )]
+    OtherEngine {
+        /// The directory.
+        root: String,
+        /// The engine that it remembers.
+        has: &'static str,
+        /// The engine that was asked for.
+        wanted: &'static str,
+    },
+    /// The directory has segments and does not say which engine wrote them.
+    #[error(
+        "{root} has {segment}, but its file `engine` is missing or damaged: write \"file\" into it if that folder has a file `blocks`, and \"sled\" if it has a file `db`"
+    )]
+    UnknownEngine {
+        /// The directory.
+        root: String,
+        /// One of its segments.
+        segment: String,
+    },
     /// A file does not hold what was written.
     #[error("{file}, byte {offset}: {what}")]
     Damaged {

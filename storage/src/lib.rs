@@ -38,11 +38,10 @@ mod options;
 mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
-pub use disk::seam::{
-    BlockStore, Engine, KeyValueStore, Layout, NextPart, Pair, Reader, Store, Tail, Value, Write,
-};
+pub use disk::seam::{BlockStore, Engine, KeyValueStore, NextPart, Pair, Reader, Tail, Value, Write};
 pub use engine::{
     folders::DiskEngine,
+    kind::{EngineKind, UnknownEngine},
     memory::{Crash, MemoryDisk, MemoryEngine},
 };
 pub use error::{

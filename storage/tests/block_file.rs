@@ -12,14 +12,11 @@
 
 mod support;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::PathBuf};
 
 use message::Seq;
 use proptest::prelude::*;
-use storage::{DiskEngine, Engine, Layout, Log, OpenError, Options, Recovery, verify};
+use storage::{Log, Options, Recovery, verify};
 use support::{World, append_blocks, first, inline, keyed, number_of, open_with, spread, try_open};
 
 const SEGMENT: &str = "segment-00000000000000000001";
@@ -184,83 +181,4 @@ fn a_sealed_file_is_exactly_as_long_as_its_blocks_and_read_by_its_offsets_or_wit
             assert_eq!(number_of(&log.event(Seq(seq)).unwrap().unwrap().event), seq as u32);
         }
     }
-}
-
-#[test]
-fn a_key_that_does_not_rise_is_refused() {
-    let world = Disk::new();
-    let store = world.engine().open("blocks", Layout::Ascending).unwrap();
-    store.insert(&5_u64.to_be_bytes(), b"five").unwrap();
-    for key in [4_u64, 5] {
-        assert!(store.insert(&key.to_be_bytes(), b"again").is_err());
-    }
-    assert!(store.insert(b"short", b"value").is_err());
-    assert_eq!(store.get(&5_u64.to_be_bytes()).unwrap().as_deref(), Some(b"five".as_slice()));
-    assert_eq!(store.get(&6_u64.to_be_bytes()).unwrap(), None);
-}
-
-/// The room made ahead must never hurt a block: many blocks of any size at the pace of the disk, read back at once.
-#[test]
-fn room_made_ahead_never_touches_a_block() {
-    let mut world = Disk::new();
-    let store = world.engine().open("blocks", Layout::Ascending).unwrap();
-    let value = |n: u64| vec![u8::try_from(n % 250 + 1).unwrap(); (n * 7_919 % 40_000) as usize + 1];
-    for n in 1..=1_500_u64 {
-        store.insert(&n.to_be_bytes(), &value(n)).unwrap();
-        if n.is_multiple_of(50) {
-            store.flush().unwrap();
-        }
-    }
-    world.crash();
-    let engine = world.engine();
-    let again = engine.open("blocks", Layout::Ascending).unwrap();
-    for store in [store, again] {
-        assert!(store.torn().is_none());
-        for n in 1..=1_500_u64 {
-            assert_eq!(store.get(&n.to_be_bytes()).unwrap().unwrap().as_ref(), value(n), "{n}");
-        }
-    }
-}
-
-/// Unpacks a folder as it was packed: for each file its path, its length and the parts that are not zero.
-fn unpack(mut packed: &[u8], to: &Path) {
-    let mut take = |len: usize| {
-        let (head, rest) = packed.split_at(len);
-        packed = rest;
-        head
-    };
-    loop {
-        let name_len = take(4);
-        let name_len = u32::from_le_bytes(name_len.try_into().unwrap()) as usize;
-        if name_len == 0 {
-            return;
-        }
-        let path = to.join(std::str::from_utf8(take(name_len)).unwrap());
-        let mut bytes = vec![0; u64::from_le_bytes(take(8).try_into().unwrap()) as usize];
-        let parts = u32::from_le_bytes(take(4).try_into().unwrap());
-        for _ in 0..parts {
-            let at = u64::from_le_bytes(take(8).try_into().unwrap()) as usize;
-            let len = u32::from_le_bytes(take(4).try_into().unwrap()) as usize;
-            bytes[at..at + len].copy_from_slice(take(len));
-        }
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, bytes).unwrap();
-    }
-}
-
-#[test]
-fn a_sled_segment_that_lost_its_end_is_refused() {
-    let world = Disk::new();
-    unpack(include_bytes!("golden/sled-log-v1.bin"), &world.path());
-    let db = world.path().join("segment-00000000000000000041/db");
-    let mut bytes = fs::read(&db).unwrap();
-    let at = bytes.len() - bytes.iter().rev().position(|b| *b != 0).unwrap();
-    bytes[at / 2..at].fill(0);
-    fs::write(&db, bytes).unwrap();
-    match try_open(&world, inline()) {
-        Err(OpenError::Block(_) | OpenError::Engine(_)) => {}
-        Err(other) => panic!("{other}"),
-        Ok((_, recovery)) => panic!("it opened: {recovery:?}"),
-    }
-    let _engine = DiskEngine::open(world.path()).unwrap();
 }

@@ -18,8 +18,8 @@ use std::sync::{
 
 use message::Seq;
 use storage::{
-    AppendError, BlockFault, Completion, Crash, DiskEngine, Driver, Engine, Layout, Log, NoRoom, OpenError,
-    Options, ReadError, verify,
+    AppendError, BlockFault, Completion, Crash, DiskEngine, Driver, Engine, EngineKind, Log, NoRoom,
+    OpenError, Options, ReadError, verify,
 };
 use support::{
     Folders, Memory, Told, World, append_blocks, drive, first, inline, keyed, open, open_with, spread, tell,
@@ -220,10 +220,10 @@ fn a_failed_flush_poisons_the_thread_too() {
 fn a_directory_in_use_is_refused() {
     let world = Folders::new();
     let (log, _) = open(&world);
-    let Err(error) = DiskEngine::open(world.path()) else { panic!("it opened twice") };
+    let Err(error) = DiskEngine::open(world.path(), EngineKind::File) else { panic!("it opened twice") };
     assert!(error.to_string().contains("in use by another process"), "{error}");
     log.close().unwrap();
-    assert!(DiskEngine::open(world.path()).is_ok());
+    assert!(DiskEngine::open(world.path(), EngineKind::File).is_ok());
 }
 
 #[test]
@@ -312,35 +312,6 @@ fn many_threads_append_and_the_log_has_it_all() {
 }
 
 #[test]
-fn an_engine_keeps_the_order_of_rising_keys_over_its_trees() {
-    fn check<W: World>() {
-        let mut world = W::new();
-        let value = |n: u64| vec![u8::try_from(n % 251).unwrap(); 20_000];
-        let store = world.engine().open("blocks", Layout::Ascending).unwrap();
-        for n in 1..=200_u64 {
-            store.insert(&(n * 10).to_be_bytes(), &value(n)).unwrap();
-        }
-        store.flush().unwrap();
-        world.crash();
-        let engine = world.engine();
-        let store = engine.open("blocks", Layout::Ascending).unwrap();
-        store.insert(&2_010_u64.to_be_bytes(), &value(201)).unwrap();
-        let all = store.range(&[], &[0xff], 1_000).unwrap();
-        assert_eq!(all.len(), 201);
-        assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
-        for n in 1..=201_u64 {
-            let (key, bytes) = store.at_or_below(&(n * 10 + 3).to_be_bytes()).unwrap().unwrap();
-            assert_eq!((&*key, &*bytes), (&(n * 10).to_be_bytes()[..], &value(n)[..]));
-            let next = store.range(&(n * 10).to_be_bytes(), &[0xff], 3).unwrap();
-            assert_eq!(next.len() as u64, 3.min(201 - n));
-        }
-        assert_eq!(store.at_or_below(&9_u64.to_be_bytes()).unwrap(), None);
-    }
-    check::<Memory>();
-    check::<Folders>();
-}
-
-#[test]
 fn a_completion_that_panics_poisons_the_log_and_the_rest_are_told() {
     let world = Memory::new();
     let (log, _) = open_with(&world, Options { disk_reserve_bytes: 0, ..Options::default() });
@@ -352,26 +323,4 @@ fn a_completion_that_panics_poisons_the_log_and_the_rest_are_told() {
     log.on_poison(move |poisoned| hook(Err(poisoned)));
     assert!(log.close().is_err());
     assert_eq!(*told.lock().unwrap(), [(7, false)]);
-}
-
-#[test]
-fn a_sealed_segment_does_not_grow_by_being_read() {
-    let world = Folders::new();
-    let engine = world.engine();
-    let fill = || {
-        let store = engine.open("blocks", Layout::Ascending).unwrap();
-        for n in 1..=100_u64 {
-            store.insert(&n.to_be_bytes(), &[7; 50_000]).unwrap();
-        }
-        store.flush().unwrap();
-    };
-    fill();
-    let mut sizes = vec![];
-    for _ in 0..8 {
-        let store = engine.open("blocks", Layout::Ascending).unwrap();
-        assert!(store.get(&50_u64.to_be_bytes()).unwrap().is_some());
-        drop(store);
-        sizes.push(engine.disk_bytes("blocks").unwrap());
-    }
-    assert!(sizes[7] <= sizes[1] + (1 << 16) && sizes[7] < 9_000_000, "{sizes:?}");
 }

@@ -21,7 +21,7 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{DiskEngine, Entry, Log, OpenError, Options, Stored, verify};
+use storage::{DiskEngine, EngineKind, Entry, Log, OpenError, Options, Stored, verify};
 use support::{Folders, World, append_blocks, copy, first, inline, keyed, number_of, open_with, spread};
 
 const EVENTS: u64 = 360;
@@ -88,12 +88,13 @@ fn kind(path: &Path, last_segment: &str) -> Option<&'static str> {
     let name = path.file_name()?.to_str()?;
     let is_last = path.starts_with(last_segment);
     Some(match name {
-        "lock" => return None,
+        // The file `engine` names the engine: see engines.rs.
+        "lock" | "engine" => return None,
         "blocks" if is_last => "blocks of the newest segment",
         "blocks" => "blocks of a sealed segment",
         "flushed" if is_last => "flush marker",
         "flushed" => "flush marker of a sealed segment",
-        "offsets" | "settled" => "offsets",
+        "offsets" => "offsets",
         "keys" => "look-ups of a segment",
         "segments" => "list of segments",
         _ if name.starts_with("keys-") => "look-ups of a part",
@@ -140,7 +141,7 @@ enum Outcome {
 
 /// Opens a log and compares all of its answers with the original's.
 fn answers(folder: &Path, original: &Original) -> Outcome {
-    let opened = DiskEngine::open(folder).map_err(OpenError::from);
+    let opened = DiskEngine::open(folder, EngineKind::File).map_err(OpenError::from);
     let (log, recovery) = match opened.and_then(|engine| Log::open(engine, options())) {
         Ok(opened) => opened,
         Err(e) => return Outcome::Failed(e.to_string()),
@@ -183,7 +184,7 @@ fn answers(folder: &Path, original: &Original) -> Outcome {
 
 /// Whether `patchbay log verify` names the file, or its segment.
 fn is_found(folder: &Path, path: &Path) -> bool {
-    let report = match verify(&DiskEngine::open(folder).unwrap()) {
+    let report = match verify(&DiskEngine::open(folder, EngineKind::File).unwrap()) {
         Ok(report) => report,
         Err(e) => return e.to_string().contains(path.parent().unwrap().to_str().unwrap()),
     };

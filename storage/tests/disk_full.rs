@@ -22,11 +22,15 @@ use std::{
 };
 
 use message::Seq;
-use storage::{Completion, DiskEngine, Log, NoRoom, Options};
+use storage::{Completion, DiskEngine, EngineKind, Log, NoRoom, Options};
 use support::{keyed, number_of, spread};
 
 #[test]
 fn a_full_disk_is_refused_ahead_and_loses_nothing_when_it_comes() {
+    EngineKind::ALL.into_iter().for_each(fill);
+}
+
+fn fill(engine: EngineKind) {
     let Some(disk) = std::env::var_os("PATCHBAY_SMALL_DISK").map(PathBuf::from) else {
         println!("not run: PATCHBAY_SMALL_DISK names no folder");
         return;
@@ -40,7 +44,7 @@ fn a_full_disk_is_refused_ahead_and_loses_nothing_when_it_comes() {
         block_bytes_max: 32_768,
         ..Options::default()
     };
-    let open = || Log::open(DiskEngine::open(&folder).unwrap(), options).unwrap();
+    let open = || Log::open(DiskEngine::open(&folder, engine).unwrap(), options).unwrap();
     let (log, _) = open();
     let acknowledged = Arc::new(AtomicU64::new(0));
     let (mut number, mut refused_at) = (0_u32, None);

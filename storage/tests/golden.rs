@@ -14,12 +14,12 @@ mod support;
 use std::{fs, path::PathBuf};
 
 use message::{
-    Address, BodyType, ChannelId, Content, Counters, DestinationId, Event, MessageId, MessageNo,
+    Address, BodyType, ChannelId, Choice, Content, Counters, DestinationId, Event, MessageId, MessageNo,
     MessageStatus, PartState, PartStatus, Seq, StreamId, Timestamp, event::*,
 };
 use storage::{
-    DiskEngine, Engine, Entry, Found, Item, Key, Layout, Log, MemoryDisk, Options, Prev, Store, Tag, Write,
-    verify,
+    DiskEngine, Engine, EngineKind, Entry, Found, Item, Key, KeyValueStore, Log, MemoryDisk, Options, Prev,
+    Tag, Write, verify,
 };
 use support::{drive, inline};
 
@@ -125,7 +125,7 @@ fn session_events() -> Vec<Event> {
             provider_id: "wamid.1".into(),
             content: Content::Binary(Box::from([0, 255, 7])),
             provider_time: Some(Timestamp(5)),
-            incomplete: Some((1, 3)),
+            incomplete: Some(Incomplete { arrived: 1, total: 3 }),
             attributes: vec![("profile".into(), "Ann".into())],
         })),
         Event::PartReceived(Box::new(part_received())),
@@ -165,7 +165,7 @@ fn part_events() -> Vec<Event> {
         Event::Submitting { message, parts: [0, 1, 65_535].into_iter().collect() },
         Event::Submitted { message, part, provider_id: "0A1b".into() },
         Event::Deferred { message, part, cause: cause.clone(), retry_at: Timestamp(77), counted: false },
-        Event::PartFailed { message, part: ALL_PARTS, cause: cause.clone() },
+        Event::PartFailed { message, parts: FailedParts::One(1), cause: cause.clone() },
         Event::InDoubt { message, part, cause: DoubtCause::Restart, resend_at: Some(Timestamp(9)) },
         Event::DoubtSettled { message, part, by: DoubtSettlement::Sent },
         Event::Receipt {
@@ -206,11 +206,8 @@ fn part_events() -> Vec<Event> {
 
 /// What came with conversations over HTTP.
 fn conversation_events() -> Vec<Event> {
-    let choice = |label: &str| OfferedChoice {
-        label: label.into(),
-        title: "Sales".into(),
-        payload: "go-sales".into(),
-    };
+    let choice =
+        |label: &str| Choice { label: label.into(), title: "Sales".into(), payload: "go-sales".into() };
     let pieces = [Content::Text("1".into()), Content::Binary(Box::from([7]))];
     vec![
         Event::CustomerKnown(Box::new(CustomerKnown {
@@ -221,6 +218,11 @@ fn conversation_events() -> Vec<Event> {
         Event::InReplyTo { message: MessageNo(7), provider_id: "wamid.7".into() },
         Event::Offered(Box::new(Offered { message: MessageNo(8), choices: vec![choice("1"), choice("2a")] })),
         Event::Accepted(Box::new(Accepted { content: Content::Parts(Box::new(pieces)), ..accepted() })),
+        Event::PartFailed {
+            message: MessageNo(8),
+            parts: FailedParts::Unsent,
+            cause: Cause::new("window", "closed"),
+        },
     ]
 }
 
@@ -277,14 +279,12 @@ fn block_is_written_as_ever_and_opens(name: &str, items: &[Item]) {
     let (log, _) = Log::open(disk.engine(), inline()).unwrap();
     log.append(items.to_vec(), None).unwrap();
     drive(&log);
-    let store = disk.engine().open(SEGMENT, Layout::Ascending).unwrap();
-    let key = 1_u64.to_be_bytes();
-    let bytes = golden(name, &store.get(&key).unwrap().unwrap());
+    let store = disk.engine().open_blocks(SEGMENT).unwrap();
+    let bytes = golden(name, &store.at_or_below(Seq(1)).unwrap().unwrap().1);
 
     let disk = MemoryDisk::new();
-    let store = disk.engine().open(SEGMENT, Layout::Ascending).unwrap();
-    store.insert(&key, &bytes).unwrap();
-    store.flush().unwrap();
+    let store = disk.engine().open_blocks(SEGMENT).unwrap();
+    store.commit(Seq(1), &bytes).unwrap();
     assert!(verify(&disk.engine()).unwrap().bad.is_empty());
     let (log, _) = Log::open(disk.engine(), inline()).unwrap();
     let read: Vec<_> = log.read(Seq(1)).map(|event| event.unwrap()).collect();
@@ -300,13 +300,13 @@ fn block_is_written_as_ever_and_opens(name: &str, items: &[Item]) {
 #[test]
 fn block_files_and_runs_version_1_are_written_as_ever() {
     let folder = tempfile::tempdir().unwrap();
-    let engine = DiskEngine::open(folder.path()).unwrap();
-    let blocks = engine.open("segment-00000000000000000001", Layout::Ascending).unwrap();
-    for (key, value) in [(1_u64, &b"first"[..]), (2, b""), (300, &[7; 300])] {
-        blocks.commit(&key.to_be_bytes(), value).unwrap();
+    let engine = DiskEngine::open(folder.path(), EngineKind::File).unwrap();
+    let blocks = engine.open_blocks("segment-00000000000000000001").unwrap();
+    for (key, value) in [(1_u64, &b"first"[..]), (2, b"2"), (300, &[7; 300])] {
+        blocks.commit(Seq(key), value).unwrap();
     }
-    blocks.seal().unwrap();
-    let index = engine.open("index", Layout::Random).unwrap();
+    blocks.freeze().unwrap();
+    let index = engine.open_index("index").unwrap();
     let mut writes = (0..200_u8).map(|n| match n % 5 {
         0 => Write::Delete(Box::from([n])),
         _ => Write::Put(Box::from([n; 9]), vec![n; usize::from(n)].into()),
@@ -358,7 +358,7 @@ fn look_up_files_are_written_as_ever_and_open() {
 }
 
 /// Key and value, each with its length.
-fn flat(store: &dyn Store) -> Vec<u8> {
+fn flat(store: &dyn KeyValueStore) -> Vec<u8> {
     let mut bytes = Vec::new();
     for (key, value) in store.range(&[], &[0xff], 100).unwrap() {
         for field in [&*key, &*value] {
@@ -379,11 +379,11 @@ fn index_version_1_is_written_as_ever_and_opens() {
     log.index().put(StreamId(2), entry(5, None));
     log.index().remove(StreamId(3), Seq(20));
     log.checkpoint(Seq(10)).unwrap();
-    let store = disk.engine().open("index", Layout::Random).unwrap();
+    let store = disk.engine().open_index("index").unwrap();
     let bytes = golden("index-v1.bin", &flat(&*store));
 
     let disk = MemoryDisk::new();
-    let store = disk.engine().open("index", Layout::Random).unwrap();
+    let store = disk.engine().open_index("index").unwrap();
     let mut rest = bytes.as_slice();
     let mut field = || {
         let (len, tail) = rest.split_first()?;
@@ -391,12 +391,12 @@ fn index_version_1_is_written_as_ever_and_opens() {
         rest = tail;
         Some(field)
     };
+    let mut writes = Vec::new();
     while let Some(key) = field() {
-        store.insert(key, field().unwrap()).unwrap();
+        writes.push(Write::Put(key.into(), field().unwrap().into()));
     }
-    store.flush().unwrap();
-    let segment = disk.engine().open("segment-00000000000000000011", Layout::Ascending).unwrap();
-    segment.flush().unwrap();
+    store.write_sorted(writes.len(), &mut writes.into_iter()).unwrap();
+    disk.engine().open_blocks("segment-00000000000000000011").unwrap();
     let (log, recovery) = Log::open(disk.engine(), inline()).unwrap();
     assert_eq!(recovery.checkpoint, Seq(10));
     assert_eq!(

@@ -22,17 +22,19 @@ use std::{
 };
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{DiskEngine, Due, Entry, Log, OpenStream, Options, Prev, Recovery};
+use storage::{DiskEngine, Due, EngineKind, Entry, Log, OpenStream, Options, Prev, Recovery};
 use support::{item, keyed, number_of, spread};
 
 const FOLDER: &str = "PATCHBAY_KILL_FOLDER";
+const ENGINE: &str = "PATCHBAY_KILL_ENGINE";
 const STREAMS: u128 = 20;
-const ROUNDS: u64 = 8;
+/// Kills for each engine.
+const ROUNDS: u64 = 4;
 
-fn open(path: &Path) -> (Log, Recovery) {
+fn open(path: &Path, engine: EngineKind) -> (Log, Recovery) {
     let options =
         Options { segment_bytes: 300_000, part_bytes: 20_000, disk_reserve_bytes: 0, ..Options::default() };
-    Log::open(DiskEngine::open(path).unwrap(), options).unwrap()
+    Log::open(DiskEngine::open(path, engine).unwrap(), options).unwrap()
 }
 
 /// Counts a stream's events in its entry; each fiftieth finishes the stream.
@@ -60,7 +62,8 @@ fn replay(log: &Log, checkpoint: Seq) {
 #[ignore = "the child of the test below"]
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let (log, recovery) = open(Path::new(&folder));
+    let engine = std::env::var(ENGINE).unwrap().parse().unwrap();
+    let (log, recovery) = open(Path::new(&folder), engine);
     replay(&log, recovery.checkpoint);
     let (tell, told) = channel::<u64>();
     thread::spawn(move || {
@@ -96,10 +99,11 @@ fn child() {
 }
 
 /// Lets a child run for `ms` after its first acknowledgement, kills it, and gives the last number it acknowledged.
-fn run_and_kill(folder: &Path, ms: u64) -> u64 {
+fn run_and_kill(folder: &Path, engine: EngineKind, ms: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads", "1"])
         .env(FOLDER, folder)
+        .env(ENGINE, engine.name())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -123,8 +127,8 @@ fn run_and_kill(folder: &Path, ms: u64) -> u64 {
     reader.join().unwrap()
 }
 
-fn check(folder: &Path, acknowledged: u64) {
-    let (log, recovery) = open(folder);
+fn check(folder: &Path, engine: EngineKind, acknowledged: u64) {
+    let (log, recovery) = open(folder, engine);
     assert!(recovery.last.0 >= acknowledged, "acknowledged {acknowledged}, but {recovery:?}");
     replay(&log, recovery.checkpoint);
     let mut counts: BTreeMap<StreamId, u8> = BTreeMap::new();
@@ -154,13 +158,15 @@ fn check(folder: &Path, acknowledged: u64) {
 
 #[test]
 fn what_was_acknowledged_survives_kill_9() {
-    let folder = tempfile::tempdir().unwrap();
     let mut seed: u64 = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
     println!("SEED={seed}");
     let rounds = std::env::var("ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(ROUNDS);
-    for _ in 0..rounds {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let acknowledged = run_and_kill(folder.path(), (seed >> 33) % 250);
-        check(folder.path(), acknowledged);
+    for engine in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        for _ in 0..rounds {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let acknowledged = run_and_kill(folder.path(), engine, (seed >> 33) % 250);
+            check(folder.path(), engine, acknowledged);
+        }
     }
 }

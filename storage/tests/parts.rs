@@ -264,12 +264,12 @@ fn blocks_that_a_part_knows_and_that_are_gone_stop_the_start() {
     with(&world, "blocks", |bytes| bytes[blocks / 4..].fill(0), |opened| assert!(opened.is_err()));
     // Without what says where they lie they are read all the same.
     for at in [0, 5, 20] {
-        with(&world, "settled", |bytes| bytes[at] ^= 1, |opened| check(&opened.unwrap(), &newest, 1_500));
+        with(&world, "offsets", |bytes| bytes[at] ^= 1, |opened| check(&opened.unwrap(), &newest, 1_500));
     }
-    let settled = fs::read(world.path().join(SEGMENT).join("settled")).unwrap();
+    let offsets = fs::read(world.path().join(SEGMENT).join("offsets")).unwrap();
     let places = fs::read(world.path().join(SEGMENT).join("blocks")).unwrap();
     // A flipped byte behind the last part is found by reading it, as ever.
-    let end = u64::from_le_bytes(settled[9..17].try_into().unwrap()) as usize;
+    let end = u64::from_le_bytes(offsets[10..18].try_into().unwrap()) as usize;
     assert!(end < places.len());
     for at in [end + 2, end + 30, end + 100] {
         with(&world, "blocks", |bytes| bytes[at] ^= 1, |opened| assert!(opened.is_err(), "byte {at}"));
@@ -428,7 +428,7 @@ proptest! {
 #[test]
 fn without_files_of_look_ups_all_blocks_are_read() {
     let (world, newest) = in_parts();
-    for file in files(&world).iter().map(String::as_str).chain(["settled"]) {
+    for file in files(&world).iter().map(String::as_str).chain(["offsets"]) {
         fs::remove_file(world.path().join(SEGMENT).join(file)).unwrap();
     }
     let (log, recovery) = open_with(&world, wide());

@@ -15,7 +15,7 @@ mod support;
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use proptest::prelude::*;
-use storage::{Engine, Layout, Store, Write};
+use storage::{Engine, KeyValueStore, Write};
 use support::{Folders, World};
 
 const NAME: &str = "index";
@@ -50,11 +50,11 @@ fn value(key: u8, len: u16) -> Vec<u8> {
     vec![key ^ len as u8; usize::from(len)]
 }
 
-fn open(world: &Folders) -> Arc<dyn Store> {
-    world.engine().open(NAME, Layout::Random).unwrap()
+fn open(world: &Folders) -> Arc<dyn KeyValueStore> {
+    world.engine().open_index(NAME).unwrap()
 }
 
-fn all(store: &dyn Store, after: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn all(store: &dyn KeyValueStore, after: &[u8], end: &[u8], limit: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
     let page = store.range(after, end, limit).unwrap();
     page.into_iter().map(|(key, value)| (key.into_vec(), value.to_vec())).collect()
 }
@@ -123,7 +123,7 @@ proptest! {
     }
 }
 
-fn put(store: &dyn Store, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) {
+fn put(store: &dyn KeyValueStore, pairs: impl IntoIterator<Item = (Vec<u8>, Vec<u8>)>) {
     let pairs: Model = pairs.into_iter().collect();
     let mut writes = pairs.into_iter().map(|(key, value)| Write::Put(key.into(), value.into()));
     store.write_sorted(1_000, &mut writes).unwrap();
@@ -159,7 +159,7 @@ fn a_damaged_run_is_an_error_and_never_a_wrong_answer() {
             let mut bytes = whole.clone();
             bytes[at] ^= 0x40;
             fs::write(path, &bytes).unwrap();
-            let Ok(store) = world.engine().open(NAME, Layout::Random) else { continue };
+            let Ok(store) = world.engine().open_index(NAME) else { continue };
             assert!(store.range(&[], &[0xff], 1_000).is_err(), "{path:?}, byte {at}");
             for n in (0..=255).step_by(5) {
                 if let Ok(found) = store.get(&key(n)) {
@@ -169,12 +169,12 @@ fn a_damaged_run_is_an_error_and_never_a_wrong_answer() {
         }
         for len in [0, 1, whole.len() / 2, whole.len() - 1] {
             fs::write(path, &whole[..len]).unwrap();
-            assert!(world.engine().open(NAME, Layout::Random).is_err(), "{path:?} cut at {len}");
+            assert!(world.engine().open_index(NAME).is_err(), "{path:?} cut at {len}");
         }
         fs::remove_file(path).unwrap();
         // Without the newest it is as it was before that flush, and the log is replayed from there.
         let is_newest = n + 1 == all_files.len();
-        assert_eq!(world.engine().open(NAME, Layout::Random).is_ok(), is_newest);
+        assert_eq!(world.engine().open_index(NAME).is_ok(), is_newest);
         fs::write(path, whole).unwrap();
     }
     assert_eq!(all(&*open(&world), &[], &[0xff], 1_000), expected(&model, &[], &[0xff], 1_000));

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
-use simulators::smsc::Script;
+use simulators::smsc::SmscScript;
 
 use crate::support::{
     Patchbay, Peer, SOON, Setup, Sink,
@@ -165,10 +165,10 @@ async fn npm_throttles_and_cuts_the_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn smpplib_is_content_with_our_smsc() {
-    let script = Script {
+    let script = SmscScript {
         accounts: [("esme".to_owned(), "secret".to_owned())].into(),
         receipt_delay_ms: 50,
-        ..Script::default()
+        ..SmscScript::default()
     };
     let peer = Peer::sim(script).await;
     let mo = "A customer's long text with emoji 🎉 in more than one part, so that it needs a header.";

@@ -12,7 +12,7 @@ use std::{
 
 use http::Method;
 use serde_json::{Value, json};
-use simulators::smsc::{Mo, Script, Smsc};
+use simulators::smsc::{Mo, Smsc, SmscScript};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{Http, process::Process, until};
@@ -41,7 +41,7 @@ impl Peer {
     pub(crate) async fn start(with: With, script: Value) -> Self {
         match with {
             With::Sim => {
-                let peer = Self::sim(Script::default()).await;
+                let peer = Self::sim(SmscScript::default()).await;
                 peer.set(script).await;
                 peer
             }
@@ -53,7 +53,7 @@ impl Peer {
         }
     }
 
-    pub(crate) async fn sim(script: Script) -> Self {
+    pub(crate) async fn sim(script: SmscScript) -> Self {
         let tcp = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = tcp.local_addr().unwrap().port();
         let smsc = Smsc::new(script);
@@ -98,7 +98,7 @@ impl Peer {
                 for (key, value) in changes.as_object().unwrap() {
                     script[key] = value.clone();
                 }
-                let script: Script = serde_json::from_value(script).unwrap();
+                let script: SmscScript = serde_json::from_value(script).unwrap();
                 smsc.change(|old| *old = script);
             }
             Kind::Npm { .. } => _ = self.control(Method::PATCH, "/script", changes).await,

@@ -2,10 +2,17 @@
 //! its binds. Early ones and those that nobody knows are kept and looked at again. Pure but for the log's
 //! look-up, which is given.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use channels::address::spelling::{self, IdBase, Rule, Tally};
-use message::{ChannelId, MessageNo, PartState, StreamId, Timestamp, address, event::UnmatchedReceipt};
+use message::{
+    ChannelId, MessageNo, PartState, StreamId, Timestamp, address,
+    event::UnmatchedReceipt,
+    snapshot::{ChannelSnapshot, ChannelV1, ParkedV1},
+};
 use storage::Found;
 
 use crate::domain::hash::StreamHash;
@@ -69,7 +76,7 @@ pub(crate) struct Reported {
 const REFERENCE_HEX: usize = 32;
 
 /// A kept receipt.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parked {
     pub(crate) receipt: UnmatchedReceipt,
     /// The spellings of its id, in the order to try them.
@@ -77,6 +84,29 @@ pub(crate) struct Parked {
     pub(crate) since: Timestamp,
     /// How often it was tried again.
     pub(crate) tries: u16,
+}
+
+impl<'a> From<&'a Parked> for ParkedV1<'a> {
+    fn from(parked: &'a Parked) -> Self {
+        Self {
+            receipt: Cow::Borrowed(&parked.receipt),
+            ids: Cow::Borrowed(&parked.ids),
+            since: parked.since,
+            tries: parked.tries,
+        }
+    }
+}
+
+impl From<ParkedV1<'_>> for Parked {
+    fn from(v1: ParkedV1<'_>) -> Self {
+        Self { receipt: v1.receipt.into_owned(), ids: v1.ids.into_owned(), since: v1.since, tries: v1.tries }
+    }
+}
+
+/// Returns the kept receipts of a snapshot, oldest first.
+pub(crate) fn parked_in(snapshot: ChannelSnapshot<'_>) -> impl Iterator<Item = Parked> {
+    let ChannelSnapshot::V1(v1) = snapshot;
+    v1.parked.into_iter().map(Parked::from)
 }
 
 /// What one channel knows of receipts.
@@ -217,6 +247,11 @@ impl Correlation {
     /// Kept receipts, oldest first.
     pub(crate) fn parked(&self) -> impl Iterator<Item = &Parked> {
         self.parked.values()
+    }
+
+    /// Returns the state that the index keeps.
+    pub(crate) fn to_snapshot(&self) -> ChannelSnapshot<'_> {
+        ChannelSnapshot::V1(ChannelV1 { parked: self.parked.values().map(ParkedV1::from).collect() })
     }
 
     /// How many are kept.

@@ -63,7 +63,7 @@ impl MessageRecord {
         let mut all = events.iter();
         let first = all.next()?;
         let Event::Accepted(accepted) = &first.event else { return None };
-        let mut message = Outbound::of(accepted, first.at);
+        let mut message = Outbound::new(accepted, first.at);
         let mut notified = MessageStatus::Queued;
         for stored in all {
             message.apply(&stored.event, stored.at);

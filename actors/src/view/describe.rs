@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use message::{
-    Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp, cim,
-    event::{ALL_PARTS, DoubtCause, OfferedChoice},
+    Choice, Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp, cim,
+    event::{DoubtCause, FailedParts},
 };
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ impl EventView {
             stream: Arc::from(stream.to_string()),
             event: name,
             message: message_of(event).map(|number| number.0),
-            part: part.filter(|p| *p != ALL_PARTS).map(|p| p + 1),
+            part: part.map(|p| p + 1),
             detail,
         }
     }
@@ -107,8 +107,12 @@ fn describe(event: &Event) -> (&'static str, Option<u16>, String) {
             let counts = if *counted { "" } else { ", not counted as a try" };
             ("deferred", Some(*part), format!("{} ({}){counts}", cause.reason, cause.code))
         }
-        Event::PartFailed { part, cause, .. } => {
-            ("failed", Some(*part), format!("{} ({})", cause.reason, cause.code))
+        Event::PartFailed { parts, cause, .. } => {
+            let part = match parts {
+                FailedParts::One(part) => Some(*part),
+                FailedParts::Unsent => None,
+            };
+            ("failed", part, format!("{} ({})", cause.reason, cause.code))
         }
         Event::InDoubt { part, cause, resend_at, .. } => {
             let why = match cause {
@@ -138,7 +142,7 @@ fn describe_inbound(event: &Event) -> (&'static str, Option<u16>, String) {
     match event {
         Event::Received(r) => {
             let missing =
-                r.incomplete.map(|(came, of)| format!(" ({came} of {of} parts)")).unwrap_or_default();
+                r.incomplete.map(|i| format!(" ({} of {} parts)", i.arrived, i.total)).unwrap_or_default();
             ("received", None, format!("{}{missing} {}", r.id, excerpt(&r.content)))
         }
         Event::CustomerKnown(k) => {
@@ -149,7 +153,7 @@ fn describe_inbound(event: &Event) -> (&'static str, Option<u16>, String) {
             ("in_reply_to", None, format!("answers the provider's {provider_id:?}"))
         }
         Event::Offered(o) => {
-            let line = |c: &OfferedChoice| format!("{} {}", c.label, c.title);
+            let line = |c: &Choice| format!("{} {}", c.label, c.title);
             ("offered", None, o.choices.iter().map(line).collect::<Vec<_>>().join(", "))
         }
         Event::PartReceived(p) => ("part_received", None, format!("{} of {}", p.number, p.total)),

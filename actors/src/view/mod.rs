@@ -331,7 +331,7 @@ pub struct PlanView {
     /// What the provider would be given, one call each; one text where we cut it for the wire ourselves.
     pub messages: Vec<PlannedMessage>,
     /// What the customer could answer to a numbered list.
-    pub choices: Vec<message::cim::Choice>,
+    pub choices: Vec<message::Choice>,
     /// How many SMS the phone network would carry, on channels of SMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sms_segments: Option<usize>,

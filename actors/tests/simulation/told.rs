@@ -62,7 +62,7 @@ pub(crate) fn told(events: &[Stored], failures: &mut Vec<String>) -> BTreeMap<us
         if let Event::Accepted(accepted) = &stored.event {
             let number: usize = accepted.id.as_str().trim_start_matches('m').parse().expect("an id");
             by_place.insert((stored.stream, no), number);
-            let outbound = Outbound::of(accepted, stored.at);
+            let outbound = Outbound::new(accepted, stored.at);
             let (stream, accepted_at) = (stored.stream, stored.seq);
             let told = Told { number, stream, no, accepted_at, outbound, events: Vec::new() };
             if all.insert(number, told).is_some() {

@@ -4,8 +4,8 @@
 use std::{borrow::Cow, ops::Range};
 
 use message::{
-    BodyType, Content,
-    cim::{self, Choice, Marks, Rule},
+    BodyType, Choice, Content,
+    cim::{self, Marks, Rule},
     event::Cause,
 };
 use serde_json::{Map, Value};

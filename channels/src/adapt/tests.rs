@@ -3,9 +3,8 @@
 mod random;
 
 use message::{
-    BodyType, Content,
+    BodyType, Choice, Content,
     cim::{
-        Choice,
         body::{Buttons, Carousel, Link, Location, Media, read},
         choice,
     },

@@ -128,7 +128,7 @@ impl InMessage {
 }
 
 /// Where a customer's file is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MediaRef {
     /// Its address, or the provider's id for it.
     pub locator: Box<str>,

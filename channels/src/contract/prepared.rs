@@ -1,8 +1,7 @@
 //! A content made ready for a channel, and the refusal of one that never can be.
 
 use message::{
-    Content,
-    cim::Choice,
+    Choice, Content,
     event::{Cause, Split},
 };
 use smallvec::SmallVec;

@@ -2,11 +2,13 @@
 //! the caller keeps one [`Assembly`] for each, gives it parts and instants, and delivers what comes out. No octet
 //! that was given to it may be lost: what stays incomplete comes out marked.
 
+use std::borrow::Cow;
+
 use message::{
     Content, Timestamp,
-    event::{Alphabet, PartReceived},
+    event::{Alphabet, Incomplete, PartReceived},
+    snapshot::{AssemblyV1, FinishedV1, GroupV1, HeldPartV1},
 };
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 use crate::text::incoming::decode;
@@ -25,7 +27,7 @@ pub const HOLD_MS: u64 = 2 * 60 * 60 * 1000;
 pub const MISSING: &str = "[…]";
 
 /// The unfinished long messages from one source to one destination.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assembly {
     /// In the order in which they began.
     open: Vec<Group>,
@@ -33,7 +35,7 @@ pub struct Assembly {
     done: Vec<Done>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Group {
     reference: u16,
     total: u8,
@@ -42,7 +44,7 @@ struct Group {
     parts: Vec<Held>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Held {
     number: u8,
     alphabet: Alphabet,
@@ -50,7 +52,7 @@ struct Held {
 }
 
 /// A message that was finished: what its parts were, by number and fingerprint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Done {
     reference: u16,
     total: u8,
@@ -74,11 +76,11 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// How many parts of how many came, when some are missing (as in [`message::event::Received`]).
-    pub fn incomplete(&self) -> Option<(u16, u16)> {
+    /// Returns how many parts arrived, when some are missing.
+    pub fn incomplete(&self) -> Option<Incomplete> {
         let missing = u16::try_from(self.missing.len()).unwrap_or(u16::MAX);
         let total = u16::from(self.total);
-        (missing > 0).then(|| (total.saturating_sub(missing), total))
+        (missing > 0).then(|| Incomplete { arrived: total.saturating_sub(missing), total })
     }
 }
 
@@ -156,6 +158,22 @@ impl Assembly {
         self.close(0, now)
     }
 
+    /// Returns the state in the snapshot format.
+    pub fn to_snapshot(&self) -> AssemblyV1<'_> {
+        AssemblyV1 {
+            open: self.open.iter().map(GroupV1::from).collect(),
+            done: self.done.iter().map(FinishedV1::from).collect(),
+        }
+    }
+
+    /// Restores the state from the snapshot format.
+    pub fn from_snapshot(v1: AssemblyV1<'_>) -> Self {
+        Self {
+            open: v1.open.into_iter().map(Group::from).collect(),
+            done: v1.done.into_iter().map(Done::from).collect(),
+        }
+    }
+
     fn octets(&self) -> usize {
         self.open.iter().flat_map(|group| &group.parts).map(|part| part.octets.len()).sum()
     }
@@ -195,6 +213,55 @@ impl Assembly {
         self.done.iter().any(|done| {
             done.reference == part.reference && done.total == part.total && done.prints.contains(&print)
         })
+    }
+}
+
+impl<'a> From<&'a Group> for GroupV1<'a> {
+    fn from(group: &'a Group) -> Self {
+        let part = |held: &'a Held| HeldPartV1 {
+            number: held.number,
+            alphabet: held.alphabet,
+            octets: Cow::Borrowed(&held.octets),
+        };
+        Self {
+            reference: group.reference,
+            total: group.total,
+            first_at: group.first_at,
+            parts: group.parts.iter().map(part).collect(),
+        }
+    }
+}
+
+impl From<GroupV1<'_>> for Group {
+    fn from(v1: GroupV1<'_>) -> Self {
+        let held = |part: HeldPartV1<'_>| Held {
+            number: part.number,
+            alphabet: part.alphabet,
+            octets: part.octets.into_owned().into(),
+        };
+        Self {
+            reference: v1.reference,
+            total: v1.total,
+            first_at: v1.first_at,
+            parts: v1.parts.into_iter().map(held).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a Done> for FinishedV1<'a> {
+    fn from(done: &'a Done) -> Self {
+        Self {
+            reference: done.reference,
+            total: done.total,
+            at: done.at,
+            prints: Cow::Borrowed(&done.prints),
+        }
+    }
+}
+
+impl From<FinishedV1<'_>> for Done {
+    fn from(v1: FinishedV1<'_>) -> Self {
+        Self { reference: v1.reference, total: v1.total, at: v1.at, prints: v1.prints.into_owned() }
     }
 }
 

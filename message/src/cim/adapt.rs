@@ -9,12 +9,11 @@ use super::{
         Button, Buttons, Card, Carousel, Comment, Contact, Contacts, Email, Link, Location, Media, Order,
         Press, Template, read,
     },
-    choice::Choice,
     lenient::{List, Object},
     markdown,
     rule::Rule,
 };
-use crate::content::{BodyType, Content};
+use crate::content::{BodyType, Choice, Content};
 
 /// A content as text.
 #[derive(Clone, Debug, PartialEq, Eq)]

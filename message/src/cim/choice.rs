@@ -1,26 +1,16 @@
-//! What a customer may answer to a numbered list, and what the answer stands for. It never guesses: an answer that
-//! could mean two choices means none.
-
-use serde::{Deserialize, Serialize};
+//! Matches a customer's answer to the lines of a numbered list. Never guesses: an answer that fits
+//! two different choices fits none.
 
 use super::markdown;
+use crate::content::Choice;
 
-/// The longest answer that is looked at, in bytes; a longer one is a message of its own.
+/// Longest answer in bytes that is matched; a longer text is an ordinary message.
 const ANSWER_BYTES_MAX: usize = 1_024;
 
-/// A line of a numbered list that a customer can choose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Choice {
-    /// What stands before it: `2`, or `2a` on a card.
-    pub label: Box<str>,
-    /// Its words, as the customer sees them.
-    pub title: Box<str>,
-    /// What it stands for.
-    pub payload: Box<str>,
-}
-
-/// The choice that an answer means: its label (`2`, `2.`, `2 A`, in any script's digits), a card's number alone
-/// where the card has but one choice, or its title in any case.
+/// Returns the index of the choice that an answer names.
+///
+/// An answer is the choice's label (`2`, `2.`, `2 A`, digits of any script), the number of a card
+/// that has a single choice, or the title in any case.
 pub fn choice(choices: &[Choice], answer: &str) -> Option<usize> {
     if answer.len() > ANSWER_BYTES_MAX {
         return None;
@@ -36,24 +26,25 @@ pub fn choice(choices: &[Choice], answer: &str) -> Option<usize> {
         .or_else(|| by(choices, |choice| folded(&markdown::plain(&choice.title)) == wanted))
 }
 
-/// The only choice for which this holds; of several, the first if all stand for the same.
+/// Returns the only choice for which `holds` is true, or the first of several with one payload.
 fn by(choices: &[Choice], holds: impl Fn(&Choice) -> bool) -> Option<usize> {
     let mut found = choices.iter().enumerate().filter(|(_, choice)| holds(choice));
     let (index, first) = found.next()?;
     found.all(|(_, other)| other.payload == first.payload).then_some(index)
 }
 
-/// Whether `2a` is on card `2`.
+/// Returns whether a label such as `2a` belongs to card `number`.
 fn is_card(label: &str, number: &str) -> bool {
     let letters = label.strip_prefix(number).unwrap_or_default();
     !number.is_empty() && !letters.is_empty() && letters.bytes().all(|byte| byte.is_ascii_lowercase())
 }
 
+/// Returns the text in lower case without surrounding space and final `.` or `!`.
 fn folded(text: &str) -> String {
     text.trim().trim_end_matches(['.', '!']).trim_end().to_lowercase()
 }
 
-/// The digits of other keyboards.
+/// Converts Arabic, Persian, Devanagari, Bengali and full-width digits to ASCII.
 fn digit(c: char) -> char {
     const ZEROS: [u32; 5] = [0x0660, 0x06F0, 0x0966, 0x09E6, 0xFF10];
     let value = ZEROS.iter().find_map(|zero| u32::from(c).checked_sub(*zero).filter(|value| *value < 10));

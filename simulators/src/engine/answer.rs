@@ -1,295 +1,345 @@
-//! What becomes of a request to the provider's API: the provider says what it would do, the script what goes wrong.
+//! Answers to requests to the provider's API: the provider decides what it would do, the script
+//! what goes wrong.
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    Simulator,
-    state::{Job, State},
+    agenda::{FileFetch, Job, Report},
+    core::Engine,
+    script::Script,
+    state::State,
+    webhooks,
 };
 use crate::{
-    contract::{Call, Closed, Context, Fault, Message},
+    contract::{Context, Effect, Fault, Message, OutsideWindow},
     toolkit::http::{Request, Response},
 };
 
-/// What a message gets instead of, or with, its answer.
-enum Fate {
-    Refused(Response),
-    Answered(Response),
-    Hangs,
+/// The outcome of a message that the provider would accept.
+struct Verdict {
+    reply: Reply,
+    /// Whether the message is accepted, whatever the client learns.
+    accepts: bool,
+    /// Added to the latency.
+    delay: Duration,
+}
+
+/// The reaction that the client sees.
+enum Reply {
+    Response(Response),
+    /// An open connection without an answer.
+    Silence,
+    /// A closed connection.
     Closed,
 }
 
-impl Simulator {
-    /// The answer; nothing when the connection is to be closed without one.
-    pub(crate) async fn answer(&self, request: &Request) -> Option<Response> {
-        let (call, latency) = self.ask(request);
-        let answer = match call {
-            Call::Answer(answer) => self.plain(answer),
-            Call::Accept(messages, answer) => {
-                return self.accept(messages, answer, latency, &request.path).await;
-            }
-            Call::Store(file, answer) => {
-                self.state().media.store(file);
+impl Verdict {
+    fn refused(response: Response) -> Self {
+        Self { reply: Reply::Response(response), accepts: false, delay: Duration::ZERO }
+    }
+}
+
+/// A long-poll: which events it wants, and for how long it waits.
+struct Poll {
+    offset: i64,
+    limit: usize,
+    timeout_ms: u64,
+    conflict: Response,
+}
+
+/// Answers a request; `None` when the connection is to be closed without an answer.
+pub(super) async fn answer(engine: &Engine, request: &Request) -> Option<Response> {
+    let (effect, latency) = handle(engine, request);
+    let response = match effect {
+        Effect::Answer(response) => counted(engine, response),
+        Effect::Accept(messages, response) => {
+            return accept(engine, messages, response, latency, &request.path).await;
+        }
+        Effect::Store(file, response) => {
+            engine.state().media.store(file);
+            response
+        }
+        Effect::Remove(id, response) => {
+            engine.state().media.remove(&id);
+            response
+        }
+        Effect::Poll { offset, limit, timeout_ms, conflict } => {
+            poll(engine, Poll { offset, limit, timeout_ms, conflict }).await
+        }
+        Effect::SetWebhook { webhook, handshake, answer, failed } => {
+            let good = match handshake {
+                Some(handshake) => webhooks::handshake(engine, handshake).await.taken,
+                None => true,
+            };
+            if good {
+                engine.state().webhook = webhook;
                 answer
+            } else {
+                counted(engine, failed)
             }
-            Call::Forget(id, answer) => {
-                self.state().media.forget(&id);
-                answer
+        }
+    };
+    engine.changes.announce();
+    sleep(latency).await;
+    Some(response)
+}
+
+/// Returns what the provider would do, and the latency of its answer.
+fn handle(engine: &Engine, request: &Request) -> (Effect, Duration) {
+    let mut state = engine.state();
+    state.records.counts.requests += 1;
+    let number = state.number();
+    let effect = engine.provider.handle(request, &engine.context(&state, number));
+    let jitter = state.script.latency_jitter_ms;
+    let latency = state.script.latency_ms.saturating_add(state.triggers.jitter(jitter));
+    (effect, Duration::from_millis(latency))
+}
+
+/// Counts a refusal.
+fn counted(engine: &Engine, response: Response) -> Response {
+    if response.status >= 400 {
+        engine.state().records.counts.refused += 1;
+    }
+    response
+}
+
+async fn accept(
+    engine: &Engine,
+    messages: Vec<Message>,
+    response: Response,
+    latency: Duration,
+    path: &str,
+) -> Option<Response> {
+    let now = engine.now_ms();
+    let (verdict, early_reports) = {
+        let mut state = engine.state();
+        match outside_window(engine, &state, &messages, now) {
+            Some(OutsideWindow::Refused(code)) => {
+                state.records.counts.rejected += 1;
+                let response = fault(engine, &mut state, Fault::Rejected { code }, path);
+                (Verdict::refused(response), Vec::new())
             }
-            Call::Poll { offset, limit, timeout_ms, conflict } => {
-                self.poll(offset, limit, timeout_ms, conflict).await
-            }
-            Call::Hook { hook, handshake, answer, failed } => {
-                let good = match handshake {
-                    Some(handshake) => self.handshake(handshake).await.taken,
-                    None => true,
-                };
-                if good {
-                    self.state().hook = hook;
-                    answer
+            outside => {
+                let verdict = decide(engine, &mut state, response, now, path);
+                let failure = if let Some(OutsideWindow::Fails(code)) = outside { Some(code) } else { None };
+                let reports = if verdict.accepts {
+                    add_messages(&mut state, messages, failure, now)
                 } else {
-                    self.plain(failed)
-                }
+                    Vec::new()
+                };
+                (verdict, reports)
             }
-        };
-        self.shared.changed.notify_waiters();
-        sleep(latency).await;
-        Some(answer)
-    }
-
-    fn ask(&self, request: &Request) -> (Call, Duration) {
-        let mut state = self.state();
-        state.records.counts.requests += 1;
-        let number = state.number();
-        let call = self.shared.provider.call(request, &self.context(&state, number));
-        let jitter = state.script.latency_jitter_ms;
-        let latency = state.script.latency_ms.saturating_add(state.triggers.jitter(jitter));
-        (call, Duration::from_millis(latency))
-    }
-
-    fn plain(&self, answer: Response) -> Response {
-        if answer.status >= 400 {
-            self.state().records.counts.refused += 1;
         }
-        answer
+    };
+    engine.changes.announce();
+    engine.wake.notify_one();
+    for report in early_reports {
+        webhooks::report(engine, &report.message, report.status, report.code.as_deref()).await;
     }
+    sleep(latency + verdict.delay).await;
+    match verdict.reply {
+        Reply::Response(response) => Some(response),
+        Reply::Silence => std::future::pending().await,
+        Reply::Closed => None,
+    }
+}
 
-    async fn accept(
-        &self,
-        messages: Vec<Message>,
-        answer: Response,
-        latency: Duration,
-        path: &str,
-    ) -> Option<Response> {
-        let now = self.now();
-        let (fate, late, first) = {
-            let mut state = self.state();
-            match self.shut(&state, &messages, now) {
-                Some(Closed::Refused(code)) => {
-                    state.records.counts.rejected += 1;
-                    let answer = self.fault(&mut state, Fault::Rejected { code }, path);
-                    (Fate::Refused(answer), Duration::ZERO, Vec::new())
-                }
-                shut => {
-                    let (fate, accepted, late) = self.fate(&mut state, answer, now, path);
-                    let failed = if let Some(Closed::Fails(code)) = shut { Some(code) } else { None };
-                    let first = if accepted { take(&mut state, messages, failed, now) } else { Vec::new() };
-                    (fate, late, first)
-                }
+/// Returns the outcome of messages to customers whose windows are closed.
+fn outside_window(engine: &Engine, state: &State, messages: &[Message], now: u64) -> Option<OutsideWindow> {
+    let message = messages.iter().find(|message| !state.is_window_open(&message.to, now))?;
+    engine.provider.outside_window(message)
+}
+
+/// Decides on a message that the provider would accept: the first fault that fires wins.
+fn decide(engine: &Engine, state: &mut State, response: Response, now: u64, path: &str) -> Verdict {
+    match refusal(engine, state, now, path).or_else(|| no_answer(state)) {
+        Some(verdict) => verdict,
+        None => spoiled(engine, state, response, path),
+    }
+}
+
+/// Returns the refusal of a fault, if one fires.
+fn refusal(engine: &Engine, state: &mut State, now: u64, path: &str) -> Option<Verdict> {
+    let script = state.script.clone();
+    let (triggers, records) = (&mut state.triggers, &mut state.records);
+    let cap = script.throttle_per_second;
+    let over_cap = cap > 0 && records.last_second.is_full(cap, now);
+    if over_cap || triggers.fires("throttle", script.throttle) {
+        records.counts.throttled += 1;
+        let fault_of = Fault::Throttled { after_s: script.retry_after_s };
+        return Some(Verdict::refused(fault(engine, state, fault_of, path)));
+    }
+    if cap > 0 {
+        records.last_second.add(now);
+    }
+    if triggers.fires("refuse_credentials", script.refuse_credentials) {
+        records.counts.refused += 1;
+        return Some(Verdict::refused(fault(engine, state, Fault::Credentials, path)));
+    }
+    if triggers.fires("unavailable", script.unavailable) {
+        records.counts.unavailable += 1;
+        let status = script.unavailable_status.clamp(500, 599);
+        let refused = Verdict::refused(fault(engine, state, Fault::Unavailable { status }, path));
+        return Some(Verdict { accepts: script.unavailable_accepts, ..refused });
+    }
+    if triggers.fires("reject", script.reject) {
+        records.counts.rejected += 1;
+        let code = &script.reject_code;
+        return Some(Verdict::refused(fault(engine, state, Fault::Rejected { code }, path)));
+    }
+    None
+}
+
+/// Returns a verdict without an answer, if such a fault fires.
+fn no_answer(state: &mut State) -> Option<Verdict> {
+    let script = state.script.clone();
+    let (triggers, counts) = (&mut state.triggers, &mut state.records.counts);
+    let delay = Duration::ZERO;
+    if triggers.fires("close", script.close) {
+        counts.closed += 1;
+        return Some(Verdict { reply: Reply::Closed, accepts: script.close_accepts, delay });
+    }
+    if triggers.fires("hang", script.hang) {
+        counts.hung += 1;
+        return Some(Verdict { reply: Reply::Silence, accepts: script.hang_accepts, delay });
+    }
+    None
+}
+
+/// Returns the answer of an accepted message: late, unreadable, without its id, or as it should be.
+fn spoiled(engine: &Engine, state: &mut State, mut response: Response, path: &str) -> Verdict {
+    let script = state.script.clone();
+    let (triggers, counts) = (&mut state.triggers, &mut state.records.counts);
+    let mut delay = Duration::ZERO;
+    if triggers.fires("late", script.late) {
+        counts.late += 1;
+        delay = Duration::from_millis(script.late_ms);
+    }
+    if triggers.fires("garbage", script.garbage) {
+        counts.garbled += 1;
+        response = Response::new(200, &response.content_type, &b"<html>\xff\xfe{\"ok\": tru"[..]);
+    } else if triggers.fires("without_id", script.without_id) {
+        counts.garbled += 1;
+        response = fault(engine, state, Fault::WithoutId, path);
+    } else if triggers.fires("wrong_type", script.wrong_type) {
+        counts.garbled += 1;
+        "text/html".clone_into(&mut response.content_type);
+    }
+    Verdict { reply: Reply::Response(response), accepts: true, delay }
+}
+
+fn fault(engine: &Engine, state: &mut State, fault: Fault<'_>, path: &str) -> Response {
+    let number = state.number();
+    engine.provider.fault(fault, &Context { path, ..engine.context(state, number) })
+}
+
+/// Waits for events. A newer poll, or a webhook, ends it with a conflict.
+async fn poll(engine: &Engine, poll: Poll) -> Response {
+    let until = Instant::now() + Duration::from_millis(poll.timeout_ms);
+    let id = engine.state().polls.begin(poll.offset);
+    engine.changes.announce();
+    loop {
+        let changed = engine.changes.next();
+        tokio::pin!(changed);
+        changed.as_mut().enable();
+        {
+            let mut state = engine.state();
+            if !state.polls.is_newest(id) || state.webhook.is_some() {
+                return poll.conflict;
             }
-        };
-        self.shared.changed.notify_waiters();
-        self.shared.wake.notify_one();
-        for (message, status, code) in first {
-            self.report(&message, status, code.as_deref()).await;
-        }
-        sleep(latency + late).await;
-        match fate {
-            Fate::Refused(answer) | Fate::Answered(answer) => Some(answer),
-            Fate::Hangs => std::future::pending().await,
-            Fate::Closed => None,
-        }
-    }
-
-    /// What becomes of messages to customers who have not written for too long.
-    fn shut(&self, state: &State, messages: &[Message], now: u64) -> Option<Closed> {
-        let shut = messages.iter().find(|message| !state.is_open(&message.to, now))?;
-        self.shared.provider.closed(shut)
-    }
-
-    /// What happens to a good message, whether it is taken, and how much later it is answered.
-    fn fate(&self, state: &mut State, answer: Response, now: u64, path: &str) -> (Fate, bool, Duration) {
-        let script = state.script.clone();
-        let (triggers, records) = (&mut state.triggers, &mut state.records);
-        let cap = script.throttle_per_second;
-        let throttled =
-            (cap > 0 && records.too_many(cap, now)) || triggers.fires("throttle", script.throttle);
-        if throttled {
-            records.counts.throttled += 1;
-            let fault = Fault::Throttled { after_s: script.retry_after_s };
-            return (Fate::Refused(self.fault(state, fault, path)), false, Duration::ZERO);
-        }
-        if cap > 0 {
-            records.second.push_back(now);
-        }
-        if triggers.fires("refuse_credentials", script.refuse_credentials) {
-            records.counts.refused += 1;
-            return (Fate::Refused(self.fault(state, Fault::Credentials, path)), false, Duration::ZERO);
-        }
-        if triggers.fires("unavailable", script.unavailable) {
-            records.counts.unavailable += 1;
-            let fault = Fault::Unavailable { status: script.unavailable_status.clamp(500, 599) };
-            return (
-                Fate::Refused(self.fault(state, fault, path)),
-                script.unavailable_accepts,
-                Duration::ZERO,
-            );
-        }
-        if triggers.fires("reject", script.reject) {
-            records.counts.rejected += 1;
-            let fault = Fault::Rejected { code: &script.reject_code };
-            return (Fate::Refused(self.fault(state, fault, path)), false, Duration::ZERO);
-        }
-        if triggers.fires("close", script.close) {
-            records.counts.closed += 1;
-            return (Fate::Closed, script.close_accepts, Duration::ZERO);
-        }
-        if triggers.fires("hang", script.hang) {
-            records.counts.hung += 1;
-            return (Fate::Hangs, script.hang_accepts, Duration::ZERO);
-        }
-        let mut late = Duration::ZERO;
-        if triggers.fires("late", script.late) {
-            records.counts.late += 1;
-            late = Duration::from_millis(script.late_ms);
-        }
-        if triggers.fires("garbage", script.garbage) {
-            records.counts.garbled += 1;
-            let garbage = &b"<html>\xff\xfe{\"ok\": tru"[..];
-            return (Fate::Answered(Response::new(200, &answer.content_type, garbage)), true, late);
-        }
-        if triggers.fires("without_id", script.without_id) {
-            records.counts.garbled += 1;
-            return (Fate::Answered(self.fault(state, Fault::WithoutId, path)), true, late);
-        }
-        let mut answer = answer;
-        if triggers.fires("wrong_type", script.wrong_type) {
-            records.counts.garbled += 1;
-            "text/html".clone_into(&mut answer.content_type);
-        }
-        (Fate::Answered(answer), true, late)
-    }
-
-    fn fault(&self, state: &mut State, fault: Fault<'_>, path: &str) -> Response {
-        let number = state.number();
-        self.shared.provider.fault(fault, &Context { path, ..self.context(state, number) })
-    }
-
-    async fn poll(&self, offset: i64, limit: usize, timeout_ms: u64, conflict: Response) -> Response {
-        let until = Instant::now() + Duration::from_millis(timeout_ms);
-        let mine = {
-            let mut state = self.state();
-            state.poller += 1;
-            if offset > 0 {
-                state.updates.retain(|(id, _)| *id >= offset);
-            } else if offset < 0 {
-                let keep = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
-                let gone = state.updates.len().saturating_sub(keep);
-                state.updates.drain(..gone);
+            if !state.polls.is_empty() || Instant::now() >= until {
+                let events = state.polls.oldest(poll.limit);
+                state.records.counts.polled += u64::try_from(events.len()).unwrap_or(u64::MAX);
+                return engine.provider.polled(events);
             }
-            state.poller
-        };
-        self.shared.changed.notify_waiters();
-        loop {
-            let changed = self.shared.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            {
-                let mut state = self.state();
-                if state.poller != mine || state.hook.is_some() {
-                    return conflict;
-                }
-                if !state.updates.is_empty() || Instant::now() >= until {
-                    let events: Vec<_> =
-                        state.updates.iter().take(limit).map(|(_, event)| event.clone()).collect();
-                    state.records.counts.polled += u64::try_from(events.len()).unwrap_or(u64::MAX);
-                    return self.shared.provider.polled(events);
-                }
-            }
-            tokio::select! {
-                biased;
-                () = changed => {}
-                () = tokio::time::sleep_until(until) => {}
-            }
+        }
+        tokio::select! {
+            biased;
+            () = changed => {}
+            () = sleep_until(until) => {}
         }
     }
 }
 
-type Report = (Arc<Message>, &'static str, Option<String>);
-
-/// Remembers messages and plans their receipts; gives those that come before the answer.
-fn take(state: &mut State, messages: Vec<Message>, failed: Option<&str>, now: u64) -> Vec<Report> {
-    let mut first = Vec::new();
+/// Records messages and plans their receipts; returns the receipts that precede the answer.
+fn add_messages(state: &mut State, messages: Vec<Message>, failure: Option<&str>, now: u64) -> Vec<Report> {
+    let mut early = Vec::new();
     for mut message in messages {
         message.at_ms = now;
         let message = Arc::new(message);
-        state.records.accept((*message).clone(), state.script.remember);
+        state.records.add_message((*message).clone(), state.script.remember);
         if state.script.fetch_media {
             for url in message.media.iter().filter(|url| url.starts_with("http")) {
-                state.later(now, Job::Fetch { id: message.id.clone(), url: url.clone() });
+                let fetch = FileFetch { message_id: message.id.clone(), url: url.clone() };
+                state.agenda.add(now, Job::Fetch(fetch));
             }
         }
-        first.extend(plan(state, &message, failed, now));
+        early.extend(plan_receipts(state, &message, failure, now));
     }
-    first
+    early
 }
 
-fn plan(state: &mut State, message: &Arc<Message>, fails: Option<&str>, now: u64) -> Vec<Report> {
+/// A status that a receipt is to report, and how long after the message.
+struct ReceiptStep {
+    status: &'static str,
+    after_ms: u64,
+}
+
+/// Plans the receipts of a message; returns those that precede the answer. `failure` is the code of
+/// a certain failure.
+fn plan_receipts(state: &mut State, message: &Arc<Message>, failure: Option<&str>, now: u64) -> Vec<Report> {
     let script = state.script.clone();
     let triggers = &mut state.triggers;
     if triggers.fires("receipt_lost", script.receipt_lost) {
         return Vec::new();
     }
-    let failed = triggers.fires("receipt_failed", script.receipt_failed) || fails.is_some();
+    let failed = triggers.fires("receipt_failed", script.receipt_failed) || failure.is_some();
     let reversed = triggers.fires("receipt_reversed", script.receipt_reversed);
-    let twice = triggers.fires("receipt_duplicate", script.receipt_duplicate);
+    let copies = if triggers.fires("receipt_duplicate", script.receipt_duplicate) { 2 } else { 1 };
     let late = triggers.fires("receipt_late", script.receipt_late);
-    let before = triggers.fires("receipt_first", script.receipt_first);
-    let end = if failed { "failed" } else { "delivered" };
-    let read = if failed { 0 } else { script.receipt_read_ms };
-    let mut steps: Vec<(&'static str, u64)> =
-        [("sent", script.receipt_sent_ms), (end, script.receipt_delivered_ms), ("read", read)]
-            .into_iter()
-            .filter(|(_, after)| *after > 0)
-            .collect();
-    if reversed {
-        let times: Vec<u64> = steps.iter().rev().map(|(_, after)| *after).collect();
-        for (step, after) in steps.iter_mut().zip(times) {
-            step.1 = after;
-        }
-        steps.reverse();
+    let before_answer = triggers.fires("receipt_first", script.receipt_first);
+    let steps = receipt_steps(&script, failed, reversed);
+    let scripted = Some(script.receipt_failed_code.as_str()).filter(|code| !code.is_empty());
+    let failure_code = failure.or(scripted).map(str::to_owned);
+    let report = |status| {
+        let code = if status == "failed" { failure_code.clone() } else { None };
+        Report { message: message.clone(), status, code }
+    };
+    if before_answer {
+        let each = steps.iter().flat_map(|step| std::iter::repeat_n(step.status, copies));
+        return each.map(report).collect();
     }
-    let told = Some(script.receipt_failed_code.as_str()).filter(|code| !code.is_empty());
-    let code = fails.or(told).map(str::to_owned);
-    let code = |status| if status == "failed" { code.clone() } else { None };
-    if before {
-        let each = steps.iter().flat_map(|step| std::iter::repeat_n(step.0, if twice { 2 } else { 1 }));
-        return each.map(|status| (message.clone(), status, code(status))).collect();
-    }
-    for (status, after) in steps {
+    for ReceiptStep { status, after_ms } in steps {
         let jitter = state.triggers.jitter(script.receipt_jitter_ms);
         let lateness = if late { script.receipt_late_ms } else { 0 };
-        let mut due = now.saturating_add(after).saturating_add(jitter).saturating_add(lateness);
+        let mut due = now.saturating_add(after_ms).saturating_add(jitter).saturating_add(lateness);
         if script.batch_max > 1 {
-            // Gathered: what is due in the same stretch of time goes together.
+            // Receipts that fall into one slot are due together, and so share a POST.
             due = due.next_multiple_of(script.batch_wait_ms.max(1));
         }
-        for _ in 0..if twice { 2 } else { 1 } {
-            let job = Job::Receipt { message: message.clone(), status, code: code(status) };
-            state.later(due, job);
+        for _ in 0..copies {
+            state.agenda.add(due, Job::Receipt(report(status)));
         }
     }
     Vec::new()
+}
+
+/// Returns the statuses that are reported, in order; reversed ones keep the times of the right
+/// order.
+fn receipt_steps(script: &Script, failed: bool, reversed: bool) -> Vec<ReceiptStep> {
+    let end = if failed { "failed" } else { "delivered" };
+    let read_ms = if failed { 0 } else { script.receipt_read_ms };
+    let all = [("sent", script.receipt_sent_ms), (end, script.receipt_delivered_ms), ("read", read_ms)];
+    let steps = all.into_iter().map(|(status, after_ms)| ReceiptStep { status, after_ms });
+    let mut steps: Vec<ReceiptStep> = steps.filter(|step| step.after_ms > 0).collect();
+    if reversed {
+        let times: Vec<u64> = steps.iter().map(|step| step.after_ms).collect();
+        steps.reverse();
+        for (step, after_ms) in steps.iter_mut().zip(times) {
+            step.after_ms = after_ms;
+        }
+    }
+    steps
 }

@@ -1,4 +1,5 @@
-//! What a simulated REST provider has seen and done, for the questions of a test. Bounded: the oldest go.
+//! Records of what a simulated REST provider saw and did, for the questions of tests. Bounded;
+//! evicts the oldest.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -6,14 +7,14 @@ use serde::Serialize;
 
 use crate::{
     contract::{Message, Signature},
-    smsc::Remember,
+    toolkit::recent::{LastSecond, Remember, Tally, push},
 };
 
-/// The most messages and webhooks, each, that are remembered.
+/// Maximum number of remembered messages, of webhooks, and of fetched files.
 pub const RECENT_MAX: usize = 100_000;
-/// The most octets of a webhook's answer that are remembered.
+/// Maximum size of a remembered answer of a webhook, in bytes; the rest is cut.
 const ANSWER_BYTES_MAX: usize = 4_096;
-/// The most tries of a webhook that are remembered one by one.
+/// Maximum number of remembered attempts of one webhook.
 const ATTEMPTS_MAX: usize = 100;
 
 /// Counts since the start, or since a reset.
@@ -23,7 +24,7 @@ pub struct Counts {
     pub connections: u64,
     /// Requests to the provider's API.
     pub requests: u64,
-    /// Requests that the provider itself refused: 4xx, or what it does instead.
+    /// Requests that the provider refused by its own rules, with 4xx or its own sign of refusal.
     pub refused: u64,
     pub accepted: u64,
     pub throttled: u64,
@@ -34,133 +35,149 @@ pub struct Counts {
     pub late: u64,
     pub garbled: u64,
     pub webhooks: u64,
-    /// Tries of webhooks.
+    /// Attempts of webhooks.
     pub webhooks_tried: u64,
     pub webhooks_taken: u64,
-    /// Webhooks that were given up.
+    /// Webhooks that were given up after their last attempt.
     pub webhooks_given_up: u64,
-    /// Receipts and inbound messages that were made.
+    /// Posted receipts.
     pub receipts: u64,
+    /// Customers' messages, posted or kept for a poll.
     pub inbound: u64,
     pub polled: u64,
-    /// Files of messages that were fetched, or could not be.
+    /// Attempts to fetch a file of a message.
     pub fetched: u64,
-    /// Messages of which it is not known any more how often they came.
+    /// Messages that are missing from the count per text, because it was full.
     pub forgotten: u64,
 }
 
-/// One try of a webhook.
+/// One attempt of a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
-    /// When, in milliseconds since the start.
+    /// Milliseconds since the start.
     pub at_ms: u64,
-    /// The answer's status; nothing when none came.
+    /// The answer's status; `None` without an answer.
     pub status: Option<u16>,
-    /// The answer's body, or the beginning of it.
+    /// The beginning of the answer's body.
     pub body: String,
-    /// Why no answer came.
+    /// The reason for a missing answer.
     pub error: Option<String>,
-    /// Whether it means that the event was taken.
+    /// Whether the answer acknowledges the event.
     pub taken: bool,
 }
 
-/// A webhook: one or more events, and how often they were tried.
+/// A webhook: one or more events, and its attempts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Webhook {
-    /// Counted from 1.
+    /// Grows from webhook to webhook.
     pub number: u64,
-    /// Where to.
+    /// The called address.
     pub url: String,
     /// `inbound`, `receipt` or `handshake`.
     pub about: &'static str,
-    /// How many events are in it.
+    /// Number of events.
     pub events: usize,
-    /// How it is signed.
+    /// The kind of signature.
     pub signature: Signature,
-    /// Its tries, oldest first.
+    /// The attempts, oldest first.
     pub attempts: VecDeque<Attempt>,
-    /// Whether it is over.
+    /// Whether it was acknowledged or given up.
     pub done: bool,
 }
 
-/// A file that was fetched since a message named it.
+/// A file that was fetched because a message named it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Fetched {
-    /// When, in milliseconds since the start.
+    /// Milliseconds since the start.
     pub at_ms: u64,
     /// The message's id.
     pub message: String,
-    /// From where.
+    /// The file's address.
     pub url: String,
-    /// The answer's status; nothing when none came.
+    /// The answer's status; `None` without an answer.
     pub status: Option<u16>,
-    /// The media type that the answer tells.
+    /// The answer's media type.
     pub mime: String,
-    /// How long it is.
+    /// Size in bytes.
     pub octets: usize,
-    /// Why no answer came.
+    /// The reason for a missing answer.
     pub error: Option<String>,
 }
 
-/// What is remembered.
-#[derive(Debug, Default)]
-pub(crate) struct Records {
-    pub(crate) counts: Counts,
-    pub(crate) messages: VecDeque<Message>,
-    /// How often each text came to each recipient.
-    times: BTreeMap<(String, String), u32>,
-    pub(crate) webhooks: VecDeque<Webhook>,
-    pub(crate) fetched: VecDeque<Fetched>,
-    /// Accepted messages in the last second, by time.
-    pub(crate) second: VecDeque<u64>,
+/// All records of a simulator.
+#[derive(Debug)]
+pub(super) struct Records {
+    pub(super) counts: Counts,
+    pub(super) messages: VecDeque<Message>,
+    pub(super) webhooks: VecDeque<Webhook>,
+    pub(super) fetched: VecDeque<Fetched>,
+    /// Messages that passed the cap in the last second.
+    pub(super) last_second: LastSecond,
+    texts: Tally<RecipientText>,
+}
+
+/// A recipient, and a text for them.
+type RecipientText = (String, String);
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            counts: Counts::default(),
+            messages: VecDeque::new(),
+            webhooks: VecDeque::new(),
+            fetched: VecDeque::new(),
+            last_second: LastSecond::default(),
+            texts: Tally::new(RECENT_MAX),
+        }
+    }
 }
 
 impl Records {
-    pub(crate) fn accept(&mut self, message: Message, remember: Remember) {
+    pub(super) fn add_message(&mut self, message: Message, remember: Remember) {
         self.counts.accepted += 1;
         if remember == Remember::Counts {
             return;
         }
-        let key = (message.to.clone(), message.text.clone());
-        if self.times.len() < RECENT_MAX || self.times.contains_key(&key) {
-            *self.times.entry(key).or_default() += 1;
-        } else {
+        if !self.texts.count((message.to.clone(), message.text.clone())) {
             self.counts.forgotten += 1;
         }
-        push(&mut self.messages, message);
+        push(&mut self.messages, message, RECENT_MAX);
     }
 
-    pub(crate) fn times(&self, to: &str, text: &str) -> u32 {
-        self.times.get(&(to.to_owned(), text.to_owned())).copied().unwrap_or_default()
+    pub(super) fn times(&self, to: &str, text: &str) -> u32 {
+        self.texts.get(&(to.to_owned(), text.to_owned()))
     }
 
-    pub(crate) fn by_recipient(&self) -> BTreeMap<&str, u32> {
+    pub(super) fn by_recipient(&self) -> BTreeMap<&str, u32> {
         let mut by = BTreeMap::new();
-        for ((to, _), times) in &self.times {
+        for ((to, _), times) in self.texts.iter() {
             *by.entry(to.as_str()).or_default() += times;
         }
         by
     }
 
-    /// A message by id, the newest first.
-    pub(crate) fn message(&self, id: &str) -> Option<&Message> {
+    /// Returns the newest message with this id.
+    pub(super) fn message(&self, id: &str) -> Option<&Message> {
         self.messages.iter().rev().find(|message| message.id == id)
     }
 
-    pub(crate) fn webhook(&mut self, webhook: Webhook) {
+    pub(super) fn add_webhook(&mut self, webhook: Webhook, remember: Remember) {
         self.counts.webhooks += 1;
-        push(&mut self.webhooks, webhook);
+        if remember == Remember::All {
+            push(&mut self.webhooks, webhook, RECENT_MAX);
+        }
     }
 
-    pub(crate) fn fetched(&mut self, fetched: Fetched) {
+    pub(super) fn add_fetched(&mut self, fetched: Fetched) {
         self.counts.fetched += 1;
-        push(&mut self.fetched, fetched);
+        push(&mut self.fetched, fetched, RECENT_MAX);
     }
 
-    pub(crate) fn tried(&mut self, number: u64, mut attempt: Attempt, done: bool) {
+    /// Adds an attempt to a webhook; `done` says that it is the last one.
+    pub(super) fn add_attempt(&mut self, number: u64, mut attempt: Attempt, done: bool) {
         self.counts.webhooks_tried += 1;
         if attempt.taken {
             self.counts.webhooks_taken += 1;
@@ -169,7 +186,7 @@ impl Records {
         }
         let end = (0..=ANSWER_BYTES_MAX).rev().find(|at| attempt.body.is_char_boundary(*at));
         attempt.body.truncate(end.unwrap_or_default());
-        // Numbers grow along the queue, and all that are remembered are found by halving.
+        // Numbers grow along the queue.
         let place = self.webhooks.partition_point(|webhook| webhook.number < number);
         if let Some(webhook) = self.webhooks.get_mut(place).filter(|webhook| webhook.number == number) {
             webhook.done = done;
@@ -178,19 +195,4 @@ impl Records {
             }
         }
     }
-
-    /// Whether one more message would be more than so many in the last second.
-    pub(crate) fn too_many(&mut self, per_second: u32, now: u64) -> bool {
-        while self.second.front().is_some_and(|at| at.saturating_add(1_000) <= now) {
-            self.second.pop_front();
-        }
-        self.second.len() >= usize::try_from(per_second).unwrap_or(usize::MAX)
-    }
-}
-
-fn push<T>(recent: &mut VecDeque<T>, item: T) {
-    if recent.len() >= RECENT_MAX {
-        recent.pop_front();
-    }
-    recent.push_back(item);
 }

@@ -1,6 +1,13 @@
-//! Small files, one of each kind, for customers that send a file without a content of their own.
+//! Small files of each kind, for customers whose file has no content of its own.
 
 use crate::contract::Kind;
+
+/// A file with its usual media type and name.
+pub(super) struct Sample {
+    pub(super) mime: &'static str,
+    pub(super) name: &'static str,
+    pub(super) content: &'static [u8],
+}
 
 /// A grey pixel.
 const PNG: [u8; 67] = [
@@ -10,13 +17,14 @@ const PNG: [u8; 67] = [
     0x82,
 ];
 
-/// Media type, name and content of a small file of this kind.
-pub(crate) fn sample(kind: Kind) -> (&'static str, &'static str, &'static [u8]) {
-    match kind {
+/// Returns a small file of this kind.
+pub(super) fn sample(kind: Kind) -> Sample {
+    let (mime, name, content): (_, _, &[u8]) = match kind {
         Kind::Video => ("video/mp4", "clip.mp4", b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom"),
         Kind::Audio => ("audio/ogg", "voice.ogg", b"OggS\0\x02simulated"),
         Kind::Document => ("application/pdf", "paper.pdf", b"%PDF-1.4\n%%EOF\n"),
         Kind::Sticker => ("image/webp", "sticker.webp", b"RIFF\x0c\0\0\0WEBPVP8 "),
         _ => ("image/png", "pixel.png", &PNG),
-    }
+    };
+    Sample { mime, name, content }
 }

@@ -1,120 +1,126 @@
-//! What a simulated REST provider does wrong, and when: plain data, settable at start and at any time after.
-//! Everything wrong is off by default: then it answers at once and reports sent and delivered shortly after.
+//! The faults of a simulated REST provider: plain data, set at start and changed at any time. By
+//! default nothing fails: it answers at once, and reports sent and delivered shortly after.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::smsc::{Chance, Pattern, Remember, Trigger};
+use crate::toolkit::{
+    chance::{Chance, Pattern, Trigger},
+    recent::Remember,
+};
 
-/// Everything that can be told to a simulated REST provider.
+/// The faults and settings of a simulated REST provider.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Script {
-    /// All chance comes from it. Taken at start; later changes have no effect.
+    /// The seed of all randomness. Read at start; later changes have no effect.
     pub seed: u64,
 
-    /// Answers after so long.
+    /// Latency of every answer.
     pub latency_ms: u64,
-    /// And up to so much more, by chance: answers overtake each other.
+    /// Random addition to the latency, at most; answers overtake each other.
     pub latency_jitter_ms: u64,
-    /// More messages in any second are answered as the provider answers them: 429, mostly. 0: no cap.
+    /// Maximum number of messages in any second; the provider throttles more, mostly with 429. 0:
+    /// no cap.
     pub throttle_per_second: u32,
-    /// Messages answered likewise.
+    /// Messages that are throttled, whatever their rate.
     pub throttle: Pattern,
-    /// After how many seconds to come again, as the provider tells it. 0: untold.
+    /// Seconds after which a throttled client is asked to return, if the provider can say so. 0:
+    /// not said.
     pub retry_after_s: u64,
     /// Messages answered with `unavailable_status`.
     pub unavailable: Pattern,
-    /// A status of 500 or above.
+    /// A status from 500 to 599.
     pub unavailable_status: u16,
-    /// Whether such a message is taken all the same (its receipts come), or lost.
+    /// Whether such a message is accepted (its receipts come) or lost.
     pub unavailable_accepts: bool,
-    /// Messages refused with the provider's own error of `reject_code`.
+    /// Messages that are refused with `reject_code`, in the provider's form.
     pub reject: Pattern,
-    /// The provider's code; empty: one it gives for an unusable recipient.
+    /// The provider's code; empty: its code for an unusable recipient.
     pub reject_code: String,
-    /// Messages answered as if the credentials were wrong.
+    /// Messages that are refused as if the credentials were wrong.
     pub refuse_credentials: Pattern,
-    /// Messages that are never answered, on a connection that stays open.
+    /// Messages without an answer, on a connection that stays open.
     pub hang: Pattern,
-    /// Whether such a message is taken, or lost.
+    /// Whether such a message is accepted or lost.
     pub hang_accepts: bool,
-    /// Messages whose connection is closed instead of an answer.
+    /// Messages whose connection is closed without an answer.
     pub close: Pattern,
-    /// Whether such a message is taken, or lost.
+    /// Whether such a message is accepted or lost.
     pub close_accepts: bool,
-    /// Messages that are taken at once but answered only after `late_ms`.
+    /// Messages that are accepted at once but answered after `late_ms`.
     pub late: Pattern,
-    /// How late.
+    /// Delay of late answers.
     pub late_ms: u64,
-    /// Messages that are taken and answered with something nobody can read.
+    /// Messages that are accepted and answered with an unreadable body.
     pub garbage: Pattern,
-    /// Messages whose good answer is called `text/html`.
+    /// Messages whose good answer has the content type `text/html`.
     pub wrong_type: Pattern,
-    /// Messages that are taken and answered without their id.
+    /// Messages that are accepted and answered without their id.
     pub without_id: Pattern,
 
-    /// How long after a customer wrote the business may write what it likes, where the provider has such a window
-    /// (WhatsApp, Messenger, Instagram). 0: always.
+    /// Length of the window after a customer's message in which the business may write freely,
+    /// where the provider has one (WhatsApp, Messenger, Instagram). 0: windows are not watched.
     pub window_ms: u64,
-    /// Whether the files that messages name are fetched, as providers do it; see the control API.
+    /// Whether files that messages name are fetched; the control API lists the results.
     pub fetch_media: bool,
 
-    /// A message is reported sent after so long. 0: never.
+    /// Delay of the report that a message was sent. 0: never.
     pub receipt_sent_ms: u64,
-    /// Delivered, after so long from its submit. 0: never.
+    /// Delay of the report that it was delivered, counted from its acceptance. 0: never.
     pub receipt_delivered_ms: u64,
-    /// Read, after so long from its submit. 0: never.
+    /// Delay of the report that it was read, counted from its acceptance. 0: never.
     pub receipt_read_ms: u64,
-    /// Each up to so much later, by chance: they overtake each other.
+    /// Random addition to each delay, at most; receipts overtake each other.
     pub receipt_jitter_ms: u64,
     /// Messages that are reported failed instead of delivered.
     pub receipt_failed: Pattern,
-    /// The provider's code in such a report; empty: a usual one.
+    /// The provider's code in such a report; empty: a common one.
     pub receipt_failed_code: String,
-    /// Messages whose receipts come before the answer.
+    /// Messages whose receipts precede the answer.
     pub receipt_first: Pattern,
-    /// Messages whose receipts come twice each.
+    /// Messages whose receipts are posted twice.
     pub receipt_duplicate: Pattern,
-    /// Messages whose receipts come in the wrong order.
+    /// Messages whose receipts are posted in the wrong order.
     pub receipt_reversed: Pattern,
-    /// Messages whose receipts come `receipt_late_ms` later.
+    /// Messages whose receipts are delayed by `receipt_late_ms`.
     pub receipt_late: Pattern,
-    /// How much later.
+    /// Delay of late receipts.
     pub receipt_late_ms: u64,
-    /// Messages whose receipts never come.
+    /// Messages without receipts.
     pub receipt_lost: Pattern,
 
-    /// Webhooks that are sent twice.
+    /// Webhooks that are posted twice.
     pub webhook_duplicate: Pattern,
     /// Webhooks without a signature.
     pub webhook_unsigned: Pattern,
     /// Webhooks with a wrong signature.
     pub webhook_missigned: Pattern,
-    /// Up to so many events in one POST, where the provider does that.
+    /// Maximum number of events in one POST, where the provider batches.
     pub batch_max: usize,
-    /// For how long automatic receipts are gathered for it.
+    /// Length of the slots in which receipts are gathered for a batch.
     pub batch_wait_ms: u64,
-    /// How often a webhook is tried that is not taken. 0: as often as this provider does it, within reason.
+    /// Maximum number of attempts of a webhook. 0: the provider's own number, which is shorter than
+    /// in reality.
     pub webhook_tries_max: u32,
-    /// The first pause between tries; it grows as with the provider, scaled down.
+    /// The first pause between attempts; it grows by the provider's factor.
     pub webhook_retry_ms: u64,
-    /// The longest pause between tries, also where the webhook asks for more.
+    /// The longest pause between attempts, even if the webhook asks for a longer one.
     pub webhook_retry_max_ms: u64,
-    /// How long a webhook may take.
+    /// Time limit of one attempt.
     pub webhook_timeout_ms: u64,
 
-    /// Messages from customers, in the background.
+    /// Messages per second that customers write in the background.
     pub inbound_per_second: u32,
-    /// To whom they go; empty: the provider's default sender.
+    /// Their recipient; empty: the default business address.
     pub inbound_to: String,
-    /// What they say; a number follows.
+    /// Their text; a number follows it.
     pub inbound_text: String,
-    /// From how many customers they come, in turn.
+    /// Number of customers who write them, in turn.
     pub inbound_customers: u32,
 
-    /// How much is remembered.
+    /// How much is remembered for the questions of tests.
     pub remember: Remember,
 }
 
@@ -174,7 +180,7 @@ impl Default for Script {
     }
 }
 
-/// The triggers of all faults, each with its own chance, so that faults do not change each other's course.
+/// The triggers of all faults, each with its own seed, so that faults do not influence each other.
 #[derive(Clone, Debug)]
 pub(crate) struct Triggers {
     seed: u64,
@@ -187,7 +193,7 @@ impl Triggers {
         Self { seed, each: BTreeMap::new(), jitter: Chance(seed) }
     }
 
-    /// Whether the fault of this name happens this time.
+    /// Returns whether the fault of this name happens this time.
     pub(crate) fn fires(&mut self, name: &'static str, pattern: Pattern) -> bool {
         if pattern == Pattern::Never {
             return false;
@@ -198,7 +204,7 @@ impl Triggers {
         self.each.entry(name).or_insert_with(new).fires(pattern)
     }
 
-    /// A number from 0 to and with `most`.
+    /// Returns a random number from 0 to `most`, inclusive.
     pub(crate) fn jitter(&mut self, most: u64) -> u64 {
         self.jitter.up_to(most)
     }

@@ -1,12 +1,12 @@
-//! Facebook Messenger and Instagram messaging: one Send API, one envelope of webhooks, and what differs between the
-//! two. Windows and reviews are left out.
+//! Facebook Messenger and Instagram messaging: one Send API and one envelope of webhooks, with the
+//! differences of the two products. Does not simulate app reviews.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        About, Call, Closed, Context, Fault, Handshake, Inbound, Kind, Message, Provider, Retry, Unfit, or,
-        overlay, put,
+        About, AccountLine, Context, Effect, Fault, Handshake, Inbound, Kind, Message, OutsideWindow,
+        Provider, RetryPolicy, UnsupportedEvent, or, overlay, put,
     },
     family::meta,
     toolkit::{
@@ -16,13 +16,22 @@ use crate::{
     },
 };
 
-pub(crate) struct Messenger {
-    pub(crate) about: About,
-    pub(crate) instagram: bool,
+/// The product whose messages are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetaProduct {
+    Facebook,
+    Instagram,
 }
 
-/// In reality at once a few times, then less often, for an hour.
-pub(crate) const RETRY: Retry = Retry { tries: 8, factor: 2, answers: true, obeys: false };
+/// A page or account of one product.
+pub(crate) struct Messenger {
+    pub(crate) about: About,
+    pub(crate) product: MetaProduct,
+}
+
+/// Meta retries at once a few times, then less often, for an hour.
+pub(crate) const RETRY: RetryPolicy =
+    RetryPolicy { attempts_max: 8, factor: 2, after_answers: true, obeys_retry_after: false };
 
 fn length(value: &Value, pointer: &str, least: usize, most: usize) -> Result<String, String> {
     let words = text(value, pointer).unwrap_or_default();
@@ -52,8 +61,12 @@ fn buttons(value: Option<&Value>, least: usize, titles: &mut Vec<String>) -> Res
 }
 
 impl Messenger {
+    fn is_instagram(&self) -> bool {
+        self.product == MetaProduct::Instagram
+    }
+
     fn own<'a>(&self, cx: &Context<'a>) -> &'a str {
-        cx.credential(if self.instagram { "account_id" } else { "page_id" })
+        cx.credential(if self.is_instagram() { "account_id" } else { "page_id" })
     }
 
     fn attachment(&self, attachment: &Value, media: &Media, message: &mut Message) -> Result<(), String> {
@@ -74,7 +87,7 @@ impl Messenger {
                 }
                 Ok(())
             }
-            "like_heart" | "MEDIA_SHARE" if self.instagram => Ok(()),
+            "like_heart" | "MEDIA_SHARE" if self.is_instagram() => Ok(()),
             "template" => match text(attachment, "/payload/template_type") {
                 Some("button") => {
                     message.text = length(attachment, "/payload/text", 1, 640)?;
@@ -96,7 +109,7 @@ impl Messenger {
         }
     }
 
-    /// The message, without its id, or why it is refused.
+    /// Returns the message without its id, or why it is refused.
     fn check(&self, body: &Value, media: &Media) -> Result<Message, String> {
         let kinds =
             ["id", "user_ref", "phone_number", "comment_id", "post_id", "notification_messages_token"];
@@ -117,7 +130,7 @@ impl Messenger {
             (Some(_), None, None) => {
                 message.kind = "text".to_owned();
                 message.text = length(object, "/text", 1, 2_000)?;
-                if self.instagram && message.text.len() > 1_000 {
+                if self.is_instagram() && message.text.len() > 1_000 {
                     return Err(
                         "Length of param message[text] must be at most 1000 bytes in UTF-8".to_owned()
                     );
@@ -142,7 +155,7 @@ impl Messenger {
             match text(reply, "/content_type") {
                 Some("text") => {
                     length(reply, "/payload", 1, 1_000)?;
-                    // A longer title is cut.
+                    // Meta cuts longer titles.
                     let title = length(reply, "/title", 1, 1_000)?;
                     message.buttons.push(title.chars().take(20).collect());
                 }
@@ -153,20 +166,20 @@ impl Messenger {
         Ok(message)
     }
 
-    fn send(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn send(&self, request: &Request, cx: &Context<'_>) -> Effect {
         let Some(body) = request.json().filter(Value::is_object) else {
-            return Call::Answer(meta::error(
+            return Effect::Answer(meta::error(
                 400,
                 100,
                 0,
-                "Invalid parameter: the body is no JSON object",
+                "Invalid parameter: the body is not a JSON object",
                 cx,
             ));
         };
         if let Some(action) = text(&body, "/sender_action") {
             let known = ["typing_on", "typing_off", "mark_seen", "react", "unreact"].contains(&action);
             let to = text(&body, "/recipient/id");
-            return Call::Answer(match to {
+            return Effect::Answer(match to {
                 Some(to) if known && body.get("message").is_none() => {
                     Response::json(200, &json!({"recipient_id": to}))
                 }
@@ -174,7 +187,7 @@ impl Messenger {
             });
         }
         match self.check(&body, cx.media) {
-            Err(why) => Call::Answer(meta::error(400, 100, 0, &why, cx)),
+            Err(why) => Effect::Answer(meta::error(400, 100, 0, &why, cx)),
             Ok(mut message) => {
                 message.id = format!("m_{}", cx.hex(1, 24));
                 self.own(cx).clone_into(&mut message.from);
@@ -182,17 +195,17 @@ impl Messenger {
                 if let Some(to) = text(&body, "/recipient/id") {
                     put(&mut answer, "recipient_id", to);
                 }
-                Call::Accept(vec![message], Response::json(200, &answer))
+                Effect::Accept(vec![message], Response::json(200, &answer))
             }
         }
     }
 
-    fn upload(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn upload(&self, request: &Request, cx: &Context<'_>) -> Effect {
         let id = cx.large(3).to_string();
         let parts = request.multipart().unwrap_or_default();
         let field = |name: &str| parts.iter().find(|part| part.name == name);
         let body = request.json().or_else(|| serde_json::from_slice(&field("message")?.content).ok());
-        // In JSON the object stands under `message`, in a form it is the field of that name.
+        // JSON has the object under `message`; a form has a field of that name.
         let body = body.map(|body| body.get("message").cloned().unwrap_or(body)).unwrap_or_default();
         let (url, file) = (text(&body, "/attachment/payload/url"), field("filedata"));
         let (mime, name, content) = match (url, file) {
@@ -202,10 +215,18 @@ impl Messenger {
                 file.file_name.as_deref().unwrap_or_default(),
                 file.content.clone(),
             ),
-            _ => return Call::Answer(meta::error(400, 100, 0, "The attachment needs a url or filedata", cx)),
+            _ => {
+                return Effect::Answer(meta::error(
+                    400,
+                    100,
+                    0,
+                    "The attachment needs a url or filedata",
+                    cx,
+                ));
+            }
         };
         let file = File { id: id.clone(), mime: mime.to_owned(), name: name.to_owned(), content };
-        Call::Store(file, Response::json(200, &json!({"attachment_id": id})))
+        Effect::Store(file, Response::json(200, &json!({"attachment_id": id})))
     }
 
     fn profile(&self, id: &str, request: &Request, cx: &Context<'_>) -> Response {
@@ -228,24 +249,21 @@ impl Provider for Messenger {
         self.own(cx)
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if let Some(id) = request.path.strip_prefix("/cdn/") {
-            return Call::Answer(match cx.media.get(id) {
-                Some(file) => Response::new(200, &file.mime, file.content.clone()),
-                None => Response::text(404, "not found"),
-            });
+            return Effect::Answer(cx.file(id).unwrap_or_else(|| Response::text(404, "not found")));
         }
         let path = meta::path(request);
         let pieces: Vec<&str> = path.iter().map(String::as_str).collect();
         if let [app, "subscriptions"] = pieces.as_slice()
             && *app == cx.credential("app_id")
         {
-            let object = if self.instagram { "instagram" } else { "page" };
+            let object = if self.is_instagram() { "instagram" } else { "page" };
             return meta::subscriptions(request, object, cx);
         }
         let token = cx.credential("access_token");
         if !meta::has_token(request, token) {
-            return Call::Answer(meta::bad_token(cx));
+            return Effect::Answer(meta::bad_token(cx));
         }
         if cx.credential("demand_proof") == "yes" {
             let proof = sign::hmac_sha256_hex(cx.credential("app_secret"), token.as_bytes());
@@ -253,7 +271,7 @@ impl Provider for Messenger {
             let given = request.query("appsecret_proof");
             if given.as_deref().or_else(|| text(&body, "/appsecret_proof")) != Some(&proof) {
                 let why = "API calls from the server require an appsecret_proof argument";
-                return Call::Answer(meta::error(400, 100, 0, why, cx));
+                return Effect::Answer(meta::error(400, 100, 0, why, cx));
             }
         }
         let ours = |id: &str| id == "me" || id == self.own(cx) || id == cx.credential("page_id");
@@ -264,25 +282,25 @@ impl Provider for Messenger {
                 meta::subscribe(request.query("subscribed_fields").unwrap_or_default(), cx)
             }
             ("DELETE", [id, "subscribed_apps"]) if ours(id) => {
-                Call::Answer(Response::json(200, &json!({"success": true})))
+                Effect::Answer(Response::json(200, &json!({"success": true})))
             }
             ("GET", [id, "subscribed_apps"]) if ours(id) => {
-                let fields = cx.hook.and_then(|hook| hook.events.as_ref());
+                let fields = cx.webhook.and_then(|hook| hook.events.as_ref());
                 let app = fields.map(|fields| json!({"id": cx.credential("app_id"), "name": "Router", "subscribed_fields": fields}));
-                Call::Answer(Response::json(200, &json!({"data": app.as_slice()})))
+                Effect::Answer(Response::json(200, &json!({"data": app.as_slice()})))
             }
             ("GET", [id]) if ours(id) => {
                 let business = json!({"id": cx.credential("account_id")});
                 let id = if *id == "me" { self.own(cx) } else { id };
-                Call::Answer(Response::json(
+                Effect::Answer(Response::json(
                     200,
                     &json!({"id": id, "name": "Simulated", "instagram_business_account": business}),
                 ))
             }
             ("GET", [id]) if id.bytes().all(|octet| octet.is_ascii_alphanumeric()) => {
-                Call::Answer(self.profile(id, request, cx))
+                Effect::Answer(self.profile(id, request, cx))
             }
-            _ => Call::Answer(meta::unknown(cx)),
+            _ => Effect::Answer(meta::unknown(cx)),
         }
     }
 
@@ -293,7 +311,12 @@ impl Provider for Messenger {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         let words = inbound.text.as_str();
         let new = format!("m_{}", cx.hex(2, 24));
         let mid = or(&inbound.id, &new);
@@ -309,12 +332,12 @@ impl Provider for Messenger {
                     _ => "image",
                 };
                 let mut payload = json!({"url": format!("{}/cdn/{}", cx.base, file.id)});
-                if kind == Kind::Sticker && !self.instagram {
+                if kind == Kind::Sticker && !self.is_instagram() {
                     put(&mut payload, "sticker_id", 369_239_263_222_822_u64);
                 }
                 json!({"message": {"mid": mid, "attachments": [{"type": name, "payload": payload}]}})
             }
-            (Kind::Location, _) if !self.instagram => json!({"message": {"mid": mid, "attachments": [{
+            (Kind::Location, _) if !self.is_instagram() => json!({"message": {"mid": mid, "attachments": [{
                 "type": "location", "payload": {"coordinates": {"lat": inbound.latitude, "long": inbound.longitude}}}]}}),
             (Kind::Button, _) => {
                 json!({"message": {"mid": mid, "text": tapped, "quick_reply": {"payload": or(&inbound.payload, tapped)}}})
@@ -330,17 +353,17 @@ impl Provider for Messenger {
             }
             (Kind::Edit, _) => json!({"message_edit": {"mid": about, "text": words, "num_edit": 1}}),
             (Kind::Delete, _) => json!({"message": {"mid": about, "is_deleted": true}}),
-            (Kind::Unsupported, _) if self.instagram => {
+            (Kind::Unsupported, _) if self.is_instagram() => {
                 json!({"message": {"mid": mid, "is_unsupported": true}})
             }
             (Kind::Unsupported, _) => {
                 json!({"message": {"mid": mid, "attachments": [{"type": "fallback", "payload": {"title": "Shared"}}]}})
             }
-            (Kind::OptIn, _) if !self.instagram => {
+            (Kind::OptIn, _) if !self.is_instagram() => {
                 json!({"optin": {"ref": or(&inbound.payload, "r"), "user_ref": "ur"}})
             }
             (other, _) => {
-                return Err(Unfit { provider: self.about.name, what: format!("{other:?}").to_lowercase() });
+                return Err(UnsupportedEvent::new(&self.about, other));
             }
         };
         if !inbound.about.is_empty() && event.pointer("/message/text").is_some() {
@@ -363,10 +386,12 @@ impl Provider for Messenger {
         cx: &Context<'_>,
     ) -> Option<Value> {
         let (user, own) = (message.to.as_str(), self.own(cx));
-        let mut event = match (status, self.instagram) {
-            ("delivered", false) => json!({"delivery": {"mids": [message.id], "watermark": cx.now_ms}}),
-            ("read", false) => json!({"read": {"watermark": cx.now_ms}}),
-            ("read", true) => json!({"read": {"mid": message.id}}),
+        let mut event = match (status, self.product) {
+            ("delivered", MetaProduct::Facebook) => {
+                json!({"delivery": {"mids": [message.id], "watermark": cx.now_ms}})
+            }
+            ("read", MetaProduct::Facebook) => json!({"read": {"watermark": cx.now_ms}}),
+            ("read", MetaProduct::Instagram) => json!({"read": {"mid": message.id}}),
             ("echo", _) => {
                 json!({"sender": {"id": own}, "recipient": {"id": user}, "message": {"mid": message.id,
                 "is_echo": true, "app_id": cx.credential("app_id").parse::<u64>().unwrap_or_default(), "text": message.text}})
@@ -378,7 +403,7 @@ impl Provider for Messenger {
         Some(envelope)
     }
 
-    /// Up to two events share an entry, when they are of the same page.
+    /// Puts up to two events of a page into one entry.
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let mut entries: Vec<(String, Vec<Value>)> = Vec::new();
         for event in events {
@@ -391,13 +416,13 @@ impl Provider for Messenger {
         }
         let entry: Vec<Value> = entries
             .into_iter()
-            // A change (a comment, say) is not in a list of messaging events.
+            // A change, such as a comment, is not a messaging event.
             .map(|(id, items)| match items.first().and_then(|item| item.get("changes")) {
                 Some(changes) => json!({"id": self.own(cx), "time": cx.now_ms, "changes": changes}),
                 None => json!({"id": id, "time": cx.now_ms, "messaging": items}),
             })
             .collect();
-        let object = if self.instagram { "instagram" } else { "page" };
+        let object = if self.is_instagram() { "instagram" } else { "page" };
         meta::post(url, &json!({"object": object, "entry": entry}), &cx.secret("app_secret"))
     }
 
@@ -405,23 +430,21 @@ impl Provider for Messenger {
         &["x-hub-signature-256"]
     }
 
-    fn closed(&self, message: &Message) -> Option<Closed> {
+    fn outside_window(&self, message: &Message) -> Option<OutsideWindow> {
         let how = text(&message.request, "/messaging_type").unwrap_or_default();
-        (!matches!(how, "MESSAGE_TAG" | "UTILITY")).then_some(Closed::Refused("10/2018278"))
+        (!matches!(how, "MESSAGE_TAG" | "UTILITY")).then_some(OutsideWindow::Refused("10/2018278"))
     }
 
     fn handshake(&self, url: &str, cx: &Context<'_>) -> Option<Handshake> {
         Some(meta::handshake(url, cx.credential("verify_token"), cx))
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let keys: &[&'static str] = if self.instagram {
-            &["access_token", "page_id", "account_id", "app_secret", "verify_token"]
-        } else {
-            &["access_token", "page_id", "app_secret", "verify_token"]
-        };
-        let mut lines: Vec<_> = keys.iter().map(|key| (*key, format!("{:?}", cx.credential(key)))).collect();
-        lines.push(("base_url", format!("{:?}", cx.base)));
-        lines
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        cx.account(match self.product {
+            MetaProduct::Instagram => {
+                &["access_token", "page_id", "account_id", "app_secret", "verify_token"]
+            }
+            MetaProduct::Facebook => &["access_token", "page_id", "app_secret", "verify_token"],
+        })
     }
 }

@@ -1,5 +1,5 @@
-//! Bandwidth Messaging v2: JSON under Basic authentication, callbacks as arrays of one, with Basic where it is set
-//! up. Rates and registrations are left out.
+//! Bandwidth Messaging v2: JSON under Basic authentication; call-backs are arrays of one event,
+//! with Basic authentication if configured. Does not simulate rates and registrations.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     contract::{
-        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
-        put,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, RetryPolicy,
+        UnsupportedEvent, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -17,8 +17,11 @@ use crate::{
     },
 };
 
+/// Maximum length of a text, in characters.
 const TEXT_MAX: usize = 2_048;
+/// Maximum length of a file's address, in bytes.
 const URL_MAX: usize = 4_096;
+/// Maximum length of a tag, in characters.
 const TAG_MAX: usize = 1_024;
 
 pub(crate) struct Bandwidth;
@@ -29,32 +32,32 @@ static ABOUT: About = About {
     name: "bandwidth",
     title: "Bandwidth",
     credentials: &[
-        Credential { key: "account_id", default: "9900000", what: "in the path of the API" },
+        Credential { key: "account_id", default: "9900000", purpose: "the account in the paths of the API" },
         Credential {
             key: "application_id",
             default: "6f2d0a1e-0000-4000-8000-0000000000aa",
-            what: "must be in each message",
+            purpose: "the application that each message must name",
         },
-        Credential { key: "username", default: "sim-user", what: "Basic authentication of the API" },
-        Credential { key: "password", default: "sim-password", what: "Basic authentication of the API" },
+        Credential { key: "username", default: "sim-user", purpose: "Basic authentication of the API" },
+        Credential { key: "password", default: "sim-password", purpose: "Basic authentication of the API" },
         Credential {
             key: "callback_user_id",
             default: "sim-callback",
-            what: "Basic authentication of callbacks; empty: none",
+            purpose: "Basic authentication of call-backs; empty: none",
         },
         Credential {
             key: "callback_password",
             default: "sim-callback-password",
-            what: "Basic authentication of callbacks",
+            purpose: "Basic authentication of call-backs",
         },
         Credential {
             key: "number",
             default: "+15550100001",
-            what: "the default business number of inbound messages",
+            purpose: "the default business number of inbound messages",
         },
     ],
     batch_max: 1,
-    retry: Retry { tries: 10, factor: 2, answers: true, obeys: false },
+    retry: RetryPolicy { attempts_max: 10, factor: 2, after_answers: true, obeys_retry_after: false },
     polls: false,
     customer: "+15550100002",
 };
@@ -63,8 +66,8 @@ fn error(status: u16, kind: &str, description: &str) -> Response {
     Response::json(status, &json!({"type": kind, "description": description}))
 }
 
-fn invalid(field: &str, description: &str) -> Call {
-    Call::Answer(Response::json(
+fn invalid(field: &str, description: &str) -> Effect {
+    Effect::Answer(Response::json(
         400,
         &json!({
         "type": "request-validation", "description": "Your request could not be accepted.",
@@ -76,12 +79,12 @@ fn unauthorized() -> Response {
     error(401, "unauthorized", "Authentication Failed").with("www-authenticate", "Basic realm=\"bandwidth\"")
 }
 
-fn send(request: &Request, cx: &Context<'_>) -> Call {
+fn send(request: &Request, cx: &Context<'_>) -> Effect {
     if request.content_type() != "application/json" {
-        return Call::Answer(error(415, "unsupported-media-type", "Content-Type must be application/json"));
+        return Effect::Answer(error(415, "unsupported-media-type", "Content-Type must be application/json"));
     }
     let Some(body) = request.json().filter(Value::is_object) else {
-        return Call::Answer(error(400, "malformed-json", "The body is no JSON object"));
+        return Effect::Answer(error(400, "malformed-json", "The body is not a JSON object"));
     };
     let own = |pointer| text(&body, pointer).unwrap_or_default();
     let to: Vec<&str> = match body.get("to") {
@@ -134,10 +137,10 @@ fn send(request: &Request, cx: &Context<'_>) -> Call {
         "time": cx.rfc3339(), "segmentCount": 1, "direction": "out", "text": words, "media": media,
         "tag": own("/tag"), "priority": or(own("/priority"), "default"),
     });
-    Call::Accept(vec![message], Response::json(202, &answer))
+    Effect::Accept(vec![message], Response::json(202, &answer))
 }
 
-/// Hexadecimal digits as the letters that Bandwidth's ids end with.
+/// Spells hexadecimal digits as the letters at the end of Bandwidth's ids.
 fn letters(hex: &str) -> String {
     hex.bytes()
         .map(|octet| char::from(if octet.is_ascii_digit() { octet - b'0' + b'g' } else { octet }))
@@ -149,47 +152,46 @@ impl Provider for Bandwidth {
         &ABOUT
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
-        let good = request.basic().is_some_and(|(user, password)| {
-            user == cx.credential("username") && password == cx.credential("password")
-        });
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
+        let good = request.has_basic(cx.credential("username"), cx.credential("password"));
         if !good {
-            return Call::Answer(unauthorized());
+            return Effect::Answer(unauthorized());
         }
         let segments = request.segments();
         let pieces: Vec<&str> = segments.iter().map(String::as_str).collect();
         let ["api", "v2", "users", account, rest @ ..] = pieces.as_slice() else {
-            return Call::Answer(Response::json(
+            return Effect::Answer(Response::json(
                 404,
                 &json!({"timestamp": cx.rfc3339(), "status": 404,
                 "error": "Not Found", "path": request.path}),
             ));
         };
         if *account != cx.credential("account_id") {
-            return Call::Answer(error(403, "forbidden", "Access is denied"));
+            return Effect::Answer(error(403, "forbidden", "Access is denied"));
         }
         match (request.method.as_str(), rest) {
             ("POST", ["messages"]) => send(request, cx),
-            ("GET", ["messages"]) => Call::Answer(Response::json(
+            ("GET", ["messages"]) => Effect::Answer(Response::json(
                 200,
                 &json!({
                 "totalCount": 0, "pageInfo": {}, "messages": []}),
             )),
-            ("GET", ["media", id, ..]) => Call::Answer(match cx.media.get(id) {
-                Some(file) => Response::new(200, &file.mime, file.content.clone()),
-                None => error(404, "media-not-found", "The media is not there"),
-            }),
-            (_, ["messages"]) => Call::Answer(error(405, "method-not-allowed", "The method is not allowed")),
-            _ => Call::Answer(error(404, "not-found", "No such address")),
+            ("GET", ["media", id, ..]) => Effect::Answer(
+                cx.file(id).unwrap_or_else(|| error(404, "media-not-found", "The media is not there")),
+            ),
+            (_, ["messages"]) => {
+                Effect::Answer(error(405, "method-not-allowed", "The method is not allowed"))
+            }
+            _ => Effect::Answer(error(404, "not-found", "No such address")),
         }
     }
 
     fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
         match fault {
-            // Bandwidth documents no Retry-After; it is given where the script wants one.
+            // Bandwidth documents no Retry-After; the script may add one.
             Fault::Throttled { after_s } => {
                 let answer = error(429, "max-message-queue-size-exceeded", "The message queue is full");
-                if after_s == 0 { answer } else { answer.with("retry-after", after_s.to_string()) }
+                answer.retry_after(after_s)
             }
             Fault::Unavailable { status } => error(status, "server-error", "Unavailable on purpose"),
             Fault::Rejected { code } => error(400, or(code, "request-validation"), "Refused on purpose"),
@@ -198,18 +200,15 @@ impl Provider for Bandwidth {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
-        let fits = matches!(inbound.kind, Kind::Text | Kind::OptOut | Kind::OptIn) || inbound.kind.is_file();
-        if !fits {
-            return Err(Unfit { provider: ABOUT.name, what: format!("{:?}", inbound.kind).to_lowercase() });
-        }
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
+        let words = inbound.sms_text().ok_or_else(|| UnsupportedEvent::new(&ABOUT, inbound.kind))?;
         let to = or(&inbound.to, cx.credential("number"));
         let new = format!("{}{}", cx.now_ms, letters(&cx.hex(2, 16)));
-        let words = match inbound.kind {
-            Kind::OptOut => or(&inbound.text, "STOP"),
-            Kind::OptIn => or(&inbound.text, "START"),
-            _ => &inbound.text,
-        };
         let mut event = json!({
             "type": "message-received", "time": cx.rfc3339(), "description": "Incoming message received", "to": to,
             "message": {
@@ -236,7 +235,7 @@ impl Provider for Bandwidth {
     ) -> Option<Value> {
         let kind = match status {
             "read" => return None,
-            // Only MMS is reported on its way.
+            // Bandwidth reports only MMS as sending.
             "sent" if message.kind == "sms" => return None,
             "sent" => "message-sending",
             "delivered" => "message-delivered",
@@ -275,12 +274,14 @@ impl Provider for Bandwidth {
         &["authorization"]
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let keys =
-            ["account_id", "application_id", "username", "password", "callback_user_id", "callback_password"];
-        let mut lines: Vec<_> =
-            keys.into_iter().map(|key| (key, format!("{:?}", cx.credential(key)))).collect();
-        lines.push(("base_url", format!("{:?}", cx.base)));
-        lines
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        cx.account(&[
+            "account_id",
+            "application_id",
+            "username",
+            "password",
+            "callback_user_id",
+            "callback_password",
+        ])
     }
 }

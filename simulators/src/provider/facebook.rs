@@ -1,8 +1,8 @@
-//! Facebook Messenger.
+//! The description of Facebook Messenger; its wire form is in `family/messenger`.
 
 use crate::{
     contract::{About, Credential},
-    family::messenger::{Messenger, RETRY},
+    family::messenger::{Messenger, MetaProduct, RETRY},
 };
 
 pub(crate) static FACEBOOK: Messenger = Messenger {
@@ -10,23 +10,23 @@ pub(crate) static FACEBOOK: Messenger = Messenger {
         name: "facebook",
         title: "Facebook Messenger",
         credentials: &[
-            Credential { key: "access_token", default: "EAAsimulated", what: "the page's token" },
-            Credential { key: "page_id", default: "300000000000001", what: "the page" },
+            Credential { key: "access_token", default: "EAAsimulated", purpose: "the page's token" },
+            Credential { key: "page_id", default: "300000000000001", purpose: "the page" },
             Credential {
                 key: "app_secret",
                 default: "sim-app-secret",
-                what: "signs webhooks; makes appsecret_proof",
+                purpose: "signs webhooks; makes appsecret_proof",
             },
             Credential {
                 key: "verify_token",
                 default: "sim-verify-token",
-                what: "shown in the webhook's handshake",
+                purpose: "the secret of the webhook's handshake",
             },
-            Credential { key: "app_id", default: "400000000000001", what: "in echoes" },
+            Credential { key: "app_id", default: "400000000000001", purpose: "the app that echoes name" },
             Credential {
                 key: "demand_proof",
                 default: "",
-                what: "\"yes\": calls without appsecret_proof are refused",
+                purpose: "\"yes\": calls without appsecret_proof are refused",
             },
         ],
         batch_max: 1_000,
@@ -34,5 +34,5 @@ pub(crate) static FACEBOOK: Messenger = Messenger {
         polls: false,
         customer: "7700112233",
     },
-    instagram: false,
+    product: MetaProduct::Facebook,
 };

@@ -1,8 +1,8 @@
-//! Instagram messaging.
+//! The description of Instagram messaging; its wire form is in `family/messenger`.
 
 use crate::{
     contract::{About, Credential},
-    family::messenger::{Messenger, RETRY},
+    family::messenger::{Messenger, MetaProduct, RETRY},
 };
 
 pub(crate) static INSTAGRAM: Messenger = Messenger {
@@ -13,25 +13,29 @@ pub(crate) static INSTAGRAM: Messenger = Messenger {
             Credential {
                 key: "access_token",
                 default: "EAAsimulated",
-                what: "the page's or the user's token",
+                purpose: "the page's or the user's token",
             },
-            Credential { key: "page_id", default: "300000000000001", what: "the page, with Facebook Login" },
-            Credential { key: "account_id", default: "500000000000001", what: "the account in webhooks" },
+            Credential {
+                key: "page_id",
+                default: "300000000000001",
+                purpose: "the page, with Facebook Login",
+            },
+            Credential { key: "account_id", default: "500000000000001", purpose: "the account in webhooks" },
             Credential {
                 key: "app_secret",
                 default: "sim-app-secret",
-                what: "signs webhooks; makes appsecret_proof",
+                purpose: "signs webhooks; makes appsecret_proof",
             },
             Credential {
                 key: "verify_token",
                 default: "sim-verify-token",
-                what: "shown in the webhook's handshake",
+                purpose: "the secret of the webhook's handshake",
             },
-            Credential { key: "app_id", default: "400000000000001", what: "in echoes" },
+            Credential { key: "app_id", default: "400000000000001", purpose: "the app that echoes name" },
             Credential {
                 key: "demand_proof",
                 default: "",
-                what: "\"yes\": calls without appsecret_proof are refused",
+                purpose: "\"yes\": calls without appsecret_proof are refused",
             },
         ],
         batch_max: 1_000,
@@ -39,5 +43,5 @@ pub(crate) static INSTAGRAM: Messenger = Messenger {
         polls: false,
         customer: "7700112233",
     },
-    instagram: true,
+    product: MetaProduct::Instagram,
 };

@@ -1,4 +1,4 @@
-//! The registry of simulated REST providers. Each provider is a file or folder of its own and knows no other.
+//! The registry of simulated REST providers. Each has its own file or folder and imports no other.
 
 mod bandwidth;
 mod facebook;
@@ -64,6 +64,49 @@ pub fn providers() -> impl Iterator<Item = &'static About> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::{Context, Credentials, Fault, Message};
+
+    /// Calls `check` with every provider and a context with its default credentials.
+    fn for_each(check: impl Fn(&dyn Provider, &Context<'_>)) {
+        let media = Default::default();
+        for provider in all() {
+            let credentials = provider.about().credentials;
+            let credentials: Credentials =
+                credentials.iter().map(|one| (one.key, one.default.to_owned())).collect();
+            check(*provider, &Context::sample(&credentials, &media));
+        }
+    }
+
+    #[test]
+    fn every_fault_has_an_answer() {
+        for_each(|provider, cx| {
+            for code in ["", "0", "nonsense", "400:chat not found", "10/2018278", "99999999999999999999"] {
+                let answer = provider.fault(Fault::Rejected { code }, cx);
+                assert!((200..600).contains(&answer.status), "{code}: {}", answer.status);
+            }
+            assert_eq!(provider.fault(Fault::Unavailable { status: 502 }, cx).status, 502);
+            for fault in [
+                Fault::Throttled { after_s: 0 },
+                Fault::Throttled { after_s: 9 },
+                Fault::Credentials,
+                Fault::WithoutId,
+            ] {
+                assert!(provider.fault(fault, cx).status >= 200);
+            }
+        });
+    }
+
+    #[test]
+    fn empty_messages_and_events_are_survived() {
+        for_each(|provider, cx| {
+            for status in ["sent", "delivered", "read", "failed", "", "ß"] {
+                let _ = provider.receipt(&Message::default(), status, None, cx);
+            }
+            let _ = provider.post("", &[], cx);
+            let _ = provider.post("http://127.0.0.1:1/{FROM}", &[], cx);
+            let _ = provider.handshake("", cx);
+        });
+    }
 
     #[test]
     fn every_description_can_be_read() {

@@ -1,12 +1,12 @@
-//! Telnyx Messaging v2: JSON under a bearer key, webhooks under Ed25519 with a time. Text and sender are checked as
-//! Telnyx documents it; what it does with registrations and prices is left out.
+//! Telnyx Messaging v2: JSON under a bearer key, webhooks under Ed25519 with a timestamp. Checks
+//! text and sender by Telnyx's documentation; does not simulate registrations and prices.
 
 use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or, overlay,
-        put,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
+        RetryPolicy, UnsupportedEvent, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Ten parts of 153.
+/// Maximum length of a GSM text: ten parts of 153 characters.
 const GSM_TEXT_MAX: usize = 1_530;
 const MEDIA_MAX: usize = 10;
 
@@ -28,20 +28,20 @@ static ABOUT: About = About {
     name: "telnyx",
     title: "Telnyx",
     credentials: &[
-        Credential { key: "api_key", default: "KEY0SIMULATED", what: "the bearer key of the API" },
+        Credential { key: "api_key", default: "KEY0SIMULATED", purpose: "the bearer key of the API" },
         Credential {
             key: "signing_key",
             default: "c2ltdWxhdGVkLXRlbG55eC1lZDI1NTE5LWtleS0wMDE=",
-            what: "signs webhooks: 32 octets of an Ed25519 key in base64, or any text",
+            purpose: "signs webhooks: 32 octets of an Ed25519 key in base64, or any text",
         },
         Credential {
             key: "number",
             default: "+15550100001",
-            what: "the default business number of inbound messages",
+            purpose: "the default business number of inbound messages",
         },
     ],
     batch_max: 1,
-    retry: Retry { tries: 3, factor: 2, answers: true, obeys: false },
+    retry: RetryPolicy { attempts_max: 3, factor: 2, after_answers: true, obeys_retry_after: false },
     polls: false,
     customer: "+15550100002",
 };
@@ -59,7 +59,7 @@ fn unauthorized() -> Response {
     error(401, "10009", "Authentication failed", "")
 }
 
-/// Why Telnyx would refuse this, as its answer.
+/// Returns the refusal of an invalid request.
 fn refusal(body: &Value) -> Option<Response> {
     let Some(to) = text(body, "/to") else {
         return Some(error(422, "10004", "Missing required parameter", "/to"));
@@ -105,12 +105,12 @@ fn strings(value: Option<&Value>) -> Vec<String> {
     all.iter().filter_map(|one| Some(one.as_str()?.to_owned())).collect()
 }
 
-fn send(request: &Request, cx: &Context<'_>) -> Call {
+fn send(request: &Request, cx: &Context<'_>) -> Effect {
     let Some(body) = request.json().filter(Value::is_object) else {
-        return Call::Answer(error(400, "10015", "Bad Request", ""));
+        return Effect::Answer(error(400, "10015", "Bad Request", ""));
     };
     if let Some(answer) = refusal(&body) {
-        return Call::Answer(answer);
+        return Effect::Answer(answer);
     }
     let media = strings(body.get("media_urls"));
     let own = |pointer| text(&body, pointer).unwrap_or_default().to_owned();
@@ -127,10 +127,10 @@ fn send(request: &Request, cx: &Context<'_>) -> Call {
     };
     let mut answer = outbound(&message, "queued", cx);
     put(&mut answer, "webhook_url", own("/webhook_url"));
-    Call::Accept(vec![message], Response::json(200, &json!({"data": answer})))
+    Effect::Accept(vec![message], Response::json(200, &json!({"data": answer})))
 }
 
-/// The message object, as in answers and reports.
+/// Returns the message object, as in answers and reports.
 fn outbound(message: &Message, status: &str, cx: &Context<'_>) -> Value {
     let at = |done: bool| if done { json!(cx.rfc3339()) } else { Value::Null };
     let media: Vec<Value> = message.media.iter().map(|url| json!({"url": url, "sha256": null})).collect();
@@ -159,15 +159,14 @@ impl Provider for Telnyx {
         &ABOUT
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if let Some(id) = request.path.strip_prefix("/media/") {
-            return Call::Answer(match cx.media.get(id) {
-                Some(file) => Response::new(200, &file.mime, file.content.clone()),
-                None => error(404, "10005", "Resource not found", ""),
-            });
+            return Effect::Answer(
+                cx.file(id).unwrap_or_else(|| error(404, "10005", "Resource not found", "")),
+            );
         }
         if request.bearer() != Some(cx.credential("api_key")) {
-            return Call::Answer(unauthorized());
+            return Effect::Answer(unauthorized());
         }
         match (request.method.as_str(), request.path.as_str()) {
             (
@@ -178,14 +177,14 @@ impl Provider for Telnyx {
                 | "/v2/messages/number_pool"
                 | "/v2/messages/alphanumeric_sender_id",
             ) => send(request, cx),
-            ("GET", "/v2/messaging_profiles") => Call::Answer(Response::json(
+            ("GET", "/v2/messaging_profiles") => Effect::Answer(Response::json(
                 200,
                 &json!({
                 "data": [{"record_type": "messaging_profile", "id": "11111111-0000-4000-8000-00000000000b",
                     "name": "simulated", "enabled": true}],
                 "meta": {"page_number": 1, "page_size": 1, "total_pages": 1, "total_results": 1}}),
             )),
-            _ => Call::Answer(error(404, "10005", "Resource not found", "")),
+            _ => Effect::Answer(error(404, "10005", "Resource not found", "")),
         }
     }
 
@@ -193,7 +192,7 @@ impl Provider for Telnyx {
         match fault {
             Fault::Throttled { after_s } => {
                 let answer = error(429, "10011", "Too many requests", "");
-                if after_s == 0 { answer } else { answer.with("retry-after", after_s.to_string()) }
+                answer.retry_after(after_s)
             }
             Fault::Unavailable { status } => error(status, "10007", "Unexpected error", ""),
             Fault::Rejected { code } => error(400, or(code, "40001"), "Refused on purpose", ""),
@@ -206,18 +205,20 @@ impl Provider for Telnyx {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
-        let fits = matches!(inbound.kind, Kind::Text | Kind::OptOut | Kind::OptIn) || inbound.kind.is_file();
-        if !fits {
-            return Err(Unfit { provider: ABOUT.name, what: format!("{:?}", inbound.kind).to_lowercase() });
-        }
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
+        let words = inbound.sms_text().ok_or_else(|| UnsupportedEvent::new(&ABOUT, inbound.kind))?;
         let new = cx.uuid(2);
         let mut payload = json!({
             "id": or(&inbound.id, &new), "record_type": "message", "direction": "inbound",
             "type": if file.is_some() { "MMS" } else { "SMS" }, "encoding": "GSM-7", "parts": 1,
             "from": {"phone_number": inbound.from.as_str(), "carrier": "Simulated", "line_type": "Wireless"},
             "to": [{"phone_number": or(&inbound.to, cx.credential("number")), "status": "webhook_delivered"}],
-            "cc": [], "text": inbound.text, "media": [], "errors": [], "cost": null,
+            "cc": [], "text": words, "media": [], "errors": [], "cost": null,
             "messaging_profile_id": "11111111-0000-4000-8000-00000000000b",
             "received_at": cx.rfc3339(), "sent_at": null, "completed_at": null, "valid_until": null,
         });
@@ -236,7 +237,6 @@ impl Provider for Telnyx {
             _ => "",
         };
         if !keyword.is_empty() {
-            put(&mut payload, "text", or(&inbound.text, keyword));
             put(&mut payload, "autoresponse_type", keyword);
         }
         let mut event = event("message.received", &payload, cx);
@@ -285,11 +285,9 @@ impl Provider for Telnyx {
         &["telnyx-signature-ed25519", "telnyx-timestamp"]
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        vec![
-            ("api_key", format!("{:?}", cx.credential("api_key"))),
-            ("public_key", format!("{:?}", sign::ed25519_public(cx.credential("signing_key")))),
-            ("base_url", format!("{:?}", cx.base)),
-        ]
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        let mut lines = cx.account(&["api_key"]);
+        lines.push(AccountLine::new("public_key", sign::ed25519_public(cx.credential("signing_key"))));
+        lines
     }
 }

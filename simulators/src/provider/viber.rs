@@ -1,12 +1,13 @@
-//! Viber's REST Bot API: everything is a POST answered 200 with a status inside, webhooks are signed with the token.
-//! Subscriptions, broadcasting rights and devices are left out.
+//! Viber's REST Bot API: every request is a POST, answered with 200 and a status in the body;
+//! webhooks are signed with the token. Does not simulate subscriptions, broadcasting rights and
+//! devices.
 
 use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        About, Call, Context, Credential, Fault, Handshake, Hook, Inbound, Kind, Message, Provider, Retry,
-        Unfit, or, overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Handshake, Inbound, Kind, Message, Provider,
+        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -15,8 +16,9 @@ use crate::{
     },
 };
 
-/// The most octets of a request.
+/// Maximum size of a request, in bytes.
 const REQUEST_MAX: usize = 30 * 1024;
+/// Maximum number of receivers of a broadcast.
 const BROADCAST_MAX: usize = 300;
 
 pub(crate) struct Viber;
@@ -30,13 +32,13 @@ static ABOUT: About = About {
         Credential {
             key: "auth_token",
             default: "0123456789abcdef-0123456789abcdef-0123456789abcdef",
-            what: "the token of all calls; signs webhooks",
+            purpose: "the token of all calls; signs webhooks",
         },
-        Credential { key: "bot", default: "shop", what: "the bot's name" },
+        Credential { key: "bot", default: "shop", purpose: "the bot's name" },
     ],
     batch_max: 1,
-    // In reality within an hour; the gaps are not known.
-    retry: Retry { tries: 6, factor: 2, answers: true, obeys: false },
+    // Viber retries for an hour, with undocumented pauses.
+    retry: RetryPolicy { attempts_max: 6, factor: 2, after_answers: true, obeys_retry_after: false },
     polls: false,
     customer: "q7Zx0AbCdEfGhIjK/1==",
 };
@@ -74,7 +76,7 @@ fn status(code: usize) -> Response {
     Response::json(200, &json!({"status": code, "status_message": name, "chat_hostname": "SN-SIM"}))
 }
 
-/// Above 2^53, as the real ones are.
+/// Returns a message token above 2^53, like Viber's own.
 fn token(salt: u64, cx: &Context<'_>) -> u64 {
     (1 << 62) | (cx.large(salt) << 9)
 }
@@ -100,7 +102,7 @@ fn keyboard(body: &Value, message: &mut Message) -> Result<(), usize> {
     if broken { Err(3) } else { Ok(()) }
 }
 
-/// The message, without id and recipient, or the status it is refused with.
+/// Returns the message without id and recipient, or the status of its refusal.
 fn check(body: &Value) -> Result<Message, usize> {
     let own = |pointer: &str| text(body, pointer).unwrap_or_default();
     let within = |pointer: &str, most: usize| own(pointer).chars().count() <= most;
@@ -155,15 +157,15 @@ fn check(body: &Value) -> Result<Message, usize> {
     Ok(message)
 }
 
-fn send(body: &Value, to: &[&str], cx: &Context<'_>) -> Call {
-    if cx.hook.is_none() {
-        return Call::Answer(status(10));
+fn send(body: &Value, to: &[&str], cx: &Context<'_>) -> Effect {
+    if cx.webhook.is_none() {
+        return Effect::Answer(status(10));
     }
     if to.is_empty() || to.iter().any(|to| to.is_empty()) {
-        return Call::Answer(status(4));
+        return Effect::Answer(status(4));
     }
     match check(body) {
-        Err(code) => Call::Answer(status(code)),
+        Err(code) => Effect::Answer(status(code)),
         Ok(message) => {
             let token = token(1, cx);
             let id = token.to_string();
@@ -173,25 +175,25 @@ fn send(body: &Value, to: &[&str], cx: &Context<'_>) -> Call {
             if to.len() > 1 {
                 put(&mut answer, "failed_list", json!([]));
             }
-            Call::Accept(all.collect(), Response::json(200, &answer))
+            Effect::Accept(all.collect(), Response::json(200, &answer))
         }
     }
 }
 
-fn set_webhook(body: &Value, cx: &Context<'_>) -> Call {
+fn set_webhook(body: &Value, cx: &Context<'_>) -> Effect {
     let url = text(body, "/url").unwrap_or_default();
     if url.is_empty() {
         let answer = status(0);
-        return Call::Hook { hook: None, handshake: None, failed: answer.clone(), answer };
+        return Effect::SetWebhook { webhook: None, handshake: None, failed: answer.clone(), answer };
     }
     let list =
         |value: &Value| value.as_array()?.iter().map(|event| event.as_str().map(str::to_owned)).collect();
     let events: Option<Vec<String>> = body.get("event_types").and_then(list);
-    let hook = Hook { url: url.to_owned(), events: events.clone(), ..Hook::default() };
+    let webhook = WebhookConfig { url: url.to_owned(), events: events.clone(), ..WebhookConfig::default() };
     let answer =
         json!({"status": 0, "status_message": "ok", "chat_hostname": "SN-SIM", "event_types": events});
-    Call::Hook {
-        hook: Some(hook),
+    Effect::SetWebhook {
+        webhook: Some(webhook),
         handshake: VIBER.handshake(url, cx),
         answer: Response::json(200, &answer),
         failed: status(1),
@@ -211,46 +213,47 @@ impl Provider for Viber {
         cx.credential("bot")
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if let Some(id) = request.path.strip_prefix("/media/") {
             let id = id.split('/').next().unwrap_or_default();
-            return Call::Answer(match cx.media.get(id) {
-                Some(file) => Response::new(200, &file.mime, file.content.clone()),
-                None => Response::text(404, "not found"),
-            });
+            return Effect::Answer(cx.file(id).unwrap_or_else(|| Response::text(404, "not found")));
         }
         let method = request.path.strip_prefix("/pa/").filter(|_| request.method == http::Method::POST);
-        let Some(method) = method else { return Call::Answer(Response::text(404, "not found")) };
+        let Some(method) = method else { return Effect::Answer(Response::text(404, "not found")) };
         let body = serde_json::from_slice::<Value>(&request.body).ok().filter(Value::is_object);
         let Some(body) = body.filter(|_| request.body.len() <= REQUEST_MAX) else {
-            return Call::Answer(status(3));
+            return Effect::Answer(status(3));
         };
         let given = request.header("x-viber-auth-token").or_else(|| text(&body, "/auth_token"));
         if given != Some(cx.credential("auth_token")) {
-            return Call::Answer(status(2));
+            return Effect::Answer(status(2));
         }
         match method {
             "send_message" => send(&body, &[text(&body, "/receiver").unwrap_or_default()], cx),
             "broadcast_message" => {
                 let list = body.get("broadcast_list").and_then(Value::as_array).cloned().unwrap_or_default();
                 let to: Vec<&str> = list.iter().map(|one| one.as_str().unwrap_or_default()).collect();
-                if to.len() > BROADCAST_MAX { Call::Answer(status(3)) } else { send(&body, &to, cx) }
+                if to.len() > BROADCAST_MAX { Effect::Answer(status(3)) } else { send(&body, &to, cx) }
             }
             "set_webhook" => set_webhook(&body, cx),
-            "get_account_info" => Call::Answer(Response::json(
+            "get_account_info" => Effect::Answer(Response::json(
                 200,
                 &json!({"status": 0, "status_message": "ok", "id": "pa:1",
-                "name": cx.credential("bot"), "uri": cx.credential("bot"), "webhook": cx.hook.map(|hook| &hook.url),
-                "event_types": cx.hook.and_then(|hook| hook.events.as_ref()), "subscribers_count": 1, "members": []}),
+                "name": cx.credential("bot"), "uri": cx.credential("bot"), "webhook": cx.webhook.map(|hook| &hook.url),
+                "event_types": cx.webhook.and_then(|hook| hook.events.as_ref()), "subscribers_count": 1, "members": []}),
             )),
             "get_user_details" => {
                 let one = user(text(&body, "/id").unwrap_or_default(), "Ann");
-                Call::Answer(Response::json(200, &json!({"status": 0, "status_message": "ok", "user": one})))
+                Effect::Answer(Response::json(
+                    200,
+                    &json!({"status": 0, "status_message": "ok", "user": one}),
+                ))
             }
-            "get_online" => {
-                Call::Answer(Response::json(200, &json!({"status": 0, "status_message": "ok", "users": []})))
-            }
-            _ => Call::Answer(Response::text(404, "not found")),
+            "get_online" => Effect::Answer(Response::json(
+                200,
+                &json!({"status": 0, "status_message": "ok", "users": []}),
+            )),
+            _ => Effect::Answer(Response::text(404, "not found")),
         }
     }
 
@@ -264,7 +267,12 @@ impl Provider for Viber {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         let words = inbound.text.as_str();
         let from = inbound.from.as_str();
         let name = or(&inbound.name, "Ann");
@@ -273,7 +281,7 @@ impl Provider for Viber {
         let file_name = file.map(|file| file.name.as_str()).unwrap_or_default();
         let message = match inbound.kind {
             Kind::Text => json!({"type": "text", "text": words}),
-            // A tap comes as a text that is the button's action.
+            // A tap arrives as a text with the button's action.
             Kind::Button | Kind::List => json!({"type": "text", "text": or(&inbound.payload, words)}),
             Kind::Image => {
                 json!({"type": "picture", "media": url, "thumbnail": url, "text": words, "file_name": file_name, "size": size})
@@ -292,7 +300,7 @@ impl Provider for Viber {
                 json!({"type": "location", "location": {"lat": inbound.latitude, "lon": inbound.longitude, "address": words}})
             }
             Kind::OptIn | Kind::OptOut | Kind::Start => Value::Null,
-            other => return Err(Unfit { provider: ABOUT.name, what: format!("{other:?}").to_lowercase() }),
+            other => return Err(UnsupportedEvent::new(&ABOUT, other)),
         };
         let token = inbound.id.parse().unwrap_or_else(|_| token(2, cx));
         let mut event = json!({"timestamp": cx.now_ms, "message_token": token, "chat_hostname": "SN-SIM"});
@@ -322,7 +330,7 @@ impl Provider for Viber {
             "read" => "seen",
             other => other,
         };
-        let wanted = cx.hook.and_then(|hook| hook.events.as_ref());
+        let wanted = cx.webhook.and_then(|hook| hook.events.as_ref());
         if wanted.is_some_and(|wanted| !wanted.iter().any(|event| event == kind)) {
             return None;
         }
@@ -350,11 +358,9 @@ impl Provider for Viber {
         Some(Handshake { request: self.post(url, &[event], cx), body: None })
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        vec![
-            ("auth_token", format!("{:?}", cx.credential("auth_token"))),
-            ("name", "\"Simulated\"".to_owned()),
-            ("base_url", format!("{:?}", cx.base)),
-        ]
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        let mut lines = cx.account(&["auth_token"]);
+        lines.push(AccountLine::new("name", "Simulated"));
+        lines
     }
 }

@@ -1,26 +1,30 @@
-//! VoIP.ms: the General interface, and beside it its own API with its callback by GET. A webhook whose address has
-//! `{FROM}` in it is called the old way; any other gets General's JSON.
+//! VoIP.ms: the General interface, and its own older API with call-backs by GET. A webhook whose
+//! address contains `{FROM}` gets those; any other gets General's JSON.
 
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
 use crate::{
-    contract::{About, Call, Context, Fault, Hook, Inbound, Message, Provider, Unfit, or, put},
+    contract::{
+        About, AccountLine, Context, Effect, Fault, Inbound, Message, Provider, UnsupportedEvent,
+        WebhookConfig, or, put,
+    },
     family::described::{Described, SOURCES, Source},
     toolkit::{
-        http::{Outgoing, Request, Response, encode, text},
+        http::{Fields, Outgoing, Request, Response, encode, text},
         media::File,
         time,
     },
 };
 
 const API: &str = "/api/v1/rest.php";
-/// Octets of UTF-8.
+/// Maximum length of an SMS, in bytes of UTF-8.
 const SMS_MAX: usize = 160;
+/// Maximum length of the text of an MMS, in characters.
 const MMS_MAX: usize = 1_600;
 
-/// VoIP.ms; it speaks the General interface as the fixture file of `general` describes it.
+/// VoIP.ms, with the General interface as the fixture file of `general` describes it.
 pub(crate) struct VoipMs(Described);
 
 static VOIPMS: LazyLock<Option<VoipMs>> = LazyLock::new(|| {
@@ -38,24 +42,23 @@ fn status(name: &str) -> Response {
     Response::json(200, &json!({"status": name}))
 }
 
-/// Ten digits: the numbers of its own API.
+/// Returns whether this is a number of its own API: ten digits.
 fn is_ten(number: &str) -> bool {
     number.len() == 10 && number.bytes().all(|octet| octet.is_ascii_digit())
 }
 
-fn fields(request: &Request) -> Vec<(String, String)> {
-    let mut all = request.query_pairs();
+fn fields(request: &Request) -> Fields {
+    let mut all = request.query_fields();
     all.extend(request.form().unwrap_or_default());
     for part in request.multipart().unwrap_or_default() {
-        all.push((part.name, String::from_utf8_lossy(&part.content).into_owned()));
+        all.push(part.name, String::from_utf8_lossy(&part.content).into_owned());
     }
     all
 }
 
-fn send(method: &str, fields: &[(String, String)], cx: &Context<'_>) -> Call {
-    let field =
-        |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
-    let refuse = |name| Call::Answer(status(name));
+fn send(method: &str, fields: &Fields, cx: &Context<'_>) -> Effect {
+    let field = |name: &str| fields.text(name);
+    let refuse = |name| Effect::Answer(status(name));
     let words = field("message");
     let media: Vec<String> = ["media1", "media2", "media3"]
         .map(field)
@@ -96,47 +99,47 @@ fn send(method: &str, fields: &[(String, String)], cx: &Context<'_>) -> Call {
     };
     let mut answer = json!({"status": "success"});
     put(&mut answer, key, number);
-    Call::Accept(vec![message], Response::json(200, &answer))
+    Effect::Accept(vec![message], Response::json(200, &answer))
 }
 
-fn call(request: &Request, cx: &Context<'_>) -> Call {
+fn call(request: &Request, cx: &Context<'_>) -> Effect {
     let fields = fields(request);
-    let field =
-        |name: &str| fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let field = |name: &str| fields.text(name);
     let (user, password) = (field("api_username"), field("api_password"));
     if user.is_empty() || password.is_empty() {
-        return Call::Answer(status("missing_credentials"));
+        return Effect::Answer(status("missing_credentials"));
     }
     if user != cx.credential("api_key") || password != cx.credential("api_secret") {
-        return Call::Answer(status("invalid_credentials"));
+        return Effect::Answer(status("invalid_credentials"));
     }
     match field("method") {
         method @ ("sendSMS" | "sendMMS") => send(method, &fields, cx),
-        "getIP" => Call::Answer(Response::json(200, &json!({"status": "success", "ip": "127.0.0.1"}))),
-        "getBalance" => Call::Answer(Response::json(
+        "getIP" => Effect::Answer(Response::json(200, &json!({"status": "success", "ip": "127.0.0.1"}))),
+        "getBalance" => Effect::Answer(Response::json(
             200,
             &json!({"status": "success",
             "balance": {"current_balance": "10.00"}}),
         )),
-        "getSMS" => Call::Answer(status("no_sms")),
-        "getMMS" => Call::Answer(status("no_mms")),
+        "getSMS" => Effect::Answer(status("no_sms")),
+        "getMMS" => Effect::Answer(status("no_mms")),
         "setSMS" => {
             let url = field("url_callback").to_owned();
-            let hook = Some(Hook { url, ..Hook::default() }).filter(|hook| hook.url.starts_with("http"));
+            let webhook = Some(WebhookConfig { url, ..WebhookConfig::default() })
+                .filter(|hook| hook.url.starts_with("http"));
             let answer = status("success");
-            Call::Hook { hook, handshake: None, failed: answer.clone(), answer }
+            Effect::SetWebhook { webhook, handshake: None, failed: answer.clone(), answer }
         }
-        "" => Call::Answer(status("missing_method")),
-        _ => Call::Answer(status("invalid_method")),
+        "" => Effect::Answer(status("missing_method")),
+        _ => Effect::Answer(status("invalid_method")),
     }
 }
 
-/// Whether this address is a template to be filled in.
+/// Returns whether a webhook's address is a template.
 fn is_template(url: &str) -> bool {
     url.contains("{FROM}")
 }
 
-/// Ten digits where the number is of the North American plan.
+/// Returns the ten digits of a North American number; other numbers without `+`.
 fn ten(number: &str) -> &str {
     let digits = number.trim_start_matches('+');
     if digits.len() == 11 { digits.strip_prefix('1').unwrap_or(digits) } else { digits }
@@ -147,8 +150,8 @@ impl Provider for VoipMs {
         self.0.about()
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
-        if request.path == API { call(request, cx) } else { self.0.call(request, cx) }
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
+        if request.path == API { call(request, cx) } else { self.0.handle(request, cx) }
     }
 
     fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
@@ -164,7 +167,12 @@ impl Provider for VoipMs {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         self.0.inbound(inbound, file, cx)
     }
 
@@ -175,7 +183,7 @@ impl Provider for VoipMs {
         code: Option<&str>,
         cx: &Context<'_>,
     ) -> Option<Value> {
-        // Its own API reports nothing.
+        // Its own API has no receipts.
         if message.id.contains(':') { None } else { self.0.receipt(message, status, code, cx) }
     }
 
@@ -204,11 +212,11 @@ impl Provider for VoipMs {
         self.0.signature_headers()
     }
 
-    fn taken(&self, url: &str, status: u16, body: &str) -> bool {
+    fn is_acknowledged(&self, url: &str, status: u16, body: &str) -> bool {
         (200..300).contains(&status) && (!is_template(url) || body.trim() == "ok")
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
         self.0.account(cx)
     }
 }

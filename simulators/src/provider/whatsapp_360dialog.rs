@@ -1,8 +1,8 @@
-//! WhatsApp through 360dialog.
+//! The description of WhatsApp over 360dialog; its wire form is in `family/whatsapp`.
 
 use crate::{
     contract::{About, Credential},
-    family::whatsapp::{RETRY, WhatsApp},
+    family::whatsapp::{Access, RETRY, WhatsApp},
 };
 
 pub(crate) static WHATSAPP_360DIALOG: WhatsApp = WhatsApp {
@@ -10,30 +10,42 @@ pub(crate) static WHATSAPP_360DIALOG: WhatsApp = WhatsApp {
         name: "whatsapp_360dialog",
         title: "WhatsApp through 360dialog",
         credentials: &[
-            Credential { key: "api_key", default: "sim-360-key", what: "the key, in D360-API-KEY" },
+            Credential {
+                key: "api_key",
+                default: "sim-360-key",
+                purpose: "the key in the header D360-API-KEY",
+            },
             Credential {
                 key: "webhook_header",
                 default: "X-Webhook-Secret",
-                what: "the header set up with the webhook; empty: none",
+                purpose: "the name of the webhook's secret header; empty: none",
             },
-            Credential { key: "webhook_secret", default: "sim-webhook-secret", what: "its value" },
+            Credential {
+                key: "webhook_secret",
+                default: "sim-webhook-secret",
+                purpose: "the value of that header",
+            },
             Credential {
                 key: "platform_secret",
                 default: "",
-                what: "makes x-360dialog-signature; empty: none",
+                purpose: "signs webhooks in x-360dialog-signature; empty: not signed",
             },
-            Credential { key: "phone_number_id", default: "100000000000001", what: "in webhooks" },
+            Credential {
+                key: "phone_number_id",
+                default: "100000000000001",
+                purpose: "the number's id in webhooks",
+            },
             Credential {
                 key: "business_account_id",
                 default: "200000000000001",
-                what: "the WABA's id in webhooks",
+                purpose: "the WABA's id in webhooks",
             },
-            Credential { key: "number", default: "15557770000", what: "the business number" },
+            Credential { key: "number", default: "15557770000", purpose: "the business number" },
         ],
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
         customer: "15550001111",
     },
-    dialog: true,
+    access: Access::Dialog360,
 };

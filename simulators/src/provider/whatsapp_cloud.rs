@@ -1,8 +1,8 @@
-//! WhatsApp over Meta's Cloud API.
+//! The description of WhatsApp over Meta's Cloud API; its wire form is in `family/whatsapp`.
 
 use crate::{
     contract::{About, Credential},
-    family::whatsapp::{RETRY, WhatsApp},
+    family::whatsapp::{Access, RETRY, WhatsApp},
 };
 
 pub(crate) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
@@ -10,25 +10,29 @@ pub(crate) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
         name: "whatsapp_cloud",
         title: "WhatsApp Cloud API",
         credentials: &[
-            Credential { key: "access_token", default: "EAAsimulated", what: "the bearer token" },
-            Credential { key: "phone_number_id", default: "100000000000001", what: "in the path of the API" },
+            Credential { key: "access_token", default: "EAAsimulated", purpose: "the bearer token" },
+            Credential {
+                key: "phone_number_id",
+                default: "100000000000001",
+                purpose: "the number's id in the paths of the API",
+            },
             Credential {
                 key: "business_account_id",
                 default: "200000000000001",
-                what: "the WABA's id in webhooks",
+                purpose: "the WABA's id in webhooks",
             },
-            Credential { key: "app_secret", default: "sim-app-secret", what: "signs webhooks" },
+            Credential { key: "app_secret", default: "sim-app-secret", purpose: "signs webhooks" },
             Credential {
                 key: "verify_token",
                 default: "sim-verify-token",
-                what: "shown in the webhook's handshake",
+                purpose: "the secret of the webhook's handshake",
             },
-            Credential { key: "number", default: "15557770000", what: "the business number" },
+            Credential { key: "number", default: "15557770000", purpose: "the business number" },
         ],
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
         customer: "15550001111",
     },
-    dialog: false,
+    access: Access::CloudApi,
 };

@@ -1,4 +1,5 @@
-//! Messages from customers: a text cut into deliver_sm PDUs, marked in any of the ways SMSCs know.
+//! Customers' messages (mobile originated): a text split into deliver_sm PDUs, with any of the
+//! marks that SMSCs use.
 
 use channels::smpp::{
     pdu::{self, Address, CommandId, EncodeError, ShortMessage},
@@ -6,12 +7,29 @@ use channels::smpp::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::text;
+use super::text::{self, Concat, EncodedParts};
 
-/// The most parts of a message from a customer.
+/// Maximum number of parts of a message: the largest that a mark can count.
 pub const MO_PARTS_MAX: usize = 255;
 
-/// How the parts of a long message are marked.
+/// Identifies a customer's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MoId(pub u64);
+
+/// The progress of a customer's message.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MoState {
+    /// Number of PDUs.
+    pub parts: u32,
+    /// Number of acknowledged PDUs.
+    pub acked: u32,
+    /// Number of PDUs that were refused for good, or given up.
+    pub refused: u32,
+    /// Number of sent PDUs, including repeats.
+    pub sent: u32,
+}
+
+/// The marks on the parts of a long message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoConcat {
@@ -20,22 +38,22 @@ pub enum MoConcat {
     Udh8,
     /// A user data header with a 16-bit reference.
     Udh16,
-    /// `sar_*` TLVs.
+    /// The `sar_*` TLVs.
     Sar,
-    /// One `message_payload`.
+    /// A single `message_payload` without parts.
     Payload,
 }
 
-/// In which order the parts come.
+/// The order in which parts are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MoOrder {
-    /// As they are.
+    /// Their own order.
     #[default]
     Straight,
-    /// The last one first.
+    /// The reverse order.
     Reversed,
-    /// By these indices, from 0; a repeated one comes twice, an absent one never.
+    /// These indices, from 0; a repeated part is sent twice, an absent one never.
     These(Vec<u8>),
 }
 
@@ -43,34 +61,34 @@ pub enum MoOrder {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Mo {
-    /// Whose bind it goes to; empty: the first system_id that receives.
+    /// The recipient's system_id; empty: the first that receives.
     pub system_id: String,
     /// The customer.
     pub from: String,
     /// The business's number.
     pub to: String,
-    /// What the customer wrote: as GSM 03.38 if that holds it, else as UCS-2.
+    /// The text, sent as GSM 03.38 if possible, else as UCS-2.
     pub text: String,
-    /// How parts are marked, if there are several.
+    /// The marks on its parts, if there are several.
     pub concat: MoConcat,
-    /// In which order they come.
+    /// The order of its parts.
     pub order: MoOrder,
 }
 
-/// A message that cannot be sent.
+/// Why a message cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MoError {
-    /// Too long a text.
-    #[error("the text needs {0} parts, at most {MO_PARTS_MAX} can be numbered; shorten it")]
+    /// The text needs too many parts.
+    #[error("the text needs {0} parts and at most {MO_PARTS_MAX} can be numbered; shorten it")]
     TooLong(usize),
     /// A field does not fit into a PDU.
     #[error("the message does not fit into a PDU: {0}")]
     Encode(#[from] EncodeError),
 }
 
-/// The PDUs of a message, with sequence number 0, in the order in which they are to be sent.
+/// Returns the PDUs of a message in the order of sending, with sequence number 0.
 pub(super) fn pdus(mo: &Mo, reference: u16) -> Result<Vec<Vec<u8>>, MoError> {
-    let (data_coding, whole) = text::encode_parts(&mo.text, 160, 140);
+    let EncodedParts { data_coding, parts: whole } = text::encode_parts(&mo.text, 160, 140);
     if whole.len() <= 1 || mo.concat == MoConcat::Payload {
         let octets: Vec<u8> = whole.concat();
         let in_payload = mo.concat == MoConcat::Payload;
@@ -78,22 +96,22 @@ pub(super) fn pdus(mo: &Mo, reference: u16) -> Result<Vec<Vec<u8>>, MoError> {
         let message = ShortMessage {
             short_message: if in_payload { &[] } else { &octets },
             tlvs: if in_payload { Tlvs::list(&list) } else { Tlvs::default() },
-            ..frame(mo, data_coding)
+            ..base(mo, data_coding)
         };
-        return Ok(vec![one(&message)?]);
+        return Ok(vec![encoded(&message)?]);
     }
     let (gsm, ucs2) = match mo.concat {
         MoConcat::Udh16 => (152, 132),
         _ => (153, 134),
     };
-    let (_, parts) = text::encode_parts(&mo.text, gsm, ucs2);
+    let parts = text::encode_parts(&mo.text, gsm, ucs2).parts;
     if parts.len() > MO_PARTS_MAX {
         return Err(MoError::TooLong(parts.len()));
     }
     let total = u8::try_from(parts.len()).unwrap_or(u8::MAX);
     let mut pdus = Vec::new();
     for (number, part) in (1..=total).zip(&parts) {
-        pdus.push(marked(mo, data_coding, part, (reference, total, number))?);
+        pdus.push(marked(mo, data_coding, part, Concat { reference, total, number })?);
     }
     Ok(match &mo.order {
         MoOrder::Straight => pdus,
@@ -104,7 +122,7 @@ pub(super) fn pdus(mo: &Mo, reference: u16) -> Result<Vec<Vec<u8>>, MoError> {
     })
 }
 
-fn frame<'a>(mo: &'a Mo, data_coding: u8) -> ShortMessage<'a> {
+fn base<'a>(mo: &'a Mo, data_coding: u8) -> ShortMessage<'a> {
     ShortMessage {
         source: Address { ton: 1, npi: 1, text: mo.from.trim_start_matches('+').as_bytes() },
         destination: Address { ton: 0, npi: 1, text: mo.to.trim_start_matches('+').as_bytes() },
@@ -113,10 +131,10 @@ fn frame<'a>(mo: &'a Mo, data_coding: u8) -> ShortMessage<'a> {
     }
 }
 
-fn marked(mo: &Mo, data_coding: u8, part: &[u8], mark: (u16, u8, u8)) -> Result<Vec<u8>, MoError> {
-    let (reference, total, number) = mark;
+fn marked(mo: &Mo, data_coding: u8, part: &[u8], mark: Concat) -> Result<Vec<u8>, MoError> {
+    let Concat { reference, total, number } = mark;
     let [high, low] = reference.to_be_bytes();
-    let message = frame(mo, data_coding);
+    let message = base(mo, data_coding);
     let header: &[u8] = match mo.concat {
         MoConcat::Udh16 => &[6, 8, 4, high, low, total, number],
         MoConcat::Sar => &[],
@@ -130,10 +148,10 @@ fn marked(mo: &Mo, data_coding: u8, part: &[u8], mark: (u16, u8, u8)) -> Result<
     ];
     let tlvs = if mo.concat == MoConcat::Sar { Tlvs::list(&list) } else { Tlvs::default() };
     let esm_class = if header.is_empty() { 0 } else { 0x40 };
-    one(&ShortMessage { esm_class, short_message: &octets, tlvs, ..message })
+    encoded(&ShortMessage { esm_class, short_message: &octets, tlvs, ..message })
 }
 
-fn one(message: &ShortMessage<'_>) -> Result<Vec<u8>, MoError> {
+fn encoded(message: &ShortMessage<'_>) -> Result<Vec<u8>, MoError> {
     let mut pdu = Vec::new();
     pdu::write_submit(CommandId::DELIVER_SM, message, 0, &mut pdu)?;
     Ok(pdu)

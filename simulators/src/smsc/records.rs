@@ -1,5 +1,5 @@
-//! What an SMSC saw, for the questions of a test: how often a text came, in which order, how fast. All of it is
-//! bounded; what no longer fits is counted, never lost in silence.
+//! Records of what the SMSC saw, for the questions of tests: how often a text came, in which order,
+//! how fast. Bounded: what does not fit is counted, never dropped silently.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -10,21 +10,22 @@ use channels::smpp::{Millis, pdu::ShortMessage};
 use tokio::sync::mpsc;
 
 use super::{
-    script::Remember,
-    text::{self, Concat},
+    mo::MoId,
+    text::{self, Concat, PartText},
 };
+use crate::toolkit::recent::{Remember, Tally, push};
 
-/// The most submits, and joined messages, that are remembered; older ones are forgotten.
+/// Maximum number of remembered submits, and of whole messages; evicts the oldest.
 pub const RECENT_MAX: usize = 1_000_000;
-/// The most milliseconds with submits that are remembered.
+/// Maximum number of remembered milliseconds with submits; evicts the oldest.
 const BUCKETS_MAX: usize = 1_000_000;
-/// The most long messages that wait for parts.
+/// Maximum number of long messages that wait for parts; evicts the first.
 const ASSEMBLIES_MAX: usize = 100_000;
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 #[allow(missing_docs, reason = "the names say it")]
-pub struct Counts {
+pub struct SmscCounts {
     pub connections: u64,
     pub binds: u64,
     pub binds_refused: u64,
@@ -32,18 +33,18 @@ pub struct Counts {
     pub enquire_links: u64,
     pub enquire_links_unanswered: u64,
     pub generic_nacks: u64,
-    /// PDUs that could not be read, or had to be repaired.
+    /// Unreadable PDUs, and those that had to be repaired.
     pub malformed: u64,
-    /// Every submit_sm and data_sm that came.
+    /// All submit_sm and data_sm.
     pub submits: u64,
     pub accepted: u64,
     pub throttled: u64,
     pub refused: u64,
     pub swallowed: u64,
     pub late: u64,
-    /// Connections that were cut on purpose.
+    /// Connections that a fault cut.
     pub dropped: u64,
-    /// Messages of which every part came.
+    /// Messages with all their parts.
     pub messages: u64,
     pub receipts_sent: u64,
     pub receipts_acked: u64,
@@ -52,16 +53,16 @@ pub struct Counts {
     pub mo_parts_sent: u64,
     pub mo_parts_acked: u64,
     pub mo_parts_refused: u64,
-    /// Messages from customers of which every part was acknowledged.
+    /// Customers' messages with all parts acknowledged.
     pub mo_acked: u64,
     /// Deliveries that were sent again.
     pub redeliveries: u64,
-    /// Deliveries given up: too many tries, or a full queue.
+    /// Deliveries given up after too many attempts, or because a queue was full.
     pub given_up: u64,
-    /// Texts beyond [`RECENT_MAX`] different ones, and unfinished messages beyond their limit: how often they
-    /// came is not known.
+    /// Texts beyond [`RECENT_MAX`] different ones, and unfinished messages beyond their maximum,
+    /// which are missing from the counts per text.
     pub forgotten: u64,
-    /// Observations that an observer was too slow for.
+    /// Observations lost because the observer was too slow.
     pub missed: u64,
     pub octets_in: u64,
 }
@@ -71,89 +72,129 @@ pub struct Counts {
 pub struct Submit {
     /// Milliseconds since the start.
     pub at_ms: Millis,
-    /// Who submitted.
+    /// The submitter.
     pub system_id: Arc<str>,
-    /// From.
+    /// The source address.
     pub source: Box<str>,
-    /// To.
+    /// The destination address.
     pub destination: Box<str>,
-    /// Its own text, without header.
+    /// The text of this part, without its header.
     pub text: Box<str>,
-    /// Which part of how many.
-    pub part: Option<(u8, u8)>,
+    /// The part's place; `None` for a message of one part.
+    pub part: Option<PartOf>,
     /// The id in its answer.
     pub message_id: Box<str>,
 }
 
-/// A message, joined of its parts.
+/// A message, joined from its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// When its last part came, in milliseconds since the start.
+pub struct WholeMessage {
+    /// Arrival of its last part, in milliseconds since the start.
     pub at_ms: Millis,
-    /// Who submitted it.
+    /// The submitter.
     pub system_id: Arc<str>,
-    /// From.
+    /// The source address.
     pub source: Box<str>,
-    /// To.
+    /// The destination address.
     pub destination: Box<str>,
-    /// All of its text.
+    /// The whole text.
     pub text: Box<str>,
-    /// How many parts it came in.
+    /// Number of parts.
     pub parts: u8,
 }
 
-/// What an observer is told.
+/// An event for an observer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Seen {
     /// A bind was accepted.
     Bound {
-        /// Whose.
+        /// The account.
         system_id: Arc<str>,
     },
     /// A connection ended.
     Closed {
-        /// Whose; nothing when it was not bound.
+        /// The account; `None` if the connection was not bound.
         system_id: Option<Arc<str>>,
     },
     /// A submit was accepted.
     Submit(Submit),
     /// A message is complete.
-    Message(Message),
-    /// A message from a customer was acknowledged, all of it.
-    MoAcked(super::MoId),
+    Message(WholeMessage),
+    /// All parts of a customer's message were acknowledged.
+    MoAcked(MoId),
 }
 
 /// A text that came more than once to one destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repeated {
-    /// To.
+    /// The destination address.
     pub destination: Box<str>,
-    /// The text of the submit (of one part).
+    /// The text of the part.
     pub text: Box<str>,
-    /// How often.
+    /// Number of arrivals.
     pub times: u32,
 }
 
-type PartKey = (Box<str>, Box<str>, Option<(u8, u8)>);
-type Joining = (Box<str>, Box<str>, u16, u8);
+/// The place of a part in its message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartOf {
+    /// The part's number, from 1.
+    pub number: u8,
+    /// Number of parts.
+    pub total: u8,
+}
 
-/// What is remembered.
-#[derive(Default)]
-pub(super) struct Records {
-    pub(super) counts: Counts,
+/// A text for a destination, as a whole message or as a part.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TextKey {
+    destination: Box<str>,
+    text: Box<str>,
+    part: Option<PartOf>,
+}
+
+/// A long message whose parts are still arriving.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct AssemblyKey {
+    source: Box<str>,
+    destination: Box<str>,
+    reference: u16,
+    total: u8,
+}
+
+/// Number of submits in one millisecond.
+struct Bucket {
+    at_ms: Millis,
+    submits: u32,
+}
+
+/// All records of an SMSC.
+pub(super) struct SmscRecords {
+    pub(super) counts: SmscCounts,
     pub(super) submits: VecDeque<Submit>,
-    pub(super) messages: VecDeque<Message>,
-    /// (destination, text) of each part, with its place among its parts, and how often it came.
-    parts: BTreeMap<PartKey, u32>,
-    /// Likewise of whole messages.
-    wholes: BTreeMap<(Box<str>, Box<str>), u32>,
-    joining: BTreeMap<Joining, BTreeMap<u8, Vec<u8>>>,
-    /// Submits by millisecond.
-    rate: VecDeque<(Millis, u32)>,
+    pub(super) messages: VecDeque<WholeMessage>,
+    parts: Tally<TextKey>,
+    wholes: Tally<TextKey>,
+    assemblies: BTreeMap<AssemblyKey, BTreeMap<u8, Vec<u8>>>,
+    rate: VecDeque<Bucket>,
     observer: Option<mpsc::Sender<Seen>>,
 }
 
-impl Records {
+impl Default for SmscRecords {
+    fn default() -> Self {
+        Self {
+            counts: SmscCounts::default(),
+            submits: VecDeque::new(),
+            messages: VecDeque::new(),
+            parts: Tally::new(RECENT_MAX),
+            wholes: Tally::new(RECENT_MAX),
+            assemblies: BTreeMap::new(),
+            rate: VecDeque::new(),
+            observer: None,
+        }
+    }
+}
+
+impl SmscRecords {
     pub(super) fn observe(&mut self, capacity: usize) -> mpsc::Receiver<Seen> {
         let (sender, receiver) = mpsc::channel(capacity.max(1));
         self.observer = Some(sender);
@@ -170,22 +211,17 @@ impl Records {
         }
     }
 
-    /// A submit came, whatever is done with it.
-    pub(super) fn came(&mut self, now: Millis) {
+    /// Counts a submit, whatever becomes of it.
+    pub(super) fn count_submit(&mut self, now: Millis) {
         self.counts.submits += 1;
         match self.rate.back_mut() {
-            Some((at, count)) if *at == now => *count += 1,
-            _ => {
-                if self.rate.len() >= BUCKETS_MAX {
-                    self.rate.pop_front();
-                }
-                self.rate.push_back((now, 1));
-            }
+            Some(bucket) if bucket.at_ms == now => bucket.submits += 1,
+            _ => push(&mut self.rate, Bucket { at_ms: now, submits: 1 }, BUCKETS_MAX),
         }
     }
 
-    /// A submit was accepted.
-    pub(super) fn accepted(
+    /// Records an accepted submit.
+    pub(super) fn add_submit(
         &mut self,
         remember: Remember,
         system_id: &Arc<str>,
@@ -197,11 +233,12 @@ impl Records {
         if remember == Remember::Counts {
             return;
         }
-        let (octets, concat) = text::read(message);
+        let PartText { octets, concat } = text::read(message);
         let text: Box<str> = text::decode(message.data_coding, octets).into();
         let (source, destination) = (address(message.source.text), address(message.destination.text));
-        let part = concat.map(|concat| (concat.number, concat.total));
-        self.counts.forgotten += count(&mut self.parts, (destination.clone(), text.clone(), part));
+        let part = concat.map(|Concat { number, total, .. }| PartOf { number, total });
+        let key = TextKey { destination: destination.clone(), text: text.clone(), part };
+        self.counts.forgotten += u64::from(!self.parts.count(key));
         let submit = Submit {
             at_ms: now,
             system_id: system_id.clone(),
@@ -213,28 +250,19 @@ impl Records {
         };
         self.tell(|| Seen::Submit(submit.clone()));
         self.join(&submit, octets, concat, message.data_coding);
-        push(&mut self.submits, submit);
+        push(&mut self.submits, submit, RECENT_MAX);
     }
 
+    /// Records the message that this part completes, if it does.
     fn join(&mut self, submit: &Submit, octets: &[u8], concat: Option<Concat>, data_coding: u8) {
         let (text, parts) = match concat {
             None => (submit.text.clone(), 1),
-            Some(concat) => {
-                let key = (submit.source.clone(), submit.destination.clone(), concat.reference, concat.total);
-                if self.joining.len() >= ASSEMBLIES_MAX && self.joining.pop_first().is_some() {
-                    self.counts.forgotten += 1;
-                }
-                let have = self.joining.entry(key.clone()).or_default();
-                have.insert(concat.number, octets.to_vec());
-                if have.len() < usize::from(concat.total) {
-                    return;
-                }
-                let parts = self.joining.remove(&key).unwrap_or_default();
-                let whole: Vec<u8> = parts.into_values().flatten().collect();
-                (text::decode(data_coding, &whole).into(), concat.total)
-            }
+            Some(concat) => match self.assemble(submit, octets, concat) {
+                Some(whole) => (text::decode(data_coding, &whole).into(), concat.total),
+                None => return,
+            },
         };
-        let message = Message {
+        let message = WholeMessage {
             at_ms: submit.at_ms,
             system_id: submit.system_id.clone(),
             source: submit.source.clone(),
@@ -243,23 +271,43 @@ impl Records {
             parts,
         };
         self.counts.messages += 1;
-        let key = (message.destination.clone(), message.text.clone());
-        self.counts.forgotten += count(&mut self.wholes, key);
+        let (destination, text) = (message.destination.clone(), message.text.clone());
+        self.counts.forgotten += u64::from(!self.wholes.count(TextKey { destination, text, part: None }));
         self.tell(|| Seen::Message(message.clone()));
-        push(&mut self.messages, message);
+        push(&mut self.messages, message, RECENT_MAX);
+    }
+
+    /// Adds a part to its message; returns the octets of all parts with the last one.
+    fn assemble(&mut self, submit: &Submit, octets: &[u8], concat: Concat) -> Option<Vec<u8>> {
+        let key = AssemblyKey {
+            source: submit.source.clone(),
+            destination: submit.destination.clone(),
+            reference: concat.reference,
+            total: concat.total,
+        };
+        if self.assemblies.len() >= ASSEMBLIES_MAX && self.assemblies.pop_first().is_some() {
+            self.counts.forgotten += 1;
+        }
+        let parts = self.assemblies.entry(key.clone()).or_default();
+        parts.insert(concat.number, octets.to_vec());
+        if parts.len() < usize::from(concat.total) {
+            return None;
+        }
+        let parts = self.assemblies.remove(&key).unwrap_or_default();
+        Some(parts.into_values().flatten().collect())
     }
 
     pub(super) fn times(&self, destination: &str, text: &str) -> u32 {
-        self.wholes.get(&(destination.into(), text.into())).copied().unwrap_or_default()
+        self.wholes.get(&TextKey { destination: destination.into(), text: text.into(), part: None })
     }
 
     pub(super) fn repeated(&self) -> Vec<Repeated> {
-        let often = self.parts.iter().filter(|(_, times)| **times > 1);
+        let often = self.parts.iter().filter(|(_, times)| *times > 1);
         often
-            .map(|((destination, text, _), times)| Repeated {
-                destination: destination.clone(),
-                text: text.clone(),
-                times: *times,
+            .map(|(key, times)| Repeated {
+                destination: key.destination.clone(),
+                text: key.text.clone(),
+                times,
             })
             .collect()
     }
@@ -269,38 +317,19 @@ impl Records {
         to.map(|message| message.text.clone()).collect()
     }
 
-    /// The most submits in any window of so many milliseconds.
+    /// Returns the maximum number of submits in any window of this length.
     pub(super) fn most_in(&self, window_ms: Millis) -> u64 {
-        let (mut most, mut now) = (0, 0);
-        let mut from = self.rate.iter().peekable();
-        for (at, count) in &self.rate {
-            now += u64::from(*count);
-            while let Some((first, old)) = from.peek().copied()
-                && first.saturating_add(window_ms) <= *at
-            {
-                now -= u64::from(*old);
-                from.next();
+        let (mut most, mut current) = (0, 0);
+        let mut oldest = self.rate.iter().peekable();
+        for bucket in &self.rate {
+            current += u64::from(bucket.submits);
+            while let Some(old) = oldest.next_if(|old| old.at_ms.saturating_add(window_ms) <= bucket.at_ms) {
+                current -= u64::from(old.submits);
             }
-            most = most.max(now);
+            most = most.max(current);
         }
         most
     }
-}
-
-/// Counts one more; gives 1 when there is no room for a new key.
-fn count<K: Ord>(times: &mut BTreeMap<K, u32>, key: K) -> u64 {
-    if times.len() >= RECENT_MAX && !times.contains_key(&key) {
-        return 1;
-    }
-    *times.entry(key).or_default() += 1;
-    0
-}
-
-fn push<T>(recent: &mut VecDeque<T>, item: T) {
-    if recent.len() >= RECENT_MAX {
-        recent.pop_front();
-    }
-    recent.push_back(item);
 }
 
 fn address(text: &[u8]) -> Box<str> {
@@ -313,9 +342,9 @@ mod tests {
 
     #[test]
     fn the_busiest_window_is_found() {
-        let mut records = Records::default();
+        let mut records = SmscRecords::default();
         for at in [0, 0, 500, 999, 1_000, 1_999, 2_500] {
-            records.came(at);
+            records.count_submit(at);
         }
         assert_eq!(records.most_in(1), 2);
         assert_eq!(records.most_in(1_000), 4);

@@ -1,72 +1,16 @@
-//! What an SMSC does wrong, and when: plain data, settable at start and at any time after. Everything is off
-//! by default: then it is a well-behaved SMSC that answers at once and delivers every message.
+//! The faults of a simulated SMSC: plain data, set at start and changed at any time. By default
+//! nothing fails: it answers at once and delivers every message.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-/// How often a fault happens.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Pattern {
-    /// Not at all.
-    #[default]
-    Never,
-    /// Each time.
-    Always,
-    /// Each Nth time, exactly: `1/100`.
-    Every(u32),
-    /// By chance, from 0 to 1, from the script's seed: `0.5%`.
-    Rate(f64),
-}
+use crate::toolkit::{
+    chance::{Chance, Pattern, Trigger},
+    recent::Remember,
+};
 
-/// A text that is no pattern.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no pattern; write never, always, 1/100 (each hundredth) or 0.5% (by chance)")]
-pub struct NoPattern(String);
-
-impl FromStr for Pattern {
-    type Err = NoPattern;
-
-    fn from_str(text: &str) -> Result<Self, NoPattern> {
-        let wrong = || NoPattern(text.chars().take(40).collect());
-        match text.trim() {
-            "never" | "" | "0" => return Ok(Self::Never),
-            "always" => return Ok(Self::Always),
-            _ => {}
-        }
-        if let Some(percent) = text.trim().strip_suffix('%') {
-            let rate = percent.trim().parse::<f64>().map_err(|_| wrong())? / 100.0;
-            return if (0.0..=1.0).contains(&rate) { Ok(Self::Rate(rate)) } else { Err(wrong()) };
-        }
-        let every = text.trim().strip_prefix("1/").ok_or_else(wrong)?.parse().map_err(|_| wrong())?;
-        if every == 0 { Err(wrong()) } else { Ok(Self::Every(every)) }
-    }
-}
-
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Never => f.write_str("never"),
-            Self::Always => f.write_str("always"),
-            Self::Every(every) => write!(f, "1/{every}"),
-            Self::Rate(rate) => write!(f, "{}%", rate * 100.0),
-        }
-    }
-}
-
-impl Serialize for Pattern {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Pattern {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// How message ids are spelled, in the submit_sm_resp and in the receipt.
+/// The spelling of message ids in the submit_sm_resp and in the receipt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdStyle {
@@ -91,7 +35,22 @@ pub enum IdStyle {
     Empty,
 }
 
-/// How a receipt is written.
+impl IdStyle {
+    /// All styles, for tests that try each.
+    pub const ALL: [Self; 9] = [
+        Self::Decimal,
+        Self::Hex,
+        Self::Padded,
+        Self::Uuid,
+        Self::HexThenDecimal,
+        Self::DecimalThenHex,
+        Self::PlainThenPadded,
+        Self::LowerThenUpper,
+        Self::Empty,
+    ];
+}
+
+/// The text and TLVs of a receipt, in the variants of many SMSCs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptForm {
@@ -102,160 +61,149 @@ pub enum ReceiptForm {
     TextOnly,
     /// Only `id`, `stat` and `err`, no TLVs.
     Short,
-    /// Other order and case of the keys, dates with seconds, no TLVs.
+    /// Another order and case of the keys, dates with seconds, no TLVs.
     Shuffled,
-    /// No text: TLVs alone.
+    /// TLVs without a text.
     TlvOnly,
     /// The text in a `message_payload`.
     Payload,
     /// The usual text under esm_class 0, no TLVs.
     EsmClass0,
-    /// The usual text, then a TLV whose length reaches past the end.
+    /// The usual text, then a TLV whose length exceeds the PDU.
     ClippedTlv,
-    /// As a data_sm: TLVs and a `message_payload`.
+    /// A data_sm with TLVs and a `message_payload`.
     DataSm,
 }
 
-/// Over which bind of the system_id a receipt goes.
+/// The bind of the system_id over which a receipt goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptVia {
-    /// That of the submit, if it still is and receives.
+    /// The bind of the submit, if it still exists and receives.
     #[default]
     Same,
-    /// Another one, if there is one.
+    /// Another bind, if there is one.
     Other,
-    /// Each in turn.
+    /// All binds in turn.
     Turns,
 }
 
-/// For which submits receipts are made.
+/// The submits that get receipts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Receipts {
-    /// Where `registered_delivery` asks.
+    /// Those whose `registered_delivery` asks for one.
     #[default]
     AsAsked,
-    /// For each one.
+    /// All submits.
     Always,
-    /// For none.
+    /// No submit.
     Never,
 }
 
-/// How much is remembered for the test's questions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Remember {
-    /// Counts, recent submits, joined messages, how often each text came.
-    #[default]
-    All,
-    /// Counts alone: for load.
-    Counts,
-}
-
-/// Everything that can be told to an SMSC.
+/// The faults and settings of a simulated SMSC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Script {
-    /// All chance comes from it. Taken at start; later changes have no effect.
+pub struct SmscScript {
+    /// The seed of all randomness. Read at start; later changes have no effect.
     pub seed: u64,
-    /// Who may bind: system_id and password. Empty: everyone.
+    /// Passwords by system_id. Empty: everyone may bind.
     pub accounts: BTreeMap<String, String>,
     /// Refuses every bind with this status (0x0D, 0x0E, ...); 0 refuses none.
     pub bind_status: u32,
-    /// How long a bind is thought about.
+    /// Delay of the answer to a bind.
     pub bind_delay_ms: u64,
-    /// The most binds of one system_id at a time; more are refused with 0x05. 0: any number.
+    /// Maximum number of binds of one system_id; more are refused with 0x05. 0: any number.
     pub binds_max: usize,
-    /// For so long after a link was lost without unbind, binds are refused with 0x05.
+    /// Time after a connection was lost without unbind in which binds are refused with 0x05.
     pub already_bound_ms: u64,
 
-    /// Answers after so long.
+    /// Latency of every answer.
     pub latency_ms: u64,
-    /// And up to so much more, by chance: answers overtake each other.
+    /// Random addition to the latency, at most; answers overtake each other.
     pub latency_jitter_ms: u64,
-    /// More submits in any second (per system_id) are answered 0x58. 0: no cap.
+    /// Maximum number of submits of a system_id in any second; more are answered 0x58. 0: no cap.
     pub throttle_per_second: u32,
     /// Submits refused with `refuse_status`.
     pub refuse: Pattern,
     /// The status of refused submits.
     pub refuse_status: u32,
-    /// Submits that are accepted but never answered; their receipts come.
+    /// Submits that are accepted and receipted but never answered.
     pub swallow: Pattern,
     /// Submits that are accepted but answered only after `late_ms`.
     pub late: Pattern,
-    /// How late.
+    /// Delay of late answers.
     pub late_ms: u64,
     /// Cuts the connection at a submit.
     pub drop_connection: Pattern,
     /// Whether that submit is accepted first (its receipt comes), or lost.
     pub drop_accepts: bool,
-    /// Cuts each connection after so many octets from the ESME, in the midst of a PDU. 0: never.
+    /// Cuts each connection after this number of octets from the ESME, within a PDU. 0: never.
     pub drop_after_bytes: u64,
     /// Sends an unbind at a submit.
     pub unbind: Pattern,
-    /// Sends a broken PDU beside the answer to a submit.
+    /// Sends a malformed PDU in addition to the answer to a submit.
     pub malformed: Pattern,
-    /// Sends a PDU of an unknown command beside the answer to a submit.
+    /// Sends a PDU with an unknown command in addition to the answer to a submit.
     pub unknown_command: Pattern,
-    /// Sends a length that no PDU can have: the ESME must reconnect.
+    /// Sends an impossible PDU length: the ESME must reconnect.
     pub bad_length: Pattern,
     /// Leaves enquire_link unanswered.
     pub enquire_silent: bool,
-    /// Leaves everything unanswered: a half-open connection.
+    /// Leaves everything unanswered, as a half-open connection does.
     pub silent: bool,
-    /// Asks the ESME for a sign of life after so much silence. 0: never.
+    /// Sends an enquire_link after this much silence. 0: never.
     pub enquire_after_ms: u64,
-    /// Writes at most so many octets at a time, so that PDUs are split. 0: as many as there are.
+    /// Maximum number of octets in one write, so that PDUs are split. 0: unlimited.
     pub write_bytes_max: usize,
 
-    /// How ids are spelled.
+    /// The spelling of message ids.
     pub id_style: IdStyle,
-    /// Which submits get receipts.
+    /// The submits that get receipts.
     pub receipts: Receipts,
-    /// Receipts come so long after the submit.
+    /// Delay of receipts, counted from the answer.
     pub receipt_delay_ms: u64,
-    /// And up to so much later, by chance: they overtake each other.
+    /// Random addition to that delay, at most; receipts overtake each other.
     pub receipt_jitter_ms: u64,
-    /// Receipts that come before the submit_sm_resp.
+    /// Receipts that precede the submit_sm_resp.
     pub receipt_first: Pattern,
-    /// Receipts that come twice.
+    /// Receipts that are sent twice.
     pub receipt_duplicate: Pattern,
-    /// Receipts that never come.
+    /// Receipts that are not sent.
     pub receipt_lost: Pattern,
     /// Messages whose receipt says UNDELIV.
     pub receipt_failed: Pattern,
     /// Messages that get an ENROUTE receipt, after the final one.
     pub receipt_stale: Pattern,
-    /// How receipts are written, each in turn; empty: in full.
+    /// The forms of receipts, in turn; empty: [`ReceiptForm::Full`].
     pub receipt_forms: Vec<ReceiptForm>,
-    /// Over which bind they go.
+    /// The bind over which they go.
     pub receipt_via: ReceiptVia,
 
-    /// Unacknowledged deliveries on a bind, at most.
+    /// Maximum number of unacknowledged deliveries on a bind.
     pub deliver_window: usize,
-    /// A delivery that is not answered in so long is sent again.
+    /// Time after which an unanswered delivery is sent again.
     pub deliver_timeout_ms: u64,
-    /// A delivery answered with 0x64 or 0x58 is sent again after so long.
+    /// Pause before a delivery that was answered with 0x64 or 0x58 is sent again.
     pub deliver_again_ms: u64,
-    /// How often a delivery is tried.
+    /// Maximum number of attempts of a delivery.
     pub deliver_tries_max: u32,
-    /// Messages from customers, in the background.
+    /// Messages per second that customers write in the background.
     pub mo_per_second: u32,
-    /// To whom they go.
+    /// Their recipient.
     pub mo_to: String,
-    /// What they say; a number follows.
+    /// Their text; a number follows it.
     pub mo_text: String,
-    /// From how many customers they come, in turn.
+    /// Number of customers who write them, in turn.
     pub mo_customers: u32,
 
-    /// How much is remembered.
+    /// How much is remembered for the questions of tests.
     pub remember: Remember,
     /// The time at start, in seconds since 1970: receipts carry dates.
     pub started_at_s: u64,
 }
 
-impl Default for Script {
+impl Default for SmscScript {
     fn default() -> Self {
         Self {
             seed: 1,
@@ -308,60 +256,10 @@ impl Default for Script {
     }
 }
 
-/// Random numbers from a seed (splitmix64): the same on every machine.
-#[derive(Clone, Debug)]
-pub(crate) struct Chance(pub(crate) u64);
-
-impl Chance {
-    pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
-
-    /// A number from 0 to and with `most`.
-    pub(crate) fn up_to(&mut self, most: u64) -> u64 {
-        if most == 0 { 0 } else { self.next() % most.saturating_add(1).max(1) }
-    }
-}
-
-/// One fault's own count and chance, so that faults do not change each other's course.
-#[derive(Clone, Debug)]
-pub(crate) struct Trigger {
-    count: u32,
-    chance: Chance,
-}
-
-impl Trigger {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { count: 0, chance: Chance(seed) }
-    }
-
-    /// Whether it happens this time.
-    pub(crate) fn fires(&mut self, pattern: Pattern) -> bool {
-        match pattern {
-            Pattern::Never => false,
-            Pattern::Always => true,
-            Pattern::Every(every) => {
-                self.count += 1;
-                let due = self.count >= every;
-                if due {
-                    self.count = 0;
-                }
-                due
-            }
-            #[allow(clippy::cast_precision_loss, reason = "a chance needs no more than 53 bits")]
-            Pattern::Rate(rate) => ((self.chance.next() >> 11) as f64) < rate * (1u64 << 53) as f64,
-        }
-    }
-}
-
-/// The triggers of all faults.
+/// The triggers of all faults, each with its own seed.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "named like the script's fields")]
-pub(super) struct Triggers {
+pub(super) struct SmscTriggers {
     pub(super) refuse: Trigger,
     pub(super) swallow: Trigger,
     pub(super) late: Trigger,
@@ -377,7 +275,7 @@ pub(super) struct Triggers {
     pub(super) receipt_stale: Trigger,
 }
 
-impl Triggers {
+impl SmscTriggers {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance(seed);
         let mut one = || Trigger::new(chance.next());
@@ -396,39 +294,5 @@ impl Triggers {
             receipt_failed: one(),
             receipt_stale: one(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_read_back_as_written() {
-        for (text, pattern) in [
-            ("never", Pattern::Never),
-            ("always", Pattern::Always),
-            ("1/100", Pattern::Every(100)),
-            ("50%", Pattern::Rate(0.5)),
-        ] {
-            assert_eq!(text.parse(), Ok(pattern));
-            assert_eq!(pattern.to_string(), text);
-        }
-        for wrong in ["1/0", "often", "101%", "-1%", "1/-2", "%"] {
-            assert!(wrong.parse::<Pattern>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn patterns_fire_as_often_as_they_say() {
-        let fired = |pattern| {
-            let mut triggers = Triggers::new(7);
-            (0..10_000).filter(|_| triggers.late.fires(pattern)).count()
-        };
-        assert_eq!(fired(Pattern::Every(100)), 100);
-        assert_eq!(fired(Pattern::Always), 10_000);
-        let by_chance = fired(Pattern::Rate(0.1));
-        assert!((900..1_100).contains(&by_chance), "{by_chance}");
-        assert_eq!(by_chance, fired(Pattern::Rate(0.1)), "the seed decides");
     }
 }

@@ -1,5 +1,5 @@
-//! Sockets and time around the SMSC: one task per connection, none per PDU; what one wake-up brings is
-//! written at once.
+//! Sockets and time around the SMSC: one task per connection, none per PDU; the output of one
+//! wake-up is written at once.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -14,20 +14,24 @@ use tokio::{
 };
 
 use super::{
-    Smsc,
-    core::{ConnectionId, End, OUT_BYTES_MAX},
+    connection::{ConnectionId, End, OUT_BYTES_MAX},
+    dispatch,
+    shared::SharedCore,
 };
 
-/// The most connections at a time; more are closed at once.
+/// Maximum number of connections; further ones are closed at once.
 const CONNECTIONS_MAX: usize = 10_000;
+/// Room for one read.
 const READ_BYTES: usize = 64 * 1024;
+/// Pause after a failed accept, until some connection has freed its descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where connections come from: a listener, or a channel of streams (TLS is its owner's matter).
+/// A source of connections: a listener, or a channel of streams, whose owner may have added TLS.
 pub trait Accept {
-    /// One connection.
+    /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection; nothing when no more will come. Must be cancel-safe.
+    /// Returns the next connection; `None` when there are no more. Must be cancel-safe.
     fn accept(&mut self) -> impl Future<Output = io::Result<Option<Self::Stream>>> + Send;
 }
 
@@ -49,57 +53,60 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Accept for mpsc::Receiv
     }
 }
 
-impl Smsc {
-    /// Serves all connections until `shutdown` is there, then cuts them; or until no more come and all ended.
-    pub async fn run(&self, mut acceptor: impl Accept, shutdown: impl Future<Output = ()>) {
-        let mut tasks = JoinSet::new();
-        tokio::pin!(shutdown);
-        let mut more = true;
-        while more || !tasks.is_empty() {
-            tokio::select! {
-                biased;
-                () = &mut shutdown => return,
-                Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-                accepted = acceptor.accept(), if more => match accepted {
-                    Ok(Some(stream)) if tasks.len() < CONNECTIONS_MAX => {
-                        let smsc = self.clone();
-                        tasks.spawn(async move { smsc.serve(stream).await });
-                    }
-                    Ok(Some(_)) => {}
-                    Ok(None) => more = false,
-                    Err(error) => {
-                        // Out of file handles, mostly: some connection must end first.
-                        tracing::warn!(%error, "the simulated smsc could not accept a connection");
-                        tokio::time::sleep(Duration::from_millis(100)).await;
-                    }
-                },
-            }
+/// Serves all connections until `shutdown` resolves, then cuts them; or until all connections of a
+/// finished source ended.
+pub(super) async fn run(
+    shared: &Arc<SharedCore>,
+    mut acceptor: impl Accept,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut tasks = JoinSet::new();
+    tokio::pin!(shutdown);
+    let mut more = true;
+    while more || !tasks.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => return,
+            Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
+            accepted = acceptor.accept(), if more => match accepted {
+                Ok(Some(stream)) if tasks.len() < CONNECTIONS_MAX => {
+                    let shared = shared.clone();
+                    tasks.spawn(async move { serve(&shared, stream).await });
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => more = false,
+                Err(error) => {
+                    tracing::warn!(%error, "the simulated SMSC could not accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
         }
-    }
-
-    /// Serves one connection to its end.
-    pub async fn serve(&self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let wake = Arc::new(Notify::new());
-        let id = self.core().open(wake.clone(), self.now());
-        let served = Served { smsc: self, id };
-        served.run(stream, &wake).await;
     }
 }
 
-/// A connection being served; however that ends, even by being dropped, the SMSC learns of it.
+/// Serves one connection until it ends.
+pub(super) async fn serve(shared: &SharedCore, stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let wake = Arc::new(Notify::new());
+    let id = dispatch::open(&mut shared.lock(), wake.clone(), shared.now());
+    let served = Served { shared, id };
+    served.run(stream, &wake).await;
+}
+
+/// Drop guard of a served connection: however serving ends, the SMSC removes the connection.
 struct Served<'a> {
-    smsc: &'a Smsc,
+    shared: &'a SharedCore,
     id: ConnectionId,
 }
 
 impl Drop for Served<'_> {
     fn drop(&mut self) {
-        let now = self.smsc.now();
-        self.smsc.core().close(self.id, now);
-        self.smsc.shared.changed.notify_waiters();
+        let now = self.shared.now();
+        dispatch::close(&mut self.shared.lock(), self.id, now);
+        self.shared.changes.announce();
     }
 }
 
+/// The next actions of a connection's task.
 struct Step {
     end: End,
     next_due: Option<Millis>,
@@ -121,7 +128,7 @@ impl Served<'_> {
             let step = self.step(&mut output);
             if step.end == End::Now || (step.end == End::Flushed && output.is_empty()) {
                 if step.end == End::Flushed {
-                    // The peer may be gone already: nothing is left to tell it.
+                    // The peer may be gone already; that changes nothing.
                     let _ = writer.shutdown().await;
                 }
                 return;
@@ -130,7 +137,7 @@ impl Served<'_> {
             let ready = output.get(written..).unwrap_or_default();
             let ready = ready.get(..most).unwrap_or(ready);
             input.reserve(READ_BYTES);
-            let due = step.next_due.map(|at| self.smsc.shared.started + Duration::from_millis(at));
+            let due = step.next_due.map(|at| self.shared.started + Duration::from_millis(at));
             tokio::select! {
                 biased;
                 result = writer.write(ready), if !ready.is_empty() => match result {
@@ -138,7 +145,7 @@ impl Served<'_> {
                     Ok(count) => {
                         written += count;
                         if step.write_bytes_max > 0 {
-                            // Lets the peer read this piece by itself.
+                            // Lets the peer read this piece on its own.
                             let _ = writer.flush().await;
                             tokio::task::yield_now().await;
                         }
@@ -146,7 +153,7 @@ impl Served<'_> {
                 },
                 result = reader.read_buf(&mut input), if step.reads => match result {
                     Ok(0) | Err(_) => return,
-                    Ok(_) => self.take(&mut input),
+                    Ok(_) => self.handle(&mut input),
                 },
                 () = wake.notified() => {}
                 () = async { match due { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {}
@@ -154,15 +161,15 @@ impl Served<'_> {
         }
     }
 
-    /// Does what is due, and takes what is to be written.
+    /// Runs due work, and takes the octets that are to be written.
     fn step(&self, output: &mut Vec<u8>) -> Step {
-        let now = self.smsc.now();
-        let mut core = self.smsc.core();
-        let due = core.next_due().is_some_and(|at| at <= now);
+        let now = self.shared.now();
+        let mut core = self.shared.lock();
+        let due = core.schedule.next().is_some_and(|at| at <= now);
         if due {
-            core.run_due(now);
+            dispatch::run_due(&mut core, now);
         }
-        let (next_due, write_bytes_max) = (core.next_due(), core.script.write_bytes_max);
+        let (next_due, write_bytes_max) = (core.schedule.next(), core.script.write_bytes_max);
         let Some(connection) = core.connections.get_mut(&self.id) else {
             return Step { end: End::Now, next_due, write_bytes_max, reads: false };
         };
@@ -177,15 +184,16 @@ impl Served<'_> {
         };
         drop(core);
         if due {
-            self.smsc.shared.changed.notify_waiters();
+            self.shared.changes.announce();
         }
         step
     }
 
-    fn take(&self, input: &mut BytesMut) {
-        let now = self.smsc.now();
-        let used = self.smsc.core().handle_bytes(self.id, input, now);
+    /// Handles received octets.
+    fn handle(&self, input: &mut BytesMut) {
+        let now = self.shared.now();
+        let used = dispatch::handle_bytes(&mut self.shared.lock(), self.id, input, now);
         input.advance(used.min(input.len()));
-        self.smsc.shared.changed.notify_waiters();
+        self.shared.changes.announce();
     }
 }

@@ -1,5 +1,5 @@
-//! SMS texts as a handset sees them: alphabets and user data headers, both ways. Written apart from the
-//! router's own, so that a mistake there shows here instead of cancelling out.
+//! SMS texts as a handset reads and writes them: alphabets and user data headers. Shares no code
+//! with the router's own conversion, so that a mistake there shows here instead of cancelling out.
 
 use std::sync::LazyLock;
 
@@ -30,7 +30,7 @@ fn gsm_char(code: u8) -> char {
     TABLE.get(usize::from(code)).copied().unwrap_or('\u{fffd}')
 }
 
-/// A character's septets, one octet each; none when the alphabet lacks it.
+/// Returns a character's septets, one octet each; `None` when the alphabet lacks it.
 fn gsm_code(c: char) -> Option<Vec<u8>> {
     if c == '\u{1b}' {
         return None;
@@ -56,7 +56,7 @@ fn decode_gsm(octets: &[u8]) -> String {
     text
 }
 
-/// The text of octets under a data_coding, for people and for comparison.
+/// Decodes octets under a data_coding, for people and for comparison.
 pub(super) fn decode(data_coding: u8, octets: &[u8]) -> String {
     match data_coding {
         8 => {
@@ -71,7 +71,7 @@ pub(super) fn decode(data_coding: u8, octets: &[u8]) -> String {
     }
 }
 
-/// A text as units that must not be cut, and its data_coding.
+/// Encodes a text as units that must not be split, and returns its data_coding.
 fn encode(text: &str) -> (u8, Vec<Vec<u8>>) {
     let gsm: Option<Vec<Vec<u8>>> = text.chars().map(gsm_code).collect();
     match gsm {
@@ -86,8 +86,14 @@ fn encode(text: &str) -> (u8, Vec<Vec<u8>>) {
     }
 }
 
-/// The data_coding of a text, and its octets cut into parts of at most so many octets.
-pub(super) fn encode_parts(text: &str, gsm_octets_max: usize, ucs2_octets_max: usize) -> (u8, Vec<Vec<u8>>) {
+/// An encoded text.
+pub(super) struct EncodedParts {
+    pub(super) data_coding: u8,
+    pub(super) parts: Vec<Vec<u8>>,
+}
+
+/// Encodes a text and splits it into parts, whose maximum size depends on the alphabet.
+pub(super) fn encode_parts(text: &str, gsm_octets_max: usize, ucs2_octets_max: usize) -> EncodedParts {
     let (data_coding, units) = encode(text);
     let octets_max = if data_coding == 0 { gsm_octets_max } else { ucs2_octets_max };
     let mut parts = vec![Vec::new()];
@@ -100,10 +106,10 @@ pub(super) fn encode_parts(text: &str, gsm_octets_max: usize, ucs2_octets_max: u
             part.extend(unit);
         }
     }
-    (data_coding, parts)
+    EncodedParts { data_coding, parts }
 }
 
-/// Which part of which long message a PDU is.
+/// The place of a PDU among the parts of a long message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Concat {
     pub(super) reference: u16,
@@ -111,8 +117,14 @@ pub(super) struct Concat {
     pub(super) number: u8,
 }
 
-/// The octets of the text without their header, and which part they are, if of several.
-pub(super) fn read<'a>(message: &ShortMessage<'a>) -> (&'a [u8], Option<Concat>) {
+/// A part's octets without their header, and its place if there are several parts.
+pub(super) struct PartText<'a> {
+    pub(super) octets: &'a [u8],
+    pub(super) concat: Option<Concat>,
+}
+
+/// Separates a message's text from its header.
+pub(super) fn read<'a>(message: &ShortMessage<'a>) -> PartText<'a> {
     let octets = message.text();
     let sar = || {
         let number = |tag| message.tlvs.number(tag);
@@ -122,15 +134,17 @@ pub(super) fn read<'a>(message: &ShortMessage<'a>) -> (&'a [u8], Option<Concat>)
             number: u8::try_from(number(SAR_SEGMENT_SEQNUM)?).ok()?,
         })
     };
-    let (text, concat) = if message.esm_class & 0x40 == 0 { (octets, sar()) } else { header(octets) };
-    (text, concat.filter(|concat| concat.total > 1 && (1..=concat.total).contains(&concat.number)))
+    let part =
+        if message.esm_class & 0x40 == 0 { PartText { octets, concat: sar() } } else { header(octets) };
+    let is_valid = |concat: &Concat| concat.total > 1 && (1..=concat.total).contains(&concat.number);
+    PartText { concat: part.concat.filter(is_valid), ..part }
 }
 
-fn header(octets: &[u8]) -> (&[u8], Option<Concat>) {
-    let Some((length, rest)) = octets.split_first() else { return (octets, None) };
-    let Some((mut elements, text)) = rest.split_at_checked(usize::from(*length)) else {
-        return (octets, None);
-    };
+/// Reads a user data header; a malformed one is taken for text.
+fn header(octets: &[u8]) -> PartText<'_> {
+    let whole = PartText { octets, concat: None };
+    let Some((length, rest)) = octets.split_first() else { return whole };
+    let Some((mut elements, text)) = rest.split_at_checked(usize::from(*length)) else { return whole };
     let mut concat = None;
     while let [kind, length, more @ ..] = elements {
         let Some((value, after)) = more.split_at_checked(usize::from(*length)) else { break };
@@ -147,7 +161,7 @@ fn header(octets: &[u8]) -> (&[u8], Option<Concat>) {
         }
         elements = after;
     }
-    (text, concat)
+    PartText { octets: text, concat }
 }
 
 #[cfg(test)]
@@ -155,30 +169,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_read_back_as_written() {
-        for (text, data_coding) in [("@Hello {€} ñ\n", 0), ("Здравствуй 😀", 8), ("", 0)] {
-            let (coding, parts) = encode_parts(text, 5, 6);
-            assert_eq!(coding, data_coding);
+    fn a_text_reads_back_as_written() {
+        for (text, expected) in [("@Hello {€} ñ\n", 0), ("Здравствуй 😀", 8), ("", 0)] {
+            let EncodedParts { data_coding, parts } = encode_parts(text, 5, 6);
+            assert_eq!(data_coding, expected);
             assert!(parts.iter().all(|part| part.len() <= 6));
-            assert_eq!(decode(coding, &parts.concat()), text);
+            assert_eq!(decode(data_coding, &parts.concat()), text);
         }
         assert_eq!(BASIC.chars().count(), 128);
         assert_eq!(decode(4, &[0, 0xAB]), "00ab");
     }
 
     #[test]
-    fn a_long_emoji_text_is_cut_between_characters() {
-        let (_, parts) = encode_parts(&"😀".repeat(40), 153, 134);
+    fn a_long_emoji_text_is_split_between_characters() {
+        let parts = encode_parts(&"😀".repeat(40), 153, 134).parts;
         assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [132, 28]);
     }
 
     #[test]
-    fn headers_are_read_and_hostile_ones_survived() {
+    fn headers_are_read_and_malformed_ones_survived() {
+        let check = |octets: &[u8], text: &[u8], concat| {
+            let part = header(octets);
+            assert_eq!((part.octets, part.concat), (text, concat), "{octets:?}");
+        };
         let part = |reference, total, number| Some(Concat { reference, total, number });
-        assert_eq!(header(&[5, 0, 3, 9, 2, 1, b'a']), (&b"a"[..], part(9, 2, 1)));
-        assert_eq!(header(&[6, 8, 4, 1, 2, 2, 2]), (&b""[..], part(258, 2, 2)));
-        assert_eq!(header(&[9, 0, 3]), (&[9, 0, 3][..], None));
-        assert_eq!(header(&[2, 0, 200, b'x']), (&b"x"[..], None));
-        assert_eq!(header(&[]), (&b""[..], None));
+        check(&[5, 0, 3, 9, 2, 1, b'a'], b"a", part(9, 2, 1));
+        check(&[6, 8, 4, 1, 2, 2, 2], b"", part(258, 2, 2));
+        check(&[9, 0, 3], &[9, 0, 3], None);
+        check(&[2, 0, 200, b'x'], b"x", None);
+        check(&[], b"", None);
     }
 }

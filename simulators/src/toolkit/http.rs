@@ -1,20 +1,20 @@
-//! HTTP as the simulated providers see it: requests that were read whole, answers, and what is posted to webhooks.
-//! Nothing here does IO.
+//! HTTP as the simulated providers see it: requests with their bodies, responses, and requests to
+//! webhooks. No IO.
 
 use std::{borrow::Cow, fmt::Write as _};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::HeaderMap;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// A request, read whole.
+/// A request with its whole body.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     pub(crate) method: http::Method,
-    /// Without the query, not decoded.
+    /// Without the query; still percent-encoded.
     pub(crate) path: String,
-    /// The query as it stood.
+    /// Without `?`; still percent-encoded.
     pub(crate) query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -29,7 +29,7 @@ pub(crate) struct Part {
     pub(crate) content: Bytes,
 }
 
-/// The most parts of a multipart body.
+/// Maximum number of parts of a multipart body; the rest is ignored.
 const PARTS_MAX: usize = 100;
 
 impl Request {
@@ -45,35 +45,35 @@ impl Request {
         self.header("authorization")?.strip_prefix("Bearer ")
     }
 
-    /// User and password of Basic authentication.
-    pub(crate) fn basic(&self) -> Option<(String, String)> {
-        let text = self.header("authorization")?.strip_prefix("Basic ")?;
-        let text = String::from_utf8(STANDARD.decode(text.trim()).ok()?).ok()?;
-        text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+    /// Returns whether the request carries this user and password by Basic authentication.
+    pub(crate) fn has_basic(&self, user: &str, password: &str) -> bool {
+        let given = self.header("authorization").and_then(|header| header.strip_prefix("Basic "));
+        let given = given.and_then(|text| STANDARD.decode(text.trim()).ok());
+        given.is_some_and(|octets| octets == format!("{user}:{password}").into_bytes())
     }
 
-    /// The pieces of the path between slashes, decoded.
+    /// Returns the segments of the path, decoded.
     pub(crate) fn segments(&self) -> Vec<String> {
         self.path.split('/').filter(|s| !s.is_empty()).map(|s| decode(s, false)).collect()
     }
 
-    pub(crate) fn query_pairs(&self) -> Vec<(String, String)> {
-        pairs(&self.query)
+    pub(crate) fn query_fields(&self) -> Fields {
+        Fields::decoded(&self.query)
     }
 
     pub(crate) fn query(&self, name: &str) -> Option<String> {
-        self.query_pairs().into_iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.query_fields().get(name).map(str::to_owned)
     }
 
-    /// The fields of a form body; nothing when it is none.
-    pub(crate) fn form(&self) -> Option<Vec<(String, String)>> {
+    /// Returns the fields of a form body; `None` for any other body.
+    pub(crate) fn form(&self) -> Option<Fields> {
         if self.content_type() != "application/x-www-form-urlencoded" {
             return None;
         }
-        Some(pairs(std::str::from_utf8(&self.body).ok()?))
+        Some(Fields::decoded(std::str::from_utf8(&self.body).ok()?))
     }
 
-    /// A JSON body; nothing when it is none.
+    /// Returns a JSON body; `None` for any other body.
     pub(crate) fn json(&self) -> Option<Value> {
         if self.content_type() != "application/json" {
             return None;
@@ -81,7 +81,7 @@ impl Request {
         serde_json::from_slice(&self.body).ok()
     }
 
-    /// The parts of a `multipart/form-data` body; nothing when it is none.
+    /// Returns the parts of a `multipart/form-data` body; `None` for any other body.
     pub(crate) fn multipart(&self) -> Option<Vec<Part>> {
         let kind = self.header("content-type")?;
         if self.content_type() != "multipart/form-data" {
@@ -130,7 +130,7 @@ fn find(octets: &[u8], needle: &[u8], from: usize) -> Option<usize> {
     Some(from + place)
 }
 
-/// An answer.
+/// A response of a simulated provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -152,13 +152,18 @@ impl Response {
         Self::new(status, "text/plain; charset=utf-8", body.to_owned())
     }
 
+    /// Adds `Retry-After`, unless `after_s` is 0.
+    pub(crate) fn retry_after(self, after_s: u64) -> Self {
+        if after_s == 0 { self } else { self.with("retry-after", after_s.to_string()) }
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 }
 
-/// What is sent to a webhook.
+/// A request to a webhook, or to the address of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outgoing {
     pub(crate) method: http::Method,
@@ -183,18 +188,79 @@ impl Outgoing {
     }
 }
 
-/// Name and value of each piece of a query or form, decoded.
-pub(crate) fn pairs(text: &str) -> Vec<(String, String)> {
-    let pieces = text.split('&').filter(|piece| !piece.is_empty());
-    pieces
-        .map(|piece| {
-            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-            (decode(name, true), decode(value, true))
-        })
-        .collect()
+/// The fields of a query or form, in order; names may repeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Reads a query, or a form body.
+    pub(crate) fn decoded(text: &str) -> Self {
+        let pieces = text.split('&').filter(|piece| !piece.is_empty());
+        pieces
+            .map(|piece| {
+                let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
+                (decode(name, true), decode(value, true))
+            })
+            .collect()
+    }
+
+    /// Writes a query, or a form body.
+    pub(crate) fn encoded(&self) -> String {
+        let pieces: Vec<String> =
+            self.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        pieces.join("&").replace("%20", "+")
+    }
+
+    /// Returns the members of an object as fields: texts as they are, other values as JSON.
+    pub(crate) fn of_object(object: &Value) -> Self {
+        let members = object.as_object().into_iter().flatten();
+        members
+            .map(|(key, value)| {
+                (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
+            .collect()
+    }
+
+    /// Returns the fields as an object of texts; the last of a repeated name wins.
+    pub(crate) fn to_object(&self) -> Value {
+        self.iter().map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>().into()
+    }
+
+    pub(crate) fn push(&mut self, name: String, value: String) {
+        self.0.push((name, value));
+    }
+
+    pub(crate) fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
+    /// Returns the first value of a field.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Returns the first value of a field; empty when it is missing.
+    pub(crate) fn text(&self, name: &str) -> &str {
+        self.get(name).unwrap_or_default()
+    }
+
+    /// Returns every value of a field.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
 }
 
-/// Decodes percent-encoding; what is no UTF-8 is replaced.
+impl FromIterator<(String, String)> for Fields {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
+    }
+}
+
+/// Decodes percent-encoding; replaces invalid UTF-8.
 pub(crate) fn decode(text: &str, plus_is_space: bool) -> String {
     let mut octets = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -215,7 +281,7 @@ pub(crate) fn decode(text: &str, plus_is_space: bool) -> String {
     String::from_utf8_lossy(&octets).into_owned()
 }
 
-/// Encodes everything but letters, digits and `-._~`.
+/// Percent-encodes everything but letters, digits and `-._~`.
 pub(crate) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for octet in text.bytes() {
@@ -228,14 +294,7 @@ pub(crate) fn encode(text: &str) -> String {
     out
 }
 
-/// A form body of these fields.
-pub(crate) fn form(fields: &[(String, String)]) -> String {
-    let pieces: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    pieces.join("&").replace("%20", "+")
-}
-
-/// JSON with everything beyond ASCII escaped in lower-case hexadecimal, as Meta writes it.
+/// Returns JSON with everything beyond ASCII escaped in lower-case hexadecimal, as Meta writes it.
 pub(crate) fn escaped(value: &Value) -> String {
     let plain = value.to_string();
     let mut out = String::with_capacity(plain.len());
@@ -251,7 +310,7 @@ pub(crate) fn escaped(value: &Value) -> String {
     out
 }
 
-/// A text at a JSON pointer.
+/// Returns the text at a JSON pointer.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer)?.as_str()
 }
@@ -261,11 +320,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_encoded_is_decoded_again() {
+    fn encoded_text_decodes_to_itself() {
         for text in ["", "a b+c%&=;", "Grüße 👋", "%zz%4"] {
             assert_eq!(decode(&encode(text), true), text);
-            let fields = vec![("Body".to_owned(), text.to_owned())];
-            assert_eq!(pairs(&form(&fields)), fields);
+            let fields: Fields = [("Body".to_owned(), text.to_owned())].into_iter().collect();
+            assert_eq!(Fields::decoded(&fields.encoded()), fields);
         }
         assert_eq!(decode("%zz+%4", true), "%zz %4");
     }

@@ -1,4 +1,5 @@
-//! Files that a simulated provider keeps: uploaded ones, and those that customers send. Bounded: the oldest go.
+//! Files that a simulated provider keeps: uploads, and the files that customers send. Bounded;
+//! evicts the oldest.
 
 use std::collections::VecDeque;
 
@@ -6,12 +7,12 @@ use bytes::Bytes;
 
 use super::sign;
 
-/// The most files that are kept.
+/// Maximum number of files.
 const FILES_MAX: usize = 1_000;
-/// The most octets that they have in all.
-const OCTETS_MAX: usize = 256 * 1024 * 1024;
+/// Maximum size of all files together, in bytes.
+const BYTES_MAX: usize = 256 * 1024 * 1024;
 
-/// A file.
+/// A stored file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct File {
     /// Decimal digits.
@@ -27,11 +28,11 @@ impl File {
     }
 }
 
-/// All files, oldest first.
+/// All stored files, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Media {
     files: VecDeque<File>,
-    octets: usize,
+    bytes: usize,
 }
 
 impl Media {
@@ -40,20 +41,20 @@ impl Media {
     }
 
     pub(crate) fn store(&mut self, file: File) {
-        self.octets += file.content.len();
+        self.bytes += file.content.len();
         self.files.push_back(file);
-        while self.files.len() > FILES_MAX || self.octets > OCTETS_MAX {
+        while self.files.len() > FILES_MAX || self.bytes > BYTES_MAX {
             let Some(old) = self.files.pop_front() else { return };
-            self.octets -= old.content.len();
+            self.bytes -= old.content.len();
         }
     }
 
-    pub(crate) fn forget(&mut self, id: &str) {
-        let octets = &mut self.octets;
+    pub(crate) fn remove(&mut self, id: &str) {
+        let bytes = &mut self.bytes;
         self.files.retain(|file| {
             let stays = file.id != id;
             if !stays {
-                *octets -= file.content.len();
+                *bytes -= file.content.len();
             }
             stays
         });

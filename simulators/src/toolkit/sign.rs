@@ -1,5 +1,5 @@
-//! The signatures that providers put on their webhooks. Written from their documentation alone, not from what
-//! checks them, so that the two sides can disagree.
+//! The signatures that providers put on their webhooks. Written from their documentation alone,
+//! never from the code that verifies them, so that the two sides can disagree.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -39,23 +39,23 @@ pub(crate) fn hmac_sha1_base64(key: &str, message: &[u8]) -> String {
     STANDARD.encode(hmac_sha1(key, message))
 }
 
-/// SHA-256 in lower-case hexadecimal.
+/// Returns the SHA-256 in lower-case hexadecimal.
 pub(crate) fn sha256_hex(octets: &[u8]) -> String {
     hex::encode(Sha256::digest(octets))
 }
 
-/// The Ed25519 key of this text: 32 octets in base64, or else its SHA-256.
+/// Returns the Ed25519 key of a text: its 32 octets if it is base64, else its SHA-256.
 fn ed25519(key: &str) -> SigningKey {
     let given = STANDARD.decode(key).ok().and_then(|octets| <[u8; 32]>::try_from(octets).ok());
     SigningKey::from_bytes(&given.unwrap_or_else(|| Sha256::digest(key.as_bytes()).into()))
 }
 
-/// The Ed25519 signature in base64.
+/// Returns the Ed25519 signature in base64.
 pub(crate) fn ed25519_base64(key: &str, message: &[u8]) -> String {
     STANDARD.encode(ed25519(key).sign(message).to_bytes())
 }
 
-/// The public key that checks it, in base64.
+/// Returns the public key that verifies it, in base64.
 pub(crate) fn ed25519_public(key: &str) -> String {
     STANDARD.encode(ed25519(key).verifying_key().to_bytes())
 }
@@ -64,9 +64,9 @@ pub(crate) fn ed25519_public(key: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Published vectors: RFC 4231 case 2, RFC 2202 case 2, RFC 8032 test 2.
+    /// Checks published vectors: RFC 4231 case 2, RFC 2202 case 2, RFC 8032 test 2.
     #[test]
-    fn known_answers() {
+    fn published_vectors_come_out() {
         assert_eq!(
             hmac_sha256_hex("Jefe", b"what do ya want for nothing?"),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"

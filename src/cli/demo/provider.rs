@@ -177,12 +177,12 @@ impl Provider {
 }
 
 fn smsc() -> Smsc {
-    Smsc::new(smsc::Script {
+    Smsc::new(smsc::SmscScript {
         accounts: [("demo".to_owned(), "demo".to_owned())].into(),
         latency_ms: LATENCY_MS,
         receipt_delay_ms: DELIVERED_MS,
         started_at_s: SystemClock.now().0 / 1000,
-        ..smsc::Script::default()
+        ..smsc::SmscScript::default()
     })
 }
 

@@ -62,7 +62,7 @@ pub(super) fn commands() -> impl Iterator<Item = Command> {
 fn credentials(about: &About) -> String {
     let mut text = "Credentials:\n".to_owned();
     for one in about.credentials {
-        text.push_str(&format!("  {} = {:?}\n      {}\n", one.key, one.default, one.what));
+        text.push_str(&format!("  {} = {:?}\n      {}\n", one.key, one.default, one.purpose));
     }
     text
 }

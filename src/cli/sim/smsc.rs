@@ -15,7 +15,7 @@ use http::{Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
-use simulators::smsc::{Mo, Script, Smsc};
+use simulators::smsc::{Mo, Smsc, SmscScript};
 use tokio::{net::TcpListener, sync::watch};
 
 use super::settings::{apply, as_map, from_file};
@@ -107,8 +107,8 @@ pub(super) async fn perform(arguments: SmscArguments) -> Result<(), Failure> {
 }
 
 /// Builds the script from the file and the flags.
-fn script(arguments: &SmscArguments) -> Result<Script, Failure> {
-    let defaults = as_map(&Script::default())?;
+fn script(arguments: &SmscArguments) -> Result<SmscScript, Failure> {
+    let defaults = as_map(&SmscScript::default())?;
     let mut map = from_file(arguments.script.as_deref())?;
     let mut put = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -192,7 +192,7 @@ async fn change(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
         Err(e) => return wrong(&e),
     };
     map.extend(changes);
-    match serde_json::from_value::<Script>(map.into()) {
+    match serde_json::from_value::<SmscScript>(map.into()) {
         Ok(script) => {
             smsc.change(|old| *old = script);
             answer::json(&smsc.script())

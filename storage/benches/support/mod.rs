@@ -16,7 +16,7 @@ use std::{
 };
 
 use message::{Content, Event, Seq, StreamId, Timestamp, event::Received};
-use storage::{DiskEngine, Item, Key, Log, Options, Prev, Tag};
+use storage::{DiskEngine, EngineKind, Item, Key, Log, Options, Prev, Tag};
 
 /// A folder on the disk that the project is on, not on a memory file system.
 pub fn folder() -> tempfile::TempDir {
@@ -64,7 +64,12 @@ pub fn items(from: u64, count: usize) -> Vec<Item> {
 }
 
 pub fn open(path: &std::path::Path, options: Options) -> Log {
-    Log::open(DiskEngine::open(path).unwrap(), options).unwrap().0
+    Log::open(DiskEngine::open(path, engine()).unwrap(), options).unwrap().0
+}
+
+/// The engine that `ENGINE` names; sled without it.
+pub fn engine() -> EngineKind {
+    std::env::var("ENGINE").map_or_else(|_| EngineKind::default(), |name| name.parse().unwrap())
 }
 
 /// Waits for appends.

@@ -1,5 +1,5 @@
-//! Room made ahead of what is written: zeros that are on the disk already, so that a commit changes no more than the
-//! bytes of the file and its file system has nothing of its own to write. It must never write where blocks are.
+//! Preallocates a block file with synced zeros, so that a commit changes data only and no
+//! file-system metadata. It never writes where blocks are.
 
 use std::{
     fs::File,
@@ -13,54 +13,56 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-/// Room is made for as much as is there already, within these bounds: small files stay small.
+/// Preallocation doubles the file within these bounds, in bytes, so that small files stay small.
 const AHEAD_BYTES_MIN: u64 = 64 * 1024;
 const AHEAD_BYTES_MAX: u64 = 4 * 1024 * 1024;
-/// Written at once.
+/// Bytes of zeros in one write.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Room ends at a page.
+/// Preallocation ends at a multiple of this many bytes.
 const PAGE_BYTES: u64 = 4096;
 
-/// The room at the end of one file.
-pub(crate) struct Room {
+/// Keeps synced zeros after the last block of one file.
+pub(crate) struct Preallocator {
     shared: Arc<Shared>,
     worker: Mutex<Option<Worker>>,
 }
 
 struct Shared {
     file: Arc<File>,
-    /// Blocks or zeros reach up to here. Blocks are written below it without asking; beyond it, who writes holds
-    /// `beyond`.
-    reach: AtomicU64,
-    beyond: Mutex<()>,
+    /// Everything before this position is blocks or zeros. Writing a block that ends before it needs
+    /// no lock; writing beyond it needs `extending`.
+    allocated: AtomicU64,
+    extending: Mutex<()>,
 }
 
 struct Worker {
-    ask: SyncSender<u64>,
+    requests: SyncSender<u64>,
     thread: JoinHandle<()>,
 }
 
-impl Room {
-    /// The room of a file in which everything up to `reach` is blocks or zeros.
-    pub(crate) fn new(file: Arc<File>, reach: u64) -> Self {
-        let shared = Arc::new(Shared { file, reach: AtomicU64::new(reach), beyond: Mutex::default() });
+impl Preallocator {
+    /// Takes over a file in which everything up to `allocated` is blocks or zeros.
+    pub(crate) fn new(file: Arc<File>, allocated: u64) -> Self {
+        let shared =
+            Arc::new(Shared { file, allocated: AtomicU64::new(allocated), extending: Mutex::default() });
         Self { shared, worker: Mutex::default() }
     }
 
-    /// Writes a block that ends at `end`, by `write`.
+    /// Calls `write`, which writes a block that ends at `end`, while no zeros are written there.
     pub(crate) fn write(&self, end: u64, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        if end <= self.shared.reach.load(Ordering::Acquire) {
+        if end <= self.shared.allocated.load(Ordering::Acquire) {
             return write();
         }
-        let _beyond = self.shared.beyond.lock().unwrap_or_else(PoisonError::into_inner);
+        let _extending = self.shared.extending.lock().unwrap_or_else(PoisonError::into_inner);
         write()?;
-        self.shared.reach.fetch_max(end, Ordering::AcqRel);
+        self.shared.allocated.fetch_max(end, Ordering::AcqRel);
         Ok(())
     }
 
-    /// Has more room made when little is left beyond `end`. Returns at once.
-    pub(crate) fn make(&self, end: u64) {
-        if end < AHEAD_BYTES_MIN || self.shared.reach.load(Ordering::Acquire) >= end + ahead(end) / 2 {
+    /// Asks for more zeros if few are left after `end`. Returns at once.
+    pub(crate) fn extend(&self, end: u64) {
+        let allocated = self.shared.allocated.load(Ordering::Acquire);
+        if end < AHEAD_BYTES_MIN || allocated >= end + ahead(end) / 2 {
             return;
         }
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,29 +70,30 @@ impl Room {
             *worker = Worker::start(self.shared.clone());
         }
         if let Some(worker) = &*worker {
-            // Full: it is at it already.
-            let _busy = worker.ask.try_send(end);
+            // A full channel means that the worker is busy with an earlier request.
+            let _busy = worker.requests.try_send(end);
         }
     }
 
-    /// The file ends at `reach` now. Only after [`Room::stop`], while nobody writes.
-    pub(crate) fn restart(&self, reach: u64) {
-        self.shared.reach.store(reach, Ordering::Release);
+    /// Takes note that the file was cut at `end`. Only after [`Preallocator::stop`], and while no
+    /// block is written.
+    pub(crate) fn restart(&self, end: u64) {
+        self.shared.allocated.store(end, Ordering::Release);
     }
 
-    /// Makes no more room until asked again, and waits until none is being made.
+    /// Stops writing zeros until the next [`Preallocator::extend`], and waits for the worker.
     pub(crate) fn stop(&self) {
         let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Worker { ask, thread }) = worker {
-            drop(ask);
+        if let Some(Worker { requests, thread }) = worker {
+            drop(requests);
             if thread.join().is_err() {
-                tracing::error!("the thread that makes room panicked");
+                tracing::error!("the thread that preallocates the log panicked");
             }
         }
     }
 }
 
-impl Drop for Room {
+impl Drop for Preallocator {
     fn drop(&mut self) {
         self.stop();
     }
@@ -101,34 +104,36 @@ fn ahead(end: u64) -> u64 {
 }
 
 impl Worker {
-    /// `None`: no thread is to be had, and blocks make their own room.
+    /// Returns `None` if no thread can be started. Blocks then extend the file themselves.
     fn start(shared: Arc<Shared>) -> Option<Self> {
-        let (ask, asked) = sync_channel(1);
-        let thread =
-            thread::Builder::new().name("log-room".into()).spawn(move || shared.work(&asked)).ok()?;
-        Some(Self { ask, thread })
+        let (requests, received) = sync_channel(1);
+        let thread = thread::Builder::new()
+            .name("log-preallocate".into())
+            .spawn(move || shared.work(&received))
+            .ok()?;
+        Some(Self { requests, thread })
     }
 }
 
 impl Shared {
-    fn work(&self, asked: &Receiver<u64>) {
-        while let Ok(end) = asked.recv() {
-            let beyond = self.beyond.lock().unwrap_or_else(PoisonError::into_inner);
-            let from = self.reach.load(Ordering::Acquire);
+    fn work(&self, requests: &Receiver<u64>) {
+        while let Ok(end) = requests.recv() {
+            let extending = self.extending.lock().unwrap_or_else(PoisonError::into_inner);
+            let from = self.allocated.load(Ordering::Acquire);
             let to = end.saturating_add(ahead(end)).next_multiple_of(PAGE_BYTES);
-            let made = self.zero(from, to);
-            if made.is_ok() && from < to {
-                self.reach.store(to, Ordering::Release);
+            let written = self.write_zeros(from, to);
+            if written.is_ok() && from < to {
+                self.allocated.store(to, Ordering::Release);
             }
-            drop(beyond);
-            if let Err(e) = made {
-                tracing::debug!(error = %e, "no room could be made ahead");
+            drop(extending);
+            if let Err(e) = written {
+                tracing::debug!(error = %e, "the log file was not preallocated");
                 return;
             }
         }
     }
 
-    fn zero(&self, from: u64, to: u64) -> io::Result<()> {
+    fn write_zeros(&self, from: u64, to: u64) -> io::Result<()> {
         let zeros = vec![0; CHUNK_BYTES];
         let mut at = from;
         while at < to {

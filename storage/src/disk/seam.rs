@@ -1,5 +1,5 @@
-//! What the log needs of a disk: named databases, small whole files beside them, and room. Nothing here knows
-//! what provides it.
+//! The interfaces between the log and a disk: blocks of a segment, the database of the index, and
+//! whole files beside them. Nothing here knows which engine implements them.
 
 use std::sync::Arc;
 
@@ -7,147 +7,8 @@ use message::Seq;
 
 use crate::error::EngineError;
 
-/// The value of a key.
+/// The bytes of a block or of a key's value.
 pub type Value = Arc<[u8]>;
-
-/// One write of an atomic batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Write {
-    /// Sets a key.
-    Put(Box<[u8]>, Box<[u8]>),
-    /// Removes a key.
-    Delete(Box<[u8]>),
-}
-
-/// What a database is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// Large values under rising keys, each written once: blocks.
-    Ascending,
-    /// Small values under any keys, changed often: the index.
-    Random,
-}
-
-/// Gives the next part of a file that is being written; `None` after the last.
-pub type NextPart<'a> = dyn FnMut() -> Result<Option<Vec<u8>>, EngineError> + 'a;
-
-/// A whole file that is open to be read: as it was when it was opened, also when it was replaced or removed since.
-pub trait Reader: Send + Sync {
-    /// Returns its length, in bytes.
-    fn bytes(&self) -> Result<u64, EngineError>;
-    /// Reads from `offset` until the buffer is full or the file ends, and returns the number of bytes read.
-    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError>;
-    /// Returns up to `len` bytes from `offset`; fewer at its end.
-    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
-        let mut bytes = vec![0; len];
-        let filled = self.read_at(offset, &mut bytes)?;
-        bytes.truncate(filled);
-        Ok(bytes)
-    }
-}
-
-/// A place that holds named databases.
-pub trait Engine: Send + Sync {
-    /// Opens a database, and creates it when it is not there. The layout is the same each time.
-    fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError>;
-    /// The names of all databases, in order.
-    fn names(&self) -> Result<Vec<String>, EngineError>;
-    /// Removes a database and its files, at once or not at all.
-    fn remove(&self, name: &str) -> Result<(), EngineError>;
-    /// Writes a whole file beside a database's own, of all the parts that `next` gives, one after the other, in place
-    /// of one of that name: after this returns it is all there, before it nothing is.
-    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError>;
-    /// The same of one part.
-    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
-        let mut part = Some(bytes.to_vec());
-        self.write_parts(name, file, &mut || Ok(part.take()))
-    }
-    /// Opens such a file to be read; `None` when there is none.
-    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError>;
-    /// Reads up to `len` bytes of such a file from `offset`; fewer at its end, `None` when there is no file.
-    fn read_file(
-        &self,
-        name: &str,
-        file: &str,
-        offset: u64,
-        len: usize,
-    ) -> Result<Option<Vec<u8>>, EngineError> {
-        self.open_file(name, file)?.map(|reader| reader.read(offset, len)).transpose()
-    }
-    /// Removes such a file, if it is there.
-    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError>;
-    /// Returns the bytes of the files in which a segment's blocks lie, without opening them; zero if they are missing.
-    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError>;
-    /// Bytes a database and its files take on the disk.
-    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
-    /// Bytes that may still be written.
-    fn free_bytes(&self) -> Result<u64, EngineError>;
-}
-
-/// A key and its value.
-pub type Pair = (Box<[u8]>, Value);
-
-/// An ordered map on the disk.
-pub trait Store: Send + Sync {
-    /// The value of a key.
-    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
-    /// Sets a key. Survives a crash only after [`Store::flush`].
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError>;
-    /// Does all writes or none of them, also when a crash comes between. With [`Layout::Ascending`] one at a time.
-    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError>;
-    /// Returns when everything written before is safe from a power cut.
-    fn flush(&self) -> Result<(), EngineError>;
-    /// Does all writes, whose keys rise and are at most `keys_max`, or none of them, also when a crash comes between. When
-    /// it returns, they are safe from a power cut, with all that was written before.
-    fn write_sorted(
-        &self,
-        keys_max: usize,
-        writes: &mut dyn Iterator<Item = Write>,
-    ) -> Result<(), EngineError> {
-        let mut all = Vec::with_capacity(keys_max);
-        all.extend(writes);
-        self.apply(all)?;
-        self.flush()
-    }
-    /// Sets a key; when it returns, that is safe from a power cut, with all that was flushed before.
-    fn commit(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.insert(key, value)?;
-        self.flush()
-    }
-    /// Bytes at the end that are the beginning of a value: a crash came while it was written.
-    fn torn(&self) -> Option<u64> {
-        None
-    }
-    /// Nothing more is written here, since it is of an older format.
-    fn is_past(&self) -> bool {
-        false
-    }
-    /// Nothing more will be written: what was kept ready for that may go.
-    fn seal(&self) -> Result<(), EngineError> {
-        Ok(())
-    }
-    /// What is there now will not change: the next [`Engine::open`] need not read it to know where it lies.
-    fn settle(&self) -> Result<(), EngineError> {
-        Ok(())
-    }
-    /// The greatest key that an earlier run is known to have flushed. It may have flushed more.
-    fn flushed(&self) -> Option<Seq> {
-        None
-    }
-    /// Files beside the data itself that are damaged: for blocks those that opening read and did without, for the index
-    /// all, by reading every byte.
-    fn findings(&self) -> Vec<EngineError> {
-        Vec::new()
-    }
-    /// Whether nothing more is written here, and the files that say where blocks lie are complete.
-    fn is_frozen(&self) -> bool {
-        true
-    }
-    /// The greatest key not above `key`.
-    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError>;
-    /// Up to `limit` keys above `after` and below `end`, in order.
-    fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError>;
-}
 
 /// The blocks of one segment, each under the number of its first event.
 ///
@@ -176,6 +37,10 @@ pub trait BlockStore: Send + Sync {
     fn tail(&self) -> Tail {
         Tail::default()
     }
+    /// Returns the damage that opening the store found in its derived files, and did without.
+    fn damaged_files(&self) -> Vec<EngineError> {
+        Vec::new()
+    }
 }
 
 /// The end of a [`BlockStore`] as an earlier process left it.
@@ -186,6 +51,18 @@ pub struct Tail {
     /// A block that was acknowledged as durable. Blocks after it may have been, too.
     pub flushed: Option<Seq>,
 }
+
+/// One write of a sorted batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a key.
+    Put(Box<[u8]>, Box<[u8]>),
+    /// Removes a key.
+    Delete(Box<[u8]>),
+}
+
+/// A key and its value.
+pub type Pair = (Box<[u8]>, Value);
 
 /// An ordered map on the disk that is written in sorted batches: the database of the index.
 pub trait KeyValueStore: Send + Sync {
@@ -202,4 +79,69 @@ pub trait KeyValueStore: Send + Sync {
         keys_max: usize,
         writes: &mut dyn Iterator<Item = Write>,
     ) -> Result<(), EngineError>;
+    /// Reads every byte and returns the damage that it finds.
+    fn check(&self) -> Vec<EngineError> {
+        Vec::new()
+    }
+}
+
+/// Returns the next part of a file that is being written; `None` after the last.
+pub type NextPart<'a> = dyn FnMut() -> Result<Option<Vec<u8>>, EngineError> + 'a;
+
+/// A file that is open for reading. Replacing or removing the file does not change what is read.
+pub trait Reader: Send + Sync {
+    /// Returns the file's length in bytes.
+    fn bytes(&self) -> Result<u64, EngineError>;
+    /// Reads from `offset` until the buffer is full or the file ends, and returns the number of
+    /// bytes read.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError>;
+    /// Reads `len` bytes from `offset`; fewer at the end of the file.
+    fn read(&self, offset: u64, len: usize) -> Result<Vec<u8>, EngineError> {
+        let mut bytes = vec![0; len];
+        let filled = self.read_at(offset, &mut bytes)?;
+        bytes.truncate(filled);
+        Ok(bytes)
+    }
+}
+
+/// A directory of named folders, each of which holds a segment's blocks or the index, and files.
+pub trait Engine: Send + Sync {
+    /// Opens the blocks of a segment, and creates its folder if it is missing.
+    fn open_blocks(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError>;
+    /// Opens the database of the index, and creates its folder if it is missing.
+    fn open_index(&self, name: &str) -> Result<Arc<dyn KeyValueStore>, EngineError>;
+    /// Returns the names of all folders, in order.
+    fn names(&self) -> Result<Vec<String>, EngineError>;
+    /// Removes a folder with everything in it. A crash leaves all of it or nothing.
+    fn remove(&self, name: &str) -> Result<(), EngineError>;
+    /// Writes a file into a folder, part after part, and replaces one of the same name.
+    ///
+    /// The file survives a power cut when this returns; before that, it is not visible.
+    fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError>;
+    /// Writes a file of one part, see [`Engine::write_parts`].
+    fn write_file(&self, name: &str, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
+        let mut part = Some(bytes.to_vec());
+        self.write_parts(name, file, &mut || Ok(part.take()))
+    }
+    /// Opens a file of a folder for reading; `None` if it is missing.
+    fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError>;
+    /// Reads `len` bytes of a file from `offset`, fewer at its end; `None` if the file is missing.
+    fn read_file(
+        &self,
+        name: &str,
+        file: &str,
+        offset: u64,
+        len: usize,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        self.open_file(name, file)?.map(|reader| reader.read(offset, len)).transpose()
+    }
+    /// Removes a file of a folder, if it is there.
+    fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError>;
+    /// Returns the length of the file that holds a segment's blocks, without opening it; zero if it
+    /// is missing.
+    fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError>;
+    /// Returns the bytes that a folder takes on the disk.
+    fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
+    /// Returns the bytes that may still be written.
+    fn free_bytes(&self) -> Result<u64, EngineError>;
 }

@@ -1,6 +1,6 @@
-//! Databases in folders of one directory, which one process holds at a time: blocks in files of our own
-//! (`block_file.rs`), the index in sorted runs (`runs.rs`), and what earlier versions wrote by sled. A new folder or file
-//! counts as there only when its directory was synced.
+//! The engine on a disk: one directory, which one process holds at a time, with a folder for each
+//! segment and one for the index. A new folder or file counts as there only when its directory was
+//! synced.
 
 use std::{
     fs::{self, File},
@@ -11,11 +11,15 @@ use std::{
 
 use crate::{
     block::{
-        file_blocks::{self, BlockFile},
-        sled_blocks::{self, SledTrees},
+        file_blocks::{self, FileBlocks},
+        name::first_of,
+        sled_blocks::{self, SledBlocks},
     },
-    disk::files::{Folder, sync_folder},
-    disk::seam::{Engine, Layout, NextPart, Reader, Store},
+    disk::{
+        files::{Folder, sync_folder},
+        seam::{BlockStore, Engine, KeyValueStore, NextPart, Reader},
+    },
+    engine::kind::{EngineKind, remember, remembered},
     error::EngineError,
     sorted::runs::RunStore,
 };
@@ -25,121 +29,157 @@ const REMOVED: &str = "removed-";
 /// The file that is locked while a process has the directory open.
 const LOCK_FILE: &str = "lock";
 
-/// Databases in folders of one directory.
+/// Segments and index in folders of one directory.
 pub struct DiskEngine {
     root: PathBuf,
-    /// Held, not read: the lock ends with it.
+    kind: EngineKind,
+    /// Held, not read: dropping it releases the lock.
     _lock: File,
 }
 
 impl DiskEngine {
-    /// Takes the directory for this process, and creates it when it is not there.
-    pub fn open(root: impl Into<PathBuf>) -> Result<Self, EngineError> {
+    /// Locks a directory for this process, and creates it if it is missing.
+    ///
+    /// A directory remembers the engine it was created with; another one is an error.
+    pub fn open(root: impl Into<PathBuf>, kind: EngineKind) -> Result<Self, EngineError> {
         let root = root.into();
-        let at = |what: &str| format!("{what} {}", root.display());
-        fs::create_dir_all(&root).map_err(|e| EngineError::new(at("create"), e))?;
-        let path = root.join(LOCK_FILE);
-        let lock = File::options().create(true).truncate(false).write(true).open(&path);
-        let lock = lock.map_err(|e| EngineError::new(at("lock"), e))?;
-        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Err(EngineError::InUse(root.display().to_string())),
-            Err(e) => return Err(EngineError::new(at("lock"), e)),
+        let lock = lock(&root)?;
+        match remembered(&root)? {
+            None => {
+                let unnamed = folders(&root)?.into_iter().find(|name| first_of(name).is_some());
+                if let Some(segment) = unnamed {
+                    return Err(EngineError::UnknownEngine { root: root.display().to_string(), segment });
+                }
+                remember(&root, kind)?;
+            }
+            Some(has) if has != kind => {
+                let (has, wanted) = (has.name(), kind.name());
+                return Err(EngineError::OtherEngine { root: root.display().to_string(), has, wanted });
+            }
+            Some(_) => {}
         }
-        let engine = Self { root, _lock: lock };
+        Self::start(root, kind, lock)
+    }
+
+    /// Locks a directory that exists, with the engine that it remembers.
+    pub fn open_existing(root: impl Into<PathBuf>) -> Result<Self, EngineError> {
+        let root = root.into();
+        match remembered(&root)? {
+            Some(kind) => Self::open(root, kind),
+            None => Self::open(root, EngineKind::default()),
+        }
+    }
+
+    fn start(root: PathBuf, kind: EngineKind, lock: File) -> Result<Self, EngineError> {
+        let engine = Self { root, kind, _lock: lock };
         engine.finish_removals()?;
         Ok(engine)
     }
 
+    /// Returns the engine of the blocks.
+    pub fn kind(&self) -> EngineKind {
+        self.kind
+    }
+
     /// Completes removals that a crash interrupted.
     fn finish_removals(&self) -> Result<(), EngineError> {
-        for name in self.folders()? {
+        for name in folders(&self.root)? {
             if name.starts_with(REMOVED) {
-                let gone = fs::remove_dir_all(self.root.join(&name));
-                gone.map_err(|e| EngineError::new(format!("remove {name}"), e))?;
+                let removed = fs::remove_dir_all(self.root.join(&name));
+                removed.map_err(|e| EngineError::new(format!("remove {name}"), e))?;
             }
         }
         Ok(())
     }
 
-    fn folders(&self) -> Result<Vec<String>, EngineError> {
-        let fail = |e: io::Error| EngineError::new(format!("list {}", self.root.display()), e);
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            if entry.file_type().map_err(fail)?.is_dir()
-                && let Ok(name) = entry.file_name().into_string()
-            {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
-    }
-
-    /// The blocks of a folder. An old database without any gives way to a new file.
-    fn blocks(&self, folder: &Path, name: &str) -> Result<Arc<dyn Store>, EngineError> {
-        if !BlockFile::is_in(folder) {
-            if sled_blocks::is_in(folder)
-                && let Some(trees) = SledTrees::open(folder, name)?
-            {
-                return Ok(Arc::new(trees));
-            }
-            self.create(folder)?;
-        }
-        Ok(Arc::new(BlockFile::open(folder, name)?))
-    }
-
-    fn folder(&self, name: &str) -> Folder {
+    fn files(&self, name: &str) -> Folder {
         Folder::new(self.root.join(name), name)
     }
 
-    fn create(&self, folder: &Path) -> Result<(), EngineError> {
-        if folder.exists() {
-            return Ok(());
+    /// Returns the path of a folder, and creates it if it is missing.
+    fn folder(&self, name: &str) -> Result<PathBuf, EngineError> {
+        let folder = self.root.join(name);
+        if !folder.exists() {
+            fs::create_dir_all(&folder)
+                .map_err(|e| EngineError::new(format!("create {}", folder.display()), e))?;
+            sync_folder(&self.root)?;
         }
-        fs::create_dir_all(folder)
-            .map_err(|e| EngineError::new(format!("create {}", folder.display()), e))?;
-        sync_folder(&self.root)
+        Ok(folder)
     }
 }
 
-impl Engine for DiskEngine {
-    fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
-        let folder = self.root.join(name);
-        if layout == Layout::Ascending {
-            return self.blocks(&folder, name);
+fn lock(root: &Path) -> Result<File, EngineError> {
+    let at = |what: &str| format!("{what} {}", root.display());
+    fs::create_dir_all(root).map_err(|e| EngineError::new(at("create"), e))?;
+    let path = root.join(LOCK_FILE);
+    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = lock.map_err(|e| EngineError::new(at("lock"), e))?;
+    match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(EngineError::InUse(root.display().to_string())),
+        Err(e) => Err(EngineError::new(at("lock"), e)),
+    }
+}
+
+/// Returns the names of all folders of a directory, in order.
+fn folders(root: &Path) -> Result<Vec<String>, EngineError> {
+    let fail = |e: io::Error| EngineError::new(format!("list {}", root.display()), e);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(root).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        if entry.file_type().map_err(fail)?.is_dir()
+            && let Ok(name) = entry.file_name().into_string()
+        {
+            names.push(name);
         }
-        self.create(&folder)?;
-        Ok(Arc::new(RunStore::open(Folder::new(folder, name))?))
+    }
+    names.sort();
+    Ok(names)
+}
+
+impl Engine for DiskEngine {
+    fn open_blocks(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
+        let folder = self.folder(name)?;
+        Ok(match self.kind {
+            EngineKind::Sled => Arc::new(SledBlocks::open(&folder, name)?),
+            EngineKind::File => Arc::new(FileBlocks::open(&folder, name)?),
+        })
+    }
+
+    fn open_index(&self, name: &str) -> Result<Arc<dyn KeyValueStore>, EngineError> {
+        Ok(Arc::new(RunStore::open(Folder::new(self.folder(name)?, name))?))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
-        Ok(self.folders()?.into_iter().filter(|name| !name.starts_with(REMOVED)).collect())
+        Ok(folders(&self.root)?.into_iter().filter(|name| !name.starts_with(REMOVED)).collect())
     }
 
     fn remove(&self, name: &str) -> Result<(), EngineError> {
-        let gone = self.root.join(format!("{REMOVED}{name}"));
+        let removed = self.root.join(format!("{REMOVED}{name}"));
         let fail = |e| EngineError::new(format!("remove {name}"), e);
-        fs::rename(self.root.join(name), &gone).map_err(fail)?;
+        fs::rename(self.root.join(name), &removed).map_err(fail)?;
         sync_folder(&self.root)?;
-        fs::remove_dir_all(&gone).map_err(fail)
+        fs::remove_dir_all(&removed).map_err(fail)
     }
 
     fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
-        self.folder(name).write_parts(file, next)
+        self.files(name).write_parts(file, next)
     }
 
     fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
-        self.folder(name).open(file)
+        self.files(name).open(file)
     }
 
     fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
-        self.folder(name).remove(file)
+        self.files(name).remove(file)
     }
 
     fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError> {
-        match fs::metadata(self.root.join(name).join(file_blocks::FILE)) {
+        let file = match self.kind {
+            EngineKind::Sled => sled_blocks::FILE,
+            EngineKind::File => file_blocks::FILE,
+        };
+        match fs::metadata(self.root.join(name).join(file)) {
             Ok(facts) => Ok(facts.len()),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
             Err(e) => Err(EngineError::new(format!("measure the blocks of {name}"), e)),
@@ -151,13 +191,14 @@ impl Engine for DiskEngine {
     }
 
     fn free_bytes(&self) -> Result<u64, EngineError> {
-        let room = rustix::fs::statvfs(&self.root)
+        let space = rustix::fs::statvfs(&self.root)
             .map_err(|e| EngineError::new(format!("ask for free space of {}", self.root.display()), e))?;
-        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
     }
 }
 
-/// Bytes of all files in a folder, `depth` levels down. A file that vanishes meanwhile counts nothing.
+/// Returns the bytes of all files of a folder, `depth` levels down. A file that is removed meanwhile
+/// counts nothing.
 fn folder_bytes(path: &Path, depth: u32) -> io::Result<u64> {
     let mut sum = 0_u64;
     for entry in fs::read_dir(path)? {

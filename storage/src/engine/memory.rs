@@ -3,12 +3,14 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Bound::{Excluded, Unbounded},
+    ops::Bound::{Excluded, Included, Unbounded},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use message::Seq;
+
 use crate::{
-    disk::seam::{Engine, Layout, NextPart, Pair, Reader, Store, Value, Write},
+    disk::seam::{BlockStore, Engine, KeyValueStore, NextPart, Pair, Reader, Value, Write},
     error::EngineError,
 };
 
@@ -171,10 +173,20 @@ pub struct MemoryEngine {
     life: u64,
 }
 
-impl Engine for MemoryEngine {
-    fn open(&self, name: &str, _layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
+impl MemoryEngine {
+    fn store(&self, name: &str) -> Result<MemoryStore, EngineError> {
         self.disk.alive(self.life)?.databases.entry(name.to_owned()).or_default();
-        Ok(Arc::new(MemoryStore { disk: self.disk.clone(), life: self.life, name: name.to_owned() }))
+        Ok(MemoryStore { disk: self.disk.clone(), life: self.life, name: name.to_owned() })
+    }
+}
+
+impl Engine for MemoryEngine {
+    fn open_blocks(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
+        Ok(Arc::new(self.store(name)?))
+    }
+
+    fn open_index(&self, name: &str) -> Result<Arc<dyn KeyValueStore>, EngineError> {
+        Ok(Arc::new(self.store(name)?))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
@@ -270,24 +282,6 @@ impl MemoryStore {
             database.waiting.push(Waiting { writes, is_atomic });
         })
     }
-}
-
-fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
-    (key.as_ref().into(), value.clone())
-}
-
-impl Store for MemoryStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
-        self.with(|database| database.visible.get(key).cloned())
-    }
-
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.write(vec![Write::Put(key.into(), value.into())], false)
-    }
-
-    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
-        self.write(writes, true)
-    }
 
     fn flush(&self) -> Result<(), EngineError> {
         {
@@ -304,12 +298,64 @@ impl Store for MemoryStore {
             }
         })
     }
+}
 
-    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        use std::ops::Bound::Included;
+fn key_of(block: Seq) -> [u8; 8] {
+    block.0.to_be_bytes()
+}
+
+fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
+    (key.as_ref().into(), value.clone())
+}
+
+fn block((key, value): (&Box<[u8]>, &Value)) -> (Seq, Value) {
+    let number = key.as_ref().try_into().map_or(0, u64::from_be_bytes);
+    (Seq(number), value.clone())
+}
+
+impl BlockStore for MemoryStore {
+    fn commit(&self, block: Seq, bytes: &[u8]) -> Result<(), EngineError> {
+        let key = key_of(block);
+        let is_next = self.with(|database| {
+            !bytes.is_empty() && database.visible.last_key_value().is_none_or(|(last, _)| **last < key[..])
+        })?;
+        if !is_next {
+            let why = "block numbers must rise, and a block must not be empty";
+            return Err(EngineError::new(format!("write {}", self.name), why));
+        }
+        self.write(vec![Write::Put(Box::from(key), bytes.into())], false)?;
+        self.flush()
+    }
+
+    fn at_or_below(&self, seq: Seq) -> Result<Option<(Seq, Value)>, EngineError> {
+        let key = key_of(seq);
         self.with(|database| {
-            database.visible.range::<[u8], _>((Unbounded, Included(key))).next_back().map(pair)
+            database.visible.range::<[u8], _>((Unbounded, Included(&key[..]))).next_back().map(block)
         })
+    }
+
+    fn range(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Value)>, EngineError> {
+        let key = key_of(after);
+        self.with(|database| {
+            let range = database.visible.range::<[u8], _>((Excluded(&key[..]), Unbounded));
+            range.take(limit).map(block).collect()
+        })
+    }
+
+    fn cut(&self, block: Seq) -> Result<(), EngineError> {
+        let key = key_of(block);
+        let cut = self.with(|database| {
+            let keys = database.visible.range::<[u8], _>((Included(&key[..]), Unbounded));
+            keys.map(|(key, _)| Write::Delete(key.clone())).collect()
+        })?;
+        self.write(cut, true)?;
+        self.flush()
+    }
+}
+
+impl KeyValueStore for MemoryStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
+        self.with(|database| database.visible.get(key).cloned())
     }
 
     fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
@@ -320,5 +366,14 @@ impl Store for MemoryStore {
             let range = database.visible.range::<[u8], _>((Excluded(after), Excluded(end)));
             range.take(limit).map(pair).collect()
         })
+    }
+
+    fn write_sorted(
+        &self,
+        _keys_max: usize,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), EngineError> {
+        self.write(writes.collect(), true)?;
+        self.flush()
     }
 }

@@ -16,7 +16,7 @@ use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     bytes::Cursor,
-    disk::seam::{Engine, Layout, Store},
+    disk::seam::{Engine, KeyValueStore},
     error::IndexError,
     hash::UniformMap,
     index::delta::{Delta, MOVED_MAX, Progress, Slot, Waiting},
@@ -55,7 +55,7 @@ impl Layers {
 
 /// The index of a log.
 pub struct Index {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn KeyValueStore>,
     pub(crate) layers: RwLock<Layers>,
     /// Held while a checkpoint runs.
     pub(crate) checkpointing: Mutex<()>,
@@ -69,7 +69,7 @@ pub struct Index {
 impl Index {
     /// Opens the index of an engine.
     pub(crate) fn open(engine: &dyn Engine, pause: Duration) -> Result<Self, IndexError> {
-        let store = engine.open(NAME, Layout::Random)?;
+        let store = engine.open_index(NAME)?;
         let number = |key: &[u8]| -> Result<u64, IndexError> {
             let Some(value) = store.get(key)? else { return Ok(0) };
             let damaged = || IndexError::Damaged(String::from_utf8_lossy(key).into_owned());
@@ -265,7 +265,7 @@ impl Index {
     }
 }
 
-fn read_tombstones(store: &dyn Store) -> Result<UniformMap<StreamId, Seq>, IndexError> {
+fn read_tombstones(store: &dyn KeyValueStore) -> Result<UniformMap<StreamId, Seq>, IndexError> {
     let mut tombstones = UniformMap::default();
     let mut cursor: Box<[u8]> = Box::from(*b"g");
     loop {

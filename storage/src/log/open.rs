@@ -7,8 +7,8 @@ use message::Seq;
 
 use crate::{
     block::format::Block,
-    block::key::{first_of, key_of, name_of, seq_of},
-    disk::seam::{Engine, Store, Write},
+    block::name::{first_of, name_of},
+    disk::seam::{BlockStore, Engine},
     error::{BadBlock, BlockFault, EngineError, IndexError, OpenError},
     index::{self, store::Index},
     log::handle::{Log, Shared},
@@ -65,8 +65,7 @@ impl Log {
             if bad.block <= checkpoint {
                 return Err(bad.into());
             }
-            store.apply(vec![Write::Delete(Box::from(key_of(bad.block)))])?;
-            store.flush()?;
+            store.cut(bad.block)?;
             tracing::warn!(%bad, "a torn last block was cut");
             walked.recovery.torn = Some(bad);
         }
@@ -137,7 +136,7 @@ struct Walked {
     end: Seq,
     active: Option<(Arc<Segment>, Arc<MemTable>)>,
     unsealed: Vec<Arc<Segment>>,
-    torn: Option<(Arc<dyn Store>, BadBlock)>,
+    torn: Option<(Arc<dyn BlockStore>, BadBlock)>,
     recovery: Recovery,
 }
 
@@ -226,13 +225,13 @@ impl Walked {
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
         if let Some(bad) = torn_or_lost(&*store, &segment, bad, self.end) {
-            let flushed = store.flushed().unwrap_or(Seq::NONE);
+            let flushed = store.tail().flushed.unwrap_or(Seq::NONE);
             if !is_last || !may_be_torn(&bad.fault) || flushed >= bad.block {
                 return Err(bad.into());
             }
             self.torn = Some((store.clone(), bad));
         }
-        if is_last && !store.is_past() {
+        if is_last {
             self.active = Some((segment.clone(), table));
         } else {
             self.unsealed.push(segment.clone());
@@ -243,7 +242,7 @@ impl Walked {
 
 /// Reads the blocks behind the look-ups on the disk into a table, and returns the block that is not sound if it is the last.
 fn read_blocks(
-    store: &dyn Store,
+    store: &dyn BlockStore,
     segment: &Segment,
     table: &MemTable,
 ) -> Result<Option<BadBlock>, OpenError> {
@@ -268,10 +267,15 @@ fn read_blocks(
 }
 
 /// The last block if it is not sound: as it was read, or as the store knows that it was flushed or begun.
-fn torn_or_lost(store: &dyn Store, segment: &Segment, bad: Option<BadBlock>, end: Seq) -> Option<BadBlock> {
-    let lost =
-        || store.flushed().filter(|flushed| *flushed >= end).map(|flushed| BlockFault::Lost { flushed });
-    let fault = || lost().or_else(|| store.torn().map(|have| BlockFault::Torn { have }));
+fn torn_or_lost(
+    store: &dyn BlockStore,
+    segment: &Segment,
+    bad: Option<BadBlock>,
+    end: Seq,
+) -> Option<BadBlock> {
+    let tail = store.tail();
+    let lost = || tail.flushed.filter(|flushed| *flushed >= end).map(|flushed| BlockFault::Lost { flushed });
+    let fault = || lost().or_else(|| tail.torn_bytes.map(|have| BlockFault::Torn { have }));
     bad.or_else(|| Some(BadBlock { segment: segment.name.clone(), block: end, fault: fault()? }))
 }
 
@@ -281,11 +285,11 @@ fn may_be_torn(fault: &BlockFault) -> bool {
 }
 
 /// Whether a block is there, and sound, after which `end` would come.
-fn ends_at(store: &dyn Store, end: Seq) -> Result<bool, EngineError> {
-    let Some((key, bytes)) = store.at_or_below(&key_of(Seq(end.0.saturating_sub(1))))? else {
+fn ends_at(store: &dyn BlockStore, end: Seq) -> Result<bool, EngineError> {
+    let Some((first, bytes)) = store.at_or_below(Seq(end.0.saturating_sub(1)))? else {
         return Ok(false);
     };
-    let block = Block::parse(seq_of(&key).unwrap_or_default(), &bytes);
+    let block = Block::parse(first, &bytes);
     Ok(block.is_ok_and(|block| block.end() == end))
 }
 

@@ -10,8 +10,8 @@ use message::{Seq, Timestamp};
 
 use crate::{
     block::format::Block,
-    block::key::{KEY_END, key_of, name_of, seq_of},
-    disk::seam::{Engine, Layout, Store, Value},
+    block::name::name_of,
+    disk::seam::{BlockStore, Engine, Value},
     error::{BadBlock, BlockFault, EngineError, ReadError},
     item::{Found, Tag},
     log::repairs::Repairs,
@@ -36,9 +36,9 @@ const REBUILDS_MAX: usize = 64;
 
 enum Access {
     /// Not opened by anyone now; perhaps still held by a reader.
-    Closed(Option<Weak<dyn Store>>),
+    Closed(Option<Weak<dyn BlockStore>>),
     /// Held open: it is written to, or not yet sealed.
-    Pinned(Arc<dyn Store>),
+    Pinned(Arc<dyn BlockStore>),
     Removed,
 }
 
@@ -79,12 +79,12 @@ impl Segment {
     }
 
     /// The database, held open from now on.
-    pub(crate) fn pinned_or_open(&self, engine: &dyn Engine) -> Result<Arc<dyn Store>, EngineError> {
+    pub(crate) fn pinned_or_open(&self, engine: &dyn Engine) -> Result<Arc<dyn BlockStore>, EngineError> {
         let mut access = self.access();
         if let Access::Pinned(store) = &*access {
             return Ok(store.clone());
         }
-        let store = engine.open(&self.name, Layout::Ascending)?;
+        let store = engine.open_blocks(&self.name)?;
         *access = Access::Pinned(store.clone());
         Ok(store)
     }
@@ -135,7 +135,7 @@ pub(crate) struct Chain {
     pub(crate) readers: Arc<ReaderPool>,
     pub(crate) repairs: Repairs,
     /// Sealed segments that are open, the latest used last.
-    open: Mutex<VecDeque<(Seq, Arc<dyn Store>)>>,
+    open: Mutex<VecDeque<(Seq, Arc<dyn BlockStore>)>>,
     blocks: Mutex<VecDeque<Read>>,
 }
 
@@ -194,7 +194,7 @@ impl Chain {
         Ok(())
     }
 
-    fn opened(&self) -> MutexGuard<'_, VecDeque<(Seq, Arc<dyn Store>)>> {
+    fn opened(&self) -> MutexGuard<'_, VecDeque<(Seq, Arc<dyn BlockStore>)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -203,14 +203,14 @@ impl Chain {
     }
 
     /// The segment's database, opened if need be. `None`: the segment was removed meanwhile.
-    pub(crate) fn store(&self, segment: &Segment) -> Result<Option<Arc<dyn Store>>, EngineError> {
+    pub(crate) fn store(&self, segment: &Segment) -> Result<Option<Arc<dyn BlockStore>>, EngineError> {
         let mut access = segment.access();
         let store = match &*access {
             Access::Removed => return Ok(None),
             Access::Pinned(store) => return Ok(Some(store.clone())),
             Access::Closed(reader) => match reader.as_ref().and_then(Weak::upgrade) {
                 Some(store) => store,
-                None => self.engine.open(&segment.name, Layout::Ascending)?,
+                None => self.engine.open_blocks(&segment.name)?,
             },
         };
         *access = Access::Closed(Some(Arc::downgrade(&store)));
@@ -234,8 +234,7 @@ impl Chain {
         let after = segments.partition_point(|segment| segment.first <= seq);
         let Some(segment) = after.checked_sub(1).and_then(|at| segments.get(at)) else { return Ok(None) };
         let Some(store) = self.store(segment)? else { return Ok(None) };
-        let Some((key, bytes)) = store.at_or_below(&key_of(seq))? else { return Ok(None) };
-        let first = seq_of(&key).unwrap_or_default();
+        let Some((first, bytes)) = store.at_or_below(seq)? else { return Ok(None) };
         let block = Block::parse(first, &bytes);
         let block = block.map_err(|fault| BadBlock { segment: segment.name.clone(), block: first, fault })?;
         let count = block.count;
@@ -252,7 +251,7 @@ impl Chain {
     }
 
     /// Opens a segment for its first block, and lists it: from here on a start notices when it is missing.
-    pub(crate) fn begin(&self, segment: &Segment) -> Result<Arc<dyn Store>, EngineError> {
+    pub(crate) fn begin(&self, segment: &Segment) -> Result<Arc<dyn BlockStore>, EngineError> {
         let store = segment.pinned_or_open(&*self.engine)?;
         self.list.add(&*self.engine, segment.first)?;
         Ok(store)
@@ -369,20 +368,19 @@ pub(crate) struct Pairing<'a> {
 /// Visits every block of a segment behind the event `after`, the first of which begins with `first`; `visit` returns where
 /// the next should begin.
 pub(crate) fn for_each_block<E: From<EngineError>>(
-    store: &dyn Store,
+    store: &dyn BlockStore,
     after: Seq,
     first: Seq,
     mut visit: impl FnMut(Pairing<'_>) -> Result<Seq, E>,
 ) -> Result<(), E> {
     let mut expected = first;
-    let mut cursor: Box<[u8]> = if after == Seq::NONE { Box::default() } else { Box::from(key_of(after)) };
+    let mut cursor = after;
     loop {
-        let page = store.range(&cursor, KEY_END, BLOCKS_PER_PAGE)?;
+        let page = store.range(cursor, BLOCKS_PER_PAGE)?;
         let Some((last, _)) = page.last() else { return Ok(()) };
-        cursor = last.clone();
+        cursor = *last;
         for (key, bytes) in &page {
-            let key = seq_of(key).unwrap_or_default();
-            expected = visit(Pairing { key, bytes, expected })?;
+            expected = visit(Pairing { key: *key, bytes, expected })?;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use message::Seq;
 
-use crate::{block::key::name_of, bytes::Cursor, disk::seam::Engine, error::EngineError};
+use crate::{block::name::name_of, bytes::Cursor, disk::seam::Engine, error::EngineError};
 
 /// The file, beside the folders of the segments.
 pub(crate) const FILE: &str = "segments";

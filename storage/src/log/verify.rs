@@ -6,7 +6,7 @@ use message::Seq;
 
 use crate::{
     block::format::Block,
-    disk::seam::{Engine, Layout, Store},
+    disk::seam::{BlockStore, Engine},
     error::{BadBlock, BlockFault, EngineError, OpenError},
     index,
     log::{
@@ -56,6 +56,7 @@ impl Report {
             EngineError::Damaged { file, offset, what } => (file, offset, what),
             EngineError::Failed { what, reason } => (what, 0, reason),
             EngineError::InUse(file) => (file, 0, "it is in use".into()),
+            other => (String::new(), 0, other.to_string()),
         };
         self.files.push(DamagedFile { file, offset, what, remedy });
     }
@@ -152,7 +153,7 @@ fn check_segment(engine: &dyn Engine, first: Seq, name: &str, report: &mut Repor
             report.add(EngineError::damaged(name, bytes, what), Remedy::RestoreBackup);
         }
     }
-    let store = match engine.open(name, Layout::Ascending) {
+    let store = match engine.open_blocks(name) {
         Ok(store) => store,
         Err(damage @ EngineError::Damaged { .. }) => {
             report.add(damage, Remedy::RestoreBackup);
@@ -160,7 +161,7 @@ fn check_segment(engine: &dyn Engine, first: Seq, name: &str, report: &mut Repor
         }
         Err(e) => return Err(e.into()),
     };
-    for finding in store.findings() {
+    for finding in store.damaged_files() {
         report.add(finding, Remedy::Rebuilt);
     }
     let end = check_blocks(&*store, first, name, report);
@@ -168,7 +169,7 @@ fn check_segment(engine: &dyn Engine, first: Seq, name: &str, report: &mut Repor
 }
 
 /// Checks the blocks of a segment and returns the event behind the last.
-fn check_blocks(store: &dyn Store, first: Seq, name: &str, report: &mut Report) -> Seq {
+fn check_blocks(store: &dyn BlockStore, first: Seq, name: &str, report: &mut Report) -> Seq {
     let mut next = first;
     let read = for_each_block(store, Seq::NONE, first, |pairing| {
         match sound(pairing.key, pairing.bytes, pairing.expected) {
@@ -188,9 +189,10 @@ fn check_blocks(store: &dyn Store, first: Seq, name: &str, report: &mut Report) 
     if let Err(damage) = read {
         report.add(damage, Remedy::RestoreBackup);
     }
-    let lost = store.flushed().filter(|flushed| *flushed >= next);
+    let tail = store.tail();
+    let lost = tail.flushed.filter(|flushed| *flushed >= next);
     let lost = lost.map(|flushed| BlockFault::Lost { flushed });
-    if let Some(fault) = lost.or(store.torn().map(|have| BlockFault::Torn { have })) {
+    if let Some(fault) = lost.or(tail.torn_bytes.map(|have| BlockFault::Torn { have })) {
         report.bad.push(BadBlock { segment: name.to_owned(), block: next, fault });
     }
     next
@@ -222,8 +224,8 @@ fn check_index(engine: &dyn Engine, begin: Seq, report: &mut Report) -> Result<(
         }
         return Ok(());
     }
-    match engine.open(index::store::NAME, Layout::Random) {
-        Ok(store) => store.findings().into_iter().for_each(|damage| report.add(damage, Remedy::Rebuilt)),
+    match engine.open_index(index::store::NAME) {
+        Ok(store) => store.check().into_iter().for_each(|damage| report.add(damage, Remedy::Rebuilt)),
         Err(damage) => report.add(damage, Remedy::Rebuilt),
     }
     Ok(())

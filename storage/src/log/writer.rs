@@ -16,8 +16,7 @@ use message::Seq;
 
 use crate::{
     block::format,
-    block::key::key_of,
-    disk::seam::Store,
+    disk::seam::BlockStore,
     error::{EngineError, OpenError, Poisoned, ReadError},
     log::handle::Shared,
     log::queue::{Completion, Pending, Writing},
@@ -112,7 +111,7 @@ impl Shared {
         {
             // Who looks for an event that waits reads them meanwhile.
             let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
-            store.commit(&key_of(pending.first), &bytes)?;
+            store.commit(pending.first, &bytes)?;
         }
         let end = Seq(pending.first.0.saturating_add(u64::from(pending.count)));
         pending.table.add_block(end, bytes, pending.from, pending.to);
@@ -161,7 +160,7 @@ impl Shared {
     }
 
     /// Writes look-ups of a segment. Should a file that is merged be damaged, the damaged ones are rebuilt first.
-    fn seal_with(&self, segment: &Segment, seal: impl Fn(&dyn Store) -> Result<(), EngineError>) {
+    fn seal_with(&self, segment: &Segment, seal: impl Fn(&dyn BlockStore) -> Result<(), EngineError>) {
         if self.poisoned().is_some() {
             return;
         }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use message::Seq;
 
 use crate::{
-    disk::seam::Store,
+    disk::seam::BlockStore,
     error::EngineError,
     item::Found,
     lookup::{
@@ -173,7 +173,7 @@ impl SegmentLookups {
     /// wait for a flush, since the writer may wait for the caller.
     pub(crate) fn seal_parts(
         &self,
-        store: &dyn Store,
+        store: &dyn BlockStore,
         small_bytes: u64,
         committed: Seq,
     ) -> Result<(), EngineError> {
@@ -187,10 +187,10 @@ impl SegmentLookups {
         Ok(())
     }
 
-    fn seal_part(&self, store: &dyn Store, table: &MemTable) -> Result<(), EngineError> {
+    fn seal_part(&self, store: &dyn BlockStore, table: &MemTable) -> Result<(), EngineError> {
         let mut sources = LookupSources::default();
         sources.push_table(table);
-        store.settle()?;
+        store.persist_offsets()?;
         let name = part_name(table.first);
         let file = LookupFile::write(&self.readers, (&self.segment, &name), table.facts(), sources)?;
         self.change_parts(|parts| {
@@ -226,7 +226,7 @@ impl SegmentLookups {
     }
 
     /// Writes all look-ups into one file. Nothing is appended to the segment any more, and all of it is on the disk.
-    pub(crate) fn seal(&self, store: &dyn Store) -> Result<(), EngineError> {
+    pub(crate) fn seal(&self, store: &dyn BlockStore) -> Result<(), EngineError> {
         let _alone = self.lock_sealing();
         if self.is_sealed() {
             return Ok(());
@@ -234,7 +234,7 @@ impl SegmentLookups {
         let (files, mut sources) = (self.files(), LookupSources::default());
         self.tables().iter().rev().for_each(|table| sources.push_table(table));
         files.iter().try_for_each(|file| sources.push_file(file))?;
-        store.seal()?;
+        store.freeze()?;
         let engine = self.readers.engine();
         let facts = Facts { file_bytes: engine.block_file_bytes(&self.segment)?, ..self.facts() };
         let whole = LookupFile::write(&self.readers, (&self.segment, WHOLE), facts, sources)?;

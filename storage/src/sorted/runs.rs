@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     disk::files::{Folder, PART_SUFFIX},
-    disk::seam::{Pair, Store, Value, Write},
+    disk::seam::{KeyValueStore, Pair, Value, Write},
     error::EngineError,
     sorted::compaction::{Compaction, WriteSource, first_to_merge},
     sorted::{Content, Merge, Note, Shape, SortedFile, Source, write},
@@ -266,7 +266,7 @@ fn merge_of(runs: &[Arc<Run>], after: &[u8], read_bytes: usize) -> Result<Merge<
     Ok(Merge::new(sources.collect::<Result<_, EngineError>>()?))
 }
 
-impl Store for RunStore {
+impl KeyValueStore for RunStore {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
         for run in self.files.runs().iter().rev() {
             match run.file.get(key, |record| Content::from(record))? {
@@ -292,26 +292,8 @@ impl Store for RunStore {
         self.merge_in_background()
     }
 
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.apply(vec![Write::Put(key.into(), value.into())])
-    }
-
-    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
-        self.write_sorted(writes.len(), &mut writes.into_iter())
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        Ok(())
-    }
-
-    fn findings(&self) -> Vec<EngineError> {
+    fn check(&self) -> Vec<EngineError> {
         self.files.runs().iter().filter_map(|run| run.file.check().err()).collect()
-    }
-
-    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        let mut end = key.to_vec();
-        end.push(0);
-        Ok(self.range(&[], &end, usize::MAX)?.pop())
     }
 
     fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {

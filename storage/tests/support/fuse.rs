@@ -1,5 +1,5 @@
-//! An engine that fails for good after so many writes, as if the power had gone: the last of them is done in part, or whole
-//! though nobody is told.
+//! An engine that fails for good after a number of writes, as in a power cut. The last write is done in part, or whole
+//! without being reported.
 
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
 
@@ -9,13 +9,13 @@ use std::sync::{
 };
 
 use message::Seq;
-use storage::{Engine, EngineError, Layout, NextPart, Pair, Reader, Store, Value, Write};
+use storage::{BlockStore, Engine, EngineError, KeyValueStore, NextPart, Pair, Reader, Tail, Value, Write};
 
-/// What an engine does before it fails for good: writes so many, of the last perhaps a part.
+/// The number of writes until an engine fails for good.
 #[derive(Clone)]
 pub struct Fuse {
     left: Arc<AtomicI64>,
-    /// The write that it comes to is done, though nobody is told.
+    /// The write that fails is done nevertheless.
     is_late: bool,
 }
 
@@ -41,14 +41,20 @@ impl Fuse {
     }
 }
 
-/// An engine on a fuse.
+/// An engine that fails with its fuse.
 pub struct Failing<E>(pub E, pub Fuse);
 
-struct FailingStore(Arc<dyn Store>, Fuse);
+struct FailingBlocks(Arc<dyn BlockStore>, Fuse);
+
+struct FailingIndex(Arc<dyn KeyValueStore>, Fuse);
 
 impl<E: Engine> Engine for Failing<E> {
-    fn open(&self, name: &str, layout: Layout) -> Result<Arc<dyn Store>, EngineError> {
-        Ok(Arc::new(FailingStore(self.0.open(name, layout)?, self.1.clone())))
+    fn open_blocks(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
+        Ok(Arc::new(FailingBlocks(self.0.open_blocks(name)?, self.1.clone())))
+    }
+
+    fn open_index(&self, name: &str) -> Result<Arc<dyn KeyValueStore>, EngineError> {
+        Ok(Arc::new(FailingIndex(self.0.open_index(name)?, self.1.clone())))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
@@ -93,52 +99,50 @@ impl<E: Engine> Engine for Failing<E> {
     }
 }
 
-impl Store for FailingStore {
+impl BlockStore for FailingBlocks {
+    fn commit(&self, block: Seq, bytes: &[u8]) -> Result<(), EngineError> {
+        self.1.burn(|is_done| if is_done { self.0.commit(block, bytes) } else { Ok(()) })
+    }
+
+    fn at_or_below(&self, seq: Seq) -> Result<Option<(Seq, Value)>, EngineError> {
+        self.0.at_or_below(seq)
+    }
+
+    fn range(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Value)>, EngineError> {
+        self.0.range(after, limit)
+    }
+
+    fn cut(&self, block: Seq) -> Result<(), EngineError> {
+        self.1.burn(|is_done| if is_done { self.0.cut(block) } else { Ok(()) })
+    }
+
+    fn persist_offsets(&self) -> Result<(), EngineError> {
+        self.1.burn(|is_done| if is_done { self.0.persist_offsets() } else { Ok(()) })
+    }
+
+    fn freeze(&self) -> Result<(), EngineError> {
+        self.1.burn(|is_done| if is_done { self.0.freeze() } else { Ok(()) })
+    }
+
+    fn tail(&self) -> Tail {
+        self.0.tail()
+    }
+}
+
+impl KeyValueStore for FailingIndex {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError> {
         self.0.get(key)
     }
 
-    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.0.insert(key, value)
-    }
-
-    fn apply(&self, writes: Vec<Write>) -> Result<(), EngineError> {
-        self.0.apply(writes)
-    }
-
-    fn flush(&self) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.flush() } else { Ok(()) })
-    }
-
-    fn commit(&self, key: &[u8], value: &[u8]) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.commit(key, value) } else { Ok(()) })
-    }
-
-    fn torn(&self) -> Option<u64> {
-        self.0.torn()
-    }
-
-    fn is_past(&self) -> bool {
-        self.0.is_past()
-    }
-
-    fn seal(&self) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.seal() } else { Ok(()) })
-    }
-
-    fn settle(&self) -> Result<(), EngineError> {
-        self.1.burn(|is_done| if is_done { self.0.settle() } else { Ok(()) })
-    }
-
-    fn flushed(&self) -> Option<Seq> {
-        self.0.flushed()
-    }
-
-    fn at_or_below(&self, key: &[u8]) -> Result<Option<Pair>, EngineError> {
-        self.0.at_or_below(key)
-    }
-
     fn range(&self, after: &[u8], end: &[u8], limit: usize) -> Result<Vec<Pair>, EngineError> {
         self.0.range(after, end, limit)
+    }
+
+    fn write_sorted(
+        &self,
+        keys_max: usize,
+        writes: &mut dyn Iterator<Item = Write>,
+    ) -> Result<(), EngineError> {
+        self.1.burn(|is_done| if is_done { self.0.write_sorted(keys_max, writes) } else { Ok(()) })
     }
 }

@@ -1,4 +1,4 @@
-//! Two worlds that the contract runs in, and items to append. Nothing here knows how the log works inside.
+//! The worlds that the contract runs in, and items to append. Nothing here knows how the log works inside.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
@@ -11,6 +11,7 @@
 
 use std::{
     fs,
+    marker::PhantomData,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -18,8 +19,8 @@ use std::{
 use message::{Event, MessageNo, Seq, StreamId, Timestamp};
 use smallvec::smallvec;
 use storage::{
-    DiskEngine, Driver, Engine, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options, Prev, Recovery,
-    Tag,
+    DiskEngine, Driver, Engine, EngineKind, Item, Key, Log, MemoryDisk, MemoryEngine, OpenError, Options,
+    Prev, Recovery, Tag,
 };
 
 /// A disk on which a log lives, that can lose power.
@@ -49,27 +50,49 @@ impl World for Memory {
     }
 }
 
-/// Folders; a crash is a copy of the files as they are while the log is still open on the originals.
-pub struct Folders {
-    folder: tempfile::TempDir,
-    copies: u32,
+/// The engine of a world on a disk.
+pub trait Choice {
+    const KIND: EngineKind;
 }
 
-impl Folders {
+pub struct FileEngine;
+
+impl Choice for FileEngine {
+    const KIND: EngineKind = EngineKind::File;
+}
+
+pub struct SledEngine;
+
+impl Choice for SledEngine {
+    const KIND: EngineKind = EngineKind::Sled;
+}
+
+/// A directory. A crash copies its files as they are while the log is still open on the originals.
+pub struct OnDisk<C> {
+    folder: tempfile::TempDir,
+    copies: u32,
+    choice: PhantomData<C>,
+}
+
+pub type Folders = OnDisk<FileEngine>;
+pub type SledFolders = OnDisk<SledEngine>;
+
+impl<C> OnDisk<C> {
     pub fn path(&self) -> PathBuf {
         self.folder.path().join(self.copies.to_string())
     }
 }
 
-impl World for Folders {
+impl<C: Choice> World for OnDisk<C> {
     type Engine = DiskEngine;
 
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), copies: 0 }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self { folder, copies: 0, choice: PhantomData }
     }
 
     fn engine(&self) -> DiskEngine {
-        DiskEngine::open(self.path()).expect("the engine opens")
+        DiskEngine::open(self.path(), C::KIND).expect("the engine opens")
     }
 
     fn crash(&mut self) {

@@ -2,12 +2,11 @@
 //! index's snapshot and the events after it.
 
 use message::{ChannelId, Event, Seq, StreamId, address};
-use serde::{Deserialize, Serialize};
 use storage::{Entry, Item, Key, Prev, Stored, Tag};
 
 use crate::{
     context::Context,
-    domain::correlation::Parked,
+    domain::correlation::{self, Correlation, Parked},
     protocol::{channel::ChannelMessage, part::Ack, recipient::Recipient},
 };
 
@@ -21,13 +20,6 @@ pub(crate) struct OwnStream {
     dirty: bool,
     /// The channel's actor, for acknowledgements after a flush.
     channel: Recipient<ChannelMessage>,
-}
-
-/// The channel's snapshot in the index.
-#[derive(Default, Serialize, Deserialize)]
-struct OwnState {
-    parked: Vec<Parked>,
-    head: u64,
 }
 
 /// The state that an earlier run left.
@@ -50,14 +42,13 @@ impl OwnStream {
         channel: Recipient<ChannelMessage>,
     ) -> Result<(Self, Recovered), String> {
         let (stream, reader) = (address::channel_stream(id), &context.reader);
-        let (state, applied) = match reader.entry(stream)? {
-            Some(entry) => match storage::decode_snapshot(&entry.bytes) {
-                Ok(state) => (state, entry.applied),
-                // A snapshot of another version: everything is read from the events.
-                Err(_) => (OwnState::default(), Seq::NONE),
-            },
-            None => (OwnState::default(), Seq::NONE),
-        };
+        // Without a snapshot that can be read, everything is read from the events.
+        let snapshot = reader.entry(stream)?.and_then(|entry| {
+            storage::decode_snapshot(&entry.bytes).ok().map(|snapshot| (snapshot, entry.applied))
+        });
+        let (parked, applied) = snapshot.map_or((Vec::new(), Seq::NONE), |(snapshot, seq)| {
+            (correlation::parked_in(snapshot).collect(), seq)
+        });
         // Each event carries this key, so the newest one is found by it.
         let head = reader.find(address::head_key(stream)).map_or(applied, |found| Seq(found.b).max(applied));
         let mut newer = Vec::new();
@@ -71,7 +62,7 @@ impl OwnStream {
         newer.reverse();
         let head = newer.last().map_or(applied, |stored| stored.seq);
         let own = Self { stream, head, dirty: false, channel };
-        Ok((own, Recovered { parked: state.parked, newer }))
+        Ok((own, Recovered { parked, newer }))
     }
 
     /// Appends an event. The acknowledgement is sent after its flush.
@@ -104,12 +95,11 @@ impl OwnStream {
     }
 
     /// Writes the snapshot into the index, if anything was appended since the last one.
-    pub(crate) fn write<'a>(&mut self, context: &Context, parked: impl Iterator<Item = &'a Parked>) {
+    pub(crate) fn write(&mut self, context: &Context, correlation: &Correlation) {
         if !std::mem::take(&mut self.dirty) {
             return;
         }
-        let state = OwnState { parked: parked.cloned().collect(), head: self.head.0 };
-        match storage::encode_snapshot(&state) {
+        match storage::encode_snapshot(&correlation.to_snapshot()) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due: None, bytes: bytes.into_boxed_slice() };
                 context.log.index().put(self.stream, entry);

@@ -90,7 +90,7 @@ impl Receipts {
 
     /// Writes the unmatched receipts into the index.
     pub(crate) fn write(&mut self, context: &Context) {
-        self.own.write(context, self.correlation.parked());
+        self.own.write(context, &self.correlation);
     }
 
     /// Handles a receipt: sends it to its part, or keeps it under the address that it names.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use message::{
     ChannelId, MessageStatus, SessionId, StreamId,
     cim::write::{self, Head, Inbound, Outcome, Report},
-    event::CloseReason,
+    event::{CloseReason, Incomplete},
 };
 
 use crate::{
@@ -53,8 +53,11 @@ pub(crate) fn write(
                 media_address::addressed(config, subject.channel, &received.content, &attributes)
             });
             attributes.retain(|(key, _)| !key.starts_with(media_address::ATTRIBUTE));
-            if let Some((came, of)) = received.incomplete {
-                attributes.push(("incomplete".into(), format!("{came} of {of} parts came in time").into()));
+            if let Some(Incomplete { arrived, total }) = received.incomplete {
+                attributes.push((
+                    "incomplete".into(),
+                    format!("{arrived} of {total} parts arrived in time").into(),
+                ));
             }
             let head = Head {
                 id: received.id.as_str(),

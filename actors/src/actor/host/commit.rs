@@ -50,8 +50,8 @@ struct UnaskedRoom {
 /// caused it, and one flush serves both.
 fn unasked_room(turn: &HostTurn<'_>, stream: StreamId) -> Option<UnaskedRoom> {
     let (slot, channel, entry) = turn.slot_and_channel(stream).filter(|(slot, ..)| !slot.announced)?;
-    let (_, parts) = slot.session.sendable(&entry.policy, turn.now(), usize::from(u8::MAX))?;
-    let parts = entry.credit.take(parts.len());
+    let due = slot.session.due_parts(&entry.policy, turn.now(), usize::from(u8::MAX))?;
+    let parts = entry.credit.take(due.parts.len());
     (parts > 0).then_some(UnaskedRoom { channel, parts })
 }
 
@@ -115,10 +115,10 @@ fn announce(turn: &mut HostTurn<'_>, stream: StreamId) {
         return;
     };
     if !slot.announced
-        && let Some((_, parts)) = slot.session.sendable(&entry.policy, now, usize::from(u8::MAX))
+        && let Some(due) = slot.session.due_parts(&entry.policy, now, usize::from(u8::MAX))
     {
         slot.announced = true;
-        let ready = ReadySession { stream, lane: slot.session.lane(), parts: parts.len() as u16 };
+        let ready = ReadySession { stream, lane: slot.session.lane(), parts: due.parts.len() as u16 };
         turn.batch.effects.channel(channel).ready.push(ready);
     }
     offer_deliveries(context, slot, entry, turn.batch);

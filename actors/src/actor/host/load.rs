@@ -4,6 +4,7 @@
 use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
     event::{Revived, SessionOpened},
+    snapshot::SessionSnapshot,
 };
 use storage::{Entry, StoredEntry};
 
@@ -82,7 +83,8 @@ pub(crate) fn finished(context: &Context, stream: StreamId) -> Option<FinishedSt
 ///
 /// Returns the reason if the entry has another format version.
 pub(crate) fn decode(entry: &Entry) -> Result<Session, String> {
-    storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())
+    let snapshot: SessionSnapshot<'_> = storage::decode_snapshot(&entry.bytes).map_err(|e| e.to_string())?;
+    Ok(Session::from(snapshot))
 }
 
 /// Rebuilds a session up to its event `head`, from the index's snapshot and the later events.
@@ -112,7 +114,7 @@ pub(crate) fn from_log(context: &Context, stream: StreamId, head: Seq) -> Result
 pub(crate) fn write(slot: &mut Slot, context: &Context, now: Timestamp) {
     let entry = slot.channel.and_then(|ix| context.directory.channel(ix));
     let due = entry.map_or(Some(Timestamp(0)), |e| slot.session.wake_at(&e.policy, now));
-    match storage::encode_snapshot(&slot.session) {
+    match storage::encode_snapshot(&SessionSnapshot::from(&slot.session)) {
         Ok(bytes) => {
             let entry = Entry { applied: slot.head, due, bytes: bytes.into_boxed_slice() };
             context.log.index().put_over(slot.stream, entry, slot.before);

@@ -1,7 +1,7 @@
 //! Requests of operators and of the API: open, end, withdraw, settle, show. Each answer follows the
 //! flush of everything it depends on.
 
-use message::{Event, StreamId};
+use message::StreamId;
 
 use crate::{
     actor::host::{batch::Effect, turn::HostTurn, view},
@@ -28,11 +28,7 @@ pub(crate) fn answer(turn: &mut HostTurn<'_>, stream: StreamId, request: Request
             Effect::Answer(reply, done)
         }
         Request::ReplayDeadLetter { delivery, reply } => {
-            let done = change(turn, stream, |session, _| {
-                let known = session.dead_letters.iter().any(|(d, _)| d.number == delivery);
-                let event = Event::DeadLetterReplayed { delivery };
-                known.then(|| std::iter::once(event).collect()).ok_or(Refusal::NotFound("dead letter"))
-            });
+            let done = change(turn, stream, |session, _| session.replay_dead_letter(delivery));
             Effect::Answer(reply, done)
         }
         Request::View { id, at, reply } => {

@@ -141,7 +141,7 @@ fn decide_acceptance(
     // its look-up key.
     let retention = context.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
     let forgotten = Timestamp(retention.map_or(0, |ms| now.0.saturating_sub(ms)));
-    if slot.session.has_unlisted(&task.id, now, forgotten) {
+    if slot.session.has_unindexed_id(&task.id, now, forgotten) {
         let session = slot.session.id();
         return Ok(Acceptance { message_id: task.id, duplicate: true, session });
     }
@@ -263,13 +263,11 @@ fn record_doubt_receipt(turn: &mut HostTurn<'_>, stream: StreamId, receipt: &Dou
     }
     let DoubtReceipt { state, code, came_at, spellings, .. } = receipt;
     let session = turn.slot(stream).map(|slot| &slot.session);
-    let Some((number, part, events)) =
-        session.and_then(|s| s.doubt_receipt(&entry.policy, *state, code, *came_at))
-    else {
+    let Some(found) = session.and_then(|s| s.doubt_receipt(&entry.policy, *state, code, *came_at)) else {
         return false;
     };
-    let keys = keys_of_part(stream, number, part, spellings);
-    turn.record(stream, events, &keys);
+    let keys = keys_of_part(stream, found.message, found.part, spellings);
+    turn.record(stream, found.events, &keys);
     true
 }
 

@@ -127,7 +127,9 @@ pub(crate) fn parts_upto(
         && let Some(slot) = turn.slot(stream)
     {
         let open = slot.session.sent.values().chain(&slot.session.queue);
-        covered.extend(open.flat_map(|message| message.upto(state, upto)));
+        let parts =
+            open.flat_map(|message| message.parts_until(state, upto).map(|part| (message.number, part)));
+        covered.extend(parts);
     }
     covered.sort_unstable();
     covered
@@ -161,7 +163,7 @@ fn settled_upto(
         if known {
             break;
         }
-        covered.extend(record.message.upto(state, upto));
+        covered.extend(record.message.parts_until(state, upto).map(|part| (number, part)));
     }
     covered
 }

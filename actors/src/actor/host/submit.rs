@@ -63,7 +63,7 @@ fn expire_outside_window(turn: &mut HostTurn<'_>, stream: StreamId, policy: &Pol
     }
     let heard_at = lookup::heard_at(&turn.context.reader, stream, policy);
     while let Some(event) =
-        turn.slot(stream).and_then(|slot| slot.session.too_late(policy, heard_at, turn.now()))
+        turn.slot(stream).and_then(|slot| slot.session.close_window(policy, heard_at, turn.now()))
     {
         turn.record(stream, [event], &[]);
     }

@@ -1,12 +1,12 @@
 //! Sessions and messages as the API shows them, now and at any past instant.
 
-use message::{Event, MessageNo, Seq, SessionId, StreamId, Timestamp, event::Cause};
+use message::{Event, MessageNo, Seq, SessionId, StreamId, Timestamp};
 use storage::{OpenStream, Stored};
 
 use crate::{
     actor::host::{load, sessions::Sessions, turn::HostTurn},
     context::Context,
-    domain::session::{Delivery, DeliveryKind, Outbound, Part, Phase, Policy, Session},
+    domain::session::{DeadLetter, DeliveryKind, Outbound, Part, Phase, Policy, Session},
     error::Refusal,
     history::message::MessageRecord,
     protocol::{
@@ -227,7 +227,7 @@ fn dead_letters_of(context: &Context, stream: StreamId, session: &Session) -> Ve
         context.directory.destination(ix).map(|d| d.config.id.clone())
     });
     let of_did = of_did.unwrap_or_else(|| "".into());
-    let view = |(delivery, cause): &(Delivery, Cause)| DeadLetterView {
+    let view = |DeadLetter { delivery, cause }: &DeadLetter| DeadLetterView {
         id: event_id(stream, delivery.number),
         session_id: SessionIdText(SessionId { stream, ordinal: delivery.ordinal }),
         destination: delivery.destination.clone().unwrap_or_else(|| of_did.clone()),

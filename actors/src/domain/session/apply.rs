@@ -1,26 +1,28 @@
-//! How facts change a session. Total: an event that does not fit (a part that is not there) changes nothing.
-//! The only place that changes a session, live and in replay.
+//! Applies events to a session. The only place that changes a session, live and in replay, so that a
+//! replay of the log gives the live state. Total: an event that does not fit, such as one about a
+//! missing part, changes nothing.
 
 use std::sync::Arc;
 
 use message::{
-    Content, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
+    Content, DestinationId, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
     event::{
-        ALL_PARTS, Accepted, Cause, CloseReason, DoubtSettlement, LateReceipt, PartReceived, Received,
+        Accepted, Cause, CloseReason, DoubtSettlement, FailedParts, LateReceipt, PartReceived, Received,
         SessionOpened,
     },
 };
 
+use super::state::{
+    DeadLetter, Delivery, DeliveryKind, Notification, Outbound, Part, PendingChoices, Phase, Session,
+};
 use crate::sabotage::Sabotage;
 
-use super::state::{Delivery, DeliveryKind, Notification, Offer, Outbound, Part, Phase, Session};
-
-/// The most dead letters one session keeps; the oldest give way.
+/// Maximum number of dead letters of one session; the oldest is dropped for a new one.
 pub const DEAD_LETTERS_MAX: usize = 1_000;
 
 impl Outbound {
-    /// A message as it is when it has just been accepted.
-    pub fn of(accepted: &Accepted, at: Timestamp) -> Self {
+    /// Creates the state of a message that was just accepted.
+    pub fn new(accepted: &Accepted, at: Timestamp) -> Self {
         Self {
             number: accepted.number,
             id: accepted.id.clone(),
@@ -42,12 +44,12 @@ impl Outbound {
         }
     }
 
-    /// Applies an event that is about this message.
+    /// Applies an event about this message.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
             Event::Submitting { parts, .. } => {
                 for part in parts {
-                    self.part(*part, |p| {
+                    self.change_part(*part, |p| {
                         p.phase = Phase::Submitting;
                         p.handed_at = at;
                         p.resent = p.resent.saturating_add(u16::from(p.resent < p.doubts));
@@ -55,18 +57,22 @@ impl Outbound {
                     });
                 }
             }
-            Event::Submitted { part, provider_id, .. } => self.part(*part, |p| p.taken(provider_id)),
-            Event::Deferred { part, retry_at, counted, .. } => self.part(*part, |p| {
+            Event::Submitted { part, provider_id, .. } => self.change_part(*part, |p| p.accept(provider_id)),
+            Event::Deferred { part, retry_at, counted, .. } => self.change_part(*part, |p| {
                 p.phase = Phase::Waiting;
                 p.retry_at = *retry_at;
                 p.tries = p.tries.saturating_add(u16::from(*counted));
             }),
-            Event::PartFailed { part, cause, .. } => self.failed(*part, cause),
+            Event::PartFailed { parts, cause, .. } => self.fail(*parts, cause),
             Event::Expired { .. } => {
-                self.failed(ALL_PARTS, &Cause::new("expired", "its validity ended before it was sent"));
+                let reason = "the validity period ended before the message was sent";
+                self.fail(FailedParts::Unsent, &Cause::new("expired", reason));
             }
-            Event::Cancelled { .. } => self.failed(ALL_PARTS, &Cause::new("cancelled", "withdrawn in time")),
-            Event::InDoubt { part, resend_at, .. } => self.part(*part, |p| {
+            Event::Cancelled { .. } => {
+                let reason = "the business cancelled the message before it was sent";
+                self.fail(FailedParts::Unsent, &Cause::new("cancelled", reason));
+            }
+            Event::InDoubt { part, resend_at, .. } => self.change_part(*part, |p| {
                 p.state = p.state.join(PartState::reached(PartStatus::InDoubt));
                 p.doubts = p.doubts.saturating_add(1);
                 p.phase = if resend_at.is_some() { Phase::Waiting } else { Phase::Held };
@@ -74,16 +80,16 @@ impl Outbound {
             }),
             Event::DoubtSettled { part, by, .. } => {
                 if *by == DoubtSettlement::Fail {
-                    self.cause = Some(Cause::new("in_doubt", "given up while in doubt"));
+                    self.cause = Some(Cause::new("in_doubt", "an operator gave it up while in doubt"));
                 }
-                self.part(*part, |p| p.doubt_settled(*by, at));
+                self.change_part(*part, |p| p.settle_doubt(*by, at));
             }
             Event::Receipt { part, state, code, .. } => {
                 self.cause = Some(cause_of(*state, code));
-                self.part(*part, |p| p.receipt(*state));
+                self.change_part(*part, |p| p.report(*state));
             }
-            Event::LateReceipt(late) => self.part(late.part, |p| p.receipt(late.state)),
-            Event::Queried { part, .. } => self.part(*part, |p| p.queried = true),
+            Event::LateReceipt(late) => self.change_part(late.part, |p| p.report(late.state)),
+            Event::Queried { part, .. } => self.change_part(*part, |p| p.queried = true),
             Event::InReplyTo { provider_id, .. } => self.reply_to = Some(provider_id.clone()),
             _ => {}
         }
@@ -92,48 +98,49 @@ impl Outbound {
         }
     }
 
-    fn part(&mut self, part: u16, change: impl FnOnce(&mut Part)) {
+    fn change_part(&mut self, part: u16, change: impl FnOnce(&mut Part)) {
         if let Some(part) = self.parts.get_mut(usize::from(part)) {
             change(part);
         }
     }
 
-    fn failed(&mut self, part: u16, cause: &Cause) {
+    fn fail(&mut self, parts: FailedParts, cause: &Cause) {
         self.cause = Some(cause.clone());
-        for (n, p) in self.parts.iter_mut().enumerate() {
-            let meant = if part == ALL_PARTS {
-                matches!(p.phase, Phase::Waiting | Phase::Held)
-            } else {
-                n == usize::from(part)
+        for (part, position) in self.parts.iter_mut().zip(0..) {
+            let is_meant = match parts {
+                FailedParts::One(one) => position == one,
+                FailedParts::Unsent => matches!(part.phase, Phase::Waiting | Phase::Held),
             };
-            if meant {
-                p.phase = Phase::Answered;
-                p.state = p.state.join(PartState::failure());
+            if is_meant {
+                part.phase = Phase::Answered;
+                part.state = part.state.join(PartState::failure());
             }
         }
     }
 }
 
 impl Part {
-    fn taken(&mut self, provider_id: &Arc<str>) {
-        // A second submit that was answered says nothing about the first, which is still in doubt.
-        // One that comes late is the first's own.
+    /// Records that the provider accepted a submit.
+    fn accept(&mut self, provider_id: &Arc<str>) {
+        // An answer to a second submit tells nothing about the first, which stays in doubt. An
+        // answer after the part left the link belongs to the first.
         self.doubts = self.doubts.saturating_sub(u16::from(self.phase != Phase::Submitting));
         self.phase = Phase::Answered;
         self.provider_id = provider_id.clone();
         self.state = self.state.join(PartState::reached(PartStatus::Sent));
     }
 
-    fn receipt(&mut self, state: PartState) {
+    /// Joins a receipt.
+    fn report(&mut self, state: PartState) {
         self.state = if Sabotage::StatusGoesBack.is_chosen() { state } else { self.state.join(state) };
-        // Whatever it says, there would be none for a part that was not taken.
+        // Any receipt, even for a failure, proves that the provider had accepted the part.
         if matches!(self.phase, Phase::Waiting | Phase::Held) {
             self.phase = Phase::Answered;
             self.state = self.state.join(PartState::reached(PartStatus::Sent));
         }
     }
 
-    fn doubt_settled(&mut self, by: DoubtSettlement, at: Timestamp) {
+    fn settle_doubt(&mut self, by: DoubtSettlement, at: Timestamp) {
         match by {
             DoubtSettlement::Resend => {
                 self.phase = Phase::Waiting;
@@ -147,7 +154,7 @@ impl Part {
     }
 }
 
-/// A receipt's code, `<code>` or `<code>: <words>`, as the cause of what it reports.
+/// Returns the cause that a receipt's code, `<code>` or `<code>: <words>`, gives.
 fn cause_of(state: PartState, code: &str) -> Cause {
     match code.split_once(": ") {
         Some((code, words)) => Cause::new(code, words),
@@ -160,7 +167,7 @@ impl Session {
     /// Applies one event that happened at `at`.
     pub fn apply(&mut self, event: &Event, at: Timestamp) {
         match event {
-            Event::SessionOpened(opened) => self.opened(opened, at),
+            Event::SessionOpened(opened) => self.begin(opened, at),
             Event::SessionClosed { reason } => {
                 self.open = false;
                 if *reason != CloseReason::Business {
@@ -171,59 +178,47 @@ impl Session {
                 self.handler = handler.clone();
                 self.last_activity = at;
             }
-            Event::Accepted(accepted) => self.accepted(accepted, at),
-            Event::Cancelled { message } => drop(self.unqueue(*message)),
+            Event::Accepted(accepted) => self.enqueue(accepted, at),
+            Event::Cancelled { message } => drop(self.dequeue(*message)),
             Event::Settled { message } => {
                 self.note_orphans(*message, at);
                 self.sent.remove(message);
             }
-            Event::Submitting { message, .. }
-            | Event::Submitted { message, .. }
-            | Event::Deferred { message, .. }
+            Event::Submitting { message, .. } => {
+                self.last_sent = at;
+                self.apply_to_message(*message, event, at);
+            }
+            Event::Submitted { message, .. } => {
+                self.last_activity = at;
+                self.apply_to_message(*message, event, at);
+            }
+            Event::Deferred { message, .. }
             | Event::PartFailed { message, .. }
             | Event::Expired { message }
             | Event::InDoubt { message, .. }
             | Event::DoubtSettled { message, .. }
             | Event::Queried { message, .. }
             | Event::InReplyTo { message, .. }
-            | Event::Receipt { message, .. } => {
-                if matches!(event, Event::Submitting { .. }) {
-                    self.last_sent = at;
-                }
-                if matches!(event, Event::Submitted { .. }) {
-                    self.last_activity = at;
-                }
-                if let Some(outbound) = self.find(*message) {
-                    outbound.apply(event, at);
-                    self.conclude(*message, at);
-                }
-            }
-            Event::LateReceipt(late) => self.late_receipt(late, at),
+            | Event::Receipt { message, .. } => self.apply_to_message(*message, event, at),
+            Event::LateReceipt(late) => self.notify_late(late, at),
             Event::Revived(revived) => {
                 *self = Self::new(revived.address.clone(), revived.counters);
                 self.customer_shown = revived.customer_shown.clone();
                 self.did_shown = revived.did_shown.clone();
             }
-            Event::Received(received) => self.received(received, at),
+            Event::Received(received) => self.receive_whole(received, at),
             Event::PartReceived(part) => {
                 self.last_activity = at;
                 self.assembly.add(PartReceived::clone(part), at);
             }
             Event::CustomerKnown(known) => self.customer_shown = known.customer_shown.clone(),
             Event::Offered(offered) => {
-                self.offer = Some(Offer { choices: offered.choices.clone(), answered: false });
+                self.choices = Some(PendingChoices { choices: offered.choices.clone(), answered: false });
             }
-            Event::PartsGivenUp => {
-                self.assembly.close_oldest(at);
-            }
-            Event::Taken { delivery } => drop(self.undeliver(*delivery)),
-            Event::DeadLettered { delivery, cause } => self.dead_lettered(*delivery, cause),
-            Event::DeadLetterReplayed { delivery } => {
-                if let Some(at) = self.dead_letters.iter().position(|(d, _)| d.number == *delivery) {
-                    let (delivery, _) = self.dead_letters.remove(at);
-                    self.deliveries.push_back(delivery);
-                }
-            }
+            Event::PartsGivenUp => drop(self.assembly.close_oldest(at)),
+            Event::Taken { delivery } => drop(self.remove_delivery(*delivery)),
+            Event::DeadLettered { delivery, cause } => self.move_to_dead_letters(*delivery, cause),
+            Event::DeadLetterReplayed { delivery } => self.redeliver(*delivery),
             Event::ChannelStopped { .. }
             | Event::ChannelStarted
             | Event::ReceiptUnmatched(_)
@@ -231,9 +226,10 @@ impl Session {
         }
     }
 
-    fn opened(&mut self, opened: &SessionOpened, at: Timestamp) {
+    fn begin(&mut self, opened: &SessionOpened, at: Timestamp) {
         if self.is_done() {
-            // A finished stream left memory, and begins anew: replay must forget what memory has forgotten.
+            // A live stream left memory when it was done and began from nothing. A replay must
+            // forget the same.
             *self = Self::new(opened.address.clone(), opened.counters);
         }
         self.address = opened.address.clone();
@@ -248,31 +244,39 @@ impl Session {
         self.last_inbound = None;
     }
 
-    fn accepted(&mut self, accepted: &Accepted, at: Timestamp) {
+    fn enqueue(&mut self, accepted: &Accepted, at: Timestamp) {
         self.counters.messages = accepted.number.0;
         if accepted.split.parts > 1 {
             self.counters.references = accepted.split.reference;
         }
         self.last_activity = at;
-        self.offer.take_if(|offer| offer.answered);
-        self.queue.push_back(Box::new(Outbound::of(accepted, at)));
+        self.choices.take_if(|pending| pending.answered);
+        self.queue.push_back(Box::new(Outbound::new(accepted, at)));
     }
 
-    fn find(&mut self, number: MessageNo) -> Option<&mut Outbound> {
-        let queued = self.queued(number);
-        match self.sent.get_mut(&number) {
-            Some(message) => Some(message),
-            None => self.queue.get_mut(queued.ok()?).map(|m| &mut **m),
+    fn apply_to_message(&mut self, number: MessageNo, event: &Event, at: Timestamp) {
+        if let Some(message) = self.message_mut(number) {
+            message.apply(event, at);
+            self.conclude(number, at);
         }
     }
 
-    /// Tells the business of a status it must know, moves the message on, drops it when it is settled.
+    fn message_mut(&mut self, number: MessageNo) -> Option<&mut Outbound> {
+        let queued = self.queue_position(number);
+        match self.sent.get_mut(&number) {
+            Some(message) => Some(message),
+            None => self.queue.get_mut(queued.ok()?).map(|message| &mut **message),
+        }
+    }
+
+    /// Notifies the business of a new final status, then moves the message to where its state
+    /// belongs, or drops it when it is settled.
     fn conclude(&mut self, number: MessageNo, at: Timestamp) {
-        let Some(message) = self.find(number) else { return };
+        let Some(message) = self.message_mut(number) else { return };
         let status = message.status();
-        let told = matches!(status, MessageStatus::Failed | MessageStatus::Delivered | MessageStatus::Read)
-            && status > message.notified;
-        let notification = told.then(|| {
+        let is_final =
+            matches!(status, MessageStatus::Failed | MessageStatus::Delivered | MessageStatus::Read);
+        let notification = (is_final && status > message.notified).then(|| {
             message.notified = status;
             let notification = Notification {
                 id: message.id.clone(),
@@ -284,51 +288,57 @@ impl Session {
             };
             (message.destination.clone(), DeliveryKind::Notification(Box::new(notification)))
         });
-        let (answered, settled) = (message.answered(), message.settled());
-        if message.parts.iter().all(|p| p.phase == Phase::Answered) {
+        if message.parts.iter().all(|part| part.phase == Phase::Answered) {
             message.content = Content::Text(Box::from(""));
         }
+        let progress = Progress::of(message);
         if let Some((destination, kind)) = notification {
             self.deliver(destination, kind, at);
         }
-        if settled {
+        if progress == Progress::Settled {
             self.note_orphans(number, at);
         }
-        self.place(number, answered, settled);
+        self.place(number, progress);
     }
 
+    /// Remembers when a message with unknown copies was dropped: their receipts may still come.
     fn note_orphans(&mut self, number: MessageNo, at: Timestamp) {
         if self.message(number).is_some_and(Outbound::has_doubts) {
             self.counters.orphan(at);
         }
     }
 
-    /// Keeps an unanswered message in the queue and an answered one among the sent, in order.
-    fn place(&mut self, number: MessageNo, answered: bool, settled: bool) {
-        if settled {
-            self.sent.remove(&number);
-            self.unqueue(number);
-        } else if answered {
-            if let Some(message) = self.unqueue(number) {
-                self.sent.insert(number, message);
+    /// Keeps open messages in the queue and answered ones in `sent`, in order; drops settled ones.
+    fn place(&mut self, number: MessageNo, progress: Progress) {
+        match progress {
+            Progress::Settled => {
+                self.sent.remove(&number);
+                self.dequeue(number);
             }
-        } else if let Some(message) = self.sent.remove(&number) {
-            let (Ok(at) | Err(at)) = self.queued(number);
-            self.queue.insert(at, message);
+            Progress::Answered => {
+                if let Some(message) = self.dequeue(number) {
+                    self.sent.insert(number, message);
+                }
+            }
+            Progress::Open => {
+                if let Some(message) = self.sent.remove(&number) {
+                    let (Ok(position) | Err(position)) = self.queue_position(number);
+                    self.queue.insert(position, message);
+                }
+            }
         }
     }
 
-    fn unqueue(&mut self, number: MessageNo) -> Option<Box<Outbound>> {
-        self.queue.remove(self.queued(number).ok()?)
+    fn dequeue(&mut self, number: MessageNo) -> Option<Box<Outbound>> {
+        self.queue.remove(self.queue_position(number).ok()?)
     }
 
-    fn late_receipt(&mut self, late: &LateReceipt, at: Timestamp) {
+    fn notify_late(&mut self, late: &LateReceipt, at: Timestamp) {
         let Some(notify) = &late.notify else { return };
-        let cause = cause_of(PartState::default(), &late.code);
         let notification = Notification {
             id: notify.id.clone(),
             status: notify.status,
-            cause: Some(cause),
+            cause: Some(cause_of(PartState::default(), &late.code)),
             adapted: Default::default(),
             conversation_id: notify.conversation_id.clone(),
             channel_data: notify.channel_data.clone(),
@@ -336,7 +346,7 @@ impl Session {
         self.deliver(notify.destination.clone(), DeliveryKind::Notification(Box::new(notification)), at);
     }
 
-    fn deliver(&mut self, destination: Option<message::DestinationId>, kind: DeliveryKind, at: Timestamp) {
+    fn deliver(&mut self, destination: Option<DestinationId>, kind: DeliveryKind, at: Timestamp) {
         self.counters.deliveries = self.counters.deliveries.saturating_add(1);
         let delivery = Delivery {
             number: self.counters.deliveries,
@@ -348,27 +358,59 @@ impl Session {
         self.deliveries.push_back(delivery);
     }
 
-    fn received(&mut self, received: &Received, at: Timestamp) {
+    fn receive_whole(&mut self, received: &Received, at: Timestamp) {
         self.last_activity = at;
         self.last_inbound = Some(at);
-        if let Some(offer) = &mut self.offer {
-            offer.answered = true;
+        if let Some(pending) = &mut self.choices {
+            pending.answered = true;
         }
-        self.deliver(None, DeliveryKind::Message(std::sync::Arc::new(received.clone())), at);
+        self.deliver(None, DeliveryKind::Message(Arc::new(received.clone())), at);
     }
 
-    /// Mostly the first one.
-    fn undeliver(&mut self, number: u32) -> Option<Delivery> {
-        let at = self.deliveries.iter().position(|d| d.number == number)?;
-        self.deliveries.remove(at)
+    /// Removes a delivery, nearly always the first one.
+    fn remove_delivery(&mut self, number: u32) -> Option<Delivery> {
+        let position = self.deliveries.iter().position(|delivery| delivery.number == number)?;
+        self.deliveries.remove(position)
     }
 
-    fn dead_lettered(&mut self, number: u32, cause: &Cause) {
-        if let Some(delivery) = self.undeliver(number) {
+    /// Moves a delivery to the dead letters.
+    fn move_to_dead_letters(&mut self, number: u32, cause: &Cause) {
+        if let Some(delivery) = self.remove_delivery(number) {
             if self.dead_letters.len() >= DEAD_LETTERS_MAX {
                 self.dead_letters.remove(0);
             }
-            self.dead_letters.push((delivery, cause.clone()));
+            self.dead_letters.push(DeadLetter { delivery, cause: cause.clone() });
+        }
+    }
+
+    /// Moves a dead letter back, behind the deliveries that wait.
+    fn redeliver(&mut self, number: u32) {
+        if let Some(position) = self.dead_letters.iter().position(|letter| letter.delivery.number == number) {
+            let letter = self.dead_letters.remove(position);
+            self.deliveries.push_back(letter.delivery);
+        }
+    }
+}
+
+/// How far a message has come; decides where the session keeps it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// Parts wait for a submit or its answer.
+    Open,
+    /// Every part was answered, or is held in doubt.
+    Answered,
+    /// No further event can change it.
+    Settled,
+}
+
+impl Progress {
+    fn of(message: &Outbound) -> Self {
+        if message.settled() {
+            Self::Settled
+        } else if message.answered() {
+            Self::Answered
+        } else {
+            Self::Open
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Which facts follow from a command to a session. Reads the state and the clock's argument, changes nothing;
-//! what it returns is appended to the log and applied.
+//! Decides which facts follow from a command, an answer of the provider, a receipt or the passing of
+//! time. Reads the session and the time it is given and changes nothing: its events are appended to
+//! the log and applied.
 
 use std::sync::Arc;
 
@@ -7,49 +8,50 @@ use channels::{Prepared, SendError};
 use message::{
     Address, DestinationId, Event, MessageId, MessageNo, PartState, PartStatus, SessionId, Timestamp,
     event::{
-        ALL_PARTS, Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, Offered,
+        Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, FailedParts, Offered,
         OpenedBy, SessionOpened,
     },
 };
 use smallvec::{SmallVec, smallvec};
 
 use super::{
-    Policy,
-    state::{Outbound, Part, Phase, Session},
+    policy::Policy,
+    ready::{query_at, unreported},
+    state::{Outbound, Phase, Session},
     window,
 };
 use crate::{config::OnUnknown, error::Refusal, sabotage::Sabotage};
 
-/// The facts of one decision, in order.
+/// The events of one decision, in order.
 pub type Events = SmallVec<[Event; 2]>;
 
-/// A message to be accepted: everything but what only the session knows.
+/// A message to accept: everything that the session does not know itself.
 #[derive(Clone, Debug)]
 pub struct Accept {
     /// The business's id, or one drawn for it.
     pub id: MessageId,
-    /// The content, adapted and cut (with the reference of [`Session::next_reference`]).
+    /// The content, adapted and cut with the reference of [`Session::next_reference`].
     pub prepared: Prepared,
-    /// 0 to 10, if the business said.
+    /// 0 to 10; `None`: the default for a reply or for bulk.
     pub priority: Option<u8>,
-    /// Not to be sent before.
+    /// Earliest instant to send it.
     pub send_at: Option<Timestamp>,
-    /// Not to be sent after.
+    /// Latest instant to send it.
     pub expires_at: Option<Timestamp>,
-    /// Where its notifications go when not to the DID's destination.
+    /// Destination of notifications about it; `None`: the DID's own.
     pub destination: Option<DestinationId>,
     /// CIM `conversationId`.
     pub conversation_id: Option<Box<str>>,
     /// CIM `channelData` as it came.
     pub channel_data: Option<Box<str>>,
-    /// The provider's id of the message it answers.
+    /// The provider's id of the message it replies to.
     pub reply_to: Option<Arc<str>>,
     /// When the customer last wrote, in this session or before.
     pub heard_at: Option<Timestamp>,
 }
 
 impl Accept {
-    /// A message of which nothing more is said.
+    /// Creates a message without any options.
     pub fn plain(id: MessageId, prepared: Prepared) -> Self {
         Self {
             id,
@@ -66,42 +68,56 @@ impl Accept {
     }
 }
 
-/// Who a session belongs to, in the business's spelling.
+/// The customer of a session and the spellings that the business sees.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The address.
+    /// The customer on a channel and DID.
     pub address: Address,
-    /// The customer as the business should see it.
+    /// The customer's address as the business sees it.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
     pub did_shown: Arc<str>,
 }
 
-/// What became of a part that was handed to a link.
+/// The outcome of a part that was handed to a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The provider took it, under this id (may be empty).
+    /// The provider accepted it under this id, which may be empty.
     Taken(Arc<str>),
-    /// The provider (or the way to it) said no.
+    /// The provider, or the way to it, refused it.
     Refused(SendError),
-    /// It never left: the link was gone or full before its bytes went out.
+    /// No byte of it left: the link was gone or full.
     NotSent,
-    /// It may or may not have been taken.
+    /// It may or may not have been accepted.
     Unanswered(DoubtCause),
 }
 
-/// Replies to a customer who wrote within this time go before bulk.
+/// A part that a receipt with an unknown id belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DoubtMatch {
+    /// The message.
+    pub message: MessageNo,
+    /// The part, from 0.
+    pub part: u16,
+    /// The events that record the receipt.
+    pub events: Events,
+}
+
+/// A message counts as a reply, and gets [`REPLY_PRIORITY`], for this time after the customer's last
+/// message.
 const REPLY_WITHIN_MS: u64 = 24 * 3600 * 1000;
-/// The lane of a reply whose sender named none.
+/// Priority of a reply whose sender gave none; 0 is bulk.
 const REPLY_PRIORITY: u8 = 5;
+/// Seconds after which a refused sender may retry while the session's queue is full.
+const QUEUE_FULL_RETRY_S: u32 = 30;
 
 impl Session {
-    /// The reference that the parts of the next long text will share.
+    /// Returns the reference number for the parts of the next long text.
     pub fn next_reference(&self) -> u16 {
         self.counters.references.wrapping_add(1)
     }
 
-    /// Opens the session if it is not.
+    /// Opens the session unless it is open.
     pub fn ensure_open(&self, identity: &Identity, by: OpenedBy, handler: &str) -> Option<Event> {
         (!self.open).then(|| {
             Event::SessionOpened(Box::new(SessionOpened {
@@ -116,7 +132,11 @@ impl Session {
         })
     }
 
-    /// Accepts an outbound message, opening the session if need be.
+    /// Accepts an outbound message and opens the session if necessary.
+    ///
+    /// # Errors
+    /// When the session's queue is full, the message's validity is over, or the provider allows
+    /// only templates at the time it would be sent.
     pub fn accept(
         &self,
         policy: &Policy,
@@ -125,18 +145,23 @@ impl Session {
         now: Timestamp,
     ) -> Result<Events, Refusal> {
         if self.queue.len() >= policy.queue_max {
-            let reason = format!("{} messages wait for this customer already", self.queue.len());
-            return Err(Refusal::Busy { reason: reason.into(), retry_after_s: 30 });
+            let reason = format!(
+                "{} messages already wait for this customer, the limit is {}; wait until some are sent",
+                self.queue.len(),
+                policy.queue_max
+            );
+            return Err(Refusal::Busy { reason: reason.into(), retry_after_s: QUEUE_FULL_RETRY_S });
         }
         if accept.expires_at.is_some_and(|at| at <= now) {
-            return Err(Refusal::Unsendable(Cause::new("expired", "its validity ended before it came")));
+            let reason = "the validity period ended before the message arrived; give a later expiresAt";
+            return Err(Refusal::Unsendable(Cause::new("expired", reason)));
         }
-        let from = accept.send_at.unwrap_or(now).max(now);
-        if let Some(cause) = window::closed(policy, &accept.prepared.content, accept.heard_at, from) {
+        let leaves_at = accept.send_at.unwrap_or(now).max(now);
+        if let Some(cause) = window::closed(policy, &accept.prepared.content, accept.heard_at, leaves_at) {
             return Err(Refusal::Unsendable(cause));
         }
         let mut events: Events = self.ensure_open(identity, OpenedBy::Business, "").into_iter().collect();
-        let replies = self.open && self.last_inbound.is_some_and(|at| now.since_ms(at) < REPLY_WITHIN_MS);
+        let is_reply = self.open && self.last_inbound.is_some_and(|at| now.since_ms(at) < REPLY_WITHIN_MS);
         let mut split = accept.prepared.split;
         if split.concatenation == Concatenation::Udh8 {
             split.reference &= 0xff;
@@ -147,7 +172,7 @@ impl Session {
             id: accept.id,
             content: accept.prepared.content,
             split,
-            priority: accept.priority.unwrap_or(if replies { REPLY_PRIORITY } else { 0 }),
+            priority: accept.priority.unwrap_or(if is_reply { REPLY_PRIORITY } else { 0 }),
             send_at: accept.send_at,
             expires_at: accept.expires_at,
             destination: accept.destination,
@@ -163,7 +188,10 @@ impl Session {
         Ok(events)
     }
 
-    /// Opens the session for a handler, or takes it over.
+    /// Opens the session for a handler, or hands the open session over to it.
+    ///
+    /// # Errors
+    /// When another handler has the session and `takeover` is false.
     pub fn open_for(&self, identity: &Identity, handler: &str, takeover: bool) -> Result<Events, Refusal> {
         if let Some(opened) = self.ensure_open(identity, OpenedBy::Agent, handler) {
             return Ok(smallvec![opened]);
@@ -177,7 +205,10 @@ impl Session {
         Ok(smallvec![Event::SessionTaken { handler: Arc::from(handler) }])
     }
 
-    /// Ends the open session of this id.
+    /// Ends the open session.
+    ///
+    /// # Errors
+    /// When the session with this id is not open.
     pub fn end(&self, id: SessionId, reason: CloseReason) -> Result<Events, Refusal> {
         if !self.open || self.counters.sessions != id.ordinal {
             return Err(Refusal::NotFound("open session"));
@@ -185,175 +216,201 @@ impl Session {
         Ok(smallvec![Event::SessionClosed { reason }])
     }
 
-    /// Hands over at most `max` parts of the message whose turn it is.
+    /// Hands at most `max` parts of the first due message to a link.
     pub fn submit(&self, policy: &Policy, now: Timestamp, max: usize) -> Option<Event> {
-        let (message, parts) = self.sendable(policy, now, max)?;
-        Some(Event::Submitting { message, parts })
+        let due = self.due_parts(policy, now, max)?;
+        Some(Event::Submitting { message: due.message, parts: due.parts })
     }
 
-    /// What became of a part.
+    /// Records the outcome of a submit. `jitter_ms` is added to a pause before a retry.
+    ///
+    /// [`SendError`] alone decides between retry, failure and doubt.
     pub fn outcome(
         &self,
         policy: &Policy,
         number: MessageNo,
-        part: u16,
+        position: u16,
         outcome: Outcome,
         jitter_ms: u64,
         now: Timestamp,
     ) -> Events {
-        let Some((message, p)) =
-            self.message(number).and_then(|m| m.parts.get(usize::from(part)).map(|p| (m, p)))
-        else {
-            return Events::new();
+        let Some(message) = self.message(number) else { return Events::new() };
+        let Some(part) = message.parts.get(usize::from(position)) else { return Events::new() };
+        let with_link = part.phase == Phase::Submitting;
+        let later = |cause, retry_at, counted| {
+            smallvec![Event::Deferred { message: number, part: position, cause, retry_at, counted }]
         };
-        // Only an acceptance means anything once the part is no longer with a link (a late answer).
-        let with_link = p.phase == Phase::Submitting;
         match outcome {
-            Outcome::Taken(provider_id) => smallvec![Event::Submitted { message: number, part, provider_id }],
+            Outcome::Taken(provider_id) => {
+                smallvec![Event::Submitted { message: number, part: position, provider_id }]
+            }
+            // A late answer to an earlier submit: only an acceptance still tells something.
             _ if !with_link => Events::new(),
             Outcome::NotSent => {
-                deferred(number, part, Cause::new("not_sent", "the link was lost first"), now, false)
+                let reason = "the connection was lost before the part was sent";
+                later(Cause::new("not_sent", reason), now, false)
             }
-            Outcome::Unanswered(cause) => self.doubt(policy, number, (part, p), cause, now),
+            Outcome::Unanswered(cause) => self.doubt(policy, number, position, cause, now),
             Outcome::Refused(error) => match error {
-                SendError::Unavailable(cause) if p.tries.saturating_add(1) < policy.tries_max => {
-                    let retry_at = now.plus_ms(backoff_ms(policy, p.tries) + jitter_ms);
-                    deferred(number, part, cause, retry_at, true)
+                SendError::Unavailable(cause) if part.tries.saturating_add(1) < policy.tries_max => {
+                    later(cause, now.plus_ms(backoff_ms(policy, part.tries) + jitter_ms), true)
                 }
-                SendError::RetryOnce(cause) if p.tries == 0 => {
-                    let retry_at = now.plus_ms(policy.backoff_ms + jitter_ms);
-                    deferred(number, part, cause, retry_at, true)
+                SendError::RetryOnce(cause) if part.tries == 0 => {
+                    later(cause, now.plus_ms(policy.backoff_ms + jitter_ms), true)
                 }
-                SendError::Throttled { after_ms, cause } => {
-                    deferred(number, part, cause, now.plus_ms(after_ms), false)
-                }
-                SendError::CredentialsRefused(cause) => deferred(number, part, cause, now, false),
-                SendError::Unknown(_) => self.doubt(policy, number, (part, p), DoubtCause::NoAnswer, now),
+                SendError::Throttled { after_ms, cause } => later(cause, now.plus_ms(after_ms), false),
+                SendError::CredentialsRefused(cause) => later(cause, now, false),
+                SendError::Unknown(_) => self.doubt(policy, number, position, DoubtCause::NoAnswer, now),
                 SendError::Unavailable(cause)
                 | SendError::RetryOnce(cause)
                 | SendError::Rejected(cause)
-                | SendError::Unsubscribed(cause) => give_up(message, part, cause),
+                | SendError::Unsubscribed(cause) => give_up(message, position, cause),
             },
         }
     }
 
+    /// Puts a part in doubt: it is sent again after a grace period, or held.
     fn doubt(
         &self,
         policy: &Policy,
         message: MessageNo,
-        (part, known): (u16, &Part),
+        part: u16,
         cause: DoubtCause,
         now: Timestamp,
     ) -> Events {
-        let resent = known.resent;
+        let Some(known) = self.part(message, part) else { return Events::new() };
         let resend = policy.on_unknown == OnUnknown::Resend || Sabotage::ResendOnHold.is_chosen();
         let resend_at = resend.then(|| now.plus_ms(policy.doubt_grace_ms));
         let mut events: Events = smallvec![Event::InDoubt { message, part, cause, resend_at }];
-        // A report that named it by our own reference came before the answer: it was taken, and what was reported
-        // of an earlier copy is one more reason not to send another. Its id stays unknown, so it stays one that was
-        // in doubt: another report without a name may be its own.
+        // A receipt that carried our own reference came before the answer: the part was accepted,
+        // or an earlier copy was reported on. Either way no further copy is sent. Its id stays
+        // unknown and the doubt stays counted, since a receipt with an unknown id may be its own.
         if known.state.reached >= PartStatus::Sent || (known.doubts == 0 && known.state.failed) {
             events.push(Event::Receipt { message, part, state: known.state, code: "reported".into() });
             return events;
         }
-        if resend && resent.saturating_add(1) >= policy.tries_max {
-            let reason = format!("sent {} times without an answer", resent.saturating_add(1));
-            events.push(Event::PartFailed { message, part, cause: Cause::new("no_answer", reason) });
+        let submits = known.resent.saturating_add(1);
+        if resend && submits >= policy.tries_max {
+            let reason = format!("the part was sent {submits} times and the provider never answered");
+            let parts = FailedParts::One(part);
+            events.push(Event::PartFailed { message, parts, cause: Cause::new("no_answer", reason) });
         }
         events
     }
 
-    /// A receipt whose part is known and not settled. Nothing when it tells nothing new.
-    pub fn receipt(&self, number: MessageNo, part: u16, state: PartState, code: &str) -> Option<Events> {
-        let known = self.message(number)?.parts.get(usize::from(part))?;
-        let news = known.state.join(state) != known.state
+    /// Records a receipt for a known part. `None`: the part is unknown or settled. No events: the
+    /// receipt adds nothing.
+    pub fn receipt(&self, message: MessageNo, part: u16, state: PartState, code: &str) -> Option<Events> {
+        let known = self.part(message, part)?;
+        let adds = known.state.join(state) != known.state
             || (known.phase != Phase::Answered && known.phase != Phase::Submitting);
-        Some(if news {
-            smallvec![Event::Receipt { message: number, part, state, code: code.into() }]
-        } else {
-            Events::new()
-        })
+        let code = code.into();
+        Some(if adds { smallvec![Event::Receipt { message, part, state, code }] } else { Events::new() })
     }
 
-    /// A receipt whose id nobody knows: it belongs to the single part in doubt, if there is exactly one and
-    /// nothing else is under way that it could belong to.
+    /// Matches a receipt with an unknown id, which came at `came_at`, to the single part in doubt.
     ///
-    /// `came_at` is when it came: what was accepted later cannot be meant. A message that is settled already may
-    /// have left a copy, too, whose receipts come as long as receipts are waited for at all.
+    /// `None` when several parts are in doubt, or when the receipt may belong to something else: a
+    /// part that is with a link, or a copy of a settled message whose receipts may still come.
+    /// Messages accepted after `came_at` do not count.
     pub fn doubt_receipt(
         &self,
         policy: &Policy,
         state: PartState,
         code: &str,
         came_at: Timestamp,
-    ) -> Option<(MessageNo, u16, Events)> {
-        let orphans = self.counters.may_have_orphans(came_at, policy.receipt_timeout_ms);
-        if self.submitting() || orphans {
+    ) -> Option<DoubtMatch> {
+        if self.submitting() || self.counters.may_have_orphans(came_at, policy.receipt_timeout_ms) {
             return None;
         }
-        let mut doubtful = self.queue.iter().chain(self.sent.values()).flat_map(|m| {
-            let meant = move |p: &Part| p.doubts > 0 && m.accepted_at <= came_at;
-            m.parts.iter().enumerate().filter(move |(_, p)| meant(p)).map(move |(n, _)| (m.number, n as u16))
-        });
+        let mut doubtful =
+            self.messages().filter(|message| message.accepted_at <= came_at).flat_map(|message| {
+                message.parts_where(|part| part.doubts > 0).map(|position| (message.number, position))
+            });
         let (message, part) = doubtful.next()?;
         if doubtful.next().is_some() {
             return None;
         }
-        Some((message, part, smallvec![Event::Receipt { message, part, state, code: code.into() }]))
+        let events = smallvec![Event::Receipt { message, part, state, code: code.into() }];
+        Some(DoubtMatch { message, part, events })
     }
 
-    /// Withdraws a message of which nothing was handed over.
+    /// Cancels a message of which no part was handed to a link.
+    ///
+    /// # Errors
+    /// When the message is under way or settled.
     pub fn cancel(&self, number: MessageNo) -> Result<Events, Refusal> {
         match self.message(number) {
-            None => Err(Refusal::TooLate("the message is settled already".into())),
-            Some(m) if m.started() => Err(Refusal::TooLate("the message is under way already".into())),
+            None => Err(Refusal::TooLate("the message is already settled and cannot be cancelled".into())),
+            Some(message) if message.started() => {
+                Err(Refusal::TooLate("the message is already being sent and cannot be cancelled".into()))
+            }
             Some(_) => Ok(smallvec![Event::Cancelled { message: number }]),
         }
     }
 
-    /// Settles a part in doubt as an operator says.
+    /// Settles a part in doubt by an operator's decision.
+    ///
+    /// # Errors
+    /// When the part is not held in doubt.
     pub fn settle_doubt(&self, number: MessageNo, part: u16, by: DoubtSettlement) -> Result<Events, Refusal> {
-        let held = self
-            .message(number)
-            .and_then(|m| m.parts.get(usize::from(part)))
-            .is_some_and(|p| p.phase == Phase::Held);
-        if !held {
+        if self.part(number, part).is_none_or(|part| part.phase != Phase::Held) {
             return Err(Refusal::TooLate("the part is not held in doubt".into()));
         }
         Ok(smallvec![Event::DoubtSettled { message: number, part, by }])
     }
 
-    /// What this process's start means for parts that the last one had handed over: they are in doubt.
-    pub fn recover(&self, policy: &Policy, cause: DoubtCause, now: Timestamp) -> Events {
-        let mut events = Events::new();
-        for message in &self.queue {
-            for (n, part) in message.parts.iter().enumerate() {
-                if part.phase == Phase::Submitting {
-                    events.extend(self.doubt(policy, message.number, (n as u16, part), cause, now));
-                }
-            }
+    /// Puts a dead letter back into delivery.
+    ///
+    /// # Errors
+    /// When the delivery is not among the dead letters.
+    pub fn replay_dead_letter(&self, delivery: u32) -> Result<Events, Refusal> {
+        if self.dead_letters.iter().all(|letter| letter.delivery.number != delivery) {
+            return Err(Refusal::NotFound("dead letter"));
         }
-        events
+        Ok(smallvec![Event::DeadLetterReplayed { delivery }])
     }
 
-    /// What the passing of time means.
+    /// Fails the first due message when the provider's window closed while it waited.
+    pub fn close_window(
+        &self,
+        policy: &Policy,
+        heard_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Option<Event> {
+        let head = self.head(now).filter(|head| !head.started())?;
+        let cause = window::closed(policy, &head.content, heard_at, now)?;
+        Some(Event::PartFailed { message: head.number, parts: FailedParts::Unsent, cause })
+    }
+
+    /// Puts the parts in doubt that were with a link which is gone, after a start or a lost link.
+    pub fn recover(&self, policy: &Policy, cause: DoubtCause, now: Timestamp) -> Events {
+        let submitting = self.queue.iter().flat_map(|message| {
+            let parts = message.parts_where(|part| part.phase == Phase::Submitting);
+            parts.map(|position| (message.number, position))
+        });
+        submitting.flat_map(|(message, part)| self.doubt(policy, message, part, cause, now)).collect()
+    }
+
+    /// Applies the passing of time: expiries, queries, receipts that are no longer waited for, and
+    /// the close by inactivity.
     pub fn wake(&self, policy: &Policy, now: Timestamp) -> Events {
         let mut events = Events::new();
         for message in &self.queue {
-            let with_link = message.parts.iter().any(|p| p.phase == Phase::Submitting);
+            let with_link = message.parts.iter().any(|part| part.phase == Phase::Submitting);
             if !with_link && message.expires_at.is_some_and(|at| at <= now) {
                 events.push(Event::Expired { message: message.number });
             }
         }
         for message in self.sent.values() {
+            let number = message.number;
             if query_at(policy, message).is_some_and(|at| at <= now) {
-                events
-                    .extend(unreported(message).map(|part| Event::Queried { message: message.number, part }));
+                events.extend(unreported(message).map(|part| Event::Queried { message: number, part }));
             }
-            let held = message.parts.iter().any(|p| p.phase == Phase::Held);
+            let held = message.parts.iter().any(|part| part.phase == Phase::Held);
             let waited = message.answered_at.is_some_and(|at| now.since_ms(at) >= policy.receipt_timeout_ms);
             if !held && waited {
-                events.push(Event::Settled { message: message.number });
+                events.push(Event::Settled { message: number });
             }
         }
         if self.closes_at(policy).is_some_and(|at| at <= now) && self.assembly.next_due(0).is_none() {
@@ -363,35 +420,17 @@ impl Session {
     }
 }
 
-/// When the provider is asked about a message, if it is.
-pub(super) fn query_at(policy: &Policy, message: &Outbound) -> Option<Timestamp> {
-    let after = policy.query_after_ms?;
-    unreported(message).next()?;
-    Some(message.answered_at?.plus_ms(after))
-}
-
-/// Parts with an id to ask for and no final receipt.
-fn unreported(message: &Outbound) -> impl Iterator<Item = u16> {
-    let asks = |p: &Part| !p.queried && !p.provider_id.is_empty() && !p.state.is_final();
-    message.parts.iter().enumerate().filter(move |(_, p)| asks(p)).map(|(n, _)| n as u16)
-}
-
-fn deferred(message: MessageNo, part: u16, cause: Cause, retry_at: Timestamp, counted: bool) -> Events {
-    smallvec![Event::Deferred { message, part, cause, retry_at, counted }]
-}
-
-/// A part failed for good: the rest of its message, as far as nothing of it is out, is not worth sending.
+/// Fails the part and every part of the message that was not sent yet.
 fn give_up(message: &Outbound, part: u16, cause: Cause) -> Events {
-    let rest = message.parts.len() > 1;
-    let mut events: Events =
-        smallvec![Event::PartFailed { message: message.number, part, cause: cause.clone() }];
-    if rest {
-        events.push(Event::PartFailed { message: message.number, part: ALL_PARTS, cause });
+    let failed = |parts, cause| Event::PartFailed { message: message.number, parts, cause };
+    let mut events: Events = smallvec![failed(FailedParts::One(part), cause.clone())];
+    if message.parts.len() > 1 {
+        events.push(failed(FailedParts::Unsent, cause));
     }
     events
 }
 
-/// The pause after a number of counted tries: doubling, bounded.
+/// Returns the pause after a number of counted tries: doubling, up to the policy's maximum.
 fn backoff_ms(policy: &Policy, tries: u16) -> u64 {
     let doubled =
         policy.backoff_ms.saturating_mul(1u64.checked_shl(u32::from(tries.min(32))).unwrap_or(u64::MAX));

@@ -1,4 +1,5 @@
-//! Which facts follow when the customer writes: repeats, parts in any order, parts that never come.
+//! Decides which facts follow when the customer writes: repeated parts, parts in any order, parts
+//! that never come, and answers to numbered lists. Changes nothing.
 
 use std::sync::Arc;
 
@@ -10,29 +11,30 @@ use message::{
 };
 
 use super::{
-    Policy,
     decide::{Events, Identity},
-    state::{Offer, Session},
+    policy::Policy,
+    state::{PendingChoices, Session},
 };
 
-/// What came from the customer.
+/// A message, or a part of one, from the customer.
 #[derive(Clone, Debug)]
 pub struct Inbound {
-    /// The id the business will see it under (used when the message is complete).
+    /// The id under which the business will see the complete message.
     pub id: MessageId,
-    /// The provider's id; empty where there is none.
+    /// The provider's id; empty for protocols without one.
     pub provider_id: Arc<str>,
-    /// When the provider says it was written.
+    /// When it was written, if the provider says so.
     pub provider_time: Option<Timestamp>,
-    /// Further facts.
+    /// Further facts from the provider, as key and value.
     pub attributes: Vec<(Box<str>, Box<str>)>,
-    /// The whole, or a part of it.
+    /// The content.
     pub body: InboundBody,
-    /// Names of the customer that do not lead to this session yet; `None` where customers have but one.
+    /// Names of the customer that do not lead to this session yet. `None`: customers of this
+    /// channel have a single name.
     pub aliases: Option<Vec<Arc<str>>>,
-    /// The files of it, in the order of their names in the content.
+    /// Its files, in the order of their names in the content.
     pub media: Vec<MediaRef>,
-    /// The provider's id of the message it answers.
+    /// The provider's id of the message it replies to.
     pub reply_to: Option<Arc<str>>,
 }
 
@@ -46,7 +48,8 @@ pub enum InboundBody {
 }
 
 impl Session {
-    /// The customer wrote, or a part of it came. `id` draws further ids, should one part finish several messages.
+    /// Receives a message or a part of one. `id` draws further ids when one part finishes several
+    /// messages.
     pub fn receive(
         &self,
         identity: &Identity,
@@ -55,10 +58,12 @@ impl Session {
         now: Timestamp,
     ) -> Events {
         let mut events: Events = self.ensure_open(identity, OpenedBy::Customer, "").into_iter().collect();
-        events.extend(self.known(identity, inbound.aliases.take().as_deref()));
+        events.extend(self.rename_customer(identity, inbound.aliases.take().as_deref()));
         let mut delivery = self.counters.deliveries;
         let body = match std::mem::replace(&mut inbound.body, InboundBody::Whole(Content::Text("".into()))) {
-            InboundBody::Whole(content) => InboundBody::Whole(self.chosen(content, &mut inbound.attributes)),
+            InboundBody::Whole(content) => {
+                InboundBody::Whole(self.resolve_choice(content, &mut inbound.attributes))
+            }
             part => part,
         };
         let mut received = |id, content, incomplete| {
@@ -93,8 +98,8 @@ impl Session {
         events
     }
 
-    /// What is new of the customer's names.
-    fn known(&self, identity: &Identity, aliases: Option<&[Arc<str>]>) -> Option<Event> {
+    /// Records new names of the customer, or another spelling to write to.
+    fn rename_customer(&self, identity: &Identity, aliases: Option<&[Arc<str>]>) -> Option<Event> {
         let aliases = aliases?;
         let respelled = self.open && self.customer_shown != identity.customer_shown;
         (respelled || !aliases.is_empty()).then(|| {
@@ -106,20 +111,20 @@ impl Session {
         })
     }
 
-    /// An answer to a numbered list as the press of its button, and a press with what it stands for; the words that
-    /// came are kept beside it.
-    fn chosen(&self, content: Content, attributes: &mut Vec<(Box<str>, Box<str>)>) -> Content {
+    /// Turns an answer to a numbered list into the press of its button, and a press into its text
+    /// with the payload. The customer's own words are kept as the attribute `originalText`.
+    fn resolve_choice(&self, content: Content, attributes: &mut Vec<(Box<str>, Box<str>)>) -> Content {
         let Content::Text(text) = &content else { return content };
         if let Some((_, payload)) = attributes.iter().find(|(key, _)| **key == *PAYLOAD) {
-            return pressed(text, payload);
+            return press_content(text, payload);
         }
-        let Some(Offer { choices, .. }) = &self.offer else { return content };
+        let Some(PendingChoices { choices, .. }) = &self.choices else { return content };
         let Some(choice) = cim::choice(choices, text).and_then(|at| choices.get(at)) else { return content };
         attributes.push(("originalText".into(), text.clone()));
-        pressed(&choice.title, &choice.payload)
+        press_content(&choice.title, &choice.payload)
     }
 
-    /// Incomplete messages whose time is over: delivered as they are, marked.
+    /// Delivers inbound messages whose missing parts are no longer waited for, marked as incomplete.
     pub fn give_up_parts(
         &self,
         policy: &Policy,
@@ -143,11 +148,11 @@ impl Session {
     }
 }
 
-/// The attribute that holds what a pressed button stands for.
+/// Name of the attribute that holds a pressed button's payload.
 const PAYLOAD: &str = "payload";
 
-/// The press of a button: its words, and what it stands for where that says more.
-fn pressed(title: &str, payload: &str) -> Content {
+/// Returns the content of a pressed button: its title, with the payload where that differs.
+fn press_content(title: &str, payload: &str) -> Content {
     if title == payload || payload.is_empty() {
         return Content::Text(title.into());
     }
@@ -156,7 +161,7 @@ fn pressed(title: &str, payload: &str) -> Content {
     json.extend_from_slice(b",\"additionalDetails\":{\"payload\":");
     write::string(&mut json, payload);
     json.extend_from_slice(b"}}");
-    // Two texts in valid JSON are text.
+    // Two texts and ASCII are valid UTF-8.
     let json = String::from_utf8(json).unwrap_or_default();
     Content::Rich { body_type: BodyType::Plain, json: json.into() }
 }

@@ -1,40 +1,44 @@
-//! The policy of a channel's sessions, read from its configuration once. Plain numbers: nothing here decides.
+//! The policy of a channel's sessions, read from its configuration once. Numbers only: the decisions
+//! are in [`decide`](super::decide).
+
+use std::time::Duration;
 
 use channels::LinkKind;
 
 use crate::config::{ChannelConfig, OnUnknown};
 
-/// What a channel's configuration says about its sessions, in plain numbers.
+/// The configuration of a channel's sessions, in plain numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// A session without any message for so long is closed.
+    /// Time without a message after which a session is closed; `None`: never.
     pub inactivity_ms: Option<u64>,
-    /// What happens to a part in doubt.
+    /// The treatment of parts in doubt.
     pub on_unknown: OnUnknown,
-    /// How long a part in doubt waits for a receipt that settles it before it is sent again.
+    /// Time for which a part in doubt waits for a receipt before it is sent again.
     pub doubt_grace_ms: u64,
-    /// Counted tries before a part fails.
+    /// Counted tries after which a part fails.
     pub tries_max: u16,
-    /// First pause after an unavailable provider.
+    /// Pause after the first answer "unavailable"; doubles with each try.
     pub backoff_ms: u64,
-    /// Longest pause.
+    /// Longest pause between two tries.
     pub backoff_max_ms: u64,
-    /// After so long without a receipt the provider is asked; `None`: never.
+    /// Time without a receipt after which the provider is asked; `None`: never.
     pub query_after_ms: Option<u64>,
-    /// How long a receipt is waited for; 0: none are expected.
+    /// Time for which receipts are awaited; 0: none are expected.
     pub receipt_timeout_ms: u64,
-    /// How long the parts of an inbound message are waited for.
+    /// Time for which missing parts of an inbound message are awaited.
     pub reassembly_timeout_ms: u64,
-    /// Messages that may wait on one session.
+    /// Maximum number of messages in one session's queue; further ones are refused as busy.
     pub queue_max: usize,
-    /// Free messages go only so long after the customer's last one; `None`: always.
+    /// Time after the customer's last message during which more than templates may be sent; `None`:
+    /// always.
     pub window_ms: Option<u64>,
-    /// The shortest time between two parts to one customer; 0: none.
+    /// Shortest time between two parts to one customer; 0: no limit.
     pub pair_interval_ms: u64,
 }
 
 impl Default for Policy {
-    /// What holds when nothing is configured.
+    /// Returns the policy of a channel without any configuration.
     fn default() -> Self {
         Self {
             inactivity_ms: None,
@@ -54,9 +58,9 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The policy of a channel.
+    /// Reads the policy from a channel's configuration and its provider's capabilities.
     pub fn of(channel: &ChannelConfig, session_queue_max: usize) -> Self {
-        let ms = |d: std::time::Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+        let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let capabilities = channel.channel.capabilities();
         let receipts = capabilities.receipts;
         let query_after = match channel.channel.link() {

@@ -1,32 +1,37 @@
-//! What a session waits for: parts that may go out now, deliveries for a destination, the next instant at
-//! which time alone changes something.
+//! Tells what a session has ready and when to look at it again: due parts, its lane, and the next
+//! instant at which time alone changes something. Must not decide what happens then.
 
-use message::{DestinationId, MessageNo, Timestamp};
+use message::{MessageNo, Timestamp};
 use smallvec::SmallVec;
 
 use super::{
-    Policy,
-    decide::query_at,
-    state::{Delivery, Outbound, Phase, Session},
+    policy::Policy,
+    state::{Outbound, Part, Phase, Session},
 };
 
-/// How deep into a long queue the most urgent message is looked for; what lies behind is looked at when it comes up.
-const LOOK_AHEAD_MAX: usize = 256;
+/// Queued messages that are searched for the highest priority. A more urgent message further behind
+/// moves the session to its lane only when it comes within this distance.
+const PRIORITY_SEARCH_MAX: usize = 256;
+
+/// Parts of one message that may be submitted now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueParts {
+    /// The message.
+    pub message: MessageNo,
+    /// The parts, from 0; at least one.
+    pub parts: SmallVec<[u16; 4]>,
+}
 
 impl Session {
-    /// The message whose turn it is: the first not fully answered whose time has come. One that has begun
-    /// holds back all behind it, one that is scheduled for later holds back nobody.
+    /// Returns the first message that is not fully answered and whose time has come. A message that
+    /// has begun holds back all behind it; one that is scheduled for later holds back nothing.
     pub fn head(&self, now: Timestamp) -> Option<&Outbound> {
-        self.queue.iter().map(|m| &**m).find(|m| m.started() || m.send_at.is_none_or(|at| at <= now))
+        let is_due = |message: &&Outbound| message.started() || message.send_at.is_none_or(|at| at <= now);
+        self.queue.iter().map(|message| &**message).find(is_due)
     }
 
-    /// The parts that may be submitted now: message and parts, at most `max` of them.
-    pub fn sendable(
-        &self,
-        policy: &Policy,
-        now: Timestamp,
-        max: usize,
-    ) -> Option<(MessageNo, SmallVec<[u16; 4]>)> {
+    /// Returns at most `max` parts that may be submitted now.
+    pub fn due_parts(&self, policy: &Policy, now: Timestamp, max: usize) -> Option<DueParts> {
         let head = self.head(now)?;
         let max = if policy.pair_interval_ms > 0 { max.min(1) } else { max };
         if self.rests_until(policy).is_some_and(|until| now < until) {
@@ -35,73 +40,61 @@ impl Session {
         if head.expires_at.is_some_and(|at| at <= now) {
             return None;
         }
-        let parts: SmallVec<[u16; 4]> = head
-            .parts
-            .iter()
-            .enumerate()
-            .filter(|(_, p)| p.phase == Phase::Waiting && p.retry_at <= now)
-            .map(|(n, _)| n as u16)
-            .take(max)
-            .collect();
-        (!parts.is_empty()).then_some((head.number, parts))
+        let is_due = |part: &Part| part.phase == Phase::Waiting && part.retry_at <= now;
+        let parts: SmallVec<[u16; 4]> = head.parts_where(is_due).take(max).collect();
+        (!parts.is_empty()).then_some(DueParts { message: head.number, parts })
     }
 
-    /// Until when nothing goes to this customer, so soon after the last part.
+    /// Returns the instant before which the pair interval forbids another part to this customer.
     fn rests_until(&self, policy: &Policy) -> Option<Timestamp> {
         let waits = policy.pair_interval_ms > 0 && !self.queue.is_empty();
         waits.then(|| self.last_sent.plus_ms(policy.pair_interval_ms))
     }
 
-    /// The lane the session waits in: the most urgent of what it has queued.
+    /// Returns the lane the session waits in: the highest priority of its queued messages.
     pub fn lane(&self) -> u8 {
-        self.queue.iter().take(LOOK_AHEAD_MAX).map(|m| m.priority).max().unwrap_or(0)
+        self.queue.iter().take(PRIORITY_SEARCH_MAX).map(|message| message.priority).max().unwrap_or(0)
     }
 
-    /// Whether any part is with a link.
+    /// Returns whether any part is with a link.
     pub fn submitting(&self) -> bool {
-        self.queue.iter().any(|m| m.parts.iter().any(|p| p.phase == Phase::Submitting))
+        self.queue.iter().any(|message| message.parts.iter().any(|part| part.phase == Phase::Submitting))
     }
 
-    /// The first deliveries for one destination, in order.
-    pub fn deliveries_for<'a>(
-        &'a self,
-        destination: &'a DestinationId,
-        of_did: &'a DestinationId,
-    ) -> impl Iterator<Item = &'a Delivery> {
-        self.deliveries.iter().filter(move |d| d.destination.as_ref().unwrap_or(of_did) == destination)
-    }
-
-    /// The next instant at which time alone changes something; `Timestamp(0)` when there is work now.
+    /// Returns the next instant at which the session must be looked at, for one that leaves memory.
+    /// `Timestamp(0)`: it has work now.
     pub fn wake_at(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        if self.submitting() || !self.deliveries.is_empty() || self.sendable(policy, now, 1).is_some() {
+        if self.submitting() || !self.deliveries.is_empty() || self.due_parts(policy, now, 1).is_some() {
             return Some(Timestamp(0));
         }
         self.next_instant(policy, now)
     }
 
-    /// Like [`Session::wake_at`], for a live session whose work is already announced.
+    /// Returns the next instant at which time alone changes something, for a live session whose
+    /// present work is already announced.
     pub fn next_instant(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
-        let queued = self.queue.iter().filter_map(|m| m.queued_until(now)).min();
-        let sent = self.sent.values().filter_map(|m| m.sent_until(policy)).min();
+        let queued = self.queue.iter().filter_map(|message| message.queued_until(now)).min();
+        let sent = self.sent.values().filter_map(|message| message.sent_until(policy)).min();
         earlier(earlier(queued, sent), self.own_instant(policy, now))
     }
 
-    /// The same as far as one message goes. Nothing about another can have changed it.
+    /// Returns the next instant that one message asks for. An event about a message changes this and
+    /// [`Session::own_instant`], and no other message's instant.
     pub fn instant_of(&self, number: MessageNo, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
         match self.sent.get(&number) {
             Some(sent) => sent.sent_until(policy),
-            None => self.queue.get(self.queued(number).ok()?)?.queued_until(now),
+            None => self.queue.get(self.queue_position(number).ok()?)?.queued_until(now),
         }
     }
 
-    /// The same as far as no message goes.
+    /// Returns the next instant that does not depend on a single message.
     pub fn own_instant(&self, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
         let rests = self.rests_until(policy).filter(|until| *until > now);
         let gives_up = self.assembly.next_due(policy.reassembly_timeout_ms);
         earlier(earlier(rests, gives_up), self.closes_at(policy))
     }
 
-    /// When inactivity will close the open session; not while anything of it still waits to be sent.
+    /// Returns when inactivity closes the open session. `None` while messages wait to be sent.
     pub fn closes_at(&self, policy: &Policy) -> Option<Timestamp> {
         if !self.open || !self.queue.is_empty() {
             return None;
@@ -111,22 +104,34 @@ impl Session {
 }
 
 impl Outbound {
-    /// When time changes something about it while it is in the queue.
+    /// Returns when time changes something about it while it is queued.
     fn queued_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let again = self.parts.iter().filter(|p| p.phase == Phase::Waiting && p.retry_at > now);
+        let again = self.parts.iter().filter(|part| part.phase == Phase::Waiting && part.retry_at > now);
         let starts = self.send_at.filter(|at| *at > now && !self.started());
         earlier(earlier(again.map(|part| part.retry_at).min(), starts), self.expires_at)
     }
 
-    /// When time changes something about it once it was answered for.
+    /// Returns when time changes something about it after the provider answered.
     fn sent_until(&self, policy: &Policy) -> Option<Timestamp> {
-        let is_held = self.parts.iter().any(|p| p.phase == Phase::Held);
+        let is_held = self.parts.iter().any(|part| part.phase == Phase::Held);
         let settles = self.answered_at.filter(|_| !is_held).map(|at| at.plus_ms(policy.receipt_timeout_ms));
         earlier(settles, query_at(policy, self))
     }
 }
 
-/// The earlier of two instants.
+/// Returns when the provider is to be asked for the state of a message without a final receipt.
+pub(super) fn query_at(policy: &Policy, message: &Outbound) -> Option<Timestamp> {
+    let after = policy.query_after_ms?;
+    unreported(message).next()?;
+    Some(message.answered_at?.plus_ms(after))
+}
+
+/// Returns the parts without a final receipt that have an id to ask for.
+pub(super) fn unreported(message: &Outbound) -> impl Iterator<Item = u16> {
+    message.parts_where(|part| !part.queried && !part.provider_id.is_empty() && !part.state.is_final())
+}
+
+/// Returns the earlier of two instants.
 pub(crate) fn earlier(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

@@ -1,5 +1,6 @@
-//! The state of the sessions on one address: the open one, if any, and what earlier ones left to finish.
-//! Plain data; a snapshot of it is what the index keeps.
+//! The state of the sessions on one address: the open one, if any, and the unfinished work of
+//! earlier ones. Plain data with questions about it; only [`apply`](super::apply) changes it, and
+//! only [`snapshot`](super::snapshot) knows how it is stored.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -8,70 +9,69 @@ use std::{
 
 use channels::text::join::Assembly;
 use message::{
-    Address, ChannelId, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus, PartState,
-    PartStatus, SessionId, Timestamp,
-    event::{Cause, CloseReason, OfferedChoice, Received, Split},
+    Address, ChannelId, Choice, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus,
+    PartState, PartStatus, SessionId, Timestamp,
+    event::{Cause, CloseReason, Received, Split},
 };
-use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
 /// The sessions on one address.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Session {
-    /// Whose they are.
+    /// The customer on a channel and DID.
     pub address: Address,
     /// The customer's address as the business sees it.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
     pub did_shown: Arc<str>,
-    /// Whether a session is open; its ordinal is `counters.sessions`.
+    /// Whether the newest session is open; its ordinal is `counters.sessions`.
     pub open: bool,
-    /// When the newest session began.
+    /// Beginning of the newest session.
     pub opened_at: Timestamp,
-    /// When anything last happened that keeps it open.
+    /// Last event that postpones the close by inactivity.
     pub last_activity: Timestamp,
-    /// When the customer last wrote in it.
+    /// Last message of the customer in this session.
     pub last_inbound: Option<Timestamp>,
-    /// Who handles it; empty until someone takes it.
+    /// The person or bot that handles it; empty until someone takes it.
     pub handler: Arc<str>,
-    /// The numbers given out.
+    /// The stream's counters.
     pub counters: Counters,
-    /// Messages not fully answered by the provider, in the order of their numbers. Boxed, here and below: a message is half a kilobyte,
-    /// and room for several of them would be kept and moved for most sessions in vain.
+    /// Messages that the provider has not answered completely, by rising number. Boxed, here and
+    /// in `sent`: a message is half a kilobyte, and most sessions have none.
     pub queue: VecDeque<Box<Outbound>>,
-    /// Messages the provider answered for, awaiting receipts.
+    /// Messages that the provider answered completely and that await receipts.
     pub sent: BTreeMap<MessageNo, Box<Outbound>>,
-    /// Deliveries the destination has not taken, in order.
+    /// Deliveries that the destination has not accepted, in order.
     pub deliveries: VecDeque<Delivery>,
-    /// Deliveries given up.
-    pub dead_letters: Vec<(Delivery, Cause)>,
-    /// Inbound messages of which parts are missing.
+    /// Deliveries that were given up, oldest first.
+    pub dead_letters: Vec<DeadLetter>,
+    /// Inbound messages with missing parts.
     pub assembly: Assembly,
-    /// When a part was last handed to a link.
+    /// Last instant at which a part was handed to a link.
     pub last_sent: Timestamp,
-    /// What the customer may answer to the newest numbered list.
-    pub offer: Option<Offer>,
+    /// Answers that the customer can give to the newest numbered list.
+    pub choices: Option<PendingChoices>,
 }
 
-/// A numbered list that the customer may answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Offer {
-    /// Its lines.
-    pub choices: Vec<OfferedChoice>,
-    /// Whether the customer wrote since: then the business's next message ends it.
+/// A numbered list that the customer can answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingChoices {
+    /// The lines of the list.
+    pub choices: Vec<Choice>,
+    /// Whether the customer wrote since. If so, the business's next message ends the list.
     pub answered: bool,
 }
 
 /// An outbound message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outbound {
-    /// Its number in the stream.
+    /// The message's number in the stream.
     pub number: MessageNo,
     /// The business's id for it.
     pub id: MessageId,
-    /// What it says; emptied once the provider answered for every part.
+    /// The text or body; emptied once the provider answered for every part.
     pub content: Content,
-    /// How it is cut.
+    /// The cuts between parts.
     pub split: Split,
     /// 0 (bulk) to 10 (most urgent).
     pub priority: u8,
@@ -79,45 +79,45 @@ pub struct Outbound {
     pub accepted_at: Timestamp,
     /// When the provider answered for its last part.
     pub answered_at: Option<Timestamp>,
-    /// Not to be sent before.
+    /// Earliest instant to send it.
     pub send_at: Option<Timestamp>,
-    /// Not to be sent after.
+    /// Latest instant to send it.
     pub expires_at: Option<Timestamp>,
-    /// Where its notifications go when not to the DID's destination.
+    /// Destination of notifications about it; `None`: the DID's own.
     pub destination: Option<DestinationId>,
     /// CIM `conversationId`.
     pub conversation_id: Option<Box<str>>,
     /// CIM `channelData` as it came.
     pub channel_data: Option<Box<str>>,
-    /// What was changed to fit.
+    /// Changes that were made to fit the channel, in words for the business.
     pub adapted: SmallVec<[Box<str>; 1]>,
-    /// Its parts.
+    /// The parts, in order.
     pub parts: SmallVec<[Part; 1]>,
-    /// The highest status the business was told of.
+    /// The highest status that the business was notified of.
     pub notified: MessageStatus,
-    /// The code and words that go with a failure or receipt.
+    /// The cause of a failure, or the code of the last receipt.
     pub cause: Option<Cause>,
-    /// The provider's id of the message it answers.
+    /// The provider's id of the message it replies to.
     pub reply_to: Option<Arc<str>>,
 }
 
 /// A part of an outbound message.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Part {
-    /// All that is known of it.
+    /// The join of all reports.
     pub state: PartState,
-    /// Whose move it is.
+    /// The side that has to act.
     pub phase: Phase,
     /// Counted tries.
     pub tries: u16,
-    /// Not to be tried again before.
+    /// Earliest instant of the next try.
     pub retry_at: Timestamp,
-    /// How often it was sent again after being in doubt.
+    /// Submits after the part was in doubt.
     pub resent: u16,
-    /// Submits of it of which nobody told whether they were taken: each may have left a copy with the provider
-    /// under an id that is not known, and receipts for it.
+    /// Submits with unknown outcome. Each may have left a copy at the provider under an unknown
+    /// id, for which receipts may come.
     pub doubts: u16,
-    /// Whether the provider was asked what became of it.
+    /// Whether the provider was asked for its state.
     pub queried: bool,
     /// The provider's id for it; empty until known.
     pub provider_id: Arc<str>,
@@ -125,56 +125,56 @@ pub struct Part {
     pub handed_at: Timestamp,
 }
 
-/// Whose move it is with a part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The side that has to act on a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// Ours: it waits to be submitted.
+    /// Patchbay: the part waits to be submitted.
     #[default]
     Waiting,
-    /// The provider's: it was handed to a link.
+    /// The provider: the part was handed to a link.
     Submitting,
-    /// Nobody's: in doubt, held for a receipt or an operator.
+    /// An operator or a receipt: the part is held in doubt.
     Held,
-    /// Done, one way or the other.
+    /// Neither: the part was accepted, or it failed.
     Answered,
 }
 
-/// Something for the destination.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// An item for a destination.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Delivery {
-    /// Its number in the stream, from 1.
+    /// The delivery's number in the stream, from 1.
     pub number: u32,
-    /// When it came to be.
+    /// When it was created.
     pub at: Timestamp,
     /// The session it belongs to.
     pub ordinal: u32,
-    /// Where it goes when not to the DID's destination.
+    /// Its destination; `None`: the DID's own.
     pub destination: Option<DestinationId>,
-    /// What it is.
+    /// Its content.
     pub kind: DeliveryKind,
 }
 
-/// The kinds of delivery.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The content of a delivery.
+#[derive(Clone, Debug, PartialEq)]
 pub enum DeliveryKind {
-    /// The customer wrote.
+    /// A customer's message.
     Message(Arc<Received>),
-    /// The fate of an outbound message.
+    /// A notification about an outbound message.
     Notification(Box<Notification>),
-    /// The session ended, and not because the business said so.
+    /// The end of a session that the business did not end itself.
     EndChat(CloseReason),
 }
 
-/// The fate of an outbound message.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// A notification to the business about an outbound message.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
-    /// The message.
+    /// The business's id of the message.
     pub id: MessageId,
     /// DELIVERED, READ or FAILED.
     pub status: MessageStatus,
-    /// The code and words behind it.
+    /// The code and words behind the status.
     pub cause: Option<Cause>,
-    /// What was changed to fit.
+    /// Changes that were made to fit the channel.
     pub adapted: SmallVec<[Box<str>; 1]>,
     /// CIM `conversationId`.
     pub conversation_id: Option<Box<str>>,
@@ -182,8 +182,17 @@ pub struct Notification {
     pub channel_data: Option<Box<str>>,
 }
 
+/// A delivery that was given up after its tries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// The destination's last answer.
+    pub cause: Cause,
+}
+
 impl Session {
-    /// Nothing yet on an address whose numbers go on from `counters`.
+    /// Creates the state of an address without a session. Its numbers continue from `counters`.
     pub fn new(address: Address, counters: Counters) -> Self {
         Self {
             customer_shown: address.customer.clone(),
@@ -201,22 +210,22 @@ impl Session {
             dead_letters: Vec::new(),
             assembly: Assembly::default(),
             last_sent: Timestamp::default(),
-            offer: None,
+            choices: None,
         }
     }
 
-    /// The empty state that replay begins with, before the first event names the address.
+    /// Creates the state in which a replay begins, before the first event names the address.
     pub fn blank() -> Self {
-        let nobody = Address { channel: ChannelId::from(""), did: Arc::from(""), customer: Arc::from("") };
-        Self::new(nobody, Counters::default())
+        let unnamed = Address { channel: ChannelId::from(""), did: Arc::from(""), customer: Arc::from("") };
+        Self::new(unnamed, Counters::default())
     }
 
-    /// The newest session's id.
+    /// Returns the newest session's id.
     pub fn id(&self) -> SessionId {
         SessionId { stream: self.address.stream(), ordinal: self.counters.sessions }
     }
 
-    /// Whether nothing here is open any more: the stream leaves the index.
+    /// Returns whether all work on this address is finished, so that the stream may leave the index.
     pub fn is_done(&self) -> bool {
         !self.open
             && self.queue.is_empty()
@@ -226,78 +235,92 @@ impl Session {
             && self.assembly.next_due(0).is_none()
     }
 
-    /// An outbound message that is not settled.
+    /// Returns an outbound message that is not settled.
     pub fn message(&self, number: MessageNo) -> Option<&Outbound> {
-        let queued = || self.queue.get(self.queued(number).ok()?);
-        self.sent.get(&number).or_else(queued).map(|m| &**m)
+        let queued = || self.queue.get(self.queue_position(number).ok()?);
+        self.sent.get(&number).or_else(queued).map(|message| &**message)
     }
 
-    /// Where a message stands in the queue, or would.
-    pub(super) fn queued(&self, number: MessageNo) -> Result<usize, usize> {
-        self.queue.binary_search_by_key(&number, |m| m.number)
+    /// Returns a part of an outbound message that is not settled.
+    pub fn part(&self, number: MessageNo, part: u16) -> Option<&Part> {
+        self.message(number)?.parts.get(usize::from(part))
     }
 
-    /// Whether a message that is not settled has an id of the business, among those that the log does not find by it:
-    /// they were accepted `since` then, or so long `before` that what is found by it was removed.
-    pub fn has_unlisted(&self, id: &MessageId, since: Timestamp, before: Timestamp) -> bool {
-        let is_new = |m: &&Outbound| m.accepted_at >= since;
-        let is_old = |m: &&Outbound| m.accepted_at <= before;
-        let (queue, sent) = (self.queue.iter().map(|m| &**m), self.sent.values().map(|m| &**m));
+    /// Returns the index of a message in the queue; `Err`: the index at which to insert it.
+    pub(super) fn queue_position(&self, number: MessageNo) -> Result<usize, usize> {
+        self.queue.binary_search_by_key(&number, |message| message.number)
+    }
+
+    /// Returns the outbound messages that are not settled, in no particular order.
+    pub fn messages(&self) -> impl Iterator<Item = &Outbound> {
+        self.queue.iter().chain(self.sent.values()).map(|message| &**message)
+    }
+
+    /// Returns whether a message that is not settled has this id, among those whose ids the log's
+    /// look-ups cannot find.
+    ///
+    /// These are messages accepted `since` or later, whose events are not written yet, and messages
+    /// accepted at `before` or earlier, whose look-ups retention has removed. Others are not
+    /// searched: their number may be large, and the log answers for them.
+    pub fn has_unindexed_id(&self, id: &MessageId, since: Timestamp, before: Timestamp) -> bool {
+        let is_new = |message: &&Outbound| message.accepted_at >= since;
+        let is_old = |message: &&Outbound| message.accepted_at <= before;
+        let queue = self.queue.iter().map(|message| &**message);
+        let sent = self.sent.values().map(|message| &**message);
         let new = queue.clone().rev().take_while(is_new).chain(sent.clone().rev().take_while(is_new));
         let old = queue.take_while(is_old).chain(sent.take_while(is_old));
-        new.chain(old).any(|m| m.id == *id)
+        new.chain(old).any(|message| message.id == *id)
     }
 
-    /// Outbound messages not settled.
+    /// Returns the number of outbound messages that are not settled.
     pub fn messages_open(&self) -> usize {
         self.queue.len() + self.sent.len()
     }
 }
 
 impl Outbound {
-    /// Its status.
+    /// Returns the status that follows from its parts.
     pub fn status(&self) -> MessageStatus {
-        MessageStatus::of(self.parts.iter().map(|p| p.state))
+        MessageStatus::of(self.parts.iter().map(|part| part.state))
     }
 
-    /// Whether anything of it was ever handed to a link.
+    /// Returns whether any part was ever handed to a link.
     pub fn started(&self) -> bool {
         self.parts.iter().any(Part::started)
     }
 
-    /// Whether the provider answered for every part, or it is held.
+    /// Returns whether every part was answered by the provider or is held in doubt.
     pub fn answered(&self) -> bool {
-        self.parts.iter().all(|p| matches!(p.phase, Phase::Answered | Phase::Held))
+        self.parts.iter().all(|part| matches!(part.phase, Phase::Answered | Phase::Held))
     }
 
-    /// Whether the provider may have taken copies of it under ids that are not known.
+    /// Returns whether the provider may hold copies of it under unknown ids.
     pub fn has_doubts(&self) -> bool {
-        self.parts.iter().any(|p| p.doubts > 0)
+        self.parts.iter().any(|part| part.doubts > 0)
     }
 
-    /// Whether nothing more can come of it.
+    /// Returns whether no further event can change it.
     pub fn settled(&self) -> bool {
-        self.parts.iter().all(|p| p.phase == Phase::Answered && p.state.is_final())
+        self.parts.iter().all(|part| part.phase == Phase::Answered && part.state.is_final())
     }
-}
 
-impl Outbound {
-    /// The parts that a report on all up to an instant means, as far as it says anything new of them.
-    pub fn upto(&self, state: PartState, upto: Timestamp) -> impl Iterator<Item = (MessageNo, u16)> {
-        let meant = move |part: &Part| {
-            let taken = part.phase == Phase::Answered && part.state.reached >= PartStatus::Sent;
-            taken && part.handed_at <= upto && part.state.join(state) != part.state
+    /// Returns the parts to which a report on everything sent until an instant adds something.
+    pub fn parts_until(&self, state: PartState, until: Timestamp) -> impl Iterator<Item = u16> {
+        let is_new = move |part: &Part| {
+            let accepted = part.phase == Phase::Answered && part.state.reached >= PartStatus::Sent;
+            accepted && part.handed_at <= until && part.state.join(state) != part.state
         };
-        self.parts
-            .iter()
-            .enumerate()
-            .filter(move |(_, part)| meant(part))
-            .map(|(n, _)| (self.number, n as u16))
+        self.parts_where(is_new)
+    }
+
+    /// Returns the positions of the parts for which `holds` is true, from 0.
+    pub(super) fn parts_where(&self, holds: impl Fn(&Part) -> bool) -> impl Iterator<Item = u16> {
+        self.parts.iter().zip(0..).filter(move |(part, _)| holds(part)).map(|(_, position)| position)
     }
 }
 
 impl Part {
-    /// Whether it was ever handed to a link.
+    /// Returns whether it was ever handed to a link.
     pub fn started(&self) -> bool {
         self.phase != Phase::Waiting || self.tries > 0 || self.state != PartState::default()
     }

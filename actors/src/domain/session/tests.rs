@@ -84,8 +84,7 @@ impl Subject {
 
     /// A receipt of an unknown id, come just now.
     fn doubt_receipt(&self, state: PartState) -> Option<Events> {
-        let fits = self.session.doubt_receipt(&self.policy, state, "x", self.now);
-        fits.map(|(_, _, events)| events)
+        self.session.doubt_receipt(&self.policy, state, "x", self.now).map(|found| found.events)
     }
 
     fn accept(&mut self, id: &str, parts: u16) {
@@ -203,7 +202,7 @@ proptest! {
             subject.accept("m", parts);
             let event = subject.session.submit(&subject.policy, subject.now, 10).unwrap();
             subject.record([event]);
-            let mut record = crate::domain::session::Outbound::of(
+            let mut record = Outbound::new(
                 subject.log.iter().find_map(|(e, _)| match e { Event::Accepted(a) => Some(a), _ => None }).unwrap(),
                 subject.now,
             );
@@ -395,8 +394,8 @@ fn a_long_message_that_is_throttled_goes_on_where_it_stopped() {
         subject.outcome(MessageNo(1), part, outcome);
     }
     subject.now = subject.now.plus_ms(1_000);
-    let (_, parts) = subject.session.sendable(&subject.policy, subject.now, 10).unwrap();
-    assert_eq!(parts.as_slice(), [2]);
+    let due = subject.session.due_parts(&subject.policy, subject.now, 10).unwrap();
+    assert_eq!(due.parts.as_slice(), [2]);
 }
 
 #[test]
@@ -455,7 +454,7 @@ fn ids_that_the_log_does_not_list_are_found_in_the_session() {
     subject.now = subject.now.plus_ms(60_000);
     subject.accept("of this batch", 1);
     subject.accept("of this batch, too", 1);
-    let has = |id: &str| subject.session.has_unlisted(&id.into(), subject.now, long_ago);
+    let has = |id: &str| subject.session.has_unindexed_id(&id.into(), subject.now, long_ago);
     for id in
         ["forgotten", "forgotten and sent", "forgotten in the queue", "of this batch", "of this batch, too"]
     {

@@ -1,14 +1,14 @@
-//! A provider's window: free messages go only so long after the customer last wrote, templates always. A message that
-//! cannot go is refused before it leaves, with the reason.
+//! A provider's customer service window: for some hours after the customer's last message any
+//! content may be sent, after that only templates. Answers the question only; the caller refuses.
 
-use message::{BodyType, Content, Event, Timestamp, event::ALL_PARTS, event::Cause};
+use message::{BodyType, Content, Timestamp, event::Cause};
 
-use super::{Policy, state::Session};
+use super::policy::Policy;
 
-/// The code of a message that came too late, or too early.
+/// Code of a message that the window does not allow.
 pub const WINDOW: &str = "window";
 
-/// Why a content must not go now, if it must not. `heard_at` is when the customer last wrote.
+/// Returns why a content must not be sent at `now`. `heard_at` is when the customer last wrote.
 pub fn closed(
     policy: &Policy,
     content: &Content,
@@ -24,7 +24,10 @@ pub fn closed(
         Some(at) => format!("the customer last wrote {} hours ago", now.since_ms(at) / HOUR_MS),
         None => "the customer has not written yet".to_owned(),
     };
-    let reason = format!("{since}: free messages go only within {hours} hours of that, send a template");
+    let reason = format!(
+        "{since}; the provider allows only templates, except within {hours} hours after the customer wrote: \
+         send a template"
+    );
     Some(Cause::new(WINDOW, reason))
 }
 
@@ -35,15 +38,6 @@ fn is_template(content: &Content) -> bool {
         Content::Rich { body_type, .. } => *body_type == BodyType::Template,
         Content::Parts(parts) => parts.iter().all(is_template),
         Content::Text(_) | Content::Binary(_) => false,
-    }
-}
-
-impl Session {
-    /// The message whose turn it is fails when its window closed while it waited.
-    pub fn too_late(&self, policy: &Policy, heard_at: Option<Timestamp>, now: Timestamp) -> Option<Event> {
-        let head = self.head(now).filter(|head| !head.started())?;
-        let cause = closed(policy, &head.content, heard_at, now)?;
-        Some(Event::PartFailed { message: head.number, part: ALL_PARTS, cause })
     }
 }
 

@@ -1,6 +1,6 @@
-//! Providers that their fixture file describes: one interpreter for all manifest providers. The description is written
-//! from the provider's documentation and never read from the manifest, so that the two sides can disagree.
-//! `docs/provider-by-manifest.md` documents the format.
+//! Providers that their fixture file describes: one interpreter for all manifest providers. The
+//! description is written from the provider's documentation and never read from the manifest, so
+//! that the two sides can disagree. `docs/provider-by-manifest.md` documents the format.
 
 mod description;
 mod request;
@@ -19,11 +19,11 @@ use self::{
 };
 use crate::{
     contract::{
-        About, Call, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Signature, Unfit,
-        or, overlay,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, RetryPolicy,
+        Signature, UnsupportedEvent, or, overlay,
     },
     toolkit::{
-        http::{Outgoing, Request, Response, encode, form},
+        http::{Fields, Outgoing, Request, Response, encode},
         media::File,
         number::{is_digits, is_e164},
         sign,
@@ -73,7 +73,8 @@ pub(crate) struct Described {
 impl Described {
     /// Reads a description; `None` when the file includes one that describes nothing.
     ///
-    /// Names and headers are leaked: a provider lives as long as the process, and there is one of each.
+    /// Names and headers are leaked: a provider lives as long as the process, and there is one of
+    /// each.
     pub(crate) fn read(source: &Source, all: &[Source]) -> Result<Option<Self>, BadDescription> {
         let bad = |reason: String| BadDescription { file: source.name.to_owned(), reason };
         let parse = |text: &str| toml::from_str::<Document>(text).map_err(|error| bad(error.to_string()));
@@ -107,7 +108,7 @@ impl Described {
         let account = description.credentials.iter().map(|(key, default)| Credential {
             key: leak(key),
             default: leak(default),
-            what: if description.secrets.contains(key) {
+            purpose: if description.secrets.contains(key) {
                 "a secret of the account"
             } else {
                 "a line of the account"
@@ -116,7 +117,7 @@ impl Described {
         let number = Credential {
             key: "number",
             default: leak(&description.number),
-            what: "the default business number of inbound messages",
+            purpose: "the default business number of inbound messages",
         };
         let webhook = &description.webhook;
         let about = About {
@@ -124,11 +125,11 @@ impl Described {
             title: leak(&description.title),
             credentials: account.chain([number]).collect::<Vec<_>>().leak(),
             batch_max: 1,
-            retry: Retry {
-                tries: webhook.tries,
+            retry: RetryPolicy {
+                attempts_max: webhook.tries,
                 factor: webhook.factor,
-                answers: webhook.answers,
-                obeys: webhook.obeys,
+                after_answers: webhook.answers,
+                obeys_retry_after: webhook.obeys,
             },
             polls: false,
             customer: leak(&description.customer),
@@ -146,9 +147,9 @@ impl Described {
     fn is_authorized(&self, request: &Request, fields: &RequestFields<'_>, cx: &Context<'_>) -> bool {
         match &self.description.auth.scheme {
             AuthScheme::Open => true,
-            AuthScheme::Basic { user, password } => request.basic().is_some_and(|(name, secret)| {
-                name == cx.credential(user) && secret == cx.credential(password)
-            }),
+            AuthScheme::Basic { user, password } => {
+                request.has_basic(cx.credential(user), cx.credential(password))
+            }
             AuthScheme::Bearer(key) => request.bearer() == Some(cx.credential(key)),
             AuthScheme::Header(header) => {
                 request.header(&header.name) == Some(cx.credential(&header.credential))
@@ -174,20 +175,20 @@ impl Described {
         }
     }
 
-    fn send(&self, request: &Request, fields: &RequestFields<'_>, cx: &Context<'_>) -> Call {
+    fn send(&self, request: &Request, fields: &RequestFields<'_>, cx: &Context<'_>) -> Effect {
         let (rules, refusal) = (&self.description.send, &self.description.refusal);
         if !fields.are_readable() {
-            return Call::Answer(self.refusal(refusal.malformed, "", "the body cannot be read", cx));
+            return Effect::Answer(self.refusal(refusal.malformed, "", "the body cannot be read", cx));
         }
         match self.message(fields, cx) {
-            Err(reason) => Call::Answer(self.refusal(refusal.rejected, "", reason, cx)),
+            Err(reason) => Effect::Answer(self.refusal(refusal.rejected, "", reason, cx)),
             Ok(mut message) => {
                 let values = Values::new(cx, MESSAGE_SALT).with_addresses(&message.from, &message.to);
                 message.id = values.fill_text(&rules.id);
                 message.request = fields.to_json(request);
                 let values = values.with("id", &*message.id).with("text", &*message.text);
                 let answer = fill(&rules.answer, &values);
-                Call::Accept(vec![message.clone()], answer)
+                Effect::Accept(vec![message.clone()], answer)
             }
         }
     }
@@ -248,10 +249,10 @@ impl Provider for Described {
         &self.about
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if let Some(id) = request.path.strip_prefix("/files/") {
-            return Call::Answer(match cx.media.get(id) {
-                Some(file) => Response::new(200, &file.mime, file.content.clone()),
+            return Effect::Answer(match cx.file(id) {
+                Some(file) => file,
                 None => self.refusal(404, "", "no such file", cx),
             });
         }
@@ -262,16 +263,16 @@ impl Provider for Described {
         let routes = self.description.route.iter().filter(|route| is_at(&route.path));
         let open = routes.clone().any(|route| !route.auth);
         if !is_at(&send.path) && routes.clone().next().is_none() {
-            return Call::Answer(self.refusal(404, "", "no such address", cx));
+            return Effect::Answer(self.refusal(404, "", "no such address", cx));
         }
         if !open && !self.is_authorized(request, &fields, cx) {
-            return Call::Answer(self.unauthorized(cx));
+            return Effect::Answer(self.unauthorized(cx));
         }
         if is_at(&send.path) && request.method.as_str() == send.method {
             return self.send(request, &fields, cx);
         }
         let method = request.method.as_str();
-        Call::Answer(match routes.clone().find(|route| route.method == method) {
+        Effect::Answer(match routes.clone().find(|route| route.method == method) {
             Some(route) => fill(&route.answer, &values),
             None => self.refusal(405, "", "the method is not allowed", cx),
         })
@@ -282,7 +283,7 @@ impl Provider for Described {
         match fault {
             Fault::Throttled { after_s } => {
                 let answer = self.refusal(rules.throttled, "", "too many requests", cx);
-                if after_s == 0 { answer } else { answer.with("retry-after", after_s.to_string()) }
+                answer.retry_after(after_s)
             }
             Fault::Unavailable { status } => {
                 self.refusal(rules.unavailable.unwrap_or(status), "", "unavailable on purpose", cx)
@@ -300,17 +301,18 @@ impl Provider for Described {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
-        let unfit =
-            || Unfit { provider: self.about.name, what: format!("{:?}", inbound.kind).to_lowercase() };
-        let rules = self.description.inbound.as_ref().ok_or_else(unfit)?;
-        let words = match inbound.kind {
-            Kind::Text => &*inbound.text,
-            Kind::OptOut => or(&inbound.text, "STOP"),
-            Kind::OptIn => or(&inbound.text, "START"),
-            kind if kind.is_file() && rules.with_file.is_some() => &*inbound.text,
-            _ => return Err(unfit()),
-        };
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
+        let unsupported = || UnsupportedEvent::new(&self.about, inbound.kind);
+        let rules = self.description.inbound.as_ref().ok_or_else(unsupported)?;
+        let words = inbound.sms_text().ok_or_else(unsupported)?;
+        if file.is_some() && rules.with_file.is_none() {
+            return Err(unsupported());
+        }
         let new = Values::new(cx, INBOUND_SALT).fill_text(&self.description.send.id);
         let mut values = Values::new(cx, EVENT_SALT)
             .with("id", or(&inbound.id, &new))
@@ -367,10 +369,12 @@ impl Provider for Described {
         };
         let outgoing = match format.unwrap_or_default() {
             Format::Json => Outgoing::post(url, "application/json", event.to_string().into_bytes()),
-            Format::Form => {
-                Outgoing::post(url, "application/x-www-form-urlencoded", form(&flat(event)).into_bytes())
-            }
-            Format::Query => Outgoing::get(with_query(url, &form(&flat(event)))),
+            Format::Form => Outgoing::post(
+                url,
+                "application/x-www-form-urlencoded",
+                Fields::of_object(event).encoded().into_bytes(),
+            ),
+            Format::Query => Outgoing::get(with_query(url, &Fields::of_object(event).encoded())),
         };
         sign(outgoing, &description.webhook.scheme, cx)
     }
@@ -379,20 +383,21 @@ impl Provider for Described {
         self.signature_headers
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
         let values = Values::new(cx, EVENT_SALT);
         let secrets = &self.description.secrets;
         let own = self.about.credentials.iter().map(|credential| credential.key);
         let own = own.filter(|key| *key != "number" && !secrets.iter().any(|secret| secret == key));
-        let mut lines: Vec<_> = own.map(|key| (key, format!("{:?}", cx.credential(key)))).collect();
+        let mut lines: Vec<_> = own.map(|key| AccountLine::new(key, cx.credential(key))).collect();
         for (key, template) in &self.description.account {
-            lines.push((key.clone().leak(), format!("{:?}", values.fill_text(template))));
+            lines.push(AccountLine::new(key.as_str(), values.fill_text(template)));
         }
         lines
     }
 }
 
-/// Signs a call-back. The signature `none` is handled around it: by the header's removal, or here for a query.
+/// Signs a call-back. The signature `none` is handled around it: by the header's removal, or here
+/// for a query.
 fn sign(outgoing: Outgoing, scheme: &WebhookScheme, cx: &Context<'_>) -> Outgoing {
     match scheme {
         WebhookScheme::Unsigned => outgoing,
@@ -428,13 +433,6 @@ fn hmac(rules: &HmacRules, secret: &str, body: &[u8]) -> String {
 fn with_query(url: &str, query: &str) -> String {
     let joint = if url.contains('?') { '&' } else { '?' };
     format!("{url}{joint}{query}")
-}
-
-/// Returns the texts and numbers of a flat event as fields.
-fn flat(event: &Value) -> Vec<(String, String)> {
-    let all = event.as_object().into_iter().flatten();
-    all.map(|(key, value)| (key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
-        .collect()
 }
 
 fn fill(template: &AnswerTemplate, values: &Values<'_>) -> Response {

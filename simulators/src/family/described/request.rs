@@ -1,9 +1,9 @@
 //! The fields of a request to a described provider, wherever the description says they stand.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::description::Format;
-use crate::toolkit::http::Request;
+use crate::toolkit::http::{Fields, Request};
 
 /// Begins the name of a field that stands in the query, whatever the format.
 const IN_QUERY: char = '?';
@@ -16,7 +16,7 @@ pub(super) struct RequestFields<'a> {
 
 enum Content {
     Json(Value),
-    Pairs(Vec<(String, String)>),
+    Fields(Fields),
     Unreadable,
 }
 
@@ -24,8 +24,8 @@ impl<'a> RequestFields<'a> {
     pub(super) fn read(request: &'a Request, format: Format) -> Self {
         let content = match format {
             Format::Json => request.json().map(Content::Json),
-            Format::Form => request.form().map(Content::Pairs),
-            Format::Query => Some(Content::Pairs(request.query_pairs())),
+            Format::Form => request.form().map(Content::Fields),
+            Format::Query => Some(Content::Fields(request.query_fields())),
         };
         Self { request, content: content.unwrap_or(Content::Unreadable) }
     }
@@ -42,9 +42,7 @@ impl<'a> RequestFields<'a> {
         }
         match &self.content {
             Content::Json(body) => body.pointer(field)?.as_str().map(str::to_owned),
-            Content::Pairs(pairs) => {
-                pairs.iter().find(|(key, _)| key == field).map(|(_, value)| value.clone())
-            }
+            Content::Fields(fields) => fields.get(field).map(str::to_owned),
             Content::Unreadable => None,
         }
     }
@@ -58,9 +56,7 @@ impl<'a> RequestFields<'a> {
                 Some(Value::Array(all)) => all.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
                 Some(_) => None,
             },
-            Content::Pairs(pairs) => {
-                Some(pairs.iter().filter(|(key, _)| key == field).map(|(_, value)| value.clone()).collect())
-            }
+            Content::Fields(fields) => Some(fields.all(field).map(str::to_owned).collect()),
             Content::Unreadable => Some(Vec::new()),
         }
     }
@@ -69,10 +65,7 @@ impl<'a> RequestFields<'a> {
     pub(super) fn to_json(&self, request: &Request) -> Value {
         match &self.content {
             Content::Json(body) => body.clone(),
-            Content::Pairs(pairs) => {
-                let fields = pairs.iter().map(|(key, value)| (key.clone(), value.as_str().into()));
-                Value::Object(fields.collect::<Map<_, _>>())
-            }
+            Content::Fields(fields) => fields.to_object(),
             Content::Unreadable => String::from_utf8_lossy(&request.body).into(),
         }
     }

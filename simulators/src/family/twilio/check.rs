@@ -1,17 +1,14 @@
-//! What Twilio takes for a message, and the codes it refuses others with.
+//! Twilio's rules for messages, and its error codes for those that break them.
 
 use serde_json::{Map, Value, json};
 
-use crate::toolkit::{http::Response, number::is_e164};
+use crate::toolkit::{
+    http::{Fields, Response},
+    number::is_e164,
+};
 
 const TEXT_MAX: usize = 1_600;
 const MEDIA_MAX: usize = 10;
-
-pub(crate) type Fields = Vec<(String, String)>;
-
-pub(crate) fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
-}
 
 pub(crate) fn error(status: u16, code: u32, message: &str) -> Response {
     let more = format!("https://www.twilio.com/docs/errors/{code}");
@@ -23,17 +20,17 @@ pub(crate) fn is_sid(text: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|o| o.is_ascii_hexdigit()))
 }
 
-/// Marks a WhatsApp address.
+/// The prefix of WhatsApp addresses.
 pub(crate) const WHATSAPP: &str = "whatsapp:";
 
 /// The product that a simulated Twilio account sells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Product {
+pub(crate) enum TwilioProduct {
     Sms,
     WhatsApp,
 }
 
-impl Product {
+impl TwilioProduct {
     fn media_max(self) -> usize {
         match self {
             Self::Sms => MEDIA_MAX,
@@ -41,14 +38,14 @@ impl Product {
         }
     }
 
-    /// An address without its prefix, if it is a good one.
-    fn address<'a>(self, address: &'a str) -> Option<&'a str> {
+    /// Returns a valid address without its prefix.
+    fn address(self, address: &str) -> Option<&str> {
         let bare = match address.strip_prefix(WHATSAPP) {
             Some(bare) if self == Self::WhatsApp => bare,
             None if self == Self::Sms => address,
             _ => return None,
         };
-        // A business-scoped user id: a country, a dot, an opaque name.
+        // A business-scoped user id: a country, a dot and an opaque name.
         let opaque = self == Self::WhatsApp
             && bare.split_once('.').is_some_and(|(country, id)| country.len() == 2 && !id.is_empty());
         (opaque || is_e164(bare)).then_some(bare)
@@ -62,12 +59,12 @@ impl Product {
         self.address(from).is_some() || (self == Self::Sms && (short || named))
     }
 
-    /// Why Twilio would refuse this.
+    /// Returns the refusal of an invalid request.
     pub(crate) fn refusal(self, fields: &Fields, media: usize) -> Option<Response> {
-        let (to, from) = (field(fields, "To"), field(fields, "From"));
-        let (words, content) = (field(fields, "Body"), field(fields, "ContentSid"));
-        let service = field(fields, "MessagingServiceSid");
-        let callback = field(fields, "StatusCallback");
+        let (to, from) = (fields.text("To"), fields.text("From"));
+        let (words, content) = (fields.text("Body"), fields.text("ContentSid"));
+        let service = fields.text("MessagingServiceSid");
+        let callback = fields.text("StatusCallback");
         let bad = |code, message: &str| Some(error(400, code, message));
         if to.is_empty() {
             return bad(21604, "A 'To' phone number is required.");
@@ -97,13 +94,13 @@ impl Product {
         if media > self.media_max() {
             return bad(21623, "Number of media files exceeds allowed limit");
         }
-        if fields.iter().any(|(key, value)| key == "MediaUrl" && !value.starts_with("http")) {
+        if fields.all("MediaUrl").any(|url| !url.starts_with("http")) {
             return bad(21620, "Invalid media URL(s)");
         }
         if !content.is_empty() && (!is_sid(content, "HX") || !words.is_empty() || media > 0) {
             return bad(21655, "The ContentSid is invalid");
         }
-        let variables = field(fields, "ContentVariables");
+        let variables = fields.text("ContentVariables");
         if !variables.is_empty() && serde_json::from_str::<Map<String, Value>>(variables).is_err() {
             return bad(21656, "The ContentVariables parameter is invalid");
         }

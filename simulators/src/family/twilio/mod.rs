@@ -1,18 +1,19 @@
-//! Twilio's Messages resource, as SMS and as WhatsApp: forms under Basic authentication, one webhook per message
-//! under HMAC-SHA1 of address and fields. Content templates are kept; queues, prices and regions are left out.
+//! Twilio's Messages resource, for SMS and WhatsApp: forms under Basic authentication, one webhook
+//! per message under HMAC-SHA1 of address and fields. Stores content templates; does not simulate
+//! queues, prices and regions.
 
 pub(crate) mod check;
 
 use serde_json::{Map, Value, json};
 
-use self::check::{Fields, Product, WHATSAPP, error, field};
+use self::check::{TwilioProduct, WHATSAPP, error};
 use crate::{
     contract::{
-        About, Call, Closed, Context, Credential, Fault, Inbound, Kind, Message, Provider, Retry, Unfit, or,
-        overlay, put, texts,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, OutsideWindow,
+        Provider, RetryPolicy, UnsupportedEvent, or, overlay, put, texts,
     },
     toolkit::{
-        http::{Outgoing, Request, Response, form, pairs, text},
+        http::{Fields, Outgoing, Request, Response, text},
         media::File,
         sign, time,
     },
@@ -20,12 +21,12 @@ use crate::{
 
 pub(crate) struct Twilio {
     about: About,
-    product: Product,
+    product: TwilioProduct,
 }
 
-pub(crate) const fn twilio(name: &'static str, title: &'static str, product: Product) -> Twilio {
-    // Without overrides in the webhook's address only a failed connection is tried again, once.
-    let retry = Retry { tries: 2, factor: 1, answers: false, obeys: false };
+pub(crate) const fn twilio(name: &'static str, title: &'static str, product: TwilioProduct) -> Twilio {
+    // Unless the webhook's address overrides it, Twilio retries only failed connections, once.
+    let retry = RetryPolicy { attempts_max: 2, factor: 1, after_answers: false, obeys_retry_after: false };
     Twilio {
         about: About {
             name,
@@ -44,66 +45,64 @@ const CREDENTIALS: &[Credential] = &[
     Credential {
         key: "account_sid",
         default: "AC00000000000000000000000000000001",
-        what: "the user and a part of each address",
+        purpose: "the user and a part of each address",
     },
     Credential {
         key: "auth_token",
         default: "0123456789abcdef0123456789abcdef",
-        what: "the password; signs webhooks",
+        purpose: "the password; signs webhooks",
     },
     Credential {
         key: "number",
         default: "+15557770000",
-        what: "the default business number of inbound messages",
+        purpose: "the default business number of inbound messages",
     },
 ];
 
 impl Twilio {
     fn is_whatsapp(&self) -> bool {
-        self.product == Product::WhatsApp
+        self.product == TwilioProduct::WhatsApp
     }
 
-    fn send(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn send(&self, request: &Request, cx: &Context<'_>) -> Effect {
         let Some(fields) = request.form() else {
-            return Call::Answer(error(400, 21604, "A 'To' phone number is required."));
+            return Effect::Answer(error(400, 21604, "A 'To' phone number is required."));
         };
-        let media: Vec<String> =
-            fields.iter().filter(|(key, _)| key == "MediaUrl").map(|(_, url)| url.clone()).collect();
+        let media: Vec<String> = fields.all("MediaUrl").map(str::to_owned).collect();
         if let Some(answer) = self.product.refusal(&fields, media.len()) {
-            return Call::Answer(answer);
+            return Effect::Answer(answer);
         }
         let (rendered, buttons) = content(&fields, cx);
-        let pool = field(&fields, "MessagingServiceSid");
+        let pool = fields.text("MessagingServiceSid");
         let own = format!("{}{}", if self.is_whatsapp() { WHATSAPP } else { "" }, cx.credential("number"));
         let id = format!("{}{}", if media.is_empty() { "SM" } else { "MM" }, cx.hex(1, 32));
-        let kind = if field(&fields, "PersistentAction").starts_with("geo:") {
+        let kind = if fields.text("PersistentAction").starts_with("geo:") {
             "location"
-        } else if !field(&fields, "ContentSid").is_empty() {
+        } else if !fields.text("ContentSid").is_empty() {
             "content"
         } else if media.is_empty() {
             "text"
         } else {
             "media"
         };
-        let params: Map<String, Value> =
-            fields.iter().map(|(key, value)| (key.clone(), value.as_str().into())).collect();
         let message = Message {
             id,
-            from: or(field(&fields, "From"), &own).to_owned(),
-            to: field(&fields, "To").to_owned(),
+            from: or(fields.text("From"), &own).to_owned(),
+            to: fields.text("To").to_owned(),
             kind: kind.to_owned(),
-            text: or(field(&fields, "Body"), &rendered).to_owned(),
+            text: or(fields.text("Body"), &rendered).to_owned(),
             media,
             buttons,
-            callback: Some(field(&fields, "StatusCallback").to_owned()).filter(|url| !url.is_empty()),
-            request: params.into(),
+            callback: Some(fields.text("StatusCallback").to_owned()).filter(|url| !url.is_empty()),
+            request: fields.to_object(),
             ..Message::default()
         };
         let answer = resource(&message, if pool.is_empty() { "queued" } else { "accepted" }, pool, cx);
-        Call::Accept(vec![message], Response::json(201, &answer))
+        Effect::Accept(vec![message], Response::json(201, &answer))
     }
 
-    /// A file, as `ME` and its id with zeros before it; storage has another address.
+    /// Serves a file. Its name is `ME` and its id, padded with zeros; the resource redirects to the
+    /// storage.
     fn file(request: &Request, cx: &Context<'_>) -> Response {
         let name = request.path.rsplit('/').next().unwrap_or_default();
         let id = name.trim_start_matches("ME").trim_start_matches('0');
@@ -117,16 +116,16 @@ impl Twilio {
     }
 }
 
-/// The text and the buttons of a content template, filled in.
+/// Returns text and buttons of a content template with its variables filled in.
 fn content(fields: &Fields, cx: &Context<'_>) -> (String, Vec<String>) {
-    let known = cx.media.get(field(fields, "ContentSid"));
+    let known = cx.media.get(fields.text("ContentSid"));
     let Some(content) = known.and_then(|file| serde_json::from_slice::<Value>(&file.content).ok()) else {
         return (String::new(), Vec::new());
     };
     let types = content.get("types").and_then(Value::as_object);
     let one = types.and_then(|types| types.values().next()).cloned().unwrap_or_default();
     let mut words = text(&one, "/body").or_else(|| text(&one, "/title")).unwrap_or_default().to_owned();
-    let variables = serde_json::from_str::<Map<String, Value>>(field(fields, "ContentVariables"));
+    let variables = serde_json::from_str::<Map<String, Value>>(fields.text("ContentVariables"));
     for (key, value) in variables.unwrap_or_default() {
         words = words.replace(&format!("{{{{{key}}}}}"), value.as_str().unwrap_or_default());
     }
@@ -135,7 +134,7 @@ fn content(fields: &Fields, cx: &Context<'_>) -> (String, Vec<String>) {
     (words, taps.unwrap_or_default().iter().filter_map(title).collect())
 }
 
-/// What only WhatsApp has.
+/// Returns the fields that only WhatsApp's webhooks have.
 fn whatsapp_fields(inbound: &Inbound, from: &str, to: &str, kind: &str) -> Value {
     let wa_id = from.trim_start_matches(WHATSAPP).trim_start_matches('+');
     let replied = if inbound.about.is_empty() { "" } else { to };
@@ -149,7 +148,7 @@ fn whatsapp_fields(inbound: &Inbound, from: &str, to: &str, kind: &str) -> Value
     texts(&fields).into()
 }
 
-/// The message resource.
+/// Returns the message resource.
 fn resource(message: &Message, status: &str, pool: &str, cx: &Context<'_>) -> Value {
     let account = cx.credential("account_sid");
     let uri = format!("/2010-04-01/Accounts/{account}/Messages/{}", message.id);
@@ -170,14 +169,14 @@ impl Provider for Twilio {
         &self.about
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if request.path.starts_with("/media-storage/") {
-            return Call::Answer(Self::file(request, cx));
+            return Effect::Answer(Self::file(request, cx));
         }
         let account = cx.credential("account_sid");
-        let good = request.basic().is_some_and(|(u, p)| u == account && p == cx.credential("auth_token"));
+        let good = request.has_basic(account, cx.credential("auth_token"));
         if !good {
-            return Call::Answer(self.fault(Fault::Credentials, cx));
+            return Effect::Answer(self.fault(Fault::Credentials, cx));
         }
         let segments = request.segments();
         let pieces: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -186,14 +185,14 @@ impl Provider for Twilio {
                 self.send(request, cx)
             }
             ("GET", ["2010-04-01", "Accounts", sid]) if sid.trim_end_matches(".json") == account => {
-                Call::Answer(Response::json(
+                Effect::Answer(Response::json(
                     200,
                     &json!({"sid": account, "friendly_name": "Simulated",
                     "status": "active", "type": "Full"}),
                 ))
             }
             ("GET", ["2010-04-01", "Accounts", sid, "Messages", _, "Media", _]) if *sid == account => {
-                Call::Answer(Self::file(request, cx))
+                Effect::Answer(Self::file(request, cx))
             }
             ("POST", ["v1", "Content"]) => match request.json() {
                 Some(body) if body.get("types").is_some_and(Value::is_object) => {
@@ -202,14 +201,14 @@ impl Provider for Twilio {
                     overlay(&mut answer, &json!({"sid": sid, "account_sid": account}));
                     let (mime, name) = ("application/json".to_owned(), "content.json".to_owned());
                     let file = File { id: sid, mime, name, content: body.to_string().into() };
-                    Call::Store(file, Response::json(201, &answer))
+                    Effect::Store(file, Response::json(201, &answer))
                 }
-                _ => Call::Answer(error(400, 20001, "types is required")),
+                _ => Effect::Answer(error(400, 20001, "types is required")),
             },
             ("POST", ["v2" | "v3", "Indicators", "Typing.json"]) => {
-                Call::Answer(Response::json(200, &json!({"success": true})))
+                Effect::Answer(Response::json(200, &json!({"success": true})))
             }
-            _ => Call::Answer(error(404, 20404, "The requested resource was not found")),
+            _ => Effect::Answer(error(404, 20404, "The requested resource was not found")),
         }
     }
 
@@ -217,7 +216,7 @@ impl Provider for Twilio {
         match fault {
             Fault::Throttled { after_s } => {
                 let answer = error(429, 20429, "Too Many Requests");
-                if after_s == 0 { answer } else { answer.with("retry-after", after_s.to_string()) }
+                answer.retry_after(after_s)
             }
             Fault::Unavailable { status: 503 } => error(503, 20503, "Service Unavailable"),
             Fault::Unavailable { status } => error(status, 20500, "Internal Server Error"),
@@ -233,7 +232,12 @@ impl Provider for Twilio {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         let prefix = if self.is_whatsapp() { WHATSAPP } else { "" };
         let prefixed = |address: &str| match address.strip_prefix(WHATSAPP) {
             Some(_) => address.to_owned(),
@@ -283,7 +287,7 @@ impl Provider for Twilio {
                 _ => "image",
             },
             other => {
-                return Err(Unfit { provider: self.about.name, what: format!("{other:?}").to_lowercase() });
+                return Err(UnsupportedEvent::new(&self.about, other));
             }
         };
         if let Some(file) = file {
@@ -309,7 +313,7 @@ impl Provider for Twilio {
         code: Option<&str>,
         cx: &Context<'_>,
     ) -> Option<Value> {
-        // Nobody is told without a callback in the request.
+        // Twilio reports only to the callback that the request names.
         message.callback.as_ref()?;
         let word = match status {
             "read" if !self.is_whatsapp() => return None,
@@ -337,14 +341,11 @@ impl Provider for Twilio {
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let url = url.split('#').next().unwrap_or_default();
-        let mut fields: Fields = Vec::new();
-        for (key, value) in events.first().and_then(Value::as_object).into_iter().flatten() {
-            fields.push((key.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
-        }
-        fields.sort();
+        // The signature wants fields sorted by name, as an object's members are.
+        let fields = Fields::of_object(events.first().unwrap_or(&Value::Null));
         let signed: String = fields.iter().fold(url.to_owned(), |text, (key, value)| text + key + value);
         let signature = sign::hmac_sha1_base64(&cx.secret("auth_token"), signed.as_bytes());
-        Outgoing::post(url, "application/x-www-form-urlencoded; charset=UTF-8", form(&fields).into_bytes())
+        Outgoing::post(url, "application/x-www-form-urlencoded; charset=UTF-8", fields.encoded().into_bytes())
             .with("user-agent", "TwilioProxy/1.1".to_owned())
             .with("x-twilio-signature", signature)
             .with("i-twilio-idempotency-token", cx.uuid(8))
@@ -354,35 +355,31 @@ impl Provider for Twilio {
         &["x-twilio-signature"]
     }
 
-    fn closed(&self, message: &Message) -> Option<Closed> {
-        (self.is_whatsapp() && message.kind != "content").then_some(Closed::Fails("63016"))
+    fn outside_window(&self, message: &Message) -> Option<OutsideWindow> {
+        (self.is_whatsapp() && message.kind != "content").then_some(OutsideWindow::Fails("63016"))
     }
 
-    /// As the overrides in the fragment of the address say: `#rc=2&rp=5xx`.
-    fn again(&self, url: &str, tries: u32, status: Option<u16>) -> bool {
-        let overrides = pairs(url.split_once('#').map_or("", |(_, fragment)| fragment));
+    /// Obeys the overrides in the fragment of the address, such as `#rc=2&rp=5xx`.
+    fn retries(&self, url: &str, attempts: u32, status: Option<u16>) -> bool {
+        let overrides = Fields::decoded(url.split_once('#').map_or("", |(_, fragment)| fragment));
         let most =
-            field(&overrides, "rc").parse().map_or(self.about.retry.tries, |again: u32| again.min(5) + 1);
-        let policies: Vec<&str> = field(&overrides, "rp").split(',').collect();
+            overrides.text("rc").parse().map_or(self.about.retry.attempts_max, |again: u32| again.min(5) + 1);
+        let policies: Vec<&str> = overrides.text("rp").split(',').collect();
         let wanted = match status {
             None => policies == [""] || policies.iter().any(|policy| ["ct", "rt", "all"].contains(policy)),
             Some(400..500) => policies.iter().any(|policy| ["4xx", "all"].contains(policy)),
             Some(500..) => policies.iter().any(|policy| ["5xx", "all"].contains(policy)),
             Some(_) => policies.contains(&"all"),
         };
-        tries < most && wanted
+        attempts < most && wanted
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let base = format!("{:?}", cx.base);
-        let mut lines = vec![
-            ("account_sid", format!("{:?}", cx.credential("account_sid"))),
-            ("auth_token", format!("{:?}", cx.credential("auth_token"))),
-            ("base_url", base.clone()),
-        ];
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        let mut lines = cx.account(&["account_sid", "auth_token"]);
         if self.is_whatsapp() {
-            // In reality hosts of their own: without these, a channel would call the real ones.
-            lines.extend([("content_url", base.clone()), ("messaging_url", base)]);
+            // Twilio has separate hosts for these; without the lines a channel would call the real
+            // ones.
+            lines.extend(["content_url", "messaging_url"].map(|key| AccountLine::new(key, cx.base)));
         }
         lines
     }
@@ -393,9 +390,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_are_as_the_address_says() {
-        let twilio = twilio("twilio", "Twilio SMS", Product::Sms);
-        let again = |url, tries, status| twilio.again(url, tries, status);
+    fn the_address_overrides_retries() {
+        let twilio = twilio("twilio", "Twilio SMS", TwilioProduct::Sms);
+        let again = |url, tries, status| twilio.retries(url, tries, status);
         assert!(again("http://a/", 1, None) && !again("http://a/", 2, None));
         assert!(!again("http://a/", 1, Some(500)));
         let url = "http://a/#rc=2&rp=5xx,rt";
@@ -403,7 +400,7 @@ mod tests {
         assert!(again("http://a/#rp=all", 1, Some(404)));
     }
 
-    /// Twilio's own published example of a signed request.
+    /// Checks the example of a signed request that Twilio publishes.
     #[test]
     fn the_documented_signature_comes_out() {
         let credentials = [("auth_token", "12345".to_owned())].into();
@@ -411,7 +408,7 @@ mod tests {
         let cx = Context::sample(&credentials, &media);
         let event = json!({"CallSid": "CA1234567890ABCDE", "Caller": "+14158675309", "Digits": "1234",
             "From": "+14158675309", "To": "+18005551212"});
-        let sent = twilio("twilio", "Twilio SMS", Product::Sms).post(
+        let sent = twilio("twilio", "Twilio SMS", TwilioProduct::Sms).post(
             "https://mycompany.com/myapp.php?foo=1&bar=2",
             &[event],
             &cx,

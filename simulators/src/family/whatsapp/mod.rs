@@ -1,5 +1,5 @@
-//! WhatsApp, as Meta's Cloud API and through 360dialog: the same messages and webhooks, other doors. Windows,
-//! template approval and tiers are left out.
+//! WhatsApp over Meta's Cloud API and over 360dialog: equal messages and webhooks behind different
+//! addresses and credentials. Does not simulate template approval and tiers.
 
 mod check;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use self::check::check;
 use crate::{
     contract::{
-        About, Call, Closed, Context, Fault, Handshake, Hook, Inbound, Kind, Message, Provider, Retry,
-        Signature, Unfit, or, overlay, put,
+        About, AccountLine, Context, Effect, Fault, Handshake, Inbound, Kind, Message, OutsideWindow,
+        Provider, RetryPolicy, Signature, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     family::meta,
     toolkit::{
@@ -19,13 +19,22 @@ use crate::{
     },
 };
 
-pub(crate) struct WhatsApp {
-    pub(crate) about: About,
-    pub(crate) dialog: bool,
+/// The API through which the business reaches WhatsApp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    CloudApi,
+    Dialog360,
 }
 
-/// In reality for 7 days, with growing gaps.
-pub(crate) const RETRY: Retry = Retry { tries: 10, factor: 2, answers: true, obeys: false };
+/// A WhatsApp number.
+pub(crate) struct WhatsApp {
+    pub(crate) about: About,
+    pub(crate) access: Access,
+}
+
+/// Meta retries for 7 days, with growing pauses.
+pub(crate) const RETRY: RetryPolicy =
+    RetryPolicy { attempts_max: 10, factor: 2, after_answers: true, obeys_retry_after: false };
 
 fn success() -> Response {
     Response::json(200, &json!({"success": true}))
@@ -39,18 +48,24 @@ fn dialog_error(status: u16, message: &str) -> Response {
     )
 }
 
-fn send(request: &Request, cx: &Context<'_>) -> Call {
+fn send(request: &Request, cx: &Context<'_>) -> Effect {
     let Some(body) = request.json().filter(Value::is_object) else {
-        return Call::Answer(meta::error(400, 100, 0, "Invalid parameter: the body is no JSON object", cx));
+        return Effect::Answer(meta::error(
+            400,
+            100,
+            0,
+            "Invalid parameter: the body is not a JSON object",
+            cx,
+        ));
     };
     if text(&body, "/status") == Some("read") {
-        return Call::Answer(match text(&body, "/message_id") {
+        return Effect::Answer(match text(&body, "/message_id") {
             Some(_) => success(),
             None => meta::error(400, 100, 0, "The parameter message_id is required.", cx),
         });
     }
     match check(&body, cx.media) {
-        Err((code, why)) => Call::Answer(meta::error(400, code, 0, &why, cx)),
+        Err(error) => Effect::Answer(meta::error(400, error.code, 0, &error.message, cx)),
         Ok(mut message) => {
             message.id = format!("wamid.{}", cx.hex(1, 32).to_uppercase());
             cx.credential("number").clone_into(&mut message.from);
@@ -61,65 +76,69 @@ fn send(request: &Request, cx: &Context<'_>) -> Call {
             let input = text(&body, "/to").or_else(|| text(&body, "/recipient"));
             let contact = json!({"input": input, "wa_id": message.to});
             let answer = json!({"messaging_product": "whatsapp", "contacts": [contact], "messages": [sent]});
-            Call::Accept(vec![message], Response::json(200, &answer))
+            Effect::Accept(vec![message], Response::json(200, &answer))
         }
     }
 }
 
-fn upload(request: &Request, cx: &Context<'_>) -> Call {
+fn upload(request: &Request, cx: &Context<'_>) -> Effect {
     let parts = request.multipart().unwrap_or_default();
     let field = |name: &str| parts.iter().find(|part| part.name == name);
     let said = |name: &str| field(name).map(|part| String::from_utf8_lossy(&part.content).into_owned());
     if said("messaging_product").as_deref() != Some("whatsapp") {
-        return Call::Answer(meta::error(400, 100, 0, "The parameter messaging_product is required.", cx));
+        return Effect::Answer(meta::error(400, 100, 0, "The parameter messaging_product is required.", cx));
     }
     let Some(file) = field("file").filter(|file| !file.content.is_empty()) else {
-        return Call::Answer(meta::error(400, 100, 0, "The parameter file is required.", cx));
+        return Effect::Answer(meta::error(400, 100, 0, "The parameter file is required.", cx));
     };
     let mime = said("type").or_else(|| file.mime.clone()).unwrap_or_default();
     if !mime.contains('/') {
-        return Call::Answer(meta::error(400, 100, 0, "Param type must be a media type", cx));
+        return Effect::Answer(meta::error(400, 100, 0, "Param type must be a media type", cx));
     }
     let id = cx.large(3).to_string();
     let name = file.file_name.clone().unwrap_or_default();
     let answer = Response::json(200, &json!({"id": id}));
-    Call::Store(File { id, mime, name, content: file.content.clone() }, answer)
+    Effect::Store(File { id, mime, name, content: file.content.clone() }, answer)
 }
 
 impl WhatsApp {
+    fn is_dialog(&self) -> bool {
+        self.access == Access::Dialog360
+    }
+
     fn lookup(&self, file: &File, cx: &Context<'_>) -> Response {
         let hash = cx.hex(4, 16);
-        // 360dialog passes on Meta's own address, which its clients must rewrite.
-        let origin = if self.dialog { "https://lookaside.fbsbx.com" } else { cx.base };
+        // 360dialog returns Meta's own address, which its clients must rewrite.
+        let origin = if self.is_dialog() { "https://lookaside.fbsbx.com" } else { cx.base };
         let url =
             format!("{origin}/whatsapp_business/attachments/?mid={}&ext=1790000000&hash={hash}", file.id);
         let body = json!({"messaging_product": "whatsapp", "url": url, "mime_type": file.mime, "sha256": file.sha256(),
             "file_size": file.content.len().to_string(), "id": file.id});
         let body = body.to_string();
-        let body = if self.dialog { body.replace('/', "\\/") } else { body };
+        let body = if self.is_dialog() { body.replace('/', "\\/") } else { body };
         Response::new(200, "application/json", body)
     }
 
-    fn media(&self, request: &Request, id: &str, cx: &Context<'_>) -> Call {
+    fn media(&self, request: &Request, id: &str, cx: &Context<'_>) -> Effect {
         match (request.method.as_str(), cx.media.get(id)) {
-            ("GET", Some(file)) => Call::Answer(self.lookup(file, cx)),
-            ("DELETE", Some(_)) => Call::Forget(id.to_owned(), success()),
-            _ if self.dialog => Call::Answer(dialog_error(404, "not found")),
-            _ => Call::Answer(meta::unknown(cx)),
+            ("GET", Some(file)) => Effect::Answer(self.lookup(file, cx)),
+            ("DELETE", Some(_)) => Effect::Remove(id.to_owned(), success()),
+            _ if self.is_dialog() => Effect::Answer(dialog_error(404, "not found")),
+            _ => Effect::Answer(meta::unknown(cx)),
         }
     }
 
-    fn content(request: &Request, cx: &Context<'_>) -> Call {
+    fn content(request: &Request, cx: &Context<'_>) -> Effect {
         let file = request.query("mid").and_then(|id| cx.media.get(&id));
-        Call::Answer(match file {
+        Effect::Answer(match file {
             Some(file) => Response::new(200, &file.mime, file.content.clone()),
             None => Response::text(404, "not found"),
         })
     }
 
-    fn call_cloud(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn call_cloud(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if !meta::has_token(request, cx.credential("access_token")) {
-            return Call::Answer(meta::bad_token(cx));
+            return Effect::Answer(meta::bad_token(cx));
         }
         let (phone, waba) = (cx.credential("phone_number_id"), cx.credential("business_account_id"));
         let path = meta::path(request);
@@ -127,31 +146,31 @@ impl WhatsApp {
         match (request.method.as_str(), pieces.as_slice()) {
             ("POST", [id, "messages"]) if *id == phone => send(request, cx),
             ("POST", [id, "media"]) if *id == phone => upload(request, cx),
-            ("POST", [id, "register"]) if *id == phone => Call::Answer(success()),
+            ("POST", [id, "register"]) if *id == phone => Effect::Answer(success()),
             ("POST", [id, "subscribed_apps"]) if *id == waba => subscribe(request, cx),
-            ("DELETE", [id, "subscribed_apps"]) if *id == waba => Call::Answer(success()),
+            ("DELETE", [id, "subscribed_apps"]) if *id == waba => Effect::Answer(success()),
             ("GET", [id, "subscribed_apps"]) if *id == waba => {
                 let mut app = json!({"whatsapp_business_api_data": {"id": "1", "name": "simulated"}});
-                if let Some(hook) = cx.hook {
+                if let Some(hook) = cx.webhook {
                     put(&mut app, "override_callback_uri", hook.url.as_str());
                 }
-                Call::Answer(Response::json(200, &json!({"data": [app]})))
+                Effect::Answer(Response::json(200, &json!({"data": [app]})))
             }
             ("GET", ["whatsapp_business", "attachments"]) => Self::content(request, cx),
-            ("GET", [id]) if *id == phone => Call::Answer(Response::json(
+            ("GET", [id]) if *id == phone => Effect::Answer(Response::json(
                 200,
                 &json!({
                 "display_phone_number": cx.credential("number"), "verified_name": "Simulated",
                 "code_verification_status": "VERIFIED", "quality_rating": "GREEN", "id": phone}),
             )),
             (_, [id]) => self.media(request, id, cx),
-            _ => Call::Answer(meta::unknown(cx)),
+            _ => Effect::Answer(meta::unknown(cx)),
         }
     }
 
-    fn call_dialog(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn call_dialog(&self, request: &Request, cx: &Context<'_>) -> Effect {
         if request.header("d360-api-key") != Some(cx.credential("api_key")) {
-            return Call::Answer(dialog_error(401, "Invalid api key"));
+            return Effect::Answer(dialog_error(401, "Invalid api key"));
         }
         let segments = request.segments();
         let pieces: Vec<&str> = segments.iter().map(String::as_str).collect();
@@ -159,55 +178,55 @@ impl WhatsApp {
             ("POST", ["messages"]) => send(request, cx),
             ("POST", ["media"]) => upload(request, cx),
             ("GET", ["v1", "configs", "webhook"]) => {
-                let hook = cx.hook.cloned().unwrap_or_default();
-                Call::Answer(Response::json(200, &json!({"url": hook.url, "headers": headers(&hook)})))
+                let hook = cx.webhook.cloned().unwrap_or_default();
+                Effect::Answer(Response::json(200, &json!({"url": hook.url, "headers": headers(&hook)})))
             }
             ("POST", ["v1", "configs", "webhook"]) => configure(request),
             ("GET", ["whatsapp_business", "attachments"]) => Self::content(request, cx),
             (_, [id]) => self.media(request, id, cx),
-            _ => Call::Answer(dialog_error(403, "path not allowed")),
+            _ => Effect::Answer(dialog_error(403, "path not allowed")),
         }
     }
 }
 
-fn headers(hook: &Hook) -> Value {
+fn headers(hook: &WebhookConfig) -> Value {
     let all = hook.headers.iter().map(|(name, value)| (name.clone(), value.as_str().into()));
     Value::Object(all.collect())
 }
 
-/// A webhook for this account alone: it must answer the handshake first.
-fn subscribe(request: &Request, cx: &Context<'_>) -> Call {
+/// Sets a webhook for this account alone, after its handshake.
+fn subscribe(request: &Request, cx: &Context<'_>) -> Effect {
     let body = request.json().unwrap_or_default();
     match (text(&body, "/override_callback_uri"), text(&body, "/verify_token")) {
-        (Some(url), Some(token)) => Call::Hook {
-            hook: Some(Hook { url: url.to_owned(), ..Hook::default() }),
+        (Some(url), Some(token)) => Effect::SetWebhook {
+            webhook: Some(WebhookConfig { url: url.to_owned(), ..WebhookConfig::default() }),
             handshake: Some(meta::handshake(url, token, cx)),
             answer: success(),
             failed: meta::error(400, 2_200, 0, "Callback verification failed", cx),
         },
-        _ => Call::Answer(success()),
+        _ => Effect::Answer(success()),
     }
 }
 
-fn configure(request: &Request) -> Call {
+fn configure(request: &Request) -> Effect {
     let body = request.json().unwrap_or_default();
     let Some(url) = text(&body, "/url").filter(|url| url.starts_with("http")) else {
-        return Call::Answer(dialog_error(400, "url is missing"));
+        return Effect::Answer(dialog_error(400, "url is missing"));
     };
     let given = body.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
     let headers = given.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())));
-    let hook = Hook { url: url.to_owned(), headers: headers.collect(), ..Hook::default() };
+    let hook = WebhookConfig { url: url.to_owned(), headers: headers.collect(), ..WebhookConfig::default() };
     let answer = Response::json(200, &json!({"url": url, "headers": given}));
-    Call::Hook { hook: Some(hook), handshake: None, failed: answer.clone(), answer }
+    Effect::SetWebhook { webhook: Some(hook), handshake: None, failed: answer.clone(), answer }
 }
 
-/// The message object of a webhook.
-fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Result<Value, Unfit> {
+/// Returns the message object of a webhook; `None` for what WhatsApp cannot express.
+fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Option<Value> {
     let words = inbound.text.as_str();
     let tapped = or(words, "Yes");
     let id = or(&inbound.payload, tapped);
     let about = or(&inbound.about, "wamid.SIMULATED");
-    Ok(match (inbound.kind, file) {
+    Some(match (inbound.kind, file) {
         (Kind::Text, _) => json!({"type": "text", "text": {"body": words}}),
         (kind, Some(file)) => {
             let name = match kind {
@@ -251,12 +270,12 @@ fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Result<
         (Kind::Delete, _) => json!({"type": "revoke", "revoke": {"original_message_id": about}}),
         (Kind::Unsupported, _) => json!({"type": "unsupported", "unsupported": {"type": "poll"}, "errors": [{
             "code": 131_051, "title": "Message type unknown", "error_data": {"details": "not supported"}}]}),
-        (other, _) => return Err(Unfit { provider: "whatsapp", what: format!("{other:?}").to_lowercase() }),
+        _ => return None,
     })
 }
 
-/// Puts events into one envelope in all the ways there are: two to a change, two changes to an entry, several
-/// entries; but messages and statuses never share a change.
+/// Batches events in every way that Meta may: two in a change, two changes in an entry, and several
+/// entries. Messages and statuses never share a change.
 fn envelope(events: &[Value], cx: &Context<'_>) -> Value {
     let mut changes: Vec<Value> = Vec::new();
     for event in events {
@@ -291,8 +310,8 @@ impl Provider for WhatsApp {
         &self.about
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
-        if self.dialog { self.call_dialog(request, cx) } else { self.call_cloud(request, cx) }
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
+        if self.is_dialog() { self.call_dialog(request, cx) } else { self.call_cloud(request, cx) }
     }
 
     fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
@@ -300,23 +319,30 @@ impl Provider for WhatsApp {
             Fault::WithoutId => {
                 Response::json(200, &json!({"messaging_product": "whatsapp", "contacts": [], "messages": []}))
             }
-            Fault::Credentials if self.dialog => dialog_error(401, "Invalid api key"),
-            Fault::Throttled { .. } if self.dialog => dialog_error(429, "endpoint rate limit reached"),
-            Fault::Unavailable { status } if self.dialog => dialog_error(status, "upstream not available"),
+            Fault::Credentials if self.is_dialog() => dialog_error(401, "Invalid api key"),
+            Fault::Throttled { .. } if self.is_dialog() => dialog_error(429, "endpoint rate limit reached"),
+            Fault::Unavailable { status } if self.is_dialog() => {
+                dialog_error(status, "upstream not available")
+            }
             other => meta::fault(other, 130_429, "131026", cx),
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         let own = cx.credential("number");
-        // A business is named by its number, or by the id of that.
+        // Accepts the business's number or its id.
         let (number, id) = match inbound.to.strip_prefix('+') {
             Some(digits) => (digits, cx.credential("phone_number_id")),
             None if inbound.to == own => (own, cx.credential("phone_number_id")),
             None => (own, or(&inbound.to, cx.credential("phone_number_id"))),
         };
         let mut message = inbound_message(inbound, file, number)
-            .map_err(|unfit| Unfit { provider: self.about.name, ..unfit })?;
+            .ok_or_else(|| UnsupportedEvent::new(&self.about, inbound.kind))?;
         let from = inbound.from.as_str().trim_start_matches('+');
         let new = format!("wamid.{}", cx.hex(2, 32).to_uppercase());
         overlay(
@@ -379,14 +405,14 @@ impl Provider for WhatsApp {
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let body = envelope(events, cx);
-        if !self.dialog {
+        if !self.is_dialog() {
             return meta::post(url, &body, &cx.secret("app_secret"));
         }
         let body = escaped(&body).into_bytes();
         let signature = sign::hmac_sha256_hex(&cx.secret("platform_secret"), &body);
         let mut outgoing = Outgoing::post(url, "application/json", body);
         if cx.signature != Signature::None {
-            for (name, value) in cx.hook.map(|hook| hook.headers.as_slice()).unwrap_or_default() {
+            for (name, value) in cx.webhook.map(|hook| hook.headers.as_slice()).unwrap_or_default() {
                 outgoing = outgoing.with(name.to_ascii_lowercase(), cx.signing(value));
             }
         }
@@ -398,29 +424,27 @@ impl Provider for WhatsApp {
         &["x-hub-signature-256", "x-360dialog-signature"]
     }
 
-    fn closed(&self, message: &Message) -> Option<Closed> {
-        (message.kind != "template").then_some(Closed::Fails("131047"))
+    fn outside_window(&self, message: &Message) -> Option<OutsideWindow> {
+        (message.kind != "template").then_some(OutsideWindow::Fails("131047"))
     }
 
     fn handshake(&self, url: &str, cx: &Context<'_>) -> Option<Handshake> {
-        (!self.dialog).then(|| meta::handshake(url, cx.credential("verify_token"), cx))
+        (!self.is_dialog()).then(|| meta::handshake(url, cx.credential("verify_token"), cx))
     }
 
-    fn hook(&self, url: String, cx: &Context<'_>) -> Hook {
+    fn webhook(&self, url: String, cx: &Context<'_>) -> WebhookConfig {
         let (name, value) = (cx.credential("webhook_header"), cx.credential("webhook_secret"));
         let header = (name.to_owned(), value.to_owned());
         let headers = if name.is_empty() { Vec::new() } else { vec![header] };
-        Hook { url, headers, ..Hook::default() }
+        WebhookConfig { url, headers, ..WebhookConfig::default() }
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        let keys: &[&'static str] = if self.dialog {
-            &["api_key", "webhook_header", "webhook_secret"]
-        } else {
-            &["access_token", "phone_number_id", "business_account_id", "app_secret", "verify_token"]
-        };
-        let mut lines: Vec<_> = keys.iter().map(|key| (*key, format!("{:?}", cx.credential(key)))).collect();
-        lines.push(("base_url", format!("{:?}", cx.base)));
-        lines
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        cx.account(match self.access {
+            Access::Dialog360 => &["api_key", "webhook_header", "webhook_secret"],
+            Access::CloudApi => {
+                &["access_token", "phone_number_id", "business_account_id", "app_secret", "verify_token"]
+            }
+        })
     }
 }

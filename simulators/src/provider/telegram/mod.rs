@@ -1,5 +1,5 @@
-//! Telegram's Bot API: any of four ways to pass arguments, updates by webhook or by long poll, no receipts. Rights
-//! in groups, editing history and payments are left out.
+//! Telegram's Bot API: four ways to pass arguments, updates by webhook or long-poll, no receipts.
+//! Does not simulate rights in groups, editing history and payments.
 
 mod check;
 
@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use self::check::{Arguments, album, check, number, word};
 use crate::{
     contract::{
-        About, Call, Context, Credential, Fault, Hook, Inbound, Kind, Message, Provider, Retry, Unfit, or,
-        overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
+        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response},
@@ -17,8 +17,9 @@ use crate::{
     },
 };
 
+/// Maximum duration of a long-poll, in seconds.
 const POLL_S_MAX: u64 = 50;
-/// The answer without an id to a call that sends, for the fault of that name.
+/// A successful answer without a message id, for the fault `without_id`.
 const DONE: &str = r#"{"ok":true,"result":true}"#;
 
 pub(crate) struct Telegram;
@@ -32,18 +33,18 @@ static ABOUT: About = About {
         Credential {
             key: "token",
             default: "700001:AAsimulatedsimulatedsimulatedsimul1",
-            what: "the bot's token, in each address",
+            purpose: "the bot's token in every path",
         },
         Credential {
             key: "secret_token",
             default: "sim-secret-token",
-            what: "shown to a webhook told at start; empty: none",
+            purpose: "sent to the webhook that the simulator starts with; empty: none",
         },
-        Credential { key: "username", default: "shop_bot", what: "the bot's name" },
+        Credential { key: "username", default: "shop_bot", purpose: "the bot's name" },
     ],
     batch_max: 1,
-    // In reality for a day, with gaps of up to two minutes.
-    retry: Retry { tries: 20, factor: 2, answers: true, obeys: true },
+    // Telegram retries for a day, with pauses of up to two minutes.
+    retry: RetryPolicy { attempts_max: 20, factor: 2, after_answers: true, obeys_retry_after: true },
     polls: true,
     customer: "5550001",
 };
@@ -64,7 +65,7 @@ fn unauthorized() -> Response {
     error(401, "Unauthorized")
 }
 
-/// The arguments of a call, from its query, its form, its JSON or its parts.
+/// Collects the arguments of a call from its query, form, JSON or parts.
 fn arguments(request: &Request) -> Option<Arguments> {
     const OBJECTS: [&str; 7] = [
         "reply_markup",
@@ -76,7 +77,7 @@ fn arguments(request: &Request) -> Option<Arguments> {
         "allowed_updates",
     ];
     let mut all = Arguments::new();
-    let mut pairs = request.query_pairs();
+    let mut pairs = request.query_fields();
     match request.content_type() {
         "application/json" => all.extend(request.json()?.as_object()?.clone()),
         "multipart/form-data" => {
@@ -85,14 +86,14 @@ fn arguments(request: &Request) -> Option<Arguments> {
                     Some(_) => format!("attach://{}", part.name),
                     None => String::from_utf8_lossy(&part.content).into_owned(),
                 };
-                pairs.push((part.name, value));
+                pairs.push(part.name, value);
             }
         }
         _ => pairs.extend(request.form().unwrap_or_default()),
     }
-    for (key, value) in pairs {
-        let object = OBJECTS.contains(&key.as_str()).then(|| serde_json::from_str(&value).ok()).flatten();
-        all.insert(key, object.unwrap_or_else(|| value.into()));
+    for (key, value) in pairs.iter() {
+        let object = OBJECTS.contains(&key).then(|| serde_json::from_str(value).ok()).flatten();
+        all.insert(key.to_owned(), object.unwrap_or_else(|| value.into()));
     }
     Some(all)
 }
@@ -116,7 +117,7 @@ fn chat(id: &str) -> Value {
     )
 }
 
-/// A file with what the Bot API always says of one of its kind: clients rely on it.
+/// Adds the fields that the Bot API guarantees for a kind of file, since clients rely on them.
 fn with_size(kind: &str, mut file: Value) -> Value {
     let size = match kind {
         "photo" => json!({"width": 1, "height": 1}),
@@ -131,7 +132,7 @@ fn with_size(kind: &str, mut file: Value) -> Value {
     file
 }
 
-/// The message as in an answer.
+/// Returns the message object of an answer.
 fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
     let mut answer =
         json!({"message_id": id, "from": bot(cx), "chat": chat(&message.to), "date": cx.seconds()});
@@ -151,7 +152,7 @@ fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
     answer
 }
 
-fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Call {
+fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Effect {
     let is_album = method == "sendmediagroup";
     let checked = if is_album {
         album(arguments, cx.media)
@@ -159,64 +160,64 @@ fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Call {
         check(method, arguments, cx.media).map(|one| vec![one])
     };
     match checked {
-        Err(why) => Call::Answer(bad_request(&why)),
+        Err(why) => Effect::Answer(bad_request(&why)),
         Ok(mut messages) => {
             let mut results = Vec::new();
             for (message, place) in messages.iter_mut().zip(0..) {
-                // A number of its own for each of an album; ids are unique within a chat.
+                // Each message of an album has its own id, unique within the chat.
                 let id = cx.growing() * 10 % (1 << 31) + place;
                 message.id = format!("{}:{id}", message.to);
                 cx.credential("username").clone_into(&mut message.from);
                 results.push(answer(message, id, cx));
             }
             let result = if is_album { Value::Array(results) } else { results.pop().unwrap_or_default() };
-            Call::Accept(messages, ok(&result))
+            Effect::Accept(messages, ok(&result))
         }
     }
 }
 
-fn set_webhook(arguments: &Arguments) -> Call {
+fn set_webhook(arguments: &Arguments) -> Effect {
     let url = word(arguments, "url");
     let done = Response::json(200, &json!({"ok": true, "result": true, "description": "Webhook was set"}));
     if url.is_empty() {
-        return Call::Hook { hook: None, handshake: None, failed: done.clone(), answer: done };
+        return Effect::SetWebhook { webhook: None, handshake: None, failed: done.clone(), answer: done };
     }
-    // The real one wants TLS; on this machine there is nothing to hide.
+    // Telegram requires TLS; loopback needs none.
     let local =
         ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|start| url.starts_with(start));
     if !url.starts_with("https://") && !local {
-        return Call::Answer(bad_request("bad webhook: An HTTPS URL must be provided for webhook"));
+        return Effect::Answer(bad_request("bad webhook: An HTTPS URL must be provided for webhook"));
     }
     let secret = word(arguments, "secret_token");
     let legal =
         secret.len() <= 256 && secret.bytes().all(|o| o.is_ascii_alphanumeric() || b"_-".contains(&o));
     if !legal {
-        return Call::Answer(bad_request("secret token contains unallowed characters"));
+        return Effect::Answer(bad_request("secret token contains unallowed characters"));
     }
     let list =
         |value: &Value| value.as_array()?.iter().map(|kind| kind.as_str().map(str::to_owned)).collect();
-    let hook = Hook {
+    let hook = WebhookConfig {
         url: url.to_owned(),
         secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()),
         events: arguments.get("allowed_updates").and_then(list),
-        ..Hook::default()
+        ..WebhookConfig::default()
     };
-    Call::Hook { hook: Some(hook), handshake: None, failed: done.clone(), answer: done }
+    Effect::SetWebhook { webhook: Some(hook), handshake: None, failed: done.clone(), answer: done }
 }
 
-fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Call {
-    let conflict = if cx.hook.is_some() {
+fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Effect {
+    let conflict = if cx.webhook.is_some() {
         "Conflict: can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
     } else {
         "Conflict: terminated by other getUpdates request; make sure that only one bot instance is running"
     };
     let conflict = error(409, conflict);
-    if cx.hook.is_some() {
-        return Call::Answer(conflict);
+    if cx.webhook.is_some() {
+        return Effect::Answer(conflict);
     }
     let limit = number(arguments, "limit").unwrap_or(100).clamp(1, 100);
     let timeout = number(arguments, "timeout").and_then(|s| u64::try_from(s).ok()).unwrap_or_default();
-    Call::Poll {
+    Effect::Poll {
         offset: number(arguments, "offset").unwrap_or_default(),
         limit: usize::try_from(limit).unwrap_or(100),
         timeout_ms: timeout.min(POLL_S_MAX) * 1_000,
@@ -224,8 +225,8 @@ fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Call {
     }
 }
 
-/// The content of a message from a customer.
-fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
+/// Returns the content of a customer's message.
+fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, UnsupportedEvent> {
     let words = inbound.text.as_str();
     if let Some(file) = file {
         let object = json!({"file_id": file.id, "file_unique_id": format!("u{}", file.id), "file_name": file.name,
@@ -258,7 +259,7 @@ fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, Unfit> {
             json!({"contact": {"phone_number": or(&inbound.payload, "+15550003333"), "first_name": or(words, "Bob")}})
         }
         Kind::Unsupported => json!({"dice": {"emoji": "🎲", "value": 3}}),
-        other => return Err(Unfit { provider: ABOUT.name, what: format!("{other:?}").to_lowercase() }),
+        other => return Err(UnsupportedEvent::new(&ABOUT, other)),
     })
 }
 
@@ -271,27 +272,27 @@ impl Provider for Telegram {
         cx.credential("username")
     }
 
-    fn call(&self, request: &Request, cx: &Context<'_>) -> Call {
+    fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         let token = cx.credential("token");
         if let Some(path) = request.path.strip_prefix("/file/bot") {
-            // Clients may encode the colon of the token.
+            // Clients may percent-encode the colon of the token.
             let path = crate::toolkit::http::decode(path, false);
             let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
             let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
-            return Call::Answer(match cx.media.get(id) {
+            return Effect::Answer(match cx.media.get(id) {
                 Some(file) => Response::new(200, "application/octet-stream", file.content.clone()),
                 None => error(404, "Not Found"),
             });
         }
         let Some((given, method)) = request.path.strip_prefix("/bot").and_then(|path| path.split_once('/'))
         else {
-            return Call::Answer(error(404, "Not Found"));
+            return Effect::Answer(error(404, "Not Found"));
         };
         if crate::toolkit::http::decode(given, false) != token {
-            return Call::Answer(unauthorized());
+            return Effect::Answer(unauthorized());
         }
         let Some(arguments) = arguments(request) else {
-            return Call::Answer(bad_request("can't parse request"));
+            return Effect::Answer(bad_request("can't parse request"));
         };
         let method = method.to_ascii_lowercase();
         match method.as_str() {
@@ -301,20 +302,20 @@ impl Provider for Telegram {
                     &mut me,
                     &json!({"can_join_groups": true, "can_read_all_group_messages": false, "supports_inline_queries": false}),
                 );
-                Call::Answer(ok(&me))
+                Effect::Answer(ok(&me))
             }
             "getupdates" => get_updates(&arguments, cx),
             "setwebhook" => set_webhook(&arguments),
             "deletewebhook" => set_webhook(&Arguments::new()),
             "getwebhookinfo" => {
-                let mut info = json!({"url": cx.hook.map_or("", |hook| &hook.url),
+                let mut info = json!({"url": cx.webhook.map_or("", |hook| &hook.url),
                     "has_custom_certificate": false, "pending_update_count": 0, "max_connections": 40});
-                if let Some(kinds) = cx.hook.and_then(|hook| hook.events.as_ref()) {
+                if let Some(kinds) = cx.webhook.and_then(|hook| hook.events.as_ref()) {
                     put(&mut info, "allowed_updates", json!(kinds));
                 }
-                Call::Answer(ok(&info))
+                Effect::Answer(ok(&info))
             }
-            "getfile" => Call::Answer(match cx.media.get(word(&arguments, "file_id")) {
+            "getfile" => Effect::Answer(match cx.media.get(word(&arguments, "file_id")) {
                 Some(file) => {
                     let ending = file.name.rsplit('.').next().unwrap_or("bin");
                     ok(&json!({"file_id": file.id, "file_unique_id": "u", "file_size": file.content.len(),
@@ -322,21 +323,21 @@ impl Provider for Telegram {
                 }
                 None => bad_request("invalid file_id"),
             }),
-            "sendchataction" if !word(&arguments, "action").is_empty() => Call::Answer(ok(&json!(true))),
+            "sendchataction" if !word(&arguments, "action").is_empty() => Effect::Answer(ok(&json!(true))),
             "answercallbackquery" if arguments.contains_key("callback_query_id") => {
-                Call::Answer(ok(&json!(true)))
+                Effect::Answer(ok(&json!(true)))
             }
-            "deletemessage" if number(&arguments, "message_id").is_some() => Call::Answer(ok(&json!(true))),
+            "deletemessage" if number(&arguments, "message_id").is_some() => Effect::Answer(ok(&json!(true))),
             "editmessagetext" | "editmessagecaption" | "editmessagereplymarkup"
                 if number(&arguments, "message_id").is_some() =>
             {
-                Call::Answer(ok(
+                Effect::Answer(ok(
                     &json!({"message_id": number(&arguments, "message_id"), "date": cx.seconds(),
                     "chat": chat(&number(&arguments, "chat_id").unwrap_or_default().to_string())}),
                 ))
             }
             method if method.starts_with("send") => send(method, &arguments, cx),
-            _ => Call::Answer(error(404, "Not Found: method not found")),
+            _ => Effect::Answer(error(404, "Not Found: method not found")),
         }
     }
 
@@ -347,7 +348,7 @@ impl Provider for Telegram {
                 .with("retry-after", after_s.to_string()),
             Fault::Unavailable { status } => error(status, "Internal Server Error"),
             Fault::Rejected { code } => {
-                // `400:chat not found`; alone, a code has its usual description.
+                // A description may follow the code: `400:chat not found`.
                 let (code, why) = code.split_once(':').unwrap_or((code, ""));
                 match code.parse().ok().filter(|code| (400..600).contains(code)).unwrap_or(403) {
                     403 => error(403, &format!("Forbidden: {}", or(why, "bot was blocked by the user"))),
@@ -363,17 +364,22 @@ impl Provider for Telegram {
         }
     }
 
-    fn inbound(&self, inbound: &Inbound, file: Option<&File>, cx: &Context<'_>) -> Result<Value, Unfit> {
+    fn inbound(
+        &self,
+        inbound: &Inbound,
+        file: Option<&File>,
+        cx: &Context<'_>,
+    ) -> Result<Value, UnsupportedEvent> {
         let from: i64 = inbound.from.parse().unwrap_or(5_550_001);
         let user = json!({"id": from, "is_bot": false, "first_name": or(&inbound.name, "Ann"), "username": "ann", "language_code": "de"});
-        // A group or channel is named in `to`.
+        // `to` may name a group or channel.
         let place = inbound.to.parse::<i64>().unwrap_or(from).to_string();
         let about = inbound.about.rsplit(':').next().and_then(|id| id.parse::<i64>().ok());
         let own = inbound.id.parse::<u64>().unwrap_or_else(|_| cx.growing());
         let mut update = match inbound.kind {
             Kind::Button | Kind::List => {
                 let data = or(&inbound.payload, &inbound.text);
-                // The tapped message comes along with its buttons; this one is known.
+                // Telegram sends the tapped message along, with its buttons.
                 let button = json!({"text": or(&inbound.text, data), "callback_data": data});
                 json!({"callback_query": {"id": cx.large(4).to_string(), "from": user,
                 "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds(),
@@ -415,7 +421,7 @@ impl Provider for Telegram {
         Ok(update)
     }
 
-    /// There is none.
+    /// Telegram has no receipts.
     fn receipt(&self, _: &Message, _: &str, _: Option<&str>, _: &Context<'_>) -> Option<Value> {
         None
     }
@@ -423,7 +429,7 @@ impl Provider for Telegram {
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let body = events.first().map(Value::to_string).unwrap_or_default().into_bytes();
         let outgoing = Outgoing::post(url, "application/json", body);
-        match cx.hook.and_then(|hook| hook.secret.as_deref()) {
+        match cx.webhook.and_then(|hook| hook.secret.as_deref()) {
             Some(secret) => outgoing.with("x-telegram-bot-api-secret-token", cx.signing(secret)),
             None => outgoing,
         }
@@ -433,20 +439,20 @@ impl Provider for Telegram {
         &["x-telegram-bot-api-secret-token"]
     }
 
-    fn hook(&self, url: String, cx: &Context<'_>) -> Hook {
+    fn webhook(&self, url: String, cx: &Context<'_>) -> WebhookConfig {
         let secret = cx.credential("secret_token");
-        Hook { url, secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()), ..Hook::default() }
+        WebhookConfig {
+            url,
+            secret: Some(secret.to_owned()).filter(|secret| !secret.is_empty()),
+            ..WebhookConfig::default()
+        }
     }
 
     fn polled(&self, events: Vec<Value>) -> Response {
         ok(&Value::Array(events))
     }
 
-    fn account(&self, cx: &Context<'_>) -> Vec<(&'static str, String)> {
-        ["token", "secret_token"]
-            .into_iter()
-            .map(|key| (key, format!("{:?}", cx.credential(key))))
-            .chain([("base_url", format!("{:?}", cx.base))])
-            .collect()
+    fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
+        cx.account(&["token", "secret_token"])
     }
 }

@@ -1,0 +1,219 @@
+//! The contract of every engine's blocks, and how a log directory remembers its engine.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test ends on the first surprise"
+)]
+
+mod support;
+
+use std::{fs, sync::Arc};
+
+use message::Seq;
+use storage::{BlockStore, DiskEngine, Engine, EngineError, EngineKind, Log, verify};
+use support::{Folders, Memory, SledFolders, World, append_blocks, inline, keyed, spread};
+
+/// Runs each test in memory and with both engines on a disk.
+macro_rules! every_engine {
+    ($($test:ident)*) => {
+        mod memory { $(#[test] fn $test() { super::$test::<super::Memory>(); })* }
+        mod file { $(#[test] fn $test() { super::$test::<super::Folders>(); })* }
+        mod sled { $(#[test] fn $test() { super::$test::<super::SledFolders>(); })* }
+    };
+}
+
+every_engine! {
+    blocks_are_kept_in_order_and_found_by_any_event_in_them
+    a_block_number_that_does_not_rise_is_refused
+    blocks_of_any_size_survive_a_crash
+    a_frozen_store_is_read_and_does_not_grow
+    a_cut_removes_a_block_and_all_after_it
+    persisted_offsets_are_used_and_never_trusted
+}
+
+const SEGMENT: &str = "segment-00000000000000000001";
+
+fn blocks<W: World>(world: &W) -> Arc<dyn BlockStore> {
+    world.engine().open_blocks(SEGMENT).unwrap()
+}
+
+fn bytes(n: u64, len: usize) -> Vec<u8> {
+    vec![u8::try_from(n % 250 + 1).unwrap(); len]
+}
+
+fn blocks_are_kept_in_order_and_found_by_any_event_in_them<W: World>() {
+    let mut world = W::new();
+    let store = blocks(&world);
+    for n in 1..=200_u64 {
+        store.commit(Seq(n * 10), &bytes(n, 2_000)).unwrap();
+    }
+    world.crash();
+    let store = blocks(&world);
+    store.commit(Seq(2_010), &bytes(201, 2_000)).unwrap();
+    let all = store.range(Seq::NONE, 1_000).unwrap();
+    assert_eq!(all.len(), 201);
+    assert!(all.windows(2).all(|pair| pair[0].0 < pair[1].0));
+    for n in 1..=201_u64 {
+        for event in [n * 10, n * 10 + 3, n * 10 + 9] {
+            let (block, found) = store.at_or_below(Seq(event)).unwrap().unwrap();
+            assert_eq!((block, &*found), (Seq(n * 10), &bytes(n, 2_000)[..]));
+        }
+        let next = store.range(Seq(n * 10), 3).unwrap();
+        assert_eq!(next.len() as u64, 3.min(201 - n));
+        assert!(next.first().is_none_or(|(block, _)| *block == Seq(n * 10 + 10)));
+    }
+    assert_eq!(store.at_or_below(Seq(9)).unwrap(), None);
+    assert_eq!(store.range(Seq(9), 1).unwrap()[0].0, Seq(10));
+}
+
+fn a_block_number_that_does_not_rise_is_refused<W: World>() {
+    let world = W::new();
+    let store = blocks(&world);
+    store.commit(Seq(5), b"five").unwrap();
+    for block in [4, 5] {
+        assert!(store.commit(Seq(block), b"again").is_err());
+    }
+    assert!(store.commit(Seq(6), b"").is_err(), "an empty block");
+    store.commit(Seq(6), b"six").unwrap();
+    assert_eq!(store.at_or_below(Seq(5)).unwrap().unwrap().1.as_ref(), b"five");
+}
+
+/// Sizes from one byte to more than sled keeps in its own file; preallocation and blobs included.
+fn blocks_of_any_size_survive_a_crash<W: World>() {
+    let mut world = W::new();
+    let store = blocks(&world);
+    let len = |n: u64| match n {
+        40 | 90 => 3_000_000,
+        60 => 1_048_500,
+        n => (n * 7_919 % 40_000) as usize + 1,
+    };
+    for n in 1..=300_u64 {
+        store.commit(Seq(n), &bytes(n, len(n))).unwrap();
+    }
+    world.crash();
+    let engine = world.engine();
+    for store in [store, engine.open_blocks(SEGMENT).unwrap()] {
+        // A crash in memory ends what was open before.
+        if store.range(Seq::NONE, 1).is_err() {
+            continue;
+        }
+        assert_eq!(store.tail().torn_bytes, None);
+        for n in 1..=300_u64 {
+            assert_eq!(store.at_or_below(Seq(n)).unwrap().unwrap().1.as_ref(), bytes(n, len(n)), "{n}");
+        }
+    }
+}
+
+fn a_frozen_store_is_read_and_does_not_grow<W: World>() {
+    let mut world = W::new();
+    let store = blocks(&world);
+    for n in 1..=100_u64 {
+        store.commit(Seq(n), &bytes(n, 50_000)).unwrap();
+    }
+    store.freeze().unwrap();
+    drop(store);
+    let mut sizes = vec![];
+    for _ in 0..4 {
+        let engine = world.engine();
+        let store = engine.open_blocks(SEGMENT).unwrap();
+        assert_eq!(store.range(Seq::NONE, 1_000).unwrap().len(), 100);
+        assert_eq!(store.at_or_below(Seq(50)).unwrap().unwrap().1.as_ref(), bytes(50, 50_000));
+        drop(store);
+        sizes.push(engine.disk_bytes(SEGMENT).unwrap());
+    }
+    assert!(sizes[3] <= sizes[1] + (1 << 16) && sizes[3] < 9_000_000, "{sizes:?}");
+    world.crash();
+    assert_eq!(blocks(&world).range(Seq::NONE, 1_000).unwrap().len(), 100);
+}
+
+fn a_cut_removes_a_block_and_all_after_it<W: World>() {
+    let mut world = W::new();
+    let store = blocks(&world);
+    for n in 1..=30_u64 {
+        store.commit(Seq(n * 2), &bytes(n, 500)).unwrap();
+    }
+    store.cut(Seq(41)).unwrap();
+    world.crash();
+    let store = blocks(&world);
+    assert_eq!(store.range(Seq::NONE, 100).unwrap().last().unwrap().0, Seq(40));
+    store.commit(Seq(41), b"other").unwrap();
+    world.crash();
+    let store = blocks(&world);
+    assert_eq!(store.range(Seq(38), 100).unwrap().len(), 2);
+    assert_eq!(store.at_or_below(Seq(1_000)).unwrap().unwrap().1.as_ref(), b"other");
+    store.cut(Seq(1)).unwrap();
+    assert_eq!(store.range(Seq::NONE, 100).unwrap(), []);
+    store.commit(Seq(1), b"again").unwrap();
+}
+
+fn persisted_offsets_are_used_and_never_trusted<W: World>() {
+    let mut world = W::new();
+    let store = blocks(&world);
+    for n in 1..=40_u64 {
+        store.commit(Seq(n), &bytes(n, 900)).unwrap();
+        if n == 25 {
+            store.persist_offsets().unwrap();
+        }
+    }
+    world.crash();
+    let offsets = world.engine().read_file(SEGMENT, "offsets", 0, 1 << 20).unwrap();
+    let others: Vec<Vec<u8>> = offsets
+        .iter()
+        .flat_map(|whole| {
+            let mut flipped = whole.clone();
+            flipped[9] ^= 1;
+            [whole.clone(), flipped, whole[..whole.len() / 2].to_vec(), vec![]]
+        })
+        .collect();
+    for other in others {
+        world.engine().write_file(SEGMENT, "offsets", &other).unwrap();
+        assert_eq!(blocks(&world).range(Seq::NONE, 100).unwrap().len(), 40);
+    }
+}
+
+#[test]
+fn a_directory_remembers_its_engine_and_another_is_refused() {
+    for has in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, _) = Log::open(DiskEngine::open(folder.path(), has).unwrap(), inline()).unwrap();
+        append_blocks(&log, (1..=20).map(|n| keyed(1, n, spread(n.into()))));
+        log.close().unwrap();
+        for wanted in EngineKind::ALL.into_iter().filter(|wanted| *wanted != has) {
+            let Err(error) = DiskEngine::open(folder.path(), wanted) else { panic!("it opened") };
+            let fix = format!("set engine = \"{has}\"");
+            assert!(error.to_string().contains(&fix), "{error}");
+        }
+        let engine = DiskEngine::open_existing(folder.path()).unwrap();
+        assert_eq!(engine.kind(), has);
+        assert_eq!(verify(&engine).unwrap().events, 20);
+        drop(engine);
+        let named = folder.path().join("engine");
+        for damaged in [Some("slad"), Some(""), None] {
+            match damaged {
+                Some(name) => fs::write(&named, name).unwrap(),
+                None => fs::remove_file(&named).unwrap(),
+            }
+            match DiskEngine::open(folder.path(), has) {
+                Err(EngineError::UnknownEngine { segment, .. }) => assert_eq!(segment, SEGMENT),
+                Err(other) => panic!("{other}"),
+                Ok(_) => panic!("it opened"),
+            }
+        }
+        fs::write(&named, has.name()).unwrap();
+        assert!(DiskEngine::open(folder.path(), has).is_ok());
+    }
+}
+
+#[test]
+fn an_engine_has_a_name() {
+    assert_eq!(EngineKind::default(), EngineKind::Sled);
+    for kind in EngineKind::ALL {
+        assert_eq!(kind.name().parse(), Ok(kind));
+    }
+    let error = "rocks".parse::<EngineKind>().unwrap_err();
+    assert_eq!(error.to_string(), "\"rocks\" is not a valid engine: expected \"sled\" or \"file\"");
+}
