@@ -44,6 +44,13 @@ pub struct Credential {
     pub purpose: &'static str,
 }
 
+impl Credential {
+    /// Returns the description of a business number.
+    pub(crate) const fn number(default: &'static str) -> Self {
+        Self { key: "number", default, purpose: "the default business number of inbound messages" }
+    }
+}
+
 /// When webhooks are retried.
 #[derive(Debug)]
 pub struct RetryPolicy {
@@ -115,6 +122,49 @@ pub(crate) struct WebhookConfig {
     pub(crate) headers: Vec<(String, String)>,
     /// Names of the events to post; `None`: those that the provider posts by default.
     pub(crate) events: Option<Vec<String>>,
+}
+
+/// A status of a message, for a receipt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StatusReport<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) status: ReportStatus<'a>,
+    /// The provider's code of a failure; `None`: a common one.
+    pub(crate) code: Option<&'a str>,
+}
+
+/// A status that a receipt reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportStatus<'a> {
+    Sent,
+    Delivered,
+    Read,
+    Failed,
+    /// A status in the provider's own words.
+    Own(&'a str),
+}
+
+impl<'a> ReportStatus<'a> {
+    /// Reads a status as scripts and orders name it.
+    pub(crate) fn named(name: &'a str) -> Self {
+        match name {
+            "sent" => Self::Sent,
+            "delivered" => Self::Delivered,
+            "read" => Self::Read,
+            "failed" => Self::Failed,
+            own => Self::Own(own),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+            Self::Own(own) => own,
+        }
+    }
 }
 
 /// A request that a new webhook must answer, and the body that it must answer with.
@@ -280,10 +330,8 @@ pub(crate) trait Provider: Sync {
         cx: &Context<'_>,
     ) -> Result<Value, UnsupportedEvent>;
 
-    /// Returns the event of a receipt; `None` when the provider has no such event. `status` is
-    /// `sent`, `delivered`, `read`, `failed` or the provider's own word.
-    fn receipt(&self, message: &Message, status: &str, code: Option<&str>, cx: &Context<'_>)
-    -> Option<Value>;
+    /// Returns the event of a receipt; `None` when the provider has no such event.
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value>;
 
     /// Returns the signed request that carries these events.
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing;

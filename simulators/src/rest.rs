@@ -4,8 +4,8 @@
 pub use crate::{
     contract::{About, Credential, Inbound, Kind, Message, RetryPolicy, Signature, UnsupportedEvent},
     engine::{
-        Attempt, BODY_BYTES_MAX, CONNECTIONS_MAX, Counts, DeliverError, Fetched, Options, OptionsError,
-        RECENT_MAX, Script, Simulator, WEBHOOKS_AT_ONCE_MAX, Webhook,
+        Attempt, BODY_BYTES_MAX, CONNECTIONS_MAX, Counts, DeliverError, Fetched, NewMessages, Options,
+        OptionsError, RECENT_MAX, Script, Simulator, WEBHOOKS_AT_ONCE_MAX, Webhook,
     },
     provider::providers,
 };

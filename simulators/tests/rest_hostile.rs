@@ -206,7 +206,7 @@ impl Stage {
                 let before = simulator.counts().accepted;
                 let answer = request.send_to(simulator).await;
                 assert!((200..600).contains(&answer.status), "{}", answer.status);
-                let (_, messages) = simulator.messages_after(before);
+                let messages = simulator.messages_after(before).messages;
                 for message in messages {
                     assert!((200..300).contains(&answer.status), "{}", answer.status);
                     assert!(!message.id.is_empty() && !message.to.is_empty(), "{message:?}");

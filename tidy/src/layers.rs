@@ -31,6 +31,7 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
+    ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (
         "patchbay",
         &[

@@ -33,6 +33,6 @@ pub use self::{
     records::{Attempt, Counts, Fetched, RECENT_MAX, Webhook},
     script::Script,
     serve::{BODY_BYTES_MAX, CONNECTIONS_MAX},
-    simulator::Simulator,
+    simulator::{NewMessages, Simulator},
     webhooks::{DeliverError, WEBHOOKS_AT_ONCE_MAX},
 };

@@ -23,6 +23,15 @@ pub struct Simulator {
     engine: Arc<Engine>,
 }
 
+/// Messages that were accepted since a test last asked.
+#[derive(Clone, Debug)]
+pub struct NewMessages {
+    /// Number of all accepted messages.
+    pub accepted: u64,
+    /// The new ones, oldest first.
+    pub messages: Vec<Message>,
+}
+
 impl Simulator {
     /// Creates a simulator. Its clock starts now and follows a paused tokio clock.
     ///
@@ -145,13 +154,13 @@ impl Simulator {
         self.engine.state().records.messages.iter().cloned().collect()
     }
 
-    /// Returns the messages accepted after the first `seen`, oldest first, and the number of all
-    /// accepted ones.
-    pub fn messages_after(&self, seen: u64) -> (u64, Vec<Message>) {
+    /// Returns the messages accepted after the first `seen`, oldest first.
+    pub fn messages_after(&self, seen: u64) -> NewMessages {
         let state = self.engine.state();
         let (accepted, messages) = (state.records.counts.accepted, &state.records.messages);
         let new = usize::try_from(accepted.saturating_sub(seen)).unwrap_or(usize::MAX);
-        (accepted, messages.iter().skip(messages.len().saturating_sub(new)).cloned().collect())
+        let messages = messages.iter().skip(messages.len().saturating_sub(new)).cloned().collect();
+        NewMessages { accepted, messages }
     }
 
     /// Returns how often this text was accepted for this recipient.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        About, AccountLine, Context, Effect, Fault, Handshake, Inbound, Kind, Message, OutsideWindow,
-        Provider, RetryPolicy, UnsupportedEvent, or, overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Handshake, Inbound, Kind, Message,
+        OutsideWindow, Provider, ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put,
     },
     family::meta,
     toolkit::{
@@ -28,6 +28,25 @@ pub(crate) struct Messenger {
     pub(crate) about: About,
     pub(crate) product: MetaProduct,
 }
+
+/// The credentials that both products have.
+pub(crate) const APP_SECRET: Credential = Credential {
+    key: "app_secret",
+    default: "sim-app-secret",
+    purpose: "signs webhooks; makes appsecret_proof",
+};
+pub(crate) const VERIFY_TOKEN: Credential = Credential {
+    key: "verify_token",
+    default: "sim-verify-token",
+    purpose: "the secret of the webhook's handshake",
+};
+pub(crate) const APP_ID: Credential =
+    Credential { key: "app_id", default: "400000000000001", purpose: "the app that echoes name" };
+pub(crate) const DEMAND_PROOF: Credential = Credential {
+    key: "demand_proof",
+    default: "",
+    purpose: "\"yes\": calls without appsecret_proof are refused",
+};
 
 /// Meta retries at once a few times, then less often, for an hour.
 pub(crate) const RETRY: RetryPolicy =
@@ -378,21 +397,16 @@ impl Provider for Messenger {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        _code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, .. } = *report;
         let (user, own) = (message.to.as_str(), self.own(cx));
         let mut event = match (status, self.product) {
-            ("delivered", MetaProduct::Facebook) => {
+            (ReportStatus::Delivered, MetaProduct::Facebook) => {
                 json!({"delivery": {"mids": [message.id], "watermark": cx.now_ms}})
             }
-            ("read", MetaProduct::Facebook) => json!({"read": {"watermark": cx.now_ms}}),
-            ("read", MetaProduct::Instagram) => json!({"read": {"mid": message.id}}),
-            ("echo", _) => {
+            (ReportStatus::Read, MetaProduct::Facebook) => json!({"read": {"watermark": cx.now_ms}}),
+            (ReportStatus::Read, MetaProduct::Instagram) => json!({"read": {"mid": message.id}}),
+            (ReportStatus::Own("echo"), _) => {
                 json!({"sender": {"id": own}, "recipient": {"id": user}, "message": {"mid": message.id,
                 "is_echo": true, "app_id": cx.credential("app_id").parse::<u64>().unwrap_or_default(), "text": message.text}})
             }

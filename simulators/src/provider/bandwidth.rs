@@ -7,8 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     contract::{
-        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, RetryPolicy,
-        UnsupportedEvent, or, overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, ReportStatus,
+        RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -50,11 +50,7 @@ static ABOUT: About = About {
             default: "sim-callback-password",
             purpose: "Basic authentication of call-backs",
         },
-        Credential {
-            key: "number",
-            default: "+15550100001",
-            purpose: "the default business number of inbound messages",
-        },
+        Credential::number("+15550100001"),
     ],
     batch_max: 1,
     retry: RetryPolicy { attempts_max: 10, factor: 2, after_answers: true, obeys_retry_after: false },
@@ -226,21 +222,16 @@ impl Provider for Bandwidth {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let kind = match status {
-            "read" => return None,
+            ReportStatus::Read => return None,
             // Bandwidth reports only MMS as sending.
-            "sent" if message.kind == "sms" => return None,
-            "sent" => "message-sending",
-            "delivered" => "message-delivered",
-            "failed" => "message-failed",
-            other => other,
+            ReportStatus::Sent if message.kind == "sms" => return None,
+            ReportStatus::Sent => "message-sending",
+            ReportStatus::Delivered => "message-delivered",
+            ReportStatus::Failed => "message-failed",
+            ReportStatus::Own(word) => word,
         };
         let mut event = json!({
             "type": kind, "time": cx.rfc3339(), "description": "ok", "to": message.to,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
-        RetryPolicy, UnsupportedEvent, or, overlay, put,
+        ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -34,11 +34,7 @@ static ABOUT: About = About {
             default: "c2ltdWxhdGVkLXRlbG55eC1lZDI1NTE5LWtleS0wMDE=",
             purpose: "signs webhooks: 32 octets of an Ed25519 key in base64, or any text",
         },
-        Credential {
-            key: "number",
-            default: "+15550100001",
-            purpose: "the default business number of inbound messages",
-        },
+        Credential::number("+15550100001"),
     ],
     batch_max: 1,
     retry: RetryPolicy { attempts_max: 3, factor: 2, after_answers: true, obeys_retry_after: false },
@@ -244,18 +240,14 @@ impl Provider for Telnyx {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let (kind, status) = match status {
-            "read" => return None,
-            "sent" | "sending" | "queued" => ("message.sent", status),
-            "failed" => ("message.finalized", "delivery_failed"),
-            other => ("message.finalized", other),
+            ReportStatus::Read => return None,
+            ReportStatus::Sent => ("message.sent", "sent"),
+            ReportStatus::Own(word @ ("sending" | "queued")) => ("message.sent", word),
+            ReportStatus::Failed => ("message.finalized", "delivery_failed"),
+            other => ("message.finalized", other.name()),
         };
         let mut payload = outbound(message, status, cx);
         if status.ends_with("failed") || status == "expired" {

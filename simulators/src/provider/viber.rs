@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Handshake, Inbound, Kind, Message, Provider,
-        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -318,17 +318,12 @@ impl Provider for Viber {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let kind = match status {
-            "sent" => return None,
-            "read" => "seen",
-            other => other,
+            ReportStatus::Sent => return None,
+            ReportStatus::Read => "seen",
+            other => other.name(),
         };
         let wanted = cx.webhook.and_then(|hook| hook.events.as_ref());
         if wanted.is_some_and(|wanted| !wanted.iter().any(|event| event == kind)) {

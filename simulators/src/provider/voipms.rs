@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        About, AccountLine, Context, Effect, Fault, Inbound, Message, Provider, UnsupportedEvent,
-        WebhookConfig, or, put,
+        About, AccountLine, Context, Effect, Fault, Inbound, Message, Provider, StatusReport,
+        UnsupportedEvent, WebhookConfig, or, put,
     },
     family::described::{Described, SOURCES, Source},
     toolkit::{
@@ -176,15 +176,9 @@ impl Provider for VoipMs {
         self.0.inbound(inbound, file, cx)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
         // Its own API has no receipts.
-        if message.id.contains(':') { None } else { self.0.receipt(message, status, code, cx) }
+        if report.message.id.contains(':') { None } else { self.0.receipt(report, cx) }
     }
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {

@@ -19,8 +19,8 @@ use self::{
 };
 use crate::{
     contract::{
-        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, RetryPolicy,
-        Signature, UnsupportedEvent, or, overlay,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, ReportStatus,
+        RetryPolicy, Signature, StatusReport, UnsupportedEvent, or, overlay,
     },
     toolkit::{
         http::{Fields, Outgoing, Request, Response, encode},
@@ -114,11 +114,7 @@ impl Described {
                 "a line of the account"
             },
         });
-        let number = Credential {
-            key: "number",
-            default: leak(&description.number),
-            purpose: "the default business number of inbound messages",
-        };
+        let number = Credential::number(leak(&description.number));
         let webhook = &description.webhook;
         let about = About {
             name,
@@ -333,20 +329,14 @@ impl Provider for Described {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let rules = self.description.receipt.as_ref()?;
-        let word = match rules.words.get(status) {
-            Some(word) => word,
-            None if matches!(status, "sent" | "delivered" | "read" | "failed") => return None,
-            None => status,
+        let word = match status {
+            ReportStatus::Own(word) => word,
+            known => rules.words.get(known.name())?,
         };
-        let usual = if status == "failed" { &*rules.code } else { "" };
+        let usual = if status == ReportStatus::Failed { &*rules.code } else { "" };
         let values = Values::new(cx, EVENT_SALT)
             .with("id", &*message.id)
             .with_addresses(&message.from, &message.to)
@@ -354,7 +344,7 @@ impl Provider for Described {
             .with("word", word)
             .with("code", code.unwrap_or(usual));
         let mut event = values.fill(&rules.event);
-        if let Some(more) = rules.with.get(status) {
+        if let Some(more) = rules.with.get(status.name()) {
             overlay(&mut event, &values.fill(more));
         }
         Some(json!({ REPORT: event }))

@@ -10,7 +10,7 @@ use self::check::{TwilioProduct, WHATSAPP, error};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, OutsideWindow,
-        Provider, RetryPolicy, UnsupportedEvent, or, overlay, put, texts,
+        Provider, ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put, texts,
     },
     toolkit::{
         http::{Fields, Outgoing, Request, Response, text},
@@ -52,11 +52,7 @@ const CREDENTIALS: &[Credential] = &[
         default: "0123456789abcdef0123456789abcdef",
         purpose: "the password; signs webhooks",
     },
-    Credential {
-        key: "number",
-        default: "+15557770000",
-        purpose: "the default business number of inbound messages",
-    },
+    Credential::number("+15557770000"),
 ];
 
 impl Twilio {
@@ -306,19 +302,14 @@ impl Provider for Twilio {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         // Twilio reports only to the callback that the request names.
         message.callback.as_ref()?;
         let word = match status {
-            "read" if !self.is_whatsapp() => return None,
-            "failed" => "undelivered",
-            other => other,
+            ReportStatus::Read if !self.is_whatsapp() => return None,
+            ReportStatus::Failed => "undelivered",
+            other => other.name(),
         };
         let mut event = json!({
             "SmsSid": message.id, "MessageSid": message.id, "SmsStatus": word, "MessageStatus": word, "To": message.to,

@@ -9,7 +9,8 @@ use self::check::check;
 use crate::{
     contract::{
         About, AccountLine, Context, Effect, Fault, Handshake, Inbound, Kind, Message, OutsideWindow,
-        Provider, RetryPolicy, Signature, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        Provider, ReportStatus, RetryPolicy, Signature, StatusReport, UnsupportedEvent, WebhookConfig, or,
+        overlay, put,
     },
     family::meta,
     toolkit::{
@@ -365,27 +366,22 @@ impl Provider for WhatsApp {
         }))
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
-        let mut report = json!({"id": message.id, "status": status, "timestamp": cx.seconds().to_string(),
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
+        let mut report = json!({"id": message.id, "status": status.name(), "timestamp": cx.seconds().to_string(),
             "recipient_id": message.to});
         if let Some(data) = message.request.get("biz_opaque_callback_data") {
             put(&mut report, "biz_opaque_callback_data", data.clone());
         }
         match status {
-            "sent" | "delivered" => {
+            ReportStatus::Sent | ReportStatus::Delivered => {
                 put(
                     &mut report,
                     "pricing",
                     json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "service"}),
                 );
             }
-            "failed" => {
+            ReportStatus::Failed => {
                 let code = code.and_then(|code| code.parse::<u64>().ok()).unwrap_or(131_026);
                 put(
                     &mut report,

@@ -9,7 +9,7 @@ use self::check::{Arguments, album, check, number, word};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
-        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        RetryPolicy, StatusReport, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response},
@@ -422,7 +422,7 @@ impl Provider for Telegram {
     }
 
     /// Telegram has no receipts.
-    fn receipt(&self, _: &Message, _: &str, _: Option<&str>, _: &Context<'_>) -> Option<Value> {
+    fn receipt(&self, _: &StatusReport<'_>, _: &Context<'_>) -> Option<Value> {
         None
     }
 
