@@ -28,7 +28,7 @@ use crate::{
 const TON_INTERNATIONAL: u8 = 1;
 
 /// The content of a delivery.
-pub(crate) enum Delivery {
+pub(crate) enum SmppDelivery {
     /// A receipt, with the addresses that it names.
     Receipt { reported: Reported, did: String, customer: String },
     /// A customer's message, or a part of one.
@@ -42,7 +42,7 @@ pub(crate) fn read(
     entry: &ChannelEntry,
     delivered: &Delivered,
     new_id: impl FnOnce() -> MessageId,
-) -> Delivery {
+) -> SmppDelivery {
     let message = delivered.message();
     let text = message.text();
     let source = Source {
@@ -61,9 +61,9 @@ pub(crate) fn read(
         let receipt = receipt::parse(&source);
         let reported =
             Reported { state: receipt.state, code: receipt.code().into(), ids: receipt.ids.to_vec() };
-        return Delivery::Receipt { reported, did: did.into(), customer: customer.into() };
+        return SmppDelivery::Receipt { reported, did: did.into(), customer: customer.into() };
     }
-    let Some(body) = body_of(entry, &message, text) else { return Delivery::Nothing };
+    let Some(body) = body_of(entry, &message, text) else { return SmppDelivery::Nothing };
     let international = message.source.ton == TON_INTERNATIONAL && !customer.starts_with('+');
     let shown = if international { format!("+{customer}") } else { customer.to_string() };
     let canonical = entry.channel().customer(&customer).unwrap_or_else(|_| (&*customer).into());
@@ -78,7 +78,7 @@ pub(crate) fn read(
         reply_to: None,
     };
     let identity = entry.identity(&did, canonical, &shown);
-    Delivery::Message { identity: Box::new(identity), inbound: Box::new(inbound) }
+    SmppDelivery::Message { identity: Box::new(identity), inbound: Box::new(inbound) }
 }
 
 fn body_of(entry: &ChannelEntry, message: &ShortMessage<'_>, text: &[u8]) -> Option<InboundBody> {

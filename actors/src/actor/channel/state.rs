@@ -19,7 +19,7 @@ use crate::{
         metrics::Metrics,
         outbox::Outbox,
         receipts::{self, AcceptedPart, Receipts},
-        smpp_inbound::{self, Delivery},
+        smpp_inbound::{self, SmppDelivery},
         view::{self, Account, ChannelStatus, Shown},
     },
     config::{ChannelIx, OnUnknown},
@@ -343,17 +343,17 @@ impl ChannelState {
         let Some(entry) = self.context.directory.channel(self.ix) else { return };
         let ack = Ack::Link(InboundAck { channel: self.ix, link, token });
         match smpp_inbound::read(entry, delivered, || self.context.seams.ids.message_id()) {
-            Delivery::Receipt { reported, did, customer } => {
+            SmppDelivery::Receipt { reported, did, customer } => {
                 let address = || entry.address(&did, &customer);
                 let (context, metrics) = (&self.context, &mut self.metrics);
                 self.receipts.on_receipt(context, reported, address, ack, metrics, tasks);
             }
-            Delivery::Message { identity, inbound } => {
+            SmppDelivery::Message { identity, inbound } => {
                 self.metrics.count_received();
                 let stream = identity.address.stream();
                 tasks.push(stream, Op::Receive { identity, inbound, key: None, ack: Some(ack) });
             }
-            Delivery::Nothing => {}
+            SmppDelivery::Nothing => {}
         }
     }
 
