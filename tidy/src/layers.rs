@@ -17,6 +17,7 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
         &[&["rest"], &["engine"], &["provider"], &["family"], &["contract", "smsc"], &["toolkit"]],
     ),
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
+    ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (
         "patchbay",
         &[
