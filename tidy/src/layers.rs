@@ -16,8 +16,36 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
         "simulators",
         &[&["rest"], &["engine"], &["provider"], &["family"], &["contract", "smsc"], &["toolkit"]],
     ),
+    (
+        "actors",
+        &[
+            &["entry"],
+            &["actor"],
+            &["context"],
+            &["protocol"],
+            &["view"],
+            &["history"],
+            &["domain"],
+            &["config", "seams"],
+            &["egress", "error", "sabotage"],
+        ],
+    ),
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
     ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
+    (
+        "storage",
+        &[
+            &["log", "engine"],
+            &["index"],
+            &["lookup"],
+            &["sorted"],
+            &["block"],
+            &["disk"],
+            &["codec"],
+            &["error", "options"],
+            &["item", "bytes", "hash"],
+        ],
+    ),
     (
         "patchbay",
         &[
