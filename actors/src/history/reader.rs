@@ -46,11 +46,10 @@ impl LogReader {
     }
 
     fn log(&self) -> &Log {
-        if !self.is_single_threaded && !MAY_READ.get() {
-            if self.misplaced.fetch_add(1, Ordering::Relaxed) == 0 {
-                let trace = std::backtrace::Backtrace::capture();
-                tracing::error!(%trace, "disk read on the network runtime");
-            }
+        let is_misplaced = !self.is_single_threaded && !MAY_READ.get();
+        if is_misplaced && self.misplaced.fetch_add(1, Ordering::Relaxed) == 0 {
+            let trace = std::backtrace::Backtrace::capture();
+            tracing::error!(%trace, "disk read on the network runtime");
         }
         &self.log
     }
