@@ -14,6 +14,10 @@ use crate::{
 pub const LAYERS: &[(&str, &[&[&str]])] = &[
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
     (
+        "channels",
+        &[&["provider"], &["family", "adapt"], &["toolkit"], &["contract"], &["smpp"], &["text", "address"]],
+    ),
+    (
         "patchbay",
         &[
             &["cli"],

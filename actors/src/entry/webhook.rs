@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use channels::{
     HttpChannel, InEvent, LinkKind,
-    family::meta::batch::{self, Piece},
+    family::meta::batch::{self, AccountPiece},
     http::{Refused, Reply, Webhook},
 };
 use message::ChannelId;
@@ -159,7 +159,7 @@ impl Router {
             .filter(|(_, h)| !h.shared_ids().is_empty())
     }
 
-    fn shares(&self, webhook: &Webhook<'_>, pieces: &[Piece]) -> Shares {
+    fn shares(&self, webhook: &Webhook<'_>, pieces: &[AccountPiece]) -> Shares {
         let mut shares = Shares::default();
         // A channel's word on the signature is the same for every piece.
         let mut words: Vec<(ChannelIx, Result<(), Refused>)> = Vec::new();

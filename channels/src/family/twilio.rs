@@ -1,5 +1,5 @@
-//! What Twilio's SMS and WhatsApp have in common: the signature of its webhooks, its error codes, its forms. Pure wire
-//! facts; what goes out how is each provider's own.
+//! Wire facts shared by Twilio's SMS and WhatsApp: the signature of webhooks, error codes, forms.
+//! Outbound requests are each provider's own.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Its words for the state of a part.
+/// Twilio's words for the state of a part.
 pub const STATUSES: &[(&str, Report)] = &[
     ("accepted", Report::Enroute),
     ("scheduled", Report::Enroute),
@@ -36,13 +36,15 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("received", Report::Nothing),
 ];
 
-/// The parameter of a status callback's address that holds our own reference. It is part of what is signed.
+/// The query parameter of a status callback that holds our own reference. It is part of the signed
+/// address.
 const REFERENCE: &str = "part";
 
-/// How long the channel rests when the day's messages are used up; it is tried again after each.
+/// Pause of the channel when the daily message limit is used up, in milliseconds; it is tried again
+/// after each.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
-/// The address to which a part's states are reported.
+/// Returns the address to which a part's states are reported.
 pub fn callback(webhook_url: &str, reference: &str) -> String {
     let sign = if webhook_url.contains('?') { '&' } else { '?' };
     format!("{webhook_url}{sign}{REFERENCE}={reference}")
@@ -59,10 +61,10 @@ pub const PROTECTION: Protection = Protection::Hmac(Hmac {
     refusal: 403,
 });
 
-/// The id in an answer that took a part or made a content; every other answer as the error it is.
+/// Parses the id of an accepted message or a created content.
 ///
 /// # Errors
-/// Why nothing was taken.
+/// Any other answer, classified.
 pub fn sid(response: &Response) -> Result<String, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     if !response.is_success() {
@@ -72,8 +74,8 @@ pub fn sid(response: &Response) -> Result<String, SendError> {
     sid.ok_or_else(|| classify::unreadable(response, "sid"))
 }
 
-/// Codes of refusals. Those of the families 21, 30 and 63 are about one message, whatever the status: a 403 with one
-/// of them does not stop the channel.
+/// Codes of refusals. Those of the families 21, 30 and 63 concern one message, whatever the status:
+/// a 403 with one of them does not stop the channel.
 const REFUSALS: Refusals = Refusals {
     code: &["/code"],
     words: &["/message"],
@@ -94,13 +96,14 @@ const REFUSALS: Refusals = Refusals {
     ],
 };
 
-/// The sids of contents by the names of templates.
+/// Content sids by template name.
 pub type Templates = BTreeMap<Box<str>, Box<str>>;
 
-/// A template as the sid and variables of a content; `known` are the sids of templates by name.
+/// Returns a template as the sid and variables of a content; `known` holds the sids of templates by
+/// name.
 ///
 /// # Errors
-/// When it is neither a sid nor known.
+/// The template is neither a sid nor known.
 pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String); 2], SendError> {
     let template: body::Template<'_> = body::read(json).unwrap_or_default();
     let name = &*template.name;
@@ -119,7 +122,8 @@ pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String)
     Ok([("ContentSid", sid.to_owned()), ("ContentVariables", Value::Object(variables).to_string())])
 }
 
-/// The words of a template's parameter: itself, or the member that holds them, also below the name of its type.
+/// Returns the value of a template's parameter: itself, or the member that holds it, also below the
+/// name of its type.
 fn value_of(details: &Value) -> String {
     const MEMBERS: [&str; 6] = ["/fallback_value", "/text", "/payload", "/link", "/url", "/value"];
     let words = |value: &Value| {
@@ -131,16 +135,16 @@ fn value_of(details: &Value) -> String {
     words(details).or_else(below).unwrap_or_default()
 }
 
-/// Whether this is an id of that kind: two letters and 32 hexadecimal digits.
+/// Returns whether a text is an id of this kind: two letters and 32 hexadecimal digits.
 pub fn is_sid(text: &str, kind: &str) -> bool {
     let digits = text.strip_prefix(kind).unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Reads a webhook: a status callback or a customer's message, one each.
+/// Reads a webhook: one status callback or one customer's message.
 ///
 /// # Errors
-/// When a message lacks what every message has.
+/// A mandatory value is missing.
 pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     let form = Form(if webhook.method == "GET" {
         url::form_fields(webhook.query.as_bytes()).collect()
@@ -161,7 +165,7 @@ pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     Ok(received)
 }
 
-/// An answer that makes Twilio send nothing.
+/// Returns a reply that makes Twilio send nothing.
 fn nothing_to_say() -> Reply {
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
     Reply { status: 200, content_type: "text/xml", body: body.into() }
@@ -170,7 +174,7 @@ fn nothing_to_say() -> Reply {
 struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// A field; empty without it.
+    /// Returns a field; empty when it is missing.
     fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
@@ -186,7 +190,7 @@ impl Form {
             .any(|name| !self.get(name).is_empty())
     }
 
-    /// `MediaUrl0` and on, as many as there are.
+    /// Returns the files `MediaUrl0`, `MediaUrl1`, ...
     fn media(&self) -> Vec<MediaRef> {
         let numbered = |n: usize| {
             let url = self.get(&format!("MediaUrl{n}"));
@@ -201,10 +205,10 @@ impl Form {
     }
 }
 
-/// The most files of one message.
+/// Maximum number of files of one message; further ones are ignored.
 const MEDIA_MAX: usize = 10;
 
-/// An address without the channel's name before it.
+/// Removes the channel's name before an address.
 pub fn bare(address: &str) -> &str {
     address.trim().strip_prefix("whatsapp:").unwrap_or(address.trim())
 }
@@ -260,7 +264,7 @@ fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
     Ok(events)
 }
 
-/// What a message says, besides its words, under the names the business sees.
+/// Returns further facts of a message under the names that the business sees.
 fn attributes(form: &Form) -> Vec<(Box<str>, Box<str>)> {
     const NAMES: [(&str, &str); 12] = [
         ("ProfileName", "customerName"),
@@ -299,11 +303,11 @@ fn contents(form: &Form, mut message: InMessage) -> Vec<InEvent> {
     inbound_body::messages(message, &words(form.get("Body")), form.media())
 }
 
-/// The shortest body that is looked at as base64.
+/// Shortest body, in bytes, that is examined for base64.
 const BASE64_BYTES_MIN: usize = 160;
 
-/// The words of a body. Long concatenated SMS may come as base64: what is one long word, decodes to text and has
-/// spaces then was no word of a person.
+/// Returns the text of a body. Long concatenated SMS may arrive as base64: a single long word that
+/// decodes to text with spaces was not written by a person.
 fn words(body: &str) -> String {
     let decoded = || {
         let text = String::from_utf8(auth::unbase64(body)?).ok()?;

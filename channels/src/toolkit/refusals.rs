@@ -1,5 +1,5 @@
-//! Refusals as data: where an answer has its code and its words, and the class of each code. One function turns an
-//! answer into the error that decides what happens next.
+//! Refusals as data: where an answer holds its code and its words, and the class of each code. One
+//! function turns an answer into the error that decides what happens next.
 
 use message::event::Cause;
 use serde_json::Value;
@@ -30,7 +30,7 @@ pub enum RefusalClass {
     RetryOnce,
     /// See [`SendError::Throttled`]; the answer's `Retry-After` says for how long.
     Throttled,
-    /// The same for this many milliseconds.
+    /// [`Throttled`](Self::Throttled) for this many milliseconds.
     ThrottledFor(u64),
     /// See [`SendError::Rejected`].
     Rejected,

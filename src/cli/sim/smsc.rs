@@ -15,7 +15,7 @@ use http::{Response, StatusCode};
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
-use simulators::smsc::{Mo, SmscScript, Smsc};
+use simulators::smsc::{Mo, Smsc, SmscScript};
 use tokio::{net::TcpListener, sync::watch};
 
 use super::settings::{apply, as_map, from_file};

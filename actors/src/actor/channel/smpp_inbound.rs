@@ -5,7 +5,7 @@ use channels::{
     smpp::{
         Inbound as Delivered, ReplyToken,
         pdu::ShortMessage,
-        receipt::{self, Source},
+        receipt::{self, ReceiptPdu},
         tlv,
     },
     text::{
@@ -39,7 +39,7 @@ impl ChannelState {
         let message = delivered.message();
         let ack = InboundAck { channel: self.ix, link, token };
         let text = message.text();
-        let source = Source {
+        let source = ReceiptPdu {
             esm_class: message.esm_class,
             text,
             receipted_message_id: message.tlvs.get(tlv::RECEIPTED_MESSAGE_ID).map(|t| t.text()),
