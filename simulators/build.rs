@@ -1,5 +1,5 @@
-//! Collects the `[simulator]` tables of `channels/fixtures/*.toml`, so that a provider described there needs no edit in
-//! this crate. Only cuts text out; `family/described` reads and checks it.
+//! Collects the `[simulator]` tables of `channels/fixtures/*.toml`, so that a provider described
+//! there needs no edit in this crate. Only cuts text out; `family/described` reads and checks it.
 
 #![allow(clippy::print_stdout, reason = "how a build script speaks to cargo")]
 
@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Returns the lines of the `[simulator]` tables, and a line `include` that stands above all tables.
+/// Returns the lines of the `[simulator]` tables, and a line `include` that stands above all
+/// tables.
 fn description(file: &str) -> String {
     let mut wanted = false;
     let mut in_table = false;

@@ -21,8 +21,10 @@ pub(crate) fn in_folder(folder: &Path) -> io::Result<Arc<[u8]>> {
     match fs::read(&path) {
         Ok(key) if key.len() == KEY_BYTES => return Ok(key.into()),
         Ok(_) => {
-            let text =
-                format!("{} is damaged: remove it, and addresses given out so far end", path.display());
+            let text = format!(
+                "{} is damaged; delete it to create a new one (URLs of files handed out so far become invalid)",
+                path.display()
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -32,7 +34,7 @@ pub(crate) fn in_folder(folder: &Path) -> io::Result<Arc<[u8]>> {
     rustls::crypto::ring::default_provider()
         .secure_random
         .fill(&mut key)
-        .map_err(|_| io::Error::other("there is no randomness"))?;
+        .map_err(|_| io::Error::other("the system's random numbers are not available"))?;
     fs::create_dir_all(folder)?;
     let unfinished = path.with_extension("key.new");
     let mut file =

@@ -143,7 +143,7 @@ fn sabotage() -> Result<(), Failure> {
     let Ok(wanted) = std::env::var("PATCHBAY_SABOTAGE") else { return Ok(()) };
     let found = Sabotage::ALL.iter().find(|(name, _)| *name == wanted);
     let (_, bug) =
-        found.ok_or_else(|| Failure::Usage(format!("PATCHBAY_SABOTAGE: there is no bug {wanted:?}")))?;
+        found.ok_or_else(|| Failure::Usage(format!("PATCHBAY_SABOTAGE: unknown bug {wanted:?}")))?;
     tracing::warn!(bug = %wanted, "sabotaged on purpose");
     bug.choose();
     Ok(())
@@ -179,7 +179,7 @@ pub fn open_log(
         Failure::Running(format!("the event log (data_dir = {:?}): {e}", folder.display().to_string()))
     };
     if folder.exists() && !folder.is_dir() {
-        return Err(failed(&"that is no folder; name one that can be written"));
+        return Err(failed(&"not a folder; name a folder that can be written"));
     }
     let engine = match engine {
         Some(engine) => DiskEngine::open(folder, engine),
@@ -215,7 +215,7 @@ impl Running {
             tokio::select! {
                 biased;
                 why = &mut failed => {
-                    tracing::error!(%why, "the router can no longer run");
+                    tracing::error!(%why, "the router failed");
                     self.stop.send_replace(true);
                     return Err(Failure::Running(why));
                 }
@@ -224,7 +224,7 @@ impl Running {
                     return tokio::select! {
                         biased;
                         () = self.stop() => Ok(()),
-                        _ = signals.next() => Err(Failure::running("a second signal ended it before it was done")),
+                        _ = signals.next() => Err(Failure::running("stopped by a second signal before the drain was complete")),
                     };
                 }
                 () = &mut done => {
@@ -242,7 +242,7 @@ impl Running {
         self.stop.send_replace(true);
         let served = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout_at(deadline, served).await.is_err() {
-            tracing::warn!("requests still under way were cut off");
+            tracing::warn!("drain_timeout is over; requests in flight were cut off");
             self.servers.abort_all();
         }
         let left = deadline.saturating_duration_since(Instant::now());

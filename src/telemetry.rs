@@ -37,7 +37,7 @@ pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
             registry.with(layer.with_ansi(colour).with_writer(io::stderr)).try_init()
         }
     };
-    started.map_err(|e| io::Error::other(format!("logging was started before: {e}")))
+    started.map_err(|e| io::Error::other(format!("logging is started already: {e}")))
 }
 
 /// Parses a filter such as `info` or `info,patchbay=debug`.

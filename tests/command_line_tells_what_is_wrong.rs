@@ -56,7 +56,7 @@ fn usage_and_configuration_end_with_2() {
         (&["run", "--confg", "x"], 2, "--config"),
         (&["--version"], 0, "patchbay 0."),
         (&["--help"], 0, "demo"),
-        (&["run"], 2, "config.toml: there is no such file"),
+        (&["run"], 2, "config.toml: the file does not exist"),
         (&["run", "-c", "bad.toml"], 2, "bad.toml:1: retenton: unknown key; did you mean \"retention\"?"),
         (&["check", "-c", "bad.toml"], 2, "bad.toml:1: "),
         (&["check", "-c", "bad.toml", "--json"], 2, "\"line\":1"),
@@ -71,9 +71,9 @@ fn usage_and_configuration_end_with_2() {
         (&["sim", "smsc", "--print-script", "--set", "swallow=1/7"], 0, "swallow = \"1/7\""),
         (&["providers"], 0, "twilio_whatsapp"),
         (&["providers", "telnyx"], 0, "api_key (secret)"),
-        (&["providers", "nobody"], 2, "there is no provider \"nobody\""),
-        (&["log", "stats", "--data-dir", "nowhere"], 2, "there is no log in nowhere"),
-        (&["log", "verify", "--data-dir", "empty"], 2, "there is no log in empty"),
+        (&["providers", "nobody"], 2, "unknown provider \"nobody\""),
+        (&["log", "stats", "--data-dir", "nowhere"], 2, "no event log in nowhere"),
+        (&["log", "verify", "--data-dir", "empty"], 2, "no event log in empty"),
         (
             &["send", "--to", "1", "--from", "2", "--text", "x", "--url", "ftp://host"],
             2,
@@ -82,23 +82,19 @@ fn usage_and_configuration_end_with_2() {
         (
             &["send", "--to", "1", "--from", "2", "--text", "x", "--api-key", "a\nb"],
             2,
-            "no HTTP header can carry",
+            "not allowed in an HTTP header",
         ),
         (&["tail", "--url", "nowhere"], 2, "expected http://host:port"),
-        (&["sim", "telnyx", "--webhook", "nowhere"], 2, "--webhook \"nowhere\" is no address"),
+        (&["sim", "telnyx", "--webhook", "nowhere"], 2, "--webhook \"nowhere\" is not a valid URL"),
         (&["sim", "telnyx", "--deliver-to", "host:80"], 2, "--deliver-to"),
         (&["sim", "telnyx", "--base-url", "/x"], 2, "--base-url"),
-        (
-            &["check", "-c", "alone.toml"],
-            2,
-            "there is no [[destination]] that messages to \"5155\" could go to",
-        ),
-        (&["run", "-c", "file.toml"], 1, "good.toml\"): that is no folder; name one that can be written"),
+        (&["check", "-c", "alone.toml"], 2, "messages to \"5155\" need a [[destination]]"),
+        (&["run", "-c", "file.toml"], 1, "good.toml\"): not a folder; name a folder that can be written"),
     ] {
         check(folder.path(), arguments, code, told);
     }
-    assert!(!folder.path().join("nowhere").exists(), "looking creates nothing");
-    assert_eq!(folder.path().join("empty").read_dir().unwrap().count(), 0, "looking creates nothing");
+    assert!(!folder.path().join("nowhere").exists(), "reading creates nothing");
+    assert_eq!(folder.path().join("empty").read_dir().unwrap().count(), 0, "reading creates nothing");
 }
 
 #[test]
@@ -107,7 +103,7 @@ fn the_configuration_of_the_readme_is_valid() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
     let block = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     fs::write(folder.path().join("my.toml"), block).unwrap();
-    // Without its secrets it is not; what is missing is named.
+    // Without its secrets it is not valid: the missing variable is named.
     check(folder.path(), &["check", "-c", "my.toml"], 2, "the environment variable SMPP_PASSWORD is not set");
     let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
     let secrets = block.split("\"env:").skip(1).filter_map(|rest| rest.split('"').next());
@@ -136,9 +132,9 @@ fn what_fails_while_running_ends_with_1() {
         folder.path(),
         &["send", "--to", "1", "--from", "2", "--text", "x", "--url", &url],
         1,
-        "cannot be reached",
+        "cannot connect to",
     );
-    check(folder.path(), &["tail", "--url", &url], 1, "cannot be reached");
+    check(folder.path(), &["tail", "--url", &url], 1, "cannot connect to");
     check(folder.path(), &["check", "--probe"], 1, "FAILED   channel sms-main (127.0.0.1:9)");
 }
 

@@ -76,7 +76,7 @@ fn all_four_channels_talk_and_the_demo_ends_with_0() {
             .collect();
         let receipts = match channel {
             "SMS" => "receipts  sent, delivered\n",
-            "Telegram" => "receipts  sent (this provider tells no more)\n",
+            "Telegram" => "receipts  sent (this provider reports nothing more)\n",
             _ => "receipts  sent, delivered, read\n",
         };
         let answers = if channel == "SMS" { "customer  2\n" } else { "customer  taps [Tomorrow]\n" };
@@ -88,19 +88,19 @@ fn all_four_channels_talk_and_the_demo_ends_with_0() {
                 receipts,
                 "bot       When shall we deliver it?",
                 answers,
-                "bot gets  \"Tomorrow\", which stands for day:tomorrow\n",
+                "bot gets  \"Tomorrow\" with the payload day:tomorrow\n",
                 "bot       Booked for you: Tomorrow.\n",
                 receipts,
             ],
         );
         let buttons = "[Today]  [Tomorrow]  [Saturday]";
         assert_eq!(of.contains(buttons), channel != "SMS", "buttons on {channel}:\n{told}");
-        let refused = "router    refused with HTTP 401, and nothing changed\n";
+        let refused = "router    refused with HTTP 401; nothing changed\n";
         assert_eq!(of.contains(refused), channel != "SMS", "a forged webhook on {channel}:\n{told}");
     }
     in_order(
         &told,
-        &["🎉", "🙏", "joined in the right order", "You wrote: Great", "🙏", "cut into 3 SMS segments"],
+        &["🎉", "🙏", "joined in the right order", "You wrote: Great", "🙏", "split into 3 SMS segments"],
     );
     in_order(&told, &["1. Today", "2. Tomorrow", "3. Saturday", "numbered-list: 3 buttons"]);
     in_order(
@@ -123,14 +123,14 @@ fn channels_are_chosen_and_what_does_not_come_is_named() {
     in_order(&told, &["/media/telegram/", "refused with HTTP 401"]);
     check(folder.path(), &["demo", "--channels", "fax"], 2, "possible values: sms, whatsapp");
     let hasty = ["demo", "--once", "--channels", "whatsapp", "--patience", "1ms"];
-    check(folder.path(), &hasty, 1, "there is still no sign of");
+    check(folder.path(), &hasty, 1, "on a slow machine try --patience");
 }
 
 #[test]
 fn what_it_suggests_works_as_it_is_printed() {
     let mut demo = Demo::start(&[]);
-    demo.until("What to try now");
-    let told = demo.until("Ctrl-C ends the demo");
+    demo.until("To try now");
+    let told = demo.until("Press Ctrl-C to stop");
     let mut commands: Vec<String> = Vec::new();
     for pair in told.windows(2) {
         let Some(line) = pair[1].strip_prefix("    ") else { continue };
@@ -157,7 +157,7 @@ fn what_it_suggests_works_as_it_is_printed() {
 #[test]
 fn it_ends_when_nobody_reads_any_more_and_when_it_is_interrupted() {
     let mut demo = Demo::start(&["--channels", "sms"]);
-    demo.until("Ctrl-C ends the demo");
+    demo.until("Press Ctrl-C to stop");
     let Demo { mut child, lines } = demo;
     drop(lines);
     let status = (0..1200).find_map(|_| {

@@ -1,4 +1,5 @@
-//! The runs: who is started, what is measured from when to when, and the proof that nothing was lost or came twice.
+//! The cases: the processes to start, the measurement, and the proof that nothing was lost or
+//! repeated.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -17,16 +18,17 @@ use crate::{
     work::{self, Clocks, REPEATS, SILENCE, Work, check, sent},
 };
 
-/// What the SMSC takes to answer in the slow case, for how long that is watched, and the windows it is run with.
+/// The SMSC's answer time in the slow case, the time of observation, and the windows.
 const SLOW_MS: u64 = 20;
 const SLOW_S: u64 = 20;
 const SLOW_WINDOWS: [u64; 3] = [10, 100, 1_000];
-/// Customers' messages a second that the SMSC offers: more than anyone takes; it waits when its queue is full.
+/// Customers' messages per second that the SMSC offers: more than any gateway accepts, so its queue
+/// stays full.
 const MO_PER_S: u64 = 200_000;
-/// Customers' messages that may be under way when enough have come.
+/// The largest number of customers' messages in flight at the end.
 const MO_SLACK: u64 = 4_000_000;
 
-/// Runs all that were asked for, and prints one table.
+/// Runs the cases of the plan and prints one table.
 pub fn run(plan: &Plan) -> Result<()> {
     let mut rows = Vec::new();
     let mut raw = None;
@@ -73,7 +75,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The median of several runs, each of which is told as it ends.
+/// Returns the median of several runs and prints each as it ends.
 fn several(plan: &Plan, mut run: impl FnMut() -> Result<Row>) -> Result<Option<Row>> {
     let mut rows = Vec::new();
     for _ in 0..plan.runs {
@@ -84,14 +86,15 @@ fn several(plan: &Plan, mut run: impl FnMut() -> Result<Row>) -> Result<Option<R
     Ok(table::median(rows))
 }
 
-/// Acceptance latency at half of what single requests reached, or of 10,000/s when those were not run.
+/// Measures acceptance at half the rate that single requests reached, or at 5,000/s if they were
+/// not run.
 fn half_load(plan: &Plan, rows: &[Row]) -> Result<Row> {
     let full = rows.iter().find(|row| row.case == "outbound" && row.gateway == "patchbay");
     let pace = Some(full.map_or(5_000.0, |row| row.e2e_per_s / 2.0));
     work::run(plan, &Work { pace, ..Work::of(plan) }, "half load")
 }
 
-/// An SMSC that answers late: the window hides it, or does not.
+/// Runs with an SMSC that answers late, for several windows.
 fn slow(plan: &Plan, window: u64) -> Result<Row> {
     let most_per_s = window * 1_000 / SLOW_MS;
     let messages = plan.messages.min(most_per_s * SLOW_S).max(1);
@@ -134,7 +137,7 @@ fn outbound_kannel(plan: &Plan) -> Result<Row> {
     Ok(row)
 }
 
-/// Customers write to the business, as fast as it takes them.
+/// Runs customers that write to the business as fast as it accepts.
 fn inbound(plan: &Plan, gateway: &'static str) -> Result<Row> {
     let folder = Folder::new(&plan.folder, plan.keep)?;
     let mut smsc = Smsc::start(plan, &folder.path)?;
@@ -147,7 +150,7 @@ fn inbound(plan: &Plan, gateway: &'static str) -> Result<Row> {
     smsc.change(&format!("{{\"mo_per_second\":{MO_PER_S}}}"))?;
     sink.wait(plan.messages, SILENCE)?;
     smsc.change("{\"mo_per_second\":0}")?;
-    // What was under way is counted too: it was worked for.
+    // Messages in flight are counted too: the gateway worked on them.
     let mut acked = u64::MAX;
     while smsc.count("mo_acked")? != acked {
         acked = smsc.count("mo_acked")?;

@@ -1,5 +1,6 @@
-//! The HTTP load driver: keep-alive connections on one thread, each with one request under way, HTTP written and
-//! read by hand so that it costs little. A message that is answered anything but 202 is sent again, or ends the run.
+//! The HTTP load driver: keep-alive connections on one thread, each with one request in flight,
+//! HTTP written and read by hand to cost little. A message answered with anything but 202 is sent
+//! again or ends the run.
 
 use std::{
     io::Write as _,
@@ -29,37 +30,37 @@ use crate::{
 /// The text of every message: 100 characters.
 pub const TEXT: &str =
     "Your parcel arrives between 10:00 and 12:00 today. Reply 1 to confirm or 2 to choose another time...";
-/// A request that was refused for want of room is tried again after so long.
+/// The pause before a refused request (503) is sent again.
 const AGAIN: Duration = Duration::from_millis(5);
-/// The longest that an answer may take.
+/// How long an answer may take.
 const ANSWER: Duration = Duration::from_secs(60);
 
 /// Writes the request for the messages `from..to`.
 pub type Requests = Arc<dyn Fn(&mut Vec<u8>, u64, u64) + Send + Sync>;
 
-/// What is to be sent.
+/// The load to send.
 pub struct Load {
     pub address: SocketAddr,
     pub connections: usize,
     pub messages: u64,
-    /// Messages in a request.
+    /// The number of messages in a request.
     pub batch: u64,
-    /// Requests per second; none: as many as are answered.
+    /// Requests per second; `None` for full speed.
     pub pace: Option<f64>,
     pub requests: Requests,
-    /// What each message's acceptance looks like in an answer; empty: the status alone is looked at.
+    /// The text in an answer that marks an accepted message; empty to check the status only.
     pub accepted: &'static str,
 }
 
-/// How it went.
+/// The result of a run.
 pub struct Driven {
     pub begun: Instant,
     pub ended: Instant,
-    /// Of each request, sorted.
+    /// The time of each request, sorted.
     pub latencies: Vec<Duration>,
     /// When each message was sent first, in microseconds after `begun`.
     pub sent_us: Vec<u32>,
-    /// Requests that had to be sent again.
+    /// The number of requests that were sent again.
     pub refused: u64,
 }
 
@@ -69,7 +70,7 @@ impl Driven {
     }
 }
 
-/// Of what is sorted.
+/// Returns a percentile of sorted values.
 pub fn quantile(sorted: &[Duration], share: f64) -> Duration {
     let at = (sorted.len().saturating_sub(1) as f64 * share).round() as usize;
     sorted.get(at).copied().unwrap_or_default()
@@ -86,7 +87,7 @@ pub fn start(load: Load) -> JoinHandle<Result<Driven>> {
 struct Progress {
     next: AtomicU64,
     refused: AtomicU64,
-    /// Of each request: its first message, when it was sent, and how long its answer took.
+    /// Sent requests: first message, time of sending, and time to the answer.
     latencies: Mutex<Vec<(u64, Duration, Duration)>>,
     begun: Instant,
 }
@@ -162,7 +163,7 @@ async fn connection(load: Arc<Load>, progress: Arc<Progress>, mut stream: TcpStr
     Ok(())
 }
 
-/// Reads one answer; its status.
+/// Reads one answer and returns its status.
 async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16> {
     answer.clear();
     loop {
@@ -179,7 +180,8 @@ async fn read(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<u16> {
     }
 }
 
-/// An answer's status, where its body begins, and how long that is; nothing while its head is not complete.
+/// Parses an answer: its status, where its body starts, and the body's length. `None` while the
+/// head is incomplete.
 pub fn head(answer: &[u8]) -> Option<(u16, usize, usize)> {
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
@@ -191,12 +193,12 @@ pub fn head(answer: &[u8]) -> Option<(u16, usize, usize)> {
     Some((status, end + 4, length.unwrap_or(0)))
 }
 
-/// The customer of a message: digits only.
+/// Returns the customer of a message, digits only.
 pub fn customer(message: u64, customers: u64) -> u64 {
     4_917_600_000_000 + message % customers
 }
 
-/// CIM messages over HTTP, one or an array in a request, with ids `b-<number>`.
+/// Returns a writer of CIM messages over HTTP, one or an array in a request, with ids `b-<number>`.
 pub fn cim(customers: u64, batch: u64) -> Requests {
     Cim { customers, batch, ..Cim::default() }.requests()
 }
@@ -204,12 +206,12 @@ pub fn cim(customers: u64, batch: u64) -> Requests {
 /// Messages of the business.
 pub struct Cim {
     pub customers: u64,
-    /// In a request.
+    /// The number of messages in a request.
     pub batch: u64,
-    /// To so many channels in turn, from this one on.
+    /// The first channel, and how many channels take turns.
     pub channels: u64,
     pub first_channel: u64,
-    /// Ids count from here on.
+    /// The number added to a message's number in its id.
     pub first_id: u64,
     pub text: Arc<str>,
 }
@@ -221,7 +223,7 @@ impl Default for Cim {
 }
 
 impl Cim {
-    /// Writes them.
+    /// Writes the messages `from..to`.
     pub fn requests(self) -> Requests {
         Arc::new(move |request, from, to| self.write(request, from, to))
     }
@@ -251,7 +253,8 @@ impl Cim {
     }
 }
 
-/// Texts that customers write on WhatsApp, each in a signed webhook of its own: `Hello <number>`.
+/// Returns a writer of texts from customers on WhatsApp, each in a signed webhook: `Hello
+/// <number>`.
 pub fn whatsapp(customers: u64) -> Requests {
     Arc::new(move |request, from, to| {
         for message in from..to {

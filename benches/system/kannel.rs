@@ -1,5 +1,6 @@
-//! Kannel on the same work: bearerbox and smsbox with the file store, receipts in memory (its fastest durable-ish
-//! choice: it never calls fsync), no cap on its throughput. Debian: `apt-get install kannel`.
+//! Kannel with the same work: bearerbox and smsbox with the file store, receipts in memory (its
+//! fastest durable choice, although it never calls fsync), no limit on throughput. Debian: `apt-get
+//! install kannel`.
 
 use std::{
     fs,
@@ -18,9 +19,10 @@ use crate::{
     process::{Process, free_port, wait_for_port},
 };
 
-/// Errors only: by default all of Kannel's debug log goes to the terminal, which halves its speed.
+/// Logs errors only: by default Kannel writes its whole debug log to the terminal, which halves its
+/// speed.
 const STDERR_LEVEL: &str = "3";
-/// smsbox says nothing when it has found bearerbox.
+/// How long smsbox may take to find bearerbox; it does not report that.
 const SETTLE: Duration = Duration::from_secs(2);
 
 pub struct Kannel {
@@ -103,7 +105,7 @@ get-url = "http://{sink}/mo?text=%a"
     }
 }
 
-/// One `sendsms` for each message, its call-back asked for under its number.
+/// Sends one `sendsms` per message, with a callback that carries its number.
 pub fn sendsms(customers: u64, sink: SocketAddr) -> Requests {
     let text = encoded(TEXT);
     let url = encoded(&format!("http://{sink}/dlr?id=b-"));

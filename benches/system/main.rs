@@ -1,9 +1,12 @@
-//! Whole-system runs: the release `patchbay` binary as a process of its own, a simulated SMSC as another, an HTTP
-//! load driver and an HTTP sink here, all on loopback; beside it, on request, Kannel on the same work. It ends by
-//! itself, and it must never report a figure of a run that lost or repeated a call-back.
+//! Runs of the whole system: the release binary as a process, a simulated SMSC as another, an HTTP
+//! load driver and an HTTP sink in this one, all on loopback; on request also Kannel with the same
+//! work. Never reports a figure of a run that lost or repeated a callback.
 //!
-//! `cargo bench --bench system -- [outbound|batch|inbound|webhook|mixed|...|all] [--messages N] [--kannel]`, and
-//! `cargo bench --bench system -- sweep [channels|binds|...]`, which writes its tables and plots into `docs/sweeps`.
+//! ```text
+//! cargo bench --bench system -- [outbound|batch|inbound|webhook|mixed|...|all] [--messages N]
+//! cargo bench --bench system -- sweep [channels|binds|...]   writes docs/sweeps
+//! cargo bench --bench system -- plots                        redraws them from their tables
+//! ```
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -37,42 +40,42 @@ use std::{path::PathBuf, process::ExitCode};
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// What is to be run, and how.
+/// The cases to run, and their parameters.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub cases: Vec<String>,
-    /// What the sweep varies.
+    /// The sweeps to run; empty for all.
     pub sweeps: Vec<String>,
-    /// Messages of each run.
+    /// The number of messages in each run.
     pub messages: u64,
-    /// Distinct customers they go to.
+    /// The number of customers that receive them.
     pub customers: u64,
-    /// Keep-alive connections of the driver.
+    /// The number of keep-alive connections of the driver.
     pub connections: usize,
-    /// Messages in a request, and POSTed at once, in the batch case.
+    /// The number of messages in a request and in a callback, in the batch case.
     pub batch: u64,
-    /// Unanswered submits on the bind, both gateways.
+    /// The window of each bind, for both gateways.
     pub window: u64,
-    /// Binds of Patchbay.
+    /// The number of binds of Patchbay.
     pub binds: u64,
-    /// How long the SMSC thinks about a submit.
+    /// How long the SMSC takes to answer a submit.
     pub smsc_latency_ms: u64,
-    /// Run Kannel beside it.
+    /// Whether Kannel runs as well.
     pub kannel: bool,
-    /// Further lines of Patchbay's `[limits]`.
+    /// Further lines for `[limits]`.
     pub limits: String,
-    /// Further lines at the top of its configuration.
+    /// Further lines for the top of the configuration.
     pub root: String,
-    /// Keep folders and logs of the runs.
+    /// Whether to keep folders and logs of the runs.
     pub keep: bool,
     pub runs: usize,
-    /// Where logs and data of the runs lie: a disk, not a memory file system.
+    /// The folder for logs and data of the runs. It must lie on a disk, not in memory.
     pub folder: PathBuf,
 }
 
 const CASES: [&str; 10] =
     ["raw", "outbound", "batch", "inbound", "webhook", "mixed", "latency", "slow", "neighbours", "restart"];
-/// They take minutes, and gigabytes: only by name.
+/// Cases that take minutes and gigabytes, or only redraw plots: run only when named.
 const LONG_CASES: [&str; 3] = ["scale", "retention", "plots"];
 const USAGE: &str = "usage: cargo bench --bench system -- \
                      [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|retention|plots]... \
@@ -119,7 +122,7 @@ impl Plan {
                 "--kannel" => plan.kannel = true,
                 "--keep" => plan.keep = true,
                 "--limits" => plan.limits = arguments.next().ok_or(USAGE)?.replace(';', "\n"),
-                // What cargo adds.
+                // Added by cargo.
                 "--bench" => {}
                 "all" => plan.cases = CASES.map(String::from).to_vec(),
                 "sweep" => plan.cases.push(argument),

@@ -1,5 +1,5 @@
-//! What a channel loses when its neighbour's provider is silent, or its neighbour's destination is dead: the same load
-//! on a healthy channel each time, with the neighbour's messages stuck beside it.
+//! The price of a broken neighbour: the same load on a healthy channel, alone and beside messages
+//! that are stuck at a silent provider or a dead destination.
 
 use std::net::{SocketAddr, TcpListener};
 
@@ -14,19 +14,20 @@ use crate::{
     work::{Clocks, SILENCE, check, sent},
 };
 
-/// Messages of the neighbour that are stuck while the healthy one is measured.
+/// The number of stuck messages of the neighbour.
 const STUCK: u64 = 10_000;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Neighbour {
     Healthy,
-    /// Its SMSC takes submits, and never answers.
+    /// The neighbour's SMSC accepts submits and never answers.
     Silent,
-    /// Its destination refuses connections.
+    /// The neighbour's destination refuses connections.
     Dead,
 }
 
-/// Healthy, silent, dead, in turn, as often as runs are asked for; the medians, each beside the healthy one.
+/// Measures healthy, silent and dead in turn, as often as asked for, and prints medians relative to
+/// the healthy one.
 pub fn run(plan: &Plan) -> Result<Vec<Row>> {
     let kinds = [
         (Neighbour::Healthy, "beside: fine"),
@@ -76,7 +77,7 @@ fn one(plan: &Plan, neighbour: Neighbour, case: &str) -> Result<Row> {
         requests,
         accepted: "\"ACCEPTED\"",
     };
-    // The neighbour's own come first, in batches; their numbers follow the others'.
+    // The neighbour's messages are sent first, in batches, with numbers above the others.
     let cim = Cim { customers: plan.customers, first_id: plan.messages, ..Cim::default() };
     let stuck = Cim { batch: plan.batch, first_channel: 1, ..cim };
     driver::start(load(stuck.requests(), STUCK, plan.batch)).join().map_err(|_| "the driver panicked")??;
@@ -98,7 +99,7 @@ fn one(plan: &Plan, neighbour: Neighbour, case: &str) -> Result<Row> {
     Ok(row)
 }
 
-/// An address where nobody listens.
+/// Returns an address at which no process listens.
 fn nobody() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }

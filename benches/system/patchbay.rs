@@ -1,4 +1,5 @@
-//! Patchbay as it is run: the release binary with a configuration of its own, in a new folder, on free ports.
+//! Patchbay as users run it: the release binary with a configuration in a new folder, on free
+//! ports.
 
 use std::{
     fmt::Write as _,
@@ -13,28 +14,28 @@ use crate::{
     process::{Process, disk_bytes},
 };
 
-/// The secret that webhooks of [`Setup::whatsapp`] are signed with.
+/// The secret that signs the webhooks of [`Setup::whatsapp`].
 pub const APP_SECRET: &str = "bench-app-secret";
-/// The number of the first SMPP channel; the next ones count on.
+/// The own number of the first SMPP channel; further channels count up.
 pub const FIRST_DID: u64 = 5155;
 
-/// What is configured.
+/// The configuration of a run.
 #[derive(Default)]
 pub struct Setup {
-    /// Destinations `d0`, `d1`, ...
+    /// The destinations, named `d0`, `d1`, ...
     pub sinks: Vec<SocketAddr>,
-    /// Deliveries in one POST.
+    /// The number of deliveries in one POST.
     pub batch_max: u64,
     pub sms: Vec<Sms>,
     /// The destination of a WhatsApp channel `wa`, if there is one.
     pub whatsapp: Option<usize>,
 }
 
-/// An SMPP channel.
+/// An SMPP channel of the configuration.
 #[derive(Clone, Copy)]
 pub struct Sms {
     pub smsc: SocketAddr,
-    /// Its destination.
+    /// The index of its destination.
     pub sink: usize,
     pub binds: u64,
 }
@@ -46,7 +47,7 @@ pub struct Patchbay {
 }
 
 impl Patchbay {
-    /// One channel, one destination. `batch_max`: deliveries in one POST.
+    /// Returns one channel with one destination.
     pub fn start(
         plan: &Plan,
         folder: &Path,
@@ -58,7 +59,7 @@ impl Patchbay {
         Self::with(plan, folder, &Setup { sinks: vec![sink], batch_max, sms, whatsapp: None })
     }
 
-    /// `BENCH_PATCHBAY` names another binary, to compare with.
+    /// Returns the binary to run. `BENCH_PATCHBAY` names another one, for comparison.
     pub fn with(plan: &Plan, folder: &Path, setup: &Setup) -> Result<Self> {
         let config = folder.join("config.toml");
         fs::write(&config, text(plan, setup)?)?;
@@ -79,10 +80,10 @@ impl Patchbay {
 
 fn text(plan: &Plan, setup: &Setup) -> Result<String> {
     let Plan { window, limits, root, .. } = plan;
-    // `BENCH_LOG` asks for more of its log.
+    // `BENCH_LOG` sets the log filter.
     let filter = std::env::var("BENCH_LOG").unwrap_or_else(|_| "warn".to_owned());
     let batch_max = setup.batch_max.max(1);
-    // Nobody calls it: what it says in its answers is all that the address is for.
+    // Required by the configuration; no request goes there.
     let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
     let mut text = format!(
         r#"

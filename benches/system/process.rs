@@ -1,5 +1,5 @@
-//! Child processes: started with their output in a file, measured through `/proc`, ended when dropped. Nothing of
-//! a run must outlive it.
+//! Child processes: output in a file, measured through `/proc`, killed on drop. Nothing of a run
+//! outlives it.
 
 use std::{
     fs::{self, File},
@@ -12,11 +12,11 @@ use std::{
 
 use crate::Result;
 
-/// Between two looks at something that is waited for.
+/// How often a condition is polled.
 pub const LOOK: Duration = Duration::from_millis(10);
-/// How long a process may take to start, or to end when asked.
+/// How long a process may take to start, or to stop when asked.
 const START: Duration = Duration::from_secs(30);
-/// Linux counts processor time in hundredths of a second on every platform Rust is built for.
+/// Linux counts processor time in hundredths of a second on every platform Rust supports.
 const TICKS_PER_S: f64 = 100.0;
 
 #[allow(clippy::disallowed_methods, reason = "a bench measures time; everything here asks this function")]
@@ -43,7 +43,7 @@ impl Process {
         Ok(Self { name, child, output })
     }
 
-    /// The rest of the first line of its output that holds `mark`, from there on.
+    /// Waits for the first output line that contains `mark`; returns the line from there on.
     pub fn line_after(&mut self, mark: &str) -> Result<String> {
         let until = now() + START;
         while now() < until {
@@ -58,7 +58,7 @@ impl Process {
         Err(format!("{} did not say {mark:?}: {}", self.name, self.output.display()).into())
     }
 
-    /// An error, with the end of its output, if it ended.
+    /// Fails with the end of the output if the process has ended.
     pub fn still_runs(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -69,18 +69,18 @@ impl Process {
         }
     }
 
-    /// User and system time so far, in seconds.
+    /// Returns user and system time so far, in seconds.
     pub fn cpu_s(&self) -> f64 {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         cpu_of(&stat)
     }
 
-    /// The most memory it ever had, in bytes.
+    /// Returns the largest resident memory so far, in bytes.
     pub fn rss_bytes_max(&self) -> u64 {
         self.memory_bytes("VmHWM:")
     }
 
-    /// The memory it has, in bytes.
+    /// Returns the resident memory, in bytes.
     pub fn rss_bytes(&self) -> u64 {
         self.memory_bytes("VmRSS:")
     }
@@ -91,9 +91,9 @@ impl Process {
         line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
     }
 
-    /// Asks it to end, and waits.
+    /// Sends SIGTERM and waits.
     pub fn stop(mut self) -> Result<()> {
-        // Its own id: nobody else's process can be meant as long as it was not waited for.
+        // The child was not waited for, so its id cannot belong to another process.
         Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status()?;
         let until = now() + START;
         while now() < until {
@@ -108,24 +108,25 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Already ended, mostly.
+        // Usually it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// This process's own processor time, in seconds: driver and sink.
+/// Returns the processor time of this process (driver and sink), in seconds.
 pub fn own_cpu_s() -> f64 {
     cpu_of(&fs::read_to_string("/proc/self/stat").unwrap_or_default())
 }
 
 fn cpu_of(stat: &str) -> f64 {
-    // The second field is a name in brackets that may hold spaces; user and system time are 14 and 15.
+    // The second field is a name in brackets that may hold spaces. User and system time are the
+    // fields 14 and 15.
     let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
     fields.filter_map(|t| t.parse::<f64>().ok()).sum::<f64>() / TICKS_PER_S
 }
 
-/// Bytes that a folder's files take on the disk.
+/// Returns the disk space used by the files of a folder, in bytes.
 pub fn disk_bytes(path: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(entries) = fs::read_dir(path) else { return 0 };
@@ -137,12 +138,12 @@ pub fn disk_bytes(path: &Path) -> u64 {
     entries.flatten().map(of).sum()
 }
 
-/// A port that nobody listens on, for a program that cannot choose one itself.
+/// Returns a free port, for a program that cannot choose one itself.
 pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-/// Waits until someone listens.
+/// Waits until a port accepts connections.
 pub fn wait_for_port(address: SocketAddr) -> Result<()> {
     let until = now() + START;
     while TcpStream::connect(address).is_err() {
@@ -154,7 +155,7 @@ pub fn wait_for_port(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// A folder for one run; removed with it unless it is to be kept.
+/// A folder for one run, removed afterwards unless it is to be kept.
 pub struct Folder {
     pub path: PathBuf,
     keep: bool,

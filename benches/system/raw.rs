@@ -1,4 +1,4 @@
-//! What this machine can do at all, measured in the same run: driver against bare sink, a bare
+//! The limits of this machine, measured in the same run: the driver against a bare sink, a bare
 //! SMPP client against the SMSC, and append + fdatasync.
 
 use std::{
@@ -21,17 +21,17 @@ use crate::{
     smsc::Smsc,
 };
 
-/// Requests of the raw HTTP run.
+/// The number of requests of the raw HTTP run.
 const REQUESTS: u64 = 200_000;
-/// Submits of each raw SMPP run.
+/// The number of submits of each raw SMPP run.
 const SUBMITS: u64 = 500_000;
-/// Appends one by one, each with its own fdatasync; and in groups of so many.
+/// The number of appends with an fdatasync each, and the size of the groups.
 const APPENDS: usize = 2_000;
 const GROUP: usize = 64;
 
 pub struct Raw {
     pub requests_per_s: f64,
-    /// Submits that the simulated SMSC answers to a bare client, without and with receipts.
+    /// Submits per second of a bare client, without and with receipts.
     pub submits_per_s: f64,
     pub receipted_per_s: f64,
     pub appends_per_s: f64,
@@ -60,7 +60,7 @@ pub fn run(plan: &Plan) -> Result<Raw> {
     Ok(Raw { requests_per_s, submits_per_s, receipted_per_s, appends_per_s, grouped_per_s, append_p50 })
 }
 
-/// A client that does nothing but submit, over TCP, with the plan's window.
+/// A client that only submits, over TCP, with the window of the plan.
 pub fn submits(plan: &Plan, receipts: bool, count: u64) -> Result<f64> {
     let folder = Folder::new(&plan.folder, false)?;
     let smsc = Smsc::with(plan, &folder.path, "smsc", &[("receipt_delay_ms", "0".to_owned())])?;

@@ -1,5 +1,5 @@
-//! From the start of the process to ready: after a kill -9 right after the last call-back, with the open sessions and
-//! the history that the messages of the plan leave. It must not wait for a checkpoint: what came since is replayed.
+//! The time from start to ready after a kill -9 right after the last callback. No checkpoint is
+//! awaited: the latest events are replayed.
 
 use std::{thread, time::Duration};
 
@@ -12,14 +12,14 @@ use crate::{
     smsc::Smsc,
 };
 
-/// How often it is killed and started.
+/// How often the process is killed and started.
 const STARTS: usize = 3;
-/// Without a call-back for so long, one is lost.
+/// The silence after which a missing callback counts as lost.
 const SILENCE: Duration = Duration::from_secs(40);
-/// Until memory has settled after a start.
+/// How long after a start memory is measured.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Runs it, and prints a line for each start.
+/// Runs the case and prints a line for each start.
 pub fn run(plan: &Plan) -> Result<()> {
     let folder = Folder::new(&plan.folder, plan.keep)?;
     let mut smsc = Smsc::start(plan, &folder.path)?;
@@ -38,7 +38,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     driver::start(load).join().map_err(|_| "the driver panicked")??;
     sink.wait(plan.messages, SILENCE)?;
     for start in 1..=STARTS {
-        // Dropping it kills it.
+        // Dropping the process kills it.
         drop(gateway);
         let begin = now();
         gateway = Patchbay::start(plan, &folder.path, smsc.address, sink.address, plan.batch)?;

@@ -1,5 +1,5 @@
-//! Bounded disk: a constant load for as long as the plan's messages last, with a short retention and small segments,
-//! while the folder's size is looked at. It fails when the disk still grows once retention has begun to remove.
+//! Disk usage under a constant load with a short retention and small segments. Fails when usage
+//! still grows after retention has begun to remove segments.
 
 use std::{
     thread,
@@ -15,18 +15,18 @@ use crate::{
     smsc::Smsc,
 };
 
-/// Messages a second.
+/// The load, in messages per second.
 const RATE: f64 = 4_000.0;
 const RETENTION: Duration = Duration::from_secs(20);
-/// Sessions are never closed here, so history stays for twice the retention, and a little.
+/// The retention. Sessions stay open, so history is kept for a little more than twice this time.
 const STEADY: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(500);
 const SHOW: Duration = Duration::from_secs(10);
-/// How much more the disk may hold than when it was first steady: a segment more or less.
+/// How much the disk usage may exceed its first steady value: one segment more or less.
 const GROWTH_MAX: f64 = 1.25;
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// Runs it, and prints the size every ten seconds.
+/// Runs the case and prints the usage every ten seconds.
 pub fn run(plan: &Plan) -> Result<()> {
     let root = format!("retention = \"{}s\"\nsegment_size = \"8MB\"", RETENTION.as_secs());
     let plan = Plan { root, ..plan.clone() };
@@ -71,7 +71,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The folder's size over time.
+/// The disk usage over time.
 fn watch(gateway: &mut Patchbay, begun: Instant, is_over: impl Fn() -> bool) -> Result<Vec<(Duration, u64)>> {
     let mut sizes = Vec::new();
     let mut shown = Duration::ZERO;

@@ -1,6 +1,7 @@
-//! Scale of state: open sessions and finished messages by the million, made through the real binary, then kill -9 and
-//! start, right after the last call-back and again when checkpoints are complete; beside it the same with little
-//! history. It must not report a start after which something was lost: its first messages are called back, too.
+//! Scale of state: millions of open sessions and finished messages, made by the real binary; then
+//! kill -9 and start, right after the last callback and again when checkpoints are complete; the
+//! same with little history for comparison. Never reports a start that lost something: its first
+//! messages must be called back, too.
 
 use std::{
     io::{Read, Write},
@@ -21,27 +22,28 @@ use crate::{
     smsc::Smsc,
 };
 
-/// How often it is killed and started in each state.
+/// How often the process is killed and started in each state.
 const STARTS: u64 = 3;
-/// Messages of the run that has little history.
+/// The number of messages of the run with little history.
 const FEW: u64 = 10_000;
-/// Without a call-back for so long, one is lost.
+/// The silence after which a missing callback counts as lost.
 const SILENCE: Duration = Duration::from_secs(60);
-/// Until memory has settled after a start.
+/// How long after a start memory is measured.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Until checkpoints are complete when nothing happens: longer than the pause between two of them.
+/// How long until checkpoints are complete without load: longer than the pause between two of them.
 const IDLE: Duration = Duration::from_secs(25);
-/// Between two looks at what the SMSC has.
+/// How often the counts of the SMSC are polled.
 const SUBMIT_LOOK: Duration = Duration::from_micros(200);
-/// The longest that a first message may take.
+/// The longest time a first message may take.
 const FIRST: Duration = Duration::from_secs(30);
 
-/// One start.
+/// The figures of one start.
 struct Start {
     ready: Duration,
     replayed: u64,
     rss_bytes: u64,
-    /// From the request of the first message to its answer, and until the SMSC has it.
+    /// The time from the request of the first message to its answer, and until the SMSC has the
+    /// message.
     accepted: Duration,
     submitted: Duration,
 }
@@ -52,11 +54,11 @@ struct State {
     smsc: Smsc,
     sink: Sink,
     gateway: Option<Patchbay>,
-    /// First messages sent so far.
+    /// The number of first messages sent so far.
     firsts: u64,
 }
 
-/// Runs it, and prints a table.
+/// Runs the case and prints a table.
 pub fn run(plan: &Plan) -> Result<()> {
     println!(
         "{:>10} {:>9} {:<14} {:>8} {:>9} {:>7} {:>12} {:>13}",
@@ -69,7 +71,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The median of the starts after it was idle, in seconds.
+/// Returns the median of the starts of an idle process, in seconds.
 fn measure(plan: Plan) -> Result<f64> {
     let (messages, customers) = (plan.messages, plan.customers.min(plan.messages));
     let mut state = State::build(plan)?;
@@ -98,20 +100,21 @@ fn measure(plan: Plan) -> Result<f64> {
     println!("           {disk}");
     state.sink.wait(state.plan.messages + state.firsts, SILENCE)?;
     let (again, strange) = state.sink.faults();
-    // What was taken in the last instants before a kill, and not recorded as taken, is posted again, under the same event id.
+    // Deliveries that were accepted just before a kill, and not recorded as accepted, are posted
+    // again with the same event id.
     let under_way = state.plan.connections as u64 * state.plan.batch + 2 * STARTS;
     if again > under_way || strange > 0 {
-        return Err(format!("{again} call-backs came twice, {strange} were strange").into());
+        return Err(format!("{again} callbacks were repeated, {strange} unknown").into());
     }
     if again > 0 {
-        println!("           {again} call-backs were repeated after a kill");
+        println!("           {again} callbacks were repeated after a kill");
     }
     ready.sort_by(f64::total_cmp);
     Ok(ready.get(ready.len() / 2).copied().unwrap_or_default())
 }
 
 impl State {
-    /// Sends all messages, and waits for their call-backs.
+    /// Sends all messages and waits for their callbacks.
     fn build(plan: Plan) -> Result<Self> {
         let folder = Folder::new(&plan.folder, plan.keep)?;
         let mut smsc = Smsc::start(&plan, &folder.path)?;
@@ -142,7 +145,7 @@ impl State {
         Ok(Self { plan, folder, smsc, sink, gateway: Some(gateway), firsts: 0 })
     }
 
-    /// What a message takes on the disk.
+    /// Returns the disk space of one message.
     fn disk(&mut self) -> Result<String> {
         let gateway = self.gateway.as_mut().ok_or("it does not run")?;
         let figures = figures(gateway)?;
@@ -160,9 +163,9 @@ impl State {
         ))
     }
 
-    /// Kills it, starts it, sends a first message.
+    /// Kills the process, starts it, and sends a first message.
     fn start(&mut self) -> Result<Start> {
-        // Dropping it kills it.
+        // Dropping the process kills it.
         self.gateway = None;
         let begun = now();
         let plan = &self.plan;
@@ -210,7 +213,7 @@ impl State {
     }
 }
 
-/// The figures of its log, from its admin port.
+/// Returns the figures of the log from the admin port.
 fn figures(gateway: &mut Patchbay) -> Result<Value> {
     let url = gateway.process.line_after("admin page")?;
     let host = url.trim_start_matches("http://").split('/').next().unwrap_or_default();

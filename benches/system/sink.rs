@@ -1,5 +1,5 @@
-//! The business's side: an HTTP server on one thread, read and written by hand so that it costs little, that takes every
-//! call-back and remembers which message it was about. It must notice each one that comes twice.
+//! The business's side: an HTTP server on one thread that reads and writes by hand to cost little,
+//! accepts every callback and records its message. Notices every repeated callback.
 
 use std::{
     net::SocketAddr,
@@ -22,14 +22,14 @@ use crate::{
     process::{LOOK, now},
 };
 
-/// How a call-back shows its message: the number stands between the two.
+/// The form of a callback: the message's number stands between the two texts.
 #[derive(Clone, Copy)]
 pub struct Marks {
     pub before: &'static str,
     pub after: &'static str,
 }
 
-/// DELIVERYNOTIFICATIONs of Patchbay, alone or in arrays.
+/// Notifications of Patchbay, alone or in arrays.
 pub const DELIVERED: Marks = Marks { before: "\"messageId\":\"b-", after: "\",\"status\":\"DELIVERED\"" };
 /// Customers' messages from Patchbay.
 pub const WRITTEN: Marks = Marks { before: "\"markdownText\":\"Hello ", after: "\"" };
@@ -41,14 +41,14 @@ pub const MO: Marks = Marks { before: "text=Hello+", after: "" };
 struct Seen {
     marks: Marks,
     times: Vec<AtomicU8>,
-    /// When each came first, in microseconds after `base`.
+    /// When each callback first arrived, in microseconds after `base`.
     came_us: Vec<AtomicU32>,
     once: AtomicU64,
     again: AtomicU64,
     strange: AtomicU64,
     requests: AtomicU64,
     base: Instant,
-    /// Of the first and the last one, in microseconds after `base`.
+    /// When the first and the last callback arrived, in microseconds after `base`.
     first_us: AtomicU64,
     last_us: AtomicU64,
     stop: AtomicBool,
@@ -60,7 +60,7 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Takes messages with numbers below `numbers`.
+    /// Starts a sink for messages with numbers below `numbers`.
     pub fn start(marks: Marks, numbers: u64) -> Result<Self> {
         let seen = Arc::new(Seen {
             marks,
@@ -83,7 +83,7 @@ impl Sink {
         Ok(Self { address, seen })
     }
 
-    /// Different messages seen.
+    /// Returns the number of different messages seen.
     pub fn count(&self) -> u64 {
         self.seen.once.load(Ordering::Acquire)
     }
@@ -92,7 +92,7 @@ impl Sink {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
-    /// From when each was sent to when its call-back came, sorted; `less` is taken from each.
+    /// Returns the times from sending to callback, sorted, each reduced by `less`.
     pub fn latencies(&self, driven: &Driven, less: Duration) -> Vec<Duration> {
         let begun = (driven.begun - self.seen.base).as_micros() as u64;
         let took = |(sent, came): (&u32, &AtomicU32)| {
@@ -113,7 +113,7 @@ impl Sink {
         self.seen.base + Duration::from_micros(self.seen.last_us.load(Ordering::Relaxed))
     }
 
-    /// Waits until so many different messages were seen; when none comes for `silence`, that is an error.
+    /// Waits until a number of different messages were seen; fails when none arrives for `silence`.
     pub fn wait(&self, messages: u64, silence: Duration) -> Result<()> {
         let (mut before, mut since) = (self.count(), now());
         while self.count() < messages {
@@ -124,14 +124,14 @@ impl Sink {
             }
             if since.elapsed() > silence {
                 return Err(
-                    format!("only {count} of {messages} call-backs came; none for {silence:?}").into()
+                    format!("only {count} of {messages} callbacks arrived; none for {silence:?}").into()
                 );
             }
         }
         Ok(())
     }
 
-    /// What came twice, or is no call-back that was asked for.
+    /// Returns the number of repeated and of unknown callbacks.
     pub fn faults(&self) -> (u64, u64) {
         (self.seen.again.load(Ordering::Relaxed), self.seen.strange.load(Ordering::Relaxed))
     }
@@ -153,13 +153,13 @@ async fn serve(listener: TcpListener, seen: Arc<Seen>) {
         let _ = stream.set_nodelay(true);
         let seen = seen.clone();
         connections.spawn(async move {
-            // A gateway may close a connection whenever it likes.
+            // A gateway may close a connection at any time.
             let _ = connection(stream, &seen).await;
         });
     }
 }
 
-/// Takes the requests of one connection, one after the other.
+/// Serves the requests of one connection in turn.
 async fn connection(mut stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
     let mut request = Vec::with_capacity(64 * 1024);
     loop {
@@ -187,22 +187,22 @@ async fn connection(mut stream: TcpStream, seen: &Seen) -> std::io::Result<()> {
     }
 }
 
-/// The largest request.
+/// The largest request, in bytes.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 const TAKEN: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 const CLOSING: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// What a request's head says.
+/// The head of a request.
 struct Head {
-    /// Where it ends.
+    /// The position where the head ends.
     end: usize,
-    /// How long its body is.
+    /// The length of the body.
     body: usize,
-    /// The client wants no other request on this connection.
+    /// Whether the client closes the connection after this request.
     closes: bool,
 }
 
-/// Nothing while it is not complete.
+/// Parses a head; `None` while it is incomplete.
 fn read(request: &[u8]) -> Option<Head> {
     let end = request.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let old =
@@ -223,7 +223,7 @@ fn read(request: &[u8]) -> Option<Head> {
     Some(Head { end, body, closes })
 }
 
-/// What a request without a body asks for, behind the question mark.
+/// Returns the query of a request.
 fn query(head: &[u8]) -> &str {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let target = std::str::from_utf8(line).ok().and_then(|line| line.split(' ').nth(1));

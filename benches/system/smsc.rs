@@ -1,4 +1,4 @@
-//! The simulated SMSC as a process of its own, and its control port. Counts only: it must cost little.
+//! The simulated SMSC as a process, and its control port. It only counts, to cost little.
 
 use std::{
     io::{Read, Write},
@@ -16,7 +16,7 @@ use crate::{
     process::{LOOK, Process, now},
 };
 
-/// When a receipt comes, after its submit.
+/// How long after the submit a receipt comes.
 const RECEIPT_DELAY: &str = "1s";
 pub const RECEIPT_DELAY_MS: u64 = 1_000;
 
@@ -28,12 +28,12 @@ pub struct Smsc {
 }
 
 impl Smsc {
-    /// Receipts come a second after the submit, as in the work that is measured.
+    /// Starts an SMSC whose receipts come one second after the submit.
     pub fn start(plan: &Plan, folder: &Path) -> Result<Self> {
         Self::with(plan, folder, "smsc", &[])
     }
 
-    /// With further settings of its script.
+    /// Starts an SMSC with further settings.
     pub fn with(plan: &Plan, folder: &Path, name: &'static str, settings: &[(&str, String)]) -> Result<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patchbay"));
         command.args(["sim", "smsc", "--listen", "127.0.0.1:0", "--control-port", "0"]);
@@ -49,7 +49,7 @@ impl Smsc {
         Ok(Self { process, address, control_at: url.trim_start_matches("http://").to_owned(), control: None })
     }
 
-    /// One of its counts.
+    /// Returns one of its counts.
     pub fn count(&mut self, name: &str) -> Result<u64> {
         let counts = self.ask("GET", "/counts", "")?;
         Ok(counts.get(name).and_then(Value::as_u64).unwrap_or(0))
@@ -60,7 +60,7 @@ impl Smsc {
         self.ask("PATCH", "/script", script).map(|_| ())
     }
 
-    /// Waits until a count has reached a number; gives when it was seen.
+    /// Waits until a count reaches a number; returns when.
     pub fn wait(&mut self, name: &str, number: u64, limit: Duration) -> Result<Instant> {
         let until = now() + limit;
         loop {
@@ -75,7 +75,7 @@ impl Smsc {
         }
     }
 
-    /// An idle connection may have been closed meanwhile: asked twice at most.
+    /// An idle connection may have been closed meanwhile, so a request is tried twice.
     fn ask(&mut self, method: &str, path: &str, body: &str) -> Result<Value> {
         if let Ok(answer) = self.ask_once(method, path, body) {
             return Ok(answer);

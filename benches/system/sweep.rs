@@ -1,5 +1,5 @@
-//! How cost grows: one thing is varied at a time, everything else held. Each sweep writes a table (Markdown and CSV) and
-//! a plot into `docs/sweeps`, and must end by itself within minutes.
+//! Sweeps: one parameter varies, the others are fixed. Each sweep writes a table (Markdown and CSV)
+//! and a plot into `docs/sweeps`, and ends within minutes.
 
 use std::{fmt::Write as _, fs, path::Path, time::Duration};
 
@@ -11,20 +11,20 @@ use crate::{
 };
 
 pub const NAMES: [&str; 6] = ["load", "channels", "binds", "sessions", "length", "receipts"];
-/// Where they are written, in the repository.
+/// The folder of the results, in the repository.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sweeps");
-/// Messages of a run at full speed, and a second in one that is paced.
+/// The number of messages of a run at full speed; the rate and the number in a paced run.
 const MESSAGES: u64 = 60_000;
 const PACED_PER_S: f64 = 1_000.0;
 const PACED_MESSAGES: u64 = 15_000;
 
-/// What tells the lines of a sweep apart, where there are several.
+/// The column that distinguishes the lines of a sweep, where there are several.
 const LINE: &str = "alphabet";
 
-/// One value of what is varied.
+/// One value of the varied parameter.
 struct Point {
     x: f64,
-    /// Which of the lines it belongs to.
+    /// The name of the line this point belongs to.
     line: &'static str,
     work: Work,
 }
@@ -32,15 +32,15 @@ struct Point {
 struct Sweep {
     name: &'static str,
     title: &'static str,
-    /// What is varied, and whether its axis is logarithmic.
+    /// The varied parameter, and whether its axis is logarithmic.
     x: &'static str,
     x_log: bool,
     points: Vec<Point>,
-    /// What is drawn beside processor time.
+    /// The figures that are drawn.
     figures: &'static [Figure],
 }
 
-/// One thing that is drawn: its axis, and how it is read off a run.
+/// A figure: the name of its axis, and how to read it from a run.
 type Figure = (&'static str, fn(&Row, &Work) -> f64);
 
 const CPU: Figure = ("processor time, us a message", |row, _| row.cpu_us);
@@ -49,7 +49,7 @@ const E2E: Figure = ("called back, messages a second", |row, _| row.e2e_per_s);
 const SUBMITTED: Figure = ("submitted, parts a second", |row, work| row.submitted_per_s * work.parts as f64);
 const P50: Figure = ("acceptance p50, ms", |row, _| ms(row.p50));
 const P99: Figure = ("acceptance p99, ms", |row, _| ms(row.p99));
-const E2E_P99: Figure = ("request to call-back p99, ms", |row, _| ms(row.e2e_p99));
+const E2E_P99: Figure = ("request to callback p99, ms", |row, _| ms(row.e2e_p99));
 const RSS: Figure = ("memory, MB", |row, _| row.rss_bytes as f64 / 1e6);
 const DISK: Figure = ("disk, bytes a message", |row, _| row.disk_bytes);
 
@@ -57,7 +57,7 @@ fn ms(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Runs those that were asked for, or all.
+/// Runs the sweeps of the plan, or all.
 pub fn run(plan: &Plan) -> Result<()> {
     for name in NAMES {
         if !plan.sweeps.is_empty() && !plan.sweeps.iter().any(|wanted| wanted == name) {
@@ -151,7 +151,7 @@ fn of(name: &'static str, plan: &Plan) -> Sweep {
     }
 }
 
-/// From one part to ten, in either alphabet.
+/// Returns messages of one to ten parts, in either alphabet.
 fn lengths(full: &Work) -> Vec<Point> {
     let alphabets = [("GSM-7", "a", 160, 153), ("UCS-2", "ж", 70, 67)];
     let of = |(line, letter, whole, piece): (&'static str, &str, u64, u64)| {

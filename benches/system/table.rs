@@ -1,4 +1,4 @@
-//! What a run gave, as one table. It only prints.
+//! Prints the results of runs as one table.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ pub struct Row {
     pub p50: Duration,
     pub p99: Duration,
     pub longest: Duration,
-    /// From the request to the call-back, without the second that a receipt takes.
+    /// The time from request to callback, without the second that a receipt takes.
     pub e2e_p50: Duration,
     pub e2e_p99: Duration,
     pub cpu_us: f64,
-    /// Of the simulated SMSC, and of driver and sink.
+    /// The processor time of the simulated SMSC, and of driver and sink.
     pub smsc_cpu_us: f64,
     pub load_cpu_us: f64,
     pub rss_bytes: u64,
@@ -73,7 +73,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
     }
     println!(
         "us: user + system time a message; disk: bytes a message; accepted, submitted, e2e: from the first request on;\n\
-         p50, p99: of a request's answer; e2e p50, p99 in ms: from the request to the call-back, less the second a receipt takes"
+         p50, p99: time to answer a request; e2e p50, p99 in ms: from request to callback, without the second that a receipt takes"
     );
     ratios(rows, raw);
     if let Some(raw) = raw {
@@ -91,7 +91,7 @@ pub fn print(rows: &[Row], raw: Option<&Raw>) {
 
 fn ratios(rows: &[Row], raw: Option<&Raw>) {
     for ours in rows.iter().filter(|row| row.gateway == "patchbay") {
-        // Kannel takes no batches: its single requests are what a batch is compared with.
+        // Kannel accepts no batches: its single requests are the reference for them.
         let work = if ours.case == "batch" { "outbound" } else { &ours.case };
         if let Some(kannel) = rows.iter().find(|row| row.gateway == "kannel" && row.case == work) {
             println!(
@@ -120,7 +120,7 @@ fn ms(time: Duration) -> String {
     if time.is_zero() { NONE.to_owned() } else { format!("{:.2}", time.as_secs_f64() * 1e3) }
 }
 
-/// The run in the middle, by what went all the way.
+/// Returns the middle run by end-to-end rate.
 pub fn median(mut rows: Vec<Row>) -> Option<Row> {
     rows.sort_by(|a, b| a.e2e_per_s.total_cmp(&b.e2e_per_s));
     let at = rows.len() / 2;

@@ -1,5 +1,5 @@
-//! Customers on WhatsApp: signed webhooks in, call-backs out, beside a bare handler that only parses the same JSON; and
-//! everything at once. As everywhere, a run that lost or repeated a call-back has no figures.
+//! Customers on WhatsApp: signed webhooks in, callbacks out, beside a bare handler that only parses
+//! the same JSON; and everything at once. A run that lost or repeated a callback has no figures.
 
 use std::{convert::Infallible, net::SocketAddr, thread, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     work::{Clocks, REPEATS, SILENCE, check},
 };
 
-/// Customers' SMS a second in the mixed case.
+/// Customers' SMS per second in the mixed case.
 const MO_PER_S: u64 = 2_000;
 
 fn load(plan: &Plan, address: SocketAddr) -> driver::Load {
@@ -35,7 +35,8 @@ fn load(plan: &Plan, address: SocketAddr) -> driver::Load {
     }
 }
 
-/// A gateway without a log, a session or a destination: what the machine leaves for it under this driver.
+/// A gateway without log, sessions and destinations: the upper limit with this driver on this
+/// machine.
 pub fn bare(plan: &Plan) -> Result<Row> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
@@ -71,7 +72,7 @@ async fn parse(request: Request<Incoming>) -> std::result::Result<Response<Empty
     Ok(response)
 }
 
-/// How the requests of a run were answered.
+/// The answers to the requests of a run.
 fn accepted(case: &str, driven: &Driven) -> Row {
     Row {
         gateway: "patchbay",
@@ -84,7 +85,7 @@ fn accepted(case: &str, driven: &Driven) -> Row {
     }
 }
 
-/// How far they went.
+/// Returns the figures of a run, from its requests to its callbacks.
 fn called_back(case: &str, driven: &Driven, sink: &Sink, less: Duration) -> Row {
     let e2e = sink.latencies(driven, less);
     Row {
@@ -95,7 +96,7 @@ fn called_back(case: &str, driven: &Driven, sink: &Sink, less: Duration) -> Row 
     }
 }
 
-/// Webhooks alone.
+/// Runs webhooks alone.
 pub fn run(plan: &Plan) -> Result<Row> {
     let folder = Folder::new(&plan.folder, plan.keep)?;
     let sink = Sink::start(WRITTEN, plan.messages)?;
@@ -120,8 +121,8 @@ pub fn run(plan: &Plan) -> Result<Row> {
     Ok(row)
 }
 
-/// The business writes, customers write SMS at a steady rate, and customers write on WhatsApp, all at once. Processor
-/// time is divided by all messages, and shown with each.
+/// Runs messages of the business, customers' SMS at a steady rate, and customers on WhatsApp, all
+/// at once. Processor time is divided by all messages, and shown with each.
 pub fn mixed(plan: &Plan) -> Result<Vec<Row>> {
     let folder = Folder::new(&plan.folder, plan.keep)?;
     let mut smsc = Smsc::start(plan, &folder.path)?;

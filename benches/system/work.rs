@@ -1,5 +1,5 @@
-//! Messages of the business through Patchbay, in whatever shape: how many channels, binds, customers, parts, receipts.
-//! Ends only when each message that gets a receipt got its call-back exactly once.
+//! Messages of the business through Patchbay, with any number of channels, binds, customers, parts
+//! and receipts. Succeeds only when every message with a receipt got its callback exactly once.
 
 use std::{
     sync::Arc,
@@ -17,29 +17,29 @@ use crate::{
     table::Row,
 };
 
-/// A run in which nothing comes for so long has lost something.
+/// The silence after which something counts as lost.
 pub const SILENCE: Duration = Duration::from_secs(20);
-/// Repeats are looked out for so long after the last call-back.
+/// How long after the last callback repeats are awaited.
 pub const REPEATS: Duration = Duration::from_millis(1_500);
-/// Between two looks at the SMSC's counts while submits are waited for.
+/// How often the SMSC's counts are polled.
 const GLANCE: Duration = Duration::from_millis(20);
 
-/// What is sent, and over what.
+/// The load and the channels that carry it.
 #[derive(Clone)]
 pub struct Work {
     pub messages: u64,
     pub customers: u64,
-    /// Messages in a request, and notifications in a call-back.
+    /// The number of messages in a request, and of notifications in a callback.
     pub batch: u64,
-    /// Requests a second; none: as many as are answered.
+    /// Requests per second; `None` for full speed.
     pub pace: Option<f64>,
     pub channels: u64,
-    /// Of each channel.
+    /// The number of binds of each channel.
     pub binds: u64,
     pub text: Arc<str>,
-    /// Into which the text is split.
+    /// The number of parts of the text.
     pub parts: u64,
-    /// Of a hundred messages, those whose receipt comes.
+    /// The percentage of messages that get a receipt.
     pub receipts_percent: u64,
 }
 
@@ -72,7 +72,7 @@ impl Work {
         }
     }
 
-    /// What the SMSC is told, so that only a share of the receipts comes.
+    /// Returns the settings of the SMSC that yield this share of receipts.
     fn withheld(&self) -> Vec<(&'static str, String)> {
         match self.receipts_percent {
             100 => Vec::new(),
@@ -82,7 +82,7 @@ impl Work {
     }
 }
 
-/// Processor time of everyone, to be subtracted.
+/// The processor time of all processes at the start, to be subtracted.
 pub struct Clocks {
     gateway: f64,
     smsc: f64,
@@ -103,7 +103,7 @@ impl Clocks {
     }
 }
 
-/// Runs it once.
+/// Runs the work once.
 pub fn run(plan: &Plan, work: &Work, case: &str) -> Result<Row> {
     let folder = Folder::new(&plan.folder, plan.keep)?;
     let mut smsc = Smsc::with(plan, &folder.path, "smsc", &work.withheld())?;
@@ -133,13 +133,13 @@ pub fn run(plan: &Plan, work: &Work, case: &str) -> Result<Row> {
     Ok(row)
 }
 
-/// What was accepted, and when the SMSC had all of it.
+/// The number of accepted messages, and when the SMSC had all of them.
 pub struct Sent {
     pub driven: Driven,
     submitted: Instant,
 }
 
-/// Sends everything, and waits until everything was submitted.
+/// Sends everything and waits until everything is submitted.
 pub fn sent(load: driver::Load, submits: u64, smsc: &mut Smsc) -> Result<Sent> {
     let limit = Duration::from_secs(60 + submits / 100);
     let driving = driver::start(load);
@@ -152,7 +152,8 @@ pub fn sent(load: driver::Load, submits: u64, smsc: &mut Smsc) -> Result<Sent> {
 }
 
 impl Sent {
-    /// What came of it; `messages` were called back for, the receipt's second is taken from what that took.
+    /// Returns the result. `messages` were called back; the receipt's second is subtracted from
+    /// their times.
     pub fn row(self, messages: u64, sink: &Sink) -> Row {
         let driven = &self.driven;
         let sent = driven.sent_us.len() as f64;
@@ -173,7 +174,7 @@ impl Sent {
     }
 }
 
-/// How many receipts there were, once no more come.
+/// Returns the number of receipts once no more arrive.
 fn receipts(smsc: &mut Smsc) -> Result<u64> {
     let mut before = u64::MAX;
     loop {
@@ -189,13 +190,13 @@ fn receipts(smsc: &mut Smsc) -> Result<u64> {
     }
 }
 
-/// Each message was called back for exactly once.
+/// Checks that each message was called back exactly once.
 pub fn check(sink: &Sink, messages: u64) -> Result<()> {
     let (count, (again, strange)) = (sink.count(), sink.faults());
     if count != messages || again > 0 || strange > 0 {
         let requests = sink.requests();
         let text = format!(
-            "call-backs for {count} of {messages} messages, {again} repeated, {strange} strange, in {requests} requests"
+            "callbacks for {count} of {messages} messages, {again} repeated, {strange} unknown, in {requests} requests"
         );
         return Err(text.into());
     }

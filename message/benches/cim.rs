@@ -1,6 +1,6 @@
-//! Prints the nanoseconds that reading and writing one CIM message take, the best of several rounds.
+//! Prints the nanoseconds to parse and to write one CIM message: the best of several rounds.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints and reads the clock")]
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no library")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench is not a library")]
 
 use std::{hint::black_box, time::Instant};
 

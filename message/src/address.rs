@@ -1,4 +1,5 @@
-//! Where a session lives: a customer on a channel and DID, and the stream of the log that follows from it.
+//! Addresses of sessions, the streams that follow from them, and the look-up keys of the log. Pure
+//! hashing: nothing here looks anything up.
 
 use std::{fmt, sync::Arc};
 
@@ -10,16 +11,16 @@ use crate::id::{ChannelId, StreamId};
 /// A customer's address on a channel and DID. One address has at most one open session.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Address {
-    /// The channel.
+    /// The id of the channel.
     pub channel: ChannelId,
-    /// The business's own address on it (number, page id), in the provider's canonical spelling.
+    /// The business's own address (number, page id), in the provider's canonical spelling.
     pub did: Arc<str>,
     /// The customer's address, in the provider's canonical spelling.
     pub customer: Arc<str>,
 }
 
 impl Address {
-    /// The stream of the log that holds this address's sessions.
+    /// Returns the stream of the log that holds this address's sessions.
     pub fn stream(&self) -> StreamId {
         stream_of(b'a', &[self.channel.as_str(), &self.did, &self.customer])
     }
@@ -37,47 +38,50 @@ impl fmt::Debug for Address {
     }
 }
 
-/// The stream of a channel's own facts (stopped, receipts nobody knows, ...).
+/// Returns the stream of a channel's own events, such as its stops and unmatched receipts.
 pub fn channel_stream(channel: &ChannelId) -> StreamId {
     stream_of(b'c', &[channel.as_str()])
 }
 
-/// The look-up key of a message id, the same for every channel: an id is used once.
+/// Returns the look-up key of a business's message id. It is the same for all channels, since an id
+/// is used once.
 pub fn message_key(id: &str) -> u128 {
     stream_of(b'm', &[id]).0
 }
 
-/// The look-up key of a provider's id for a part, as spelled, on a channel.
+/// Returns the look-up key of a provider's id for a part, as spelled, on a channel.
 pub fn provider_id_key(channel: &ChannelId, provider_id: &str) -> u128 {
     stream_of(b'r', &[channel.as_str(), provider_id]).0
 }
 
-/// The look-up key of an inbound message's provider id on a channel.
+/// Returns the look-up key of an inbound message's provider id on a channel.
 pub fn inbound_key(channel: &ChannelId, provider_id: &str) -> u128 {
     stream_of(b'i', &[channel.as_str(), provider_id]).0
 }
 
-/// The look-up key of one of a customer's names on a channel and DID, canonical: it leads to their session.
+/// Returns the look-up key of a customer's canonical name on a channel and DID; it leads to the
+/// customer's session.
 pub fn alias_key(channel: &ChannelId, did: &str, name: &str) -> u128 {
     stream_of(b'n', &[channel.as_str(), did, name]).0
 }
 
-/// The look-up key of a customer's message as the business knows it: its id leads to its event.
+/// Returns the look-up key of an inbound message's id towards the business; it leads to its event.
 pub fn delivered_key(id: &str) -> u128 {
     stream_of(b'd', &[id]).0
 }
 
-/// The look-up key of when the customer of a stream last wrote.
+/// Returns the look-up key of the time at which the customer of a stream last wrote.
 pub fn heard_key(stream: StreamId) -> u128 {
     stream_of(b'w', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
-/// The look-up key under which the head of a closed stream is remembered.
+/// Returns the look-up key of the head of a finished stream.
 pub fn head_key(stream: StreamId) -> u128 {
     stream_of(b'h', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
-/// 128 bits of SHA-256 over the fields, each with its length, so that no two lists of fields look alike.
+/// Returns 128 bits of SHA-256 over the fields. Each is hashed with its length, so that different
+/// lists of fields never hash the same bytes.
 fn stream_of(kind: u8, fields: &[&str]) -> StreamId {
     let mut hash = Sha256::new();
     hash.update([kind]);

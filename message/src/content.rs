@@ -42,7 +42,7 @@ pub enum Content {
     Text(Box<str>),
     /// Any other body.
     Rich {
-        /// Its type.
+        /// The kind of body.
         body_type: BodyType,
         /// The complete CIM body object as it came.
         json: Box<str>,

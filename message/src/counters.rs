@@ -1,28 +1,29 @@
-//! The numbers of a stream, which outlive its sessions: packed into the look-up that a finished stream leaves.
+//! The counters of a stream. They outlive its sessions, packed into the look-up entry that a
+//! finished stream leaves.
 
 use serde::{Deserialize, Serialize};
 
 use crate::id::Timestamp;
 
-/// The numbers that a stream has given out: they go on from one session on an address to the next.
+/// The numbers that a stream has assigned. They continue from one session to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Sessions begun.
+    /// Sessions that began.
     pub sessions: u32,
-    /// Outbound messages accepted.
+    /// Outbound messages that were accepted.
     pub messages: u32,
-    /// Deliveries made.
+    /// Deliveries that were created.
     pub deliveries: u32,
-    /// References used for long texts.
+    /// The last reference number of a long text.
     pub references: u16,
-    /// The hour (since 1970, its low 16 bits, never 0) in which a message was last dropped that may have left a
-    /// copy whose receipts nobody can tell; 0: none. Until they have come, no receipt of an unknown id says
-    /// what it belongs to.
+    /// Hour since 1970, low 16 bits, in which a message was last dropped that may have left a copy
+    /// at the provider under an unknown id. 0: never. While receipts of that copy may still come, a
+    /// receipt with an unknown id cannot be matched to a part in doubt.
     pub orphaned_hour: u16,
 }
 
 impl Counters {
-    /// All in one number, for the look-up that outlives the session.
+    /// Packs the counters into one number, for the look-up entry of a finished stream.
     pub fn pack(self) -> u128 {
         u128::from(self.sessions) << 96
             | u128::from(self.messages) << 64
@@ -31,7 +32,7 @@ impl Counters {
             | u128::from(self.references)
     }
 
-    /// The reverse of [`Counters::pack`].
+    /// Unpacks a number of [`Counters::pack`].
     pub fn unpack(packed: u128) -> Self {
         let at = |shift: u32| (packed >> shift & 0xffff_ffff) as u32;
         Self {
@@ -43,12 +44,13 @@ impl Counters {
         }
     }
 
-    /// A copy may have been left behind at this instant.
+    /// Remembers that a message was dropped that may have left a copy at the provider.
     pub fn orphan(&mut self, at: Timestamp) {
         self.orphaned_hour = hour_of(at).max(1);
     }
 
-    /// Whether a copy that was left behind may still report at `at`, when providers report within `within_ms`.
+    /// Returns whether receipts of a dropped message's copy may still come at `at`, when providers
+    /// report within `within_ms`.
     pub fn may_have_orphans(&self, at: Timestamp, within_ms: u64) -> bool {
         let hours = i16::try_from(within_ms.div_ceil(HOUR_MS).saturating_add(1)).unwrap_or(i16::MAX);
         let since = hour_of(at).wrapping_sub(self.orphaned_hour).cast_signed();
@@ -58,7 +60,7 @@ impl Counters {
 
 const HOUR_MS: u64 = 3_600_000;
 
-/// The hour of an instant, its low 16 bits: seven years pass before it comes again.
+/// Returns the hour of an instant, low 16 bits: the value repeats after seven years.
 fn hour_of(at: Timestamp) -> u16 {
     (at.0 / HOUR_MS) as u16
 }

@@ -38,16 +38,16 @@ pub enum Event {
     Accepted(Box<Accepted>),
     /// Parts are about to be handed to a link. Durable before any of their bytes leave.
     Submitting {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
         /// The parts that are handed over together.
         parts: SmallVec<[u16; 4]>,
     },
     /// The provider accepted a part.
     Submitted {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
-        /// The part.
+        /// Position of the part, from 0.
         part: u16,
         /// The provider's id for the part, as spelled. Empty: accepted, but receipts cannot be
         /// matched by id.
@@ -55,9 +55,9 @@ pub enum Event {
     },
     /// A part was not accepted and will be tried again.
     Deferred {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
-        /// The part.
+        /// Position of the part, from 0.
         part: u16,
         /// The provider's code and words, or the failure on the way to it.
         cause: Cause,
@@ -68,7 +68,7 @@ pub enum Event {
     },
     /// One part, or the rest of a message, failed for good.
     PartFailed {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
         /// The parts that failed.
         parts: FailedParts,
@@ -77,9 +77,9 @@ pub enum Event {
     },
     /// A part's submit may or may not have reached the provider.
     InDoubt {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
-        /// The part.
+        /// Position of the part, from 0.
         part: u16,
         /// How the answer was lost.
         cause: DoubtCause,
@@ -89,18 +89,18 @@ pub enum Event {
     },
     /// An operator or a policy settled a part in doubt.
     DoubtSettled {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
-        /// The part.
+        /// Position of the part, from 0.
         part: u16,
         /// The decision.
         by: DoubtSettlement,
     },
     /// A receipt was matched to a part.
     Receipt {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
-        /// The part.
+        /// Position of the part, from 0.
         part: u16,
         /// The reported state.
         state: PartState,
@@ -109,12 +109,12 @@ pub enum Event {
     },
     /// A message's validity ended before all of it was sent.
     Expired {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
     },
     /// A message was withdrawn before any of it was sent.
     Cancelled {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
     },
     /// The customer wrote a message.
@@ -141,14 +141,14 @@ pub enum Event {
     /// Nothing more is expected for a message that the provider accepted: no receipt was asked for,
     /// or none came in time.
     Settled {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
     },
     /// The provider was asked for the state of a part without a receipt.
     Queried {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
-        /// The part.
+        /// Position of the part, from 0.
         part: u16,
     },
     /// A finished stream was touched again.
@@ -179,7 +179,7 @@ pub enum Event {
     CustomerKnown(Box<CustomerKnown>),
     /// An accepted message replies to another one.
     InReplyTo {
-        /// The message.
+        /// Number of the message in the stream.
         message: MessageNo,
         /// The provider's id of the message it replies to.
         provider_id: Arc<str>,
@@ -233,9 +233,9 @@ pub struct Revived {
 /// message's state is gone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LateReceipt {
-    /// The message.
+    /// Number of the message in the stream.
     pub message: MessageNo,
-    /// The part.
+    /// Position of the part, from 0.
     pub part: u16,
     /// The reported state.
     pub state: PartState,
@@ -416,7 +416,7 @@ pub struct CustomerKnown {
 /// The answers that a customer can give to a message that was sent as a numbered list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
-    /// The message.
+    /// Number of the message in the stream.
     pub message: MessageNo,
     /// The lines of the list.
     pub choices: Vec<Choice>,

@@ -1,4 +1,4 @@
-//! Identifiers and instants. Everything here is a plain value; nothing is ever drawn or read from a clock.
+//! Identifiers and instants as plain values. Never draws an id or reads a clock.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -12,12 +12,12 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Wraps the text as it is.
+            /// Wraps a text without checking it.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -50,7 +50,7 @@ macro_rules! text_id {
 }
 
 text_id! {
-    /// The configured id of a channel, unique in one Patchbay.
+    /// The configured id of a channel; unique within one instance.
     ChannelId
 }
 text_id! {
@@ -58,20 +58,21 @@ text_id! {
     DestinationId
 }
 text_id! {
-    /// A message's id as the business gave it (CIM `id`): opaque, at most [`MESSAGE_ID_BYTES_MAX`] bytes.
+    /// The business's id of a message (CIM `id`): opaque, at most [`MESSAGE_ID_BYTES_MAX`] bytes.
     MessageId
 }
 
-/// The longest message id that is taken, in bytes.
+/// Longest message id in bytes; longer ones are refused.
 pub const MESSAGE_ID_BYTES_MAX: usize = 128;
 
-/// A stream of the log: one session address, one channel's own facts, ... 128 bits of SHA-256 of its name.
+/// A stream of the log: the events of one session address, or of one channel. 128 bits of SHA-256
+/// of its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StreamId(pub u128);
 
 impl StreamId {
-    /// As it is written: 32 hexadecimal digits. By hand, since each message is written of several times and the
-    /// formatting of 128 bits takes a thousand instructions.
+    /// Returns the 32 hexadecimal digits of the id. Written by hand: it runs several times for each
+    /// message, and `format!` of 128 bits takes a thousand instructions.
     pub(crate) fn hex(self) -> [u8; 32] {
         let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' + half - 10 };
         let mut text = [0; 32];
@@ -96,12 +97,12 @@ impl fmt::Debug for StreamId {
     }
 }
 
-/// The position of an event in the log: 1 for the first, without gaps. 0 means "none".
+/// The position of an event in the log, from 1, without gaps. 0 means "none".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Seq(pub u64);
 
 impl Seq {
-    /// No event.
+    /// The position before the first event.
     pub const NONE: Seq = Seq(0);
 }
 
@@ -126,26 +127,26 @@ pub struct MessageNo(pub u32);
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// This instant and `ms` milliseconds more.
+    /// Returns the instant `ms` milliseconds later.
     #[must_use]
     pub fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds since `earlier`; 0 when it is not earlier.
+    /// Returns the milliseconds since `earlier`; 0 when it is not earlier.
     pub fn since_ms(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// One session: the stream of its address, and which of the sessions on that address it is (from 1).
+/// A session: the stream of its address, and its number on that address from 1.
 ///
 /// Written `s-<32 hex digits>-<number>`, so that a session is found by its id without a look-up.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId {
     /// The stream of the session's address.
     pub stream: StreamId,
-    /// The first session on an address is 1.
+    /// The session's number on its address; the first is 1.
     pub ordinal: u32,
 }
 

@@ -193,7 +193,7 @@ pub struct NotificationV1<'a> {
 /// A delivery that was given up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeadLetterV1<'a> {
-    /// The delivery.
+    /// The delivery that failed.
     pub delivery: DeliveryV1<'a>,
     /// The destination's last answer.
     pub cause: Cow<'a, Cause>,
@@ -264,7 +264,7 @@ pub struct ChannelV1<'a> {
 /// A receipt that is kept until its part is known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ParkedV1<'a> {
-    /// The receipt.
+    /// The receipt as the provider sent it.
     pub receipt: Cow<'a, UnmatchedReceipt>,
     /// The spellings of its id, in the order to try them.
     pub ids: Cow<'a, [Box<str>]>,

@@ -1,28 +1,28 @@
-//! Statuses as a lattice: facts about a part are joined, in any order and any number of times, and the
-//! status of a message is a monotone function of what its parts know. Nothing here can go backwards.
+//! Statuses as a lattice. Reports on a part are joined, in any order and any number of times, and
+//! the status of a message is a monotone function of its parts. A status never goes backwards.
 
 use serde::{Deserialize, Serialize};
 
-/// How far a part is known to have come, in rising order. A failure is not a place on this ladder: it is
-/// remembered beside it (see [`PartState`]), because providers do report one part both failed and delivered.
+/// The progress of a part, in rising order. A failure is not a step: it is kept beside the progress
+/// (see [`PartState`]), because providers do report one part both failed and delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub enum PartStatus {
-    /// Waiting for its turn.
+    /// It waits for its turn.
     #[default]
     Queued,
-    /// Handed to a link, or on its way through the provider before acceptance.
+    /// It was handed to a link, or is on its way before the provider's acceptance.
     Enroute,
     /// Its submit may or may not have reached the provider.
     InDoubt,
-    /// The provider took it.
+    /// The provider accepted it.
     Sent,
-    /// The provider says that it reached the customer's device.
+    /// It reached the customer's device.
     Delivered,
     /// The customer saw it.
     Read,
 }
 
-/// All that is known of one part: the join of every report so far.
+/// The join of all reports on a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct PartState {
     /// The furthest point reported.
@@ -32,28 +32,28 @@ pub struct PartState {
 }
 
 impl PartState {
-    /// What both know together. Commutative, associative, idempotent.
+    /// Joins two reports. Commutative, associative and idempotent.
     #[must_use]
     pub fn join(self, other: Self) -> Self {
         Self { reached: self.reached.max(other.reached), failed: self.failed | other.failed }
     }
 
-    /// A report that the part came so far.
+    /// Returns a report of progress.
     pub fn reached(status: PartStatus) -> Self {
         Self { reached: status, failed: false }
     }
 
-    /// A report that the part failed for good.
+    /// Returns a report that the part failed for good.
     pub fn failure() -> Self {
         Self { reached: PartStatus::Queued, failed: true }
     }
 
-    /// Whether nothing more can be expected to matter: it was delivered, or it failed.
+    /// Returns whether the part was delivered or failed, so that no further report is awaited.
     pub fn is_final(self) -> bool {
         self.failed || self.reached >= PartStatus::Delivered
     }
 
-    /// This part's status in the words of a message.
+    /// Returns the status of a message with this single part.
     pub fn as_message(self) -> MessageStatus {
         MessageStatus::of([self])
     }
@@ -63,16 +63,16 @@ impl PartState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MessageStatus {
-    /// Accepted, not yet handed to a link.
+    /// It was accepted and not yet handed to a link.
     #[default]
     Queued,
     /// At least its first part was handed to a link.
     Enroute,
     /// A part's submit may or may not have reached the provider.
     InDoubt,
-    /// The provider took every part.
+    /// The provider accepted every part.
     Sent,
-    /// A part failed for good (and not all of them were delivered after all).
+    /// A part failed for good, and not all parts were delivered.
     Failed,
     /// Every part was delivered.
     Delivered,
@@ -81,11 +81,11 @@ pub enum MessageStatus {
 }
 
 impl MessageStatus {
-    /// The status that follows from what is known of all parts.
+    /// Returns the status of a message with these parts.
     ///
-    /// All delivered wins over a failure reported for one of them; else any failure is the message's;
-    /// else the message is as far as its slowest part, except that it is under way once one part is, and
-    /// in doubt while one part is.
+    /// If all parts were delivered, a failure reported for one of them does not count. Otherwise
+    /// any failure fails the message. Otherwise the message has the status of its slowest part,
+    /// except that it is under way once one part is, and in doubt while one part is.
     pub fn of(parts: impl IntoIterator<Item = PartState>) -> Self {
         let (mut least, mut most) = (PartStatus::Read, PartStatus::Queued);
         let (mut failed, mut in_doubt) = (false, false);
@@ -106,7 +106,7 @@ impl MessageStatus {
         }
     }
 
-    /// The word of the outer contract.
+    /// Returns the word of the outer contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "QUEUED",
@@ -141,7 +141,7 @@ mod tests {
         ]
     }
 
-    /// Reports in order; each names its part.
+    /// Joins reports in order; each is a part and its state.
     fn run(parts: usize, reports: &[(usize, PartState)]) -> (Vec<MessageStatus>, Vec<PartState>) {
         let mut state = vec![PartState::default(); parts];
         let mut seen = vec![MessageStatus::of(state.iter().copied())];
@@ -174,8 +174,8 @@ mod tests {
         }
     }
 
-    /// In doubt is left by resending, so one part in doubt beside one that only moved on may fall back to the
-    /// slowest; every other pair of neighbours must rise.
+    /// A doubt ends by a resend, so a message that was in doubt for one part may return to the
+    /// status of its slowest part. Every other report must raise the status or keep it.
     #[test]
     fn a_message_never_goes_backwards() {
         let all: Vec<PartState> = [false, true]

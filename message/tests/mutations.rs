@@ -1,5 +1,5 @@
-//! Mutated CIM messages and arbitrary bytes: reading, adapting and writing them must never panic nor run long.
-//! The seed is printed; `SEED=` repeats a run, `FUZZ_SECONDS=` (default 1) makes it longer.
+//! Mutated CIM messages and arbitrary bytes: parsing, adapting and writing must never panic or run
+//! long. The seed is printed; `SEED=` repeats a run, `FUZZ_SECONDS=` (default 1) makes it longer.
 #![allow(clippy::indexing_slicing, reason = "a test may fail loudly on its own mistake")]
 
 use std::{
@@ -113,7 +113,7 @@ fn exercise(bytes: &[u8]) -> bool {
         ..write::Head::default()
     };
     write::write_inbound(&mut out, &head, &write::Inbound::default(), &message.content);
-    // An intent alone may have no text, a message may not; all else that was taken is taken again.
+    // An intent alone may have an empty text, a message may not; all else is accepted again.
     let again = cim::parse(&out);
     let empty = matches!(&message.content, Content::Text(text) if text.trim().is_empty());
     assert!(empty || again.as_ref().is_ok_and(|again| again.content == message.content), "{again:?}");
@@ -137,7 +137,7 @@ fn mutated_messages_never_panic() {
         for _ in 0..64 {
             let mut bytes = STARTS[random.below(STARTS.len())].as_bytes().to_vec();
             mutate(&mut random, &mut bytes);
-            // A busy machine may stop us for seconds, but hardly three times at the same input.
+            // A busy machine may pause the test for seconds, but not three times at one input.
             let is_slow = |_| {
                 let begun = Instant::now();
                 taken += u64::from(exercise(&bytes));

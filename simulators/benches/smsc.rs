@@ -1,4 +1,5 @@
-//! Prints how many submits a second the simulated SMSC answers over loopback TCP, running on one thread.
+//! Prints how many submits a second the simulated SMSC answers over loopback TCP, running on one
+//! thread.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints and reads the clock")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a bench may fail loudly")]
 
@@ -15,7 +16,7 @@ use simulators::smsc::{Remember, Smsc, SmscScript};
 const BATCH: u64 = 500;
 const BATCHES: u64 = 1_000;
 
-/// Starts an SMSC on a thread of its own, and gives its address.
+/// Starts an SMSC on its own thread, and returns its address.
 fn start(script: SmscScript) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
@@ -38,7 +39,7 @@ struct Client {
 }
 
 impl Client {
-    /// Reads once, counts what came and acknowledges receipts.
+    /// Reads once, counts answers and acknowledges receipts.
     fn read(&mut self) {
         let mut chunk = [0; 64 * 1024];
         let count = self.stream.read(&mut chunk).unwrap();

@@ -1,5 +1,6 @@
-//! The contract between the engine and a simulated REST provider: pure functions from requests and orders to responses
-//! and call-backs. Time, ids, credentials and memory are arguments; nothing here does IO.
+//! The contract between the engine and a simulated REST provider: pure functions from requests and
+//! orders to responses and call-backs. Time, ids, credentials and memory are arguments; nothing
+//! here does IO.
 
 use std::collections::BTreeMap;
 
@@ -41,6 +42,13 @@ pub struct Credential {
     pub default: &'static str,
     /// The use of it, for people.
     pub purpose: &'static str,
+}
+
+impl Credential {
+    /// Returns the description of a business number.
+    pub(crate) const fn number(default: &'static str) -> Self {
+        Self { key: "number", default, purpose: "the default business number of inbound messages" }
+    }
 }
 
 /// When webhooks are retried.
@@ -88,14 +96,16 @@ pub(crate) enum Effect {
     Answer(Response),
     /// Accepts messages.
     Accept(Vec<Message>, Response),
-    /// Changes the webhook; after the handshake, where there is one. `failed` answers a failed handshake.
+    /// Changes the webhook; after the handshake, where there is one. `failed` answers a failed
+    /// handshake.
     SetWebhook {
         webhook: Option<WebhookConfig>,
         handshake: Option<Handshake>,
         answer: Response,
         failed: Response,
     },
-    /// Long-polls for events. `conflict` answers when a webhook is configured, or a newer poll arrives.
+    /// Long-polls for events. `conflict` answers when a webhook is configured, or a newer poll
+    /// arrives.
     Poll { offset: i64, limit: usize, timeout_ms: u64, conflict: Response },
     /// Stores an uploaded file.
     Store(File, Response),
@@ -112,6 +122,49 @@ pub(crate) struct WebhookConfig {
     pub(crate) headers: Vec<(String, String)>,
     /// Names of the events to post; `None`: those that the provider posts by default.
     pub(crate) events: Option<Vec<String>>,
+}
+
+/// A status of a message, for a receipt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StatusReport<'a> {
+    pub(crate) message: &'a Message,
+    pub(crate) status: ReportStatus<'a>,
+    /// The provider's code of a failure; `None`: a common one.
+    pub(crate) code: Option<&'a str>,
+}
+
+/// A status that a receipt reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ReportStatus<'a> {
+    Sent,
+    Delivered,
+    Read,
+    Failed,
+    /// A status in the provider's own words.
+    Own(&'a str),
+}
+
+impl<'a> ReportStatus<'a> {
+    /// Reads a status as scripts and orders name it.
+    pub(crate) fn named(name: &'a str) -> Self {
+        match name {
+            "sent" => Self::Sent,
+            "delivered" => Self::Delivered,
+            "read" => Self::Read,
+            "failed" => Self::Failed,
+            own => Self::Own(own),
+        }
+    }
+
+    pub(crate) fn name(self) -> &'a str {
+        match self {
+            Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+            Self::Failed => "failed",
+            Self::Own(own) => own,
+        }
+    }
 }
 
 /// A request that a new webhook must answer, and the body that it must answer with.
@@ -180,7 +233,8 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Returns the text of an SMS or MMS, a keyword for an opt-out or opt-in; `None` for what SMS cannot carry.
+    /// Returns the text of an SMS or MMS, a keyword for an opt-out or opt-in; `None` for what SMS
+    /// cannot carry.
     pub(crate) fn sms_text(&self) -> Option<&str> {
         match self.kind {
             Kind::Text => Some(&self.text),
@@ -276,10 +330,8 @@ pub(crate) trait Provider: Sync {
         cx: &Context<'_>,
     ) -> Result<Value, UnsupportedEvent>;
 
-    /// Returns the event of a receipt; `None` when the provider has no such event. `status` is `sent`, `delivered`,
-    /// `read`, `failed` or the provider's own word.
-    fn receipt(&self, message: &Message, status: &str, code: Option<&str>, cx: &Context<'_>)
-    -> Option<Value>;
+    /// Returns the event of a receipt; `None` when the provider has no such event.
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value>;
 
     /// Returns the signed request that carries these events.
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing;
@@ -300,13 +352,15 @@ pub(crate) trait Provider: Sync {
         (200..300).contains(&status)
     }
 
-    /// Returns whether a webhook is retried after this number of attempts; `status` is `None` without an answer.
+    /// Returns whether a webhook is retried after this number of attempts; `status` is `None`
+    /// without an answer.
     fn retries(&self, _url: &str, attempts: u32, status: Option<u16>) -> bool {
         let retry = &self.about().retry;
         attempts < retry.attempts_max && (status.is_none() || retry.after_answers)
     }
 
-    /// Returns the outcome of this message outside of the customer's window; `None` when windows do not matter to it.
+    /// Returns the outcome of this message outside of the customer's window; `None` when windows do
+    /// not matter to it.
     fn outside_window(&self, _message: &Message) -> Option<OutsideWindow> {
         None
     }
@@ -439,7 +493,8 @@ impl<'a> Context<'a> {
         Chance(self.run ^ self.number.rotate_left(17) ^ salt.rotate_left(41))
     }
 
-    /// Returns a number of 31 bits that grows with each event, also across restarts within some weeks.
+    /// Returns a number of 31 bits that grows with each event, also across restarts within some
+    /// weeks.
     pub(crate) fn growing(&self) -> u64 {
         (self.started_ms / 1_000 % 2_000_000 * 1_000 + self.number) % (1 << 31)
     }

@@ -1,5 +1,5 @@
-//! Each simulated REST provider is called as its clients call it, and its webhooks are taken and checked by a
-//! server that knows nothing of the simulator's code.
+//! The simulated SMS providers, called as their clients call them. A server that shares no code
+//! with the simulators checks their webhooks.
 #![allow(
     missing_docs,
     clippy::indexing_slicing,
@@ -20,7 +20,7 @@ use sha1::Sha1;
 use web::{Http, World, basic, call, hmac256};
 
 #[tokio::test]
-async fn general_takes_a_message_and_reports_on_it() {
+async fn general_accepts_a_message_and_reports_on_it() {
     let mut world = World::start("general").await;
     let good = json!({"from": "+15550100001", "to": "+15550100002", "text": "hello"});
     let wrong = world.post("/send", &[("authorization", "Bearer nope")], &good).await;
@@ -64,7 +64,7 @@ async fn general_takes_a_message_and_reports_on_it() {
 }
 
 #[tokio::test]
-async fn the_presets_of_general_are_there_by_name() {
+async fn every_preset_of_general_has_its_own_name() {
     for name in ["alhambra", "athena", "ixica", "netplanet", "vetta"] {
         let world = World::start(name).await;
         let good = json!({"from": "+15550100001", "to": "+15550100002", "text": "hello"});
@@ -74,7 +74,7 @@ async fn the_presets_of_general_are_there_by_name() {
     }
 }
 
-/// Twilio's signature, written anew: the address, then names and values in order.
+/// Computes Twilio's signature again: the address, then names and values sorted by name.
 fn twilio_signature(url: &str, request: &Http) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(b"0123456789abcdef0123456789abcdef").unwrap();
     mac.update(url.as_bytes());
@@ -94,7 +94,7 @@ async fn twilio_post(world: &World, authorization: &str, body: &str) -> Http {
 }
 
 #[tokio::test]
-async fn twilio_takes_a_message_and_calls_back() {
+async fn twilio_accepts_a_message_and_calls_back() {
     let mut world = World::start("twilio").await;
     let key = basic("AC00000000000000000000000000000001", "0123456789abcdef0123456789abcdef");
     let callback = format!("{}?part=7", world.hook.url);
@@ -140,7 +140,7 @@ async fn twilio_takes_a_message_and_calls_back() {
 }
 
 #[tokio::test]
-async fn twilio_whatsapp_has_prefixes_contents_and_taps() {
+async fn twilio_whatsapp_has_prefixes_content_templates_and_taps() {
     let mut world = World::scripted("twilio_whatsapp", |script| script.receipt_read_ms = 40).await;
     let key = basic("AC00000000000000000000000000000001", "0123456789abcdef0123456789abcdef");
     let content = json!({"friendly_name": "pick", "language": "en", "variables": {"1": "x"},
@@ -171,7 +171,7 @@ async fn twilio_whatsapp_has_prefixes_contents_and_taps() {
 }
 
 #[tokio::test]
-async fn telnyx_takes_a_message_and_signs_with_a_time() {
+async fn telnyx_accepts_a_message_and_signs_with_a_timestamp() {
     let mut world = World::start("telnyx").await;
     let good = json!({"from": "+15550100001", "to": "+15550100002", "text": "hello"});
     let refused = world.post("/v2/messages", &[("authorization", "Bearer x")], &good).await;
@@ -212,7 +212,7 @@ async fn telnyx_takes_a_message_and_signs_with_a_time() {
 }
 
 #[tokio::test]
-async fn bandwidth_takes_a_message_and_calls_back_with_arrays() {
+async fn bandwidth_accepts_a_message_and_calls_back_with_arrays() {
     let mut world = World::start("bandwidth").await;
     let path = "/api/v2/users/9900000/messages";
     let good = json!({"applicationId": "6f2d0a1e-0000-4000-8000-0000000000aa", "to": ["+15550100002"],

@@ -1,5 +1,5 @@
-//! The simulated chat providers are called as their clients call them, and their webhooks are taken and checked by a
-//! server that knows nothing of the simulator's code.
+//! The simulated chat providers, called as their clients call them. A server that shares no code
+//! with the simulators checks their webhooks.
 #![allow(
     missing_docs,
     clippy::indexing_slicing,
@@ -34,7 +34,7 @@ fn whatsapp(kind: &str, object: Value) -> Value {
 }
 
 #[tokio::test]
-async fn whatsapp_cloud_takes_messages_and_reports_on_them() {
+async fn whatsapp_cloud_accepts_messages_and_reports_on_them() {
     let mut world = World::scripted("whatsapp_cloud", |script| script.receipt_read_ms = 40).await;
     let good = whatsapp("text", json!({"body": "Grüße 👋"}));
     let refused = world.post(CLOUD, &[("authorization", "Bearer x")], &good).await;
@@ -82,7 +82,7 @@ async fn whatsapp_cloud_takes_messages_and_reports_on_them() {
 }
 
 #[tokio::test]
-async fn whatsapp_media_go_up_and_come_down_with_the_token_alone() {
+async fn whatsapp_media_are_uploaded_and_downloaded_only_with_the_token() {
     let mut world = World::start("whatsapp_cloud").await;
     let parts = "--b\r\nContent-Disposition: form-data; name=\"messaging_product\"\r\n\r\nwhatsapp\r\n--b\r\n\
         Content-Disposition: form-data; name=\"type\"\r\n\r\nimage/png\r\n--b\r\n\
@@ -111,7 +111,7 @@ async fn whatsapp_media_go_up_and_come_down_with_the_token_alone() {
 }
 
 #[tokio::test]
-async fn meta_batches_over_entries_changes_and_messages_and_keeps_each_event_once() {
+async fn meta_batches_over_entries_changes_and_messages_without_repeating_an_event() {
     let mut world = World::scripted("whatsapp_cloud", |script| script.batch_max = 100).await;
     world.order("inbound", json!({"text": "n", "count": 7})).await;
     let body = world.hook.next().await;
@@ -129,7 +129,7 @@ async fn meta_batches_over_entries_changes_and_messages_and_keeps_each_event_onc
         .collect();
     assert_eq!(texts, ["n 1", "n 2", "n 3", "n 4", "n 5", "n 6", "n 7"]);
 
-    // Automatic receipts of one stretch of time go together, too.
+    // Receipts that fall into one slot share a POST, too.
     world
         .order("faults", json!({"batch_wait_ms": 500, "receipt_sent_ms": 1, "receipt_delivered_ms": 0}))
         .await;
@@ -159,7 +159,7 @@ async fn meta_batches_over_entries_changes_and_messages_and_keeps_each_event_onc
 }
 
 #[tokio::test]
-async fn meta_asks_before_it_uses_a_webhook() {
+async fn meta_uses_a_webhook_only_after_its_handshake() {
     for provider in ["whatsapp_cloud", "facebook", "instagram"] {
         let mut world = World::start(provider).await;
         let told = world.order("verify", json!({})).await;
@@ -212,7 +212,7 @@ async fn dialog360_has_its_key_its_header_and_its_media_address() {
 }
 
 #[tokio::test]
-async fn messenger_and_instagram_take_messages_and_report_differently() {
+async fn messenger_and_instagram_accept_messages_and_report_differently() {
     let read = |script: &mut Script| script.receipt_read_ms = 30;
     for (provider, path, object) in [
         ("facebook", "/v25.0/300000000000001/messages", "page"),
@@ -310,7 +310,7 @@ async fn viber_answers_in_the_body_and_signs_with_the_token() {
     let left = world.writes(json!({"kind": "opt_out", "from": "q7Zx/1=="})).await.json();
     assert_eq!((&left["event"], &left["user_id"]), (&json!("unsubscribed"), &json!("q7Zx/1==")));
 
-    // A webhook is asked first; without one nothing can be sent.
+    // A webhook must answer the handshake; without a webhook nothing can be sent.
     assert_eq!(world.post("/pa/set_webhook", &key, &json!({"url": ""})).await.json()["status"], 0);
     assert_eq!(world.post("/pa/send_message", &key, &good).await.json()["status"], 10);
     world.hook.answer(&[500]);
@@ -330,7 +330,7 @@ async fn viber_answers_in_the_body_and_signs_with_the_token() {
 const BOT: &str = "/bot700001:AAsimulatedsimulatedsimulatedsimul1";
 
 #[tokio::test]
-async fn telegram_takes_messages_and_shows_its_secret() {
+async fn telegram_accepts_messages_and_sends_its_secret() {
     let mut world = World::start("telegram").await;
     let send = format!("{BOT}/sendMessage");
     let good = json!({"chat_id": 5_550_001, "text": "Hi",
@@ -378,7 +378,7 @@ async fn telegram_takes_messages_and_shows_its_secret() {
 }
 
 #[tokio::test]
-async fn telegram_is_polled_when_no_webhook_is_set() {
+async fn telegram_is_polled_while_no_webhook_is_set() {
     let world = World::start("telegram").await;
     let updates = |query: &str| format!("{BOT}/getUpdates?{query}");
     assert_eq!(world.get(&updates(""), &[]).await.status, 409, "a webhook is set");
@@ -413,7 +413,7 @@ async fn telegram_is_polled_when_no_webhook_is_set() {
 }
 
 #[tokio::test]
-async fn voipms_speaks_generals_language_and_its_own() {
+async fn voipms_offers_the_general_interface_and_its_own() {
     let mut world = World::start("voipms").await;
     let good = json!({"from": "+15550100001", "to": "+15550100002", "text": "hello"});
     let answer = world.post("/send", &[("authorization", "Bearer sim-api-key")], &good).await;

@@ -1,4 +1,5 @@
-//! The simulated REST providers do wrong what they are told to do wrong, and try webhooks again as providers do.
+//! The faults of the simulated REST providers happen as the script says, and webhooks are retried
+//! by each provider's rules.
 #![allow(
     missing_docs,
     clippy::indexing_slicing,
@@ -29,7 +30,7 @@ async fn send(world: &World, words: &str) -> Http {
 }
 
 #[tokio::test]
-async fn answers_go_wrong_as_told_and_faults_change_while_it_runs() {
+async fn faulty_answers_follow_a_script_that_may_change_at_any_time() {
     let world = World::start("general").await;
     let fault = async |change: Value| {
         world.order("faults", change).await;
@@ -53,7 +54,7 @@ async fn answers_go_wrong_as_told_and_faults_change_while_it_runs() {
 }
 
 #[tokio::test]
-async fn every_second_one_means_every_second_one() {
+async fn a_pattern_of_one_half_hits_exactly_every_second_message() {
     let world = World::scripted("general", |script| script.throttle = "1/2".parse().unwrap()).await;
     let mut got = Vec::new();
     for _ in 0..4 {
@@ -64,7 +65,7 @@ async fn every_second_one_means_every_second_one() {
 }
 
 #[tokio::test]
-async fn a_cap_per_second_holds() {
+async fn the_cap_holds_in_any_second() {
     let world = World::scripted("general", |script| script.throttle_per_second = 3).await;
     let mut good = 0;
     for _ in 0..6 {
@@ -76,7 +77,7 @@ async fn a_cap_per_second_holds() {
 }
 
 #[tokio::test]
-async fn closed_and_hanging_answers_leave_the_client_in_doubt() {
+async fn closed_and_hanging_connections_leave_the_client_in_doubt() {
     let mut world = World::scripted("general", |script| script.close = "always".parse().unwrap()).await;
     let url = format!("{}/send", world.base);
     let headers = [("content-type", "application/json"), KEY[0]];
@@ -97,12 +98,12 @@ async fn closed_and_hanging_answers_leave_the_client_in_doubt() {
 }
 
 #[tokio::test]
-async fn receipts_overtake_the_answer_come_twice_reversed_failed_or_not_at_all() {
+async fn receipts_precede_the_answer_repeat_reverse_fail_or_stay_away() {
     let mut world =
         World::scripted("general", |script| script.receipt_first = "always".parse().unwrap()).await;
     let status = |request: &Http| request.json()["data"]["payload"]["to"][0]["status"].clone();
     let id = send(&world, "first").await.json()["data"]["id"].clone();
-    // Both were there before the answer was.
+    // Both arrived before the answer.
     assert_eq!(world.sim.counts().webhooks_taken, 2);
     let first = world.hook.next().await;
     assert_eq!((status(&first), first.json()["data"]["payload"]["id"].clone()), (json!("sent"), id));
@@ -135,7 +136,7 @@ async fn receipts_overtake_the_answer_come_twice_reversed_failed_or_not_at_all()
 }
 
 #[tokio::test]
-async fn a_webhook_is_tried_until_it_is_taken() {
+async fn a_webhook_is_retried_until_it_is_acknowledged() {
     let mut world = World::start("general").await;
     world.hook.answer(&[500, 503, 404]);
     let first = world.sim.inbound(&text("hi")).await.unwrap();
@@ -153,7 +154,7 @@ async fn a_webhook_is_tried_until_it_is_taken() {
 }
 
 #[tokio::test]
-async fn a_webhook_that_is_never_taken_is_given_up() {
+async fn a_webhook_without_acknowledgement_is_given_up() {
     let mut world = World::scripted("general", |script| script.webhook_tries_max = 3).await;
     world.hook.answer(&[500; 10]);
     world.sim.inbound(&text("hi")).await.unwrap();
@@ -164,7 +165,7 @@ async fn a_webhook_that_is_never_taken_is_given_up() {
 }
 
 #[tokio::test]
-async fn webhooks_come_twice_unsigned_and_missigned() {
+async fn webhooks_are_repeated_unsigned_or_wrongly_signed() {
     let mut world = World::scripted("general", |script| {
         script.webhook_duplicate = "always".parse().unwrap();
     })
@@ -190,7 +191,7 @@ async fn webhooks_come_twice_unsigned_and_missigned() {
 }
 
 #[tokio::test]
-async fn customers_write_by_themselves_at_a_rate() {
+async fn background_customers_write_at_the_given_rate() {
     let mut world = World::scripted("general", |script| script.inbound_per_second = 200).await;
     let mut ids = std::collections::BTreeSet::new();
     for _ in 0..50 {
@@ -200,7 +201,7 @@ async fn customers_write_by_themselves_at_a_rate() {
 }
 
 #[tokio::test]
-async fn a_public_address_is_signed_and_named_but_delivered_elsewhere() {
+async fn a_webhook_delivered_elsewhere_keeps_its_address_host_and_signature() {
     let mut world = World::with("general", Script::default(), |options| {
         let hook = options.webhook.replace("https://example.org/webhooks/1?x=y".to_owned());
         options.deliver_to = hook.map(|url| url.replace("/hook", ""));
@@ -211,7 +212,7 @@ async fn a_public_address_is_signed_and_named_but_delivered_elsewhere() {
 }
 
 #[tokio::test]
-async fn what_is_unknown_is_refused_by_name() {
+async fn unknown_names_are_refused_with_the_known_ones() {
     let options =
         |provider: &str| simulators::rest::Options { provider: provider.to_owned(), ..Default::default() };
     let nobody = Simulator::new(options("nobody")).err().unwrap().to_string();
@@ -226,7 +227,7 @@ async fn what_is_unknown_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_window_that_is_watched_shuts_and_opens_again() {
+async fn a_watched_window_closes_and_opens_again() {
     let watched = |script: &mut Script| script.window_ms = 60_000;
     let token = [("authorization", "Bearer EAAsimulated")];
     let mut world = World::scripted("whatsapp_cloud", watched).await;
@@ -258,7 +259,7 @@ async fn a_window_that_is_watched_shuts_and_opens_again() {
 }
 
 #[tokio::test]
-async fn files_that_messages_name_are_fetched_when_asked_to() {
+async fn files_of_messages_are_fetched_if_the_script_says_so() {
     let world = World::scripted("general", |script| script.fetch_media = true).await;
     let mut body = message("look");
     body["media_urls"] = json!([format!("{}/a.png", world.hook.url), "http://127.0.0.1:1/gone"]);

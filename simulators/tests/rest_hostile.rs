@@ -1,5 +1,5 @@
-//! Hostile requests and orders: no simulated provider panics, and every message it accepts has an id and a recipient.
-//! Also proves that each provider of the product is simulated.
+//! Hostile requests and orders: no simulated provider panics, and every message it accepts has an
+//! id and a recipient. Also proves that each provider of the product is simulated.
 #![allow(
     missing_docs,
     clippy::indexing_slicing,
@@ -17,7 +17,7 @@ use std::{collections::BTreeSet, sync::LazyLock};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use simulators::rest::{DeliverError, Inbound, Kind, Options, Script, Signature, Simulator, providers};
-use tokio::{net::TcpListener, runtime::Runtime};
+use tokio::{net::TcpListener, runtime::Runtime, task::JoinSet};
 use web::{Http, call};
 
 const PATHS: [&str; 24] = [
@@ -147,7 +147,7 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
-/// The authorizations of all providers.
+/// `Authorization` headers that some provider accepts.
 const KNOWN: [&str; 5] = [
     "Bearer sim-api-key",
     "Bearer KEY0SIMULATED",
@@ -160,11 +160,13 @@ const KNOWN: [&str; 5] = [
 struct Stage {
     runtime: Runtime,
     simulators: Vec<Simulator>,
+    _tasks: JoinSet<()>,
 }
 
 impl Stage {
     fn start() -> Self {
         let runtime = Runtime::new().unwrap();
+        let mut tasks = JoinSet::new();
         let simulators = runtime.block_on(async {
             let mut all = Vec::new();
             for about in providers() {
@@ -185,7 +187,7 @@ impl Stage {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let base = format!("http://{}", listener.local_addr().unwrap());
                 let served = simulator.clone();
-                tokio::task::spawn(async move { served.run(listener, std::future::pending()).await });
+                tasks.spawn(async move { served.run(listener, std::future::pending()).await });
                 while simulator.base_url() != base {
                     tokio::task::yield_now().await;
                 }
@@ -193,17 +195,18 @@ impl Stage {
             }
             all
         });
-        Self { runtime, simulators }
+        Self { runtime, simulators, _tasks: tasks }
     }
 
-    /// Sends a request to every provider, and reports in every way on the messages that they accept.
+    /// Sends a request to every provider, and reports in every way on the messages that they
+    /// accept.
     fn check(&self, request: &HostileRequest) {
         for simulator in &self.simulators {
             self.runtime.block_on(async {
                 let before = simulator.counts().accepted;
                 let answer = request.send_to(simulator).await;
                 assert!((200..600).contains(&answer.status), "{}", answer.status);
-                let (_, messages) = simulator.messages_after(before);
+                let messages = simulator.messages_after(before).messages;
                 for message in messages {
                     assert!((200..300).contains(&answer.status), "{}", answer.status);
                     assert!(!message.id.is_empty() && !message.to.is_empty(), "{message:?}");
@@ -259,7 +262,7 @@ fn encoded(text: &str) -> String {
 #[test]
 fn every_provider_of_the_product_is_simulated_by_its_name() {
     let simulated: Vec<&str> = providers().map(|about| about.name).collect();
-    // SMPP is simulated by an SMSC.
+    // The SMSC simulates SMPP.
     let product = channels::PROVIDERS.iter().map(|provider| provider.name).filter(|name| *name != "smpp");
     let product: BTreeSet<&str> = product.collect();
     assert_eq!(simulated, product.into_iter().collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! The simulated SMSC, driven over pipes in memory under paused time: every fault happens when it is asked for,
-//! and the answers to a test's questions are right.
+//! The simulated SMSC over in-memory pipes under paused time: every fault happens as the script
+//! says, and the records are right.
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod support;
@@ -47,7 +47,7 @@ async fn a_submit_is_answered_and_receipted() {
     assert!(matches!(seen.recv().await, Some(Seen::Closed { .. })));
 }
 
-/// What comes back for four submits under a script: answers as their status, receipts as -1.
+/// Sends four submits under a script; returns the status of each answer, and -1 for each receipt.
 async fn outcome(script: SmscScript) -> (Vec<i64>, Smsc) {
     let smsc = Smsc::new(script);
     let mut client = Client::bound(&smsc).await;
@@ -60,7 +60,7 @@ async fn outcome(script: SmscScript) -> (Vec<i64>, Smsc) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_of_answers_happen_as_asked() {
+async fn faulty_answers_follow_the_script() {
     let base = SmscScript { receipt_delay_ms: 300, ..SmscScript::default() };
     let with = |change: fn(&mut SmscScript)| {
         let mut script = base.clone();
@@ -99,7 +99,7 @@ async fn with_silence(script: SmscScript) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn links_can_be_silent_and_asked_for_life() {
+async fn a_link_can_be_silent_and_is_probed() {
     assert_eq!(with_silence(SmscScript { enquire_silent: true, ..SmscScript::default() }).await, 0);
     assert_eq!(with_silence(SmscScript::default()).await, 1);
     let smsc = Smsc::new(SmscScript::default());
@@ -135,7 +135,7 @@ async fn jitter_reorders_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cut_connection_leaves_doubt_and_its_receipt_comes_by_the_next() {
+async fn the_receipt_of_a_cut_submit_arrives_over_the_next_connection() {
     for (accepts, receipts) in [(true, 2), (false, 1)] {
         let script =
             SmscScript { drop_connection: Pattern::Every(2), drop_accepts: accepts, ..SmscScript::default() };
@@ -160,7 +160,7 @@ async fn a_cut_connection_leaves_doubt_and_its_receipt_comes_by_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_are_cut_after_octets_and_by_hand() {
+async fn connections_are_cut_after_octets_or_on_request() {
     let smsc = Smsc::new(SmscScript { drop_after_bytes: 200, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     for _ in 0..5 {
@@ -184,7 +184,7 @@ async fn connections_are_cut_after_octets_and_by_hand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn broken_pdus_come_and_the_session_goes_on() {
+async fn malformed_pdus_do_not_end_the_session() {
     let script = SmscScript {
         malformed: Pattern::Always,
         unknown_command: Pattern::Every(2),
@@ -205,7 +205,7 @@ async fn broken_pdus_come_and_the_session_goes_on() {
     let mut rest = Vec::new();
     let _ = timeout(Duration::from_secs(1), client.stream.read_to_end(&mut rest)).await;
     assert!(rest.ends_with(&[0, 0, 0, 8, 0, 0, 0, 0]));
-    // And what the client sends wrongly is survived.
+    // The SMSC survives malformed PDUs of the client, too.
     let mut client = Client::bound(&smsc).await;
     client.stream.write_all(&[0, 0, 0, 20, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 9, 1, 2, 3, 4]).await.unwrap();
     assert_eq!(client.next().await.unwrap().0.status, 0x02);
@@ -237,7 +237,7 @@ async fn binds_are_refused_for_every_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn receipts_go_over_the_bind_that_is_asked_for() {
+async fn receipts_leave_over_the_requested_bind() {
     for (via, first, second) in
         [(ReceiptVia::Same, 4, 0), (ReceiptVia::Other, 0, 4), (ReceiptVia::Turns, 2, 2)]
     {
@@ -253,7 +253,7 @@ async fn receipts_go_over_the_bind_that_is_asked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ids_and_receipts_come_in_every_style() {
+async fn ids_and_receipts_have_every_style() {
     let forms = vec![ReceiptForm::Short, ReceiptForm::Payload];
     let smsc = Smsc::new(SmscScript { receipt_forms: forms, receipt_delay_ms: 1, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
@@ -277,7 +277,7 @@ async fn ids_and_receipts_come_in_every_style() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn long_messages_are_joined_and_repeats_and_rates_are_seen() {
+async fn long_messages_are_joined_and_repeats_and_rates_recorded() {
     let smsc = Smsc::new(SmscScript::default());
     let mut client = Client::bound(&smsc).await;
     let part = |number: u8| [&[5, 0, 3, 9, 2, number], format!("part {number} ").as_bytes()].concat();
@@ -301,7 +301,7 @@ async fn long_messages_are_joined_and_repeats_and_rates_are_seen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn customers_messages_come_in_all_forms_and_orders() {
+async fn customers_messages_arrive_in_all_forms_and_orders() {
     let smsc = Smsc::new(SmscScript::default());
     let long = "Lorem ipsum dolor sit amet, ".repeat(12);
     let waiting =
@@ -337,7 +337,7 @@ async fn customers_messages_come_in_all_forms_and_orders() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_acknowledged_comes_again() {
+async fn an_unacknowledged_delivery_is_repeated() {
     let smsc = Smsc::new(SmscScript { deliver_again_ms: 200, deliver_tries_max: 4, ..SmscScript::default() });
     let mut client = Client::bound(&smsc).await;
     let mo = Mo { from: "491".into(), to: "5155".into(), text: "Hi".into(), ..Mo::default() };
@@ -381,7 +381,7 @@ async fn background_messages_keep_their_rate() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_seed_gives_one_course() {
+async fn equal_seeds_give_equal_courses() {
     let course = |seed| async move {
         let by_chance = Pattern::Rate(0.2);
         let smsc = Smsc::new(SmscScript {

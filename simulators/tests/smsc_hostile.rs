@@ -1,5 +1,6 @@
-//! What a broken or hostile ESME sends, under a script with every fault: the SMSC never panics, never hangs, and
-//! keeps serving others. The seed is printed; `SEED=` repeats a run, `FUZZ_SECONDS=` (default 1) makes it longer.
+//! A broken or hostile ESME, under a script with every fault: the SMSC never panics, never hangs,
+//! and keeps serving others. The seed is printed; `SEED=` repeats a run, `FUZZ_SECONDS=` (default
+//! 1) makes it longer.
 #![allow(missing_docs, clippy::indexing_slicing, clippy::unwrap_used, reason = "a test may fail loudly")]
 
 mod support;
@@ -52,7 +53,7 @@ fn script(random: &mut Random) -> SmscScript {
     }
 }
 
-/// Some frames of an ESME, some of them damaged.
+/// Returns some frames of an ESME, some of them damaged.
 fn frames(random: &mut Random) -> Vec<u8> {
     let mut out = Vec::new();
     for _ in 0..random.below(20) {
@@ -93,7 +94,7 @@ async fn round(random: &mut Random) {
         for _ in 0..4 {
             let bytes = frames(random);
             for piece in bytes.chunks(1 + random.below(40)) {
-                // The SMSC may be gone already: that is its right.
+                // The SMSC may have closed the connection.
                 let _ = client.stream.write_all(piece).await;
             }
             let mut chunk = [0; 4096];
@@ -123,7 +124,7 @@ async fn hostile_frames_are_survived() {
 }
 
 #[tokio::test]
-async fn it_ends_when_told_and_cuts_what_is_connected() {
+async fn a_shutdown_cuts_every_connection() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let smsc = Smsc::new(SmscScript::default());

@@ -52,13 +52,15 @@ impl Client {
         let base = base.trim_end_matches('/').to_owned();
         if !is_http(&base) {
             return Err(Failure::Usage(format!(
-                "--url {base:?} is no address; expected http://host:port or https://host:port"
+                "--url {base:?} is not a valid URL; expected http://host:port or https://host:port"
             )));
         }
         let key = key.filter(|key| !key.is_empty());
         let key =
             key.map(|key| HeaderValue::try_from(format!("Bearer {key}"))).transpose().map_err(|_| {
-                Failure::Usage("the API key or token holds a character that no HTTP header can carry".into())
+                Failure::Usage(
+                    "the API key or token contains a character that is not allowed in an HTTP header".into(),
+                )
             })?;
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
@@ -113,7 +115,7 @@ impl Client {
                 cause = inner.source();
             }
             Failure::Running(format!(
-                "{} cannot be reached: {why}; is `patchbay run` running there?",
+                "cannot connect to {}: {why}; is `patchbay run` running there?",
                 self.base
             ))
         })

@@ -64,7 +64,7 @@ impl LogFolder {
             Ok(folder)
         } else {
             Err(Failure::Usage(format!(
-                "there is no log in {}; name its folder with --data-dir",
+                "no event log in {}; name its folder with --data-dir",
                 folder.display()
             )))
         }

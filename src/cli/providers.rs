@@ -25,7 +25,7 @@ pub(super) fn perform(arguments: &ProvidersArguments) -> Result<(), Failure> {
 
 fn unknown(name: &str) -> Failure {
     let names: Vec<&str> = PROVIDERS.iter().map(|provider| provider.name).collect();
-    Failure::Usage(format!("there is no provider {name:?}; there are {}", names.join(", ")))
+    Failure::Usage(format!("unknown provider {name:?}; the providers are {}", names.join(", ")))
 }
 
 fn list() {

@@ -71,7 +71,9 @@ impl Summary {
         console::line(format!("  admin page    {}/  ({token})", running.admin_url));
         console::line(format!("  event log     {}: {found}", self.data_dir));
         if let Some(torn) = &recovery.torn {
-            console::line(format!("                a torn last block, never acknowledged, was cut: {torn}"));
+            console::line(format!(
+                "                a torn last block, never acknowledged, was cut off: {torn}"
+            ));
         }
         several("channels", &self.channels);
         several("destinations", &self.destinations);

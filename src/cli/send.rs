@@ -99,7 +99,7 @@ pub(super) async fn perform(arguments: SendArguments) -> Result<(), Failure> {
         (true, _) => console::line(answer.text()),
         (false, false) => console::line(format!("{} ACCEPTED", accepted.message_id)),
         (false, true) => {
-            console::line(format!("{} ACCEPTED before: nothing new is sent", accepted.message_id))
+            console::line(format!("{} was ACCEPTED before; nothing new is sent", accepted.message_id))
         }
     }
     match arguments.wait {
@@ -161,13 +161,15 @@ async fn follow(client: &Client, id: &str, wait: Duration, last: &str, as_json: 
             status.clone_into(&mut told);
         }
         if is_final {
-            let failed = Failure::Running(format!("message {id} failed; why: GET {path}, or the admin page"));
+            let failed = Failure::Running(format!(
+                "message {id} failed; for the reason see GET {path} or the admin page"
+            ));
             return if told == "FAILED" { Err(failed) } else { Ok(()) };
         }
         if tokio::time::Instant::now() + LOOK_EVERY > deadline {
             let waited = wait.as_secs();
             return Err(Failure::Running(format!(
-                "message {id} is {told} after {waited} s; why: GET {path}, or the admin page"
+                "message {id} is {told} after {waited} s; for the reason see GET {path} or the admin page"
             )));
         }
         tokio::time::sleep(LOOK_EVERY).await;

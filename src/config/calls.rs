@@ -26,9 +26,11 @@ pub(super) fn read(
         }
         return HttpConfig::default();
     };
-    if public_url.is_none() && http.poll(None).is_none() {
+    let capabilities = http.capabilities();
+    let calls_back = capabilities.inbound || capabilities.receipts;
+    if public_url.is_none() && calls_back && http.poll(None).is_none() {
         let text = format!(
-            "{} calls back, and nobody said where: set public_url = \"https://...\" in [http]; its webhook is then \
+            "{} needs a webhook: set public_url = \"https://...\" in [http]; the webhook is then \
              <public_url>/webhooks/{id}",
             channel.provider().name
         );

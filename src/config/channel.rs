@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::{
-    calls,
+    calls, manifest,
     problem::suggestion,
     section::{OrOff, Section, Value, id},
 };
@@ -27,7 +27,8 @@ pub(super) fn read(
     let id = id(&section);
     let name: Option<String> = section.optional("name");
     let account_section = section.table("account");
-    let channel = provider(&section).and_then(|provider| account(&section, account_section, provider));
+    let channel = provider(&section, account_section.as_ref())
+        .and_then(|provider| account(&section, account_section, provider));
     let dids = dids(&section, destinations);
     let send_rate = section.or("send_rate", 100.0);
     if !(send_rate > 0.0 && send_rate <= SEND_RATE_MAX) {
@@ -113,12 +114,18 @@ fn on_unknown(section: &Section<'_>) -> OnUnknown {
     }
 }
 
-fn provider(section: &Section<'_>) -> Option<&'static Provider> {
+fn provider(section: &Section<'_>, account: Option<&Section<'_>>) -> Option<&'static Provider> {
     let name: String = section.required("provider")?;
+    if name == manifest::NAME {
+        if section.get("account").is_none() {
+            section.problem("account", "is missing; its key manifest names the manifest file");
+        }
+        return manifest::provider(account);
+    }
     let found = channels::provider(&name);
     if found.is_none() {
         let hint = suggestion(&name, PROVIDERS.iter().map(|p| p.name));
-        section.problem("provider", format!("there is no provider {name:?}{hint}"));
+        section.problem("provider", format!("unknown provider {name:?}{hint}"));
     }
     found
 }
@@ -135,10 +142,14 @@ fn account(
         }
         return None;
     };
+    let own_manifest = section.optional::<String>("provider").is_some_and(|name| name == manifest::NAME);
     let mut table = toml::Table::new();
     let mut whole = true;
     for (key, value) in account.raw().iter() {
         let name: &str = key.get_ref();
+        if name == manifest::KEY && own_manifest {
+            continue;
+        }
         let read = match provider.secrets.iter().find(|s| **s == name) {
             Some(secret) => account.secret(secret).map(|s| toml::Value::String(s.expose_secret().into())),
             None => toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone())).ok(),
@@ -207,8 +218,7 @@ fn did(
         return match (number, destinations) {
             (Some(number), [only]) => Some(Did { number: number.into(), destination: only.id.clone() }),
             (Some(number), []) => {
-                let text =
-                    format!("there is no [[destination]] that messages to {number:?} could go to; add one");
+                let text = format!("messages to {number:?} need a [[destination]]; add one");
                 section.problem("dids", text);
                 None
             }
@@ -227,7 +237,7 @@ fn did(
         }
     }
     let Some(number) = table.get("number").and_then(text) else {
-        section.wrong("dids", item, "number = \"...\" as a text in each of them");
+        section.wrong("dids", item, "number = \"...\" in each entry");
         return None;
     };
     let destination = match (table.get("destination").map(text), destinations) {
@@ -240,7 +250,7 @@ fn did(
     };
     let Some(found) = destinations.iter().find(|d| d.id.as_str() == destination) else {
         let hint = match destinations {
-            [] => "; there is no valid [[destination]]".into(),
+            [] => "; no [[destination]] is valid".into(),
             _ => suggestion(&destination, destinations.iter().map(|d| d.id.as_str())),
         };
         section.problem("dids", format!("{number:?} names the unknown destination {destination:?}{hint}"));

@@ -161,7 +161,7 @@ fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Secti
     http.tls = tls(section.table("tls"));
     if !http.listen.ip().is_loopback() && http.api_keys.is_empty() {
         let text = format!(
-            "is missing, and {} is not a loopback address; anyone could send. Set api_keys = [\"env:PATCHBAY_API_KEY\"]",
+            "is missing, and {} is not a loopback address, so anyone could send. Set api_keys = [\"env:PATCHBAY_API_KEY\"]",
             http.listen
         );
         section.problem("api_keys", text);
@@ -192,7 +192,7 @@ fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> AdminSettings {
     admin.tls = tls(section.table("tls"));
     if !admin.listen.ip().is_loopback() && admin.token.is_none() {
         let text = format!(
-            "is missing, and {} is not a loopback address; anyone could read messages. Set token = \"env:PATCHBAY_ADMIN_TOKEN\"",
+            "is missing, and {} is not a loopback address, so anyone could read messages. Set token = \"env:PATCHBAY_ADMIN_TOKEN\"",
             admin.listen
         );
         section.problem("token", text);
@@ -209,7 +209,8 @@ fn tls(section: Option<Section<'_>>) -> Option<Tls> {
         (false, Some(cert), Some(key)) => Some(Tls::Files { cert, key }),
         (true, None, None) => Some(Tls::SelfSigned),
         (true, ..) => {
-            section.problem("self_signed", "is true, and so is a certificate given; expected one of the two");
+            section
+                .problem("self_signed", "is true, but cert or key is given as well; remove one of the two");
             None
         }
         (false, ..) => {

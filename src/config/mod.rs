@@ -4,6 +4,7 @@
 mod calls;
 mod channel;
 mod check;
+mod manifest;
 mod problem;
 mod secret;
 mod section;
@@ -28,7 +29,7 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     let whole = |text: String| ConfigError { file: file.clone(), problems: vec![(0, text)] };
     let size = fs::metadata(path).map_err(|e| whole(cannot_read(&e)))?.len();
     if size > CONFIG_BYTES_MAX {
-        return Err(whole(format!("is {size} bytes; a configuration has at most {CONFIG_BYTES_MAX}")));
+        return Err(whole(format!("the file has {size} bytes; at most {CONFIG_BYTES_MAX} are allowed")));
     }
     let text = fs::read_to_string(path).map_err(|e| whole(cannot_read(&e)))?;
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -38,7 +39,7 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
 fn cannot_read(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => {
-            "there is no such file; name one with --config, or try `patchbay demo` which needs none".into()
+            "the file does not exist; name one with --config, or try `patchbay demo`, which needs none".into()
         }
         _ => format!("cannot be read: {error}"),
     }

@@ -99,7 +99,7 @@ impl<'a> Section<'a> {
                 })
                 .collect(),
             None => {
-                self.wrong(key, value, &format!("tables, each begun by [[{key}]]"));
+                self.wrong(key, value, &format!("one or more [[{key}]] tables"));
                 Vec::new()
             }
         }
@@ -158,7 +158,10 @@ impl<'a> Section<'a> {
         match value.get_ref().as_array() {
             Some(items) => items.iter().filter_map(|item| self.secret_of(key, item)).collect(),
             None => {
-                self.problem(key, "expected a list of secrets, each \"env:NAME\", \"file:PATH\" or the text");
+                self.problem(
+                    key,
+                    "expected a list of secrets, each \"env:NAME\", \"file:PATH\" or the secret itself",
+                );
                 Vec::new()
             }
         }
@@ -166,7 +169,7 @@ impl<'a> Section<'a> {
 
     fn secret_of(&self, key: &'static str, value: &Spanned<DeValue<'_>>) -> Option<SecretString> {
         let Some(text) = value.get_ref().as_str() else {
-            self.add(&value.span(), key, "expected \"env:NAME\", \"file:PATH\" or the secret as text");
+            self.add(&value.span(), key, "expected \"env:NAME\", \"file:PATH\" or the secret itself");
             return None;
         };
         match secret::resolve(text, self.folder) {
@@ -236,8 +239,7 @@ pub(super) fn id(section: &Section<'_>) -> Option<String> {
     if id.len() <= ID_BYTES_MAX && id.chars().all(plain) {
         return Some(id);
     }
-    section
-        .problem("id", format!("found {id:?}; expected letters, digits, - _ . and at most {ID_BYTES_MAX}"));
+    section.problem("id", format!("found {id:?}; expected at most {ID_BYTES_MAX} letters, digits, - _ ."));
     None
 }
 
@@ -258,7 +260,7 @@ fn shown(value: &DeValue<'_>) -> String {
 }
 
 impl Value for String {
-    const EXPECTED: &'static str = "a text that is not empty";
+    const EXPECTED: &'static str = "a string that is not empty";
     fn read(value: &DeValue<'_>) -> Option<Self> {
         value.as_str().map(str::trim).filter(|text| !text.is_empty()).map(Into::into)
     }

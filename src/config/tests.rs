@@ -64,10 +64,7 @@ fn mistakes_in_channels_and_destinations_are_told_with_line_key_and_way_out() {
             &["c.toml:7: ", "provder: unknown key; did you mean \"provider\"?"],
         ),
         (with("provider =", "provder ="), &["[[channel]] \"sms-main\" provider: is missing"]),
-        (
-            with("\"smpp\"", "\"smp\""),
-            &["c.toml:7: ", "there is no provider \"smp\"; did you mean \"smpp\"?"],
-        ),
+        (with("\"smpp\"", "\"smp\""), &["c.toml:7: ", "unknown provider \"smp\"; did you mean \"smpp\"?"]),
         (
             with("destination = \"support\" }", "destination = \"suport\" }"),
             &["c.toml:8: ", "\"5155\" names the unknown destination \"suport\"; did you mean \"support\"?"],
@@ -106,7 +103,10 @@ fn mistakes_in_channels_and_destinations_are_told_with_line_key_and_way_out() {
             with("provider =", "inactivity_timeout = \"30\"\nprovider ="),
             &["inactivity_timeout: found \"30\"; expected a duration such as", "\"off\""],
         ),
-        (with("\"sms-main\"", "\"sms main\""), &["c.toml:6: ", "id: found \"sms main\"; expected letters"]),
+        (
+            with("\"sms-main\"", "\"sms main\""),
+            &["c.toml:6: ", "id: found \"sms main\"; expected at most 64 letters"],
+        ),
     ]);
 }
 
@@ -144,7 +144,7 @@ fn mistakes_elsewhere_are_told_with_line_key_and_way_out() {
         (format!("{GOOD}[http.tls]\ncert = \"a.pem\""), &["[http] tls cert: expected cert and key"]),
         (
             format!("{GOOD}[http.tls]\nself_signed = true\ncert = \"a.pem\""),
-            &["[http] tls self_signed: is true, and so is"],
+            &["[http] tls self_signed: is true, but cert or key is given"],
         ),
         (
             format!("{GOOD}[log]\nformat = \"xml\""),
@@ -241,7 +241,7 @@ fn mistakes_in_how_a_provider_is_called_are_told() {
         (called("connections = 0"), &["http connections: found 0; expected a whole number from 1 to 1000"]),
         (called("no_proxy = \"*\""), &["http no_proxy: found \"*\"; expected a list"]),
         (called("allow_private = [\"10.0.0.0/40\"]"), &["http allow_private: found \"10.0.0.0/40\""]),
-        (unreachable, &["[[channel]] \"us\" provider: telnyx calls back", "public_url", "/webhooks/us"]),
+        (unreachable, &["[[channel]] \"us\" provider: telnyx needs a webhook", "public_url", "/webhooks/us"]),
         (
             with("[channel.account]", "[channel.http]\ntimeout = \"5s\"\n[channel.account]"),
             &["\"sms-main\" http: smpp is not called over HTTP"],
@@ -252,4 +252,51 @@ fn mistakes_in_how_a_provider_is_called_are_told() {
         proxy.contains("http proxy: expected \"http://host:port\"") && !proxy.contains("geheim"),
         "{proxy}"
     );
+}
+
+/// A configuration with one channel by the manifest `acme.toml`.
+fn with_manifest(manifest: &str, account: &str) -> Result<Settings, String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("acme.toml"), manifest).unwrap();
+    let text = format!(
+        "[[destination]]\nid = \"support\"\nkind = \"http\"\nurl = \"http://127.0.0.1:9000/cim\"\n\
+         [[channel]]\nid = \"sms\"\nprovider = \"manifest\"\ndids = [\"+15550100001\"]\n[channel.account]\n{account}"
+    );
+    parse(&text, "c.toml", folder.path()).map_err(|error| error.to_string())
+}
+
+const MANIFEST: &str = r#"
+summary = "SMS by Acme"
+documentation = "https://acme.example/docs"
+auth = { bearer = "token" }
+account = { token = { doc = "the token", secret = true } }
+send = { url = "https://api.acme.example/messages", json = { to = "{to}", text = "{text}" } }
+"#;
+
+#[test]
+fn a_users_own_manifest_is_a_provider() {
+    let account = "manifest = \"acme.toml\"\ntoken = \"t-1\"\n";
+    let settings = with_manifest(MANIFEST, account).unwrap();
+    assert_eq!(settings.router.channels[0].channel.provider().name, "acme");
+    assert!(!format!("{:?}", settings.router.channels[0].channel).contains("t-1"));
+}
+
+#[test]
+fn mistakes_in_a_manifest_are_told_with_both_files_and_lines() {
+    for (manifest, account, expected) in [
+        (MANIFEST, "token = \"t-1\"\n", &["manifest", "is missing", "acme.toml"][..]),
+        (MANIFEST, "manifest = \"none.toml\"\ntoken = \"t-1\"\n", &["c.toml:10", "none.toml"]),
+        (MANIFEST, "manifest = \"acme.toml\"\n", &["token", "is missing"]),
+        (MANIFEST, "manifest = \"acme.toml\"\ntoken = \"t\"\ntokn = \"t\"\n", &["tokn", "unknown key"]),
+        (
+            &MANIFEST.replace("{text}", "{txt}"),
+            "manifest = \"acme.toml\"\ntoken = \"t-1\"\n",
+            &["c.toml:10", "acme.toml, line 6", "send", "{txt}", "expected one of", "text"],
+        ),
+    ] {
+        let error = with_manifest(manifest, account).unwrap_err();
+        for word in expected {
+            assert!(error.contains(word), "{word:?} is not in {error}");
+        }
+    }
 }

@@ -30,7 +30,7 @@ fn chain(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
     let wrong = |why: &dyn std::fmt::Display| invalid(format!("the certificate {}: {why}", path.display()));
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).map_err(|e| wrong(&e))?.collect();
     let chain = chain.map_err(|e| wrong(&e))?;
-    if chain.is_empty() { Err(wrong(&"no certificate in it")) } else { Ok(chain) }
+    if chain.is_empty() { Err(wrong(&"it contains no certificate")) } else { Ok(chain) }
 }
 
 fn private_key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {

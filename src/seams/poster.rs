@@ -140,7 +140,7 @@ impl PostTarget {
     fn of(url: &str) -> Result<Self, String> {
         let wrong = |why: &dyn std::fmt::Display| format!("the URL {url:?} cannot be used: {why}");
         let uri: Uri = url.parse().map_err(|e| wrong(&e))?;
-        let name = uri.host().ok_or_else(|| wrong(&"it names no host"))?;
+        let name = uri.host().ok_or_else(|| wrong(&"it has no host"))?;
         let host = match uri.port() {
             Some(port) => format!("{name}:{port}"),
             None => name.to_owned(),

@@ -18,7 +18,7 @@ pub(super) fn add_file(store: &mut RootCertStore, path: &Path) -> io::Result<()>
         store.add(certificate).map_err(|e| wrong(e.to_string()))?;
         any = true;
     }
-    if any { Ok(()) } else { Err(wrong("no certificate in it".into())) }
+    if any { Ok(()) } else { Err(wrong("it contains no certificate".into())) }
 }
 
 /// Returns the built-in roots.

@@ -1,4 +1,4 @@
-// The page's own script: times in the reader's zone, gentle refreshing, the live tail, the time slider, buttons.
+// Local times, refreshing, the live tail, the time slider, and buttons.
 "use strict";
 (() => {
   const two = (n) => String(n).padStart(2, "0");
@@ -46,7 +46,7 @@
         await fetchInto(location.href);
         state.textContent = "";
       } catch {
-        state.textContent = "Patchbay does not answer; showing what was last seen.";
+        state.textContent = "Patchbay does not answer; showing the last known state.";
       }
     }
     setTimeout(refresh, (every || 3) * 1000);
@@ -62,7 +62,7 @@
     });
     if (!answer.ok) {
       const why = await answer.json().catch(() => ({}));
-      alert(why.error || `That did not work (HTTP ${answer.status}).`);
+      alert(why.error || `The request failed (HTTP ${answer.status}).`);
     }
     button.blur();
     await fetchInto(location.href);
@@ -117,7 +117,7 @@
     };
     pause.addEventListener("click", () => {
       paused = !paused;
-      pause.textContent = paused ? "Go on" : "Pause";
+      pause.textContent = paused ? "Resume" : "Pause";
       if (!paused) { held.forEach(add); held = []; }
     });
     const filter = new URLSearchParams();
@@ -135,7 +135,7 @@
       const td = row.insertCell();
       td.colSpan = 5;
       td.className = "warn";
-      td.textContent = `${JSON.parse(m.data).missed} events came faster than they could be shown`;
+      td.textContent = `${JSON.parse(m.data).missed} events were skipped: they came faster than they could be shown`;
     });
   };
 

@@ -30,10 +30,10 @@ pub(crate) fn login(wrong: bool) -> Response {
             form method="post" action="/login" {
                 label for="token" { "Admin token" }
                 input #token type="password" name="token" autocomplete="current-password" autofocus required;
-                @if wrong { p.bad { "That is not the token." } }
+                @if wrong { p.bad { "Wrong token." } }
                 button type="submit" { "Sign in" }
             }
-            p.quiet { "It is the value of token in the [admin] table of the configuration." }
+            p.quiet { "The token is set by token in the [admin] table of the configuration." }
         }
     };
     document("Sign in", None, &body)

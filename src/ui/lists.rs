@@ -43,7 +43,7 @@ pub(super) async fn tail(Query(filter): Query<ListFilter>) -> Response {
             thead { tr { th { "Time" } th { "Event" } th { "Channel" } th { "Message" } th { "Detail" } } }
             tbody {}
         } }
-        div #tail-empty.empty { p { "Waiting for the next event." } p.quiet { "Each fact appears here once it is durable." } }
+        div #tail-empty.empty { p { "Waiting for the next event." } p.quiet { "Each event appears here once it is durable." } }
     };
     framed("/tail", "Live", None, &content)
 }
@@ -59,12 +59,12 @@ pub(super) async fn doubt(State(router): State<Router>, Query(page): Query<After
     };
     let content = html! {
         h1 { "In doubt" }
-        p.quiet { "Parts whose submit may or may not have reached the provider: the link was lost before the answer." }
+        p.quiet { "Parts that may or may not have reached the provider: the connection was lost before it answered." }
         @if doubts.is_empty() {
-            (nothing("Nothing is in doubt.", "Every submit was answered, or settled by a receipt."))
+            (nothing("Nothing is in doubt.", "Every part sent was answered by its provider or settled by a receipt."))
         } @else {
             div.scroll { table {
-                thead { tr { th { "Message" } th.num { "Part" } th { "Customer" } th { "Channel" } th { "What was done" } th { "" } } }
+                thead { tr { th { "Message" } th.num { "Part" } th { "Customer" } th { "Channel" } th { "State" } th { "" } } }
                 tbody { @for doubt in &doubts {
                     @let id = doubt.message_id.as_str();
                     tr {
@@ -73,13 +73,13 @@ pub(super) async fn doubt(State(router): State<Router>, Query(page): Query<After
                         td { (doubt.customer) }
                         td { (doubt.channel) }
                         td {
-                            @if doubt.held { "held for a receipt or for you" }
+                            @if doubt.held { "held until a receipt arrives or you decide" }
                             @else { (again(doubt.resent)) }
                         }
                         td.actions { @if doubt.held {
-                            (button("Send again", "/api/in-doubt", &settle(id, doubt.part, "resend"), "Send it again? The customer may get it twice."))
-                            (button("It was sent", "/api/in-doubt", &settle(id, doubt.part, "sent"), "Take it as sent?"))
-                            (button("Give up", "/api/in-doubt", &settle(id, doubt.part, "fail"), "Give this part up? The message fails."))
+                            (button("Send again", "/api/in-doubt", &settle(id, doubt.part, "resend"), "Send this part again? The customer may receive it twice."))
+                            (button("Mark as sent", "/api/in-doubt", &settle(id, doubt.part, "sent"), "Mark this part as sent?"))
+                            (button("Give up", "/api/in-doubt", &settle(id, doubt.part, "fail"), "Give up on this part? The message will fail."))
                         } }
                     }
                 } }
@@ -95,9 +95,9 @@ pub(super) async fn receipts(State(router): State<Router>, Query(filter): Query<
     let receipts = router.unmatched(channel.as_ref(), 0, PAGE_ITEMS).await;
     let content = html! {
         h1 { "Unmatched receipts" }
-        p.quiet { "Receipts whose part is not known yet. They are kept and tried again whenever a part gets its provider id." }
+        p.quiet { "Receipts that match no part yet. They are kept and matched again whenever a provider assigns an id to a part." }
         @if receipts.is_empty() {
-            (nothing("Every receipt found its part.", "One that comes before its submit is answered waits here for a moment."))
+            (nothing("Every receipt matched a part.", "A receipt that arrives before the provider's answer waits here for a moment."))
         } @else {
             div.scroll { table {
                 thead { tr { th { "Received" } th { "Channel" } th { "Provider's id" } th { "Customer" } th { "Own address" } th { "Says" } } }
@@ -125,9 +125,9 @@ pub(super) async fn dead(State(router): State<Router>, Query(page): Query<After>
     };
     let content = html! {
         h1 { "Dead letters" }
-        p.quiet { "Deliveries that a destination did not take in the time it was given. Nothing is lost: replay puts them back." }
+        p.quiet { "Deliveries that a destination did not accept in time. Nothing is lost: Replay delivers them again." }
         @if letters.is_empty() {
-            (nothing("There is no dead letter.", "Deliveries are tried until they are taken, or until give_up_after."))
+            (nothing("There are no dead letters.", "Deliveries are retried until they are accepted, or until give_up_after of their destination."))
         } @else {
             div.scroll { table {
                 thead { tr { th { "Delivery" } th { "Kind" } th { "Destination" } th { "Session" } th { "Last answer" } th { "" } } }

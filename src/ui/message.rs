@@ -32,7 +32,7 @@ pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Mess
         let content = html! {
             h1 { "Find a message" }
             (search(""))
-            p.quiet { "By the id that you gave it or that was given back when it was accepted." }
+            p.quiet { "Search by message id: the one you sent, or the one in the answer to your request." }
         };
         return framed("/message", "Messages", None, &content);
     };
@@ -67,7 +67,7 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
             div.wide { dt { "Session" } dd { a.break href={"/session?id=" (percent_encode(&session))} { (session) } } }
         }
         @if !view.adapted.is_empty() {
-            h2 { "Changed to fit the channel" }
+            h2 { "Adapted to the channel" }
             ul { @for change in &view.adapted { li { (change) } } }
         }
         h2 { "Parts" }
@@ -87,10 +87,10 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
                 }
             }
         } }
-        h2 { "What happened" }
+        h2 { "Events" }
         (timeline(&view.events, |_| None))
         @if !said.is_empty() {
-            h2 { "What was said to the provider" }
+            h2 { "HTTP exchanges with the provider" }
             @for exchange in said { (exchanged(exchange)) }
         }
     }

@@ -75,13 +75,13 @@ fn channel_card(channel: &ChannelView) -> Markup {
             }
             @if !channel.reason.is_empty() { p.reason { (channel.reason) } }
             @if let Some(until) = channel.paused_until {
-                p.reason.warn { "The provider asked for less: nothing is sent until " (super::parts::time(until)) }
+                p.reason.warn { "The provider throttles this channel: paused until " (super::parts::time(until)) }
             }
             @match &channel.set_up {
                 Some(set_up) if set_up.status == "failed" => {
-                    p.reason.warn { "The provider could not be told where it finds us: " (set_up.detail) }
+                    p.reason.warn { "Webhook registration failed: " (set_up.detail) }
                 }
-                Some(set_up) => p.quiet { "Set up at the provider: " (set_up.detail) },
+                Some(set_up) => p.quiet { "Webhook registration: " (set_up.detail) },
                 None => {},
             }
             @if !channel.account.is_empty() {
@@ -96,7 +96,7 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
                 div { dt { "Rate" } dd { (channel.send_rate) " parts/s" } }
                 div { dt { "Sessions waiting" } dd { (count(channel.sessions_waiting as u64)) } }
-                div { dt { "Parts unanswered" } dd { (count(channel.parts_outstanding as u64)) } }
+                div { dt { "Parts in flight" } dd { (count(channel.parts_outstanding as u64)) } }
                 div { dt { "Sent" } dd { (count(counts.submitted)) } }
                 div { dt { "Received" } dd { (count(counts.received)) } }
                 div { dt { "Receipts" } dd { (count(counts.receipts)) } }
@@ -122,8 +122,8 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 }
             }
             @if matches!(channel.status, "credentials_refused" | "failed") {
-                (button("Start again", &format!("/api/channels/{}/restart", percent_encode(channel.id.as_str())), "{}",
-                    "Start this channel again?"))
+                (button("Restart", &format!("/api/channels/{}/restart", percent_encode(channel.id.as_str())), "{}",
+                    "Restart this channel?"))
             }
         }
     }
@@ -139,7 +139,7 @@ fn destination_card(destination: &DestinationView) -> Markup {
             @if !destination.reason.is_empty() { p.reason { (destination.reason) } }
             dl.grid {
                 div { dt { "Sessions waiting" } dd { (count(destination.sessions_waiting as u64)) } }
-                div { dt { "POSTs under way" } dd { (count(destination.posts_outstanding as u64)) } }
+                div { dt { "POSTs in flight" } dd { (count(destination.posts_outstanding as u64)) } }
                 div { dt { "Taken" } dd { (count(destination.taken)) } }
                 div { dt { "Failed POSTs" } dd { (count(destination.failed)) } }
             }

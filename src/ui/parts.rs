@@ -68,7 +68,7 @@ pub(super) fn timeline(events: &[EventView], link: impl Fn(&EventView) -> Option
                         @if !event.detail.is_empty() { p { (detail(event)) } }
                     }
                     div.seq.quiet {
-                        @if let Some(href) = link(event) { a href=(href) title="the session just after this" { "#" (event.seq) } }
+                        @if let Some(href) = link(event) { a href=(href) title="the session just after this event" { "#" (event.seq) } }
                         @else { "#" (event.seq) }
                     }
                 }

@@ -39,7 +39,7 @@ pub(super) async fn list(State(router): State<Router>, Query(page): Query<After>
             button type="submit" { "Find" }
         }
         @if sessions.is_empty() {
-            (nothing("No session is open.", "One opens when a customer writes, or when you write to one."))
+            (nothing("No session is open.", "A session opens when a customer writes, or when you write to a customer."))
         } @else {
             div.scroll { table {
                 thead { tr {
@@ -121,10 +121,10 @@ fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp
             div { dt { "Handler" } dd { @if view.handler.is_empty() { "nobody yet" } @else { (view.handler) } } }
             div { dt { "Opened" } dd { (time(view.opened_at)) } }
             div { dt { "Last activity" } dd { (time(view.last_activity)) } }
-            div { dt { "Closes if quiet" } dd {
+            div { dt { "Closes when inactive" } dd {
                 @match view.closes_at { Some(at) => (time(at)), None => "never" }
             } }
-            div { dt { "Messages not final" } dd { (count(view.messages_open as u64)) } }
+            div { dt { "Open messages" } dd { (count(view.messages_open as u64)) } }
             div { dt { "Deliveries waiting" } dd { (count(view.deliveries_waiting as u64)) } }
             div { dt { "Dead letters" } dd { (count(view.dead_letters as u64)) } }
         }
@@ -132,7 +132,7 @@ fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp
         h2 { "History" }
         (timeline(&view.events, |event| Some(format!("{to_now}&at={}", event.at.0))))
         @if let Some(snapshot) = &view.snapshot {
-            details { summary { "The whole state" } pre { (snapshot) } }
+            details { summary { "Full state" } pre { (snapshot) } }
         }
     }
 }

@@ -12,7 +12,12 @@ use crate::{
 /// A layer is a folder or file directly below `src`, without `.rs`. `lib` and `main` may import
 /// everything and nothing may import them: definitions do not belong there.
 pub const LAYERS: &[(&str, &[&[&str]])] = &[
+    (
+        "simulators",
+        &[&["rest"], &["engine"], &["provider"], &["family"], &["contract", "smsc"], &["toolkit"]],
+    ),
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
+    ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (
         "channels",
         &[&["provider"], &["family", "adapt"], &["toolkit"], &["contract"], &["smpp"], &["text", "address"]],

@@ -179,6 +179,16 @@ impl Case {
         Self { signing, ..self.clone() }
     }
 
+    /// Returns the same case with another CIM body, and without answers.
+    pub(crate) fn sending(&self, text: &str) -> Self {
+        let mut case = self.clone();
+        if let Ask::Send { body, answers, .. } = &mut case.ask {
+            text.clone_into(body);
+            answers.clear();
+        }
+        case
+    }
+
     /// Returns the same webhook with another body.
     pub(crate) fn with_body(&self, text: &str) -> Self {
         let mut case = self.clone();

@@ -83,6 +83,7 @@ fn fixtures_cover_the_description() {
     }
 }
 
+/// Texts and files are generated; every other type needs a case of its own.
 fn every_native_type_is_sent(provider: &Provider, fixture: &Fixture) {
     let sent_type = |case: &Case| match &case.ask {
         Ask::Send { body, .. } => match content(body) {
@@ -92,10 +93,28 @@ fn every_native_type_is_sent(provider: &Provider, fixture: &Fixture) {
         _ => None,
     };
     let sent: BTreeSet<BodyType> = fixture.cases.iter().filter_map(sent_type).collect();
-    let capabilities = fixture.case("send_text").channel().capabilities();
-    for body_type in capabilities.native {
-        assert!(sent.contains(body_type), "{provider:?}: no case sends {body_type:?}");
+    let text = fixture.case("send_text");
+    for body_type in text.channel().capabilities().native {
+        match body_type {
+            BodyType::Image | BodyType::Video | BodyType::Audio | BodyType::File => {
+                a_file_is_sent(text, *body_type)
+            }
+            other => assert!(sent.contains(other), "{provider:?}: no case sends {other:?}"),
+        }
     }
+}
+
+/// Asserts that some call of the conversation carries the file's address, or uploads the file by it.
+fn a_file_is_sent(text: &Case, body_type: BodyType) {
+    let address = "https://files.example/media/a-file";
+    let kind = body_type.as_wire();
+    let attachment =
+        format!(r#"{{"mediaUrl":"{address}","mimeType":"","mediaName":"a-file","mediaSize":1024}}"#);
+    let case = text.sending(&format!(r#"{{"type":"{kind}","caption":"words","attachment":{attachment}}}"#));
+    let channel = case.channel();
+    let exchange = case.exchange(&*channel, http(&*channel));
+    let said = exchange.turns.join("\n");
+    assert!(said.contains("a-file"), "{:?}: {kind}: {said} {:?}", case.provider, exchange.refused);
 }
 
 fn every_inbound_type_and_report_is_received(provider: &Provider, fixture: &Fixture) {

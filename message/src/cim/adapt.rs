@@ -1,6 +1,6 @@
-//! Named rules that turn a body into words for a channel that carries nothing else, with the choices that a
-//! numbered list gives. What was changed is said in notes for the business; what must not go to a customer, or has
-//! no words, is refused with the reason.
+//! Turns a body into plain text for channels that carry nothing else, with the choices of a
+//! numbered list. Changes are listed in notes for the business. A body that must not go to a
+//! customer, or has no text, is refused with the reason.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -15,55 +15,55 @@ use super::{
 };
 use crate::content::{BodyType, Choice, Content};
 
-/// A content as text.
+/// A content that was turned into text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapted<'a> {
-    /// The text.
+    /// The text to send.
     pub text: Cow<'a, str>,
-    /// What was changed, one sentence each; empty when nothing was.
+    /// The changes, one sentence each; empty when the content was sent unchanged.
     pub notes: Vec<Box<str>>,
-    /// What the customer can answer to it.
+    /// The answers that the customer can give.
     pub choices: Vec<Choice>,
 }
 
-/// What becomes of Markdown.
+/// The treatment of Markdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Marks {
-    /// It stays: whoever sends the text knows what to make of it.
+    /// Kept, for channels that render it.
     Kept,
-    /// It is taken away.
+    /// Replaced by plain text.
     #[default]
     Removed,
 }
 
-/// A content that does not become text.
+/// A content that cannot be sent as text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a {body_type} body is not sent as text: {reason}")]
 pub struct NotSendable {
-    /// CIM's word for the body.
+    /// CIM's word for the kind of body.
     pub body_type: &'static str,
-    /// Why.
+    /// Why a customer cannot get it as text.
     pub reason: &'static str,
 }
 
-/// The content as plain text.
+/// Returns the content as plain text.
 ///
 /// # Errors
-/// When it must not go to a customer, or nothing in it can be said in words.
+/// When it must not go to a customer, or has no content that can be sent as text.
 pub fn plain_text_of(content: &Content) -> Result<Adapted<'_>, NotSendable> {
     words_of(content, Marks::Removed)
 }
 
-/// The content as text.
+/// Returns the content as text, with or without Markdown.
 ///
 /// # Errors
-/// When it must not go to a customer, or nothing in it can be said in words.
+/// When it must not go to a customer, or has no content that can be sent as text.
 pub fn words_of(content: &Content, marks: Marks) -> Result<Adapted<'_>, NotSendable> {
     let (body_type, json) = match content {
         Content::Text(text) => return Ok(text_of(text, marks)),
-        Content::Binary(_) => return Err(NotSendable { body_type: "binary", reason: "octets are no text" }),
+        Content::Binary(_) => return Err(NotSendable { body_type: "binary", reason: "octets are not text" }),
         Content::Parts(_) => {
-            return Err(NotSendable { body_type: "PARTS", reason: "it was adapted already" });
+            return Err(NotSendable { body_type: "PARTS", reason: "it was already adapted" });
         }
         Content::Rich { body_type, json } => (*body_type, &**json),
     };
@@ -93,14 +93,14 @@ pub fn words_of(content: &Content, marks: Marks) -> Result<Adapted<'_>, NotSenda
         BodyType::Notification => return refused("it is an event, not a message"),
         BodyType::Action | BodyType::Activity => return refused("it is an instruction, not a message"),
         BodyType::Voice => return refused("it is about a call, not a message"),
-        BodyType::Unknown => return refused("its type is not known to this version"),
+        BodyType::Unknown => return refused("this version does not know its type"),
     };
     match (known, body_type) {
         (Err(_), _) => refused("its JSON cannot be read"),
         (Ok(()), BodyType::Template | BodyType::Custom) if draft.text.is_empty() => {
             refused("it has no markdownText to send in its place")
         }
-        (Ok(()), _) if draft.text.is_empty() => refused("nothing in it can be said in words"),
+        (Ok(()), _) if draft.text.is_empty() => refused("it has no content that can be sent as text"),
         (Ok(()), _) => Ok(draft.finish(body_type)),
     }
 }
@@ -117,7 +117,7 @@ fn text_of(text: &str, marks: Marks) -> Adapted<'_> {
     Adapted { text, notes, choices: Vec::new() }
 }
 
-/// What the business is told when Markdown was taken away.
+/// Note for the business when Markdown was removed.
 const FORMATTING_REMOVED: &str = "formatting was removed";
 
 #[derive(Default)]
@@ -145,8 +145,8 @@ impl Draft {
         self.notes.push(rule.note(words));
     }
 
-    /// Words that may hold Markdown, as they are to be said.
-    fn said<'t>(&mut self, markdown: &'t str) -> Cow<'t, str> {
+    /// Returns a text with its Markdown kept or removed.
+    fn render<'t>(&mut self, markdown: &'t str) -> Cow<'t, str> {
         match self.marks {
             Marks::Kept => Cow::Borrowed(markdown),
             Marks::Removed => {
@@ -157,7 +157,7 @@ impl Draft {
         }
     }
 
-    /// A line of its own, if there is anything to say.
+    /// Appends a line, unless it is empty.
     fn line(&mut self, line: &str) {
         let line = line.trim();
         if line.is_empty() {
@@ -169,10 +169,10 @@ impl Draft {
         self.text.push_str(line);
     }
 
-    /// Lines that may hold Markdown.
+    /// Appends lines that may contain Markdown.
     fn words(&mut self, markdown: &str) {
-        let said = self.said(markdown);
-        self.line(&said);
+        let text = self.render(markdown);
+        self.line(&text);
     }
 
     fn media(&mut self, body_type: BodyType, body: &Media<'_>) {
@@ -255,18 +255,18 @@ impl Draft {
             self.button(button, &number.to_string());
         }
         self.words(&frame.footer.text);
-        self.listed(body.buttons.len(), "button");
+        self.note_list(body.buttons.len(), "button");
     }
 
-    /// A reply gets its label, what opens or calls gets its address.
+    /// Appends a button: a reply with its label, a link or call with its address.
     fn button(&mut self, button: &Button<'_>, label: &str) {
-        let title = self.said(&button.title);
+        let title = self.render(&button.title);
         let mut line = String::new();
         let _ = match button.press() {
             Press::Reply => write!(line, "{label}. {title}"),
             Press::Open | Press::Call => write!(line, "{title}: {}", &*button.payload),
         };
-        let description = self.said(&button.additional_button_details.description);
+        let description = self.render(&button.additional_button_details.description);
         if !description.is_empty() {
             let _ = write!(line, " - {description}");
         }
@@ -279,7 +279,7 @@ impl Draft {
         }
     }
 
-    fn listed(&mut self, number: usize, what: &str) {
+    fn note_list(&mut self, number: usize, what: &str) {
         let noun = if number == 1 { format!("1 {what} was") } else { format!("{number} {what}s were") };
         self.note(Rule::NumberedList, format!("{noun} sent as a numbered list"));
     }
@@ -289,22 +289,22 @@ impl Draft {
         for (index, card) in body.elements.iter().enumerate() {
             self.card(card, index + 1);
         }
-        self.listed(body.elements.len(), "card");
+        self.note_list(body.elements.len(), "card");
     }
 
-    /// `1. words - subtitle`, its links, and its replies as `1a.`, `1b.` ...
+    /// Appends `1. words - subtitle`, the card's links, and its replies as `1a.`, `1b.` ...
     fn card(&mut self, card: &Card<'_>, number: usize) {
-        let mut line = format!("{number}. {}", self.said(&card.text));
-        let subtitle = self.said(&card.additional_carousel_element_details.subtitle);
+        let mut line = format!("{number}. {}", self.render(&card.text));
+        let subtitle = self.render(&card.additional_carousel_element_details.subtitle);
         if !subtitle.is_empty() {
             let _ = write!(line, " - {subtitle}");
         }
         self.line(&line);
         let opened = &*card.default_action.url;
-        let said_by_button = card.buttons.iter().any(|button| *button.payload == *opened);
+        let is_on_button = card.buttons.iter().any(|button| *button.payload == *opened);
         if opened.is_empty() {
             self.line(&card.url);
-        } else if !said_by_button {
+        } else if !is_on_button {
             self.line(opened);
         }
         let mut replies = 0;
@@ -360,7 +360,7 @@ impl Draft {
     }
 }
 
-/// `a` to `z`, `aa`, `ab` ...: number `index`, from 0.
+/// Returns label `index`, from 0, of the sequence `a` to `z`, `aa`, `ab` ...
 fn letters(index: usize) -> String {
     let mut letters = String::new();
     let mut rest = index + 1;

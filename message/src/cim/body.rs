@@ -1,5 +1,6 @@
-//! Rich bodies, read into types where they are needed. Reading is lenient: what is absent or of another type
-//! is empty, because a body was checked when it came, and newer peers may add to it.
+//! Rich bodies as types, parsed where they are needed. Parsing is lenient: a field that is absent
+//! or of another type is empty, because the body was checked on arrival and newer peers may add to
+//! it.
 
 mod interactive;
 
@@ -42,61 +43,61 @@ impl BodyType {
         ("VOICE", Self::Voice),
     ];
 
-    /// The type that CIM writes so, in any case; [`BodyType::Unknown`] for all other words.
+    /// Parses CIM's word in any case; other words give [`BodyType::Unknown`].
     pub fn from_wire(word: &str) -> Self {
         let found = Self::WIRE.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
         found.map_or(Self::Unknown, |(_, body_type)| *body_type)
     }
 
-    /// CIM's word for it.
+    /// Returns CIM's word for it.
     pub fn as_wire(self) -> &'static str {
         let found = Self::WIRE.iter().find(|(_, body_type)| *body_type == self);
         found.map_or("UNKNOWN", |(name, _)| *name)
     }
 }
 
-/// Reads the JSON of a [`crate::Content::Rich`]. JSON that is no object gives an empty body.
+/// Parses the JSON of a [`crate::Content::Rich`]. JSON other than an object gives an empty body.
 ///
 /// # Errors
-/// When it is no JSON, or names a field twice.
+/// When it is malformed, or names a field twice.
 pub fn read<'a, T: Deserialize<'a> + Default>(json: &'a str) -> Result<T, serde_json::Error> {
     serde_json::from_str::<Object<T>>(json).map(|object| object.0)
 }
 
-/// `attachment` of media bodies and e-mails.
+/// The `attachment` of media bodies and e-mails.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Attachment<'a> {
-    /// Where it can be fetched.
+    /// URL of the file.
     #[serde(borrow, alias = "mediaURL")]
     pub media_url: Text<'a>,
-    /// Where a small picture of it can be fetched.
+    /// URL of a small picture of it.
     #[serde(borrow)]
     pub thumbnail: Text<'a>,
-    /// Its media type.
+    /// Media type, such as `image/png`.
     #[serde(borrow)]
     pub mime_type: Text<'a>,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: Number,
-    /// Words for it.
+    /// Label that is shown for the file.
     #[serde(borrow)]
     pub media_label: Text<'a>,
-    /// Its file name.
+    /// File name.
     #[serde(borrow)]
     pub media_name: Text<'a>,
 }
 
-/// IMAGE, VIDEO, AUDIO, FILE, MULTIMEDIA.
+/// The body of IMAGE, VIDEO, AUDIO, FILE and MULTIMEDIA.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Media<'a> {
-    /// The words that go with it.
+    /// Text that accompanies it.
     #[serde(borrow)]
     pub caption: Text<'a>,
-    /// Used where there is no caption.
+    /// Text that is used without a caption.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// The file.
+    /// The attached file.
     #[serde(borrow)]
     pub attachment: Object<Attachment<'a>>,
 }
@@ -108,100 +109,100 @@ impl Media<'_> {
     }
 }
 
-/// STICKER and URL.
+/// The body of STICKER and URL.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Link<'a> {
-    /// The words that go with it.
+    /// Text that accompanies it.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// The address.
+    /// URL of the page or picture.
     #[serde(borrow, alias = "mediaURL")]
     pub media_url: Text<'a>,
-    /// The provider's id of a sticker.
+    /// The provider's id of the sticker.
     #[serde(borrow)]
     pub sticker_id: Text<'a>,
 }
 
-/// LOCATION.
+/// The body of LOCATION.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Location<'a> {
-    /// The words that go with it.
+    /// Text that accompanies it.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// Where.
+    /// Position in degrees.
     pub location: Object<Coordinates>,
-    /// The place there.
+    /// Name and address of the place.
     #[serde(borrow)]
     pub additional_details: Object<Place<'a>>,
 }
 
-/// A point on earth, in degrees.
+/// A position in degrees.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Coordinates {
-    /// North.
+    /// Degrees north.
     pub latitude: Number,
-    /// East.
+    /// Degrees east.
     pub longitude: Number,
 }
 
-/// What is at a point.
+/// A named place.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Place<'a> {
-    /// Its name.
+    /// Name for people.
     #[serde(borrow)]
     pub name: Text<'a>,
-    /// Its address.
+    /// Postal address.
     #[serde(borrow)]
     pub address: Text<'a>,
-    /// Its page.
+    /// URL of its page.
     #[serde(borrow)]
     pub url: Text<'a>,
 }
 
-/// CONTACT.
+/// The body of CONTACT.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Contacts<'a> {
-    /// The words that go with them.
+    /// Text that accompanies them.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// The contacts.
+    /// One entry for each person.
     #[serde(borrow)]
     pub contacts: List<Object<Contact<'a>>>,
 }
 
-/// One contact.
+/// A person in a CONTACT body.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Contact<'a> {
-    /// Its name.
+    /// Full name and its components.
     #[serde(borrow)]
     pub name: Object<ContactName<'a>>,
-    /// Its telephone numbers.
+    /// Telephone numbers.
     #[serde(borrow)]
     pub phones: List<Object<ContactPhone<'a>>>,
-    /// All else.
+    /// E-mail addresses, pages and further details.
     #[serde(borrow)]
     pub additional_contact_details: Object<ContactDetails<'a>>,
 }
 
-/// The name of a contact.
+/// A person's name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContactName<'a> {
-    /// The whole name.
+    /// Full name.
     #[serde(borrow)]
     pub formatted_name: Text<'a>,
-    /// `first_name`, `last_name`, ... as JSON.
+    /// `first_name`, `last_name`, ... in JSON.
     #[serde(borrow)]
     pub additional_name_details: Option<&'a RawValue>,
 }
 
-/// A telephone number of a contact.
+/// A person's telephone number.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ContactPhone<'a> {
@@ -213,7 +214,7 @@ pub struct ContactPhone<'a> {
     pub additional_phone_details: Option<&'a RawValue>,
 }
 
-/// What else is known of a contact.
+/// Further details of a person.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContactDetails<'a> {
@@ -237,149 +238,149 @@ pub struct ContactDetails<'a> {
     pub birthday: Text<'a>,
 }
 
-/// A mail address of a contact.
+/// A person's e-mail address.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContactEmail<'a> {
-    /// The address.
+    /// E-mail address.
     #[serde(borrow)]
     pub email: Text<'a>,
 }
 
-/// A page of a contact.
+/// A person's page.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ContactUrl<'a> {
-    /// The page.
+    /// URL of the page.
     #[serde(borrow)]
     pub url: Text<'a>,
 }
 
-/// EMAIL.
+/// The body of EMAIL.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Email<'a> {
-    /// The plain part.
+    /// Plain text part.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// Its subject.
+    /// Subject line.
     #[serde(borrow)]
     pub subject: Text<'a>,
-    /// Who wrote it.
+    /// Address of the author.
     #[serde(borrow)]
     pub from: Text<'a>,
-    /// Where answers go.
+    /// Addresses for replies.
     #[serde(borrow)]
     pub reply_to: List<Text<'a>>,
-    /// The HTML part.
+    /// HTML part.
     #[serde(borrow)]
     pub html_body: Text<'a>,
-    /// To.
+    /// Addresses in `To`.
     #[serde(borrow)]
     pub recipients_to: List<Text<'a>>,
-    /// Copies.
+    /// Addresses in `Cc`.
     #[serde(borrow)]
     pub recipients_cc: List<Text<'a>>,
-    /// Blind copies.
+    /// Addresses in `Bcc`.
     #[serde(borrow)]
     pub recipients_bcc: List<Text<'a>>,
-    /// The ids of the thread's messages.
+    /// Ids of the thread's messages.
     #[serde(borrow)]
     pub email_threads: List<Text<'a>>,
-    /// Files.
+    /// Attached files.
     #[serde(borrow)]
     pub attachments: List<Object<Attachment<'a>>>,
 }
 
-/// COMMENT.
+/// The body of COMMENT.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Comment<'a> {
-    /// What it says.
+    /// Text of the comment.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// The post.
+    /// Post that is commented on.
     #[serde(borrow)]
     pub post_id: Text<'a>,
     /// `TEXT`, `LIKE`, `PRIVATE_REPLY`, ... in any case.
     #[serde(borrow)]
     pub item_type: Text<'a>,
-    /// A file.
+    /// Attached file.
     #[serde(borrow)]
     pub attachment: Object<Attachment<'a>>,
 }
 
-/// RECEIPT: an order, not a delivery report.
+/// The body of RECEIPT: an order, not a delivery report.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Order<'a> {
-    /// The words that go with it.
+    /// Text that accompanies it.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// Who sells.
+    /// Name of the seller.
     #[serde(borrow)]
     pub merchant_name: Text<'a>,
-    /// Its number.
+    /// The seller's number of the order.
     #[serde(borrow)]
     pub order_number: Text<'a>,
-    /// Of its amounts.
+    /// Currency of all amounts.
     #[serde(borrow)]
     pub currency: Text<'a>,
-    /// What was bought.
+    /// Ordered items.
     #[serde(borrow)]
     pub elements: List<Object<OrderLine<'a>>>,
-    /// What it costs.
+    /// Totals.
     #[serde(borrow)]
     pub summary: Object<OrderSummary<'a>>,
 }
 
-/// A line of an order.
+/// An ordered item.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct OrderLine<'a> {
-    /// What.
+    /// Name of the item.
     #[serde(borrow)]
     pub title: Text<'a>,
-    /// How many.
+    /// Number of pieces.
     #[serde(borrow)]
     pub quantity: Text<'a>,
-    /// For how much.
+    /// Price of the item.
     #[serde(borrow)]
     pub price: Text<'a>,
 }
 
-/// What an order costs.
+/// The totals of an order.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct OrderSummary<'a> {
-    /// In all.
+    /// Total price.
     #[serde(borrow)]
     pub total_cost: Text<'a>,
 }
 
-/// DELIVERYNOTIFICATION, also what a destination answers with 200.
+/// The body of DELIVERYNOTIFICATION; a destination may also answer with it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct DeliveryNotification<'a> {
-    /// The message it is about.
+    /// Id of the message it is about.
     #[serde(borrow)]
     pub message_id: Text<'a>,
     /// `DELIVERED`, `READ`, `CONNECTED`, `FAILED`, in any case.
     #[serde(borrow)]
     pub status: Text<'a>,
-    /// Its code, as a text.
+    /// Reason code, as a text.
     #[serde(borrow)]
     pub reason_code: Text<'a>,
 }
 
-/// NOTIFICATION.
+/// The body of NOTIFICATION.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Notification<'a> {
     /// `TYPING_STARTED`, `TYPING_STOPPED`, ... in any case.
     #[serde(borrow)]
     pub notification_type: Text<'a>,
-    /// More, as JSON.
+    /// Further data in JSON.
     #[serde(borrow)]
     pub notification_data: Option<&'a RawValue>,
 }

@@ -1,14 +1,15 @@
-//! What each rich body must hold: one table of fields, walked over the body's JSON. It only checks; the body
-//! itself is kept as it came.
+//! Checks that a rich body has its required fields: one table of fields, walked over the body's
+//! JSON. Never changes the body, which is kept as it came.
 
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    BODY_JSON_BYTES_MAX, TEXT_BYTES_MAX,
     error::{Error, malformed},
+    message::{BODY_JSON_BYTES_MAX, TEXT_BYTES_MAX},
 };
 use crate::content::{BodyType, Content};
 
+/// The expected type of a field.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Is {
     /// A text; numbers and booleans pass as their spelling.
@@ -24,6 +25,18 @@ enum Is {
 }
 
 impl Is {
+    /// Returns the advice for a missing field.
+    fn fix(self) -> &'static str {
+        match self {
+            Self::Text => "give a text",
+            Self::Number => "give a number",
+            Self::Object => "give an object",
+            Self::Array => "give an array",
+            Self::Items => "give an array with at least one item",
+            Self::Word(_) => "give one of the words of the CIM documentation",
+        }
+    }
+
     fn expected(self) -> &'static str {
         match self {
             Self::Text => "a text",
@@ -31,12 +44,13 @@ impl Is {
             Self::Object => "an object",
             Self::Array => "an array",
             Self::Items => "an array with at least one item",
-            Self::Word(_) => "one of the words CIM names",
+            Self::Word(_) => "one of the words of the CIM documentation",
         }
     }
 }
 
-/// A field of a body: its path (`[]` stands for each item; `a|b` are two spellings), and what it is.
+/// A field of a body: its path and expected type. In a path `[]` stands for each item, and `a|b`
+/// for two spellings.
 struct Field(&'static str, Is, Need);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,7 +156,7 @@ fn fields(body_type: BodyType) -> &'static [Field] {
     }
 }
 
-/// Checks a body that is an object, and keeps it.
+/// Checks a body that is an object, and returns it as content.
 pub(super) fn rich(whole: &str, raw: &RawValue, body_type: BodyType) -> Result<Content, Error> {
     let json = raw.get();
     if json.len() > BODY_JSON_BYTES_MAX {
@@ -164,7 +178,8 @@ pub(super) fn rich(whole: &str, raw: &RawValue, body_type: BodyType) -> Result<C
     Ok(Content::Rich { body_type, json: json.into() })
 }
 
-/// Follows `rest` from `at`. Whether an object or array on the way must exist is its own field's matter.
+/// Follows the path `rest` from `at` and checks its end. An object or array on the way may be
+/// missing: whether it is required is said by its own field.
 fn walk(at: &str, value: &Value, rest: &str, is: Is, need: Need) -> Result<(), Error> {
     let (step, after) = match rest.split_once('.') {
         Some((step, after)) => (step, Some(after)),
@@ -202,7 +217,7 @@ fn one(place: &str, value: &Value, is: Is, need: Need) -> Result<(), Error> {
     };
     if empty {
         return match need {
-            Required => Err(Error::missing(place, is.expected())),
+            Required => Err(Error::missing(place, is.fix())),
             Optional => Ok(()),
         };
     }
@@ -217,7 +232,8 @@ fn one(place: &str, value: &Value, is: Is, need: Need) -> Result<(), Error> {
             return if known {
                 Ok(())
             } else {
-                Err(Error::invalid(place, "is a word CIM does not name", "one of its own words"))
+                let fix = "use one of the words of the CIM documentation";
+                Err(Error::invalid(place, "is not a known word", fix))
             };
         }
         _ => false,

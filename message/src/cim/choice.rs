@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_card_is_named_alone_only_where_that_is_clear() {
+    fn a_card_number_alone_is_an_answer_only_when_unambiguous() {
         let choices =
             list(&[("1a", "Buy", "b1"), ("1b", "More", "m1"), ("2a", "Buy", "b2"), ("10a", "No", "n")]);
         for (answer, index) in
@@ -101,7 +101,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_answer_is_read(answer in "\\PC{0,20}|[0-9a-c.) ]{0,6}", titles in prop::collection::vec("\\PC{0,9}", 0..5)) {
+        fn any_answer_is_parsed(answer in "\\PC{0,20}|[0-9a-c.) ]{0,6}", titles in prop::collection::vec("\\PC{0,9}", 0..5)) {
             let choices: Vec<Choice> = titles
                 .iter()
                 .enumerate()

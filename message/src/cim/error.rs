@@ -1,17 +1,15 @@
-//! What can be wrong with a CIM message, in words that tell its sender what to change. It names places
-//! (JSON paths, lines, keys) and never repeats a value, because a value may be a secret or a customer's words.
+//! Errors of a CIM message, in words that tell its sender what to change. They name places (JSON
+//! paths, lines, keys) and never repeat a value, which may be a secret or a customer's words.
 
 use std::fmt::Write as _;
 
-/// A CIM message that cannot be taken. Its text goes to the sender as it is.
+/// A CIM message that is refused. Its text goes to the sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The octets are not text.
-    #[error(
-        "the message is not UTF-8: the byte at offset {offset} fits no character; encode the text as UTF-8"
-    )]
+    #[error("the message is not UTF-8: the byte at offset {offset} is invalid; encode the text as UTF-8")]
     NotUtf8 {
-        /// Offset of the first byte that does not fit, from 0.
+        /// Offset of the first invalid byte, from 0.
         offset: usize,
     },
     /// The text is not JSON.
@@ -23,47 +21,47 @@ pub enum Error {
         column: usize,
         /// The key before it, as ` (after the key "header")`, or nothing.
         near: Box<str>,
-        /// What the JSON reader says.
+        /// The message of the JSON parser.
         what: Box<str>,
     },
     /// A value of another JSON type.
     #[error("{path} is {found}, expected {expected}")]
     WrongType {
-        /// Where, as `header.channelData.serviceIdentifier`.
+        /// The field, e.g. `header.channelData.serviceIdentifier`.
         path: Box<str>,
-        /// What it is.
+        /// The type that was found.
         found: &'static str,
-        /// What it should be.
+        /// The type that is required.
         expected: &'static str,
     },
     /// A required value is absent, null or empty.
     #[error("{path} is missing: {fix}")]
     Missing {
-        /// Where.
+        /// The field.
         path: Box<str>,
-        /// What to put there.
+        /// The advice to the sender.
         fix: &'static str,
     },
     /// A value of the right type that cannot be used.
     #[error("{path} {problem}; {fix}")]
     Invalid {
-        /// Where.
+        /// The field.
         path: Box<str>,
-        /// What is wrong with it.
+        /// The defect of its value.
         problem: &'static str,
-        /// What to put there.
+        /// The advice to the sender.
         fix: &'static str,
     },
-    /// Too much.
-    #[error("{path} has {size} {unit}, at most {size_max} are taken")]
+    /// A value above its limit.
+    #[error("{path} has {size} {unit}, the limit is {size_max}")]
     TooLong {
-        /// Where.
+        /// The field.
         path: Box<str>,
-        /// How long it is.
+        /// Size of the value that came.
         size: usize,
-        /// How long it may be.
+        /// The largest size that is accepted.
         size_max: usize,
-        /// `bytes` or `items`.
+        /// The unit of both sizes: `bytes` or `items`.
         unit: &'static str,
     },
 }
@@ -85,13 +83,14 @@ impl Error {
         Self::TooLong { path: path.into(), size, size_max, unit: "bytes" }
     }
 
-    /// The code of a FAILED notification about it: always the sender's mistake.
+    /// Returns the code of a FAILED notification about it: 400, since the sender has to change the
+    /// message.
     pub fn reason_code(&self) -> &'static str {
         "400"
     }
 }
 
-/// Turns the JSON reader's error about `inner`, a part of `whole`, into one about `whole`.
+/// Converts the JSON parser's error about `inner`, a part of `whole`, to a place in `whole`.
 pub(super) fn malformed(whole: &str, inner: &str, error: &serde_json::Error) -> Error {
     let start = (inner.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize).min(whole.len());
     let before = whole.as_bytes().get(..start).unwrap_or_default();
@@ -106,7 +105,7 @@ pub(super) fn malformed(whole: &str, inner: &str, error: &serde_json::Error) -> 
     if let Some(key) = last_key(whole.get(..end).unwrap_or(whole)) {
         let _ = write!(near, " (after the key \"{key}\")");
     }
-    // The reader ends its words with the place, which is given above, counted in the whole.
+    // The parser ends its message with the place in `inner`, which is converted above.
     let words = error.to_string();
     let what = words.split(" at line ").next().unwrap_or_default();
     Error::Malformed { line, column: column.max(1), near: near.into(), what: what.into() }
@@ -121,10 +120,10 @@ fn offset_of(text: &str, line: usize, column: usize) -> usize {
     end
 }
 
-/// The longest key that is named in an error; longer ones are hardly keys.
+/// Longest key that an error names, in bytes; a longer text may not be a key.
 const KEY_BYTES_MAX: usize = 40;
 
-/// The last string before the end that is followed by a colon and looks like a key.
+/// Returns the last string that is followed by a colon and looks like a key.
 fn last_key(text: &str) -> Option<&str> {
     let mut found = None;
     let mut rest = text;
@@ -141,7 +140,7 @@ fn last_key(text: &str) -> Option<&str> {
     found.filter(|key| key.len() <= KEY_BYTES_MAX && key.chars().all(plain))
 }
 
-/// The length of a JSON string up to its closing quote.
+/// Returns the length of a JSON string up to its closing quote.
 fn string_length(inside: &str) -> Option<usize> {
     let mut escaped = false;
     inside.bytes().position(|byte| {

@@ -1,4 +1,5 @@
-//! The header of a CIM message: its wire form, and what it comes to. Unknown keys are skipped.
+//! The header of a CIM message: its wire form, and its conversion to [`Message`]. Skips unknown
+//! keys.
 
 use std::{borrow::Cow, fmt};
 
@@ -9,11 +10,13 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    ADDRESS_BYTES_MAX, CHANNEL_DATA_BYTES_MAX, Intent, Message, NAME_BYTES_MAX, PRIORITY_MAX, Scheduling,
-    Sender, SenderKind, VALIDITY_MS_MAX,
     error::Error,
-    lenient::{Child, Scalar},
-    nested, time,
+    lenient::{Child, Scalar, nested},
+    message::{
+        ADDRESS_BYTES_MAX, CHANNEL_DATA_BYTES_MAX, Intent, Message, NAME_BYTES_MAX, PRIORITY_MAX, Scheduling,
+        Sender, SenderKind, VALIDITY_MS_MAX,
+    },
+    time,
 };
 use crate::{
     content::Content,
@@ -49,7 +52,7 @@ pub(super) struct Header<'a> {
     scheduling_meta_data: Child<SchedulingWire<'a>>,
 }
 
-/// The older place of what the header holds today.
+/// The older place of the header's fields.
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
 struct ChannelSession<'a> {
@@ -90,7 +93,7 @@ struct ChannelData<'a> {
     priority: Scalar<'a>,
     channel_type: Scalar<'a>,
     scheduling: SchedulingWire<'a>,
-    /// Whether it says more than the two addresses.
+    /// Whether it holds more than the two addresses.
     more: bool,
 }
 
@@ -133,7 +136,7 @@ impl<'de: 'a, 'a> Visitor<'de> for ChannelDataVisitor<'a> {
     }
 }
 
-/// The additional attributes, of which only those that schedule are read.
+/// The additional attributes; only those that schedule are read.
 #[derive(Default)]
 struct Attributes<'a> {
     scheduling: SchedulingWire<'a>,
@@ -179,7 +182,7 @@ impl<'de: 'a, 'a> Visitor<'de> for AttributesVisitor<'a> {
         Ok(attributes)
     }
 
-    /// Some senders write them as an object: kept with the raw `channelData`, not read.
+    /// Some senders write an object: it is kept with the raw `channelData` and not read.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut any = false;
         while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {
@@ -214,7 +217,7 @@ impl<'de: 'a, 'a> Visitor<'de> for AttributesVisitor<'a> {
 }
 
 impl Header<'_> {
-    /// All of a message but its id and content.
+    /// Returns the message without its id and content.
     pub(super) fn resolve(self, whole: &str) -> Result<Message, Error> {
         let session = match self.channel_session {
             Child::Is(session) => session,
@@ -227,13 +230,13 @@ impl Header<'_> {
             (Some(raw), _) => ("header.channelData", raw),
             (None, Some(raw)) => ("header.channelSession.channelData", raw),
             (None, None) => {
-                let fix = "an object with channelCustomerIdentifier and serviceIdentifier";
+                let fix = "send an object with channelCustomerIdentifier and serviceIdentifier";
                 return Err(Error::missing("header.channelData", fix));
             }
         };
         let data: ChannelData<'_> = match nested(whole, raw)? {
             Child::Is(data) => data,
-            Child::Absent => return Err(Error::missing(place, "an object with the two addresses")),
+            Child::Absent => return Err(Error::missing(place, "send an object with the two addresses")),
             Child::Wrong(found) => return Err(Error::wrong_type(place, found, "an object")),
         };
         if raw.get().len() > CHANNEL_DATA_BYTES_MAX {
@@ -246,7 +249,7 @@ impl Header<'_> {
             original = identifier("header.replyToMessageId", self.reply_to_message_id, MESSAGE_ID_BYTES_MAX)?;
         }
         if original.is_none() && matches!(intent, Intent::ReplyTo | Intent::Update) {
-            let fix = "the id of the message that the intent is about";
+            let fix = "give the id of the message that the intent refers to";
             return Err(Error::missing("header.originalMessageId", fix));
         }
         let first = |path, now: Scalar<'_>, older: Scalar<'_>| {
@@ -282,7 +285,8 @@ impl Header<'_> {
     }
 }
 
-/// An identifier: a text without control characters, or a whole number in digits. Empty is none.
+/// Reads an identifier: a text without control characters, or a whole number. Empty reads as
+/// `None`.
 pub(super) fn identifier(path: &str, value: Scalar<'_>, bytes_max: usize) -> Result<Option<Box<str>>, Error> {
     let text: Cow<'_, str> = match value {
         Scalar::Absent | Scalar::Null => return Ok(None),
@@ -307,15 +311,15 @@ pub(super) fn identifier(path: &str, value: Scalar<'_>, bytes_max: usize) -> Res
 fn address(place: &str, key: &'static str, value: Scalar<'_>) -> Result<Box<str>, Error> {
     let path = || format!("{place}.{key}");
     if let Scalar::Text(text) = &value {
-        // The usual case, without making its path.
+        // The common case, without building the path.
         let plain = |byte: u8| byte > b' ' && byte < 0x7f;
         if !text.is_empty() && text.len() <= ADDRESS_BYTES_MAX && text.bytes().all(plain) {
             return Ok((&**text).into());
         }
     }
     let fix = match key {
-        "serviceIdentifier" => "the number, page or bot it is sent from",
-        _ => "the customer's address on the channel, such as a phone number",
+        "serviceIdentifier" => "give the number, page or bot it is sent from",
+        _ => "give the customer's address on the channel, such as a phone number",
     };
     identifier(&path(), value, ADDRESS_BYTES_MAX)?.ok_or_else(|| Error::missing(path(), fix))
 }
@@ -382,12 +386,13 @@ fn priority(place: &str, value: Scalar<'_>) -> Result<Option<u8>, Error> {
         Some(number) => Ok(Some(number)),
         None => {
             let path = format!("{place}.requestPriority");
-            Err(Error::invalid(path, "is no priority", "a whole number from 0 (bulk) to 10 (most urgent)"))
+            let fix = "give a whole number from 0 (bulk) to 10 (most urgent)";
+            Err(Error::invalid(path, "is not a valid priority", fix))
         }
     }
 }
 
-/// When it was written. Nothing is decided by it, so a text that is no instant is none.
+/// Reads when it was written. Nothing is decided by it, so an invalid text reads as `None`.
 fn timestamp(value: Scalar<'_>) -> Result<Option<Timestamp>, Error> {
     match value {
         Scalar::Unsigned(ms) => Ok(Some(Timestamp(ms))),
@@ -414,12 +419,12 @@ fn scheduling(own: Child<SchedulingWire<'_>>, other: SchedulingWire<'_>) -> Resu
         && to <= from
     {
         let path = "header.schedulingMetaData.expiresAt";
-        return Err(Error::invalid(path, "is not after sendAt", "a later instant, or leave it out"));
+        return Err(Error::invalid(path, "is not after sendAt", "give a later instant, or leave it out"));
     }
     Ok(scheduling)
 }
 
-/// The value of the first place that has one.
+/// Reads the value of the first place that has one.
 fn pick<T>(
     own: Scalar<'_>,
     other: Scalar<'_>,
@@ -435,9 +440,9 @@ fn pick<T>(
     Ok(None)
 }
 
-/// Epoch milliseconds before this (1973-03-03) are taken for seconds by mistake.
+/// Epoch milliseconds before this instant (1973-03-03) are refused: they were meant as seconds.
 const EPOCH_MS_MIN: u64 = 100_000_000_000;
-/// The end of the year 9999.
+/// Latest instant that is accepted: the end of the year 9999.
 const EPOCH_MS_MAX: u64 = 253_402_300_799_999;
 
 fn instant(path: &str, value: Scalar<'_>) -> Result<Timestamp, Error> {
@@ -449,10 +454,13 @@ fn instant(path: &str, value: Scalar<'_>) -> Result<Timestamp, Error> {
     };
     match ms {
         Some(ms) if ms < EPOCH_MS_MIN => {
-            Err(Error::invalid(path, "lies before 1973", "milliseconds since 1970, not seconds"))
+            Err(Error::invalid(path, "lies before 1973", "give milliseconds since 1970, not seconds"))
         }
         Some(ms) if ms <= EPOCH_MS_MAX => Ok(Timestamp(ms)),
-        _ => Err(Error::invalid(path, "is no instant", "epoch milliseconds, or 2026-01-05T10:00:00Z")),
+        _ => {
+            let fix = "give epoch milliseconds, or RFC 3339 such as 2026-01-05T10:00:00Z";
+            Err(Error::invalid(path, "is not a valid instant", fix))
+        }
     }
 }
 
@@ -466,7 +474,8 @@ fn validity(path: &str, value: Scalar<'_>) -> Result<u64, Error> {
     match ms.filter(|ms| (1..=VALIDITY_MS_MAX).contains(ms)) {
         Some(ms) => Ok(ms),
         None => {
-            Err(Error::invalid(path, "is no period", "whole seconds or a text such as 2h, up to 366 days"))
+            let fix = "give whole seconds or a text such as 2h, up to 366 days";
+            Err(Error::invalid(path, "is not a valid period", fix))
         }
     }
 }

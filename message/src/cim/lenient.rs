@@ -1,5 +1,6 @@
-//! Reading JSON without failing on its types: a value of an unexpected type is noted, so that the caller can
-//! name its path, and the text is still read only once. Only malformed JSON fails here.
+//! Reads JSON without failing on its types. A value of an unexpected type is noted, so that the
+//! caller can name its path, and the text is still parsed only once. Only malformed JSON fails
+//! here.
 
 use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
 
@@ -7,8 +8,11 @@ use serde::{
     Deserialize, Deserializer,
     de::{IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
+use serde_json::value::RawValue;
 
-/// Any JSON value, read as far as a single value goes.
+use super::error::{Error, malformed};
+
+/// A JSON value; of arrays and objects only whether they are empty.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Scalar<'a> {
     #[default]
@@ -40,7 +44,7 @@ impl Scalar<'_> {
         }
     }
 
-    /// Whether it says nothing: absent, null, an empty text, array or object.
+    /// Returns whether it is absent, null, or an empty text, array or object.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Absent | Self::Null => true,
@@ -111,13 +115,13 @@ impl<'de: 'a, 'a> Visitor<'de> for ScalarVisitor<'a> {
     }
 }
 
-/// A JSON object, or what stands in its place.
+/// A JSON object, or the kind of value in its place.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Child<T> {
     #[default]
     Absent,
     Is(T),
-    /// Something else; its kind.
+    /// A value of another kind.
     Wrong(&'static str),
 }
 
@@ -134,6 +138,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Child<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ChildVisitor(PhantomData))
     }
+}
+
+/// Parses a value inside of `whole` that was skipped before.
+pub(super) fn nested<'a, T: Deserialize<'a>>(whole: &str, raw: &'a RawValue) -> Result<Child<T>, Error> {
+    serde_json::from_str(raw.get()).map_err(|error| malformed(whole, raw.get(), &error))
 }
 
 struct ChildVisitor<T>(PhantomData<T>);
@@ -179,7 +188,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ChildVisitor<T> {
     }
 }
 
-/// A text of a rich body: absent and null are empty, numbers and booleans are their spelling.
+/// A text of a rich body. Absent and null read as empty, numbers and booleans as their spelling.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
 
@@ -204,7 +213,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A number of a rich body, also when spelled as a text; nothing when it is neither.
+/// A number of a rich body, also when spelled as a text; `None` for anything else.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number(pub Option<f64>);
 
@@ -215,7 +224,7 @@ impl<'de> Deserialize<'de> for Number {
     }
 }
 
-/// An object of a rich body; its default when it is absent or something else.
+/// An object of a rich body; the default when it is absent or of another kind.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Object<T>(pub T);
 
@@ -233,7 +242,7 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Object<T> {
     }
 }
 
-/// A list of a rich body; empty when it is absent or something else.
+/// A list of a rich body; empty when it is absent or of another kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct List<T>(pub Vec<T>);
 

@@ -1,22 +1,23 @@
-//! Where a text is Markdown: one parser, from which plain text and every channel's own marks are written. It takes
-//! for a mark only what can be nothing but Markdown, and leaves every other text exactly as it is: prices, codes
-//! (`*100#`), masked numbers (`****12`), identifiers (`snake_case`), lists, addresses of pages.
+//! Parses the Markdown in a text; plain text and every channel's own marks are written from its
+//! pieces. Recognises a mark only where it cannot be anything else, and never changes other text:
+//! prices, codes (`*100#`), masked numbers (`****12`), identifiers (`snake_case`), lists, URLs.
 //!
-//! The rule: on one line, `**x**`, `__x__`, `*x*`, `_x_`, `~~x~~` and `` `x` `` lose their marks when the opening
-//! one stands after a space or an opening bracket or quote and right before its words, the closing one right
-//! after them and before a space, punctuation or the end, and the words are not digits and signs alone.
-//! `[words](https://...)` is a link, in plain text `words (https://...)`. Headings, lists and fences stay.
+//! Marks are recognised within one line: `**x**`, `__x__`, `*x*`, `_x_`, `~~x~~` and `` `x` ``. The
+//! opening mark follows a space or an opening bracket or quote and stands directly before its
+//! words. The closing mark stands directly after them and before a space, punctuation or the end.
+//! The words must contain a letter. `[words](https://...)` is a link, in plain text `words
+//! (https://...)`. Headings, lists and fences are left unchanged.
 
 use std::{borrow::Cow, ops::Range};
 
-/// The longest run of words between two marks, in bytes.
+/// Longest run of words between two marks, in bytes; marks further apart are left as text.
 const EMPHASIS_BYTES_MAX: usize = 512;
-/// The longest link, in bytes.
+/// Longest link in bytes; a longer one is left as text.
 const LINK_BYTES_MAX: usize = 2_048;
-/// How deep marks are looked for within marks.
+/// Depth to which marks are parsed within marks; deeper ones are left as text.
 const DEPTH_MAX: u8 = 4;
 
-/// How words are shown.
+/// The style of marked words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// `**x**`, `__x__`.
@@ -27,35 +28,35 @@ pub enum Style {
     Struck,
 }
 
-/// A stretch of a text.
+/// A piece of a text.
 #[derive(Clone, Debug)]
 pub enum Piece<'t> {
-    /// As it is.
+    /// Unmarked text.
     Text(&'t str),
     /// Words between marks.
     Styled(&'static [Style], Pieces<'t>),
-    /// What stands between backticks, as it is.
+    /// Text between backticks.
     Code(&'t str),
     /// Words that open an address.
     Link {
         /// The words; may be empty.
         words: Pieces<'t>,
-        /// The address.
+        /// The target of the link.
         address: &'t str,
     },
 }
 
-/// The stretches of a text, in order. Nested at most `DEPTH_MAX` deep.
+/// An iterator over the pieces of a text, nested at most `DEPTH_MAX` deep.
 #[derive(Clone, Debug)]
 pub struct Pieces<'t> {
     rest: &'t str,
-    /// The character that stands before the rest.
+    /// The character before the rest.
     before: Option<char>,
     depth: u8,
 }
 
 impl<'t> Pieces<'t> {
-    /// Of a whole text.
+    /// Parses a whole text.
     pub fn new(text: &'t str) -> Self {
         Self { rest: text, before: None, depth: 0 }
     }
@@ -82,7 +83,7 @@ impl<'t> Iterator for Pieces<'t> {
             && let Some(first) = rest.chars().next()
         {
             let marks = self.depth < DEPTH_MAX && opens_after(before);
-            let length = match marks.then(|| page(rest)).flatten() {
+            let length = match marks.then(|| url_length(rest)).flatten() {
                 Some(length) => length,
                 None => match marks.then(|| marked(rest, self.depth)).flatten() {
                     Some((piece, length)) if at == 0 => {
@@ -100,7 +101,7 @@ impl<'t> Iterator for Pieces<'t> {
     }
 }
 
-/// Where marks and links are in a text: it must not be cut inside of one.
+/// Returns the ranges of marks and links, inside of which a text must not be cut.
 pub fn marked_ranges(text: &str) -> Vec<Range<usize>> {
     if !text.bytes().any(is_mark) {
         return Vec::new();
@@ -117,7 +118,7 @@ pub fn marked_ranges(text: &str) -> Vec<Range<usize>> {
     }
 }
 
-/// The text without Markdown; borrowed when there was none.
+/// Returns the text without Markdown; borrowed when nothing was removed.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(is_mark) {
         return Cow::Borrowed(text);
@@ -127,7 +128,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
 }
 
-/// Appends pieces without their marks.
+/// Writes pieces without their marks.
 pub fn write_plain(pieces: Pieces<'_>, out: &mut String) {
     for piece in pieces {
         match piece {
@@ -142,8 +143,8 @@ pub fn write_plain(pieces: Pieces<'_>, out: &mut String) {
     }
 }
 
-/// Says the address of a link whose words begin at `from`: `words (address)`, the address alone when the words
-/// are the address or there are none.
+/// Writes the address of a link whose words begin at `from`, as `words (address)`. Without words,
+/// or when the words are the address, only the address is written.
 pub fn close_link(out: &mut String, from: usize, address: &str) {
     let words = out.get(from..).unwrap_or_default();
     if words == address {
@@ -163,7 +164,8 @@ fn marked(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
     link(rest, depth).or_else(|| emphasis(rest, depth))
 }
 
-/// The length of what is copied as it is: a run of one mark as a whole, so that no half of it opens anything.
+/// Returns the length of the text to copy unchanged. A run of one mark is copied as a whole, so
+/// that the rest of the run cannot open a mark.
 fn plain_length(rest: &str, first: char) -> usize {
     if first.is_ascii() && is_mark(first as u8) && first != '[' {
         rest.len() - rest.trim_start_matches(first).len()
@@ -190,15 +192,15 @@ fn closes_before(after: Option<char>) -> bool {
     })
 }
 
-/// Writing that puts no space between words.
+/// Returns whether a character belongs to a script without spaces between words.
 fn is_east_asian(c: char) -> bool {
     ('\u{2E80}'..='\u{D7AF}').contains(&c) || ('\u{FF00}'..='\u{FFEF}').contains(&c)
 }
 
-/// A page's address is copied whole: what looks like a mark in it is none.
-fn page(rest: &str) -> Option<usize> {
-    let is_page = ["http://", "https://", "www."].iter().any(|start| starts_with(rest, start));
-    if !is_page {
+/// Returns the length of a URL at the start: it is copied as a whole, marks in it are not parsed.
+fn url_length(rest: &str) -> Option<usize> {
+    let is_url = ["http://", "https://", "www."].iter().any(|start| starts_with(rest, start));
+    if !is_url {
         return None;
     }
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')).unwrap_or(rest.len());
@@ -210,7 +212,7 @@ fn starts_with(text: &str, start: &str) -> bool {
     text.as_bytes().get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
 }
 
-/// `[words](address)`, and `![words](address)` at its bracket or its exclamation mark.
+/// Parses `[words](address)` or `![words](address)`.
 fn link(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
     let inner = rest.strip_prefix('[').or_else(|| rest.strip_prefix("!["))?;
     let window = head(inner, LINK_BYTES_MAX);
@@ -244,7 +246,7 @@ fn emphasis(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
         return None;
     }
     let words = inner.get(..closing(inner, mark, run)?)?;
-    // `*100#`, `*123*`: codes that are dialled, not words.
+    // `*100#`, `*123*` are codes to dial, not words.
     if mark != '`' && !words.chars().any(char::is_alphabetic) {
         return None;
     }
@@ -255,7 +257,7 @@ fn emphasis(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
     }
 }
 
-/// Where the closing run of as many marks begins.
+/// Returns where the closing run with the same number of marks begins.
 fn closing(inner: &str, mark: char, run: usize) -> Option<usize> {
     let window = head(inner, EMPHASIS_BYTES_MAX);
     let line = window.split('\n').next()?;
@@ -274,7 +276,7 @@ fn closing(inner: &str, mark: char, run: usize) -> Option<usize> {
     None
 }
 
-/// The first bytes of a text, cut between characters.
+/// Returns the first bytes of a text, cut between characters.
 fn head(text: &str, bytes_max: usize) -> &str {
     let mut end = bytes_max.min(text.len());
     while !text.is_char_boundary(end) {
@@ -290,7 +292,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn markdown_goes() {
+    fn markdown_is_removed() {
         for (markdown, text) in [
             ("**Hello** *you*, _there_!", "Hello you, there!"),
             ("__Hello__ ~~old~~ `code`", "Hello old code"),
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_texts_stay() {
+    fn ordinary_texts_are_unchanged() {
         for text in [
             "2*3*4 = 24",
             "5 * 3 * 2",
@@ -348,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_of_marks_takes_no_long_time() {
+    fn a_text_full_of_marks_is_parsed_quickly() {
         for piece in ["*a ", "[", "[a](", "**a *b _c ~~d ", "(*"] {
             let text = piece.repeat(64 * 1024 / piece.len());
             assert_eq!(plain(&text).len(), text.len());
@@ -357,15 +359,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn only_marks_go(text in "[*_~`\\[\\]() a1é\\n]{0,60}") {
+        fn only_marks_are_removed(text in "[*_~`\\[\\]() a1é\\n]{0,60}") {
             let letters = |text: &str| text.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
             prop_assert_eq!(letters(&plain(&text)), letters(&text));
             prop_assert!(plain(&text).len() <= text.len());
         }
 
-        /// What stands outside of the ranges is the text that stays.
+        /// Text outside of the ranges is unchanged.
         #[test]
-        fn ranges_hold_all_marks(text in "[*_~`\\[\\]() a1é\\n]{0,60}|(\\*\\*a b\\*\\*|\\[b\\]\\(https://x.example\\)| |z){0,9}") {
+        fn ranges_contain_all_marks(text in "[*_~`\\[\\]() a1é\\n]{0,60}|(\\*\\*a b\\*\\*|\\[b\\]\\(https://x.example\\)| |z){0,9}") {
             let mut made = String::new();
             let mut at = 0;
             for range in marked_ranges(&text) {

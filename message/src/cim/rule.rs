@@ -1,41 +1,41 @@
-//! The rules by which a content is fitted to a channel, in one list: the names are a promise to the business, which
-//! finds them at the beginning of every note.
+//! The rules that fit a content to a channel. Their names are part of the outer contract: every
+//! note to the business begins with one.
 
 use std::fmt;
 
 /// A rule of adaptation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// Formatting is taken away.
+    /// Formatting is removed.
     PlainText,
     /// A long text is cut at the ends of lines, words or characters.
     LongText,
-    /// The words of a file that cannot stand beside it follow it.
+    /// A caption that cannot stand beside its file follows it.
     CaptionApart,
-    /// The words of what carries none stand in a message of their own.
+    /// The words of a body that cannot carry them are sent as a message of their own.
     WordsApart,
-    /// A file goes as its address, with its label.
+    /// A file is sent as its address, with its label.
     FileLink,
-    /// A MULTIMEDIA body goes as the type that its media type names.
+    /// A MULTIMEDIA body is sent as the type that its media type names.
     FileType,
-    /// A place, a person, an order, an e-mail or a comment is said in words.
+    /// A place, a person, an order, an e-mail or a comment is sent as text.
     AsWords,
-    /// Buttons or cards become lines with numbers, which the customer can answer.
+    /// Buttons or cards become numbered lines that the customer can answer.
     NumberedList,
-    /// The words above buttons that are too long for that go before them.
+    /// Words too long to stand above buttons are sent before them.
     ButtonWords,
-    /// Details of buttons that a channel does not show on them are said above them.
+    /// Details that a channel does not show on buttons are written above them.
     ButtonDetails,
-    /// Each card is a message.
+    /// Each card is sent as a message.
     CardMessages,
-    /// Cards that are too many for one carousel go as several.
+    /// Cards beyond the limit of one carousel are sent as further carousels.
     SeveralCarousels,
-    /// A template goes as its markdownText.
+    /// A template is sent as its markdownText.
     TemplateWords,
 }
 
 impl Rule {
-    /// All of them, in the order of the documentation.
+    /// All rules, in the order of the documentation.
     pub const ALL: [Self; 13] = [
         Self::PlainText,
         Self::LongText,
@@ -52,7 +52,7 @@ impl Rule {
         Self::TemplateWords,
     ];
 
-    /// Its name.
+    /// Returns the name that notes begin with.
     pub fn name(self) -> &'static str {
         match self {
             Self::PlainText => "plain-text",
@@ -71,7 +71,7 @@ impl Rule {
         }
     }
 
-    /// What the business is told when it was applied.
+    /// Returns the note for the business when the rule was applied.
     pub fn note(self, words: impl fmt::Display) -> Box<str> {
         format!("{}: {words}", self.name()).into()
     }

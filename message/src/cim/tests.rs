@@ -1,4 +1,5 @@
-//! The samples of the CIM documentation, a table of what is refused and in which words, and round trips.
+//! The samples of the CIM documentation, a table of refused messages with their error texts, and
+//! round trips.
 
 use proptest::prelude::*;
 
@@ -6,6 +7,10 @@ use super::{
     body::{Buttons, Carousel, DeliveryNotification, Location, Media, read},
     write::{Head, Inbound, Outcome, Report},
     *,
+};
+use crate::{
+    content::{BodyType, Content},
+    id::Timestamp,
 };
 
 const SAMPLE: &str = r#"{"id":"5f0c1f2e-6d2b-4b7e-9a61-0a7b6a1d9c01",
@@ -19,7 +24,7 @@ const SAMPLE: &str = r#"{"id":"5f0c1f2e-6d2b-4b7e-9a61-0a7b6a1d9c01",
   "originalMessageId":null,"providerMessageId":"wamid.X1","schedulingMetaData":null,"roomId":null},
  "body":{"type":"PLAIN","markdownText":"Hello"}}"#;
 
-/// The sample of the seed as published: it lacks a comma.
+/// The sample of the seed as published; a comma is missing.
 const SEED: &str = r#"{
     "id": "63c0ea05-4878-4d65-b6e0-2564ec29fc89",
 	"header": {
@@ -71,7 +76,7 @@ const BODIES: &[(&str, BodyType, Result<&str, &str>)] = &[
     (
         r#"{"type":"STICKER","stickerId":"7"}"#,
         BodyType::Sticker,
-        Err("a STICKER body is not sent as text: nothing in it can be said in words"),
+        Err("a STICKER body is not sent as text: it has no content that can be sent as text"),
     ),
     (
         r#"{"type":"TEMPLATE","namespace":"n","name":"hi","language":{"code":"en"},"components":[]}"#,
@@ -106,7 +111,7 @@ const BODIES: &[(&str, BodyType, Result<&str, &str>)] = &[
     (
         r#"{"type":"HOLOGRAM","markdownText":{"any":1},"more":[1]}"#,
         BodyType::Unknown,
-        Err("a UNKNOWN body is not sent as text: its type is not known to this version"),
+        Err("a UNKNOWN body is not sent as text: this version does not know its type"),
     ),
 ];
 
@@ -141,7 +146,7 @@ fn the_sample_is_read() {
 }
 
 #[test]
-fn every_body_is_read_and_adapted() {
+fn every_body_is_parsed_and_adapted() {
     for (json, body_type, text) in BODIES {
         let message = parse(with_body(json).as_bytes()).unwrap_or_else(|error| panic!("{json}: {error}"));
         let kept = Content::Rich { body_type: *body_type, json: (*json).into() };
@@ -158,7 +163,7 @@ fn every_body_is_read_and_adapted() {
 }
 
 #[test]
-fn rich_bodies_are_read_into_types() {
+fn rich_bodies_are_parsed_into_types() {
     let media: Media<'_> = read(BODIES[0].0).unwrap();
     assert_eq!((media.words(), media.attachment.size.0), ("shelf", Some(20_480.0)));
     let buttons: Buttons<'_> = read(BODIES[1].0).unwrap();
@@ -244,7 +249,7 @@ fn scheduling_is_read_from_both_places() {
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table, not logic")]
-fn what_is_wrong_is_named_with_its_place_and_its_fix() {
+fn every_error_names_its_place_and_its_fix() {
     let mut wrong = Vec::new();
     let long = "x".repeat(300);
     let text = format!(r#"{{"type":"PLAIN","markdownText":"{}"}}"#, "x".repeat(TEXT_BYTES_MAX + 1));
@@ -264,21 +269,21 @@ fn what_is_wrong_is_named_with_its_place_and_its_fix() {
         ),
         ("[]".into(), "the message is an array, expected an object with header and body"),
         ("null".into(), "the message is missing: send an object with header and body"),
-        ("{}".into(), "header is missing: an object with channelData"),
+        ("{}".into(), "header is missing: send an object with channelData"),
         (r#"{"header":"x"}"#.into(), "header is a text, expected an object"),
         (
             r#"{"header":{}}"#.into(),
-            "header.channelData is missing: an object with channelCustomerIdentifier and serviceIdentifier",
+            "header.channelData is missing: send an object with channelCustomerIdentifier and serviceIdentifier",
         ),
         (r#"{"id":{},"header":{}}"#.into(), "id is an object, expected a text"),
         (data("[]"), "header.channelData is an array, expected an object"),
         (
             data(r#"{"serviceIdentifier":"5155"}"#),
-            "header.channelData.channelCustomerIdentifier is missing: the customer's address on the channel, such as a phone number",
+            "header.channelData.channelCustomerIdentifier is missing: give the customer's address on the channel, such as a phone number",
         ),
         (
             data(r#"{"channelCustomerIdentifier":"+49","serviceIdentifier":" "}"#),
-            "header.channelData.serviceIdentifier is missing: the number, page or bot it is sent from",
+            "header.channelData.serviceIdentifier is missing: give the number, page or bot it is sent from",
         ),
         (
             data(r#"{"channelCustomerIdentifier":["+49"]}"#),
@@ -290,16 +295,16 @@ fn what_is_wrong_is_named_with_its_place_and_its_fix() {
         ),
         (
             data(&format!(r#"{{"channelCustomerIdentifier":"{long}"}}"#)),
-            "header.channelData.channelCustomerIdentifier has 300 bytes, at most 256 are taken",
+            "header.channelData.channelCustomerIdentifier has 300 bytes, the limit is 256",
         ),
         (
             data(r#"{"channelCustomerIdentifier":"+49","serviceIdentifier":"1","requestPriority":11}"#),
-            "header.channelData.requestPriority is no priority; a whole number from 0 (bulk) to 10 (most urgent)",
+            "header.channelData.requestPriority is not a valid priority; give a whole number from 0 (bulk) to 10 (most urgent)",
         ),
         (header(r#","intent":["x"]"#), "header.intent is an array, expected a text"),
         (
             header(r#","intent":"UPDATE""#),
-            "header.originalMessageId is missing: the id of the message that the intent is about",
+            "header.originalMessageId is missing: give the id of the message that the intent refers to",
         ),
         (header(r#","timestamp":[]"#), "header.timestamp is an array, expected epoch milliseconds"),
         (
@@ -308,36 +313,36 @@ fn what_is_wrong_is_named_with_its_place_and_its_fix() {
         ),
         (
             meta(r#""sendAt":1767607200"#),
-            "header.schedulingMetaData.sendAt lies before 1973; milliseconds since 1970, not seconds",
+            "header.schedulingMetaData.sendAt lies before 1973; give milliseconds since 1970, not seconds",
         ),
         (
             meta(r#""sendAt":"tomorrow""#),
-            "header.schedulingMetaData.sendAt is no instant; epoch milliseconds, or 2026-01-05T10:00:00Z",
+            "header.schedulingMetaData.sendAt is not a valid instant; give epoch milliseconds, or RFC 3339 such as 2026-01-05T10:00:00Z",
         ),
         (
             meta(r#""validityPeriod":"long""#),
-            "header.schedulingMetaData.validityPeriod is no period; whole seconds or a text such as 2h, up to 366 days",
+            "header.schedulingMetaData.validityPeriod is not a valid period; give whole seconds or a text such as 2h, up to 366 days",
         ),
         (
             meta(r#""sendAt":1767607200000,"expiresAt":1767607200000"#),
-            "header.schedulingMetaData.expiresAt is not after sendAt; a later instant, or leave it out",
+            "header.schedulingMetaData.expiresAt is not after sendAt; give a later instant, or leave it out",
         ),
         (
             body("null"),
-            "body is missing: an object with type, such as {\"type\":\"PLAIN\",\"markdownText\":\"Hello\"}",
+            "body is missing: send an object with type, such as {\"type\":\"PLAIN\",\"markdownText\":\"Hello\"}",
         ),
-        (body("{}"), "body.type is missing: a body type, such as PLAIN"),
+        (body("{}"), "body.type is missing: give a body type, such as PLAIN"),
         (body(r#"{"type":1}"#), "body.type is a number, expected a text, such as PLAIN"),
-        (body(r#"{"type":"PLAIN"}"#), "body.markdownText is missing: the text to send"),
+        (body(r#"{"type":"PLAIN"}"#), "body.markdownText is missing: give the text to send"),
         (
             body(r#"{"type":"PLAIN","markdownText":{"secret":1}}"#),
             "body.markdownText is an object, expected a text",
         ),
-        (body(&text), "body.markdownText has 65537 bytes, at most 65536 are taken"),
-        (body(r#"{"type":"IMAGE"}"#), "body.attachment is missing: an object"),
+        (body(&text), "body.markdownText has 65537 bytes, the limit is 65536"),
+        (body(r#"{"type":"IMAGE"}"#), "body.attachment is missing: give an object"),
         (
             body(r#"{"type":"IMAGE","attachment":{"mediaUrl":""}}"#),
-            "body.attachment.mediaUrl is missing: a text",
+            "body.attachment.mediaUrl is missing: give a text",
         ),
         (
             body(r#"{"type":"IMAGE","attachment":{"mediaUrl":"u","size":"big"}}"#),
@@ -345,13 +350,13 @@ fn what_is_wrong_is_named_with_its_place_and_its_fix() {
         ),
         (
             body(r#"{"type":"BUTTON","buttons":[]}"#),
-            "body.buttons is missing: an array with at least one item",
+            "body.buttons is missing: give an array with at least one item",
         ),
         (
             body(
                 r#"{"type":"BUTTON","buttons":[{"type":"a","title":"b","payload":"c"},{"type":"a","payload":"c"}]}"#,
             ),
-            "body.buttons[1].title is missing: a text",
+            "body.buttons[1].title is missing: give a text",
         ),
         (body(r#"{"type":"BUTTON","buttons":["a"]}"#), "body.buttons[0] is a text, expected an object"),
         (
@@ -360,7 +365,7 @@ fn what_is_wrong_is_named_with_its_place_and_its_fix() {
         ),
         (
             body(r#"{"type":"DELIVERYNOTIFICATION","messageId":"m","status":"EATEN"}"#),
-            "body.status is a word CIM does not name; one of its own words",
+            "body.status is not a known word; use one of the words of the CIM documentation",
         ),
         (
             body(r#"{"type":"PLAIN","markdownText":"\ud800"}"#),
@@ -394,7 +399,7 @@ fn requests_hold_one_message_or_many() {
     let many = format!("[{}]", vec!["{}"; ITEMS_MAX + 1].join(","));
     assert_eq!(
         items(many.as_bytes()).unwrap_err().to_string(),
-        "the request has 1001 items, at most 1000 are taken"
+        "the request has 1001 items, the limit is 1000"
     );
     assert!(items("{}\n".repeat(ITEMS_MAX + 1).as_bytes()).is_err());
 }
@@ -426,7 +431,7 @@ fn reports_and_intents_are_written() {
 
 proptest! {
     #[test]
-    fn what_is_written_reads_back(
+    fn a_written_message_reads_back(
         text in "\\PC{0,80}|[\\x00-\\x7f]{0,40}",
         customer in "[!-~]{1,40}",
         service in "[!-~é]{1,40}",

@@ -1,9 +1,9 @@
-//! Instants and durations as senders of CIM write them: epoch milliseconds, RFC 3339, seconds, `2h 30m`.
-//! It reads values only; it never asks what time it is.
+//! Parses instants and durations as senders of CIM write them: RFC 3339, seconds, `2h 30m`. Never
+//! reads the clock.
 
 use crate::id::Timestamp;
 
-/// The instant of an RFC 3339 text. The offset may lack its colon (`+0000`, as Java writes it).
+/// Parses an RFC 3339 instant. The offset may lack its colon (`+0000`, as Java writes it).
 pub(super) fn rfc3339(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     let bytes = text.as_bytes();
@@ -38,7 +38,7 @@ fn digits(text: &str, from: usize, to: usize) -> Option<i64> {
     part.parse().ok()
 }
 
-/// Milliseconds of a fraction (`.951`), and what follows it.
+/// Returns the milliseconds of a fraction (`.951`), and the rest of the text.
 fn fraction(rest: &str) -> Option<(i64, &str)> {
     let Some(rest) = rest.strip_prefix('.') else { return Some((0, rest)) };
     let end = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
@@ -48,7 +48,7 @@ fn fraction(rest: &str) -> Option<(i64, &str)> {
     (!digits.is_empty()).then_some((ms, zone))
 }
 
-/// Minutes east of UTC.
+/// Parses an offset; returns minutes east of UTC.
 fn offset(zone: &str) -> Option<i64> {
     if zone.eq_ignore_ascii_case("z") {
         return Some(0);
@@ -75,15 +75,15 @@ fn days_of_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar; the year is counted from March, so that a leap day is
-/// its last one.
+/// Returns the days from 1970-01-01 in the Gregorian calendar. The year is counted from March, so
+/// that a leap day is its last day.
 fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year / 4 - year / 100 + year / 400;
     year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - 719_468
 }
 
-/// Milliseconds of a duration: a bare number is seconds, else units are named (`2h 30m`).
+/// Parses a duration to milliseconds: a bare number of seconds, or a text with units (`2h 30m`).
 pub(super) fn duration_ms(text: &str) -> Option<u64> {
     let text = text.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_read_or_refused(text in "\\PC{0,40}") {
+        fn any_text_is_parsed_or_refused(text in "\\PC{0,40}") {
             let _ = (rfc3339(&text), duration_ms(&text));
         }
     }

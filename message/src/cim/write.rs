@@ -1,46 +1,46 @@
-//! CIM messages to the business, appended to the caller's buffer as JSON. No intermediate values: this runs
-//! for every message and every receipt. It writes what it is given and decides nothing.
+//! Writes CIM messages to the business as JSON into the caller's buffer. Builds no intermediate
+//! values, because it runs for every message and every receipt, and decides nothing.
 
 use std::io::Write as _;
 
 use crate::{content::Content, id::Timestamp};
 
-/// Whose message it is about: what every header to the business has in common.
+/// The header fields that all messages to the business share.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Head<'a> {
     /// The id of the CIM message itself.
     pub id: &'a str,
-    /// The id of the channel, as the connector that sends.
+    /// The id of the channel, named as the sending connector.
     pub connector_id: &'a str,
     /// The name of the channel.
     pub connector_name: &'a str,
-    /// The customer's address, as the business knows it.
+    /// The customer's address as the business knows it.
     pub customer: &'a str,
     /// The business's own address.
     pub service_identifier: &'a str,
-    /// The `channelData` the business gave with the original message: written as it came, in place of the
-    /// two addresses and the attributes.
+    /// The `channelData` of the original message: written as it came, in place of the two addresses
+    /// and the attributes.
     pub channel_data_json: Option<&'a str>,
-    /// Further facts, as `key`, `value`: `additionalAttributes`.
+    /// Further facts as key and value, written as `additionalAttributes`.
     pub attributes: &'a [(Box<str>, Box<str>)],
-    /// The customer's name, where the provider tells.
+    /// The customer's first name, if the provider tells it.
     pub first_name: Option<&'a str>,
-    /// Likewise.
+    /// The customer's last name, if the provider tells it.
     pub last_name: Option<&'a str>,
-    /// The session.
+    /// The session in which it was sent.
     pub session_id: Option<&'a str>,
-    /// The conversation, as the business named it.
+    /// The business's conversation id.
     pub conversation_id: Option<&'a str>,
     /// When it was written, or happened.
     pub timestamp: Timestamp,
 }
 
-/// What only a customer's message has.
+/// The header fields of a customer's message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inbound<'a> {
-    /// The provider's id for it.
+    /// The provider's id of the message.
     pub provider_message_id: Option<&'a str>,
-    /// The intent, where there is one (`REPLY_TO`, `UPDATE`).
+    /// The intent, if any (`REPLY_TO`, `UPDATE`).
     pub intent: Option<&'a str>,
     /// The message it replies to or updates.
     pub original_message_id: Option<&'a str>,
@@ -58,7 +58,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// CIM's word.
+    /// Returns CIM's word for it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Delivered => "DELIVERED",
@@ -68,20 +68,20 @@ impl Outcome {
     }
 }
 
-/// What a DELIVERYNOTIFICATION says.
+/// The fields of a DELIVERYNOTIFICATION.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
     /// The id of the message it is about.
     pub message_id: &'a str,
-    /// Its outcome.
+    /// The outcome of that message.
     pub outcome: Outcome,
     /// A number as text: `200`, `400`, `404`, `500`.
     pub reason_code: &'a str,
-    /// In words: why it failed, what was changed to fit the channel.
+    /// Why it failed, or the changes that were made to fit the channel.
     pub text: Option<&'a str>,
 }
 
-/// Appends a customer's message.
+/// Writes a customer's message.
 pub fn write_inbound(out: &mut Vec<u8>, head: &Head<'_>, inbound: &Inbound<'_>, content: &Content) {
     header(out, head, inbound, None);
     out.extend_from_slice(b",\"body\":");
@@ -89,7 +89,7 @@ pub fn write_inbound(out: &mut Vec<u8>, head: &Head<'_>, inbound: &Inbound<'_>, 
     out.push(b'}');
 }
 
-/// Appends a DELIVERYNOTIFICATION message.
+/// Writes a DELIVERYNOTIFICATION message.
 pub fn write_notification(out: &mut Vec<u8>, head: &Head<'_>, report: &Report<'_>) {
     header(out, head, &Inbound::default(), None);
     out.extend_from_slice(b",\"body\":");
@@ -97,15 +97,14 @@ pub fn write_notification(out: &mut Vec<u8>, head: &Head<'_>, report: &Report<'_
     out.push(b'}');
 }
 
-/// Appends a message that only carries an intent (`START_CHAT`, `END_CHAT`), with the reason for it
+/// Writes a message that only carries an intent (`START_CHAT`, `END_CHAT`), with its reason
 /// (`INACTIVITY`, `CUSTOMER`, `AGENT`, ...) as `entities.reason`.
 pub fn write_intent(out: &mut Vec<u8>, head: &Head<'_>, intent: &str, reason: Option<&str>) {
     header(out, head, &Inbound { intent: Some(intent), ..Inbound::default() }, reason);
     out.extend_from_slice(b",\"body\":{\"type\":\"PLAIN\",\"markdownText\":\"\"}}");
 }
 
-/// Appends a typing notification of the customer (`TYPING_STARTED`, `TYPING_STOPPED`) or another
-/// NOTIFICATION message.
+/// Writes a NOTIFICATION message, such as `TYPING_STARTED` of the customer.
 pub fn write_event(out: &mut Vec<u8>, head: &Head<'_>, notification_type: &str) {
     header(out, head, &Inbound::default(), None);
     out.extend_from_slice(b",\"body\":{\"type\":\"NOTIFICATION\",\"markdownText\":null");
@@ -113,7 +112,7 @@ pub fn write_event(out: &mut Vec<u8>, head: &Head<'_>, notification_type: &str) 
     out.extend_from_slice(b"}}");
 }
 
-/// Appends the body of a DELIVERYNOTIFICATION alone: the answer to a message that is refused at once.
+/// Writes only the body of a DELIVERYNOTIFICATION: the answer to a message that is refused at once.
 pub fn delivery_notification_body(out: &mut Vec<u8>, report: &Report<'_>) {
     out.extend_from_slice(b"{\"type\":\"DELIVERYNOTIFICATION\"");
     field(out, b",\"markdownText\":", report.text);
@@ -171,7 +170,7 @@ fn channel_data(out: &mut Vec<u8>, head: &Head<'_>) {
     out.extend_from_slice(b"]}");
 }
 
-/// The narrowest of CIM's text types that holds the value.
+/// Returns the narrowest of CIM's text types that fits the value.
 fn value_type(value: &str) -> &'static str {
     match value.chars().take(101).count() {
         0..=50 => "String50",
@@ -188,7 +187,7 @@ fn body(out: &mut Vec<u8>, content: &Content) {
         }
         Content::Rich { json, .. } => out.extend_from_slice(json.as_bytes()),
         Content::Binary(octets) => {
-            // CIM has no body for octets: its CUSTOM one takes any JSON.
+            // CIM has no body for octets; CUSTOM accepts any JSON.
             out.extend_from_slice(b"{\"type\":\"CUSTOM\",\"markdownText\":null,\"jsonNode\":{\"hex\":\"");
             for octet in octets {
                 let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 };
@@ -209,7 +208,7 @@ fn body(out: &mut Vec<u8>, content: &Content) {
     }
 }
 
-/// Appends the bytes of `before`, then the text as a JSON string, or `null`.
+/// Writes the bytes of `before`, then the text as a JSON string, or `null`.
 fn field(out: &mut Vec<u8>, before: &[u8], text: Option<&str>) {
     out.extend_from_slice(before);
     match text {
@@ -223,7 +222,7 @@ fn number(out: &mut Vec<u8>, number: u64) {
     let _ = write!(out, "{number}");
 }
 
-/// Appends the text as a JSON string.
+/// Writes the text as a JSON string.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();

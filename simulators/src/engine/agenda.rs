@@ -1,10 +1,11 @@
-//! Work for later: receipts, webhooks and file fetches by the time at which they are due. Never reads a clock.
+//! Work for later: receipts, webhooks and file fetches by the time at which they are due. Never
+//! reads a clock.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;
 
-use crate::contract::{Message, Signature};
+use crate::contract::{Message, ReportStatus, Signature, StatusReport};
 
 /// Maximum number of waiting jobs; further ones are dropped.
 const JOBS_MAX: usize = 1_000_000;
@@ -19,8 +20,14 @@ pub(super) enum Job {
 /// A receipt that is to be posted.
 pub(super) struct Report {
     pub(super) message: Arc<Message>,
-    pub(super) status: &'static str,
+    pub(super) status: ReportStatus<'static>,
     pub(super) code: Option<String>,
+}
+
+impl Report {
+    pub(super) fn as_ref(&self) -> StatusReport<'_> {
+        StatusReport { message: &self.message, status: self.status, code: self.code.as_deref() }
+    }
 }
 
 /// A file of a message, which the provider fetches.

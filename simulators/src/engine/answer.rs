@@ -1,4 +1,5 @@
-//! Answers to requests to the provider's API: the provider decides what it would do, the script what goes wrong.
+//! Answers to requests to the provider's API: the provider decides what it would do, the script
+//! what goes wrong.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +13,7 @@ use super::{
     webhooks,
 };
 use crate::{
-    contract::{Context, Effect, Fault, Message, OutsideWindow},
+    contract::{Context, Effect, Fault, Message, OutsideWindow, ReportStatus},
     toolkit::http::{Request, Response},
 };
 
@@ -25,10 +26,10 @@ struct Verdict {
     delay: Duration,
 }
 
-/// What the client gets.
+/// The reaction that the client sees.
 enum Reply {
     Response(Response),
-    /// No answer, on a connection that stays open.
+    /// An open connection without an answer.
     Silence,
     /// A closed connection.
     Closed,
@@ -135,7 +136,7 @@ async fn accept(
     engine.changes.announce();
     engine.wake.notify_one();
     for report in early_reports {
-        webhooks::report(engine, &report.message, report.status, report.code.as_deref()).await;
+        webhooks::report(engine, &report.as_ref()).await;
     }
     sleep(latency + verdict.delay).await;
     match verdict.reply {
@@ -282,11 +283,12 @@ fn add_messages(state: &mut State, messages: Vec<Message>, failure: Option<&str>
 
 /// A status that a receipt is to report, and how long after the message.
 struct ReceiptStep {
-    status: &'static str,
+    status: ReportStatus<'static>,
     after_ms: u64,
 }
 
-/// Plans the receipts of a message; returns those that precede the answer. `failure` is the code of a certain failure.
+/// Plans the receipts of a message; returns those that precede the answer. `failure` is the code of
+/// a certain failure.
 fn plan_receipts(state: &mut State, message: &Arc<Message>, failure: Option<&str>, now: u64) -> Vec<Report> {
     let script = state.script.clone();
     let triggers = &mut state.triggers;
@@ -302,7 +304,7 @@ fn plan_receipts(state: &mut State, message: &Arc<Message>, failure: Option<&str
     let scripted = Some(script.receipt_failed_code.as_str()).filter(|code| !code.is_empty());
     let failure_code = failure.or(scripted).map(str::to_owned);
     let report = |status| {
-        let code = if status == "failed" { failure_code.clone() } else { None };
+        let code = if status == ReportStatus::Failed { failure_code.clone() } else { None };
         Report { message: message.clone(), status, code }
     };
     if before_answer {
@@ -324,11 +326,16 @@ fn plan_receipts(state: &mut State, message: &Arc<Message>, failure: Option<&str
     Vec::new()
 }
 
-/// Returns the statuses that are reported, in order; reversed ones keep the times of the right order.
+/// Returns the statuses that are reported, in order; reversed ones keep the times of the right
+/// order.
 fn receipt_steps(script: &Script, failed: bool, reversed: bool) -> Vec<ReceiptStep> {
-    let end = if failed { "failed" } else { "delivered" };
+    let end = if failed { ReportStatus::Failed } else { ReportStatus::Delivered };
     let read_ms = if failed { 0 } else { script.receipt_read_ms };
-    let all = [("sent", script.receipt_sent_ms), (end, script.receipt_delivered_ms), ("read", read_ms)];
+    let all = [
+        (ReportStatus::Sent, script.receipt_sent_ms),
+        (end, script.receipt_delivered_ms),
+        (ReportStatus::Read, read_ms),
+    ];
     let steps = all.into_iter().map(|(status, after_ms)| ReceiptStep { status, after_ms });
     let mut steps: Vec<ReceiptStep> = steps.filter(|step| step.after_ms > 0).collect();
     if reversed {

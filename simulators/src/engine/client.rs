@@ -1,4 +1,5 @@
-//! The HTTP client of a simulated provider. It calls webhooks and addresses of files, never a real provider.
+//! The HTTP client of a simulated provider. It calls webhooks and addresses of files, never a real
+//! provider.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -55,7 +56,7 @@ impl WebhookClient {
     ///
     /// # Errors
     ///
-    /// Returns a text for people when there is no response.
+    /// Returns a text for people when no response arrives.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<ClientResponse, String> {
         let Target { uri, host } = self.target(&outgoing.url)?;
         let mut request = hyper::Request::builder().method(outgoing.method).uri(uri).header(HOST, host);

@@ -1,4 +1,5 @@
-//! The control API under `/_sim/`, on the provider's own port. It has no authentication: serve it on loopback only.
+//! The control API under `/_sim/`, on the provider's own port. It has no authentication: serve it
+//! on loopback only.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The engine around a simulated REST provider: what providers decide, it does, and it adds the faults of the script.
-//! It knows no provider; it runs whichever it is given.
+//! The engine around a simulated REST provider: what providers decide, it does, and it adds the
+//! faults of the script. It knows no provider; it runs whichever it is given.
 //!
 //! | file | contents |
 //! |---|---|
@@ -33,6 +33,6 @@ pub use self::{
     records::{Attempt, Counts, Fetched, RECENT_MAX, Webhook},
     script::Script,
     serve::{BODY_BYTES_MAX, CONNECTIONS_MAX},
-    simulator::Simulator,
+    simulator::{NewMessages, Simulator},
     webhooks::{DeliverError, WEBHOOKS_AT_ONCE_MAX},
 };

@@ -11,8 +11,8 @@ pub struct Options {
     pub provider: String,
     /// Where events are posted, for providers that keep such an address.
     pub webhook: Option<String>,
-    /// Where webhooks are connected to, as `http://host:port`, like a reverse proxy would. Address, `Host` and
-    /// signature stay those of the webhook.
+    /// Where webhooks are connected to, as `http://host:port`, like a reverse proxy would. Address,
+    /// `Host` and signature stay those of the webhook.
     pub deliver_to: Option<String>,
     /// The simulator's own address as its clients know it; `None`: that of its listener.
     pub base_url: Option<String>,

@@ -37,7 +37,8 @@ impl PollQueue {
         self.events.push_back(PolledEvent { id, event });
     }
 
-    /// Begins a poll. A positive offset acknowledges all events before it; a negative one keeps that many of the newest.
+    /// Begins a poll. A positive offset acknowledges all events before it; a negative one keeps
+    /// that many of the newest.
     pub(super) fn begin(&mut self, offset: i64) -> PollId {
         if offset > 0 {
             self.events.retain(|polled| polled.id >= offset);

@@ -1,4 +1,5 @@
-//! Records of what a simulated REST provider saw and did, for the questions of tests. Bounded; evicts the oldest.
+//! Records of what a simulated REST provider saw and did, for the questions of tests. Bounded;
+//! evicts the oldest.
 
 use std::collections::{BTreeMap, VecDeque};
 

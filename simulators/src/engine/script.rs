@@ -1,5 +1,5 @@
-//! The faults of a simulated REST provider: plain data, set at start and changed at any time. By default there are no
-//! faults: it answers at once, and reports sent and delivered shortly after.
+//! The faults of a simulated REST provider: plain data, set at start and changed at any time. By
+//! default nothing fails: it answers at once, and reports sent and delivered shortly after.
 
 use std::collections::BTreeMap;
 
@@ -21,11 +21,13 @@ pub struct Script {
     pub latency_ms: u64,
     /// Random addition to the latency, at most; answers overtake each other.
     pub latency_jitter_ms: u64,
-    /// Maximum number of messages in any second; the provider throttles more, mostly with 429. 0: no cap.
+    /// Maximum number of messages in any second; the provider throttles more, mostly with 429. 0:
+    /// no cap.
     pub throttle_per_second: u32,
     /// Messages that are throttled, whatever their rate.
     pub throttle: Pattern,
-    /// Seconds after which a throttled client is asked to return, if the provider can say so. 0: not said.
+    /// Seconds after which a throttled client is asked to return, if the provider can say so. 0:
+    /// not said.
     pub retry_after_s: u64,
     /// Messages answered with `unavailable_status`.
     pub unavailable: Pattern,
@@ -58,8 +60,8 @@ pub struct Script {
     /// Messages that are accepted and answered without their id.
     pub without_id: Pattern,
 
-    /// Length of the window after a customer's message in which the business may write freely, where the provider has
-    /// one (WhatsApp, Messenger, Instagram). 0: windows are not watched.
+    /// Length of the window after a customer's message in which the business may write freely,
+    /// where the provider has one (WhatsApp, Messenger, Instagram). 0: windows are not watched.
     pub window_ms: u64,
     /// Whether files that messages name are fetched; the control API lists the results.
     pub fetch_media: bool,
@@ -99,7 +101,8 @@ pub struct Script {
     pub batch_max: usize,
     /// Length of the slots in which receipts are gathered for a batch.
     pub batch_wait_ms: u64,
-    /// Maximum number of attempts of a webhook. 0: the provider's own number, which is shorter than in reality.
+    /// Maximum number of attempts of a webhook. 0: the provider's own number, which is shorter than
+    /// in reality.
     pub webhook_tries_max: u32,
     /// The first pause between attempts; it grows by the provider's factor.
     pub webhook_retry_ms: u64,

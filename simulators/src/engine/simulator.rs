@@ -23,6 +23,15 @@ pub struct Simulator {
     engine: Arc<Engine>,
 }
 
+/// Messages that were accepted since a test last asked.
+#[derive(Clone, Debug)]
+pub struct NewMessages {
+    /// Number of all accepted messages.
+    pub accepted: u64,
+    /// The new ones, oldest first.
+    pub messages: Vec<Message>,
+}
+
 impl Simulator {
     /// Creates a simulator. Its clock starts now and follows a paused tokio clock.
     ///
@@ -49,7 +58,8 @@ impl Simulator {
         Ok(Self { engine: Arc::new(Engine::new(provider, credentials, options)) })
     }
 
-    /// Serves all connections and posts due webhooks until `shutdown` resolves; then cuts everything.
+    /// Serves all connections and posts due webhooks until `shutdown` resolves; then cuts
+    /// everything.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         serve::run(&self.engine, listener, shutdown).await;
     }
@@ -75,7 +85,8 @@ impl Simulator {
         self.engine.provider.did(&self.engine.context(&state, 0)).to_owned()
     }
 
-    /// Returns the TOML of a matching channel in Patchbay's configuration, with the provider's name as its id.
+    /// Returns the TOML of a matching channel in Patchbay's configuration, with the provider's name
+    /// as its id.
     pub fn channel(&self, destination: &str) -> String {
         self.channel_of(self.about().name, destination)
     }
@@ -133,7 +144,7 @@ impl Simulator {
         self.engine.state().records.counts
     }
 
-    /// Waits until the counts satisfy `until`, and returns them. There is no timeout.
+    /// Waits until the counts satisfy `until`, and returns them. Never times out.
     pub async fn wait_for(&self, until: impl Fn(&Counts) -> bool) -> Counts {
         self.engine.changes.wait_for(|| self.counts(), until).await
     }
@@ -143,12 +154,13 @@ impl Simulator {
         self.engine.state().records.messages.iter().cloned().collect()
     }
 
-    /// Returns the messages accepted after the first `seen`, oldest first, and the number of all accepted ones.
-    pub fn messages_after(&self, seen: u64) -> (u64, Vec<Message>) {
+    /// Returns the messages accepted after the first `seen`, oldest first.
+    pub fn messages_after(&self, seen: u64) -> NewMessages {
         let state = self.engine.state();
         let (accepted, messages) = (state.records.counts.accepted, &state.records.messages);
         let new = usize::try_from(accepted.saturating_sub(seen)).unwrap_or(usize::MAX);
-        (accepted, messages.iter().skip(messages.len().saturating_sub(new)).cloned().collect())
+        let messages = messages.iter().skip(messages.len().saturating_sub(new)).cloned().collect();
+        NewMessages { accepted, messages }
     }
 
     /// Returns how often this text was accepted for this recipient.
@@ -161,13 +173,15 @@ impl Simulator {
         self.engine.state().records.webhooks.iter().cloned().collect()
     }
 
-    /// Returns the fetched files of messages, oldest first, at most [`RECENT_MAX`](super::RECENT_MAX).
+    /// Returns the fetched files of messages, oldest first, at most
+    /// [`RECENT_MAX`](super::RECENT_MAX).
     pub fn fetched(&self) -> Vec<Fetched> {
         self.engine.state().records.fetched.iter().cloned().collect()
     }
 
-    /// Lets a customer write, and returns the webhook's first answers; none when the events wait for a poll. While the
-    /// simulator is served, webhooks that were not acknowledged are retried in the background.
+    /// Lets a customer write, and returns the webhook's first answers; none when the events wait
+    /// for a poll. While the simulator is served, webhooks that were not acknowledged are retried
+    /// in the background.
     ///
     /// # Errors
     ///
@@ -176,8 +190,9 @@ impl Simulator {
         webhooks::inbound(&self.engine, inbound).await
     }
 
-    /// Reports on a message, and returns the webhook's first answers; none when the provider has no such report or no
-    /// webhook. `status` is `sent`, `delivered`, `read`, `failed` or the provider's own word.
+    /// Reports on a message, and returns the webhook's first answers; none when the provider has no
+    /// such report or no webhook. `status` is `sent`, `delivered`, `read`, `failed` or the
+    /// provider's own word.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Webhooks: receipts and customers' messages on their way. They are gathered, signed, posted, and retried until they
-//! are acknowledged or given up.
+//! Webhooks: receipts and customers' messages on their way. They are gathered, signed, posted, and
+//! retried until they are acknowledged or given up.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{
-    agenda::{FileFetch, Job, PendingWebhook, Report},
+    agenda::{FileFetch, Job, PendingWebhook},
     client::ClientResponse,
     core::Engine,
     records::{Attempt, Fetched, Webhook},
@@ -19,7 +19,7 @@ use super::{
     state::State,
 };
 use crate::{
-    contract::{Handshake, Inbound, Kind, Message, Signature, UnsupportedEvent, or},
+    contract::{Handshake, Inbound, Kind, ReportStatus, Signature, StatusReport, UnsupportedEvent, or},
     toolkit::{http::Outgoing, media::File},
 };
 
@@ -155,19 +155,15 @@ pub(super) async fn receipt(
 ) -> Result<Vec<Attempt>, DeliverError> {
     let message = engine.state().records.message(id).cloned();
     let message = message.ok_or_else(|| DeliverError::NoMessage(id.to_owned()))?;
-    Ok(report(engine, &message, status, code).await)
+    let status = ReportStatus::named(status);
+    Ok(report(engine, &StatusReport { message: &message, status, code }).await)
 }
 
 /// Reports on a message at once; returns the first answer to each copy of the webhook.
-pub(super) async fn report(
-    engine: &Engine,
-    message: &Message,
-    status: &str,
-    code: Option<&str>,
-) -> Vec<Attempt> {
+pub(super) async fn report(engine: &Engine, report: &StatusReport<'_>) -> Vec<Attempt> {
     let webhooks = {
         let mut state = engine.state();
-        let batch = report_batch(engine, &mut state, message, status, code);
+        let batch = report_batch(engine, &mut state, report);
         batch.map(|batch| pending(&mut state, batch)).unwrap_or_default()
     };
     let mut attempts = Vec::new();
@@ -177,23 +173,19 @@ pub(super) async fn report(
     attempts
 }
 
-/// Returns the event of a report; `None` when the provider has no such report, or no address for it.
-fn report_batch(
-    engine: &Engine,
-    state: &mut State,
-    message: &Message,
-    status: &str,
-    code: Option<&str>,
-) -> Option<Batch> {
+/// Returns the event of a report; `None` when the provider has no such report, or no address for
+/// it.
+fn report_batch(engine: &Engine, state: &mut State, report: &StatusReport<'_>) -> Option<Batch> {
     let usual = state.webhook.as_ref().map(|webhook| webhook.url.clone());
-    let url = message.callback.clone().or(usual)?;
+    let url = report.message.callback.clone().or(usual)?;
     let number = state.number();
-    let event = engine.provider.receipt(message, status, code, &engine.context(state, number))?;
+    let event = engine.provider.receipt(report, &engine.context(state, number))?;
     state.records.counts.receipts += 1;
     Some(Batch::of_reports(url, event))
 }
 
-/// Performs the handshake with the configured webhook; see [`Simulator::verify`](super::Simulator::verify).
+/// Performs the handshake with the configured webhook; see
+/// [`Simulator::verify`](super::Simulator::verify).
 pub(super) async fn verify(engine: &Engine) -> Result<Option<Attempt>, DeliverError> {
     let request = {
         let mut state = engine.state();
@@ -389,8 +381,8 @@ fn due_work(engine: &Engine, room: usize) -> Vec<Work> {
         match job {
             Job::Webhook(webhook) => work.push(Work::Post(webhook)),
             Job::Fetch(file) => work.push(Work::Fetch(file)),
-            Job::Receipt(Report { message, status, code }) => {
-                let Some(batch) = report_batch(engine, &mut state, &message, status, code.as_deref()) else {
+            Job::Receipt(report) => {
+                let Some(batch) = report_batch(engine, &mut state, &report.as_ref()) else {
                     continue;
                 };
                 let open = |other: &&mut Batch| other.url == batch.url && other.events.len() < events_max;

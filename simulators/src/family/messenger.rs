@@ -1,12 +1,12 @@
-//! Facebook Messenger and Instagram messaging: one Send API, one envelope of webhooks, and what differs between the
-//! two. Windows and reviews are left out.
+//! Facebook Messenger and Instagram messaging: one Send API and one envelope of webhooks, with the
+//! differences of the two products. Does not simulate app reviews.
 
 use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        About, AccountLine, Context, Effect, Fault, Handshake, Inbound, Kind, Message, OutsideWindow,
-        Provider, RetryPolicy, UnsupportedEvent, or, overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Handshake, Inbound, Kind, Message,
+        OutsideWindow, Provider, ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put,
     },
     family::meta,
     toolkit::{
@@ -18,7 +18,7 @@ use crate::{
 
 /// The product whose messages are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Product {
+pub(crate) enum MetaProduct {
     Facebook,
     Instagram,
 }
@@ -26,10 +26,29 @@ pub(crate) enum Product {
 /// A page or account of one product.
 pub(crate) struct Messenger {
     pub(crate) about: About,
-    pub(crate) product: Product,
+    pub(crate) product: MetaProduct,
 }
 
-/// In reality at once a few times, then less often, for an hour.
+/// The credentials that both products have.
+pub(crate) const APP_SECRET: Credential = Credential {
+    key: "app_secret",
+    default: "sim-app-secret",
+    purpose: "signs webhooks; makes appsecret_proof",
+};
+pub(crate) const VERIFY_TOKEN: Credential = Credential {
+    key: "verify_token",
+    default: "sim-verify-token",
+    purpose: "the secret of the webhook's handshake",
+};
+pub(crate) const APP_ID: Credential =
+    Credential { key: "app_id", default: "400000000000001", purpose: "the app that echoes name" };
+pub(crate) const DEMAND_PROOF: Credential = Credential {
+    key: "demand_proof",
+    default: "",
+    purpose: "\"yes\": calls without appsecret_proof are refused",
+};
+
+/// Meta retries at once a few times, then less often, for an hour.
 pub(crate) const RETRY: RetryPolicy =
     RetryPolicy { attempts_max: 8, factor: 2, after_answers: true, obeys_retry_after: false };
 
@@ -62,7 +81,7 @@ fn buttons(value: Option<&Value>, least: usize, titles: &mut Vec<String>) -> Res
 
 impl Messenger {
     fn is_instagram(&self) -> bool {
-        self.product == Product::Instagram
+        self.product == MetaProduct::Instagram
     }
 
     fn own<'a>(&self, cx: &Context<'a>) -> &'a str {
@@ -109,7 +128,7 @@ impl Messenger {
         }
     }
 
-    /// The message, without its id, or why it is refused.
+    /// Returns the message without its id, or why it is refused.
     fn check(&self, body: &Value, media: &Media) -> Result<Message, String> {
         let kinds =
             ["id", "user_ref", "phone_number", "comment_id", "post_id", "notification_messages_token"];
@@ -155,7 +174,7 @@ impl Messenger {
             match text(reply, "/content_type") {
                 Some("text") => {
                     length(reply, "/payload", 1, 1_000)?;
-                    // A longer title is cut.
+                    // Meta cuts longer titles.
                     let title = length(reply, "/title", 1, 1_000)?;
                     message.buttons.push(title.chars().take(20).collect());
                 }
@@ -172,7 +191,7 @@ impl Messenger {
                 400,
                 100,
                 0,
-                "Invalid parameter: the body is no JSON object",
+                "Invalid parameter: the body is not a JSON object",
                 cx,
             ));
         };
@@ -205,7 +224,7 @@ impl Messenger {
         let parts = request.multipart().unwrap_or_default();
         let field = |name: &str| parts.iter().find(|part| part.name == name);
         let body = request.json().or_else(|| serde_json::from_slice(&field("message")?.content).ok());
-        // In JSON the object stands under `message`, in a form it is the field of that name.
+        // JSON has the object under `message`; a form has a field of that name.
         let body = body.map(|body| body.get("message").cloned().unwrap_or(body)).unwrap_or_default();
         let (url, file) = (text(&body, "/attachment/payload/url"), field("filedata"));
         let (mime, name, content) = match (url, file) {
@@ -378,21 +397,16 @@ impl Provider for Messenger {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        _code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, .. } = *report;
         let (user, own) = (message.to.as_str(), self.own(cx));
         let mut event = match (status, self.product) {
-            ("delivered", Product::Facebook) => {
+            (ReportStatus::Delivered, MetaProduct::Facebook) => {
                 json!({"delivery": {"mids": [message.id], "watermark": cx.now_ms}})
             }
-            ("read", Product::Facebook) => json!({"read": {"watermark": cx.now_ms}}),
-            ("read", Product::Instagram) => json!({"read": {"mid": message.id}}),
-            ("echo", _) => {
+            (ReportStatus::Read, MetaProduct::Facebook) => json!({"read": {"watermark": cx.now_ms}}),
+            (ReportStatus::Read, MetaProduct::Instagram) => json!({"read": {"mid": message.id}}),
+            (ReportStatus::Own("echo"), _) => {
                 json!({"sender": {"id": own}, "recipient": {"id": user}, "message": {"mid": message.id,
                 "is_echo": true, "app_id": cx.credential("app_id").parse::<u64>().unwrap_or_default(), "text": message.text}})
             }
@@ -403,7 +417,7 @@ impl Provider for Messenger {
         Some(envelope)
     }
 
-    /// Up to two events share an entry, when they are of the same page.
+    /// Puts up to two events of a page into one entry.
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let mut entries: Vec<(String, Vec<Value>)> = Vec::new();
         for event in events {
@@ -416,7 +430,7 @@ impl Provider for Messenger {
         }
         let entry: Vec<Value> = entries
             .into_iter()
-            // A change (a comment, say) is not in a list of messaging events.
+            // A change, such as a comment, is not a messaging event.
             .map(|(id, items)| match items.first().and_then(|item| item.get("changes")) {
                 Some(changes) => json!({"id": self.own(cx), "time": cx.now_ms, "changes": changes}),
                 None => json!({"id": id, "time": cx.now_ms, "messaging": items}),
@@ -441,8 +455,10 @@ impl Provider for Messenger {
 
     fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
         cx.account(match self.product {
-            Product::Instagram => &["access_token", "page_id", "account_id", "app_secret", "verify_token"],
-            Product::Facebook => &["access_token", "page_id", "app_secret", "verify_token"],
+            MetaProduct::Instagram => {
+                &["access_token", "page_id", "account_id", "app_secret", "verify_token"]
+            }
+            MetaProduct::Facebook => &["access_token", "page_id", "app_secret", "verify_token"],
         })
     }
 }

@@ -1,5 +1,5 @@
-//! What Meta's APIs have in common: the error object, the handshake of webhooks, their signature over JSON with
-//! everything beyond ASCII escaped.
+//! The common parts of Meta's APIs: the error object, and webhooks with their handshake and their
+//! signature, over JSON that escapes everything beyond ASCII.
 
 use serde_json::{Value, json};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// An error; `subcode` 0 is none.
+/// Returns an error; `subcode` 0 is left out.
 pub(crate) fn error(status: u16, code: u64, subcode: u64, message: &str, cx: &Context<'_>) -> Response {
     let mut error = json!({
         "message": format!("(#{code}) {message}"), "type": "OAuthException", "code": code,
@@ -26,23 +26,24 @@ pub(crate) fn error(status: u16, code: u64, subcode: u64, message: &str, cx: &Co
     Response::json(status, &json!({"error": error}))
 }
 
-/// The answer to a call with a bad token.
+/// Returns the answer to an invalid token.
 pub(crate) fn bad_token(cx: &Context<'_>) -> Response {
     error(401, 190, 0, "Invalid OAuth access token - Cannot parse access token", cx)
 }
 
-/// The answer to a call of something that this token does not see.
+/// Returns the answer about an object that the token does not see.
 pub(crate) fn unknown(cx: &Context<'_>) -> Response {
     error(400, 100, 33, "Unsupported request. The object does not exist or cannot be loaded", cx)
 }
 
-/// The answer that goes with a fault, but for the one without an id. Meta tells no time to come again.
+/// Returns the answer that expresses a fault other than the missing id. Meta sends no
+/// `Retry-After`.
 pub(crate) fn fault(fault: Fault<'_>, rate_code: u64, reject_code: &str, cx: &Context<'_>) -> Response {
     match fault {
         Fault::Throttled { .. } => error(429, rate_code, 0, "Rate limit hit", cx),
         Fault::Unavailable { status } => error(status, 2, 0, "Service temporarily unavailable", cx),
         Fault::Rejected { code } => {
-            // A code may carry its subcode: `10/2018278`.
+            // A subcode may follow the code: `10/2018278`.
             let (code, subcode) =
                 or(code, reject_code).split_once('/').unwrap_or((or(code, reject_code), "0"));
             let (code, subcode) = (code.parse().unwrap_or(100), subcode.parse().unwrap_or(0));
@@ -58,12 +59,12 @@ pub(crate) fn fault(fault: Fault<'_>, rate_code: u64, reject_code: &str, cx: &Co
     }
 }
 
-/// Whether the call carries this token, in the header or in the query.
+/// Returns whether the request carries this token, in the header or in the query.
 pub(crate) fn has_token(request: &Request, token: &str) -> bool {
     request.bearer() == Some(token) || request.query("access_token").is_some_and(|given| given == token)
 }
 
-/// The pieces of the path without the version.
+/// Returns the segments of the path without the version.
 pub(crate) fn path(request: &Request) -> Vec<String> {
     let mut segments = request.segments();
     let is_version = |text: &String| {
@@ -75,7 +76,7 @@ pub(crate) fn path(request: &Request) -> Vec<String> {
     segments
 }
 
-/// The question that a webhook must answer with its challenge.
+/// Returns the handshake, which a webhook must answer with its challenge.
 pub(crate) fn handshake(url: &str, verify_token: &str, cx: &Context<'_>) -> Handshake {
     let challenge = (cx.large(6) % 10_000_000_000).to_string();
     let joint = if url.contains('?') { '&' } else { '?' };
@@ -84,7 +85,7 @@ pub(crate) fn handshake(url: &str, verify_token: &str, cx: &Context<'_>) -> Hand
     Handshake { request: Outgoing::get(format!("{url}{joint}{query}")), body: Some(challenge) }
 }
 
-/// A page brings these fields from now on; where to is the app's to say.
+/// Subscribes a page to these fields; the app's webhook stays.
 pub(crate) fn subscribe(fields: impl AsRef<str>, cx: &Context<'_>) -> Effect {
     let answer = Response::json(200, &json!({"success": true}));
     let fields = fields.as_ref().split(',').map(str::to_owned).collect();
@@ -97,7 +98,8 @@ pub(crate) fn subscribe(fields: impl AsRef<str>, cx: &Context<'_>) -> Effect {
     }
 }
 
-/// The app's own webhook, asked for or changed with the app's own token: it must answer the handshake first.
+/// Returns or changes the app's webhook, by the app's own token; a new one must answer the
+/// handshake.
 pub(crate) fn subscriptions(request: &Request, object: &str, cx: &Context<'_>) -> Effect {
     let token = format!("{}|{}", cx.credential("app_id"), cx.credential("app_secret"));
     if !has_token(request, &token) {
@@ -126,7 +128,7 @@ pub(crate) fn subscriptions(request: &Request, object: &str, cx: &Context<'_>) -
     }
 }
 
-/// A signed POST.
+/// Returns a signed POST.
 pub(crate) fn post(url: &str, body: &Value, app_secret: &str) -> Outgoing {
     let body = escaped(body).into_bytes();
     let signature = sign::hmac_sha256_hex(app_secret, &body);

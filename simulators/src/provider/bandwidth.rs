@@ -1,5 +1,5 @@
-//! Bandwidth Messaging v2: JSON under Basic authentication, callbacks as arrays of one, with Basic where it is set
-//! up. Rates and registrations are left out.
+//! Bandwidth Messaging v2: JSON under Basic authentication; call-backs are arrays of one event,
+//! with Basic authentication if configured. Does not simulate rates and registrations.
 
 use serde_json::{Value, json};
 
@@ -7,8 +7,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use crate::{
     contract::{
-        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, RetryPolicy,
-        UnsupportedEvent, or, overlay, put,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, ReportStatus,
+        RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -17,8 +17,11 @@ use crate::{
     },
 };
 
+/// Maximum length of a text, in characters.
 const TEXT_MAX: usize = 2_048;
+/// Maximum length of a file's address, in bytes.
 const URL_MAX: usize = 4_096;
+/// Maximum length of a tag, in characters.
 const TAG_MAX: usize = 1_024;
 
 pub(crate) struct Bandwidth;
@@ -29,29 +32,25 @@ static ABOUT: About = About {
     name: "bandwidth",
     title: "Bandwidth",
     credentials: &[
-        Credential { key: "account_id", default: "9900000", purpose: "in the path of the API" },
+        Credential { key: "account_id", default: "9900000", purpose: "the account in the paths of the API" },
         Credential {
             key: "application_id",
             default: "6f2d0a1e-0000-4000-8000-0000000000aa",
-            purpose: "must be in each message",
+            purpose: "the application that each message must name",
         },
         Credential { key: "username", default: "sim-user", purpose: "Basic authentication of the API" },
         Credential { key: "password", default: "sim-password", purpose: "Basic authentication of the API" },
         Credential {
             key: "callback_user_id",
             default: "sim-callback",
-            purpose: "Basic authentication of callbacks; empty: none",
+            purpose: "Basic authentication of call-backs; empty: none",
         },
         Credential {
             key: "callback_password",
             default: "sim-callback-password",
-            purpose: "Basic authentication of callbacks",
+            purpose: "Basic authentication of call-backs",
         },
-        Credential {
-            key: "number",
-            default: "+15550100001",
-            purpose: "the default business number of inbound messages",
-        },
+        Credential::number("+15550100001"),
     ],
     batch_max: 1,
     retry: RetryPolicy { attempts_max: 10, factor: 2, after_answers: true, obeys_retry_after: false },
@@ -81,7 +80,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
         return Effect::Answer(error(415, "unsupported-media-type", "Content-Type must be application/json"));
     }
     let Some(body) = request.json().filter(Value::is_object) else {
-        return Effect::Answer(error(400, "malformed-json", "The body is no JSON object"));
+        return Effect::Answer(error(400, "malformed-json", "The body is not a JSON object"));
     };
     let own = |pointer| text(&body, pointer).unwrap_or_default();
     let to: Vec<&str> = match body.get("to") {
@@ -137,7 +136,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
     Effect::Accept(vec![message], Response::json(202, &answer))
 }
 
-/// Hexadecimal digits as the letters that Bandwidth's ids end with.
+/// Spells hexadecimal digits as the letters at the end of Bandwidth's ids.
 fn letters(hex: &str) -> String {
     hex.bytes()
         .map(|octet| char::from(if octet.is_ascii_digit() { octet - b'0' + b'g' } else { octet }))
@@ -185,7 +184,7 @@ impl Provider for Bandwidth {
 
     fn fault(&self, fault: Fault<'_>, cx: &Context<'_>) -> Response {
         match fault {
-            // Bandwidth documents no Retry-After; it is given where the script wants one.
+            // Bandwidth documents no Retry-After; the script may add one.
             Fault::Throttled { after_s } => {
                 let answer = error(429, "max-message-queue-size-exceeded", "The message queue is full");
                 answer.retry_after(after_s)
@@ -223,21 +222,16 @@ impl Provider for Bandwidth {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let kind = match status {
-            "read" => return None,
-            // Only MMS is reported on its way.
-            "sent" if message.kind == "sms" => return None,
-            "sent" => "message-sending",
-            "delivered" => "message-delivered",
-            "failed" => "message-failed",
-            other => other,
+            ReportStatus::Read => return None,
+            // Bandwidth reports only MMS as sending.
+            ReportStatus::Sent if message.kind == "sms" => return None,
+            ReportStatus::Sent => "message-sending",
+            ReportStatus::Delivered => "message-delivered",
+            ReportStatus::Failed => "message-failed",
+            ReportStatus::Own(word) => word,
         };
         let mut event = json!({
             "type": kind, "time": cx.rfc3339(), "description": "ok", "to": message.to,

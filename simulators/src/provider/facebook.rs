@@ -1,8 +1,8 @@
-//! Facebook Messenger.
+//! The description of Facebook Messenger; its wire form is in `family/messenger`.
 
 use crate::{
     contract::{About, Credential},
-    family::messenger::{Messenger, Product, RETRY},
+    family::messenger::{APP_ID, APP_SECRET, DEMAND_PROOF, Messenger, MetaProduct, RETRY, VERIFY_TOKEN},
 };
 
 pub(crate) static FACEBOOK: Messenger = Messenger {
@@ -12,27 +12,15 @@ pub(crate) static FACEBOOK: Messenger = Messenger {
         credentials: &[
             Credential { key: "access_token", default: "EAAsimulated", purpose: "the page's token" },
             Credential { key: "page_id", default: "300000000000001", purpose: "the page" },
-            Credential {
-                key: "app_secret",
-                default: "sim-app-secret",
-                purpose: "signs webhooks; makes appsecret_proof",
-            },
-            Credential {
-                key: "verify_token",
-                default: "sim-verify-token",
-                purpose: "shown in the webhook's handshake",
-            },
-            Credential { key: "app_id", default: "400000000000001", purpose: "in echoes" },
-            Credential {
-                key: "demand_proof",
-                default: "",
-                purpose: "\"yes\": calls without appsecret_proof are refused",
-            },
+            APP_SECRET,
+            VERIFY_TOKEN,
+            APP_ID,
+            DEMAND_PROOF,
         ],
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
         customer: "7700112233",
     },
-    product: Product::Facebook,
+    product: MetaProduct::Facebook,
 };

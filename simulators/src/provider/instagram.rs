@@ -1,8 +1,8 @@
-//! Instagram messaging.
+//! The description of Instagram messaging; its wire form is in `family/messenger`.
 
 use crate::{
     contract::{About, Credential},
-    family::messenger::{Messenger, Product, RETRY},
+    family::messenger::{APP_ID, APP_SECRET, DEMAND_PROOF, Messenger, MetaProduct, RETRY, VERIFY_TOKEN},
 };
 
 pub(crate) static INSTAGRAM: Messenger = Messenger {
@@ -21,27 +21,15 @@ pub(crate) static INSTAGRAM: Messenger = Messenger {
                 purpose: "the page, with Facebook Login",
             },
             Credential { key: "account_id", default: "500000000000001", purpose: "the account in webhooks" },
-            Credential {
-                key: "app_secret",
-                default: "sim-app-secret",
-                purpose: "signs webhooks; makes appsecret_proof",
-            },
-            Credential {
-                key: "verify_token",
-                default: "sim-verify-token",
-                purpose: "shown in the webhook's handshake",
-            },
-            Credential { key: "app_id", default: "400000000000001", purpose: "in echoes" },
-            Credential {
-                key: "demand_proof",
-                default: "",
-                purpose: "\"yes\": calls without appsecret_proof are refused",
-            },
+            APP_SECRET,
+            VERIFY_TOKEN,
+            APP_ID,
+            DEMAND_PROOF,
         ],
         batch_max: 1_000,
         retry: RETRY,
         polls: false,
         customer: "7700112233",
     },
-    product: Product::Instagram,
+    product: MetaProduct::Instagram,
 };

@@ -1,4 +1,4 @@
-//! The registry of simulated REST providers. Each provider is a file or folder of its own and knows no other.
+//! The registry of simulated REST providers. Each has its own file or folder and imports no other.
 
 mod bandwidth;
 mod facebook;
@@ -64,7 +64,7 @@ pub fn providers() -> impl Iterator<Item = &'static About> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::{Context, Credentials, Fault, Message};
+    use crate::contract::{Context, Credentials, Fault, Message, ReportStatus, StatusReport};
 
     /// Calls `check` with every provider and a context with its default credentials.
     fn for_each(check: impl Fn(&dyn Provider, &Context<'_>)) {
@@ -100,7 +100,9 @@ mod tests {
     fn empty_messages_and_events_are_survived() {
         for_each(|provider, cx| {
             for status in ["sent", "delivered", "read", "failed", "", "ß"] {
-                let _ = provider.receipt(&Message::default(), status, None, cx);
+                let status = ReportStatus::named(status);
+                let report = StatusReport { message: &Message::default(), status, code: None };
+                let _ = provider.receipt(&report, cx);
             }
             let _ = provider.post("", &[], cx);
             let _ = provider.post("http://127.0.0.1:1/{FROM}", &[], cx);

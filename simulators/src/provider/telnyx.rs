@@ -1,12 +1,12 @@
-//! Telnyx Messaging v2: JSON under a bearer key, webhooks under Ed25519 with a time. Text and sender are checked as
-//! Telnyx documents it; what it does with registrations and prices is left out.
+//! Telnyx Messaging v2: JSON under a bearer key, webhooks under Ed25519 with a timestamp. Checks
+//! text and sender by Telnyx's documentation; does not simulate registrations and prices.
 
 use serde_json::{Value, json};
 
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
-        RetryPolicy, UnsupportedEvent, or, overlay, put,
+        ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Ten parts of 153.
+/// Maximum length of a GSM text: ten parts of 153 characters.
 const GSM_TEXT_MAX: usize = 1_530;
 const MEDIA_MAX: usize = 10;
 
@@ -34,11 +34,7 @@ static ABOUT: About = About {
             default: "c2ltdWxhdGVkLXRlbG55eC1lZDI1NTE5LWtleS0wMDE=",
             purpose: "signs webhooks: 32 octets of an Ed25519 key in base64, or any text",
         },
-        Credential {
-            key: "number",
-            default: "+15550100001",
-            purpose: "the default business number of inbound messages",
-        },
+        Credential::number("+15550100001"),
     ],
     batch_max: 1,
     retry: RetryPolicy { attempts_max: 3, factor: 2, after_answers: true, obeys_retry_after: false },
@@ -59,7 +55,7 @@ fn unauthorized() -> Response {
     error(401, "10009", "Authentication failed", "")
 }
 
-/// Why Telnyx would refuse this, as its answer.
+/// Returns the refusal of an invalid request.
 fn refusal(body: &Value) -> Option<Response> {
     let Some(to) = text(body, "/to") else {
         return Some(error(422, "10004", "Missing required parameter", "/to"));
@@ -130,7 +126,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
     Effect::Accept(vec![message], Response::json(200, &json!({"data": answer})))
 }
 
-/// The message object, as in answers and reports.
+/// Returns the message object, as in answers and reports.
 fn outbound(message: &Message, status: &str, cx: &Context<'_>) -> Value {
     let at = |done: bool| if done { json!(cx.rfc3339()) } else { Value::Null };
     let media: Vec<Value> = message.media.iter().map(|url| json!({"url": url, "sha256": null})).collect();
@@ -244,18 +240,14 @@ impl Provider for Telnyx {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let (kind, status) = match status {
-            "read" => return None,
-            "sent" | "sending" | "queued" => ("message.sent", status),
-            "failed" => ("message.finalized", "delivery_failed"),
-            other => ("message.finalized", other),
+            ReportStatus::Read => return None,
+            ReportStatus::Sent => ("message.sent", "sent"),
+            ReportStatus::Own(word @ ("sending" | "queued")) => ("message.sent", word),
+            ReportStatus::Failed => ("message.finalized", "delivery_failed"),
+            other => ("message.finalized", other.name()),
         };
         let mut payload = outbound(message, status, cx);
         if status.ends_with("failed") || status == "expired" {

@@ -1,6 +1,7 @@
-//! Twilio's SMS and WhatsApp products.
+//! The descriptions of Twilio's two products; their wire form is in `family/twilio`.
 
-use crate::family::twilio::{Twilio, check::Product, twilio};
+use crate::family::twilio::{Twilio, check::TwilioProduct, twilio};
 
-pub(crate) static TWILIO: Twilio = twilio("twilio", "Twilio SMS", Product::Sms);
-pub(crate) static TWILIO_WHATSAPP: Twilio = twilio("twilio_whatsapp", "Twilio WhatsApp", Product::WhatsApp);
+pub(crate) static TWILIO: Twilio = twilio("twilio", "Twilio SMS", TwilioProduct::Sms);
+pub(crate) static TWILIO_WHATSAPP: Twilio =
+    twilio("twilio_whatsapp", "Twilio WhatsApp", TwilioProduct::WhatsApp);

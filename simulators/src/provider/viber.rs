@@ -1,12 +1,13 @@
-//! Viber's REST Bot API: everything is a POST answered 200 with a status inside, webhooks are signed with the token.
-//! Subscriptions, broadcasting rights and devices are left out.
+//! Viber's REST Bot API: every request is a POST, answered with 200 and a status in the body;
+//! webhooks are signed with the token. Does not simulate subscriptions, broadcasting rights and
+//! devices.
 
 use serde_json::{Value, json};
 
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Handshake, Inbound, Kind, Message, Provider,
-        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response, text},
@@ -15,8 +16,9 @@ use crate::{
     },
 };
 
-/// The most octets of a request.
+/// Maximum size of a request, in bytes.
 const REQUEST_MAX: usize = 30 * 1024;
+/// Maximum number of receivers of a broadcast.
 const BROADCAST_MAX: usize = 300;
 
 pub(crate) struct Viber;
@@ -35,7 +37,7 @@ static ABOUT: About = About {
         Credential { key: "bot", default: "shop", purpose: "the bot's name" },
     ],
     batch_max: 1,
-    // In reality within an hour; the gaps are not known.
+    // Viber retries for an hour, with undocumented pauses.
     retry: RetryPolicy { attempts_max: 6, factor: 2, after_answers: true, obeys_retry_after: false },
     polls: false,
     customer: "q7Zx0AbCdEfGhIjK/1==",
@@ -74,7 +76,7 @@ fn status(code: usize) -> Response {
     Response::json(200, &json!({"status": code, "status_message": name, "chat_hostname": "SN-SIM"}))
 }
 
-/// Above 2^53, as the real ones are.
+/// Returns a message token above 2^53, like Viber's own.
 fn token(salt: u64, cx: &Context<'_>) -> u64 {
     (1 << 62) | (cx.large(salt) << 9)
 }
@@ -100,7 +102,7 @@ fn keyboard(body: &Value, message: &mut Message) -> Result<(), usize> {
     if broken { Err(3) } else { Ok(()) }
 }
 
-/// The message, without id and recipient, or the status it is refused with.
+/// Returns the message without id and recipient, or the status of its refusal.
 fn check(body: &Value) -> Result<Message, usize> {
     let own = |pointer: &str| text(body, pointer).unwrap_or_default();
     let within = |pointer: &str, most: usize| own(pointer).chars().count() <= most;
@@ -279,7 +281,7 @@ impl Provider for Viber {
         let file_name = file.map(|file| file.name.as_str()).unwrap_or_default();
         let message = match inbound.kind {
             Kind::Text => json!({"type": "text", "text": words}),
-            // A tap comes as a text that is the button's action.
+            // A tap arrives as a text with the button's action.
             Kind::Button | Kind::List => json!({"type": "text", "text": or(&inbound.payload, words)}),
             Kind::Image => {
                 json!({"type": "picture", "media": url, "thumbnail": url, "text": words, "file_name": file_name, "size": size})
@@ -316,17 +318,12 @@ impl Provider for Viber {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let kind = match status {
-            "sent" => return None,
-            "read" => "seen",
-            other => other,
+            ReportStatus::Sent => return None,
+            ReportStatus::Read => "seen",
+            other => other.name(),
         };
         let wanted = cx.webhook.and_then(|hook| hook.events.as_ref());
         if wanted.is_some_and(|wanted| !wanted.iter().any(|event| event == kind)) {

@@ -1,5 +1,5 @@
-//! VoIP.ms: the General interface, and beside it its own API with its callback by GET. A webhook whose address has
-//! `{FROM}` in it is called the old way; any other gets General's JSON.
+//! VoIP.ms: the General interface, and its own older API with call-backs by GET. A webhook whose
+//! address contains `{FROM}` gets those; any other gets General's JSON.
 
 use std::sync::LazyLock;
 
@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        About, AccountLine, Context, Effect, Fault, Inbound, Message, Provider, UnsupportedEvent,
-        WebhookConfig, or, put,
+        About, AccountLine, Context, Effect, Fault, Inbound, Message, Provider, StatusReport,
+        UnsupportedEvent, WebhookConfig, or, put,
     },
     family::described::{Described, SOURCES, Source},
     toolkit::{
@@ -19,11 +19,12 @@ use crate::{
 };
 
 const API: &str = "/api/v1/rest.php";
-/// Octets of UTF-8.
+/// Maximum length of an SMS, in bytes of UTF-8.
 const SMS_MAX: usize = 160;
+/// Maximum length of the text of an MMS, in characters.
 const MMS_MAX: usize = 1_600;
 
-/// VoIP.ms; it speaks the General interface as the fixture file of `general` describes it.
+/// VoIP.ms, with the General interface as the fixture file of `general` describes it.
 pub(crate) struct VoipMs(Described);
 
 static VOIPMS: LazyLock<Option<VoipMs>> = LazyLock::new(|| {
@@ -41,7 +42,7 @@ fn status(name: &str) -> Response {
     Response::json(200, &json!({"status": name}))
 }
 
-/// Ten digits: the numbers of its own API.
+/// Returns whether this is a number of its own API: ten digits.
 fn is_ten(number: &str) -> bool {
     number.len() == 10 && number.bytes().all(|octet| octet.is_ascii_digit())
 }
@@ -133,12 +134,12 @@ fn call(request: &Request, cx: &Context<'_>) -> Effect {
     }
 }
 
-/// Whether this address is a template to be filled in.
+/// Returns whether a webhook's address is a template.
 fn is_template(url: &str) -> bool {
     url.contains("{FROM}")
 }
 
-/// Ten digits where the number is of the North American plan.
+/// Returns the ten digits of a North American number; other numbers without `+`.
 fn ten(number: &str) -> &str {
     let digits = number.trim_start_matches('+');
     if digits.len() == 11 { digits.strip_prefix('1').unwrap_or(digits) } else { digits }
@@ -175,15 +176,9 @@ impl Provider for VoipMs {
         self.0.inbound(inbound, file, cx)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
-        // Its own API reports nothing.
-        if message.id.contains(':') { None } else { self.0.receipt(message, status, code, cx) }
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        // Its own API has no receipts.
+        if report.message.id.contains(':') { None } else { self.0.receipt(report, cx) }
     }
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {

@@ -1,4 +1,4 @@
-//! WhatsApp through 360dialog.
+//! The description of WhatsApp over 360dialog; its wire form is in `family/whatsapp`.
 
 use crate::{
     contract::{About, Credential},
@@ -10,19 +10,31 @@ pub(crate) static WHATSAPP_360DIALOG: WhatsApp = WhatsApp {
         name: "whatsapp_360dialog",
         title: "WhatsApp through 360dialog",
         credentials: &[
-            Credential { key: "api_key", default: "sim-360-key", purpose: "the key, in D360-API-KEY" },
+            Credential {
+                key: "api_key",
+                default: "sim-360-key",
+                purpose: "the key in the header D360-API-KEY",
+            },
             Credential {
                 key: "webhook_header",
                 default: "X-Webhook-Secret",
-                purpose: "the header set up with the webhook; empty: none",
+                purpose: "the name of the webhook's secret header; empty: none",
             },
-            Credential { key: "webhook_secret", default: "sim-webhook-secret", purpose: "its value" },
+            Credential {
+                key: "webhook_secret",
+                default: "sim-webhook-secret",
+                purpose: "the value of that header",
+            },
             Credential {
                 key: "platform_secret",
                 default: "",
-                purpose: "makes x-360dialog-signature; empty: none",
+                purpose: "signs webhooks in x-360dialog-signature; empty: not signed",
             },
-            Credential { key: "phone_number_id", default: "100000000000001", purpose: "in webhooks" },
+            Credential {
+                key: "phone_number_id",
+                default: "100000000000001",
+                purpose: "the number's id in webhooks",
+            },
             Credential {
                 key: "business_account_id",
                 default: "200000000000001",

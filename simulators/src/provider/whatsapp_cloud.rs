@@ -1,4 +1,4 @@
-//! WhatsApp over Meta's Cloud API.
+//! The description of WhatsApp over Meta's Cloud API; its wire form is in `family/whatsapp`.
 
 use crate::{
     contract::{About, Credential},
@@ -14,7 +14,7 @@ pub(crate) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
             Credential {
                 key: "phone_number_id",
                 default: "100000000000001",
-                purpose: "in the path of the API",
+                purpose: "the number's id in the paths of the API",
             },
             Credential {
                 key: "business_account_id",
@@ -25,7 +25,7 @@ pub(crate) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
             Credential {
                 key: "verify_token",
                 default: "sim-verify-token",
-                purpose: "shown in the webhook's handshake",
+                purpose: "the secret of the webhook's handshake",
             },
             Credential { key: "number", default: "15557770000", purpose: "the business number" },
         ],

@@ -12,7 +12,8 @@ pub(super) type ConnectionId = u64;
 /// Identifies an account by its place in the list.
 pub(super) type AccountId = usize;
 
-/// Maximum number of octets that wait to be written; beyond it a connection is not read and gets no deliveries.
+/// Maximum number of octets that wait to be written; beyond it a connection is not read and gets no
+/// deliveries.
 pub(super) const OUT_BYTES_MAX: usize = 4 << 20;
 
 /// Whether and how a connection is to end.

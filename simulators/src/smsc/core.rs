@@ -1,5 +1,6 @@
-//! The state of the SMSC, without sockets or clocks, and the writing of PDUs. One lock around it serves all connections,
-//! so that a receipt may leave over another bind than its submit arrived by.
+//! The state of the SMSC, without sockets or clocks, and the writing of PDUs. One lock around it
+//! serves all connections, so that a receipt may leave over another bind than its submit arrived
+//! by.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -57,7 +58,8 @@ pub(super) struct Customers {
     pub(super) unclaimed: VecDeque<Delivery>,
     /// The number of the last message.
     pub(super) number: u64,
-    /// Thousandths of a message that background customers still owe; `None` while they do not write.
+    /// Thousandths of a message that background customers still owe; `None` while they do not
+    /// write.
     pub(super) background: Option<u64>,
 }
 
@@ -94,7 +96,6 @@ impl Core {
         }
     }
 
-    /// Adds a connection.
     pub(super) fn add_connection(&mut self, wake: Arc<Notify>, now: Millis) -> ConnectionId {
         self.next_connection += 1;
         let id = self.next_connection;
@@ -116,7 +117,8 @@ impl Core {
         }
     }
 
-    /// Wakes one connection's task. All of them sleep until the first due time they saw, so one must look again.
+    /// Wakes one connection's task. All of them sleep until the first due time they saw, so one
+    /// must look again.
     pub(super) fn wake_one(&self) {
         if let Some(connection) = self.connections.values().next() {
             connection.wake();

@@ -1,5 +1,6 @@
-//! Deliveries to the ESME, receipts and customers' messages alike: queued per account, sent over one of its binds within
-//! the window, repeated until acknowledged or given up. None is dropped without a count.
+//! Deliveries to the ESME, receipts and customers' messages alike: queued per account, sent over
+//! one of its binds within the window, repeated until acknowledged or given up. None is dropped
+//! without a count.
 
 use channels::smpp::{
     Millis,
@@ -195,7 +196,8 @@ pub(super) fn send_mo(core: &mut Core, mo: &Mo, now: Millis) -> Result<MoId, MoE
     Ok(id)
 }
 
-/// Returns the account for a customer's message: the named one, else the first that receives, else the first.
+/// Returns the account for a customer's message: the named one, else the first that receives, else
+/// the first.
 fn receiver(core: &Core, system_id: &str) -> Option<AccountId> {
     if system_id.is_empty() {
         let receives = |id: &ConnectionId| core.connections.get(id).is_some_and(Connection::receives);

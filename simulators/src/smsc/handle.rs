@@ -21,7 +21,7 @@ use super::{
 /// The number of binds of a system_id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindCount {
-    /// The system_id.
+    /// The name by which an ESME binds.
     pub system_id: Arc<str>,
     /// Number of its binds.
     pub binds: usize,
@@ -39,8 +39,8 @@ impl Smsc {
         Self { shared: Arc::new(SharedCore::new(script)) }
     }
 
-    /// Serves all connections until `shutdown` resolves, then cuts them; or until all connections of a finished source
-    /// ended.
+    /// Serves all connections until `shutdown` resolves, then cuts them; or until all connections
+    /// of a finished source ended.
     pub async fn run(&self, acceptor: impl Accept, shutdown: impl Future<Output = ()>) {
         serve::run(&self.shared, acceptor, shutdown).await;
     }
@@ -103,7 +103,7 @@ impl Smsc {
         self.shared.lock().records.counts
     }
 
-    /// Waits until the counts satisfy `until`, and returns them. There is no timeout.
+    /// Waits until the counts satisfy `until`, and returns them. Never times out.
     pub async fn wait_for(&self, until: impl Fn(&SmscCounts) -> bool) -> SmscCounts {
         self.shared.changes.wait_for(|| self.counts(), until).await
     }
@@ -139,23 +139,26 @@ impl Smsc {
         self.shared.lock().records.times(destination, text)
     }
 
-    /// Returns the parts that arrived more than once: equal destination, text and place in the message.
+    /// Returns the parts that arrived more than once: equal destination, text and place in the
+    /// message.
     pub fn repeated(&self) -> Vec<Repeated> {
         self.shared.lock().records.repeated()
     }
 
-    /// Returns the texts of the whole messages to one destination, in the order of their completion.
+    /// Returns the texts of the whole messages to one destination, in the order of their
+    /// completion.
     pub fn texts_to(&self, destination: &str) -> Vec<Box<str>> {
         self.shared.lock().records.texts_to(destination)
     }
 
-    /// Returns the maximum number of submits (parts, including refused ones) in any window of this length.
+    /// Returns the maximum number of submits (parts, including refused ones) in any window of this
+    /// length.
     pub fn most_in(&self, window_ms: Millis) -> u64 {
         self.shared.lock().records.most_in(window_ms)
     }
 
-    /// Reports events from now on, in place of any earlier observer. Events that the observer is too slow for are counted
-    /// as [`SmscCounts::missed`].
+    /// Reports events from now on, in place of any earlier observer. Events that the observer is
+    /// too slow for are counted as [`SmscCounts::missed`].
     pub fn observe(&self, capacity: usize) -> mpsc::Receiver<Seen> {
         self.shared.lock().records.observe(capacity)
     }

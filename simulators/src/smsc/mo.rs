@@ -1,4 +1,5 @@
-//! Customers' messages (mobile originated): a text split into deliver_sm PDUs, with any of the marks that SMSCs use.
+//! Customers' messages (mobile originated): a text split into deliver_sm PDUs, with any of the
+//! marks that SMSCs use.
 
 use channels::smpp::{
     pdu::{self, Address, CommandId, EncodeError, ShortMessage},

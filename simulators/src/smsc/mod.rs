@@ -1,5 +1,5 @@
-//! A simulated SMSC with faults on demand: the other side of SMPP 3.4, for demos, tests and benches. It stores nothing on
-//! disk, and is not a model of how to build an SMSC.
+//! A simulated SMSC with faults on demand: the other side of SMPP 3.4, for demos, tests and
+//! benches. It stores nothing on disk, and is not a model of how to build an SMSC.
 //!
 //! | file | contents |
 //! |---|---|

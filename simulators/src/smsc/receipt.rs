@@ -1,5 +1,5 @@
-//! Delivery receipts in the forms of many SMSCs, and the message ids in them. Encoded when the submit arrives, so that
-//! sending one later only copies octets.
+//! Delivery receipts in the forms of many SMSCs, and the message ids in them. Encoded when the
+//! submit arrives, so that sending one later only copies octets.
 
 use channels::smpp::{
     pdu::{self, Address, CommandId, DataSm, EncodeError, Pdu, ShortMessage},

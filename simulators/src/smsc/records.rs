@@ -1,5 +1,5 @@
-//! Records of what the SMSC saw, for the questions of tests: how often a text came, in which order, how fast. Bounded:
-//! what does not fit is counted, never dropped silently.
+//! Records of what the SMSC saw, for the questions of tests: how often a text came, in which order,
+//! how fast. Bounded: what does not fit is counted, never dropped silently.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -59,8 +59,8 @@ pub struct SmscCounts {
     pub redeliveries: u64,
     /// Deliveries given up after too many attempts, or because a queue was full.
     pub given_up: u64,
-    /// Texts beyond [`RECENT_MAX`] different ones, and unfinished messages beyond their maximum, which are missing from
-    /// the counts per text.
+    /// Texts beyond [`RECENT_MAX`] different ones, and unfinished messages beyond their maximum,
+    /// which are missing from the counts per text.
     pub forgotten: u64,
     /// Observations lost because the observer was too slow.
     pub missed: u64,

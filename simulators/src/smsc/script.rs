@@ -1,5 +1,5 @@
-//! The faults of a simulated SMSC: plain data, set at start and changed at any time. By default there are no faults: it
-//! answers at once and delivers every message.
+//! The faults of a simulated SMSC: plain data, set at start and changed at any time. By default
+//! nothing fails: it answers at once and delivers every message.
 
 use std::collections::BTreeMap;
 
@@ -50,7 +50,7 @@ impl IdStyle {
     ];
 }
 
-/// The form of a receipt.
+/// The text and TLVs of a receipt, in the variants of many SMSCs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptForm {

@@ -1,4 +1,5 @@
-//! Sockets and time around the SMSC: one task per connection, none per PDU; the output of one wake-up is written at once.
+//! Sockets and time around the SMSC: one task per connection, none per PDU; the output of one
+//! wake-up is written at once.
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
@@ -52,7 +53,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Accept for mpsc::Receiv
     }
 }
 
-/// Serves all connections until `shutdown` resolves, then cuts them; or until all connections of a finished source ended.
+/// Serves all connections until `shutdown` resolves, then cuts them; or until all connections of a
+/// finished source ended.
 pub(super) async fn run(
     shared: &Arc<SharedCore>,
     mut acceptor: impl Accept,
@@ -104,7 +106,7 @@ impl Drop for Served<'_> {
     }
 }
 
-/// What a connection's task is to do next.
+/// The next actions of a connection's task.
 struct Step {
     end: End,
     next_due: Option<Millis>,

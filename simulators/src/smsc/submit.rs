@@ -1,4 +1,5 @@
-//! Submits: accepted, refused, swallowed, cut off or answered late, and their receipts, as the script says.
+//! Submits: accepted, refused, swallowed, cut off or answered late, and their receipts, as the
+//! script says.
 
 use channels::smpp::{
     Millis,

@@ -1,5 +1,5 @@
-//! SMS texts as a handset reads and writes them: alphabets and user data headers. Shares no code with the router's own
-//! conversion, so that a mistake there shows here instead of cancelling out.
+//! SMS texts as a handset reads and writes them: alphabets and user data headers. Shares no code
+//! with the router's own conversion, so that a mistake there shows here instead of cancelling out.
 
 use std::sync::LazyLock;
 

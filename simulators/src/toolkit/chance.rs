@@ -1,4 +1,5 @@
-//! Random numbers from a seed, and faults that happen by pattern: equal seeds give equal courses on every machine.
+//! Random numbers from a seed, and faults that happen by pattern: equal seeds give equal courses on
+//! every machine.
 
 use std::{fmt, str::FromStr};
 

@@ -12,7 +12,8 @@ impl Changes {
         self.0.notify_waiters();
     }
 
-    /// Waits until `read` returns a value that satisfies `is_reached`, and returns it. There is no timeout.
+    /// Waits until `read` returns a value that satisfies `is_reached`, and returns it. Never times
+    /// out.
     pub(crate) async fn wait_for<T>(&self, read: impl Fn() -> T, is_reached: impl Fn(&T) -> bool) -> T {
         loop {
             let changed = self.0.notified();

@@ -1,4 +1,5 @@
-//! HTTP as the simulated providers see it: requests with their bodies, responses, and requests to webhooks. No IO.
+//! HTTP as the simulated providers see it: requests with their bodies, responses, and requests to
+//! webhooks. No IO.
 
 use std::{borrow::Cow, fmt::Write as _};
 

@@ -1,4 +1,5 @@
-//! Files that a simulated provider keeps: uploads, and the files that customers send. Bounded; evicts the oldest.
+//! Files that a simulated provider keeps: uploads, and the files that customers send. Bounded;
+//! evicts the oldest.
 
 use std::collections::VecDeque;
 

@@ -35,7 +35,7 @@ impl<K: Ord> Tally<K> {
         Self { times: BTreeMap::new(), keys_max }
     }
 
-    /// Counts a key; returns false when it is a new one and there is no room for it.
+    /// Counts a key; returns false when it is new and all places are taken.
     pub(crate) fn count(&mut self, key: K) -> bool {
         let fits = self.times.len() < self.keys_max || self.times.contains_key(&key);
         if fits {

@@ -1,5 +1,5 @@
-//! The signatures that providers put on their webhooks. Written from their documentation alone, never
-//! from the code that verifies them, so that the two sides can disagree.
+//! The signatures that providers put on their webhooks. Written from their documentation alone,
+//! never from the code that verifies them, so that the two sides can disagree.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signer as _, SigningKey};

@@ -1,4 +1,4 @@
-//! The least of an ESME, over a pipe in memory, for the tests of the simulated SMSC.
+//! A minimal ESME over an in-memory pipe, for the tests of the simulated SMSC.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::time::Duration;
@@ -13,7 +13,7 @@ use tokio::{
 
 pub(crate) type Frame = (PduHeader, Vec<u8>);
 
-/// The least of an ESME.
+/// A minimal ESME.
 pub(crate) struct Client {
     pub(crate) stream: DuplexStream,
     sequence: u32,
@@ -72,7 +72,7 @@ impl Client {
         self.request(&Pdu::SubmitSm(message)).await
     }
 
-    /// The next PDU; none when the connection ended.
+    /// Reads the next PDU; `None` when the connection ended.
     pub(crate) async fn read(&mut self) -> Option<Frame> {
         let mut length = [0; 4];
         self.stream.read_exact(&mut length).await.ok()?;
@@ -82,7 +82,7 @@ impl Client {
         Some((PduHeader::read(&pdu).unwrap(), pdu[16..].to_vec()))
     }
 
-    /// The next PDU, if one comes within a second.
+    /// Reads the next PDU; `None` if none arrives within a second.
     pub(crate) async fn next(&mut self) -> Option<Frame> {
         timeout(Duration::from_secs(1), self.read()).await.ok().flatten()
     }
@@ -91,7 +91,7 @@ impl Client {
         self.write(&Pdu::DeliverSmResp(IdReply::default()), status, header.sequence).await;
     }
 
-    /// All PDUs of the next second of silence and before; deliveries are acknowledged.
+    /// Reads PDUs until a second of silence, and acknowledges deliveries.
     pub(crate) async fn drain(&mut self) -> Vec<Frame> {
         let mut all = Vec::new();
         while let Some((header, body)) = self.next().await {

@@ -1,5 +1,5 @@
-//! The least of an HTTP client and of a webhook, by hand, and a simulated provider between them: it shares no code
-//! with what it tests.
+//! A minimal HTTP client and webhook, and a simulated provider between them. Shares no code with
+//! the simulators.
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 
 use std::{
@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-/// When the simulators of all tests start: 2026-09-21 10:00:00.
+/// The time at which the simulators of all tests start: 2026-09-21 10:00:00.
 pub(crate) const STARTED_AT_MS: u64 = 1_789_984_800_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -53,14 +53,14 @@ impl Http {
     }
 }
 
-/// A signature as most providers make it, in hexadecimal digits.
+/// Computes an HMAC-SHA256 in hexadecimal digits, as most providers sign.
 pub(crate) fn hmac256(key: &str, octets: &[u8]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).unwrap();
     mac.update(octets);
     hex::encode(mac.finalize().into_bytes())
 }
 
-/// The fields of a form.
+/// Decodes the fields of a form.
 pub(crate) fn pairs(text: &str) -> BTreeMap<String, String> {
     let decode = |text: &str| {
         let mut out = Vec::new();
@@ -80,7 +80,7 @@ pub(crate) fn pairs(text: &str) -> BTreeMap<String, String> {
     text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decode(k), decode(v))).collect()
 }
 
-/// Reads one message from a connection; nothing when it ended before.
+/// Reads one message from a connection; `None` when the connection ended before it.
 async fn read(stream: &mut TcpStream) -> Option<Http> {
     let mut octets = Vec::new();
     let end = loop {
@@ -114,7 +114,7 @@ async fn read(stream: &mut TcpStream) -> Option<Http> {
     })
 }
 
-/// Calls; nothing when the connection ended without an answer.
+/// Sends a request; returns `None` when the connection ended without an answer.
 pub(crate) async fn try_call(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8]) -> Option<Http> {
     let rest = url.strip_prefix("http://").unwrap();
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -138,7 +138,7 @@ pub(crate) fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-/// A webhook.
+/// A server that records webhooks.
 pub(crate) struct Hook {
     pub(crate) url: String,
     came: mpsc::UnboundedReceiver<Http>,
@@ -165,7 +165,7 @@ impl Hook {
                     while let Some(request) = read(&mut stream).await {
                         let next = queue.lock().unwrap().pop_front();
                         let (status, body) = next.unwrap_or_else(|| (200, default.lock().unwrap().clone()));
-                        // A handshake is answered with its challenge.
+                        // Answers a handshake with its challenge.
                         let query = request.path.split_once('?').map_or("", |(_, query)| query);
                         let body = pairs(query).remove("hub.challenge").unwrap_or(body);
                         tell.send(request).unwrap();
@@ -180,7 +180,7 @@ impl Hook {
         Self { url, came, answers, usual, _tasks: tasks }
     }
 
-    /// The next requests are answered so.
+    /// Sets the answers to the next requests.
     pub(crate) fn answer(&self, answers: &[u16]) {
         self.answers.lock().unwrap().extend(answers.iter().map(|status| (*status, String::new())));
     }
@@ -189,12 +189,12 @@ impl Hook {
         body.clone_into(&mut self.usual.lock().unwrap());
     }
 
-    /// The next request.
+    /// Waits for the next request.
     pub(crate) async fn next(&mut self) -> Http {
         timeout(PATIENCE, self.came.recv()).await.expect("no webhook in time").unwrap()
     }
 
-    /// What came and was not asked for.
+    /// Returns the requests that no test waited for.
     pub(crate) fn left(&mut self) -> usize {
         let mut count = 0;
         while self.came.try_recv().is_ok() {
@@ -213,7 +213,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// What was accepted, as the control API tells it.
+    /// Returns the accepted messages from the control API.
     pub(crate) async fn accepted(&self) -> Vec<Value> {
         self.ask("messages").await["messages"].as_array().unwrap().clone()
     }
@@ -258,7 +258,7 @@ impl World {
         call("GET", &format!("{}{path}", self.base), headers, b"").await
     }
 
-    /// The control API.
+    /// Gives an order to the control API.
     pub(crate) async fn order(&self, path: &str, body: Value) -> Value {
         let answer = self.post(&format!("/_sim/{path}"), &[], &body).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
@@ -269,7 +269,7 @@ impl World {
         self.get(&format!("/_sim/{path}"), &[]).await.json()
     }
 
-    /// Lets a customer write, and gives what the webhook was sent.
+    /// Lets a customer write, and returns the webhook's request.
     pub(crate) async fn writes(&mut self, inbound: Value) -> Http {
         let told = self.order("inbound", inbound).await;
         assert_eq!(told["status"], json!(200), "{told}");
@@ -277,7 +277,7 @@ impl World {
     }
 }
 
-/// One text from a customer.
+/// Returns a text message of a customer.
 pub(crate) fn text(words: &str) -> Inbound {
     Inbound { text: words.to_owned(), ..Inbound::default() }
 }

@@ -76,7 +76,7 @@ impl Bot {
     pub(super) async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
         let body = Limited::new(request.into_body(), LIMITS.body_bytes_max).collect().await;
         let Ok(body) = body.map(|b| b.to_bytes()) else {
-            return answer::error(StatusCode::BAD_REQUEST, "the body did not arrive whole");
+            return answer::error(StatusCode::BAD_REQUEST, "the body is incomplete");
         };
         let cim: Cim = match serde_json::from_slice(&body) {
             Ok(cim) => cim,
@@ -164,7 +164,7 @@ impl Bot {
     /// Fetches a customer's file from the router.
     async fn fetched(&self, url: String) -> Result<Picture, Failure> {
         let failed = |why: &dyn std::fmt::Display| Failure::Running(format!("the file at {url:?}: {why}"));
-        let path = url.strip_prefix(&*self.public_url).ok_or_else(|| failed(&"not an address of ours"))?;
+        let path = url.strip_prefix(&*self.public_url).ok_or_else(|| failed(&"not a URL of this router"))?;
         let answer = self.router.open(Method::GET, path, None).await?;
         let status = answer.status();
         let kind = answer.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());

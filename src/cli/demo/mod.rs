@@ -101,16 +101,16 @@ pub(super) async fn perform(mut arguments: DemoArguments) -> Result<(), Failure>
 async fn show(arguments: &DemoArguments, stage: Stage, watch: Stopwatch) -> Result<(), Failure> {
     let printer = Printer::new();
     printer.line("Patchbay demo: a business talks with its customers on several channels.");
-    printer.line("All of it runs in this process and on this machine only, and needs no account.\n");
+    printer.line("Everything runs in this process and on this machine only; no account is needed.\n");
     for provider in &stage.providers {
         printer.line(&introduced(provider));
     }
     printer.line(&format!("   {:<10} send API and webhooks {}", "router", stage.public_url));
-    printer.line(&format!("   {:<10} the business, an HTTP service that answers everyone", "bot"));
+    printer.line(&format!("   {:<10} the business: an HTTP service that answers everyone", "bot"));
     let mut story = Story::new(stage.facts, arguments.patience, stage.bot, printer, watch);
     script::play(&mut story, &stage.providers).await?;
     printer.line(&format!(
-        "\nAll round trips worked, in {:.1} s; the first answer was with its customer {} ms after the start.",
+        "\nAll round trips worked, in {:.1} s; the first answer reached its customer {} ms after the start.",
         watch.elapsed().as_secs_f64(),
         story.first_answer.unwrap_or_default().as_millis()
     ));
@@ -127,9 +127,8 @@ async fn show(arguments: &DemoArguments, stage: Stage, watch: Stopwatch) -> Resu
 
 impl Stage {
     async fn set(channels: &[Channel]) -> Result<(Self, Running, Backstage), Failure> {
-        let folder = tempfile::tempdir().map_err(|e| {
-            Failure::Running(format!("there is no room for temporary files: {e}; set TMPDIR"))
-        })?;
+        let folder = tempfile::tempdir()
+            .map_err(|e| Failure::Running(format!("cannot create a temporary folder: {e}; set TMPDIR")))?;
         let (tell, facts) = mpsc::channel(FACTS_MAX);
         let (stop, stopping) = watch::channel(false);
         let mut players = JoinSet::new();

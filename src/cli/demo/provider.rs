@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use actors::seams::Clock;
 use simulators::{
-    rest::{self, Inbound, Kind, Options, Signature, Simulator},
+    rest::{self, Inbound, Kind, NewMessages, Options, Signature, Simulator},
     smsc::{self, Mo, MoOrder, Seen, Smsc},
 };
 use tokio::{net::TcpListener, sync::mpsc, task::JoinSet};
@@ -162,7 +162,7 @@ impl Provider {
         match attempts.map_err(Failure::running)?.iter().find(|attempt| !attempt.taken) {
             // The provider tries again by itself; the script waits for the result.
             Some(attempt) => Err(Failure::Running(format!(
-                "{}: the router did not take the webhook: {}",
+                "{}: the router refused the webhook: {}",
                 self.channel.label(),
                 attempt.error.as_deref().unwrap_or(&attempt.body)
             ))),
@@ -225,7 +225,7 @@ async fn watch_rest(channel: Channel, simulator: Simulator, tell: mpsc::Sender<F
     let mut told = 0;
     loop {
         simulator.wait_for(|counts| counts.accepted > told).await;
-        let (accepted, messages) = simulator.messages_after(told);
+        let NewMessages { accepted, messages } = simulator.messages_after(told);
         told = accepted;
         for message in messages {
             let rest::Message { id, to, text, buttons, .. } = message;

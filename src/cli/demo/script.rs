@@ -25,9 +25,9 @@ const CAPTION: &str = "It arrived like this";
 pub(super) async fn play(story: &mut Story, providers: &[Provider]) -> Result<(), Failure> {
     let sms = providers.iter().find(|provider| provider.channel == Channel::Sms);
     if sms.is_some() {
-        story.until("the router's login at the SMS centre (SMPP bind)", is_bound).await?;
+        story.until("login at the SMSC (SMPP bind)", is_bound).await?;
     }
-    story.chapter("A customer writes on each channel, the bot answers, receipts come back");
+    story.chapter("A customer writes on each channel; the bot answers; receipts come back");
     let mut customers = Vec::new();
     for provider in providers {
         customers.push(greets(story, provider).await?);
@@ -36,16 +36,18 @@ pub(super) async fn play(story: &mut Story, providers: &[Provider]) -> Result<()
         story.chapter("A long SMS with emoji; its segments arrive in the wrong order");
         writes_at_length(story, sms).await?;
     }
-    story.chapter("The bot asks everyone the same: buttons where there are buttons, else a numbered list");
+    story.chapter(
+        "The bot asks everyone a question: with buttons where supported, otherwise as a numbered list",
+    );
     for (provider, customer) in providers.iter().zip(&customers) {
         is_asked(story, provider, customer).await?;
     }
     let shows = [Channel::Whatsapp, Channel::Telegram, Channel::Messenger];
     let shows = shows.iter().find_map(|channel| providers.iter().find(|p| p.channel == *channel));
     if let Some(provider) = shows {
-        story.chapter("A customer sends a picture; the bot gets it at an address of ours");
+        story.chapter("A customer sends a picture; the bot downloads it from Patchbay");
         sends_a_picture(story, provider).await?;
-        story.chapter("Somebody who does not have the provider's secret calls the webhooks");
+        story.chapter("A forger without the provider's secret calls the webhooks");
         for provider in providers.iter().filter(|provider| provider.channel != Channel::Sms) {
             is_forged(story, provider).await?;
         }
@@ -105,11 +107,11 @@ async fn is_asked(story: &mut Story, provider: &Provider, customer: &str) -> Res
     if heard.payload != payload_of(title) {
         let got = heard.payload;
         return Err(Failure::Running(format!(
-            "{}: the answer {title:?} stands for {got:?}",
+            "{}: the answer {title:?} has the payload {got:?}",
             channel.label()
         )));
     }
-    story.say(channel, Who::BotGets, &format!("{title:?}, which stands for {}", heard.payload));
+    story.say(channel, Who::BotGets, &format!("{title:?} with the payload {}", heard.payload));
     story.answered(channel, &heard, &format!("Booked for you: {title}.")).await
 }
 
@@ -121,7 +123,7 @@ async fn sends_a_picture(story: &mut Story, provider: &Provider) -> Result<(), F
     provider.send_picture(caption).await?;
     let heard = story.heard(channel, caption).await?;
     let Some(picture) = heard.picture.clone() else {
-        return Err(Failure::Running(format!("{}: the picture has no address", channel.label())));
+        return Err(Failure::Running(format!("{}: the picture has no URL", channel.label())));
     };
     story.say(channel, Who::BotGets, &picture.url);
     story.say(
@@ -137,11 +139,11 @@ async fn is_forged(story: &mut Story, provider: &Provider) -> Result<(), Failure
     story.say(channel, Who::Stranger, words);
     match provider.forge(words).await? {
         Some(status @ (401 | 403)) => {
-            story.say(channel, Who::Router, &format!("refused with HTTP {status}, and nothing changed"));
+            story.say(channel, Who::Router, &format!("refused with HTTP {status}; nothing changed"));
             Ok(())
         }
         other => Err(Failure::Running(format!(
-            "{}: a forged webhook was answered {other:?} and not 401 or 403",
+            "{}: a forged webhook was answered with {other:?}, expected 401 or 403",
             channel.label()
         ))),
     }

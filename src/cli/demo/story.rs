@@ -67,11 +67,11 @@ impl Story {
         loop {
             let fact = match timeout_at(deadline, self.facts.recv()).await {
                 Ok(Some(fact)) => fact,
-                Ok(None) => return Err(Failure::Running(format!("the demo's players ended before {what}"))),
+                Ok(None) => return Err(Failure::Running(format!("the demo ended before {what}"))),
                 Err(_) => {
                     let seconds = self.patience.as_secs();
                     return Err(Failure::Running(format!(
-                        "after {seconds} s there is still no sign of {what}; on a very slow machine try --patience 2m"
+                        "no {what} after {seconds} s; on a slow machine try --patience 2m"
                     )));
                 }
             };
@@ -79,7 +79,7 @@ impl Story {
                 return Ok(picked);
             }
             if let Fact::BotFailed { why } = &fact {
-                console::error(format!("the bot could not answer, the router will come again: {why}"));
+                console::error(format!("the bot could not answer; the router will deliver again: {why}"));
             } else if self.early.len() < FACTS_MAX {
                 self.early.push_back(fact);
             }
@@ -88,7 +88,7 @@ impl Story {
 
     /// Waits until the bot receives a customer's text.
     pub(super) async fn heard(&mut self, on: Channel, text: &str) -> Result<Heard, Failure> {
-        let what = format!("the customer's {text:?} at the bot ({})", on.label());
+        let what = format!("message {text:?} at the bot ({})", on.label());
         self.until(&what, |fact| match fact {
             Fact::BotHeard { channel, heard } if *channel == on && heard.text == text => Some(heard.clone()),
             _ => None,
@@ -98,7 +98,7 @@ impl Story {
 
     /// Waits until the customer sees a message that starts with these words.
     pub(super) async fn shown(&mut self, on: Channel, words: &str) -> Result<Shown, Failure> {
-        let what = format!("{words:?} at the customer's ({})", on.label());
+        let what = format!("message {words:?} at the customer ({})", on.label());
         self.until(&what, |fact| match fact {
             Fact::Shown { channel, shown } if *channel == on && shown.text.starts_with(words) => {
                 Some(shown.clone())
@@ -114,7 +114,11 @@ impl Story {
         self.first_answer.get_or_insert(self.watch.elapsed());
         self.say(on, Who::Bot, &shown.text);
         if shown.parts > 1 {
-            self.say(on, Who::Router, &format!("cut into {} SMS segments, no emoji in halves", shown.parts));
+            self.say(
+                on,
+                Who::Router,
+                &format!("split into {} SMS segments, no emoji cut in two", shown.parts),
+            );
         }
         self.receipts(on, &answer_to(&heard.id)).await
     }
@@ -123,7 +127,7 @@ impl Story {
     pub(super) async fn receipts(&mut self, on: Channel, message: &str) -> Result<(), Failure> {
         let mut told = vec!["sent".to_owned()];
         for expected in on.reports() {
-            let what = format!("the receipt {expected} for {message} ({})", on.label());
+            let what = format!("receipt {expected} for {message} ({})", on.label());
             let outcome = self.until(&what, |fact| match fact {
                 Fact::BotTold { id, status, reason, .. } if id == message => match status.as_str() {
                     word if word == *expected => Some(Ok(())),
@@ -136,7 +140,7 @@ impl Story {
             told.push(expected.to_lowercase());
         }
         self.settled(on, message).await?;
-        let end = if told.len() == 1 { " (this provider tells no more)" } else { "" };
+        let end = if told.len() == 1 { " (this provider reports nothing more)" } else { "" };
         self.say(on, Who::Receipts, &format!("{}{end}", told.join(", ")));
         Ok(())
     }

@@ -6,13 +6,11 @@ use crate::console;
 /// Prints the commands; with `--once`, only how to get them.
 pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, once: bool) {
     if once {
-        console::line(
-            "Without --once the demo stays up, with a web page to look around and commands to try.",
-        );
+        console::line("Without --once, the demo keeps running, with a web page and commands to try.");
         return;
     }
-    console::line("\nWhat to try now, in another terminal:");
-    tip("The page: channels, sessions, every message on its own timeline", &[&format!("{admin_url}/")]);
+    console::line("\nTo try now, in another terminal:");
+    tip("The web page: channels, sessions, the timeline of every message", &[&format!("{admin_url}/")]);
     // A provider with a control API can show more.
     let Some(provider) = providers.iter().find(|provider| provider.control().is_some()).or(providers.first())
     else {
@@ -21,7 +19,7 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
     let program = std::env::args().next().unwrap_or_else(|| "patchbay".into());
     let (label, did, customer) = (provider.channel.label(), &provider.did, &provider.customer);
     tip(
-        &format!("Write to the customer on {label}, and follow what becomes of it"),
+        &format!("Send a message to the customer on {label} and follow its status"),
         &[
             &format!("{program} send --url {public_url} --wait \\"),
             &format!("  --from {did} --to {customer} --text Hello"),
@@ -35,22 +33,22 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
         "    {\"type\": \"reply\", \"title\": \"Yes\", \"payload\": \"y\"},",
         "    {\"type\": \"reply\", \"title\": \"No\", \"payload\": \"n\"}]}}'",
     ];
-    tip("The same over HTTP, with buttons; put ?plan=true behind messages to see what it would do", &buttons);
     tip(
-        "What became of it, with everything that happened to it",
-        &[&format!("curl -s {public_url}/v1/messages/offer-1")],
+        "Send a message with buttons over HTTP; add ?plan=true to the URL to see what would be sent",
+        &buttons,
     );
+    tip("Look up its status and its events", &[&format!("curl -s {public_url}/v1/messages/offer-1")]);
     if let Some(control) = provider.control() {
         tip(
             &format!("Write as the customer on {label}"),
             &[&format!("curl -s {control}/_sim/inbound -d '{{\"text\": \"Good morning\"}}'")],
         );
         tip(
-            "What was said to the provider, word for word but without secrets",
+            "See the HTTP exchanges with the provider, without secrets",
             &[&format!("curl -s '{admin_url}/api/channels/{}/exchanges'", provider.channel.id())],
         );
     }
-    console::line("\nCustomers go on writing every few seconds. Ctrl-C ends the demo.\n");
+    console::line("\nCustomers keep writing every few seconds. Press Ctrl-C to stop.\n");
 }
 
 fn tip(what: &str, command: &[&str]) {

@@ -99,7 +99,7 @@ pub(super) async fn perform(provider: String, arguments: RestArguments) -> Resul
     .map_err(|e| Failure::Usage(e.to_string()))?;
     console::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
     console::line(format!("control API    http://{address}/_sim/messages"));
-    console::line(format!("\na channel that fits:\n\n{}", simulator.channel("support")));
+    console::line(format!("\nconfiguration of a channel:\n\n{}", simulator.channel("support")));
     let ctrl_c = async { _ = tokio::signal::ctrl_c().await };
     simulator.run(tcp, ctrl_c).await;
     let counts = serde_json::to_string(&simulator.counts()).map_err(Failure::running)?;
@@ -117,7 +117,7 @@ fn addresses(arguments: &RestArguments) -> Result<(), Failure> {
     for (flag, url) in given {
         if let Some(url) = url.filter(|url| !is_http(url)) {
             return Err(Failure::Usage(format!(
-                "{flag} {url:?} is no address; expected http://host:port/path"
+                "{flag} {url:?} is not a valid URL; expected http://host:port/path"
             )));
         }
     }

@@ -30,11 +30,11 @@ const LOGIN_BYTES_MAX: usize = 4096;
 pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Next) -> Response<Body> {
     let headers = request.headers();
     if is_foreign(request.method(), headers) {
-        return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
+        return answer::error(StatusCode::FORBIDDEN, "this request was made by a page of another site");
     }
     let Some(token) = &inner.admin.token else {
         if !inner.admin.any_host && !is_local_name(headers) {
-            let text = "open it by its address or as localhost: no [admin] token is set";
+            let text = "use the IP address or localhost as host name, or set a token in [admin]";
             return answer::error(StatusCode::FORBIDDEN, text);
         }
         return next.run(request).await;
@@ -92,7 +92,7 @@ fn is_local_name(headers: &HeaderMap) -> bool {
 pub(super) async fn login(State(inner): SharedAdmin, request: Request) -> Response<Body> {
     let (head, body) = request.into_parts();
     if is_foreign(&head.method, &head.headers) {
-        return answer::error(StatusCode::FORBIDDEN, "this request was made by another site's page");
+        return answer::error(StatusCode::FORBIDDEN, "this request was made by a page of another site");
     }
     let form = to_bytes(body, LOGIN_BYTES_MAX).await.unwrap_or_default();
     let given = field(&form, "token");

@@ -85,11 +85,13 @@ impl AdminHandler {
 }
 
 async fn no_route(request: Request) -> Response<Body> {
-    let text = format!("there is no {} {}; there are: {ROUTES}", request.method(), request.uri().path());
+    let text =
+        format!("no route matches {} {}; the routes are: {ROUTES}", request.method(), request.uri().path());
     answer::error(StatusCode::NOT_FOUND, &text)
 }
 
 async fn no_method(request: Request) -> Response<Body> {
-    let text = format!("{} is not for {}; there are: {ROUTES}", request.method(), request.uri().path());
+    let text =
+        format!("{} is not allowed on {}; the routes are: {ROUTES}", request.method(), request.uri().path());
     answer::error(StatusCode::METHOD_NOT_ALLOWED, &text)
 }

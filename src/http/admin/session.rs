@@ -52,7 +52,7 @@ pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri:
     match (at, diff) {
         (Err(e), _) => bad(&format!("at: {e}")),
         (_, Err(e)) => bad(&format!("diff: {e}")),
-        (Ok(None), Ok(Some(_))) => bad("diff: needs at= as well: the state between the two is compared"),
+        (Ok(None), Ok(Some(_))) => bad("diff: needs at= as well; the two instants are compared"),
         (Ok(Some(at)), Ok(Some(diff))) => respond(difference(router, id, at, diff).await),
         (Ok(at), Ok(None)) => respond(router.session(id, at).await),
     }

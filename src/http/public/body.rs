@@ -35,7 +35,7 @@ where
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        let text = "compressed bodies are not taken; send it without Content-Encoding";
+        let text = "compressed bodies are not supported; send the body without Content-Encoding";
         return Err(Box::new(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)));
     }
     if body.size_hint().lower() > max as u64 {
@@ -52,10 +52,9 @@ where
             drain(&mut body).await;
             Err(too_large())
         }
-        Ok(Err(e)) => Err(Box::new(answer::error(
-            StatusCode::BAD_REQUEST,
-            &format!("the body did not arrive whole: {e}"),
-        ))),
+        Ok(Err(e)) => {
+            Err(Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("the body is incomplete: {e}"))))
+        }
         Err(_) => {
             let text = format!("the body did not arrive within {} s", BODY_TIMEOUT.as_secs());
             Err(Box::new(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))

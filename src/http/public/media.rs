@@ -24,7 +24,7 @@ pub(super) fn is_media(path: &str) -> bool {
 /// Answers with a file.
 pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "files are for GET");
+        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed on files");
     }
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
     let Some((channel, token)) = path.split_once('/') else { return missing() };
@@ -41,7 +41,7 @@ fn answered(found: Result<MediaFile, NoFile>) -> Response<Body> {
 }
 
 fn missing() -> Response<Body> {
-    answer::error(StatusCode::NOT_FOUND, "there is no such file")
+    answer::error(StatusCode::NOT_FOUND, "no such file")
 }
 
 fn given(file: MediaFile) -> Response<Body> {

@@ -109,11 +109,11 @@ async fn many(
     takeover: bool,
 ) -> Response<Body> {
     if plan {
-        let text = "?plan=true takes one message at a time";
+        let text = "?plan=true accepts one message at a time";
         return answer::error(StatusCode::BAD_REQUEST, text);
     }
     if items.is_empty() {
-        return answer::error(StatusCode::BAD_REQUEST, "there is no message in the request");
+        return answer::error(StatusCode::BAD_REQUEST, "the request contains no message");
     }
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
     let mut run = Run::default();

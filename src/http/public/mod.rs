@@ -62,7 +62,7 @@ impl PublicHandler {
     pub async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
         let Ok(_permit) = self.public.room.try_acquire() else {
             self.public.meters.no_room.increment(1);
-            return answer::busy("too many requests under way ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
+            return answer::busy("too many requests in flight ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
         };
         // Everything but messages is boxed: a future is as large as its largest branch and is moved
         // as a whole.
@@ -100,12 +100,14 @@ async fn unreachable_post() -> Response<Body> {
 }
 
 async fn no_route(request: Request) -> Response<Body> {
-    let text = format!("there is no {} {}; there are: {ROUTES}", request.method(), request.uri().path());
+    let text =
+        format!("no route matches {} {}; the routes are: {ROUTES}", request.method(), request.uri().path());
     answer::error(StatusCode::NOT_FOUND, &text)
 }
 
 async fn no_method(request: Request) -> Response<Body> {
-    let text = format!("{} is not for {}; there are: {ROUTES}", request.method(), request.uri().path());
+    let text =
+        format!("{} is not allowed on {}; the routes are: {ROUTES}", request.method(), request.uri().path());
     answer::error(StatusCode::METHOD_NOT_ALLOWED, &text)
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -
 }
 
 fn unknown() -> Response<Body> {
-    answer::error(StatusCode::NOT_FOUND, "there is no such channel, or it takes no webhooks")
+    answer::error(StatusCode::NOT_FOUND, "no such channel, or it takes no webhooks")
 }
 
 /// Converts a request for the router.

@@ -70,7 +70,7 @@ async fn directly(target: &CallTarget, route: &Route) -> Result<TcpStream, Strin
     }
     match (allowed.is_empty(), refused) {
         (true, Some((ip, kind))) => Err(format!(
-            "{host} leads to {ip}, {kind}; name it in [channel.http] allow_private if that is meant"
+            "{host} resolves to {ip}, {kind}; to allow it, name it in allow_private of [channel.http]"
         )),
         (true, None) => Err(format!("{host} has no address")),
         (false, _) => connect(&allowed).await,
@@ -89,7 +89,7 @@ fn judge_name(target: &CallTarget, route: &Route) -> Result<(), String> {
     let Some(address) = literal else { return Ok(()) };
     route
         .may_dial(host, port, address)
-        .map_err(|kind| format!("{host} is {kind}; name it in [channel.http] allow_private if that is meant"))
+        .map_err(|kind| format!("{host} is {kind}; to allow it, name it in allow_private of [channel.http]"))
 }
 
 async fn to_proxy(proxy: &Proxy) -> Result<TcpStream, String> {
@@ -135,7 +135,7 @@ async fn tunnel(tcp: &mut TcpStream, target: &CallTarget, proxy: &Proxy) -> Resu
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= PROXY_HEAD_BYTES_MAX {
-            return Err(format!("the proxy {proxy:?} answers more than {PROXY_HEAD_BYTES_MAX} octets"));
+            return Err(format!("the proxy {proxy:?} sent a head of more than {PROXY_HEAD_BYTES_MAX} bytes"));
         }
         // Read byte by byte, since everything after the answer belongs to the tunnel; it happens
         // once per connection.

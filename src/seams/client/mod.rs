@@ -192,7 +192,7 @@ async fn read(
     bytes_max: usize,
     wanted: Wanted,
 ) -> Result<(Response, bool), String> {
-    let too_large = || format!("the file is larger than {bytes_max} octets");
+    let too_large = || format!("the file is larger than {bytes_max} bytes");
     let (head, mut rest) = answer.into_parts();
     let promised = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     if wanted == Wanted::File && promised.is_some_and(|octets: usize| octets > bytes_max) {
@@ -201,7 +201,7 @@ async fn read(
     let mut body = Vec::with_capacity(promised.unwrap_or(0).min(bytes_max));
     let mut is_whole = true;
     while let Some(frame) = rest.frame().await {
-        let frame = frame.map_err(|e| format!("the answer broke off: {e}"))?;
+        let frame = frame.map_err(|e| format!("the answer is incomplete: {e}"))?;
         let Some(octets) = frame.data_ref() else { continue };
         let room = bytes_max.saturating_sub(body.len());
         body.extend_from_slice(octets.get(..room).unwrap_or(octets));

@@ -138,7 +138,7 @@ async fn it_is_known_whether_something_left() {
     let refused = ask(Request::get(format!("http://{unused}/")), home()).await.unwrap_err();
     assert!(!refused.left() && refused.reason.contains("refused"), "{refused:?}");
     for (url, word) in
-        [("no url", "address"), ("ftp://x/", "neither"), ("http://patchbay.invalid/", "patchbay.invalid")]
+        [("no url", "URL"), ("ftp://x/", "neither"), ("http://patchbay.invalid/", "patchbay.invalid")]
     {
         let error = ask(Request::get(url), home()).await.unwrap_err();
         assert!(!error.left() && error.reason.contains(word), "{error:?}");

@@ -23,16 +23,16 @@ pub(super) struct CallTarget {
 impl CallTarget {
     /// Parses a URL.
     pub(super) fn of(url: &str) -> Result<Self, String> {
-        let uri: Uri = url.parse().map_err(|e| format!("the address cannot be used: {e}"))?;
+        let uri: Uri = url.parse().map_err(|e| format!("the URL cannot be used: {e}"))?;
         let tls = match uri.scheme_str() {
             Some("https") => true,
             Some("http") => false,
-            _ => return Err("the address cannot be used: it begins neither with https:// nor http://".into()),
+            _ => return Err("the URL cannot be used: it starts neither with https:// nor http://".into()),
         };
         let host = uri.host().unwrap_or_default();
         let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
         if host.is_empty() {
-            return Err("the address cannot be used: it names no host".into());
+            return Err("the URL cannot be used: it has no host".into());
         }
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
         Ok(Self { host: host.to_ascii_lowercase().into(), port, tls, uri })
@@ -95,7 +95,7 @@ impl CallTarget {
             return Ok(path.into());
         }
         let uri = Uri::builder().scheme("http").authority(self.authority()).path_and_query(path).build();
-        uri.map_err(|e| format!("the address cannot be used: {e}"))
+        uri.map_err(|e| format!("the URL cannot be used: {e}"))
     }
 }
 
@@ -139,8 +139,9 @@ pub(super) fn request(
 pub(super) const AGENT: &str = concat!("patchbay/", env!("CARGO_PKG_VERSION"));
 
 fn value(text: &str, name: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| format!("the value of the header {name:?} holds characters that no header may"))
+    HeaderValue::from_bytes(text.as_bytes()).map_err(|_| {
+        format!("the value of the header {name:?} contains characters that are not allowed in a header")
+    })
 }
 
 /// Returns the media type and the bytes of a body.

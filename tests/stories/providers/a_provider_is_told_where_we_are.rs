@@ -36,7 +36,7 @@ async fn and_what_customers_write_comes_in() {
         patchbay.send(&text("m-1", &hi, "Hello")).await;
         one.simulator.wait_for(|counts| counts.accepted > 0).await;
         let page = patchbay.http.get(&format!("{}/", patchbay.admin)).await.unwrap().text;
-        assert!(page.contains("Set up at the provider"), "{page}");
+        assert!(page.contains("Webhook registration: "), "{page}");
         let said = patchbay.admin(&format!("/api/channels/{name}/exchanges")).await.to_string();
         for secret in one.secrets() {
             assert!(!said.contains(&secret), "{name} shows a secret: {said}");
@@ -71,7 +71,7 @@ async fn and_a_refusal_is_shown_and_stops_nothing() {
     let metrics = patchbay.http.get(&format!("{}/metrics", patchbay.admin)).await.unwrap().text;
     assert!(metrics.contains("patchbay_set_ups_total{channel=\"viber\",outcome=\"failed\"}"), "{metrics}");
     let page = patchbay.http.get(&format!("{}/", patchbay.admin)).await.unwrap().text;
-    assert!(page.contains("could not be told where it finds us"), "{page}");
+    assert!(page.contains("Webhook registration failed"), "{page}");
     // It is tried again until it succeeds.
     follow(&patchbay, &[&one]);
     until_set_up(&patchbay, &one, "changed").await;

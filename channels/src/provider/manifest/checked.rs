@@ -103,7 +103,10 @@ fn provider(source: &Source<'_>, file: ManifestFile) -> Result<&'static Provider
     let protection = protection(source, &file)?;
     let receipt = file.receipt.as_ref();
     let statuses: Vec<(&'static str, Report)> = receipt.map_or_else(Vec::new, |receipt| {
-        receipt.statuses.iter().map(|(word, report)| (leak(word), report.report())).collect()
+        let words = |(report, words): (&ReportName, &Vec<String>)| {
+            words.iter().map(|word| (leak(word), report.report())).collect::<Vec<_>>()
+        };
+        receipt.statuses.iter().flat_map(words).collect()
     });
     let capabilities = capabilities(&file);
     let secrets: Vec<&'static str> =
@@ -146,7 +149,6 @@ fn capabilities(file: &ManifestFile) -> Capabilities {
     let text_characters_max = file.limits.text_characters_max;
     let sends_files = file.send.file.is_some();
     let caption = file.limits.caption_characters_max.unwrap_or(text_characters_max);
-    let reads = |report: &ReportName| matches!(report, ReportName::Read);
     Capabilities {
         native: with_files(sends_files),
         text_characters_max,
@@ -161,17 +163,26 @@ fn capabilities(file: &ManifestFile) -> Capabilities {
         },
         inbound: file.inbound.is_some(),
         receipts: file.receipt.is_some(),
-        read_receipts: file.receipt.as_ref().is_some_and(|receipt| receipt.statuses.values().any(reads)),
+        read_receipts: file
+            .receipt
+            .as_ref()
+            .is_some_and(|receipt| receipt.statuses.contains_key(&ReportName::Read)),
         ..Capabilities::TEXT
     }
 }
 
 fn refusals(file: &ManifestFile) -> Refusals {
+    let rules = file.refusals.classes.iter().map(|(class, codes)| (class.class(), codes));
+    let pauses = file.refusals.pauses.iter();
+    let pauses =
+        pauses.map(|rule| (RefusalClass::ThrottledFor(rule.for_s.saturating_mul(1_000)), &rule.codes));
+    let mut codes: Vec<(RefusalClass, &'static str)> = Vec::new();
+    for (class, rule) in rules.chain(pauses) {
+        codes.extend(rule.iter().map(|code| (class, leak(code))));
+    }
     // The most precise pattern first.
-    let mut rules: Vec<(&String, &ClassName)> = file.refusals.classes.iter().collect();
-    rules.sort_by_key(|(code, _)| code.matches('?').count());
-    let classes =
-        rules.into_iter().map(|(code, class)| (class.class(), leak_all(std::slice::from_ref(code))));
+    codes.sort_by_key(|(_, code)| code.matches('?').count());
+    let classes = codes.into_iter().map(|(class, code)| (class, &*vec![code].leak()));
     Refusals {
         code: leak_all(&file.refusals.code),
         words: leak_all(&file.refusals.text),
@@ -356,7 +367,6 @@ impl ClassName {
             Self::Unavailable => RefusalClass::Unavailable,
             Self::RetryOnce => RefusalClass::RetryOnce,
             Self::Throttled => RefusalClass::Throttled,
-            Self::ThrottledS(seconds) => RefusalClass::ThrottledFor(seconds.saturating_mul(1_000)),
             Self::Rejected => RefusalClass::Rejected,
             Self::Unsubscribed => RefusalClass::Unsubscribed,
             Self::CredentialsRefused => RefusalClass::CredentialsRefused,

@@ -145,21 +145,30 @@ pub(super) enum WithoutId {
 pub(super) struct RefusalRules {
     pub(super) code: Vec<String>,
     pub(super) text: Vec<String>,
-    pub(super) classes: BTreeMap<String, ClassName>,
+    /// The codes of each class.
+    pub(super) classes: BTreeMap<ClassName, Vec<String>>,
+    /// Codes that throttle the channel for a fixed time.
+    pub(super) pauses: Vec<PauseRule>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ClassName {
     Unavailable,
     RetryOnce,
     Throttled,
-    /// The pause, in seconds.
-    ThrottledS(u64),
     Rejected,
     Unsubscribed,
     CredentialsRefused,
     Unknown,
+}
+
+/// Codes that throttle the channel for a fixed time.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PauseRule {
+    pub(super) codes: Vec<String>,
+    pub(super) for_s: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -328,11 +337,11 @@ pub(super) struct ReceiptRule {
     /// Codes of failures that mean that the customer has opted out.
     #[serde(default)]
     pub(super) opted_out: Vec<String>,
-    /// The provider's words, or patterns with `*` at their ends; the longest that matches counts.
-    pub(super) statuses: BTreeMap<String, ReportName>,
+    /// The provider's words for each status, or patterns with `*` at their ends; the longest that matches counts.
+    pub(super) statuses: BTreeMap<ReportName, Vec<String>>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum ReportName {
     Enroute,

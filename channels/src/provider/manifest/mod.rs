@@ -75,4 +75,88 @@ mod tests {
         }
         assert_eq!(PROVIDERS.len(), BUILT_IN.len());
     }
+
+    const ACME: &str = r#"summary = "SMS by Acme"
+documentation = "https://acme.example/docs"
+auth = { bearer = "token" }
+[account]
+token = { doc = "the token", secret = true }
+region = { doc = "a part of the address", optional = true }
+[send]
+url = "https://api.acme.example/{region}/messages"
+json = { to = "{to}", text = "{text}" }
+[webhook.hmac]
+header = "X-Acme"
+secret = "token"
+[inbound]
+id = ["/id"]
+from = ["/from"]
+to = ["/to"]
+text = ["/text"]
+"#;
+
+    /// Loads `ACME` with one text replaced, and returns the error.
+    fn refused(from: &str, to: &str) -> String {
+        assert!(ACME.contains(from), "{from}");
+        load("acme", &ACME.replace(from, to)).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_mistake_is_told_with_line_key_and_fix() {
+        assert!(load("acme", ACME).is_ok());
+        for (from, to, expected) in [
+            ("summary =", "sumary =", &["acme.toml, line 1", "sumary", "expected one of", "`summary`"][..]),
+            ("url = \"h", "url = 5 #", &["line 8", "url", "expected a string"]),
+            ("{region}", "{regio}", &["line 8", "url: ", "{regio}", "expected one of", "region"]),
+            ("{region}", "{region", &["line 8", "url: ", "closing"]),
+            ("[\"/from\"]", "[\"from\"]", &["line 15", "from: ", "not a pointer", "expected \"/name\""]),
+            (
+                "secret = \"token\"",
+                "secret = \"key\"",
+                &["line 12", "secret: ", "\"key\"", "expected one of region, token"],
+            ),
+            ("secret = \"token\"", "secret = \"region\"", &["line 12", "secret = true"]),
+            ("id = [\"/id\"]", "", &["line 13", "id_of"]),
+            ("json =", "form = {}\njson =", &["line 7", "json and form"]),
+            ("bearer = \"token\"", "bearer = \"tokn\"", &["line 3", "auth: ", "tokn"]),
+            ("optional = true", "optional = true, default = \"eu\"", &["line 6", "optional", "default"]),
+        ] {
+            let error = refused(from, to);
+            for word in expected {
+                assert!(error.contains(word), "{to:?}: {word:?} is not in {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_bounded_and_has_a_plain_name() {
+        let long = format!("{ACME}#{}", "x".repeat(MANIFEST_BYTES_MAX));
+        assert!(load("acme", &long).unwrap_err().to_string().contains("longer than 65536 octets"));
+        for name in ["", "Acme", "a/b", "../a"] {
+            assert!(load(name, ACME).unwrap_err().to_string().contains("a-z"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_preset_is_another_manifest_under_its_own_name() {
+        let preset = "preset = \"general\"\nsummary = \"SMS by Acme\"\n";
+        let acme = load("acme", preset).unwrap();
+        assert_eq!((acme.name, acme.summary), ("acme", "SMS by Acme"));
+        assert_eq!(acme.secrets, built_in("general").unwrap().secrets);
+        let error = load("acme", "preset = \"genral\"\n").unwrap_err().to_string();
+        assert!(error.contains("line 1") && error.contains("genral"), "{error}");
+    }
+
+    #[test]
+    fn no_change_of_a_manifest_makes_it_panic() {
+        let general = BUILT_IN.iter().find(|(name, _)| *name == "general").unwrap().1;
+        for at in (0..general.len()).step_by(3) {
+            for octets in ["", "\"", "{", "]"] {
+                if general.is_char_boundary(at) && general.is_char_boundary(at + 1) {
+                    let text = format!("{}{octets}{}", &general[..at], &general[at + 1..]);
+                    _ = load("general", &text);
+                }
+            }
+        }
+    }
 }

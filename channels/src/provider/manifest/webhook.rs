@@ -185,7 +185,9 @@ fn receipt(rule: &ReceiptRule, said: &Value, item: &Value) -> Vec<InEvent> {
 /// Returns the meaning of a word: the longest pattern that matches counts.
 fn report(rule: &ReceiptRule, word: &str) -> Report {
     let word = word.trim().to_lowercase();
-    let matching = rule.statuses.iter().filter(|(pattern, _)| matches(&pattern.to_lowercase(), &word));
+    let patterns =
+        rule.statuses.iter().flat_map(|(report, words)| words.iter().map(move |word| (word, report)));
+    let matching = patterns.filter(|(pattern, _)| matches(&pattern.to_lowercase(), &word));
     let longest = matching.max_by_key(|(pattern, _)| pattern.len());
     longest.map_or(Report::Nothing, |(_, report)| report.report())
 }

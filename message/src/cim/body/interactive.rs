@@ -1,98 +1,98 @@
-//! Bodies a customer chooses from, BUTTON and CAROUSEL, and TEMPLATE. Like all bodies they are read leniently.
+//! The bodies BUTTON, CAROUSEL and TEMPLATE. Like all bodies they are parsed leniently.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::cim::lenient::{List, Object, Text};
 
-/// BUTTON.
+/// The body of BUTTON.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Buttons<'a> {
-    /// The words above the buttons.
+    /// Text above the buttons.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
     /// `BUTTON` or `QUICK_REPLIES`, in any case.
     #[serde(borrow)]
     pub button_message_type: Text<'a>,
-    /// The buttons.
+    /// Buttons in order.
     #[serde(borrow)]
     pub buttons: List<Object<Button<'a>>>,
-    /// The frame of a list.
+    /// Texts around a list.
     #[serde(borrow)]
     pub additional_details: Object<ButtonsDetails<'a>>,
 }
 
-/// `additionalDetails` of a BUTTON.
+/// The `additionalDetails` of a BUTTON body.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ButtonsDetails<'a> {
-    /// The frame of a list.
+    /// Texts around a list.
     #[serde(borrow)]
     pub interactive: Object<Interactive<'a>>,
 }
 
-/// The frame of a list of buttons.
+/// The texts around a list of buttons.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Interactive<'a> {
-    /// `list`, ...
+    /// Kind of interactive message, such as `list`.
     #[serde(borrow, rename = "type")]
     pub kind: Text<'a>,
-    /// The word on the button that opens the list.
+    /// Title of the button that opens the list.
     #[serde(borrow)]
     pub button: Text<'a>,
-    /// Above.
+    /// Text above the list.
     #[serde(borrow)]
     pub header: Object<Words<'a>>,
-    /// The main words.
+    /// Main text.
     #[serde(borrow)]
     pub body: Object<Words<'a>>,
-    /// Below.
+    /// Text below the list.
     #[serde(borrow)]
     pub footer: Object<Words<'a>>,
 }
 
-/// `{text}`.
+/// An object with a text.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Words<'a> {
-    /// The words.
+    /// Text of the object.
     #[serde(borrow)]
     pub text: Text<'a>,
 }
 
-/// One button.
+/// A button of a BUTTON body or a card.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Button<'a> {
-    /// What it does: `url`, `phone`, ... all else is a reply.
+    /// `url`, `phone`, ...; any other word is a reply.
     #[serde(borrow, rename = "type")]
     pub kind: Text<'a>,
-    /// What is written on it.
+    /// Title on the button.
     #[serde(borrow)]
     pub title: Text<'a>,
-    /// What comes back when it is pressed, or the link or number.
+    /// Payload of the reply, or the link or number.
     #[serde(borrow)]
     pub payload: Text<'a>,
-    /// Its place in a list.
+    /// Section and description in a list.
     #[serde(borrow)]
     pub additional_button_details: Object<ButtonDetails<'a>>,
 }
 
-/// What a button does when it is pressed.
+/// The effect of pressing a button.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Press {
     /// The payload comes back as the customer's message.
     Reply,
-    /// The payload is a page that opens.
+    /// The payload is a URL that is opened.
     Open,
     /// The payload is a number that is called.
     Call,
 }
 
 impl Button<'_> {
-    /// What it does when it is pressed.
+    /// Returns the effect of pressing it.
     pub fn press(&self) -> Press {
         let kind = self.kind.to_ascii_lowercase();
         match kind.as_str() {
@@ -103,134 +103,134 @@ impl Button<'_> {
     }
 }
 
-/// A button's place in a list.
+/// The section and description of a button in a list.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct ButtonDetails<'a> {
-    /// The number of its section.
+    /// Number of the section.
     #[serde(borrow)]
     pub section_no: Text<'a>,
-    /// The title of its section.
+    /// Heading above the section.
     #[serde(borrow)]
     pub section_title: Text<'a>,
-    /// Words below its title.
+    /// Text below the title.
     #[serde(borrow)]
     pub description: Text<'a>,
 }
 
-/// CAROUSEL.
+/// The body of CAROUSEL.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Carousel<'a> {
-    /// The words above.
+    /// Text above the cards.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
     /// `MEDIA` or `GENERIC_RICH_MEDIA`, in any case.
     #[serde(borrow)]
     pub carousel_message_type: Text<'a>,
-    /// The cards.
+    /// Cards in order.
     #[serde(borrow)]
     pub elements: List<Object<Card<'a>>>,
 }
 
-/// One card of a carousel.
+/// A card of a carousel.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Card<'a> {
-    /// Its words.
+    /// Text on the card.
     #[serde(borrow)]
     pub text: Text<'a>,
-    /// Its picture.
+    /// URL of the picture.
     #[serde(borrow)]
     pub url: Text<'a>,
-    /// Its buttons.
+    /// Buttons below the card.
     #[serde(borrow)]
     pub buttons: List<Object<Button<'a>>>,
-    /// What a tap on it opens.
+    /// Link that a tap on the card opens.
     #[serde(borrow)]
     pub default_action: Object<DefaultAction<'a>>,
-    /// More words.
+    /// Further text.
     #[serde(borrow)]
     pub additional_carousel_element_details: Object<CardDetails<'a>>,
 }
 
-/// What a tap on a card opens.
+/// The link that a tap on a card opens.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DefaultAction<'a> {
-    /// `web_url`.
+    /// Kind of link: `web_url`.
     #[serde(borrow, rename = "type")]
     pub kind: Text<'a>,
-    /// The page.
+    /// URL of the page.
     #[serde(borrow)]
     pub url: Text<'a>,
 }
 
-/// More words on a card.
+/// The further text on a card.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CardDetails<'a> {
-    /// Below its words.
+    /// Text below the card's text.
     #[serde(borrow)]
     pub subtitle: Text<'a>,
 }
 
-/// TEMPLATE.
+/// The body of TEMPLATE.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Template<'a> {
-    /// What it says, for channels without templates.
+    /// Text for channels without templates.
     #[serde(borrow)]
     pub markdown_text: Text<'a>,
-    /// Its namespace.
+    /// Namespace at the provider.
     #[serde(borrow)]
     pub namespace: Text<'a>,
-    /// Its name.
+    /// Name at the provider.
     #[serde(borrow)]
     pub name: Text<'a>,
-    /// Its language.
+    /// Language of the text.
     #[serde(borrow)]
     pub language: Object<TemplateLanguage<'a>>,
-    /// Its parts.
+    /// Components in order.
     #[serde(borrow)]
     pub components: List<Object<TemplateComponent<'a>>>,
 }
 
-/// The language of a template.
+/// The language that a template is sent in.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct TemplateLanguage<'a> {
-    /// `en_US`, ...
+    /// Language code, such as `en_US`.
     #[serde(borrow)]
     pub code: Text<'a>,
-    /// `deterministic`, ...
+    /// Policy, such as `deterministic`.
     #[serde(borrow)]
     pub policy: Text<'a>,
 }
 
-/// A part of a template.
+/// The header, body or a button of a template.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TemplateComponent<'a> {
     /// `header`, `body`, `button`.
     #[serde(borrow, rename = "type")]
     pub kind: Text<'a>,
-    /// As JSON.
+    /// Further fields in JSON.
     #[serde(borrow)]
     pub additional_component_details: Option<&'a RawValue>,
-    /// What is put into it.
+    /// Values for its placeholders.
     #[serde(borrow)]
     pub parameters: List<Object<TemplateParameter<'a>>>,
 }
 
-/// What is put into a template.
+/// The value of a placeholder in a template.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct TemplateParameter<'a> {
     /// `text`, `currency`, `date_time`, `image`, `document`, `video`, `payload`.
     #[serde(borrow)]
     pub parameter_type: Text<'a>,
-    /// The value, as JSON.
+    /// Value in JSON.
     #[serde(borrow)]
     pub additional_parameter_details: Option<&'a RawValue>,
 }

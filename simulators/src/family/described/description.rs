@@ -1,5 +1,5 @@
-//! The `[simulator]` table of a fixture file, read and checked. `docs/provider-by-manifest.md` documents its keys.
-//! It says how a provider answers; nothing here answers anything.
+//! The `[simulator]` table of a fixture file, read and checked. `docs/provider-by-manifest.md`
+//! documents its keys. It says how a provider answers; nothing here answers anything.
 
 use std::collections::BTreeMap;
 
@@ -228,7 +228,8 @@ pub(super) struct ReceiptRules {
     #[serde(default)]
     pub(super) format: Format,
     pub(super) event: Value,
-    /// The provider's word for `sent`, `delivered`, `read` and `failed`; a status without one is not reported.
+    /// The provider's word for `sent`, `delivered`, `read` and `failed`; a status without one is
+    /// not reported.
     pub(super) words: BTreeMap<String, String>,
     /// Laid over the event, by status.
     #[serde(default)]

@@ -1,6 +1,6 @@
-//! Providers that their fixture file describes: one interpreter for all manifest providers. The description is written
-//! from the provider's documentation and never read from the manifest, so that the two sides can disagree.
-//! `docs/provider-by-manifest.md` documents the format.
+//! Providers that their fixture file describes: one interpreter for all manifest providers. The
+//! description is written from the provider's documentation and never read from the manifest, so
+//! that the two sides can disagree. `docs/provider-by-manifest.md` documents the format.
 
 mod description;
 mod request;
@@ -19,8 +19,8 @@ use self::{
 };
 use crate::{
     contract::{
-        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, RetryPolicy,
-        Signature, UnsupportedEvent, or, overlay,
+        About, AccountLine, Context, Credential, Effect, Fault, Inbound, Message, Provider, ReportStatus,
+        RetryPolicy, Signature, StatusReport, UnsupportedEvent, or, overlay,
     },
     toolkit::{
         http::{Fields, Outgoing, Request, Response, encode},
@@ -73,7 +73,8 @@ pub(crate) struct Described {
 impl Described {
     /// Reads a description; `None` when the file includes one that describes nothing.
     ///
-    /// Names and headers are leaked: a provider lives as long as the process, and there is one of each.
+    /// Names and headers are leaked: a provider lives as long as the process, and there is one of
+    /// each.
     pub(crate) fn read(source: &Source, all: &[Source]) -> Result<Option<Self>, BadDescription> {
         let bad = |reason: String| BadDescription { file: source.name.to_owned(), reason };
         let parse = |text: &str| toml::from_str::<Document>(text).map_err(|error| bad(error.to_string()));
@@ -113,11 +114,7 @@ impl Described {
                 "a line of the account"
             },
         });
-        let number = Credential {
-            key: "number",
-            default: leak(&description.number),
-            purpose: "the default business number of inbound messages",
-        };
+        let number = Credential::number(leak(&description.number));
         let webhook = &description.webhook;
         let about = About {
             name,
@@ -332,20 +329,14 @@ impl Provider for Described {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
         let rules = self.description.receipt.as_ref()?;
-        let word = match rules.words.get(status) {
-            Some(word) => word,
-            None if matches!(status, "sent" | "delivered" | "read" | "failed") => return None,
-            None => status,
+        let word = match status {
+            ReportStatus::Own(word) => word,
+            known => rules.words.get(known.name())?,
         };
-        let usual = if status == "failed" { &*rules.code } else { "" };
+        let usual = if status == ReportStatus::Failed { &*rules.code } else { "" };
         let values = Values::new(cx, EVENT_SALT)
             .with("id", &*message.id)
             .with_addresses(&message.from, &message.to)
@@ -353,7 +344,7 @@ impl Provider for Described {
             .with("word", word)
             .with("code", code.unwrap_or(usual));
         let mut event = values.fill(&rules.event);
-        if let Some(more) = rules.with.get(status) {
+        if let Some(more) = rules.with.get(status.name()) {
             overlay(&mut event, &values.fill(more));
         }
         Some(json!({ REPORT: event }))
@@ -395,7 +386,8 @@ impl Provider for Described {
     }
 }
 
-/// Signs a call-back. The signature `none` is handled around it: by the header's removal, or here for a query.
+/// Signs a call-back. The signature `none` is handled around it: by the header's removal, or here
+/// for a query.
 fn sign(outgoing: Outgoing, scheme: &WebhookScheme, cx: &Context<'_>) -> Outgoing {
     match scheme {
         WebhookScheme::Unsigned => outgoing,

@@ -1,4 +1,5 @@
-//! Templates: JSON or text with placeholders such as `{id}`. Text that fills a placeholder is never expanded again.
+//! Templates: JSON or text with placeholders such as `{id}`. Text that fills a placeholder is never
+//! expanded again.
 
 use std::borrow::Cow;
 

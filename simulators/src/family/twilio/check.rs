@@ -1,4 +1,4 @@
-//! What Twilio takes for a message, and the codes it refuses others with.
+//! Twilio's rules for messages, and its error codes for those that break them.
 
 use serde_json::{Map, Value, json};
 
@@ -20,17 +20,17 @@ pub(crate) fn is_sid(text: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.len() == 32 && rest.bytes().all(|o| o.is_ascii_hexdigit()))
 }
 
-/// Marks a WhatsApp address.
+/// The prefix of WhatsApp addresses.
 pub(crate) const WHATSAPP: &str = "whatsapp:";
 
 /// The product that a simulated Twilio account sells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Product {
+pub(crate) enum TwilioProduct {
     Sms,
     WhatsApp,
 }
 
-impl Product {
+impl TwilioProduct {
     fn media_max(self) -> usize {
         match self {
             Self::Sms => MEDIA_MAX,
@@ -38,14 +38,14 @@ impl Product {
         }
     }
 
-    /// An address without its prefix, if it is a good one.
-    fn address<'a>(self, address: &'a str) -> Option<&'a str> {
+    /// Returns a valid address without its prefix.
+    fn address(self, address: &str) -> Option<&str> {
         let bare = match address.strip_prefix(WHATSAPP) {
             Some(bare) if self == Self::WhatsApp => bare,
             None if self == Self::Sms => address,
             _ => return None,
         };
-        // A business-scoped user id: a country, a dot, an opaque name.
+        // A business-scoped user id: a country, a dot and an opaque name.
         let opaque = self == Self::WhatsApp
             && bare.split_once('.').is_some_and(|(country, id)| country.len() == 2 && !id.is_empty());
         (opaque || is_e164(bare)).then_some(bare)
@@ -59,7 +59,7 @@ impl Product {
         self.address(from).is_some() || (self == Self::Sms && (short || named))
     }
 
-    /// Why Twilio would refuse this.
+    /// Returns the refusal of an invalid request.
     pub(crate) fn refusal(self, fields: &Fields, media: usize) -> Option<Response> {
         let (to, from) = (fields.text("To"), fields.text("From"));
         let (words, content) = (fields.text("Body"), fields.text("ContentSid"));

@@ -1,15 +1,16 @@
-//! Twilio's Messages resource, as SMS and as WhatsApp: forms under Basic authentication, one webhook per message
-//! under HMAC-SHA1 of address and fields. Content templates are kept; queues, prices and regions are left out.
+//! Twilio's Messages resource, for SMS and WhatsApp: forms under Basic authentication, one webhook
+//! per message under HMAC-SHA1 of address and fields. Stores content templates; does not simulate
+//! queues, prices and regions.
 
 pub(crate) mod check;
 
 use serde_json::{Map, Value, json};
 
-use self::check::{Product, WHATSAPP, error};
+use self::check::{TwilioProduct, WHATSAPP, error};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, OutsideWindow,
-        Provider, RetryPolicy, UnsupportedEvent, or, overlay, put, texts,
+        Provider, ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, or, overlay, put, texts,
     },
     toolkit::{
         http::{Fields, Outgoing, Request, Response, text},
@@ -20,11 +21,11 @@ use crate::{
 
 pub(crate) struct Twilio {
     about: About,
-    product: Product,
+    product: TwilioProduct,
 }
 
-pub(crate) const fn twilio(name: &'static str, title: &'static str, product: Product) -> Twilio {
-    // Without overrides in the webhook's address only a failed connection is tried again, once.
+pub(crate) const fn twilio(name: &'static str, title: &'static str, product: TwilioProduct) -> Twilio {
+    // Unless the webhook's address overrides it, Twilio retries only failed connections, once.
     let retry = RetryPolicy { attempts_max: 2, factor: 1, after_answers: false, obeys_retry_after: false };
     Twilio {
         about: About {
@@ -51,16 +52,12 @@ const CREDENTIALS: &[Credential] = &[
         default: "0123456789abcdef0123456789abcdef",
         purpose: "the password; signs webhooks",
     },
-    Credential {
-        key: "number",
-        default: "+15557770000",
-        purpose: "the default business number of inbound messages",
-    },
+    Credential::number("+15557770000"),
 ];
 
 impl Twilio {
     fn is_whatsapp(&self) -> bool {
-        self.product == Product::WhatsApp
+        self.product == TwilioProduct::WhatsApp
     }
 
     fn send(&self, request: &Request, cx: &Context<'_>) -> Effect {
@@ -100,7 +97,8 @@ impl Twilio {
         Effect::Accept(vec![message], Response::json(201, &answer))
     }
 
-    /// A file, as `ME` and its id with zeros before it; storage has another address.
+    /// Serves a file. Its name is `ME` and its id, padded with zeros; the resource redirects to the
+    /// storage.
     fn file(request: &Request, cx: &Context<'_>) -> Response {
         let name = request.path.rsplit('/').next().unwrap_or_default();
         let id = name.trim_start_matches("ME").trim_start_matches('0');
@@ -114,7 +112,7 @@ impl Twilio {
     }
 }
 
-/// The text and the buttons of a content template, filled in.
+/// Returns text and buttons of a content template with its variables filled in.
 fn content(fields: &Fields, cx: &Context<'_>) -> (String, Vec<String>) {
     let known = cx.media.get(fields.text("ContentSid"));
     let Some(content) = known.and_then(|file| serde_json::from_slice::<Value>(&file.content).ok()) else {
@@ -132,7 +130,7 @@ fn content(fields: &Fields, cx: &Context<'_>) -> (String, Vec<String>) {
     (words, taps.unwrap_or_default().iter().filter_map(title).collect())
 }
 
-/// What only WhatsApp has.
+/// Returns the fields that only WhatsApp's webhooks have.
 fn whatsapp_fields(inbound: &Inbound, from: &str, to: &str, kind: &str) -> Value {
     let wa_id = from.trim_start_matches(WHATSAPP).trim_start_matches('+');
     let replied = if inbound.about.is_empty() { "" } else { to };
@@ -146,7 +144,7 @@ fn whatsapp_fields(inbound: &Inbound, from: &str, to: &str, kind: &str) -> Value
     texts(&fields).into()
 }
 
-/// The message resource.
+/// Returns the message resource.
 fn resource(message: &Message, status: &str, pool: &str, cx: &Context<'_>) -> Value {
     let account = cx.credential("account_sid");
     let uri = format!("/2010-04-01/Accounts/{account}/Messages/{}", message.id);
@@ -304,19 +302,14 @@ impl Provider for Twilio {
         Ok(event)
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
-        // Nobody is told without a callback in the request.
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
+        // Twilio reports only to the callback that the request names.
         message.callback.as_ref()?;
         let word = match status {
-            "read" if !self.is_whatsapp() => return None,
-            "failed" => "undelivered",
-            other => other,
+            ReportStatus::Read if !self.is_whatsapp() => return None,
+            ReportStatus::Failed => "undelivered",
+            other => other.name(),
         };
         let mut event = json!({
             "SmsSid": message.id, "MessageSid": message.id, "SmsStatus": word, "MessageStatus": word, "To": message.to,
@@ -339,7 +332,7 @@ impl Provider for Twilio {
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {
         let url = url.split('#').next().unwrap_or_default();
-        // An object's members are in the order of their names, as the signature wants them.
+        // The signature wants fields sorted by name, as an object's members are.
         let fields = Fields::of_object(events.first().unwrap_or(&Value::Null));
         let signed: String = fields.iter().fold(url.to_owned(), |text, (key, value)| text + key + value);
         let signature = sign::hmac_sha1_base64(&cx.secret("auth_token"), signed.as_bytes());
@@ -357,7 +350,7 @@ impl Provider for Twilio {
         (self.is_whatsapp() && message.kind != "content").then_some(OutsideWindow::Fails("63016"))
     }
 
-    /// As the overrides in the fragment of the address say: `#rc=2&rp=5xx`.
+    /// Obeys the overrides in the fragment of the address, such as `#rc=2&rp=5xx`.
     fn retries(&self, url: &str, attempts: u32, status: Option<u16>) -> bool {
         let overrides = Fields::decoded(url.split_once('#').map_or("", |(_, fragment)| fragment));
         let most =
@@ -375,7 +368,8 @@ impl Provider for Twilio {
     fn account(&self, cx: &Context<'_>) -> Vec<AccountLine> {
         let mut lines = cx.account(&["account_sid", "auth_token"]);
         if self.is_whatsapp() {
-            // These are hosts of their own in reality; without these lines a channel would call the real ones.
+            // Twilio has separate hosts for these; without the lines a channel would call the real
+            // ones.
             lines.extend(["content_url", "messaging_url"].map(|key| AccountLine::new(key, cx.base)));
         }
         lines
@@ -387,8 +381,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_are_as_the_address_says() {
-        let twilio = twilio("twilio", "Twilio SMS", Product::Sms);
+    fn the_address_overrides_retries() {
+        let twilio = twilio("twilio", "Twilio SMS", TwilioProduct::Sms);
         let again = |url, tries, status| twilio.retries(url, tries, status);
         assert!(again("http://a/", 1, None) && !again("http://a/", 2, None));
         assert!(!again("http://a/", 1, Some(500)));
@@ -397,7 +391,7 @@ mod tests {
         assert!(again("http://a/#rp=all", 1, Some(404)));
     }
 
-    /// Twilio's own published example of a signed request.
+    /// Checks the example of a signed request that Twilio publishes.
     #[test]
     fn the_documented_signature_comes_out() {
         let credentials = [("auth_token", "12345".to_owned())].into();
@@ -405,7 +399,7 @@ mod tests {
         let cx = Context::sample(&credentials, &media);
         let event = json!({"CallSid": "CA1234567890ABCDE", "Caller": "+14158675309", "Digits": "1234",
             "From": "+14158675309", "To": "+18005551212"});
-        let sent = twilio("twilio", "Twilio SMS", Product::Sms).post(
+        let sent = twilio("twilio", "Twilio SMS", TwilioProduct::Sms).post(
             "https://mycompany.com/myapp.php?foo=1&bar=2",
             &[event],
             &cx,

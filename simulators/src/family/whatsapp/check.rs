@@ -1,4 +1,4 @@
-//! What WhatsApp takes for a message: the types, their fields and their limits, as Meta documents them.
+//! WhatsApp's rules for messages: the types, their fields and their limits, as Meta documents them.
 
 use serde_json::Value;
 
@@ -7,8 +7,17 @@ use crate::{
     toolkit::{http::text, media::Media},
 };
 
-/// Why a message is refused: Meta's code and words.
-pub(crate) type Refusal = (u64, String);
+/// The reason for a refusal.
+pub(crate) struct WhatsAppError {
+    pub(crate) code: u64,
+    pub(crate) message: String,
+}
+
+impl WhatsAppError {
+    fn new(code: u64, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
 
 const TYPES: [&str; 12] = [
     "text",
@@ -25,16 +34,16 @@ const TYPES: [&str; 12] = [
     "address",
 ];
 
-fn missing(field: &str) -> Refusal {
-    (131_008, format!("Required parameter is missing: {field}"))
+fn missing(field: &str) -> WhatsAppError {
+    WhatsAppError::new(131_008, format!("Required parameter is missing: {field}"))
 }
 
-fn invalid(field: &str) -> Refusal {
-    (131_009, format!("Parameter value is not valid: {field}"))
+fn invalid(field: &str) -> WhatsAppError {
+    WhatsAppError::new(131_009, format!("Parameter value is not valid: {field}"))
 }
 
-/// A text of at most so many characters; `least` of 1 demands one.
-fn words<'a>(value: &'a Value, pointer: &str, least: usize, most: usize) -> Result<&'a str, Refusal> {
+/// Returns a text of `least` to `most` characters; it may be missing if `least` is 0.
+fn words<'a>(value: &'a Value, pointer: &str, least: usize, most: usize) -> Result<&'a str, WhatsAppError> {
     let Some(text) = text(value, pointer) else {
         return if least > 0 { Err(missing(pointer)) } else { Ok("") };
     };
@@ -43,18 +52,21 @@ fn words<'a>(value: &'a Value, pointer: &str, least: usize, most: usize) -> Resu
         return Err(missing(pointer));
     }
     if length > most {
-        return Err((100, format!("Param {pointer} must be at most {most} characters long.")));
+        return Err(WhatsAppError::new(
+            100,
+            format!("Param {pointer} must be at most {most} characters long."),
+        ));
     }
     Ok(text)
 }
 
-/// The message, without its id, or why it is refused.
-pub(crate) fn check(body: &Value, media: &Media) -> Result<Message, Refusal> {
+/// Returns the message without its id, or why it is refused.
+pub(crate) fn check(body: &Value, media: &Media) -> Result<Message, WhatsAppError> {
     if text(body, "/messaging_product") != Some("whatsapp") {
-        return Err((100, "The parameter messaging_product is required.".to_owned()));
+        return Err(WhatsAppError::new(100, "The parameter messaging_product is required."));
     }
     let to = text(body, "/to").or_else(|| text(body, "/recipient"));
-    let to = to.ok_or_else(|| (100, "The parameter to is required.".to_owned()))?;
+    let to = to.ok_or_else(|| WhatsAppError::new(100, "The parameter to is required."))?;
     let digits: String = to.chars().filter(|c| !" -()+".contains(*c)).collect();
     let number = (7..=15).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
     let opaque = to.split_once('.').is_some_and(|(country, id)| country.len() == 2 && !id.is_empty());
@@ -64,13 +76,14 @@ pub(crate) fn check(body: &Value, media: &Media) -> Result<Message, Refusal> {
     }
     let kind = text(body, "/type").unwrap_or("text");
     if !TYPES.contains(&kind) {
-        return Err((100, format!("Param type must be one of {{{}}}", TYPES.join(", "))));
+        return Err(WhatsAppError::new(100, format!("Param type must be one of {{{}}}", TYPES.join(", "))));
     }
     if body.get("context").is_some() {
         words(body, "/context/message_id", 1, 1_000)?;
     }
     let object = body.get(kind).filter(|value| value.is_object() || value.is_array());
-    let object = object.ok_or_else(|| (100, format!("The parameter {kind} is required.")))?;
+    let object =
+        object.ok_or_else(|| WhatsAppError::new(100, format!("The parameter {kind} is required.")))?;
     let mut message = Message {
         to: if number { digits } else { to.to_owned() },
         kind: kind.to_owned(),
@@ -105,26 +118,26 @@ pub(crate) fn check(body: &Value, media: &Media) -> Result<Message, Refusal> {
     Ok(message)
 }
 
-fn file(object: &Value, kind: &str, media: &Media, message: &mut Message) -> Result<(), Refusal> {
+fn file(object: &Value, kind: &str, media: &Media, message: &mut Message) -> Result<(), WhatsAppError> {
     let known = match (text(object, "/link"), text(object, "/id")) {
         (Some(link), None) if link.starts_with("http") => link,
         (Some(_), None) => return Err(invalid("link")),
         (None, Some(id)) if media.get(id).is_some() => id,
         (None, Some(_)) => {
-            return Err((131_009, "Parameter value is not valid: the media id is unknown".to_owned()));
+            return Err(WhatsAppError::new(131_009, "Parameter value is not valid: the media id is unknown"));
         }
         (None, None) => return Err(missing("id or link")),
-        (Some(_), Some(_)) => return Err((100, "Only one of id and link may be given.".to_owned())),
+        (Some(_), Some(_)) => return Err(WhatsAppError::new(100, "Only one of id and link may be given.")),
     };
     message.media.push(known.to_owned());
     if matches!(kind, "audio" | "sticker") && object.get("caption").is_some() {
-        return Err((100, format!("Unexpected key \"caption\" on param \"{kind}\".")));
+        return Err(WhatsAppError::new(100, format!("Unexpected key \"caption\" on param \"{kind}\".")));
     }
     words(object, "/caption", 0, 1_024)?.clone_into(&mut message.text);
     Ok(())
 }
 
-fn interactive(object: &Value, message: &mut Message) -> Result<(), Refusal> {
+fn interactive(object: &Value, message: &mut Message) -> Result<(), WhatsAppError> {
     let kind = text(object, "/type").ok_or_else(|| missing("interactive.type"))?;
     let most = if kind == "list" { 4_096 } else { 1_024 };
     let least = usize::from(!matches!(kind, "product"));
@@ -162,7 +175,7 @@ fn interactive(object: &Value, message: &mut Message) -> Result<(), Refusal> {
     }
 }
 
-fn list(object: &Value, message: &mut Message) -> Result<(), Refusal> {
+fn list(object: &Value, message: &mut Message) -> Result<(), WhatsAppError> {
     words(object, "/action/button", 1, 20)?;
     let sections = object.pointer("/action/sections").and_then(Value::as_array);
     let sections = sections.filter(|all| (1..=10).contains(&all.len()));

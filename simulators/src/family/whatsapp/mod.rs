@@ -1,5 +1,5 @@
-//! WhatsApp, as Meta's Cloud API and through 360dialog: the same messages and webhooks, other doors. Windows,
-//! template approval and tiers are left out.
+//! WhatsApp over Meta's Cloud API and over 360dialog: equal messages and webhooks behind different
+//! addresses and credentials. Does not simulate template approval and tiers.
 
 mod check;
 
@@ -9,7 +9,8 @@ use self::check::check;
 use crate::{
     contract::{
         About, AccountLine, Context, Effect, Fault, Handshake, Inbound, Kind, Message, OutsideWindow,
-        Provider, RetryPolicy, Signature, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        Provider, ReportStatus, RetryPolicy, Signature, StatusReport, UnsupportedEvent, WebhookConfig, or,
+        overlay, put,
     },
     family::meta,
     toolkit::{
@@ -32,7 +33,7 @@ pub(crate) struct WhatsApp {
     pub(crate) access: Access,
 }
 
-/// In reality for 7 days, with growing gaps.
+/// Meta retries for 7 days, with growing pauses.
 pub(crate) const RETRY: RetryPolicy =
     RetryPolicy { attempts_max: 10, factor: 2, after_answers: true, obeys_retry_after: false };
 
@@ -50,7 +51,13 @@ fn dialog_error(status: u16, message: &str) -> Response {
 
 fn send(request: &Request, cx: &Context<'_>) -> Effect {
     let Some(body) = request.json().filter(Value::is_object) else {
-        return Effect::Answer(meta::error(400, 100, 0, "Invalid parameter: the body is no JSON object", cx));
+        return Effect::Answer(meta::error(
+            400,
+            100,
+            0,
+            "Invalid parameter: the body is not a JSON object",
+            cx,
+        ));
     };
     if text(&body, "/status") == Some("read") {
         return Effect::Answer(match text(&body, "/message_id") {
@@ -59,7 +66,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
         });
     }
     match check(&body, cx.media) {
-        Err((code, why)) => Effect::Answer(meta::error(400, code, 0, &why, cx)),
+        Err(error) => Effect::Answer(meta::error(400, error.code, 0, &error.message, cx)),
         Ok(mut message) => {
             message.id = format!("wamid.{}", cx.hex(1, 32).to_uppercase());
             cx.credential("number").clone_into(&mut message.from);
@@ -102,7 +109,7 @@ impl WhatsApp {
 
     fn lookup(&self, file: &File, cx: &Context<'_>) -> Response {
         let hash = cx.hex(4, 16);
-        // 360dialog passes on Meta's own address, which its clients must rewrite.
+        // 360dialog returns Meta's own address, which its clients must rewrite.
         let origin = if self.is_dialog() { "https://lookaside.fbsbx.com" } else { cx.base };
         let url =
             format!("{origin}/whatsapp_business/attachments/?mid={}&ext=1790000000&hash={hash}", file.id);
@@ -188,7 +195,7 @@ fn headers(hook: &WebhookConfig) -> Value {
     Value::Object(all.collect())
 }
 
-/// A webhook for this account alone: it must answer the handshake first.
+/// Sets a webhook for this account alone, after its handshake.
 fn subscribe(request: &Request, cx: &Context<'_>) -> Effect {
     let body = request.json().unwrap_or_default();
     match (text(&body, "/override_callback_uri"), text(&body, "/verify_token")) {
@@ -214,7 +221,7 @@ fn configure(request: &Request) -> Effect {
     Effect::SetWebhook { webhook: Some(hook), handshake: None, failed: answer.clone(), answer }
 }
 
-/// The message object of a webhook.
+/// Returns the message object of a webhook; `None` for what WhatsApp cannot express.
 fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Option<Value> {
     let words = inbound.text.as_str();
     let tapped = or(words, "Yes");
@@ -268,8 +275,8 @@ fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Option<
     })
 }
 
-/// Puts events into one envelope in all the ways there are: two to a change, two changes to an entry, several
-/// entries; but messages and statuses never share a change.
+/// Batches events in every way that Meta may: two in a change, two changes in an entry, and several
+/// entries. Messages and statuses never share a change.
 fn envelope(events: &[Value], cx: &Context<'_>) -> Value {
     let mut changes: Vec<Value> = Vec::new();
     for event in events {
@@ -329,7 +336,7 @@ impl Provider for WhatsApp {
         cx: &Context<'_>,
     ) -> Result<Value, UnsupportedEvent> {
         let own = cx.credential("number");
-        // A business is named by its number, or by the id of that.
+        // Accepts the business's number or its id.
         let (number, id) = match inbound.to.strip_prefix('+') {
             Some(digits) => (digits, cx.credential("phone_number_id")),
             None if inbound.to == own => (own, cx.credential("phone_number_id")),
@@ -359,27 +366,22 @@ impl Provider for WhatsApp {
         }))
     }
 
-    fn receipt(
-        &self,
-        message: &Message,
-        status: &str,
-        code: Option<&str>,
-        cx: &Context<'_>,
-    ) -> Option<Value> {
-        let mut report = json!({"id": message.id, "status": status, "timestamp": cx.seconds().to_string(),
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        let StatusReport { message, status, code } = *report;
+        let mut report = json!({"id": message.id, "status": status.name(), "timestamp": cx.seconds().to_string(),
             "recipient_id": message.to});
         if let Some(data) = message.request.get("biz_opaque_callback_data") {
             put(&mut report, "biz_opaque_callback_data", data.clone());
         }
         match status {
-            "sent" | "delivered" => {
+            ReportStatus::Sent | ReportStatus::Delivered => {
                 put(
                     &mut report,
                     "pricing",
                     json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": "service"}),
                 );
             }
-            "failed" => {
+            ReportStatus::Failed => {
                 let code = code.and_then(|code| code.parse::<u64>().ok()).unwrap_or(131_026);
                 put(
                     &mut report,

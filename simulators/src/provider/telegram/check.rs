@@ -1,20 +1,20 @@
-//! What Telegram takes for a message: methods, fields and limits, as the Bot API documents them.
+//! Telegram's rules for messages: methods, fields and limits, as the Bot API documents them.
 
 use serde_json::{Map, Value};
 
 use crate::{contract::Message, toolkit::media::Media};
 
-/// The arguments of a call, however they came.
+/// The arguments of a call.
 pub(crate) type Arguments = Map<String, Value>;
 
-/// Why a message is refused: after `Bad Request: `.
-pub(crate) type Refusal = String;
+/// The description of a refusal, without `Bad Request: `.
+pub(crate) type BadRequest = String;
 
 pub(crate) fn word<'a>(arguments: &'a Arguments, key: &str) -> &'a str {
     arguments.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// A number, or a text of digits.
+/// Returns an argument that is a number or a text of digits.
 pub(crate) fn number(arguments: &Arguments, key: &str) -> Option<i64> {
     let value = arguments.get(key)?;
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
@@ -29,7 +29,7 @@ fn units(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// The field of each method that carries a file.
+/// Returns the field of a method's file.
 fn file_field(method: &str) -> Option<&'static str> {
     Some(match method {
         "sendphoto" => "photo",
@@ -50,8 +50,8 @@ fn is_file(value: &str, media: &Media) -> bool {
         || media.get(value).is_some()
 }
 
-/// Whether the markup of a text is well-formed, roughly as Telegram reads it.
-fn entities(text: &str, mode: &str) -> Result<(), Refusal> {
+/// Checks the markup of a text, roughly as Telegram does.
+fn entities(text: &str, mode: &str) -> Result<(), BadRequest> {
     match mode.to_ascii_lowercase().as_str() {
         "" => Ok(()),
         "html" => html(text),
@@ -75,7 +75,7 @@ fn entities(text: &str, mode: &str) -> Result<(), Refusal> {
     }
 }
 
-fn html(text: &str) -> Result<(), Refusal> {
+fn html(text: &str) -> Result<(), BadRequest> {
     const TAGS: [&str; 16] = [
         "b",
         "strong",
@@ -113,7 +113,7 @@ fn html(text: &str) -> Result<(), Refusal> {
     if open.is_empty() { Ok(()) } else { Err("can't parse entities: Can't find end tag".to_owned()) }
 }
 
-fn markup(arguments: &Arguments, message: &mut Message) -> Result<(), Refusal> {
+fn markup(arguments: &Arguments, message: &mut Message) -> Result<(), BadRequest> {
     let Some(markup) = arguments.get("reply_markup") else { return Ok(()) };
     let known = ["inline_keyboard", "keyboard", "remove_keyboard", "force_reply"];
     let Some(kind) = known.iter().find(|key| markup.get(**key).is_some()) else {
@@ -156,8 +156,8 @@ fn markup(arguments: &Arguments, message: &mut Message) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Whom a message is for.
-fn chat(arguments: &Arguments) -> Result<String, Refusal> {
+/// Returns the chat that a message is for.
+fn chat(arguments: &Arguments) -> Result<String, BadRequest> {
     let named = word(arguments, "chat_id");
     match number(arguments, "chat_id") {
         Some(id) => Ok(id.to_string()),
@@ -167,8 +167,8 @@ fn chat(arguments: &Arguments) -> Result<String, Refusal> {
     }
 }
 
-/// The message of a send method (in lower case), without its id, or why it is refused.
-pub(crate) fn check(method: &str, arguments: &Arguments, media: &Media) -> Result<Message, Refusal> {
+/// Returns the message of a send method (in lower case) without its id, or why it is refused.
+pub(crate) fn check(method: &str, arguments: &Arguments, media: &Media) -> Result<Message, BadRequest> {
     let to = chat(arguments)?;
     let mut message = Message {
         to,
@@ -233,8 +233,8 @@ pub(crate) fn check(method: &str, arguments: &Arguments, media: &Media) -> Resul
     Ok(message)
 }
 
-/// The messages of an album.
-pub(crate) fn album(arguments: &Arguments, media: &Media) -> Result<Vec<Message>, Refusal> {
+/// Returns the messages of an album.
+pub(crate) fn album(arguments: &Arguments, media: &Media) -> Result<Vec<Message>, BadRequest> {
     let items = arguments.get("media").and_then(Value::as_array).cloned().unwrap_or_default();
     if !(2..=10).contains(&items.len()) {
         return Err("wrong number of messages in the album".to_owned());

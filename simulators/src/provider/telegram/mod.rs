@@ -1,5 +1,5 @@
-//! Telegram's Bot API: any of four ways to pass arguments, updates by webhook or by long poll, no receipts. Rights
-//! in groups, editing history and payments are left out.
+//! Telegram's Bot API: four ways to pass arguments, updates by webhook or long-poll, no receipts.
+//! Does not simulate rights in groups, editing history and payments.
 
 mod check;
 
@@ -9,7 +9,7 @@ use self::check::{Arguments, album, check, number, word};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
-        RetryPolicy, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        RetryPolicy, StatusReport, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response},
@@ -17,8 +17,9 @@ use crate::{
     },
 };
 
+/// Maximum duration of a long-poll, in seconds.
 const POLL_S_MAX: u64 = 50;
-/// The answer without an id to a call that sends, for the fault of that name.
+/// A successful answer without a message id, for the fault `without_id`.
 const DONE: &str = r#"{"ok":true,"result":true}"#;
 
 pub(crate) struct Telegram;
@@ -32,17 +33,17 @@ static ABOUT: About = About {
         Credential {
             key: "token",
             default: "700001:AAsimulatedsimulatedsimulatedsimul1",
-            purpose: "the bot's token, in each address",
+            purpose: "the bot's token in every path",
         },
         Credential {
             key: "secret_token",
             default: "sim-secret-token",
-            purpose: "shown to a webhook told at start; empty: none",
+            purpose: "sent to the webhook that the simulator starts with; empty: none",
         },
         Credential { key: "username", default: "shop_bot", purpose: "the bot's name" },
     ],
     batch_max: 1,
-    // In reality for a day, with gaps of up to two minutes.
+    // Telegram retries for a day, with pauses of up to two minutes.
     retry: RetryPolicy { attempts_max: 20, factor: 2, after_answers: true, obeys_retry_after: true },
     polls: true,
     customer: "5550001",
@@ -64,7 +65,7 @@ fn unauthorized() -> Response {
     error(401, "Unauthorized")
 }
 
-/// The arguments of a call, from its query, its form, its JSON or its parts.
+/// Collects the arguments of a call from its query, form, JSON or parts.
 fn arguments(request: &Request) -> Option<Arguments> {
     const OBJECTS: [&str; 7] = [
         "reply_markup",
@@ -116,7 +117,7 @@ fn chat(id: &str) -> Value {
     )
 }
 
-/// A file with what the Bot API always says of one of its kind: clients rely on it.
+/// Adds the fields that the Bot API guarantees for a kind of file, since clients rely on them.
 fn with_size(kind: &str, mut file: Value) -> Value {
     let size = match kind {
         "photo" => json!({"width": 1, "height": 1}),
@@ -131,7 +132,7 @@ fn with_size(kind: &str, mut file: Value) -> Value {
     file
 }
 
-/// The message as in an answer.
+/// Returns the message object of an answer.
 fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
     let mut answer =
         json!({"message_id": id, "from": bot(cx), "chat": chat(&message.to), "date": cx.seconds()});
@@ -163,7 +164,7 @@ fn send(method: &str, arguments: &Arguments, cx: &Context<'_>) -> Effect {
         Ok(mut messages) => {
             let mut results = Vec::new();
             for (message, place) in messages.iter_mut().zip(0..) {
-                // A number of its own for each of an album; ids are unique within a chat.
+                // Each message of an album has its own id, unique within the chat.
                 let id = cx.growing() * 10 % (1 << 31) + place;
                 message.id = format!("{}:{id}", message.to);
                 cx.credential("username").clone_into(&mut message.from);
@@ -181,7 +182,7 @@ fn set_webhook(arguments: &Arguments) -> Effect {
     if url.is_empty() {
         return Effect::SetWebhook { webhook: None, handshake: None, failed: done.clone(), answer: done };
     }
-    // The real one wants TLS; on this machine there is nothing to hide.
+    // Telegram requires TLS; loopback needs none.
     let local =
         ["http://127.0.0.1", "http://localhost", "http://[::1]"].iter().any(|start| url.starts_with(start));
     if !url.starts_with("https://") && !local {
@@ -224,7 +225,7 @@ fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Effect {
     }
 }
 
-/// The content of a message from a customer.
+/// Returns the content of a customer's message.
 fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, UnsupportedEvent> {
     let words = inbound.text.as_str();
     if let Some(file) = file {
@@ -274,7 +275,7 @@ impl Provider for Telegram {
     fn handle(&self, request: &Request, cx: &Context<'_>) -> Effect {
         let token = cx.credential("token");
         if let Some(path) = request.path.strip_prefix("/file/bot") {
-            // Clients may encode the colon of the token.
+            // Clients may percent-encode the colon of the token.
             let path = crate::toolkit::http::decode(path, false);
             let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
             let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
@@ -347,7 +348,7 @@ impl Provider for Telegram {
                 .with("retry-after", after_s.to_string()),
             Fault::Unavailable { status } => error(status, "Internal Server Error"),
             Fault::Rejected { code } => {
-                // `400:chat not found`; alone, a code has its usual description.
+                // A description may follow the code: `400:chat not found`.
                 let (code, why) = code.split_once(':').unwrap_or((code, ""));
                 match code.parse().ok().filter(|code| (400..600).contains(code)).unwrap_or(403) {
                     403 => error(403, &format!("Forbidden: {}", or(why, "bot was blocked by the user"))),
@@ -371,14 +372,14 @@ impl Provider for Telegram {
     ) -> Result<Value, UnsupportedEvent> {
         let from: i64 = inbound.from.parse().unwrap_or(5_550_001);
         let user = json!({"id": from, "is_bot": false, "first_name": or(&inbound.name, "Ann"), "username": "ann", "language_code": "de"});
-        // A group or channel is named in `to`.
+        // `to` may name a group or channel.
         let place = inbound.to.parse::<i64>().unwrap_or(from).to_string();
         let about = inbound.about.rsplit(':').next().and_then(|id| id.parse::<i64>().ok());
         let own = inbound.id.parse::<u64>().unwrap_or_else(|_| cx.growing());
         let mut update = match inbound.kind {
             Kind::Button | Kind::List => {
                 let data = or(&inbound.payload, &inbound.text);
-                // The tapped message comes along with its buttons; this one is known.
+                // Telegram sends the tapped message along, with its buttons.
                 let button = json!({"text": or(&inbound.text, data), "callback_data": data});
                 json!({"callback_query": {"id": cx.large(4).to_string(), "from": user,
                 "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds(),
@@ -420,8 +421,8 @@ impl Provider for Telegram {
         Ok(update)
     }
 
-    /// There is none.
-    fn receipt(&self, _: &Message, _: &str, _: Option<&str>, _: &Context<'_>) -> Option<Value> {
+    /// Telegram has no receipts.
+    fn receipt(&self, _: &StatusReport<'_>, _: &Context<'_>) -> Option<Value> {
         None
     }
 
