@@ -70,7 +70,7 @@ async fn a_wrong_call_changes_nothing() {
             paper::signed("bad", body),
             Answer::Refused { status: 403, reason: "x-signature does not fit".into(), challenge: None },
         ),
-        (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is no JSON".into())),
+        (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is not JSON".into())),
     ];
     for (call, expected) in cases {
         assert_eq!(router.webhook(&id(), &call).await, expected);

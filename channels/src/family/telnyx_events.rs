@@ -41,7 +41,7 @@ pub const GENERAL_STATUSES: &[(&str, Report)] = &[
 /// # Errors
 /// The body is not JSON, or lacks a mandatory value.
 pub fn read(body: &[u8], statuses: &[(&str, Report)]) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
     let data = json::at(&said, "/data").ok_or_else(|| Malformed::new("data is missing"))?;
     let mut received = Received::default();
     match json::at(data, "/event_type").and_then(Value::as_str) {

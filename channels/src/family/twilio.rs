@@ -110,7 +110,7 @@ pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String)
     let sid = known.get(name).map(|sid| &**sid);
     let Some(sid) = sid.or_else(|| Some(name).filter(|name| is_sid(name, "HX"))) else {
         let reason =
-            format!("the template {name:?} is no content sid (HX...) and none is given for it in templates");
+            format!("the template {name:?} is not a content sid (HX...), and templates has no entry for it");
         return Err(SendError::Rejected(Cause::new("400", reason)));
     };
     let mut variables = Map::new();

@@ -92,7 +92,7 @@ impl Account {
         filled("password", &self.password)?;
         self.callback_password.as_ref().map_or(Ok(()), |secret| filled("callback_password", secret))?;
         if self.account_id.is_empty() || !self.account_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let problem = "is no account number, as the dashboard shows it".into();
+            let problem = "is not an account number, as the dashboard shows it".into();
             return Err(AccountError { key: "account_id".into(), problem });
         }
         address("base_url", &mut self.base_url)?;
@@ -154,11 +154,11 @@ impl HttpChannel for Account {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        let said = json::parse(webhook.body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+        let said = json::parse(webhook.body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
         let items = match &said {
             Value::Array(items) => items.as_slice(),
             item @ Value::Object(_) => std::slice::from_ref(item),
-            _ => return Err(Malformed::new("the body is no array")),
+            _ => return Err(Malformed::new("the body is not an array")),
         };
         let mut received = Received::default();
         for item in items {

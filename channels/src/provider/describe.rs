@@ -93,7 +93,7 @@ pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
 /// Returns how webhooks are authenticated, in words.
 pub fn signature(signature: Signature) -> String {
     match signature {
-        Signature::None => "not signed; there is no scheme, or there are none".into(),
+        Signature::None => "not signed: no scheme exists, or no webhooks".into(),
         Signature::Optional(key) => format!("checked when the account has `{key}`"),
         Signature::Required(key) => format!("always checked, by `{key}`"),
     }

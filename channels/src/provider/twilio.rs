@@ -97,7 +97,7 @@ impl Account {
         {
             return Err(error(
                 "account_sid",
-                "is no account: expected AC and 32 digits, as the console shows it",
+                "is not an account: expected AC and 32 digits, as the console shows it",
             ));
         }
         if filled("auth_token", &self.auth_token).is_err() {

@@ -111,7 +111,7 @@ impl CloudAccount {
         )?;
         if self.phone_number_id.is_empty() || !self.phone_number_id.bytes().all(|b| b.is_ascii_alphanumeric())
         {
-            let problem = "is no id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
+            let problem = "is not an id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
             return Err(AccountError { key: "phone_number_id".into(), problem });
         }
         self.root = graph_api::root(&self.base_url, &self.graph_version);

@@ -36,7 +36,7 @@ pub fn address(key: &str, url: &mut Box<str>) -> Result<(), AccountError> {
     let trimmed = url.trim().trim_end_matches('/');
     let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
     if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
-        let problem = format!("{url:?} is no address: expected https://...");
+        let problem = format!("{url:?} is not a valid URL: expected https://...");
         return Err(AccountError { key: key.into(), problem });
     }
     *url = trimmed.into();

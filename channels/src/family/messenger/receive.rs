@@ -15,9 +15,9 @@ use crate::{
 /// # Errors
 /// The body is not a JSON object.
 pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
     if !said.is_object() {
-        return Err(Malformed::new("the body is no JSON object"));
+        return Err(Malformed::new("the body is not a JSON object"));
     }
     let expected = match product {
         Product::Page => "page",

@@ -26,7 +26,7 @@ pub struct AccountPiece {
 /// # Errors
 /// The body is not a JSON object with `entry`, or has more than [`PIECES_MAX`] pieces.
 pub fn split(body: &[u8]) -> Result<Vec<AccountPiece>, Malformed> {
-    let said: Value = serde_json::from_slice(body).map_err(|_| Malformed::new("the body is no JSON"))?;
+    let said: Value = serde_json::from_slice(body).map_err(|_| Malformed::new("the body is not JSON"))?;
     let object = said.get("object").filter(|object| id_of(object).is_some()).cloned().unwrap_or(Value::Null);
     let entries = said.get("entry").and_then(Value::as_array);
     let entries = entries.ok_or_else(|| Malformed::new("entry is missing, or no list"))?;

@@ -120,7 +120,7 @@ impl App<'_> {
 /// It is not; `where_to_find` completes the sentence.
 pub fn number(key: &str, id: Option<&str>, where_to_find: &str) -> Result<(), AccountError> {
     if id.is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
-        return Err(AccountError { key: key.into(), problem: format!("is no number; {where_to_find}") });
+        return Err(AccountError { key: key.into(), problem: format!("is not a number; {where_to_find}") });
     }
     Ok(())
 }

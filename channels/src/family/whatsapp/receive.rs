@@ -15,9 +15,9 @@ use crate::{
 /// # Errors
 /// The body is not JSON of the expected form.
 pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
     if !said.is_object() {
-        return Err(Malformed::new("the body is no JSON object"));
+        return Err(Malformed::new("the body is not a JSON object"));
     }
     let mut received = Received::default();
     // At the address that several accounts share, one call may contain entries of different kinds

@@ -159,7 +159,7 @@ impl TelegramAccount {
         if !parts.is_some_and(|(bot, key)| {
             is_word(key) && !bot.is_empty() && bot.bytes().all(|b| b.is_ascii_digit())
         }) {
-            let problem = "is no bot token (<digits>:<key>); BotFather shows it".into();
+            let problem = "is not a bot token (<digits>:<key>); BotFather shows it".into();
             return Err(AccountError { key: "token".into(), problem });
         }
         self.base_url = self.base_url.trim_end_matches('/').into();
@@ -220,7 +220,7 @@ impl HttpChannel for TelegramAccount {
             return Ok(address.into());
         }
         let reason = format!(
-            "channelCustomerIdentifier {address:?} is no chat: expected its number, or @name of a public channel"
+            "channelCustomerIdentifier {address:?} is not a chat: expected its number, or @name of a public channel"
         );
         Err(Rejection(Cause::new("400", reason)))
     }
@@ -259,7 +259,7 @@ impl HttpChannel for TelegramAccount {
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said = json::parse(webhook.body).filter(Value::is_object);
-        let said = said.ok_or_else(|| Malformed::new("the body is no JSON object"))?;
+        let said = said.ok_or_else(|| Malformed::new("the body is not a JSON object"))?;
         let mut received = Received::default();
         receive::update(&said, &mut received);
         Ok(received)

@@ -176,7 +176,7 @@ impl HttpChannel for ViberAccount {
             return Ok(address.into());
         }
         let reason = format!(
-            "channelCustomerIdentifier {address:?} is no user id of Viber: expected the id that came with the customer's message"
+            "channelCustomerIdentifier {address:?} is not a user id of Viber: expected the id that came with the customer's message"
         );
         Err(Rejection(Cause::new("400", reason)))
     }
@@ -207,7 +207,7 @@ impl HttpChannel for ViberAccount {
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said = json::parse(webhook.body).filter(Value::is_object);
-        let said = said.ok_or_else(|| Malformed::new("the body is no JSON object"))?;
+        let said = said.ok_or_else(|| Malformed::new("the body is not a JSON object"))?;
         let mut received = Received::default();
         let event = json::text(&said, "/event").unwrap_or_default();
         let read = match &*event {
