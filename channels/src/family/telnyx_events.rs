@@ -1,6 +1,5 @@
-//! Telnyx's webhook envelope, also used by the General interface and its presets. Reading only;
-//! signatures are checked elsewhere. `data.id` names the event, `data.payload.id` the message; only
-//! the latter may name a message.
+//! Webhook events of Telnyx, which VoIP.ms also sends. `data.id` is the event's id and
+//! `data.payload.id` the message's; only the latter may identify a message.
 
 use std::borrow::Cow;
 
@@ -23,7 +22,7 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("expired", Report::Failed),
 ];
 
-/// The words of the General interface: Telnyx's, and one that Telnyx's SMS lack.
+/// Status words of the General interface: those of Telnyx, and `read`.
 pub const GENERAL_STATUSES: &[(&str, Report)] = &[
     ("queued", Report::Enroute),
     ("sending", Report::Enroute),
@@ -36,12 +35,12 @@ pub const GENERAL_STATUSES: &[(&str, Report)] = &[
     ("expired", Report::Failed),
 ];
 
-/// Reads a webhook. Irrelevant event types are counted as ignored.
+/// Reads a webhook. Other event types count as ignored.
 ///
 /// # Errors
-/// The body is not JSON, or lacks a mandatory value.
+/// Fails when it is not JSON or lacks a field that every message has.
 pub fn read(body: &[u8], statuses: &[(&str, Report)]) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not valid JSON"))?;
     let data = json::at(&said, "/data").ok_or_else(|| Malformed::new("data is missing"))?;
     let mut received = Received::default();
     match json::at(data, "/event_type").and_then(Value::as_str) {
@@ -53,15 +52,14 @@ pub fn read(body: &[u8], statuses: &[(&str, Report)]) -> Result<Received, Malfor
 }
 
 fn written(data: &Value) -> Result<Vec<InEvent>, Malformed> {
-    // Some set-ups echo the router's own messages, which are not a customer's.
+    // Some set-ups send our own messages back: they are not a customer's.
     if json::text(data, "/payload/direction").is_some_and(|d| d == "outbound") {
         return Ok(Vec::new());
     }
     let missing = |name: &str| Malformed::new(format!("data.payload.{name} is missing"));
     let needed = |pointer: &str, name: &str| json::some_text(data, pointer).ok_or_else(|| missing(name));
     let customer = needed("/payload/from/phone_number", "from.phone_number")?;
-    // An id that is equal in every repetition; some senders of the General interface have only the
-    // outer one.
+    // Repetitions have equal ids; some senders of the General interface have only the outer one.
     let id = json::some_text(data, "/payload/id").or_else(|| json::some_text(data, "/id"));
     let id = id.ok_or_else(|| missing("id"))?;
     let did = needed("/payload/to/0/phone_number", "to[0].phone_number")?;
@@ -82,8 +80,7 @@ fn written(data: &Value) -> Result<Vec<InEvent>, Malformed> {
     Ok(events)
 }
 
-/// Returns the files of `media[].url`, and of `media_urls[]` from senders that use the outbound
-/// form.
+/// Returns the files of `media[].url`, or of `media_urls[]` in the form in which they are sent.
 fn files(data: &Value) -> Vec<MediaRef> {
     let of_object = |item: &Value| {
         let owned = |pointer: &str| json::some_text(item, pointer).map(|text| Box::from(&*text));
@@ -100,7 +97,7 @@ fn files(data: &Value) -> Vec<MediaRef> {
     files
 }
 
-/// Returns whether a message opts out or in: the provider says so, or the text is a bare keyword.
+/// Returns whether a message opts out or in again: by the provider's word, or by a keyword alone.
 fn opts(data: &Value, text: &str) -> Option<bool> {
     let told = json::some_text(data, "/payload/autoresponse_type")
         .or_else(|| json::some_text(data, "/autoresponse_type"));
@@ -112,7 +109,7 @@ fn opts(data: &Value, text: &str) -> Option<bool> {
     }
 }
 
-/// The error code of a receipt for a customer who opted out.
+/// Error code of a receipt whose customer has opted out.
 const OPTED_OUT: &str = "40300";
 
 fn reported(data: &Value, statuses: &[(&str, Report)]) -> Vec<InEvent> {

@@ -1,5 +1,5 @@
-//! Wire facts shared by Twilio's SMS and WhatsApp: the signature of webhooks, error codes, forms.
-//! Outbound requests are each provider's own.
+//! The wire format that Twilio's SMS and WhatsApp share: webhook signatures, error codes, forms.
+//! How messages are sent belongs to each provider.
 
 use std::collections::BTreeMap;
 
@@ -36,21 +36,20 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("received", Report::Nothing),
 ];
 
-/// The query parameter of a status callback that holds our own reference. It is part of the signed
-/// address.
+/// Parameter of a status callback's address that holds our reference. The signature covers it.
 const REFERENCE: &str = "part";
 
-/// Pause of the channel when the daily message limit is used up, in milliseconds; it is tried again
-/// after each.
+/// Pause of the channel after the daily limit of messages, in milliseconds. It is retried after
+/// each pause.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
-/// Returns the address to which a part's states are reported.
+/// Returns the address to which Twilio reports the states of a part.
 pub fn callback(webhook_url: &str, reference: &str) -> String {
     let sign = if webhook_url.contains('?') { '&' } else { '?' };
     format!("{webhook_url}{sign}{REFERENCE}={reference}")
 }
 
-/// The protection of its webhooks: HMAC-SHA-1 over the address and, for a form, its sorted fields.
+/// Protection of Twilio's webhooks: HMAC-SHA-1 over the address and, for a form, its sorted fields.
 pub const PROTECTION: Protection = Protection::Hmac(Hmac {
     algorithm: Algorithm::Sha1,
     header: "x-twilio-signature",
@@ -61,10 +60,10 @@ pub const PROTECTION: Protection = Protection::Hmac(Hmac {
     refusal: 403,
 });
 
-/// Parses the id of an accepted message or a created content.
+/// Returns the id in an answer that accepted a message or created a content.
 ///
 /// # Errors
-/// Any other answer, classified.
+/// Classifies every other answer.
 pub fn sid(response: &Response) -> Result<String, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     if !response.is_success() {
@@ -74,8 +73,8 @@ pub fn sid(response: &Response) -> Result<String, SendError> {
     sid.ok_or_else(|| classify::unreadable(response, "sid"))
 }
 
-/// Codes of refusals. Those of the families 21, 30 and 63 concern one message, whatever the status:
-/// a 403 with one of them does not stop the channel.
+/// Codes of refusals. Those of the families 21, 30 and 63 are about one message, whatever the
+/// status: a 403 with one of them does not stop the channel.
 const REFUSALS: Refusals = Refusals {
     code: &["/code"],
     words: &["/message"],
@@ -96,21 +95,20 @@ const REFUSALS: Refusals = Refusals {
     ],
 };
 
-/// Content sids by template name.
+/// Content sids by the names of templates.
 pub type Templates = BTreeMap<Box<str>, Box<str>>;
 
-/// Returns a template as the sid and variables of a content; `known` holds the sids of templates by
-/// name.
+/// Returns the content sid and the variables of a template; `known` holds sids by name.
 ///
 /// # Errors
-/// The template is neither a sid nor known.
+/// Rejects a name that is neither a sid nor known.
 pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String); 2], SendError> {
     let template: body::Template<'_> = body::read(json).unwrap_or_default();
     let name = &*template.name;
     let sid = known.get(name).map(|sid| &**sid);
     let Some(sid) = sid.or_else(|| Some(name).filter(|name| is_sid(name, "HX"))) else {
         let reason =
-            format!("the template {name:?} is not a content sid (HX...), and templates has no entry for it");
+            format!("the template {name:?} is not a content sid (HX...) and templates does not list it");
         return Err(SendError::Rejected(Cause::new("400", reason)));
     };
     let mut variables = Map::new();
@@ -122,8 +120,8 @@ pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String)
     Ok([("ContentSid", sid.to_owned()), ("ContentVariables", Value::Object(variables).to_string())])
 }
 
-/// Returns the value of a template's parameter: itself, or the member that holds it, also below the
-/// name of its type.
+/// Returns the words of a template's parameter: the value itself, or the member that holds them,
+/// directly or below the name of its type.
 fn value_of(details: &Value) -> String {
     const MEMBERS: [&str; 6] = ["/fallback_value", "/text", "/payload", "/link", "/url", "/value"];
     let words = |value: &Value| {
@@ -141,10 +139,10 @@ pub fn is_sid(text: &str, kind: &str) -> bool {
     digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Reads a webhook: one status callback or one customer's message.
+/// Reads a webhook: a status callback or a customer's message, one each.
 ///
 /// # Errors
-/// A mandatory value is missing.
+/// Fails when a message lacks a field that every message has.
 pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     let form = Form(if webhook.method == "GET" {
         url::form_fields(webhook.query.as_bytes()).collect()
@@ -165,7 +163,7 @@ pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     Ok(received)
 }
 
-/// Returns a reply that makes Twilio send nothing.
+/// Returns an answer that makes Twilio send nothing.
 fn nothing_to_say() -> Reply {
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
     Reply { status: 200, content_type: "text/xml", body: body.into() }
@@ -174,7 +172,7 @@ fn nothing_to_say() -> Reply {
 struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// Returns a field; empty when it is missing.
+    /// Returns a field, or an empty text without it.
     fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
@@ -190,7 +188,7 @@ impl Form {
             .any(|name| !self.get(name).is_empty())
     }
 
-    /// Returns the files `MediaUrl0`, `MediaUrl1`, ...
+    /// Returns the files `MediaUrl0`, `MediaUrl1` and so on.
     fn media(&self) -> Vec<MediaRef> {
         let numbered = |n: usize| {
             let url = self.get(&format!("MediaUrl{n}"));
@@ -205,10 +203,10 @@ impl Form {
     }
 }
 
-/// Maximum number of files of one message; further ones are ignored.
+/// Maximum number of files in one message. Further ones are not read.
 const MEDIA_MAX: usize = 10;
 
-/// Removes the channel's name before an address.
+/// Returns an address without its prefix `whatsapp:`.
 pub fn bare(address: &str) -> &str {
     address.trim().strip_prefix("whatsapp:").unwrap_or(address.trim())
 }
@@ -264,7 +262,7 @@ fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
     Ok(events)
 }
 
-/// Returns further facts of a message under the names that the business sees.
+/// Returns the further facts of a message, under the names that the business sees.
 fn attributes(form: &Form) -> Vec<(Box<str>, Box<str>)> {
     const NAMES: [(&str, &str); 12] = [
         ("ProfileName", "customerName"),
@@ -303,11 +301,11 @@ fn contents(form: &Form, mut message: InMessage) -> Vec<InEvent> {
     inbound_body::messages(message, &words(form.get("Body")), form.media())
 }
 
-/// Shortest body, in bytes, that is examined for base64.
+/// Minimum length of a body that may be base64, in octets. Shorter ones are text.
 const BASE64_BYTES_MIN: usize = 160;
 
-/// Returns the text of a body. Long concatenated SMS may arrive as base64: a single long word that
-/// decodes to text with spaces was not written by a person.
+/// Returns the words of a body. Long concatenated SMS may come as base64: one long word that
+/// decodes to a text with spaces.
 fn words(body: &str) -> String {
     let decoded = || {
         let text = String::from_utf8(auth::unbase64(body)?).ok()?;
