@@ -121,7 +121,7 @@ fn call_backs_go_by_query_and_form_with_the_token() {
         let inbound =
             Inbound { from: "+15550100002".into(), text: "a b".into(), id: "7".into(), ..Inbound::default() };
         let event = sample.inbound(&inbound, None, &cx).unwrap();
-        let Outgoing { method, url, .. } = sample.post("http://c/h?x=1", &[event.clone()], &cx);
+        let Outgoing { method, url, .. } = sample.post("http://c/h?x=1", std::slice::from_ref(&event), &cx);
         let wanted = "http://c/h?x=1&from=15550100002&id=7&text=a+b&key=t%20t";
         assert_eq!((method.as_str(), url.as_str()), ("GET", wanted));
         let unsigned = Context { signature: Signature::None, ..cx };
