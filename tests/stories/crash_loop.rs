@@ -157,12 +157,13 @@ struct Crashes {
 }
 
 impl Crashes {
-    async fn begin(force: Force, broken: Option<(&Path, &str)>) -> Self {
+    async fn begin(engine: &str, force: Force, broken: Option<(&Path, &str)>) -> Self {
         let script = json!({ "latency_ms": 5, "latency_jitter_ms": 10, "receipt_delay_ms": 30, "receipt_jitter_ms": 50 });
         let peer = Peer::start(With::Sim, script).await;
         let sink = Sink::start().await;
         let doubt = "doubt_grace = \"1s\"\nbackoff_max = \"500ms\"";
         let mut setup = Setup::new()
+            .engine(engine)
             .destination("support", &sink.url, "")
             .channel(
                 "again",
@@ -372,9 +373,9 @@ fn is_to(id: &str, receipt: &Value) -> bool {
     receipt["did"] == did && receipt["customer"] == to.trim_start_matches('+')
 }
 
-async fn play(crashes: u64, seed: u64, force: Force, broken: Option<(&Path, &str)>) {
+async fn play(crashes: u64, seed: u64, engine: &str, force: Force, broken: Option<(&Path, &str)>) {
     let mut chance = Chance(seed);
-    let mut story = Crashes::begin(force, broken).await;
+    let mut story = Crashes::begin(engine, force, broken).await;
     for crash in 1..=crashes {
         let pause = Duration::from_millis(20 + chance.below(500));
         tokio::time::sleep(pause).await;
@@ -397,7 +398,7 @@ async fn play(crashes: u64, seed: u64, force: Force, broken: Option<(&Path, &str
     let recovered = &mut story.recovered_ms;
     recovered.sort_unstable();
     figure(&format!(
-        "{} crashes: recovery (process start to ready) median {} ms, most {} ms; {} torn tails cut and reported; {} sessions compared before and after, live and replayed: all equal",
+        "{} crashes, engine {engine}: recovery (process start to ready) median {} ms, most {} ms; {} torn tails cut and reported; {} sessions compared before and after, live and replayed: all equal",
         recovered.len(),
         recovered[recovered.len() / 2],
         recovered[recovered.len() - 1],
@@ -412,10 +413,18 @@ async fn nothing_acknowledged_is_lost() {
         std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
     let force = Force::asked();
     let mut chance = Chance(seed());
+    // Both engines in turns, each with at least half of the crashes, unless one is named.
+    let mut engines = match std::env::var("ENGINE") {
+        Ok(engine) => vec![engine],
+        Err(_) => vec!["sled".to_owned(), "file".to_owned()],
+    }
+    .into_iter()
+    .cycle();
     let mut left = crashes;
     while left > 0 {
-        let now = left.min(force.crashes_of_a_log);
-        play(now, chance.below(u64::MAX), force, None).await;
+        let now = left.min(force.crashes_of_a_log).min(crashes.div_ceil(2));
+        let engine = engines.next().unwrap_or_default();
+        play(now, chance.below(u64::MAX), &engine, force, None).await;
         left -= now;
     }
 }
@@ -437,7 +446,7 @@ async fn sabotage_is_found() {
     assert!(built.unwrap().success());
     let binary: &'static Path = Box::leak(target.join("debug/patchbay-sabotaged").into_boxed_path());
     for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
-        let played = tokio::spawn(play(60, seed(), Force::USUAL, Some((binary, bug)))).await;
+        let played = tokio::spawn(play(60, seed(), "sled", Force::USUAL, Some((binary, bug)))).await;
         let panic = played.expect_err("the loop must fail with this bug").into_panic();
         let told = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         figure(&format!("with the bug {bug} the loop fails: {}", told.lines().next().unwrap_or_default()));

@@ -18,10 +18,25 @@ use crate::support::{
     until,
 };
 
-async fn stage() -> (Peer, Sink, Patchbay) {
+/// Tells each story with either engine of the log.
+macro_rules! either_engine {
+    ($($story:ident)*) => {
+        mod sled { $(#[tokio::test(flavor = "multi_thread")] async fn $story() { super::$story("sled").await; })* }
+        mod file { $(#[tokio::test(flavor = "multi_thread")] async fn $story() { super::$story("file").await; })* }
+    };
+}
+
+either_engine! {
+    a_flipped_byte_stops_the_start_and_is_named
+    a_torn_tail_is_cut_and_nothing_acknowledged_with_it
+    a_full_disk_is_answered_503_and_loses_nothing_acknowledged
+    a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged
+}
+
+async fn stage(engine: &str) -> (Peer, Sink, Patchbay) {
     let peer = Peer::start(With::Sim, json!({})).await;
     let sink = Sink::start().await;
-    let patchbay = Setup::simple(peer.port, &sink.url).start().await;
+    let patchbay = Setup::simple(peer.port, &sink.url).engine(engine).start().await;
     (peer, sink, patchbay)
 }
 
@@ -87,9 +102,8 @@ fn log_command(data: &Path, what: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8(told).unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_byte_stops_the_start_and_is_named() {
-    let (_peer, sink, patchbay) = stage().await;
+async fn a_flipped_byte_stops_the_start_and_is_named(engine: &str) {
+    let (_peer, sink, patchbay) = stage(engine).await;
     send_some(&patchbay, &sink, 60).await;
     let data = patchbay.data();
     let (setup, folder) = patchbay.kill().await;
@@ -121,9 +135,8 @@ async fn a_flipped_byte_stops_the_start_and_is_named() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_torn_tail_is_cut_and_nothing_acknowledged_with_it() {
-    let (_peer, sink, patchbay) = stage().await;
+async fn a_torn_tail_is_cut_and_nothing_acknowledged_with_it(engine: &str) {
+    let (_peer, sink, patchbay) = stage(engine).await;
     send_some(&patchbay, &sink, 20).await;
     let data = patchbay.data();
     let (setup, folder) = patchbay.kill().await;
@@ -208,15 +221,16 @@ async fn fill(patchbay: &Patchbay, from: usize) -> (usize, u16, String) {
     panic!("the disk is never full");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged() {
+async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged(engine: &str) {
     let peer = Peer::start(With::Sim, json!({})).await;
     let sink = Sink::start().await;
     let disk = SmallDisk::new(40).unwrap_or_else(|why| {
         panic!("a small tmpfs cannot be mounted ({why}); run the tests as root, e.g. in a container")
     });
-    let setup =
-        Setup::simple(peer.port, &sink.url).top("disk_reserve = \"16MB\"").data(&disk.0.path().join("data"));
+    let setup = Setup::simple(peer.port, &sink.url)
+        .engine(engine)
+        .top("disk_reserve = \"16MB\"")
+        .data(&disk.0.path().join("data"));
     let patchbay = setup.start().await;
     let (accepted, status, told) = fill(&patchbay, 0).await;
     assert_eq!(status, 503, "{told}");
@@ -235,19 +249,20 @@ async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged() {
     .await;
     delivered(&sink, accepted + 1).await;
     figure(&format!(
-        "full disk (tmpfs of 40 MB): {accepted} accepted, then {status}: {told}; all {accepted} delivered, none lost; accepted again when there was room"
+        "full disk (tmpfs of 40 MB), engine {engine}: {accepted} accepted, then {status}: {told}; all {accepted} delivered, none lost; accepted again when there was room"
     ));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
+async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged(engine: &str) {
     let peer = Peer::start(With::Sim, json!({})).await;
     let sink = Sink::start().await;
     let disk = SmallDisk::new(40).unwrap_or_else(|why| {
         panic!("a small tmpfs cannot be mounted ({why}); run the tests as root, e.g. in a container")
     });
-    let setup =
-        Setup::simple(peer.port, &sink.url).top("disk_reserve = \"1MB\"").data(&disk.0.path().join("data"));
+    let setup = Setup::simple(peer.port, &sink.url)
+        .engine(engine)
+        .top("disk_reserve = \"1MB\"")
+        .data(&disk.0.path().join("data"));
     let mut patchbay = setup.start().await;
     // Another program fills the disk at once.
     let ballast = disk.0.path().join("ballast");
@@ -271,7 +286,7 @@ async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
     let _patchbay = setup.start_in(folder).await.unwrap_or_else(|told| panic!("with room again: {told}"));
     delivered(&sink, accepted).await;
     figure(&format!(
-        "a write failed for want of room after {accepted} accepted: exit code 1; all {accepted} delivered after the restart"
+        "engine {engine}: a write failed for want of room after {accepted} accepted: exit code 1; all {accepted} delivered after the restart"
     ));
 }
 

@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     tables: String,
     binary: PathBuf,
     data: Option<PathBuf>,
+    /// The engine of the log; the product's default without one.
+    engine: Option<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -33,6 +35,7 @@ impl Setup {
             tables: String::new(),
             binary: env!("CARGO_BIN_EXE_patchbay").into(),
             data: None,
+            engine: std::env::var("ENGINE").ok(),
             environment: Vec::new(),
         }
     }
@@ -109,6 +112,12 @@ impl Setup {
         self
     }
 
+    /// The engine of the log: `sled` or `file`.
+    pub(crate) fn engine(mut self, name: &str) -> Self {
+        self.engine = Some(name.into());
+        self
+    }
+
     pub(crate) async fn start(self) -> Patchbay {
         self.start_in(Arc::new(tempfile::tempdir().unwrap())).await.unwrap_or_else(|told| panic!("{told}"))
     }
@@ -117,8 +126,9 @@ impl Setup {
     pub(crate) async fn start_in(self, folder: Arc<TempDir>) -> Result<Patchbay, String> {
         let data = self.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let log = if self.tables.contains("[log]") { "" } else { "[log]\nfilter = \"warn\"\n" };
+        let engine = self.engine.iter().map(|name| format!("engine = {name:?}\n")).collect::<String>();
         let config = format!(
-            "data_dir = {data:?}\n{}[http]\nlisten = \"127.0.0.1:0\"\n{}[admin]\nlisten = \"127.0.0.1:0\"\n{log}{}",
+            "data_dir = {data:?}\n{engine}{}[http]\nlisten = \"127.0.0.1:0\"\n{}[admin]\nlisten = \"127.0.0.1:0\"\n{log}{}",
             // The reserve is meant for a production disk.
             over("disk_reserve = \"1MB\"", &self.top),
             self.http,
