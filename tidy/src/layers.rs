@@ -37,6 +37,20 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
         &[&["provider"], &["family", "adapt"], &["toolkit"], &["contract"], &["smpp"], &["text", "address"]],
     ),
     (
+        "storage",
+        &[
+            &["log", "engine"],
+            &["index"],
+            &["lookup"],
+            &["sorted"],
+            &["block"],
+            &["disk"],
+            &["codec"],
+            &["error", "options"],
+            &["item", "bytes", "hash"],
+        ],
+    ),
+    (
         "patchbay",
         &[
             &["cli"],
