@@ -41,7 +41,8 @@ mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
 pub use disk::seam::{
-    BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, Write,
+    BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, VisitPair,
+    Write,
 };
 pub use engine::{
     folders::DiskEngine,
@@ -54,7 +55,7 @@ pub use error::{
 };
 pub use index::{
     checkpoint::CheckpointStats,
-    delta::Waiting,
+    delta::DeltaSize,
     entry::{Due, Entry, Lookup, OpenStream, StoredEntry},
     store::Index,
 };
