@@ -1,4 +1,5 @@
-//! Embeds every file of `manifests/`, by name, so that a new provider needs no edit of the registry.
+//! Embeds every file of `manifests/`, by name, so that a new provider needs no edit of the
+//! registry.
 
 use std::{env, error::Error, fmt::Write as _, fs, path::Path};
 

@@ -1,5 +1,5 @@
-//! The command line as a process: exit codes (0 fine, 1 failed while running, 2 bad usage or configuration) and
-//! the words that go with them.
+//! The command line as a process: exit codes (0 success, 1 failure while running, 2 bad usage or
+//! configuration) and their messages.
 
 #[path = "support/command_line.rs"]
 mod command_line;

@@ -1,5 +1,5 @@
-//! `patchbay demo`, as a newcomer runs it: no configuration, no account, free ports. The conversation on each
-//! channel is there, in order, with its receipts; what is suggested afterwards works as it is printed.
+//! `patchbay demo` as a newcomer runs it: no configuration, no account, free ports. Each channel
+//! shows its conversation in order, with receipts, and the suggested commands work as printed.
 
 #[path = "support/command_line.rs"]
 mod command_line;
@@ -16,7 +16,7 @@ mod running {
         process::{Child, ChildStdout, Command, Stdio},
     };
 
-    /// Looks for these pieces one after the other.
+    /// Checks that these pieces occur in this order.
     #[track_caller]
     pub(super) fn in_order(told: &str, pieces: &[&str]) {
         let mut rest = told;
@@ -28,7 +28,7 @@ mod running {
         }
     }
 
-    /// A demo that stays up, and what it tells.
+    /// A running demo, and its output.
     pub(super) struct Demo {
         pub(super) child: Child,
         pub(super) lines: Lines<BufReader<ChildStdout>>,
@@ -42,7 +42,7 @@ mod running {
             Self { child, lines }
         }
 
-        /// What it tells up to this piece.
+        /// Reads its output up to this piece.
         pub(super) fn until(&mut self, piece: &str) -> Vec<String> {
             let mut told = Vec::new();
             for line in self.lines.by_ref().map(Result::unwrap) {
@@ -55,7 +55,7 @@ mod running {
             panic!("it ended before it told {piece:?}: {told:#?}");
         }
 
-        /// Interrupts it as Ctrl-C does, and gives its exit code.
+        /// Interrupts it as Ctrl-C does, and returns its exit code.
         pub(super) fn interrupt(mut self) -> Option<i32> {
             let killed = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap();
             assert!(killed.success());
@@ -139,7 +139,7 @@ fn what_it_suggests_works_as_it_is_printed() {
             None => commands.push(line.to_owned()),
         }
     }
-    // The first is an address.
+    // The first word is an address.
     commands[0] = format!("curl -sf {}", commands[0]);
     let expected =
         ["<!DOCTYPE html>", " READ (1 part)", "\"ACCEPTED\"", "\"adapted\"", "\"taken\":true", "\"tookMs\""];
@@ -149,7 +149,7 @@ fn what_it_suggests_works_as_it_is_printed() {
         let answer = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success() && answer.contains(expected), "{command}\n{answer}\n{output:?}");
     }
-    // What the customer wrote by it is told, and answered.
+    // The customer's text is shown, and answered.
     demo.until("You wrote: Good morning");
     assert_eq!(demo.interrupt(), Some(0), "an interrupted demo that was done is no failure");
 }

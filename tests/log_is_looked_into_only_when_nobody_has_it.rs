@@ -1,5 +1,5 @@
-//! `patchbay log` on the folder of a log. In a process of its own: a neighbour test that starts a process would
-//! hand it this one's lock for a moment.
+//! `patchbay log` on a log's folder. Runs in a separate process: a neighbouring test that starts a
+//! process would inherit this one's lock for a moment.
 
 #[path = "support/command_line.rs"]
 mod command_line;

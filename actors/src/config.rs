@@ -203,8 +203,10 @@ impl fmt::Debug for MediaConfig {
     }
 }
 
-/// A channel's place in [`Shared::channels`].
-pub(crate) type ChannelIx = usize;
+/// The position of a channel in [`Config::channels`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ChannelIx(pub(crate) usize);
 
-/// A destination's place in [`Shared::destinations`].
-pub(crate) type DestinationIx = usize;
+/// The position of a destination in [`Config::destinations`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct DestinationIx(pub(crate) usize);

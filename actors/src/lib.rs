@@ -1,16 +1,17 @@
 //! The router as actors: session hosts, channels with their links, destinations, timers.
 //!
 //! ```text
-//! root                      starts all others; the log's writer thread stands beside it, its failure is fatal
-//! ├── session hosts         one address range each; run the sessions (a panic in one is caught at its boundary)
-//! ├── destinations          one each: post, in order per session, until taken
-//! ├── channels              one each: lanes, rate, correlation
-//! │   └── links             one each: connect, bind, backoff; a pump moves the bytes
-//! └── timers                ticks, wake-ups of sessions not in memory, checkpoints, retention
+//! root                  starts all others; the log's writer thread stands beside it, its failure is fatal
+//! ├── session hosts     one for each address range; run the sessions, and catch a panic in one of them
+//! ├── destinations      one for each: post deliveries, in order for each session, until accepted
+//! ├── channels          one for each: lanes, rate, correlation of receipts
+//! │   └── links         connect, bind, back off, make calls
+//! └── timers            ticks, wake-ups of sessions not in memory, checkpoints, retention
 //! ```
 //!
-//! What a host decides is appended to the log; effects follow the flush (`host/stage.rs`). Whatever an actor
-//! knows can be rebuilt from configuration and log.
+//! A host appends its decisions to the log; effects follow the flush (`actor/host/batch.rs`). Every
+//! actor's state can be rebuilt from configuration and log. Imports run down the layers only: `entry`,
+//! `actor`, `context`, `protocol`, `view` and `history`, `domain`, then configuration, seams and errors.
 
 mod actor;
 pub mod config;
@@ -30,7 +31,10 @@ pub mod view;
 
 pub use config::Config;
 pub use context::{media_queue::NoFile, media_store::MediaFile};
-pub use entry::router::{OpenSession, Origin, Router};
+pub use entry::{
+    accept::Origin,
+    router::{OpenSession, Router},
+};
 pub use error::{Refusal, StartError};
 pub use protocol::{answers::Acceptance, webhook};
 pub use seams::Seams;

@@ -46,8 +46,26 @@ pub struct Target {
     pub host: Arc<str>,
     /// Port.
     pub port: u16,
-    /// TLS, with the roots of this PEM file (`None` inside: the built-in ones).
-    pub tls: Option<Option<Arc<str>>>,
+    /// Encryption.
+    pub tls: Tls,
+}
+
+/// Encryption of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Tls {
+    /// Plain TCP.
+    Off,
+    /// TLS that trusts the built-in roots.
+    BuiltInRoots,
+    /// TLS that trusts the roots in this PEM file.
+    Roots(Arc<str>),
+}
+
+impl Tls {
+    /// Returns TLS that trusts the roots in a PEM file, or the built-in ones.
+    pub fn trusting(roots: Option<Arc<str>>) -> Self {
+        roots.map_or(Self::BuiltInRoots, Self::Roots)
+    }
 }
 
 /// Opens connections for links. Sets TCP_NODELAY; the caller sets the time limit.
@@ -95,7 +113,7 @@ pub struct Call {
     /// The way there.
     pub route: Arc<Route>,
     /// What is wanted.
-    pub wanted: Wanted,
+    pub purpose: Purpose,
     /// Whether an octet of the request may have left: for callers that stop waiting.
     pub left: Arc<Left>,
 }
@@ -103,18 +121,18 @@ pub struct Call {
 impl Call {
     /// A call to a provider's API.
     pub fn api(request: Arc<Request>, route: Arc<Route>) -> Self {
-        Self { request, route, wanted: Wanted::Answer, left: Arc::default() }
+        Self { request, route, purpose: Purpose::Answer, left: Arc::default() }
     }
 
     /// A call for a file.
     pub fn file(request: Arc<Request>, route: Arc<Route>) -> Self {
-        Self { wanted: Wanted::File, ..Self::api(request, route) }
+        Self { purpose: Purpose::File, ..Self::api(request, route) }
     }
 }
 
 /// What a call is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Purpose {
     /// An API's answer: cut at its limit, redirects are answers like any other.
     Answer,
     /// A file: whole or not at all, redirects are followed without taking credentials to another place.

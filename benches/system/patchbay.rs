@@ -85,9 +85,12 @@ fn text(plan: &Plan, setup: &Setup) -> Result<String> {
     let batch_max = setup.batch_max.max(1);
     // Required by the configuration; no request goes there.
     let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
+    // Only on request: a binary to compare with may not know the key.
+    let engine = std::env::var("ENGINE").map_or_else(|_| String::new(), |name| format!("engine = {name:?}"));
     let mut text = format!(
         r#"
 data_dir = "data"
+{engine}
 {root}
 [http]
 listen = "127.0.0.1:0"

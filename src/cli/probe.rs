@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use actors::{
     Seams,
     egress::Route,
-    seams::{Call, Stream, Target},
+    seams::{Call, Stream, Target, Tls},
 };
 use channels::{
     HttpChannel, LinkKind,
@@ -65,7 +65,7 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let default = if uri.scheme_str() == Some("https") { 443 } else { 80 };
         // The certificate may be signed by configured roots, so only the TCP connection is tried.
-        let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: None };
+        let target = Target { host: host.into(), port: uri.port_u16().unwrap_or(default), tls: Tls::Off };
         let what = format!("destination {} ({})", destination.id, destination.url);
         let result = timed(async { connect(&seams, target).await.map(drop) }).await;
         probes.push(Probe { what, result });
@@ -103,7 +103,7 @@ async fn login(seams: &Seams, account: &Account) -> Result<(), String> {
     let target = Target {
         host: (&*account.host).into(),
         port: account.port,
-        tls: account.tls.then(|| account.tls_ca.as_deref().map(Into::into)),
+        tls: if account.tls { Tls::trusting(account.tls_ca.as_deref().map(Into::into)) } else { Tls::Off },
     };
     for bind in account.connections() {
         let stream = connect(seams, target.clone()).await?;

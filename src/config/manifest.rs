@@ -1,4 +1,5 @@
-//! `provider = "manifest"`: a provider that the user describes in a manifest file of their own, which the account's key
+//! `provider = "manifest"`: a provider that the user describes in a manifest file of their own,
+//! which the account's key
 //! `manifest` names. Reads the file; `channels` checks it.
 
 use std::{fs, io::Read as _, path::Path};

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use actors::seams::{BoxFuture, Connector, Stream, Target};
+use actors::seams::{BoxFuture, Connector, Stream, Target, Tls};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -48,8 +48,10 @@ impl Connector for TcpConnector {
         Box::pin(async move {
             let tcp = TcpStream::connect((&*target.host, target.port)).await?;
             tcp.set_nodelay(true)?;
-            let Some(roots_file) = target.tls else {
-                return Ok(Box::new(tcp) as Box<dyn Stream>);
+            let roots_file = match target.tls {
+                Tls::Off => return Ok(Box::new(tcp) as Box<dyn Stream>),
+                Tls::BuiltInRoots => None,
+                Tls::Roots(file) => Some(file),
             };
             let client = connector.client(roots_file)?;
             let name = ServerName::try_from(target.host.to_string())

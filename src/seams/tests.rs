@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actors::seams::{Connector, Ids, Post, Poster, Target};
+use actors::seams::{Connector, Ids, Post, Poster, Target, Tls};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -172,8 +172,11 @@ async fn a_tls_link_trusts_its_own_roots_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let (port, cert) = echo(folder.path()).await;
     let connector = TcpConnector::default();
-    let target =
-        |roots: Option<&str>| Target { host: "localhost".into(), port, tls: Some(roots.map(Arc::from)) };
+    let target = |roots: Option<&str>| Target {
+        host: "localhost".into(),
+        port,
+        tls: Tls::trusting(roots.map(Arc::from)),
+    };
     let mut stream = connector.connect(target(cert.to_str())).await.unwrap();
     stream.write_all(b"ping").await.unwrap();
     let mut answer = [0; 4];

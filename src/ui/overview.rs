@@ -79,9 +79,9 @@ fn channel_card(channel: &ChannelView) -> Markup {
             }
             @match &channel.set_up {
                 Some(set_up) if set_up.status == "failed" => {
-                    p.reason.warn { "Webhook registration failed: " (set_up.detail) }
+                    p.reason.warn { "Setting up the provider failed: " (set_up.detail) }
                 }
-                Some(set_up) => p.quiet { "Webhook registration: " (set_up.detail) },
+                Some(set_up) => p.quiet { "Provider set-up: " (set_up.detail) },
                 None => {},
             }
             @if !channel.account.is_empty() {
@@ -101,7 +101,7 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 div { dt { "Received" } dd { (count(counts.received)) } }
                 div { dt { "Receipts" } dd { (count(counts.receipts)) } }
                 @for (name, number) in
-                    [("Rejected", counts.rejected), ("Put off", counts.deferred), ("Throttled", counts.throttled)] {
+                    [("Rejected", counts.rejected), ("Deferred", counts.deferred), ("Throttled", counts.throttled)] {
                     @if number > 0 { div { dt { (name) } dd.warn { (count(number)) } } }
                 }
             }
@@ -140,7 +140,7 @@ fn destination_card(destination: &DestinationView) -> Markup {
             dl.grid {
                 div { dt { "Sessions waiting" } dd { (count(destination.sessions_waiting as u64)) } }
                 div { dt { "POSTs in flight" } dd { (count(destination.posts_outstanding as u64)) } }
-                div { dt { "Taken" } dd { (count(destination.taken)) } }
+                div { dt { "Accepted" } dd { (count(destination.taken)) } }
                 div { dt { "Failed POSTs" } dd { (count(destination.failed)) } }
             }
         }

@@ -38,7 +38,9 @@ mod options;
 mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
-pub use disk::seam::{BlockStore, Engine, KeyValueStore, NextPart, Pair, Reader, Tail, Value, Write};
+pub use disk::seam::{
+    BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, Write,
+};
 pub use engine::{
     folders::DiskEngine,
     kind::{EngineKind, UnknownEngine},

@@ -38,7 +38,8 @@ struct Original {
 }
 
 fn entry(seq: u64) -> Entry {
-    let bytes = seq.to_le_bytes().repeat(1 + seq as usize % 9).into();
+    // An index of these has several pages.
+    let bytes = seq.to_le_bytes().repeat(40 + seq as usize % 9).into();
     Entry { applied: Seq(seq), due: (!seq.is_multiple_of(3)).then_some(Timestamp(seq % 50)), bytes }
 }
 
@@ -170,6 +171,7 @@ fn answers(folder: &Path, original: &Original) -> Outcome {
     for key in 1_000..1_200 {
         assert_eq!(log.find(spread(key)), None);
     }
+    rebuild_lost_states(&log);
     let entries = log.index().scan(None, 1_000).unwrap();
     let entries: BTreeMap<_, _> = entries.into_iter().map(|open| (open.stream, open.entry)).collect();
     assert_eq!(entries, original.entries);
@@ -180,6 +182,17 @@ fn answers(folder: &Path, original: &Original) -> Outcome {
     log.checkpoint(Seq(EVENTS)).unwrap();
     assert_eq!(log.poisoned(), None);
     Outcome::Right(log.stats().unwrap().rebuilt_files)
+}
+
+/// Rebuilds states that were lost to damage, as the owner of the index would from the events.
+fn rebuild_lost_states(log: &Log) {
+    for open in log.index().scan(None, 1_000).unwrap() {
+        if open.entry.bytes.is_empty() {
+            let events = log.history(open.entry.applied).map(|event| event.unwrap());
+            assert!(events.map(|event| event.stream).eq([open.stream]), "its last event is known");
+            apply(log, open.entry.applied.0);
+        }
+    }
 }
 
 /// Whether `patchbay log verify` names the file, or its segment.
@@ -298,4 +311,50 @@ every_kind! {
     damaged_look_ups_of_a_part_are_rebuilt "look-ups of a part"
     a_damaged_index_run_is_rebuilt "index run"
     a_damaged_list_of_segments_is_rebuilt "list of segments"
+}
+
+#[test]
+fn an_index_that_is_damaged_while_the_log_runs_is_rebuilt() {
+    let seed = number("SEED", 1);
+    println!("SEED={seed}");
+    let mut random = Random(seed);
+    let original = original();
+    let mut repaired = 0;
+    for _ in 0..number("FLIPS", 300).div_ceil(4) {
+        let folder = tempfile::tempdir().unwrap();
+        copy(original.folder.path(), folder.path());
+        let (log, recovery) =
+            Log::open(DiskEngine::open(folder.path(), EngineKind::File).unwrap(), options()).unwrap();
+        replay(&log, recovery.checkpoint).unwrap();
+        let runs: Vec<PathBuf> =
+            fs::read_dir(folder.path().join("index")).unwrap().map(|run| run.unwrap().path()).collect();
+        let run = &runs[random.below(runs.len())];
+        let mut bytes = fs::read(run).unwrap();
+        // Anywhere in the first pages.
+        let bit = random.below(9_000.min(bytes.len() / 2) * 8);
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        // In place, since the log has the file open.
+        fs::write(run, bytes).unwrap();
+        if random.below(2) == 0 {
+            log.checkpoint(Seq(EVENTS)).unwrap();
+        }
+        for stream in 0..STREAMS {
+            log.index().get(StreamId(stream)).unwrap();
+        }
+        log.index().due(Timestamp(u64::MAX), None, 1_000).unwrap();
+        rebuild_lost_states(&log);
+        let entries = log.index().scan(None, 1_000).unwrap();
+        let entries: BTreeMap<_, _> = entries.into_iter().map(|open| (open.stream, open.entry)).collect();
+        assert_eq!(entries, original.entries, "{run:?}, bit {bit}");
+        let due = log.index().due(Timestamp(u64::MAX), None, 1_000).unwrap();
+        let wanted = original.entries.iter().filter_map(|(stream, entry)| Some((entry.due?, *stream)));
+        let mut wanted: Vec<_> = wanted.collect();
+        wanted.sort_unstable();
+        assert!(due.iter().map(|due| (due.at, due.stream)).eq(wanted), "{run:?}, bit {bit}");
+        log.checkpoint(Seq(EVENTS)).unwrap();
+        repaired += log.stats().unwrap().rebuilt_files;
+        drop(log);
+        assert!(matches!(answers(folder.path(), &original), Outcome::Right(_)));
+    }
+    assert!(repaired > 0, "no damage was met");
 }

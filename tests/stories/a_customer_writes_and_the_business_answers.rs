@@ -1,5 +1,5 @@
-//! From a customer's phone to the business, the answer in the same session, and the end of a session that
-//! nobody writes in any more.
+//! From a customer's phone to the business, the answer in its session, and the end of an inactive
+//! session.
 
 use serde_json::{Value, json};
 use simulators::smsc::{Mo, MoConcat, MoOrder};
@@ -73,7 +73,7 @@ async fn in_parts_that_come_in_any_order_and_marking() {
     for (n, (concat, text)) in concats.iter().flat_map(|c| [(c, &plain), (c, &emoji)]).enumerate() {
         for order in [MoOrder::Straight, MoOrder::Reversed, MoOrder::These(vec![1, 0, 1, 4, 2, 3, 0])] {
             let text = format!("{n} {order:?}: {text}");
-            // A payload is one PDU, and the third order is for five parts.
+            // A message_payload is one PDU, and the third order is for five parts.
             let parts = if text.is_ascii() || !text.contains('🎉') { 3 } else { 5 };
             if matches!(order, MoOrder::These(_)) && (*concat == MoConcat::Payload || parts != 5) {
                 continue;
@@ -108,7 +108,7 @@ async fn and_what_stays_incomplete_is_delivered_as_far_as_it_came() {
     let mo = |order| Mo { from: ANN.into(), to: DID.into(), text: text.clone(), order, ..Mo::default() };
     peer.smsc().send_mo(&mo(MoOrder::These(vec![0]))).unwrap();
     peer.until_count("mo_parts_acked", 1, SOON).await;
-    // Acknowledged is durable: the part is there after kill -9, and so is its deadline.
+    // An acknowledged part is durable: it survives kill -9, and so does its deadline.
     let _patchbay = patchbay.kill_and_restart().await;
     let came = sink
         .wait_for("what came of it", SOON, |m| {
@@ -132,7 +132,7 @@ async fn and_a_quiet_session_is_ended_also_after_a_restart() {
     let session = first.body["header"]["channelSessionId"].clone();
     assert_eq!(ended.body["header"]["channelSessionId"], session);
 
-    // Another one, and the process is down when its time comes.
+    // Another part, whose deadline passes while the process is down.
     peer.mo("4917600000002", DID, "Hello too").await;
     let second = sink.wait_for("hello too", SOON, says("Hello too")).await.body;
     let (setup, folder) = patchbay.kill().await;

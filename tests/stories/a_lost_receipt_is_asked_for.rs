@@ -1,4 +1,4 @@
-//! With `query_after` the provider is asked what became of a part for which no receipt came.
+//! With `query_after` the provider is queried about a part whose receipt is missing.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! From one HTTP request to the phone network, and the provider's receipt back to the business.
+//! From one HTTP request to the phone network, and the receipt back to the business.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn an_array_and_lines_of_them() {
     assert_eq!(times.len(), 500);
     assert!(times.values().all(|times| *times == 1), "each exactly once");
     assert!(sink.notifications().values().all(|all| *all == ["DELIVERED"]), "one notification each");
-    // The order within a session, which is a customer's: first the array, then the lines.
+    // Order within a session, that is, per customer: first the array, then the lines.
     let to = |n: usize| customer(n).trim_start_matches('+').to_owned();
     for n in 0..200 {
         let texts = peer.smsc().texts_to(&to(n));
@@ -98,7 +98,7 @@ async fn a_repeated_one_is_sent_once() {
     assert_eq!(patchbay.send(&message).await, again, "after it was finished");
     let patchbay = patchbay.kill_and_restart().await;
     assert_eq!(patchbay.send(&message).await, again, "after kill -9");
-    // Something sent later arrives; the repeat did not.
+    // A later message arrives; the repeat did not.
     patchbay.send(&cim::text("m-2", "+4917600000001", "later")).await;
     sink.wait_for("the later one", SOON, |body| body["body"]["messageId"] == "m-2").await;
     assert_eq!(peer.smsc().texts_to("4917600000001"), ["once".into(), "later".into()]);
@@ -138,6 +138,6 @@ async fn a_failure_is_told_too() {
     assert_eq!(told.body["body"]["status"], "FAILED");
     println!("in words: {}", told.body["body"]["markdownText"]);
     patchbay.until_status("m-2", "FAILED").await;
-    // Nobody knows them: what was said before is not said again.
+    // Unknown ids do not change earlier notifications.
     assert!(sink.notifications().values().all(|all| *all == ["FAILED"]), "{:?}", sink.notifications());
 }

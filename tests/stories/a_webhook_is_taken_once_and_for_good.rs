@@ -1,5 +1,5 @@
-//! A provider brings what customers wrote: what it is told was taken is delivered once, whatever happens to the process;
-//! what is not signed changes nothing.
+//! A provider posts customers' messages: an acknowledged one is delivered once, whatever happens to
+//! the process; an unsigned one changes nothing.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::support::{Chance, Patchbay, SOON, Setup, Sink, api::Api, figure, seed
 const SECRET: &str = "the-app's-secret";
 const TOKEN: &str = "the-verify-token";
 
-/// Two numbers of one app on a router.
+/// Two numbers of one app on one router.
 async fn stage() -> (Api, Sink, Patchbay) {
     let api = Api::start().await;
     let sink = Sink::start().await;
@@ -66,7 +66,7 @@ impl Meta {
         Self(Client::builder(TokioExecutor::new()).build_http())
     }
 
-    /// Calls a webhook; the status and what it says, or nothing when the process is gone.
+    /// Calls a webhook; returns status and body, or `None` when the process is gone.
     async fn call(&self, url: &str, signature: &str, body: Vec<u8>) -> Option<(u16, String)> {
         let request = Request::post(url).header("x-hub-signature-256", signature);
         let request = request.body(Full::new(body.into())).unwrap();
@@ -108,7 +108,7 @@ async fn and_a_wrong_signature_changes_nothing() {
     );
 }
 
-/// Calls with many messages for both numbers, some twice, while the process is killed again and again.
+/// Posts many messages for both numbers, some twice, while the process is killed repeatedly.
 #[tokio::test(flavor = "multi_thread")]
 async fn through_kill_9_in_the_middle_of_batches() {
     const CALLS: usize = 120;
@@ -160,7 +160,7 @@ async fn through_kill_9_in_the_middle_of_batches() {
             }
         }
         if chance.below(4) == 0 {
-            // Providers repeat what was answered, too.
+            // Providers also repeat acknowledged webhooks.
             let again = &calls[chance.below(n as u64 + 1) as usize];
             let url = format!("{}/ccm/webhook", patchbay.public);
             let answer = meta.call(&url, &self::signature(SECRET, again), again.clone()).await;

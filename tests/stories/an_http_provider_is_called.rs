@@ -1,5 +1,5 @@
-//! A message goes out over a provider's HTTP API; what the API answers decides what happens next, and nobody else
-//! suffers from it.
+//! A message goes out over a provider's HTTP API; the API's answer decides what happens next, and
+//! others are not affected.
 
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ async fn and_takes_a_message() {
     assert_eq!(call.headers["authorization"], format!("Bearer {API_KEY}"));
     assert_eq!((&call.body["to"], &call.body["text"]), (&json!("+4917600000001"), &json!("Hello Ann")));
     assert_eq!(call.body["webhook_url"], "https://patchbay.example/webhooks/us");
-    // What was said is shown, and nothing of it that is secret: the API even repeats its key.
+    // The exchange is shown without its secrets, although the API repeats its key.
     let said = patchbay.admin("/api/channels/us/exchanges?message=m-1").await;
     let [exchange] = &said.as_array().unwrap()[..] else { panic!("{said}") };
     assert_eq!((&exchange["status"], &exchange["messageId"]), (&json!(200), &json!("m-1")), "{exchange}");
@@ -134,13 +134,13 @@ async fn and_is_not_there() {
     assert!(!log.contains(API_KEY), "{log}");
 }
 
-/// One Patchbay with a channel to a fast API, and maybe one to an API that hangs.
+/// A Patchbay with a channel to a fast API, and optionally one to an API that hangs.
 async fn fast(beside: Option<&Api>) -> (Api, Sink, Patchbay) {
     let api = Api::start().await;
     let sink = Sink::start().await;
     let setup =
         Setup::new().http("public_url = \"https://patchbay.example\"").destination("support", &sink.url, "");
-    // A bounded rate, which a busy machine can keep.
+    // A rate that a busy machine can keep.
     let mut setup = api::channel(setup, "fast", DID, api.address, "send_rate = 200", "");
     if let Some(slow) = beside {
         setup = api::channel(setup, "slow", SLOW, slow.address, "send_rate = 200", "timeout = \"5s\"");
@@ -153,7 +153,7 @@ async fn fast(beside: Option<&Api>) -> (Api, Sink, Patchbay) {
 const SLOW: &str = "+12025550199";
 const COUNT: usize = 800;
 
-/// Calls per second of the fast channel, from the first to the last.
+/// Returns the rate of the fast channel in calls per second, from the first to the last.
 async fn rate(api: &Api, patchbay: &Patchbay, name: &str) -> f64 {
     let before = api.sent().len();
     patchbay.send_all(&texts(name, COUNT)).await;

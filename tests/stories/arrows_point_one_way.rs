@@ -1,8 +1,10 @@
-//! The workspace's dependencies point one way, and its inner rooms are free of IO: asked of `cargo tree`.
+//! The workspace's dependencies point one way, and its inner crates are free of IO, according to
+//! `cargo tree`.
 
 use std::{collections::BTreeSet, process::Command};
 
-/// What a crate's build needs, directly and indirectly; development dependencies aside.
+/// Returns the direct and indirect dependencies of a crate's build, without development
+/// dependencies.
 fn needs(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args([

@@ -1,5 +1,5 @@
-//! Whatever comes in from outside, over HTTP or SMPP, gets its answer; what is good beside it goes on, nothing
-//! hangs and nothing panics (the process's log is looked at when it ends).
+//! Bad input from outside, over HTTP or SMPP, is answered; good input beside it is handled, nothing
+//! hangs and nothing panics (the process's log is checked when it ends).
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ fn broken(path: &[&str], value: Value) -> Vec<u8> {
     message.to_string().into_bytes()
 }
 
-/// Every line: what comes in, its status, a piece of its answer.
+/// The cases: each input, the status of its answer, and a piece of the answer.
 fn table() -> Vec<(&'static str, Vec<u8>, u16, &'static str)> {
     let channel_data = ["header", "channelData"];
     let in_data = |key| [channel_data[0], channel_data[1], key];
@@ -103,7 +103,7 @@ async fn over_http() {
     }
     let large = patchbay.post(vec![b' '; 2_000_000]).await;
     assert_eq!(large.headers["connection"], "close", "the rest is not read, and the client is told");
-    // Good and bad side by side: each gets its own answer.
+    // Good and bad items in one request: each gets its own answer.
     let good = |id: &str| cim::text(id, "+4917600000001", id);
     let mut unknown = good("other");
     unknown["header"]["channelData"]["serviceIdentifier"] = json!("9999");
@@ -179,7 +179,8 @@ async fn over_http_by_the_octet() {
         );
         assert!(allowed.contains(&status), "{what}: {text}");
     }
-    // Slow ones: each opens a connection and sends one octet of its head; they are cut off, and nobody waits.
+    // Slow clients: each opens a connection and sends one octet of its head. They are cut off, and
+    // others do not wait.
     let address = patchbay.public.trim_start_matches("http://").to_owned();
     let mut slow = Vec::new();
     for _ in 0..200 {
@@ -203,7 +204,7 @@ fn pdu(length: u32, command: u32, status: u32, sequence: u32, body: &[u8]) -> Ve
     octets
 }
 
-/// An SMSC made by hand: accepts, answers the bind, and gives the stream to the test.
+/// A hand-made SMSC: accepts a connection, answers the bind, and gives the stream to the test.
 async fn accept_bound(tcp: &TcpListener) -> TcpStream {
     let (mut stream, _) = timeout(SOON, tcp.accept()).await.expect("it connects again").unwrap();
     let bind = read_pdu(&mut stream).await;
@@ -212,7 +213,7 @@ async fn accept_bound(tcp: &TcpListener) -> TcpStream {
     stream
 }
 
-/// A good answer to a request.
+/// Returns a good answer to a request.
 fn answered(request: &[u8], body: &[u8]) -> Vec<u8> {
     let word = |at: usize| u32::from_be_bytes(request[at..at + 4].try_into().unwrap());
     let length = u32::try_from(16 + body.len()).unwrap();
@@ -237,7 +238,7 @@ async fn over_smpp() {
     let port = tcp.local_addr().unwrap().port();
     let patchbay = setup.channel("sms", DID, port, "", "reply_timeout = \"2s\"").start().await;
     let deliver_body = b"\0\x01\x01491\0\0\x005155\0\0\0\0\0\0\0\0\0\0\x05hello";
-    // What comes; whether the session must live on (an answer is named) or must be given up.
+    // The input, and whether the session must survive it (then with this answer) or must end.
     enum Then {
         Answered(u32, Option<u32>),
         GivenUp,
@@ -295,7 +296,7 @@ async fn over_smpp() {
             }
             Ignored => println!("{what:<32} passed over"),
         }
-        // The link works: a good message goes both ways.
+        // The link works: good messages pass in both directions.
         let body = [&deliver_body[..], b""].concat();
         stream.write_all(&pdu(16 + body.len() as u32, 5, 0, 1_000, &body)).await.unwrap();
         let answer = read_pdu(&mut stream).await;
@@ -339,7 +340,7 @@ async fn a_refused_bind_is_told_and_not_hammered() {
     patchbay.send(&cim::text("m-1", "+4917600000001", "kept")).await;
     let refused = peer.count("binds_refused").await;
     assert!(refused <= 3, "{refused} attempts");
-    // Its queue is kept: when the password is right again, an operator starts it again.
+    // The queue is kept; once the password is right again, an operator restarts the channel.
     peer.set(json!({ "bind_status": 0 })).await;
     let url = format!("{}/api/channels/sms/restart", patchbay.admin);
     let answer = patchbay.http.post(&url, "").await.unwrap();

@@ -1,4 +1,4 @@
-//! What is still queued can be withdrawn, is not sent after its time, and goes in the order of its urgency.
+//! A queued message can be cancelled, is not sent after its expiry, and leaves by priority.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn what_is_withdrawn_is_not_sent() {
     assert_eq!(cancel(&patchbay, "bulk-0").await.0, 409, "it is delivered");
     let came = peer.times().await;
     assert_eq!((came.len(), came.contains_key("bulk 39")), (39, false));
-    // A restart does not bring it back.
+    // A restart does not revive it.
     let patchbay = patchbay.kill_and_restart().await;
     patchbay.send(&cim::text("last", &customer(39), "last")).await;
     sink.wait_for("the last", SOON, |m| m["body"]["messageId"] == "last").await;
@@ -63,7 +63,7 @@ async fn what_is_withdrawn_is_not_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_old_is_not_sent() {
     let (peer, sink, patchbay) = stage(20).await;
-    // Two seconds of work are ahead of it, and it may take one.
+    // Two seconds of work precede it, and it expires after one.
     patchbay.send_all(&texts(40, "bulk", 0)).await;
     let short = cim::text("short", &customer(90), "too late");
     patchbay.send(&cim::attribute(short, "validityPeriod", json!("500ms"))).await;
@@ -93,7 +93,7 @@ async fn what_is_urgent_goes_first() {
         })
         .collect();
     patchbay.send_all(&urgent).await;
-    // An answer to a customer who waits goes before bulk too.
+    // A reply to a waiting customer precedes bulk, too.
     peer.mo("4917600000077", DID, "Hello?").await;
     sink.wait_for("the question", SOON, |m| m["body"]["markdownText"] == "Hello?").await;
     patchbay.send(&cim::text("answer", "+4917600000077", "reply")).await;

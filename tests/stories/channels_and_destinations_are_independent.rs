@@ -1,4 +1,4 @@
-//! A provider that refuses, hangs or throttles, and a business that is down, are nobody else's trouble.
+//! A provider that refuses, hangs or throttles, and a business that is down, affect nobody else.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ fn texts(did: &str, name: &str, count: usize) -> Vec<Value> {
     (0..count).map(one).collect()
 }
 
-/// One Patchbay with a good channel, and maybe a bad one beside it.
+/// A Patchbay with a good channel, and optionally a bad one.
 struct One {
     good: Peer,
     _sink: Sink,
@@ -35,7 +35,7 @@ impl One {
     async fn start(bad_port: Option<u16>) -> Self {
         let good = Peer::start(With::Sim, json!({})).await;
         let sink = Sink::start().await;
-        // A bounded rate, which a busy machine can keep.
+        // A rate that a busy machine can keep.
         let mut setup = Setup::new().destination("support", &sink.url, "").channel(
             "good",
             GOOD,
@@ -57,7 +57,8 @@ impl One {
         Self { good, _sink: sink, patchbay }
     }
 
-    /// Parts per second of the good channel, from the first to the last that its SMSC takes.
+    /// Returns the rate of the good channel in parts per second, from the first to the last
+    /// accepted one.
     async fn rate(&self, name: &str) -> f64 {
         let before = self.good.smsc().submits().len();
         self.patchbay.send_all(&texts(GOOD, name, COUNT)).await;
@@ -69,7 +70,8 @@ impl One {
     }
 }
 
-/// Compares with a second Patchbay that has no bad channel, at the same time: what else the machine does is both's.
+/// Compares with a second Patchbay without a bad channel that runs at the same time, so that the
+/// machine's load affects both.
 async fn compare(what: &str, bad_port: u16, trouble: impl AsyncFnOnce(&Patchbay)) {
     let (alone, beside) = tokio::join!(One::start(None), One::start(Some(bad_port)));
     trouble(&beside.patchbay).await;
@@ -87,7 +89,7 @@ async fn compare(what: &str, bad_port: u16, trouble: impl AsyncFnOnce(&Patchbay)
         }
     }
     println!("the bad one says of itself: {}", beside.patchbay.channel("bad").await["reason"]);
-    // Noise differs from round to round; trouble would stay.
+    // Noise differs from round to round; an influence would persist.
     assert!(least < 5.0, "{what}: {least:.1} % less in the best of {ROUNDS} rounds");
 }
 
@@ -105,7 +107,7 @@ async fn an_smsc_that_refuses_connections() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_smsc_that_hangs() {
-    // It accepts connections and binds, and then says nothing any more.
+    // The SMSC accepts connections and binds, and then falls silent.
     let bad = Peer::start(With::Sim, json!({})).await;
     compare("an SMSC that hangs with its window full, 2,000 messages queued", bad.port, async |patchbay| {
         patchbay.until_channel("bad", "connected").await;
@@ -134,7 +136,7 @@ async fn a_destination_that_is_down() {
         .await;
     patchbay.until_channel("good", "connected").await;
     patchbay.until_channel("bad", "connected").await;
-    // The time from a customer's message to the business, one after the other.
+    // Measures the time from a customer's message to the business, one message after the other.
     let round = async |name: &str| {
         let mut all: Vec<Duration> = Vec::new();
         for n in 0..100 {

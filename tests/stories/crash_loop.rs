@@ -1,6 +1,7 @@
-//! The real binary under load, with receipts and customers' messages flowing, killed with SIGKILL at random
-//! instants, `CRASHES=` times (a few in the suite), with `LOAD=full` as fast as requests are answered. What was acknowledged is kept, what came twice is flagged,
-//! sessions are as before, and replaying the log gives what was live.
+//! The real binary under load, with receipts and customers' messages, killed with SIGKILL at random
+//! instants, `CRASHES=` times (a few in the suite), with `LOAD=full` as fast as requests are
+//! answered. Everything acknowledged is kept, duplicates are flagged, sessions are unchanged, and
+//! the replayed log equals the live state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,27 +26,27 @@ use crate::support::{
     seed, until,
 };
 
-/// Crashes in the suite.
+/// Number of crashes in the suite.
 const CRASHES: u64 = 12;
-/// Every so many crashes everything comes to rest, and all sessions are compared.
+/// Number of crashes after which the load pauses and all sessions are compared.
 const REST_EVERY: u64 = 6;
-/// How hard the router is driven.
+/// The intensity of the load.
 #[derive(Clone, Copy)]
 struct Force {
     loaders: usize,
-    /// Between two requests of a loader.
+    /// Pause between two requests of a loader.
     pause: Duration,
-    /// Crashes of one log in the long run: what stays in doubt is listed up to a bound.
+    /// Maximum number of crashes of one log, because the list of parts in doubt is bounded.
     crashes_of_a_log: u64,
 }
 
 impl Force {
-    /// Room to breathe, for a machine that tests other things too.
+    /// A moderate load, for a machine that runs other tests too.
     const USUAL: Self = Self { loaders: 4, pause: Duration::from_millis(4), crashes_of_a_log: 60 };
-    /// As much as it takes.
+    /// The maximum load.
     const FULL: Self = Self { loaders: 16, pause: Duration::ZERO, crashes_of_a_log: 6 };
 
-    /// As `LOAD=full` says, or not.
+    /// Reads the load from `LOAD=full`.
     fn asked() -> Self {
         match std::env::var("LOAD").as_deref() {
             Err(_) => Self::USUAL,
@@ -55,29 +56,29 @@ impl Force {
     }
 }
 
-/// Messages in a request.
+/// Number of messages in a request.
 const BATCH: usize = 10;
-/// Customers of each channel.
+/// Number of customers of each channel.
 const CUSTOMERS: usize = 50;
-/// Recovery, and everything that was waiting.
+/// Time limit for recovery and for everything that was waiting.
 const PATIENCE: Duration = Duration::from_secs(240);
-/// The channels: their numbers, and what becomes of a part in doubt.
+/// The channels: their numbers, and the treatment of parts in doubt.
 const RESEND: &str = "5155";
 const HOLD: &str = "6000";
 
-/// What the load knows.
+/// The records of the load.
 #[derive(Default)]
 struct Load {
-    /// Every id that got its 202.
+    /// Every id with a 202.
     accepted: Mutex<BTreeSet<String>>,
     written: Mutex<Vec<(MoId, String)>>,
     next: AtomicUsize,
-    /// How many loaders are between two requests.
+    /// Number of loaders that are between two requests.
     idle: AtomicUsize,
     rests: AtomicBool,
 }
 
-/// Posts batches for ever; a batch without an answer is posted again, with the same ids.
+/// Posts batches without end; a batch without an answer is posted again with equal ids.
 async fn load(load: Arc<Load>, pause: Duration, mut url: watch::Receiver<Option<String>>) {
     let http = Http::default();
     loop {
@@ -98,7 +99,7 @@ async fn load(load: Arc<Load>, pause: Duration, mut url: watch::Receiver<Option<
         loop {
             let at = url.wait_for(Option::is_some).await.unwrap().clone().unwrap();
             let Ok(answer) = http.post(&at, body.clone()).await else {
-                // It was killed: wait until it is back.
+                // The process was killed: wait until it is back.
                 tokio::time::sleep(Duration::from_millis(5)).await;
                 continue;
             };
@@ -119,7 +120,7 @@ async fn load(load: Arc<Load>, pause: Duration, mut url: watch::Receiver<Option<
     }
 }
 
-/// Customers write, one after the other, for ever.
+/// Lets customers write without end, one after the other.
 async fn write(load: Arc<Load>, smsc: Smsc) {
     let mut n = 0;
     loop {
@@ -156,12 +157,13 @@ struct Crashes {
 }
 
 impl Crashes {
-    async fn begin(force: Force, broken: Option<(&Path, &str)>) -> Self {
+    async fn begin(engine: &str, force: Force, broken: Option<(&Path, &str)>) -> Self {
         let script = json!({ "latency_ms": 5, "latency_jitter_ms": 10, "receipt_delay_ms": 30, "receipt_jitter_ms": 50 });
         let peer = Peer::start(With::Sim, script).await;
         let sink = Sink::start().await;
         let doubt = "doubt_grace = \"1s\"\nbackoff_max = \"500ms\"";
         let mut setup = Setup::new()
+            .engine(engine)
             .destination("support", &sink.url, "")
             .channel(
                 "again",
@@ -217,7 +219,7 @@ impl Crashes {
         self.patchbay = Some(patchbay);
     }
 
-    /// Stops the load and waits until nothing moves any more.
+    /// Stops the load and waits until nothing is under way.
     async fn rest(&self) {
         self.load.rests.store(true, Ordering::SeqCst);
         until("the loaders' rest", PATIENCE, || async {
@@ -228,8 +230,8 @@ impl Crashes {
         until("everything to be settled", PATIENCE, || async { self.settled().await }).await;
     }
 
-    /// Whether nothing is under way: deliveries of the SMSC, messages other than those held in doubt, and
-    /// deliveries to the business.
+    /// Returns whether nothing is under way: deliveries of the SMSC, messages other than those held
+    /// in doubt, and deliveries to the business.
     async fn settled(&self) -> Result<(), String> {
         let open = self.peer.smsc().deliveries_open();
         if open > 0 {
@@ -255,14 +257,15 @@ impl Crashes {
         all.as_array().unwrap().clone()
     }
 
-    /// The messages that are held in doubt.
+    /// Returns the messages that are held in doubt.
     async fn held(&self) -> BTreeSet<String> {
         let all = self.patchbay().admin("/api/in-doubt?limit=1000").await;
         let held = all.as_array().unwrap().iter().filter(|part| part["held"] == true);
         held.map(|part| part["messageId"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Every open session's live state, and when that was; each must equal what its log replays to.
+    /// Returns every open session's live state with its time; each must equal the replay of its
+    /// log.
     async fn sessions(&self) -> (BTreeMap<String, String>, u128) {
         let mut states = BTreeMap::new();
         for session in self.patchbay().admin("/api/sessions?limit=1000").await.as_array().unwrap() {
@@ -278,13 +281,13 @@ impl Crashes {
         (states, std::time::UNIX_EPOCH.elapsed().unwrap().as_millis())
     }
 
-    /// A session as its log has it at an instant.
+    /// Returns a session as its log has it at an instant.
     async fn replayed(&self, id: &str, at: u128) -> String {
         let view = self.patchbay().admin(&format!("/api/sessions/{id}?at={at}")).await;
         view["snapshot"].as_str().unwrap().to_owned()
     }
 
-    /// Everything at rest: what was promised is so.
+    /// Checks every promise, with everything at rest.
     async fn check(&self) {
         let smsc = self.peer.smsc();
         let held = self.held().await;
@@ -320,8 +323,8 @@ impl Crashes {
             if told == ["DELIVERED"] {
                 continue;
             }
-            // Several parts to one customer were in doubt at once: whose a receipt of unknown id is, nobody can
-            // tell. Then all of it is listed, for an operator.
+            // With several parts to one customer in doubt, a receipt with an unknown id cannot be
+            // assigned; then all of it is listed for an operator.
             let listed = unmatched.iter().any(|receipt| is_to(id, receipt));
             if !told.is_empty() || !held.contains(id) || !listed {
                 let (view, held) = (self.patchbay().message(id).await, held.contains(id));
@@ -343,7 +346,7 @@ impl Crashes {
         ));
     }
 
-    /// Every customer's message that was acknowledged reached the business.
+    /// Checks that every acknowledged message of a customer reached the business.
     fn inbound(&self) -> String {
         let mut times: BTreeMap<String, usize> = BTreeMap::new();
         for (_, text) in self.sink.texts() {
@@ -357,22 +360,22 @@ impl Crashes {
                 assert!(times.contains_key(text), "{text} was acknowledged and never reached the business");
             }
         }
-        // A customer's message whose deliver_sm_resp the crash cut off comes again, under the same text.
+        // A message whose deliver_sm_resp was lost in a crash arrives again, with an equal text.
         let again = times.values().filter(|times| **times > 1).count();
         format!("{acknowledged} customers' messages ({again} of which the SMSC repeated)")
     }
 }
 
-/// Whether a receipt came from the customer that a message went to.
+/// Returns whether a receipt is from the customer to whom a message went.
 fn is_to(id: &str, receipt: &Value) -> bool {
     let (did, number) = id.split_once('-').unwrap();
     let to = customer(number.parse::<usize>().unwrap() % CUSTOMERS);
     receipt["did"] == did && receipt["customer"] == to.trim_start_matches('+')
 }
 
-async fn play(crashes: u64, seed: u64, force: Force, broken: Option<(&Path, &str)>) {
+async fn play(crashes: u64, seed: u64, engine: &str, force: Force, broken: Option<(&Path, &str)>) {
     let mut chance = Chance(seed);
-    let mut story = Crashes::begin(force, broken).await;
+    let mut story = Crashes::begin(engine, force, broken).await;
     for crash in 1..=crashes {
         let pause = Duration::from_millis(20 + chance.below(500));
         tokio::time::sleep(pause).await;
@@ -395,7 +398,7 @@ async fn play(crashes: u64, seed: u64, force: Force, broken: Option<(&Path, &str
     let recovered = &mut story.recovered_ms;
     recovered.sort_unstable();
     figure(&format!(
-        "{} crashes: recovery (process start to ready) median {} ms, most {} ms; {} torn tails cut and reported; {} sessions compared before and after, live and replayed: all equal",
+        "{} crashes, engine {engine}: recovery (process start to ready) median {} ms, most {} ms; {} torn tails cut and reported; {} sessions compared before and after, live and replayed: all equal",
         recovered.len(),
         recovered[recovered.len() / 2],
         recovered[recovered.len() - 1],
@@ -410,20 +413,29 @@ async fn nothing_acknowledged_is_lost() {
         std::env::var("CRASHES").ok().map_or(CRASHES, |text| text.parse().expect("CRASHES is a number"));
     let force = Force::asked();
     let mut chance = Chance(seed());
+    // Both engines in turns, each with at least half of the crashes, unless one is named.
+    let mut engines = match std::env::var("ENGINE") {
+        Ok(engine) => vec![engine],
+        Err(_) => vec!["sled".to_owned(), "file".to_owned()],
+    }
+    .into_iter()
+    .cycle();
     let mut left = crashes;
     while left > 0 {
-        let now = left.min(force.crashes_of_a_log);
-        play(now, chance.below(u64::MAX), force, None).await;
+        let now = left.min(force.crashes_of_a_log).min(crashes.div_ceil(2));
+        let engine = engines.next().unwrap_or_default();
+        play(now, chance.below(u64::MAX), &engine, force, None).await;
         left -= now;
     }
 }
 
-/// The proof that the loop can fail: with a bug in the order of answer and flush it does. Builds the binary again,
-/// with its deliberate bugs, so it is not run with the others: `cargo test --test stories -- --ignored sabotage`.
+/// Proves that the loop can fail: it does with a bug in the order of answer and flush. Builds the
+/// binary with its deliberate bugs, and therefore runs apart: `cargo test --test stories --
+/// --ignored sabotage`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "builds the binary a second time"]
 async fn sabotage_is_found() {
-    // Beside the real one, under another name: their dependencies are shared.
+    // Built beside the real binary under another name, since they share their dependencies.
     let real = Path::new(env!("CARGO_BIN_EXE_patchbay"));
     let target = real.ancestors().nth(2).unwrap();
     let built = Command::new(env!("CARGO"))
@@ -434,7 +446,7 @@ async fn sabotage_is_found() {
     assert!(built.unwrap().success());
     let binary: &'static Path = Box::leak(target.join("debug/patchbay-sabotaged").into_boxed_path());
     for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
-        let played = tokio::spawn(play(60, seed(), Force::USUAL, Some((binary, bug)))).await;
+        let played = tokio::spawn(play(60, seed(), "sled", Force::USUAL, Some((binary, bug)))).await;
         let panic = played.expect_err("the loop must fail with this bug").into_panic();
         let told = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         figure(&format!("with the bug {bug} the loop fails: {}", told.lines().next().unwrap_or_default()));

@@ -1,5 +1,5 @@
-//! What disks do: a byte flips, the last write is torn, there is no room. The binary says what is wrong and
-//! where, and never goes on as if nothing was.
+//! Disk faults: a flipped byte, a torn last write, a full disk. The binary names the fault and its
+//! place, and never continues silently.
 
 use std::{
     fs,
@@ -18,10 +18,25 @@ use crate::support::{
     until,
 };
 
-async fn stage() -> (Peer, Sink, Patchbay) {
+/// Tells each story with either engine of the log.
+macro_rules! either_engine {
+    ($($story:ident)*) => {
+        mod sled { $(#[tokio::test(flavor = "multi_thread")] async fn $story() { super::$story("sled").await; })* }
+        mod file { $(#[tokio::test(flavor = "multi_thread")] async fn $story() { super::$story("file").await; })* }
+    };
+}
+
+either_engine! {
+    a_flipped_byte_stops_the_start_and_is_named
+    a_torn_tail_is_cut_and_nothing_acknowledged_with_it
+    a_full_disk_is_answered_503_and_loses_nothing_acknowledged
+    a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged
+}
+
+async fn stage(engine: &str) -> (Peer, Sink, Patchbay) {
     let peer = Peer::start(With::Sim, json!({})).await;
     let sink = Sink::start().await;
-    let patchbay = Setup::simple(peer.port, &sink.url).start().await;
+    let patchbay = Setup::simple(peer.port, &sink.url).engine(engine).start().await;
     (peer, sink, patchbay)
 }
 
@@ -38,7 +53,7 @@ async fn send_some(patchbay: &Patchbay, sink: &Sink, count: usize) {
     .await;
 }
 
-/// The files of a folder and those below it.
+/// Lists the files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -48,7 +63,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// Where in the log's files this text is.
+/// Finds this text in the log's files.
 fn find(data: &Path, text: &str) -> Vec<(PathBuf, usize)> {
     let mut found = Vec::new();
     for path in files(data) {
@@ -87,9 +102,8 @@ fn log_command(data: &Path, what: &str) -> (bool, String) {
     (output.status.success(), String::from_utf8(told).unwrap())
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_flipped_byte_stops_the_start_and_is_named() {
-    let (_peer, sink, patchbay) = stage().await;
+async fn a_flipped_byte_stops_the_start_and_is_named(engine: &str) {
+    let (_peer, sink, patchbay) = stage(engine).await;
     send_some(&patchbay, &sink, 60).await;
     let data = patchbay.data();
     let (setup, folder) = patchbay.kill().await;
@@ -98,7 +112,7 @@ async fn a_flipped_byte_stops_the_start_and_is_named() {
         let places = find(&data, &text);
         assert!(!places.is_empty(), "the texts can be found in the log's files");
         for (path, at) in places {
-            // On a copy: opening a damaged database changes it.
+            // Uses a copy, because opening a damaged database changes it.
             let copy = tempfile::tempdir().unwrap();
             let copied = copy.path().join("data");
             copy_folder(&data, &copied);
@@ -121,14 +135,13 @@ async fn a_flipped_byte_stops_the_start_and_is_named() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_torn_tail_is_cut_and_nothing_acknowledged_with_it() {
-    let (_peer, sink, patchbay) = stage().await;
+async fn a_torn_tail_is_cut_and_nothing_acknowledged_with_it(engine: &str) {
+    let (_peer, sink, patchbay) = stage(engine).await;
     send_some(&patchbay, &sink, 20).await;
     let data = patchbay.data();
     let (setup, folder) = patchbay.kill().await;
-    // The image of a crash in the middle of a write: the note of what was flushed is as before, and the last
-    // block is there in part.
+    // The state after a crash within a write: the flush marker is old, and the last block is
+    // incomplete.
     let note = find_file(&data, "flushed");
     let flushed = fs::read(&note).unwrap();
     let patchbay = setup.start_in(folder).await.unwrap();
@@ -160,7 +173,7 @@ fn find_file(folder: &Path, name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("no file {name} in {folder:?}"))
 }
 
-/// A small disk of its own; gone with its handle.
+/// A small disk; dropped with its handle.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -192,7 +205,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// Posts until it is refused; how many were accepted before.
+/// Posts until it is refused; returns the number of accepted messages.
 async fn fill(patchbay: &Patchbay, from: usize) -> (usize, u16, String) {
     let padding = "x".repeat(1_000);
     for n in from..from + 200_000 {
@@ -208,22 +221,23 @@ async fn fill(patchbay: &Patchbay, from: usize) -> (usize, u16, String) {
     panic!("the disk is never full");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged() {
+async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged(engine: &str) {
     let peer = Peer::start(With::Sim, json!({})).await;
     let sink = Sink::start().await;
     let disk = SmallDisk::new(40).unwrap_or_else(|why| {
         panic!("a small tmpfs cannot be mounted ({why}); run the tests as root, e.g. in a container")
     });
-    let setup =
-        Setup::simple(peer.port, &sink.url).top("disk_reserve = \"16MB\"").data(&disk.0.path().join("data"));
+    let setup = Setup::simple(peer.port, &sink.url)
+        .engine(engine)
+        .top("disk_reserve = \"16MB\"")
+        .data(&disk.0.path().join("data"));
     let patchbay = setup.start().await;
     let (accepted, status, told) = fill(&patchbay, 0).await;
     assert_eq!(status, 503, "{told}");
     assert!(told.contains("free") && told.contains("Retry-After: true"), "{told}");
     let ready = patchbay.http.get(&format!("{}/readyz", patchbay.admin)).await.unwrap();
     assert_eq!(ready.status, 503, "{}", ready.text);
-    // What was accepted goes its way: the reserve is there for it.
+    // Accepted messages are still delivered: the reserve exists for them.
     delivered(&sink, accepted).await;
     let patchbay = patchbay.kill_and_restart().await;
     assert_eq!(patchbay.message(&format!("f-{}", accepted - 1)).await["status"], "DELIVERED");
@@ -235,21 +249,22 @@ async fn a_full_disk_is_answered_503_and_loses_nothing_acknowledged() {
     .await;
     delivered(&sink, accepted + 1).await;
     figure(&format!(
-        "full disk (tmpfs of 40 MB): {accepted} accepted, then {status}: {told}; all {accepted} delivered, none lost; accepted again when there was room"
+        "full disk (tmpfs of 40 MB), engine {engine}: {accepted} accepted, then {status}: {told}; all {accepted} delivered, none lost; accepted again when there was room"
     ));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
+async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged(engine: &str) {
     let peer = Peer::start(With::Sim, json!({})).await;
     let sink = Sink::start().await;
     let disk = SmallDisk::new(40).unwrap_or_else(|why| {
         panic!("a small tmpfs cannot be mounted ({why}); run the tests as root, e.g. in a container")
     });
-    let setup =
-        Setup::simple(peer.port, &sink.url).top("disk_reserve = \"1MB\"").data(&disk.0.path().join("data"));
+    let setup = Setup::simple(peer.port, &sink.url)
+        .engine(engine)
+        .top("disk_reserve = \"1MB\"")
+        .data(&disk.0.path().join("data"));
     let mut patchbay = setup.start().await;
-    // Something else takes all the room from one moment to the next.
+    // Another program fills the disk at once.
     let ballast = disk.0.path().join("ballast");
     let accepted = {
         let (load, filled) = (fill(&patchbay, 0), async {
@@ -271,11 +286,11 @@ async fn a_write_that_fails_ends_the_process_and_loses_nothing_acknowledged() {
     let _patchbay = setup.start_in(folder).await.unwrap_or_else(|told| panic!("with room again: {told}"));
     delivered(&sink, accepted).await;
     figure(&format!(
-        "a write failed for want of room after {accepted} accepted: exit code 1; all {accepted} delivered after the restart"
+        "engine {engine}: a write failed for want of room after {accepted} accepted: exit code 1; all {accepted} delivered after the restart"
     ));
 }
 
-/// Waits until at least so many messages are known to be delivered, the first so many among them.
+/// Waits until at least `count` messages are known to be delivered, the first `count` among them.
 async fn delivered(sink: &Sink, count: usize) {
     until("what was accepted to be delivered", Duration::from_secs(60), || async {
         let notified = sink.notifications();

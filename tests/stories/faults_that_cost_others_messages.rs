@@ -1,6 +1,6 @@
-//! The faults that cost Kannel 1.4.5 messages or receipts, each played with our simulated SMSC and with the npm
-//! library `smpp`: nothing accepted is lost, and nothing reaches a customer twice in silence: what the SMSC got
-//! twice is flagged as sent again after doubt.
+//! The faults by which Kannel 1.4.5 lost messages or receipts, each with the simulated SMSC and
+//! with the npm library `smpp`: nothing accepted is lost, and a text that the SMSC gets twice is
+//! flagged as a resend after doubt.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::support::{
     until,
 };
 
-/// A case has so long for all its messages.
+/// Time limit of a case, for all its messages.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Stage {
@@ -51,7 +51,7 @@ impl Stage {
         .await;
     }
 
-    /// Checks what must hold in every case, and tells the figures.
+    /// Checks the rules for every case, and prints the figures.
     async fn settle(&self, patchbay: &Patchbay, count: usize, case: &str, kannel: &str) {
         self.until_delivered(count).await;
         let times = self.peer.times().await;
@@ -94,7 +94,7 @@ async fn kill_9_under_load(with: With) {
     let all = texts(0, COUNT);
     for (n, several) in all.chunks(COUNT / 4).enumerate() {
         patchbay.send_all(several).await;
-        // Some are sent, some wait for an answer, some have not left.
+        // Some messages are sent, some await an answer, some have not left.
         stage.peer.until_count("accepted", (n * COUNT / 4 + 100) as u64, PATIENCE).await;
         patchbay = patchbay.kill_and_restart().await;
     }
@@ -192,13 +192,13 @@ async fn a_rate_of_200(with: With) {
     let case =
         format!("send_rate = 200: at most {most} in any second, 1,000 took {:.2} s", took.as_secs_f64());
     stage.settle(&patchbay, 1_000, &case, "249/s over 4 s").await;
-    // The peer sees what queued while it was not scheduled as a burst: 50 ms of that are 10 submits. Without any
-    // blur this is checked on virtual time.
+    // A peer that was not scheduled sees its queue as a burst: 50 ms of that are 10 submits. The
+    // simulation checks the rate exactly, on virtual time.
     assert!(most <= 210, "{most} in a second");
     assert!(took >= Duration::from_millis(4_900), "{took:?}");
 }
 
-/// Each case with each peer.
+/// Runs each case with each peer.
 macro_rules! with_both {
     ($($case:ident),* $(,)?) => {
         mod sim_smsc {

@@ -1,5 +1,6 @@
-//! Against strangers' readings of SMPP: the npm library `smpp` as the SMSC that Patchbay binds to, and the PyPI
-//! library `smpplib` as an ESME that binds to our simulated SMSC, so that it is checked by a stranger too.
+//! Third-party implementations of SMPP: the npm library `smpp` as the SMSC that Patchbay binds to,
+//! and the PyPI library `smpplib` as an ESME that binds to the simulated SMSC, so that the
+//! simulator is checked, too.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -78,7 +79,7 @@ async fn npm_reads_every_alphabet_and_length() {
         "Größe: 漢字, русский, عربى".into(),
         "u".repeat(69) + "Ж",
         "u".repeat(70) + "Ж",
-        // A surrogate pair at every place a cut could be.
+        // A surrogate pair at every possible place of a split.
         format!("{}{}", "Ж".repeat(66), "🎉".repeat(100)),
         format!("{}{}", "Ж".repeat(65), "🎉".repeat(100)),
         "👩‍👩‍👧‍👦 family, 🇩🇪 flag, 👍🏽 tone. ".repeat(12),

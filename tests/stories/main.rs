@@ -1,5 +1,5 @@
-//! Stories: the binary as a process, against simulators and third-party peers. One story per file, named as a
-//! sentence; one program, so that it is linked once.
+//! Stories: the binary as a process, against simulators and third-party peers. Each file is one
+//! story, named as a sentence; all are one program, so that it is linked once.
 
 #![allow(
     clippy::unwrap_used,

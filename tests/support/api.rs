@@ -1,5 +1,5 @@
-//! A provider's HTTP API, spoken as Telnyx speaks: takes messages, and refuses, hangs, is late or breaks off when told
-//! to. Writes down every call.
+//! A provider's HTTP API in Telnyx's form: accepts messages, and refuses, hangs, delays or
+//! disconnects on request. Records every call.
 
 use std::{
     convert::Infallible,
@@ -21,25 +21,25 @@ use tokio::{net::TcpListener, task::JoinSet, time::Instant};
 
 use super::{Setup, until};
 
-/// What the accounts of these tests hold; it must be shown nowhere.
+/// The secret of the accounts in these tests; it must never be shown.
 pub(crate) const API_KEY: &str = "KEY0123456789-very-secret";
 
-/// How calls that send are answered.
+/// The reaction to calls that send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
-    /// Taken.
+    /// Accepts.
     Takes,
-    /// Refused with a status, and a pause in seconds.
+    /// Refuses with a status, and a `Retry-After` in seconds.
     Refuses(u16, u32),
-    /// Never answered, though written down.
+    /// Records the call, and never answers.
     Hangs,
-    /// Taken, and answered so much later.
+    /// Accepts, and answers after this delay.
     Late(Duration),
-    /// Taken, and the connection closed without an answer.
+    /// Accepts, and closes the connection without an answer.
     BreaksOff,
 }
 
-/// A call as it came.
+/// A received call.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) method: String,
@@ -51,12 +51,12 @@ pub(crate) struct Call {
 
 struct Inner {
     mood: Mutex<Mood>,
-    /// The mood for calls that look only.
+    /// The reaction to probes.
     look: Mutex<Mood>,
     calls: Mutex<Vec<Call>>,
 }
 
-/// The API; it ends with its last handle.
+/// The API; ends with its last handle.
 #[derive(Clone)]
 pub(crate) struct Api {
     inner: Arc<Inner>,
@@ -79,27 +79,27 @@ impl Api {
         Self { inner, address, _server: Arc::new(server) }
     }
 
-    /// From now on, for calls that send.
+    /// Sets the reaction to calls that send.
     pub(crate) fn set(&self, mood: Mood) {
         *self.inner.mood.lock().unwrap() = mood;
     }
 
-    /// From now on, for calls that look only.
+    /// Sets the reaction to probes.
     pub(crate) fn set_look(&self, mood: Mood) {
         *self.inner.look.lock().unwrap() = mood;
     }
 
-    /// All calls, in order.
+    /// Returns all calls, in order.
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.inner.calls.lock().unwrap().clone()
     }
 
-    /// The calls that sent something.
+    /// Returns the calls that sent a message.
     pub(crate) fn sent(&self) -> Vec<Call> {
         self.calls().into_iter().filter(|call| call.method == "POST").collect()
     }
 
-    /// Waits for so many calls that sent something.
+    /// Waits for this number of calls that sent a message.
     pub(crate) async fn until_sent(&self, count: usize, within: Duration) {
         until("calls", within, || async {
             let sent = self.sent().len();
@@ -109,7 +109,7 @@ impl Api {
     }
 }
 
-/// A channel of it.
+/// Returns the configuration of a channel to this API.
 pub(crate) fn channel(
     setup: Setup,
     id: &str,

@@ -1,4 +1,4 @@
-//! An HTTP client for the stories: JSON in, JSON out, connections kept alive.
+//! An HTTP client for the stories: JSON in both directions, over persistent connections.
 
 use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt, Full};
@@ -13,7 +13,7 @@ use serde_json::Value;
 #[derive(Clone)]
 pub(crate) struct Http(Client<HttpConnector, Full<Bytes>>);
 
-/// An answer, read to its end.
+/// An answer with its whole body.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -48,7 +48,7 @@ impl Http {
         Ok(Answer { status, headers, text: String::from_utf8(body.to_vec()).expect("answers are UTF-8") })
     }
 
-    /// An answer whose body may be anything.
+    /// Sends a request whose answer may have any body.
     pub(crate) async fn octets(
         &self,
         method: Method,
@@ -59,7 +59,7 @@ impl Http {
         self.with(method, url, &[("content-type", kind)], body).await
     }
 
-    /// The same, with any headers.
+    /// Sends a request with further headers.
     pub(crate) async fn with(
         &self,
         method: Method,

@@ -1,5 +1,5 @@
-//! What the stories stand on: the binary as a process, providers beside it, a business that takes its messages,
-//! and waiting for facts. Nothing here knows how the router works inside.
+//! Support for the stories: the binary as a process, providers, a business that receives messages,
+//! and waiting for facts. Knows nothing of the router's internals.
 
 pub(crate) mod api;
 pub(crate) mod cim;
@@ -21,12 +21,12 @@ pub(crate) use self::{
     sink::Sink,
 };
 
-/// Between two looks at something that tells nobody when it changes.
+/// Pause between two polls of a state that announces no changes.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// How long a fact may take on a machine that is busy with other things.
+/// Time limit for a fact, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// Waits until `look` finds what it looks for; what it saw last is told when it does not.
+/// Waits until `look` succeeds; panics with its last error after `within`.
 #[track_caller]
 pub(crate) fn until<'a, T, E, F>(
     what: &'a str,
@@ -52,7 +52,7 @@ where
     }
 }
 
-/// Tells a figure: on standard output, and in a file of the target folder that lists the figures of a run.
+/// Prints a figure, and adds it to a file of the target folder with the figures of the run.
 pub(crate) fn figure(line: &str) {
     println!("{line}");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("figures");
@@ -62,7 +62,7 @@ pub(crate) fn figure(line: &str) {
     writeln!(file, "{line}").unwrap();
 }
 
-/// The seed of a random test: `SEED=`, or a new one; always printed.
+/// Returns the seed of a random test, from `SEED=` or a new one, and prints it.
 pub(crate) fn seed() -> u64 {
     let given = std::env::var("SEED").ok().map(|text| text.parse().expect("SEED is a whole number"));
     let seed = given.unwrap_or_else(|| u64::from(std::process::id()).wrapping_mul(0x9E37_79B9_7F4A_7C15));

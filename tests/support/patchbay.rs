@@ -1,4 +1,4 @@
-//! The real binary as a process on a folder of its own: started, asked over HTTP, killed, started again.
+//! The real binary as a process on its own folder: started, queried over HTTP, killed, restarted.
 
 use std::{
     fs,
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::{Answer, Http, SOON, process::Process, sink::SECRET, until};
 
-/// A configuration in the making.
+/// A configuration builder.
 #[derive(Clone)]
 pub(crate) struct Setup {
     top: String,
@@ -22,6 +22,8 @@ pub(crate) struct Setup {
     tables: String,
     binary: PathBuf,
     data: Option<PathBuf>,
+    /// The engine of the log; the product's default without one.
+    engine: Option<String>,
     environment: Vec<(String, String)>,
 }
 
@@ -33,30 +35,32 @@ impl Setup {
             tables: String::new(),
             binary: env!("CARGO_BIN_EXE_patchbay").into(),
             data: None,
+            engine: std::env::var("ENGINE").ok(),
             environment: Vec::new(),
         }
     }
 
-    /// One channel `sms` at 5155 to this port, one destination `support`.
+    /// Returns a configuration with a channel `sms` at 5155 to this port, and a destination
+    /// `support`.
     pub(crate) fn simple(port: u16, destination: &str) -> Self {
         Self::new().destination("support", destination, "").channel("sms", super::cim::DID, port, "", "")
     }
 
-    /// Keys before the first table.
+    /// Adds keys above the first table.
     pub(crate) fn top(mut self, keys: &str) -> Self {
         self.top.push_str(keys);
         self.top.push('\n');
         self
     }
 
-    /// Keys of `[http]`.
+    /// Adds keys of `[http]`.
     pub(crate) fn http(mut self, keys: &str) -> Self {
         self.http.push_str(keys);
         self.http.push('\n');
         self
     }
 
-    /// Any tables.
+    /// Adds tables.
     pub(crate) fn tables(mut self, tables: &str) -> Self {
         self.tables.push_str(tables);
         self.tables.push('\n');
@@ -74,7 +78,7 @@ impl Setup {
         self.channel_to("support", id, did, port, keys, account)
     }
 
-    /// A channel; what `keys` and `account` name takes the place of this default.
+    /// Adds a channel; `keys` and `account` replace its defaults.
     pub(crate) fn channel_to(
         self,
         to: &str,
@@ -102,9 +106,15 @@ impl Setup {
         self
     }
 
-    /// A folder elsewhere for the log.
+    /// Puts the log into another folder.
     pub(crate) fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.into());
+        self
+    }
+
+    /// The engine of the log: `sled` or `file`.
+    pub(crate) fn engine(mut self, name: &str) -> Self {
+        self.engine = Some(name.into());
         self
     }
 
@@ -112,13 +122,14 @@ impl Setup {
         self.start_in(Arc::new(tempfile::tempdir().unwrap())).await.unwrap_or_else(|told| panic!("{told}"))
     }
 
-    /// Starts it on a folder; what it told when it ended instead.
+    /// Starts it on a folder; returns its output when it ended instead.
     pub(crate) async fn start_in(self, folder: Arc<TempDir>) -> Result<Patchbay, String> {
         let data = self.data.clone().unwrap_or_else(|| folder.path().join("data"));
         let log = if self.tables.contains("[log]") { "" } else { "[log]\nfilter = \"warn\"\n" };
+        let engine = self.engine.iter().map(|name| format!("engine = {name:?}\n")).collect::<String>();
         let config = format!(
-            "data_dir = {data:?}\n{}[http]\nlisten = \"127.0.0.1:0\"\n{}[admin]\nlisten = \"127.0.0.1:0\"\n{log}{}",
-            // The reserve is about a production disk.
+            "data_dir = {data:?}\n{engine}{}[http]\nlisten = \"127.0.0.1:0\"\n{}[admin]\nlisten = \"127.0.0.1:0\"\n{log}{}",
+            // The reserve is meant for a production disk.
             over("disk_reserve = \"1MB\"", &self.top),
             self.http,
             self.tables
@@ -165,7 +176,7 @@ impl Setup {
         };
         until("readiness", SOON, || async {
             let answer = patchbay.http.get(&format!("{}/readyz", patchbay.admin)).await?;
-            // On a full disk it is up, and takes nothing.
+            // On a full disk it runs and accepts nothing.
             let full = answer.text.contains("free some space");
             if answer.status == 200 || full { Ok(()) } else { Err(answer.text) }
         })
@@ -174,7 +185,7 @@ impl Setup {
     }
 }
 
-/// The defaults whose keys are not named, and what is named.
+/// Returns the given lines, and the defaults of missing keys.
 fn over(defaults: &str, named: &str) -> String {
     let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
     let keys: Vec<_> = named.lines().map(key).collect();
@@ -185,48 +196,48 @@ fn over(defaults: &str, named: &str) -> String {
     text
 }
 
-/// A running Patchbay; killed when dropped, and telling its log when its test fails.
+/// A running Patchbay; killed when dropped, and prints its log when its test fails.
 pub(crate) struct Patchbay {
     process: Process,
-    /// What it told before it was ready.
+    /// Its output before it was ready.
     pub(crate) told: String,
     pub(crate) http: Http,
-    /// The public address, without a slash at its end.
+    /// The public address, without a trailing slash.
     pub(crate) public: String,
-    /// Where messages are posted.
+    /// The address to which messages are posted.
     pub(crate) messages: String,
-    /// The admin address, without a slash at its end.
+    /// The admin address, without a trailing slash.
     pub(crate) admin: String,
     pub(crate) folder: Arc<TempDir>,
     setup: Setup,
 }
 
 impl Patchbay {
-    /// Kills it without a warning, and waits until it is gone. Gives what is needed to start it again.
+    /// Kills it with SIGKILL, and waits until it is gone. Returns the means to restart it.
     pub(crate) async fn kill(mut self) -> (Setup, Arc<TempDir>) {
         self.process.kill();
         (self.setup.clone(), self.folder.clone())
     }
 
-    /// Kills it and starts it again.
+    /// Starts it again on its folder after a SIGKILL.
     pub(crate) async fn kill_and_restart(self) -> Self {
         let (setup, folder) = self.kill().await;
         setup.start_in(folder).await.unwrap_or_else(|told| panic!("after kill -9: {told}"))
     }
 
-    /// Asks it to end, as a service manager does.
+    /// Terminates it as a service manager does.
     pub(crate) async fn terminate(mut self) -> (ExitStatus, Setup, Arc<TempDir>) {
         self.process.terminate();
         let status = self.process.ended().await;
         (status, self.setup.clone(), self.folder.clone())
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends on its own.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         self.process.ended().await
     }
 
-    /// Ends it in order and starts it again.
+    /// Terminates and restarts it.
     pub(crate) async fn restart(self) -> Self {
         let (status, setup, folder) = self.terminate().await;
         assert!(status.success(), "SIGTERM: {status}");
@@ -241,14 +252,14 @@ impl Patchbay {
         fs::read_to_string(self.folder.path().join("stderr")).unwrap_or_default()
     }
 
-    /// Posts one message; it must be accepted.
+    /// Posts a message, which must be accepted.
     pub(crate) async fn send(&self, message: &Value) -> Value {
         let answer = self.post(message.to_string()).await;
         assert_eq!(answer.status, 202, "{}", answer.text);
         answer.json()
     }
 
-    /// Posts an array, or several; every item must be accepted.
+    /// Posts arrays of messages, which must all be accepted.
     pub(crate) async fn send_all(&self, messages: &[Value]) {
         for several in messages.chunks(500) {
             let answer = self.post(Value::from(several.to_vec()).to_string()).await;
@@ -263,12 +274,12 @@ impl Patchbay {
         self.http.post(&self.messages, body).await.unwrap()
     }
 
-    /// `GET` on the public address.
+    /// Sends a `GET` to the public address.
     pub(crate) async fn public(&self, path: &str) -> Answer {
         self.http.get(&format!("{}{path}", self.public)).await.unwrap()
     }
 
-    /// `GET` on the admin address: JSON.
+    /// Sends a `GET` to the admin address; returns the JSON.
     pub(crate) async fn admin(&self, path: &str) -> Value {
         let answer = self.http.get(&format!("{}{path}", self.admin)).await.unwrap();
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
@@ -297,7 +308,7 @@ impl Patchbay {
         })
     }
 
-    /// Waits until a channel says so of itself.
+    /// Waits until a channel has this status.
     #[track_caller]
     pub(crate) fn until_channel<'a>(
         &'a self,

@@ -1,6 +1,6 @@
-//! Providers for the stories: our own simulated SMSC, and strangers: the npm library `smpp` as an SMSC, the
-//! PyPI library `smpplib` as an ESME. What the strangers need is installed here, once; when that is impossible
-//! the story fails and says why.
+//! Providers for the stories: the simulated SMSC, and third parties: the npm library `smpp` as an
+//! SMSC, and the PyPI library `smpplib` as an ESME. Installs what they need, once; if that is
+//! impossible, the story fails with the reason.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +17,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{Http, process::Process, until};
 
-/// An SMSC: ours or a stranger.
+/// An SMSC: the simulated one or a third party's.
 pub(crate) struct Peer {
     pub(crate) port: u16,
     kind: Kind,
@@ -28,10 +28,10 @@ enum Kind {
     Npm { http: Http, control: String, _process: Process },
 }
 
-/// The SMSCs that a story is played with.
+/// The SMSCs with which a story runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum With {
-    /// `patchbay sim smsc`'s own engine.
+    /// The engine of `patchbay sim smsc`.
     Sim,
     /// The npm library `smpp`.
     Npm,
@@ -74,7 +74,7 @@ impl Peer {
         Self { port: numbers[0], kind: Kind::Npm { http: Http::default(), control, _process: process } }
     }
 
-    /// Our own SMSC, for questions that a stranger cannot answer.
+    /// Returns the simulated SMSC, for questions that a third party cannot answer.
     pub(crate) fn smsc(&self) -> &Smsc {
         match &self.kind {
             Kind::Sim { smsc, .. } => smsc,
@@ -90,7 +90,7 @@ impl Peer {
         answer.json()
     }
 
-    /// Changes its script, by names that both kinds know.
+    /// Changes its script, by keys that both kinds know.
     pub(crate) async fn set(&self, changes: Value) {
         match &self.kind {
             Kind::Sim { smsc, .. } => {
@@ -117,7 +117,7 @@ impl Peer {
         counts[name].as_u64().unwrap_or_else(|| panic!("no count {name}: {counts}"))
     }
 
-    /// Waits until a count is at least so high.
+    /// Waits until a count reaches this value.
     #[track_caller]
     pub(crate) fn until_count<'a>(
         &'a self,
@@ -131,7 +131,7 @@ impl Peer {
         })
     }
 
-    /// The messages that came, joined of their parts: to, text, parts.
+    /// Returns the received messages, joined from their parts: recipient, text, number of parts.
     pub(crate) async fn messages(&self) -> Vec<(String, String, u64)> {
         match &self.kind {
             Kind::Sim { smsc, .. } => smsc
@@ -153,7 +153,7 @@ impl Peer {
         }
     }
 
-    /// How often each text came, by text.
+    /// Returns how often each text arrived.
     pub(crate) async fn times(&self) -> BTreeMap<String, usize> {
         let mut times = BTreeMap::new();
         for (_, text, _) in self.messages().await {
@@ -162,7 +162,7 @@ impl Peer {
         times
     }
 
-    /// The most submits in any second.
+    /// Returns the maximum number of submits in any second.
     pub(crate) async fn most_in_second(&self) -> u64 {
         match &self.kind {
             Kind::Sim { smsc, .. } => smsc.most_in(1_000),
@@ -170,7 +170,7 @@ impl Peer {
         }
     }
 
-    /// A customer writes.
+    /// Lets a customer write.
     pub(crate) async fn mo(&self, from: &str, to: &str, text: &str) {
         match &self.kind {
             Kind::Sim { smsc, .. } => {
@@ -184,7 +184,8 @@ impl Peer {
         }
     }
 
-    /// A customer writes in parts that come in this order (from 0); only the npm peer counts them so.
+    /// Lets a customer write in parts with this order (from 0); only the npm peer counts them by
+    /// it.
     pub(crate) async fn mo_in_order(&self, from: &str, to: &str, text: &str, order: &[u8]) {
         let mo = json!({ "from": from, "to": to, "text": text, "order": order });
         self.control(Method::POST, "/mo", mo).await;
@@ -203,7 +204,7 @@ fn peers() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
 }
 
-/// The folder with the npm packages.
+/// Returns the folder with the npm packages.
 fn npm_peers() -> PathBuf {
     installed("npm", &["package.json", "package-lock.json"], |folder| {
         let mut npm = Command::new("npm");
@@ -212,7 +213,7 @@ fn npm_peers() -> PathBuf {
     })
 }
 
-/// The folder with the Python packages.
+/// Returns the folder with the Python packages.
 pub(crate) fn python_peers() -> PathBuf {
     installed("python", &["requirements.txt"], |folder| {
         let mut pip = Command::new("python3");
@@ -230,7 +231,7 @@ pub(crate) fn python_started(script: &str, arguments: &[&str]) -> Process {
     Process::start(python)
 }
 
-/// Runs a Python peer to its end; everything it told.
+/// Runs a Python peer to its end; returns its output.
 pub(crate) async fn python(script: &str, arguments: &[&str]) -> String {
     let mut process = python_started(script, arguments);
     let mut told = String::new();
@@ -243,11 +244,11 @@ pub(crate) async fn python(script: &str, arguments: &[&str]) -> String {
     told
 }
 
-/// Installs what a folder's files name, once for each content of these files.
+/// Installs the packages that a folder's files name, once for each content of these files.
 fn installed(name: &str, files: &[&str], install: impl Fn(&Path) -> Command) -> PathBuf {
     let top = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
     fs::create_dir_all(&top).unwrap();
-    // Tests run beside each other, in threads and processes: one of them installs.
+    // Tests run concurrently, in threads and processes: one of them installs.
     let lock = fs::File::create(top.join(format!("{name}.lock"))).unwrap();
     lock.lock().unwrap();
     let folder = top.join(name);

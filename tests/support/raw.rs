@@ -8,8 +8,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Sends these octets to an HTTP address and reads until the other side ends: status and everything it said.
-/// Status 0: it said nothing.
+/// Sends octets to an HTTP address and reads until the server closes the connection; returns status
+/// and output. Status 0: no answer.
 pub(crate) async fn http(url: &str, octets: &[u8], within: Duration) -> (u16, String) {
     let address = url.trim_start_matches("http://").split('/').next().unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();

@@ -1,5 +1,5 @@
-//! The business: an HTTP server that takes what a destination is sent, checks its signature, writes it down,
-//! and is slow or refuses when told to.
+//! The business: an HTTP server that receives a destination's messages, checks their signatures,
+//! records them, and is slow or refuses on request.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ use super::until;
 
 pub(crate) const SECRET: &str = "the-destination's-secret";
 
-/// One CIM message that was taken.
+/// A received CIM message.
 #[derive(Clone, Debug)]
 pub(crate) struct Taken {
     pub(crate) event_id: String,
@@ -39,14 +39,14 @@ pub(crate) struct Taken {
 #[derive(Default)]
 struct Inner {
     taken: Mutex<Vec<Taken>>,
-    /// Answered to everything instead of 200; 0: 200.
+    /// The status of every answer; 0: 200.
     refuse_with: AtomicU16,
     hang: AtomicBool,
     refused: AtomicU64,
     unsigned: AtomicU64,
 }
 
-/// The server; it ends with its last handle.
+/// The server; ends with its last handle.
 #[derive(Clone)]
 pub(crate) struct Sink {
     inner: Arc<Inner>,
@@ -64,12 +64,12 @@ impl Sink {
         Self { inner, url, _server: Arc::new(server) }
     }
 
-    /// From now on everything is refused with this status; 0 takes again.
+    /// Refuses everything with this status; 0 accepts again.
     pub(crate) fn refuse_with(&self, status: u16) {
         self.inner.refuse_with.store(status, Ordering::SeqCst);
     }
 
-    /// From now on nothing is answered at all.
+    /// Leaves everything unanswered.
     pub(crate) fn hang(&self) {
         self.inner.hang.store(true, Ordering::SeqCst);
     }
@@ -78,7 +78,7 @@ impl Sink {
         self.inner.refused.load(Ordering::SeqCst)
     }
 
-    /// Everything that was taken, in order, repeats too. Every signature was right, or this fails.
+    /// Returns everything received, in order and with repeats. Panics if a signature was wrong.
     pub(crate) fn taken(&self) -> Vec<Taken> {
         assert_eq!(self.inner.unsigned.load(Ordering::SeqCst), 0, "POSTs with a missing or wrong signature");
         self.inner.taken.lock().unwrap().clone()
@@ -88,7 +88,7 @@ impl Sink {
         self.inner.taken.lock().unwrap().len()
     }
 
-    /// Customers' messages: (customer, text), each event once.
+    /// Returns customers' messages as customer and text, each event once.
     pub(crate) fn texts(&self) -> Vec<(String, String)> {
         let mut seen = BTreeMap::new();
         let mut texts = Vec::new();
@@ -105,7 +105,7 @@ impl Sink {
         texts
     }
 
-    /// Notifications by message: their statuses in order, each event once.
+    /// Returns the notifications by message: their statuses in order, each event once.
     pub(crate) fn notifications(&self) -> BTreeMap<String, Vec<String>> {
         let mut seen = BTreeMap::new();
         let mut of: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -118,12 +118,12 @@ impl Sink {
         of
     }
 
-    /// How many messages have a notification with this status.
+    /// Returns the number of messages with a notification of this status.
     pub(crate) fn notified(&self, status: &str) -> usize {
         self.notifications().values().filter(|all| all.iter().any(|s| s == status)).count()
     }
 
-    /// Waits for the first that `which` picks.
+    /// Waits for the first message that `which` selects.
     #[track_caller]
     pub(crate) fn wait_for<'a>(
         &'a self,
@@ -150,7 +150,7 @@ async fn serve(tcp: TcpListener, inner: Arc<Inner>) {
         let inner = inner.clone();
         connections.spawn(async move {
             let service = service_fn(move |request| take(inner.clone(), request));
-            // The router may be killed at any moment; how its connections end is no matter here.
+            // The router may be killed at any moment, so errors of its connections are ignored.
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
         while connections.try_join_next().is_some() {}
@@ -182,7 +182,7 @@ async fn take(inner: Arc<Inner>, request: Request<Incoming>) -> Result<Response<
     let body: Value = serde_json::from_slice(&body).expect("destinations are sent JSON");
     let mut taken = inner.taken.lock().unwrap();
     match body {
-        // A batch names its events, each in its own item's id.
+        // Each item of a batch carries the id of its event.
         Value::Array(items) => taken.extend(items.into_iter().map(|item| Taken {
             event_id: text_of(&item["id"]),
             body: item,

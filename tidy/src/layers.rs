@@ -16,6 +16,20 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
         "simulators",
         &[&["rest"], &["engine"], &["provider"], &["family"], &["contract", "smsc"], &["toolkit"]],
     ),
+    (
+        "actors",
+        &[
+            &["entry"],
+            &["actor"],
+            &["context"],
+            &["protocol"],
+            &["view"],
+            &["history"],
+            &["domain"],
+            &["config", "seams"],
+            &["egress", "error", "sabotage"],
+        ],
+    ),
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
     ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (

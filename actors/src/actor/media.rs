@@ -1,7 +1,10 @@
-//! Customers' files: fetched with their channel's credentials, kept for a while, given to whoever has their address. A
-//! file that cannot be had is told with the provider's reason; no secret is.
+//! Customers' files: fetched with their channel's credentials, stored for a while, and given to any
+//! caller with their address. Errors carry the provider's reason and no secret.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use channels::{
     Fetch, MediaRef,
@@ -15,108 +18,114 @@ use crate::{
     actor::link::caller::{Called, Caller},
     config::ChannelIx,
     context::{
-        Shared,
-        media_queue::{NoFile, Wanted},
+        Context,
+        media_queue::{FetchRequest, NoFile},
         media_store::MediaFile,
     },
-    entry::router::Router,
     seams::Call,
 };
 
-/// Calls for one file.
+/// Maximum number of calls for one file; a file that needs more is refused.
 const STEPS_MAX: usize = 4;
-/// How long one call for a file may take.
+/// Maximum time of one call for a file.
 const CALL_TIMEOUT: Duration = Duration::from_secs(60);
-/// Between two looks at what is old or too much.
+/// Time between two removals of old files.
 const SWEEP_EVERY: Duration = Duration::from_secs(600);
-impl Router {
-    /// A customer's file by its address: from here, or from the provider.
-    ///
-    /// # Errors
-    /// When there is none of this address, or it cannot be had now.
-    pub async fn media(&self, channel: &ChannelId, token: &str) -> Result<MediaFile, NoFile> {
-        let (Some(config), Some(files)) = (&self.shared.config.media, &self.shared.files) else {
-            return Err(NoFile::Unknown);
-        };
-        let (ix, _) = self.shared.channel(channel).ok_or(NoFile::Unknown)?;
-        let file = media_token::open(&config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
-        let name = media_token::name(channel.as_str(), &file);
-        if let Some(kept) = files.store.read(&name).await {
-            return Ok(MediaFile { name: file.file_name, ..kept });
-        }
-        let _permit = files.room.try_acquire().map_err(|_| NoFile::Busy)?;
-        fetched(&self.shared, ix, &file).await
+
+/// Returns a customer's file by its address, from the disk or from the provider.
+///
+/// # Errors
+///
+/// Returns the reason if the address is unknown or the file cannot be given now.
+pub(crate) async fn file(
+    context: &Arc<Context>,
+    channel: &ChannelId,
+    token: &str,
+) -> Result<MediaFile, NoFile> {
+    let media = context.media.as_ref().ok_or(NoFile::Unknown)?;
+    let ix = context.directory.channel_ix(channel).ok_or(NoFile::Unknown)?;
+    let file = media_token::open(&media.config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
+    let name = media_token::name(channel.as_str(), &file);
+    if let Some(kept) = media.store.read(&name).await {
+        return Ok(MediaFile { name: file.file_name, ..kept });
     }
+    let _slot = media.try_slot().ok_or(NoFile::Busy)?;
+    fetch(context, ix, &file).await
 }
 
-/// Fetches what is wanted, and removes what is old, until the router ends.
-pub(crate) async fn run(shared: std::sync::Weak<Shared>, mut wanted: mpsc::Receiver<Wanted>) {
+/// Fetches queued files and removes old ones, until the router ends.
+pub(crate) async fn run(context: Weak<Context>, mut requests: mpsc::Receiver<FetchRequest>) {
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
     loop {
         let next = tokio::select! {
             biased;
             _ = sweep.tick() => None,
-            next = wanted.recv() => match next {
+            next = requests.recv() => match next {
                 Some(next) => Some(next),
                 None => return,
             },
         };
-        let Some(shared) = shared.upgrade() else { return };
-        let Some(files) = &shared.files else { return };
+        let Some(context) = context.upgrade() else { return };
+        let Some(media) = &context.media else { return };
         match next {
-            None => files.store.sweep(shared.config.retention, shared.now()).await,
+            None => media.store.sweep(context.config.retention, context.now()).await,
             Some(next) => {
-                let Ok(permit) = files.room.clone().acquire_owned().await else { return };
-                let shared = shared.clone();
-                #[allow(clippy::disallowed_methods, reason = "one file; bounded by its permit")]
+                let Some(slot) = media.slot().await else { return };
+                let context = context.clone();
+                #[allow(clippy::disallowed_methods, reason = "one file, limited by its slot")]
                 tokio::spawn(async move {
-                    // What cannot be had is told to whoever asks for it.
-                    let _seen_in_the_exchanges = fetched(&shared, next.channel, &next.file).await;
-                    drop(permit);
+                    // A failure is in the trace, and is reported to the caller that asks for the file.
+                    let _reported_on_demand = fetch(&context, next.channel, &next.file).await;
+                    drop(slot);
                 });
             }
         }
     }
 }
 
-/// Fetches a file, and keeps it.
-async fn fetched(shared: &Arc<Shared>, channel: ChannelIx, wanted: &MediaRef) -> Result<MediaFile, NoFile> {
-    let caller = Caller::new(shared.clone(), channel).ok_or(NoFile::Unknown)?;
-    let Some((http, config)) = caller.provider() else { return Err(NoFile::Unknown) };
-    let mut answers: Vec<Response> = Vec::new();
-    let mut asked: Option<Arc<Request>> = None;
-    let outcome = loop {
-        let request = match http.fetch(wanted, &answers) {
-            Ok(Fetch::Next(request)) if answers.len() < STEPS_MAX => Arc::new(request),
-            Ok(Fetch::Next(_)) => break Err(format!("no file after {STEPS_MAX} calls")),
-            Ok(Fetch::Got) => break Ok(()),
-            Err(error) => {
-                let text = error.to_string();
-                break Err(asked.map_or(text.clone(), |request| request.redacted(&text)));
-            }
-        };
-        asked = Some(request.clone());
-        let call = Call::file(request, config.route.clone());
-        let (called, exchange) = caller.perform(call, None, CALL_TIMEOUT).await;
-        caller.keep(exchange);
-        match called {
-            Called::Answered(response) => answers.push(response),
-            Called::Failed(error) => break Err(error.reason),
-            Called::Waiting(_) => break Err("no answer in time".to_owned()),
-        }
-    };
-    let label = if outcome.is_ok() { "fetched" } else { "failed" };
+/// Fetches a file from the provider and stores it.
+async fn fetch(context: &Arc<Context>, channel: ChannelIx, wanted: &MediaRef) -> Result<MediaFile, NoFile> {
+    let caller = Caller::new(context.clone(), channel).ok_or(NoFile::Unknown)?;
+    let fetched = call(&caller, wanted).await;
+    let label = if fetched.is_ok() { "fetched" } else { "failed" };
     metrics::counter!("patchbay_media_total", "outcome" => label).increment(1);
-    outcome.map_err(NoFile::Refused)?;
-    let response = answers.pop().ok_or(NoFile::Unknown)?;
-    let told = wanted.content_type.as_deref().or_else(|| response.header("content-type"));
+    let response = fetched?;
+    let content_type = wanted.content_type.as_deref().or_else(|| response.header("content-type"));
     let file = MediaFile {
-        content_type: told.unwrap_or("application/octet-stream").into(),
+        content_type: content_type.unwrap_or("application/octet-stream").into(),
         name: wanted.file_name.clone(),
         octets: response.body,
     };
-    if let (Some(files), Some(entry)) = (&shared.files, shared.channels.get(channel)) {
-        files.store.write(&media_token::name(entry.config.id.as_str(), wanted), &file).await;
+    if let (Some(media), Some(entry)) = (&context.media, context.directory.channel(channel)) {
+        media.store.write(&media_token::name(entry.config.id.as_str(), wanted), &file).await;
     }
     Ok(file)
+}
+
+/// Makes the calls for a file and returns the last answer.
+async fn call(caller: &Caller, wanted: &MediaRef) -> Result<Response, NoFile> {
+    let Some((http, config)) = caller.provider() else { return Err(NoFile::Unknown) };
+    let mut answers: Vec<Response> = Vec::new();
+    let mut asked: Option<Arc<Request>> = None;
+    loop {
+        let request = match http.fetch(wanted, &answers) {
+            Ok(Fetch::Next(request)) if answers.len() < STEPS_MAX => Arc::new(request),
+            Ok(Fetch::Next(_)) => return Err(NoFile::Refused(format!("no file after {STEPS_MAX} calls"))),
+            Ok(Fetch::Got) => return answers.pop().ok_or(NoFile::Unknown),
+            Err(error) => {
+                let text = error.to_string();
+                let hidden = asked.map_or(text.clone(), |request| request.redacted(&text));
+                return Err(NoFile::Refused(hidden));
+            }
+        };
+        asked = Some(request.clone());
+        let file = Call::file(request, config.route.clone());
+        let (called, exchange) = caller.call_once(file, None, CALL_TIMEOUT).await;
+        caller.keep(exchange);
+        match called {
+            Called::Answered(response) => answers.push(response),
+            Called::Failed(error) => return Err(NoFile::Refused(error.reason)),
+            Called::Waiting(_) => return Err(NoFile::Refused("no answer in time".to_owned())),
+        }
+    }
 }

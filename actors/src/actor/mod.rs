@@ -1,4 +1,4 @@
-//! The actors: each owns its state and performs the effects that the pure side decides.
+//! The actors. Each owns its state, and performs the effects that the pure side decides.
 
 pub(crate) mod channel;
 pub(crate) mod destination;

@@ -1,5 +1,5 @@
-//! The start: what happened after the last checkpoint is applied to what the index knows, through the same code
-//! as when it was live. How long that takes depends on what happened since the checkpoint, never on history.
+//! The start: applies the events after the last checkpoint to the index, through the same code as when
+//! they were live. Its time depends on the events since the checkpoint, never on history.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,20 @@ use storage::Lookup;
 
 use crate::{
     actor::host::{live::Slot, load},
-    context::Shared,
+    context::Context,
     domain::{hash::StreamHash, session::Session},
     error::StartError,
 };
 
 /// Brings the index up to the end of the log.
-pub(crate) fn replay(shared: &Shared) -> Result<(), StartError> {
-    let from = shared.log.index().checkpoint_seq();
-    let mut sessions = Sessions::new(shared);
-    for stored in shared.log.read(Seq(from.0 + 1)) {
+///
+/// # Errors
+///
+/// Returns an error if the log or the index cannot be read.
+pub(crate) fn replay(context: &Context) -> Result<(), StartError> {
+    let from = context.log.index().checkpoint_seq();
+    let mut sessions = ReplayedSessions::new(context);
+    for stored in context.reader.forward(Seq(from.0 + 1)) {
         let stored = stored.map_err(failed)?;
         if is_of_channel(&stored.event) {
             continue;
@@ -37,30 +41,30 @@ fn failed(e: impl std::fmt::Display) -> StartError {
 
 type Generation = HashMap<StreamId, Box<Slot>, StreamHash>;
 
-/// The sessions that the replay has at hand: two generations of them. When the younger is full, the elder goes into
-/// the index's delta, as bytes; so memory is bounded by the sessions that may be live, not by those that changed.
-struct Sessions<'a> {
-    shared: &'a Shared,
+/// A cache of sessions in two generations. When the younger is full, the elder is written into the
+/// index's delta, so memory is limited by the sessions that may be live, not by those that changed.
+struct ReplayedSessions<'a> {
+    context: &'a Context,
     now: Timestamp,
     generation_max: usize,
     young: Generation,
     old: Generation,
-    /// Went into the delta although nothing was left of them. They may have gone on since.
-    done: Vec<StreamId>,
+    /// Streams written into the delta although they were finished; they may have continued since.
+    finished: Vec<StreamId>,
 }
 
-impl<'a> Sessions<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        let generation_max = (shared.config.limits.live_sessions_max / 2).max(1);
+impl<'a> ReplayedSessions<'a> {
+    fn new(context: &'a Context) -> Self {
+        let generation_max = (context.config.limits.live_sessions_max / 2).max(1);
         let (young, old) = (Generation::default(), Generation::default());
-        Self { shared, now: shared.now(), generation_max, young, old, done: Vec::new() }
+        Self { context, now: context.now(), generation_max, young, old, finished: Vec::new() }
     }
 
     fn of(&mut self, stream: StreamId) -> Result<&mut Slot, StartError> {
         if !self.young.contains_key(&stream) {
             let slot = match self.old.remove(&stream) {
                 Some(slot) => slot,
-                None => Box::new(load(self.shared, stream)?),
+                None => Box::new(load_stream(self.context, stream)?),
             };
             if self.young.len() >= self.generation_max {
                 self.age();
@@ -68,7 +72,7 @@ impl<'a> Sessions<'a> {
             self.young.insert(stream, slot);
         }
         let slot = self.young.get_mut(&stream);
-        slot.map(|slot| &mut **slot).ok_or_else(|| failed(format!("session {stream} is gone from memory")))
+        slot.map(|slot| &mut **slot).ok_or_else(|| failed(format!("session {stream} is not in memory")))
     }
 
     fn age(&mut self) {
@@ -76,25 +80,25 @@ impl<'a> Sessions<'a> {
         let mut old = std::mem::replace(&mut self.old, young);
         for (_, mut slot) in old.drain() {
             if slot.session.is_done() {
-                self.done.push(slot.stream);
+                self.finished.push(slot.stream);
             }
-            write(self.shared, &mut slot, self.now);
+            write(self.context, &mut slot, self.now);
         }
         self.young = old;
     }
 
-    /// Everything into the delta: a session comes into memory when it is touched, at once if it has work.
+    /// Writes everything into the delta. A session is loaded into memory when it is next used.
     fn finish(mut self) -> Result<(), StartError> {
-        let index = self.shared.log.index();
+        let index = self.context.log.index();
         for (_, mut slot) in self.young.drain().chain(self.old.drain()) {
             if slot.session.is_done() {
                 index.remove(slot.stream, slot.head);
             } else {
-                write(self.shared, &mut slot, self.now);
+                write(self.context, &mut slot, self.now);
             }
         }
-        for stream in self.done {
-            let Some(entry) = index.get(stream).map_err(failed)? else { continue };
+        for stream in self.finished {
+            let Some(entry) = self.context.reader.entry(stream).map_err(failed)? else { continue };
             if load::decode(&entry).is_ok_and(|session| session.is_done()) {
                 index.remove(stream, entry.applied);
             }
@@ -103,21 +107,21 @@ impl<'a> Sessions<'a> {
     }
 }
 
-fn load(shared: &Shared, stream: StreamId) -> Result<Slot, StartError> {
-    match shared.log.index().lookup(stream).map_err(failed)? {
+fn load_stream(context: &Context, stream: StreamId) -> Result<Slot, StartError> {
+    match context.reader.lookup(stream).map_err(failed)? {
         Lookup::Open(entry) => match load::decode(&entry) {
             Ok(session) => Ok(Slot::new(stream, session, entry.applied)),
-            // A snapshot of another version: its session is made anew from the log.
-            Err(_) => load::from_log(shared, stream, entry.applied).map_err(failed),
+            // A snapshot of another version: the session is rebuilt from the log.
+            Err(_) => load::from_log(context, stream, entry.applied).map_err(failed),
         },
-        // Removed since the checkpoint, perhaps: what it had applied then is not applied again.
+        // Removed since the checkpoint: events that were applied before are not applied again.
         Lookup::Finished(applied) => Ok(Slot::new(stream, Session::blank(), applied)),
     }
 }
 
-fn write(shared: &Shared, slot: &mut Slot, now: Timestamp) {
-    slot.channel = shared.channel_ix.get(&slot.session.address.channel).copied();
-    slot.write_to_index(shared, now);
+fn write(context: &Context, slot: &mut Slot, now: Timestamp) {
+    slot.channel = context.directory.channel_ix(&slot.session.address.channel);
+    load::write(slot, context, now);
 }
 
 fn is_of_channel(event: &Event) -> bool {

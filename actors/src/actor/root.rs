@@ -1,5 +1,5 @@
-//! The root of the supervision tree: starts every other actor, starts again what may be, ends the router when
-//! what may not be started again is gone.
+//! The root supervisor: starts all actors, and restarts channels, destinations and timers with
+//! backoff. A dead session host shuts the router down.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -13,17 +13,19 @@ use crate::{
         timers::{TimersActor, TimersMessage},
     },
     config::{ChannelIx, DestinationIx},
-    context::Shared,
-    domain::backoff::{Backoff, jitter_of},
-    protocol::{host::HostMessage, inbox::Inbox},
+    context::Context,
+    domain::backoff::Backoff,
+    protocol::{host::HostMessage, inbox::Inbox, recipient::Recipient},
 };
 
-/// Restarts in a row after which a channel is left alone, marked failed.
+/// Number of failures in a row after which an actor is not restarted any more.
 const FAILURES_MAX: u32 = 10;
+/// First pause before a restart, in milliseconds.
 const BACKOFF_FIRST_MS: u64 = 200;
+/// Longest pause before a restart, in milliseconds.
 const BACKOFF_MAX_MS: u64 = 30_000;
 
-/// Who an actor is.
+/// The role of an actor below the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Role {
     Host(usize),
@@ -32,18 +34,18 @@ pub(crate) enum Role {
     Timers,
 }
 
-/// What the root is told.
+/// Input of the root's actor: its own notes only.
 pub(crate) enum RootMessage {
-    /// Start an actor again.
-    Start(Role),
+    /// The pause before the restart of an actor is over.
+    RestartDue(Role),
 }
 
 /// The actor.
 pub(crate) struct RootActor;
 
-/// Its state.
+/// The state of the root.
 pub(crate) struct RootState {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     myself: ActorRef<RootMessage>,
     roles: HashMap<ActorId, Role>,
     backoffs: HashMap<Role, Backoff>,
@@ -53,20 +55,22 @@ pub(crate) struct RootState {
 impl Actor for RootActor {
     type Msg = RootMessage;
     type State = RootState;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Context>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<RootMessage>,
-        shared: Arc<Shared>,
+        context: Arc<Context>,
     ) -> Result<RootState, ActorProcessingErr> {
         let mut state =
-            RootState { shared, myself, roles: HashMap::new(), backoffs: HashMap::new(), timers: None };
+            RootState { context, myself, roles: HashMap::new(), backoffs: HashMap::new(), timers: None };
         state.start_hosts().await?;
-        for destination in 0..state.shared.destinations.len() {
+        let destinations: Vec<_> = state.context.directory.destinations().map(|(ix, _)| ix).collect();
+        for destination in destinations {
             state.start_destination(destination).await?;
         }
-        for channel in 0..state.shared.channels.len() {
+        let channels: Vec<_> = state.context.directory.channels().map(|(ix, _)| ix).collect();
+        for channel in channels {
             state.start_channel(channel).await?;
         }
         state.start_timers().await?;
@@ -79,7 +83,7 @@ impl Actor for RootActor {
         message: RootMessage,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let RootMessage::Start(role) = message;
+        let RootMessage::RestartDue(role) = message;
         let started = match role {
             Role::Host(_) => return Ok(()),
             Role::Channel(channel) => state.start_channel(channel).await,
@@ -87,10 +91,10 @@ impl Actor for RootActor {
             Role::Timers => state.start_timers().await,
         };
         match started {
-            Ok(()) => state.tell_restarted(role),
+            Ok(()) => state.announce_restart(role),
             Err(error) => {
-                tracing::error!(?role, %error, "an actor cannot be started");
-                state.again(role);
+                tracing::error!(?role, %error, "actor cannot be started");
+                state.restart_later(role);
             }
         }
         Ok(())
@@ -110,98 +114,111 @@ impl Actor for RootActor {
             _ => return Ok(()),
         };
         if let Some(role) = state.roles.remove(&cell.get_id()) {
-            state.gone(role, &why);
+            state.on_actor_gone(role, &why);
         }
         Ok(())
     }
 }
 
 impl RootState {
+    /// Starts an actor below the root on the reader thread numbered `thread`.
+    async fn start_on_reader<A: Actor>(
+        &mut self,
+        thread: usize,
+        role: Role,
+        actor: A,
+        arguments: A::Arguments,
+    ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
+        let spawned = Actor::spawn_linked(None, actor, arguments, self.myself.get_cell());
+        let started = self.context.readers.run_on(thread, spawned).await;
+        let (actor, _) = started.ok_or("an actor panicked while it was started")??;
+        self.roles.insert(actor.get_id(), role);
+        Ok(actor)
+    }
+
     async fn start_hosts(&mut self) -> Result<(), ActorProcessingErr> {
-        let mut hosts = Vec::new();
-        for n in 0..self.shared.config.limits.hosts.max(1) {
-            let cell = self.myself.get_cell();
-            let (host, _) = Actor::spawn_linked(None, SessionHost, (self.shared.clone(), n), cell).await?;
-            self.roles.insert(host.get_id(), Role::Host(n));
-            hosts.push(Inbox::new(host));
+        let mut inboxes = Vec::new();
+        for n in 0..self.context.hosts.count() {
+            let arguments = (self.context.clone(), n);
+            let host = self.start_on_reader(n, Role::Host(n), SessionHost, arguments).await?;
+            inboxes.push(Inbox::new(Recipient::of(host)));
         }
-        self.shared.hosts.set(hosts).map_err(|_| "hosts are started once".into())
+        self.context.hosts.set(inboxes).then_some(()).ok_or_else(|| "hosts are started once".into())
     }
 
     async fn start_channel(&mut self, channel: ChannelIx) -> Result<(), ActorProcessingErr> {
-        let cell = self.myself.get_cell();
-        let (actor, _) =
-            Actor::spawn_linked(None, ChannelActor, (self.shared.clone(), channel), cell).await?;
-        self.roles.insert(actor.get_id(), Role::Channel(channel));
-        if let Some(entry) = self.shared.channels.get(channel) {
-            entry.actor.store(Some(Arc::new(actor)));
+        let arguments = (self.context.clone(), channel);
+        let role = Role::Channel(channel);
+        let actor = self.start_on_reader(channel.0, role, ChannelActor, arguments).await?;
+        if let Some(entry) = self.context.directory.channel(channel) {
+            entry.actor.store(Some(Arc::new(Recipient::of(actor))));
         }
         Ok(())
     }
 
     async fn start_destination(&mut self, destination: DestinationIx) -> Result<(), ActorProcessingErr> {
         let cell = self.myself.get_cell();
-        let arguments = (self.shared.clone(), destination);
+        let arguments = (self.context.clone(), destination);
         let (actor, _) = Actor::spawn_linked(None, DestinationActor, arguments, cell).await?;
         self.roles.insert(actor.get_id(), Role::Destination(destination));
-        if let Some(entry) = self.shared.destinations.get(destination) {
-            entry.actor.store(Some(Arc::new(actor)));
+        if let Some(entry) = self.context.directory.destination(destination) {
+            entry.actor.store(Some(Arc::new(Recipient::of(actor))));
         }
         Ok(())
     }
 
     async fn start_timers(&mut self) -> Result<(), ActorProcessingErr> {
-        let cell = self.myself.get_cell();
-        let (actor, _) = Actor::spawn_linked(None, TimersActor, self.shared.clone(), cell).await?;
-        self.roles.insert(actor.get_id(), Role::Timers);
-        self.timers = Some(actor);
+        let context = self.context.clone();
+        self.timers = Some(self.start_on_reader(0, Role::Timers, TimersActor, context).await?);
         Ok(())
     }
 
-    fn gone(&mut self, role: Role, why: &str) {
+    fn on_actor_gone(&mut self, role: Role, why: &str) {
         metrics::counter!("patchbay_actor_restarts_total").increment(1);
-        tracing::error!(?role, why, "an actor is gone");
+        tracing::error!(?role, why, "actor ended");
         match role {
-            // What a host has in memory is ahead of the index: only a new start replays it.
-            Role::Host(n) => return self.shared.fail(format!("session host {n} is gone: {why}")),
+            // A host's memory is ahead of the index; only a new start replays the log.
+            Role::Host(n) => {
+                return self.context.lifecycle.fail(format!("session host {n} ended: {why}"));
+            }
             Role::Channel(channel) => {
-                if let Some(entry) = self.shared.channels.get(channel) {
+                if let Some(entry) = self.context.directory.channel(channel) {
                     entry.actor.store(None);
                 }
             }
             Role::Destination(destination) => {
-                if let Some(entry) = self.shared.destinations.get(destination) {
+                if let Some(entry) = self.context.directory.destination(destination) {
                     entry.actor.store(None);
                 }
             }
             Role::Timers => {}
         }
-        self.again(role);
+        self.restart_later(role);
     }
 
-    /// Starts an actor again after a growing pause.
-    fn again(&mut self, role: Role) {
+    /// Restarts an actor after a pause that grows with each failure.
+    fn restart_later(&mut self, role: Role) {
         let backoff =
             self.backoffs.entry(role).or_insert_with(|| Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS));
         if backoff.failures() >= FAILURES_MAX {
-            tracing::error!(?role, "failed {FAILURES_MAX} times in a row: left alone until the next start");
+            tracing::error!(?role, "failed {FAILURES_MAX} times in a row; not restarted any more");
             return;
         }
-        let pause = backoff.next_ms();
-        let pause = pause + self.shared.seams.ids.jitter(jitter_of(pause));
-        self.myself.send_after(Duration::from_millis(pause), move || RootMessage::Start(role));
+        let pause = self.context.with_jitter(backoff.next_ms());
+        self.myself.send_after(Duration::from_millis(pause), move || RootMessage::RestartDue(role));
     }
 
-    /// The hosts tell a new actor what it must know; the timers find the sessions that are not in memory.
-    fn tell_restarted(&self, role: Role) {
-        for host in 0..self.shared.config.limits.hosts.max(1) {
-            match role {
-                Role::Channel(channel) => self.shared.cast_host(host, HostMessage::ChannelRestarted(channel)),
-                Role::Destination(destination) => {
-                    self.shared.cast_host(host, HostMessage::DestinationRestarted(destination));
-                }
-                Role::Host(_) | Role::Timers => {}
+    /// Makes hosts announce to a new actor what they have for it. Timers wake the sessions that are not
+    /// in memory.
+    fn announce_restart(&self, role: Role) {
+        match role {
+            Role::Channel(channel) => {
+                self.context.hosts.tell_all(|| HostMessage::ChannelRestarted(channel));
             }
+            Role::Destination(destination) => {
+                self.context.hosts.tell_all(|| HostMessage::DestinationRestarted(destination));
+            }
+            Role::Host(_) | Role::Timers => {}
         }
         if let Some(timers) = &self.timers {
             let _timers_gone = timers.cast(TimersMessage::Rescan);

@@ -1,94 +1,90 @@
-//! Time: tells hosts, channels and destinations that it has passed, wakes sessions that are not in memory, runs
-//! checkpoints and retention. Nothing here decides what time means.
+//! Time: ticks for hosts, channels and destinations, wake-ups of sessions that are not in memory,
+//! checkpoints and retention. It decides nothing about any session.
 
 use std::{sync::Arc, time::Duration};
 
 use message::{Seq, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::{runtime::RuntimeFlavor, sync::oneshot};
+use tokio::sync::oneshot;
 
 use crate::{
-    context::Shared,
-    protocol::{
-        channel::ChannelMessage,
-        destination::DestinationMessage,
-        host::{HostMessage, Op, Task},
-    },
+    actor::host::load,
+    context::Context,
+    protocol::{channel::ChannelMessage, destination::DestinationMessage, host::HostMessage, task::Op},
 };
 
-/// How often time passes.
+/// Time between two ticks, in milliseconds.
 const TICK_MS: u64 = 100;
-/// Sessions woken at once.
+/// Number of due sessions read from the index at once.
 const WAKE_PAGE: usize = 1_000;
-/// Pages of them in one tick.
+/// Maximum number of such pages in one tick; the rest follow with the next.
 const WAKE_PAGES: usize = 20;
-/// How often old segments are looked for, at least and at most: several times within the retention.
+/// Longest time between two runs of retention, in milliseconds.
 const RETENTION_EVERY_MS: u64 = 10 * 60 * 1_000;
+/// Shortest time between two runs of retention, in milliseconds.
 const RETENTION_EVERY_MS_MIN: u64 = 1_000;
-const RETENTION_LOOKS: u64 = 8;
-/// Entries looked through for the oldest open session.
+/// Number of runs within the time of retention, within these limits.
+const RETENTION_RUNS: u64 = 8;
+/// Number of index entries read at once to find the oldest open session.
 const OLDEST_PAGE: usize = 5_000;
-
-/// Channels that are told in one tick that time has passed; where there are more, each has its turn less often, but
-/// never less than once in so many ticks: what is due to the millisecond they see to themselves.
+/// Number of channels ticked at once. More channels take turns, because what is due to the
+/// millisecond they time themselves.
 const CHANNELS_A_TICK: usize = 64;
+/// Maximum number of ticks between two ticks of the same channel.
 const TURNS_MAX: usize = 10;
-
-/// A checkpoint begins when this part of what may be unwritten is, the fourth: one is being written then, and there is
-/// room for as much again before anybody has to wait.
+/// A checkpoint begins when a quarter of the limit on unwritten state is used: while one is being
+/// written there is then room for the same amount again before acceptance slows down.
 const UNWRITTEN_SHARE: u64 = 4;
 
-/// What the timers are told.
+/// Input of the timers' actor.
 pub(crate) enum TimersMessage {
-    /// Time has passed.
     Tick,
-    /// Begin at the beginning: an actor that was restarted knows of no session that waits.
+    /// Wake all due sessions again, because a restarted actor knows none of them.
     Rescan,
-    /// A checkpoint ended.
+    /// A checkpoint up to this event ended.
     CheckpointDone(Seq),
-    /// Retention ended.
     RetentionDone,
 }
 
 /// The actor.
 pub(crate) struct TimersActor;
 
-/// Its state.
+/// The state of the timers.
 pub(crate) struct TimersState {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     myself: ActorRef<TimersMessage>,
     /// Sessions due up to here were woken.
     cursor: Option<storage::Due>,
-    /// Counts ticks.
+    /// The number of ticks.
     turn: usize,
     checkpoint_at_ms: u64,
     checkpoint_seq: Seq,
-    checkpointing: bool,
+    is_checkpointing: bool,
     retention_at_ms: u64,
-    retaining: bool,
+    is_retaining: bool,
 }
 
 impl Actor for TimersActor {
     type Msg = TimersMessage;
     type State = TimersState;
-    type Arguments = Arc<Shared>;
+    type Arguments = Arc<Context>;
 
     async fn pre_start(
         &self,
         myself: ActorRef<TimersMessage>,
-        shared: Arc<Shared>,
+        context: Arc<Context>,
     ) -> Result<TimersState, ActorProcessingErr> {
         myself.send_interval(Duration::from_millis(TICK_MS), || TimersMessage::Tick);
         Ok(TimersState {
-            checkpoint_seq: shared.log.index().checkpoint_seq(),
-            checkpoint_at_ms: shared.monotonic_ms(),
-            retention_at_ms: shared.monotonic_ms(),
-            shared,
+            checkpoint_seq: context.log.index().checkpoint_seq(),
+            checkpoint_at_ms: context.monotonic_ms(),
+            retention_at_ms: context.monotonic_ms(),
+            context,
             myself,
             cursor: None,
             turn: 0,
-            checkpointing: false,
-            retaining: false,
+            is_checkpointing: false,
+            is_retaining: false,
         })
     }
 
@@ -102,10 +98,10 @@ impl Actor for TimersActor {
             TimersMessage::Tick => state.tick(),
             TimersMessage::Rescan => state.cursor = None,
             TimersMessage::CheckpointDone(upto) => {
-                state.checkpointing = false;
+                state.is_checkpointing = false;
                 state.checkpoint_seq = state.checkpoint_seq.max(upto);
             }
-            TimersMessage::RetentionDone => state.retaining = false,
+            TimersMessage::RetentionDone => state.is_retaining = false,
         }
         Ok(())
     }
@@ -113,56 +109,49 @@ impl Actor for TimersActor {
 
 impl TimersState {
     fn tick(&mut self) {
-        for host in 0..self.shared.config.limits.hosts.max(1) {
-            self.shared.cast_host(host, HostMessage::Tick);
-        }
-        let channels = &self.shared.channels;
+        self.context.hosts.tell_all(|| HostMessage::Tick);
+        let channels = self.context.directory.channels();
         let turns = channels.len().div_ceil(CHANNELS_A_TICK).clamp(1, TURNS_MAX);
         self.turn = self.turn.wrapping_add(1);
-        for channel in channels.iter().skip(self.turn % turns).step_by(turns) {
-            channel.cast(ChannelMessage::Tick);
+        for (_, channel) in channels.skip(self.turn % turns).step_by(turns) {
+            channel.tell(ChannelMessage::Tick);
         }
-        for destination in &self.shared.destinations {
-            destination.cast(DestinationMessage::Tick);
+        for (_, destination) in self.context.directory.destinations() {
+            destination.tell(DestinationMessage::Tick);
         }
         self.wake_due();
-        self.measure();
+        self.set_gauges();
         self.checkpoint_if_due();
         self.retain_if_due();
     }
 
-    /// What grows when more comes than the disk takes.
-    fn measure(&self) {
-        let shared = &self.shared;
-        metrics::gauge!("patchbay_replay_events").set(shared.replay_events() as f64);
-        let delta = shared.log.index().delta();
+    /// Publishes the quantities that grow when the disk is too slow.
+    fn set_gauges(&self) {
+        let context = &self.context;
+        metrics::gauge!("patchbay_replay_events").set(context.replay_events() as f64);
+        let delta = context.log.index().delta();
         metrics::gauge!("patchbay_index_delta_bytes").set((delta.live_bytes + delta.frozen_bytes) as f64);
-        let storage::MemoryUse { waiting_bytes, lookups } = shared.log.memory();
+        let storage::MemoryUse { waiting_bytes, lookups } = context.log.memory();
         metrics::gauge!("patchbay_log_waiting_bytes").set(waiting_bytes as f64);
         metrics::gauge!("patchbay_lookups_in_memory").set(lookups as f64);
     }
 
-    /// Wakes sessions whose time has come, in memory or not. Each is found once: what is put off later than the
-    /// cursor is found again.
+    /// Wakes the sessions that are due, in memory or not. Each is found once; a session that is put off
+    /// beyond the cursor is found again.
     fn wake_due(&mut self) {
-        let now = self.shared.now();
+        let now = self.context.now();
         for _ in 0..WAKE_PAGES {
-            let page = match self.shared.log.index().due(now, self.cursor, WAKE_PAGE) {
+            let page = match self.context.reader.due(now, self.cursor, WAKE_PAGE) {
                 Ok(page) => page,
-                Err(error) => return self.shared.fail(format!("the index: {error}")),
+                Err(error) => return self.context.lifecycle.fail(format!("the index: {error}")),
             };
             let Some(last) = page.last().copied() else { break };
             self.cursor = Some(last);
-            let mut tasks: Vec<Vec<Task>> = Vec::new();
-            tasks.resize_with(self.shared.config.limits.hosts.max(1), Vec::new);
+            let mut tasks = self.context.hosts.tasks();
             for due in &page {
-                if let Some(tasks) = tasks.get_mut(self.shared.host_of(due.stream)) {
-                    tasks.push(Task { stream: due.stream, op: Op::Wake });
-                }
+                tasks.push(due.stream, Op::Wake);
             }
-            for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-                self.shared.work_for(host, tasks);
-            }
+            self.context.hosts.work(tasks);
             if page.len() < WAKE_PAGE {
                 break;
             }
@@ -170,114 +159,103 @@ impl TimersState {
     }
 
     fn checkpoint_if_due(&mut self) {
-        let limits = &self.shared.config.limits;
-        let (now_ms, committed) = (self.shared.monotonic_ms(), self.shared.log.committed());
+        let limits = &self.context.config.limits;
+        let (now_ms, committed) = (self.context.monotonic_ms(), self.context.log.committed());
         let events = committed.0.saturating_sub(self.checkpoint_seq.0);
         let waited =
             u128::from(now_ms.saturating_sub(self.checkpoint_at_ms)) >= limits.checkpoint_every.as_millis();
-        // Long before acceptance would have to wait for one.
+        // Long before acceptance would slow down.
         let many = limits.checkpoint_events.min(limits.replay_events_max / 2).max(1);
-        let unwritten = self.shared.log.index().delta().live_bytes as u64;
-        let is_much = unwritten >= limits.unwritten_bytes_max / UNWRITTEN_SHARE;
-        if self.checkpointing || events == 0 || !(waited || events >= many || is_much) {
+        let unwritten = self.context.log.index().delta().live_bytes as u64;
+        let is_large = unwritten >= limits.unwritten_bytes_max / UNWRITTEN_SHARE;
+        if self.is_checkpointing || events == 0 || !(waited || events >= many || is_large) {
             return;
         }
-        self.checkpointing = true;
+        self.is_checkpointing = true;
         self.checkpoint_at_ms = now_ms;
-        let (shared, myself) = (self.shared.clone(), self.myself.clone());
-        #[allow(clippy::disallowed_methods, reason = "one checkpoint; its end is told to this actor")]
+        let (context, myself) = (self.context.clone(), self.myself.clone());
+        #[allow(clippy::disallowed_methods, reason = "one checkpoint, which reports its end to this actor")]
         tokio::spawn(async move {
-            let upto = checkpoint(&shared).await.unwrap_or(Seq::NONE);
+            let upto = checkpoint(&context).await.unwrap_or(Seq::NONE);
             let _timers_gone = myself.cast(TimersMessage::CheckpointDone(upto));
         });
     }
 
     fn retain_if_due(&mut self) {
-        let now_ms = self.shared.monotonic_ms();
-        let Some(retention) = self.shared.config.retention else { return };
+        let now_ms = self.context.monotonic_ms();
+        let Some(retention) = self.context.config.retention else { return };
         let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
-        let every_ms = (retention_ms / RETENTION_LOOKS).clamp(RETENTION_EVERY_MS_MIN, RETENTION_EVERY_MS);
-        if self.retaining || now_ms.saturating_sub(self.retention_at_ms) < every_ms {
+        let every_ms = (retention_ms / RETENTION_RUNS).clamp(RETENTION_EVERY_MS_MIN, RETENTION_EVERY_MS);
+        if self.is_retaining || now_ms.saturating_sub(self.retention_at_ms) < every_ms {
             return;
         }
-        (self.retaining, self.retention_at_ms) = (true, now_ms);
-        let (shared, myself) = (self.shared.clone(), self.myself.clone());
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "one look for old segments; its end is told to this actor"
-        )]
+        (self.is_retaining, self.retention_at_ms) = (true, now_ms);
+        let (context, myself) = (self.context.clone(), self.myself.clone());
+        #[allow(clippy::disallowed_methods, reason = "one run, which reports its end to this actor")]
         tokio::spawn(async move {
-            blocking(move || retain(&shared, retention_ms)).await;
+            let retained = context.clone();
+            context.readers.block(move || retain(&retained, retention_ms)).await;
             let _timers_gone = myself.cast(TimersMessage::RetentionDone);
         });
     }
 }
 
-/// Has every host and channel write what changed, then moves it to the disk. The number up to which replay is
-/// not needed any more.
-pub(crate) async fn checkpoint(shared: &Arc<Shared>) -> Option<Seq> {
-    let begun_ms = shared.monotonic_ms();
-    // Everything up to here was applied before the messages below are handled.
-    let upto = shared.log.committed();
+/// Has every host and channel write its changes to the index, then writes the index to the disk.
+/// Returns the event up to which a start need not replay; `None` if the checkpoint failed.
+pub(crate) async fn checkpoint(context: &Arc<Context>) -> Option<Seq> {
+    let begun_ms = context.monotonic_ms();
+    // Events up to here were applied before the messages below are handled.
+    let upto = context.log.committed();
     let mut waits = Vec::new();
-    for host in 0..shared.config.limits.hosts.max(1) {
+    context.hosts.tell_all(|| {
         let (done, wait) = oneshot::channel();
-        shared.cast_host(host, HostMessage::Checkpoint(done));
         waits.push(wait);
-    }
-    for channel in &shared.channels {
+        HostMessage::Checkpoint(done)
+    });
+    for (_, channel) in context.directory.channels() {
         let (done, wait) = oneshot::channel();
-        channel.cast(ChannelMessage::Checkpoint(done));
+        channel.tell(ChannelMessage::Checkpoint(done));
         waits.push(wait);
     }
     let mut all = true;
     for wait in waits {
         all &= wait.await.is_ok();
     }
-    // A channel that is being restarted has told nobody what it knew: the log still has it.
+    // A channel that is being restarted has written nothing, so the log before is still needed.
     if !all {
         return None;
     }
-    let gathered_ms = shared.monotonic_ms().saturating_sub(begun_ms);
-    let log = shared.log.clone();
-    let done = blocking(move || log.checkpoint(upto)).await;
-    let took_ms = shared.monotonic_ms().saturating_sub(begun_ms);
+    let gathered_ms = context.monotonic_ms().saturating_sub(begun_ms);
+    let log = context.log.clone();
+    let done = context.readers.block(move || log.checkpoint(upto)).await?;
+    let took_ms = context.monotonic_ms().saturating_sub(begun_ms);
     match done {
-        Some(Ok(stats)) => {
-            tracing::debug!(%upto, gathered_ms, took_ms, ?stats, "a checkpoint is complete");
+        Ok(stats) => {
+            tracing::debug!(%upto, gathered_ms, took_ms, ?stats, "checkpoint complete");
             metrics::histogram!("patchbay_checkpoint_seconds").record(took_ms as f64 / 1e3);
             Some(upto)
         }
-        Some(Err(error)) => {
-            shared.fail(format!("a checkpoint failed: {error}"));
+        Err(error) => {
+            context.lifecycle.fail(format!("a checkpoint failed: {error}"));
             None
         }
-        None => None,
     }
 }
 
-/// Work for the disk: beside the actors, or in line where there is only one thread (the simulation).
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    if tokio::runtime::Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
-        return Some(work());
-    }
-    tokio::task::spawn_blocking(work).await.ok()
-}
-
-/// Removes segments past retention, but none that an open session's history lies in, unless that is twice as
-/// old as retention allows: disk stays bounded.
-fn retain(shared: &Shared, retention_ms: u64) {
-    let now = shared.now();
+/// Removes segments past retention. A segment with an open session's history is kept, up to twice the
+/// time of retention, so that the disk stays limited.
+fn retain(context: &Context, retention_ms: u64) {
+    let now = context.now();
     let latest = Timestamp(now.0.saturating_sub(retention_ms));
     let earliest = Timestamp(now.0.saturating_sub(retention_ms.saturating_mul(2)));
     let mut oldest_open = latest;
     let mut after = None;
     while oldest_open > earliest {
-        let Ok(page) = shared.log.index().scan(after, OLDEST_PAGE) else { return };
+        let Ok(page) = context.reader.scan(after, OLDEST_PAGE) else { return };
         let Some(last) = page.last() else { break };
         after = Some(last.stream);
         for open in &page {
-            if let Ok(session) = crate::actor::host::load::decode(&open.entry)
+            if let Ok(session) = load::decode(&open.entry)
                 && session.open
             {
                 oldest_open = oldest_open.min(session.opened_at);
@@ -285,8 +263,8 @@ fn retain(shared: &Shared, retention_ms: u64) {
         }
     }
     let before = oldest_open.max(earliest);
-    let needed = Seq(shared.log.index().checkpoint_seq().0.saturating_add(1));
-    match shared.log.retain(before, needed) {
+    let needed = Seq(context.log.index().checkpoint_seq().0.saturating_add(1));
+    match context.log.retain(before, needed) {
         Ok(retained) => tracing::debug!(?retained, "retention"),
         Err(error) => tracing::warn!(%error, "old segments cannot be removed"),
     }

@@ -1,41 +1,173 @@
-//! Which channel carries a message, and whose session it belongs to. Explains its choice; changes nothing.
+//! The configured channels and destinations, with the addresses of their actors, and the choice of a
+//! channel for a message.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, OnceLock, PoisonError, RwLock, atomic::AtomicUsize},
 };
 
-use message::cim;
+use arc_swap::ArcSwapOption;
+use channels::{Channel, HttpChannel, LinkKind};
+use message::{Address, ChannelId, DestinationId, cim};
 
 use crate::{
-    config::ChannelIx,
-    context::{ChannelEntry, Shared},
-    domain::session::Identity,
-    error::Refusal,
+    config::{ChannelConfig, ChannelIx, Config, DestinationConfig, DestinationIx},
+    domain::{
+        credit::Credit,
+        session::{Identity, Policy},
+    },
+    error::{Refusal, StartError},
+    protocol::{
+        channel::ChannelMessage, destination::DestinationMessage, recipient::Recipient,
+        webhook::WebhookCounters,
+    },
+    view::http_trace::HttpTrace,
 };
 
-/// Identifiers named when one is not known.
+/// Maximum number of configured identifiers named in a refusal.
 const KNOWN_SHOWN_MAX: usize = 8;
-/// Spellings of service identifiers remembered, and how long one of them may be.
+/// Maximum number of spellings of service identifiers that are cached; further ones are computed
+/// each time.
 const SPELLINGS_MAX: usize = 20_000;
+/// Maximum length of a cached spelling, in bytes.
 const SPELLING_BYTES_MAX: usize = 200;
 
-/// The channels that carry what is addressed to a service identifier, remembered as spelled: it follows from the
-/// configuration alone, and to ask each channel for its spelling costs more than all else about a message once there
-/// are a thousand.
-#[derive(Default)]
-pub(crate) struct Routes(RwLock<BTreeMap<Box<str>, Arc<[ChannelIx]>>>);
+/// One of our own addresses on a channel.
+pub(crate) struct DidEntry {
+    pub(crate) canonical: Arc<str>,
+    /// As configured.
+    pub(crate) shown: Arc<str>,
+    pub(crate) destination: DestinationIx,
+}
 
-/// A channel that was found.
+/// A configured channel and its actor.
+pub(crate) struct ChannelEntry {
+    pub(crate) config: ChannelConfig,
+    pub(crate) policy: Policy,
+    /// Whether its customers may have several names.
+    pub(crate) has_aliases: bool,
+    pub(crate) dids: Vec<DidEntry>,
+    /// Room in its window that sessions may use without asking.
+    pub(crate) credit: Credit,
+    /// The number of sessions that wait for their turn on it.
+    pub(crate) waiting: AtomicUsize,
+    /// The HTTP calls between the channel and its provider.
+    pub(crate) trace: HttpTrace,
+    /// Counters of its webhooks, created with the first one.
+    pub(crate) webhooks: OnceLock<WebhookCounters>,
+    pub(crate) actor: ArcSwapOption<Recipient<ChannelMessage>>,
+}
+
+impl ChannelEntry {
+    fn new(config: &ChannelConfig, dids: Vec<DidEntry>, session_queue_max: usize) -> Self {
+        Self {
+            policy: Policy::of(config, session_queue_max),
+            has_aliases: matches!(config.channel.link(), LinkKind::Http(_)),
+            config: config.clone(),
+            dids,
+            credit: Credit::default(),
+            waiting: AtomicUsize::new(0),
+            trace: HttpTrace::default(),
+            webhooks: OnceLock::new(),
+            actor: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The provider's side of the channel.
+    pub(crate) fn channel(&self) -> &dyn Channel {
+        &*self.config.channel
+    }
+
+    /// The provider's HTTP side, if it has one.
+    pub(crate) fn http(&self) -> Option<&dyn HttpChannel> {
+        match self.channel().link() {
+            LinkKind::Http(http) => Some(http),
+            LinkKind::Smpp(_) => None,
+        }
+    }
+
+    /// Returns the destination of a DID's deliveries. A DID that is no longer configured gets the
+    /// first DID's destination, so that nothing is lost.
+    pub(crate) fn destination(&self, did: &str) -> DestinationIx {
+        let known = self.dids.iter().find(|known| *known.canonical == *did);
+        known.or(self.dids.first()).map_or(DestinationIx(0), |known| known.destination)
+    }
+
+    /// Returns a DID as the provider names it, or the first one when it names none.
+    pub(crate) fn did_or_first(&self, did: &Arc<str>) -> Arc<str> {
+        let first = self.config.dids.first().filter(|_| did.is_empty());
+        first.map_or_else(|| did.clone(), |first| first.number.clone())
+    }
+
+    /// Returns the identity of the session between a DID and a customer.
+    pub(crate) fn identity(&self, did: &str, customer: Arc<str>, shown: &str) -> Identity {
+        let canonical = self.channel().did(did);
+        let known = self.dids.iter().find(|known| known.canonical == canonical);
+        Identity {
+            did_shown: known.map_or_else(|| Arc::from(did), |known| known.shown.clone()),
+            address: Address { channel: self.config.id.clone(), did: canonical, customer },
+            customer_shown: Arc::from(shown),
+        }
+    }
+
+    /// Returns the address of the session between a DID and a customer. A sender that the channel does
+    /// not accept as a customer, such as an alphanumeric name, is one all the same.
+    pub(crate) fn address(&self, did: &str, customer: &str) -> Address {
+        let channel = self.channel();
+        Address {
+            channel: self.config.id.clone(),
+            did: channel.did(did),
+            customer: channel.customer(customer).unwrap_or_else(|_| customer.into()),
+        }
+    }
+
+    /// Sends a message to the channel's actor. While the actor is being restarted the message is
+    /// dropped; the restart makes hosts announce their sessions again.
+    pub(crate) fn tell(&self, message: ChannelMessage) {
+        if let Some(actor) = &*self.actor.load() {
+            actor.tell(message);
+        }
+    }
+
+    fn has_did(&self, service_identifier: &str) -> bool {
+        let canonical = self.channel().did(service_identifier);
+        self.dids.iter().any(|did| did.canonical == canonical)
+    }
+
+    fn has_type(&self, wanted: &str) -> bool {
+        let provider = self.channel().provider();
+        wanted.eq_ignore_ascii_case(self.config.id.as_str())
+            || wanted.eq_ignore_ascii_case(provider.name)
+            || provider.channel_types.iter().any(|known| wanted.eq_ignore_ascii_case(known))
+    }
+}
+
+/// A configured destination and its actor.
+pub(crate) struct DestinationEntry {
+    pub(crate) config: DestinationConfig,
+    pub(crate) actor: ArcSwapOption<Recipient<DestinationMessage>>,
+}
+
+impl DestinationEntry {
+    /// Sends a message to the destination's actor. While the actor is being restarted the message is
+    /// dropped; the restart makes hosts offer their deliveries again.
+    pub(crate) fn tell(&self, message: DestinationMessage) {
+        if let Some(actor) = &*self.actor.load() {
+            actor.tell(message);
+        }
+    }
+}
+
+/// The channel chosen for a message.
 pub(crate) struct Found<'a> {
     pub(crate) ix: ChannelIx,
     pub(crate) entry: &'a ChannelEntry,
-    /// How many further channels would have done.
+    /// The number of further channels that would fit.
     others: usize,
 }
 
 impl Found<'_> {
-    /// Why it was chosen, in words.
+    /// Explains the choice.
     pub(crate) fn because(&self, service_identifier: &str, channel_type: Option<&str>) -> String {
         let narrowed = channel_type.map(|t| format!(" and the type {t:?}")).unwrap_or_default();
         let first = match self.others {
@@ -46,30 +178,111 @@ impl Found<'_> {
     }
 }
 
-impl Shared {
-    /// The channel that carries a message: by its service identifier, narrowed by its type.
+/// All channels and destinations, in the order of the configuration.
+pub(crate) struct Directory {
+    channels: Vec<ChannelEntry>,
+    channel_ix: BTreeMap<ChannelId, ChannelIx>,
+    destinations: Vec<DestinationEntry>,
+    destination_ix: BTreeMap<DestinationId, DestinationIx>,
+    has_aliases: bool,
+    /// The channels that have a service identifier, by its spelling. This follows from the
+    /// configuration alone; asking a thousand channels costs more than the rest of an acceptance.
+    spellings: RwLock<BTreeMap<Box<str>, Arc<[ChannelIx]>>>,
+}
+
+impl Directory {
+    /// # Errors
+    ///
+    /// Returns an error if two entries have the same id, or a channel has no DID or names an unknown
+    /// destination.
+    pub(crate) fn new(config: &Config) -> Result<Self, StartError> {
+        let mut destination_ix = BTreeMap::new();
+        let mut destinations = Vec::new();
+        for destination in &config.destinations {
+            let ix = DestinationIx(destinations.len());
+            if destination_ix.insert(destination.id.clone(), ix).is_some() {
+                return Err(StartError::Config(format!("two destinations have the id {}", destination.id)));
+            }
+            destinations
+                .push(DestinationEntry { config: destination.clone(), actor: ArcSwapOption::empty() });
+        }
+        let mut channel_ix = BTreeMap::new();
+        let mut channels = Vec::new();
+        for channel in &config.channels {
+            if channel_ix.insert(channel.id.clone(), ChannelIx(channels.len())).is_some() {
+                return Err(StartError::Config(format!("two channels have the id {}", channel.id)));
+            }
+            let dids = dids_of(channel, &destination_ix)?;
+            channels.push(ChannelEntry::new(channel, dids, config.limits.session_queue_max));
+        }
+        Ok(Self {
+            has_aliases: channels.iter().any(|entry: &ChannelEntry| entry.has_aliases),
+            channels,
+            channel_ix,
+            destinations,
+            destination_ix,
+            spellings: RwLock::default(),
+        })
+    }
+
+    pub(crate) fn channel(&self, ix: ChannelIx) -> Option<&ChannelEntry> {
+        self.channels.get(ix.0)
+    }
+
+    pub(crate) fn channel_ix(&self, id: &ChannelId) -> Option<ChannelIx> {
+        self.channel_ix.get(id).copied()
+    }
+
+    pub(crate) fn channel_by_id(&self, id: &ChannelId) -> Option<(ChannelIx, &ChannelEntry)> {
+        let ix = self.channel_ix(id)?;
+        Some((ix, self.channel(ix)?))
+    }
+
+    pub(crate) fn channels(&self) -> impl ExactSizeIterator<Item = (ChannelIx, &ChannelEntry)> {
+        self.channels.iter().enumerate().map(|(n, entry)| (ChannelIx(n), entry))
+    }
+
+    /// Whether customers of any channel may have several names.
+    pub(crate) fn has_aliases(&self) -> bool {
+        self.has_aliases
+    }
+
+    pub(crate) fn destination(&self, ix: DestinationIx) -> Option<&DestinationEntry> {
+        self.destinations.get(ix.0)
+    }
+
+    pub(crate) fn destination_ix(&self, id: &DestinationId) -> Option<DestinationIx> {
+        self.destination_ix.get(id).copied()
+    }
+
+    pub(crate) fn destinations(&self) -> impl Iterator<Item = (DestinationIx, &DestinationEntry)> {
+        self.destinations.iter().enumerate().map(|(n, entry)| (DestinationIx(n), entry))
+    }
+
+    /// Chooses the channel of a message by its service identifier, narrowed by its channel type.
+    ///
+    /// # Errors
+    ///
+    /// Returns a refusal that names configured identifiers if no channel fits.
     pub(crate) fn route(&self, message: &cim::Message) -> Result<Found<'_>, Refusal> {
         self.find_channel(&message.service_identifier, message.channel_type.as_deref())
     }
 
+    /// Chooses a channel by service identifier and, if given, channel type.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::route`].
     pub(crate) fn find_channel(
         &self,
         service_identifier: &str,
         channel_type: Option<&str>,
     ) -> Result<Found<'_>, Refusal> {
-        let fits_type = |entry: &ChannelEntry| {
-            channel_type.is_none_or(|wanted| {
-                let provider = entry.channel().provider();
-                wanted.eq_ignore_ascii_case(entry.config.id.as_str())
-                    || wanted.eq_ignore_ascii_case(provider.name)
-                    || provider.channel_types.iter().any(|t| wanted.eq_ignore_ascii_case(t))
-            })
-        };
         let with_did = self.with_did(service_identifier);
         let mut fitting = with_did
             .iter()
-            .filter_map(|ix| Some((*ix, self.channels.get(*ix)?)))
-            .filter(|(_, entry)| fits_type(entry));
+            .filter_map(|ix| Some((*ix, self.channel(*ix)?)))
+            .filter(|(_, entry)| channel_type.is_none_or(|wanted| entry.has_type(wanted)));
         let Some((ix, entry)) = fitting.next() else {
             return Err(self.unknown_channel(service_identifier));
         };
@@ -77,21 +290,20 @@ impl Shared {
         Ok(Found { ix, entry, others })
     }
 
-    /// The channels that have a DID, in the order of the configuration.
+    /// Returns the channels that have a DID, in the order of the configuration.
     fn with_did(&self, service_identifier: &str) -> Arc<[ChannelIx]> {
-        let known = self.routes.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.spellings.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(service_identifier) {
             return found.clone();
         }
         drop(known);
-        let has_did = |entry: &ChannelEntry| {
-            let canonical = entry.channel().did(service_identifier);
-            entry.dids.iter().any(|(did, _, _)| *did == canonical)
-        };
-        let all = self.channels.iter().enumerate();
-        let found: Arc<[ChannelIx]> = all.filter(|(_, e)| has_did(e)).map(|(ix, _)| ix).collect();
+        let found: Arc<[ChannelIx]> = self
+            .channels()
+            .filter(|(_, entry)| entry.has_did(service_identifier))
+            .map(|(ix, _)| ix)
+            .collect();
         if !found.is_empty() && service_identifier.len() <= SPELLING_BYTES_MAX {
-            let mut known = self.routes.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut known = self.spellings.write().unwrap_or_else(PoisonError::into_inner);
             if known.len() < SPELLINGS_MAX {
                 known.insert(service_identifier.into(), found.clone());
             }
@@ -108,18 +320,22 @@ impl Shared {
         }
         Refusal::UnknownChannel { service_identifier: service_identifier.into(), known }
     }
+}
 
-    pub(crate) fn identity_of(
-        &self,
-        entry: &ChannelEntry,
-        did: &str,
-        customer: &str,
-    ) -> Result<Identity, Refusal> {
-        let canonical = entry.channel().customer(customer).map_err(|r| Refusal::Unsendable(r.0))?;
-        let mut identity = self.identity(entry, did, canonical.clone(), customer);
-        if let Some(known) = self.known_address(entry, &identity.address.did, &canonical) {
-            identity.address = known;
-        }
-        Ok(identity)
+fn dids_of(
+    channel: &ChannelConfig,
+    destination_ix: &BTreeMap<DestinationId, DestinationIx>,
+) -> Result<Vec<DidEntry>, StartError> {
+    let dids = channel.dids.iter().map(|did| {
+        let destination = destination_ix.get(&did.destination).copied();
+        let destination = destination.ok_or_else(|| {
+            StartError::Config(format!("channel {}: unknown destination {}", channel.id, did.destination))
+        })?;
+        Ok(DidEntry { canonical: channel.channel.did(&did.number), shown: did.number.clone(), destination })
+    });
+    let dids = dids.collect::<Result<Vec<_>, _>>()?;
+    if dids.is_empty() {
+        return Err(StartError::Config(format!("channel {} has no dids", channel.id)));
     }
+    Ok(dids)
 }

@@ -1,60 +1,72 @@
-//! The queue of customers' files that are fetched before anybody asks for them.
+//! Customers' files: the queue of those to be fetched before the business asks, and the limit on
+//! fetches at once.
 
 use std::sync::Arc;
 
 use channels::MediaRef;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::{
     config::{ChannelIx, MediaConfig},
-    context::media_store::Store,
+    context::media_store::MediaStore,
 };
 
-/// Files fetched at once.
+/// Maximum number of files fetched at once; further callers are told to come again.
 const FETCHES_MAX: usize = 8;
-
-/// Files that wait to be fetched before anybody asked; more are fetched when they are asked for.
+/// Maximum number of files that wait to be fetched ahead; further ones are fetched on demand.
 const WAITING_MAX: usize = 1_024;
 
-/// Why a file cannot be had.
+/// The reason why a file cannot be given.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoFile {
     /// Nothing has this address. Answer 404.
-    #[error("there is no such file")]
+    #[error("no such file")]
     Unknown,
     /// The provider does not give it. Answer 502.
     #[error("the provider does not give the file: {0}")]
     Refused(String),
-    /// Not now. Answer 503.
+    /// Too many fetches are in flight. Answer 503.
     #[error("too many files are fetched at once")]
     Busy,
 }
 
-/// Files to be fetched before anybody asks.
-pub(crate) struct Wanted {
+/// A file to be fetched ahead.
+pub(crate) struct FetchRequest {
     pub(crate) channel: ChannelIx,
     pub(crate) file: MediaRef,
 }
 
-/// What the router keeps for files.
-pub(crate) struct Files {
-    pub(crate) store: Store,
-    pub(crate) room: Arc<Semaphore>,
-    pub(crate) waiting: mpsc::Sender<Wanted>,
+/// The files of all channels.
+pub(crate) struct MediaQueue {
+    pub(crate) config: MediaConfig,
+    pub(crate) store: MediaStore,
+    slots: Arc<Semaphore>,
+    waiting: mpsc::Sender<FetchRequest>,
 }
 
-impl Files {
-    /// With what is fetched ahead on the other end.
-    pub(crate) fn new(config: &MediaConfig) -> (Self, mpsc::Receiver<Wanted>) {
-        let (waiting, wanted) = mpsc::channel(WAITING_MAX);
-        let store = Store::new(config.folder.clone(), config.bytes_max);
-        (Self { store, room: Arc::new(Semaphore::new(FETCHES_MAX)), waiting }, wanted)
+impl MediaQueue {
+    /// Returns the queue and the receiver of what is to be fetched ahead.
+    pub(crate) fn new(config: &MediaConfig) -> (Self, mpsc::Receiver<FetchRequest>) {
+        let (waiting, requests) = mpsc::channel(WAITING_MAX);
+        let store = MediaStore::new(config.folder.clone(), config.bytes_max);
+        let slots = Arc::new(Semaphore::new(FETCHES_MAX));
+        (Self { config: config.clone(), store, slots, waiting }, requests)
     }
 
-    /// Has a file fetched soon. What finds no room is fetched when it is asked for.
-    pub(crate) fn want(&self, wanted: Wanted) {
-        if self.waiting.try_send(wanted).is_err() {
+    /// Queues a file to be fetched soon. When the queue is full it is fetched on demand instead.
+    pub(crate) fn fetch_ahead(&self, request: FetchRequest) {
+        if self.waiting.try_send(request).is_err() {
             metrics::counter!("patchbay_media_not_fetched_ahead_total").increment(1);
         }
+    }
+
+    /// Reserves the right to fetch one file now, if not too many are being fetched.
+    pub(crate) fn try_slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.slots.clone().try_acquire_owned().ok()
+    }
+
+    /// Waits for the right to fetch one file.
+    pub(crate) async fn slot(&self) -> Option<OwnedSemaphorePermit> {
+        self.slots.clone().acquire_owned().await.ok()
     }
 }

@@ -1,5 +1,5 @@
-//! Files on the disk: one each, named by what they are, written whole or not at all. They can all be fetched again, so
-//! nothing here is flushed, and what cannot be read is as good as not there.
+//! Customers' files on the disk: one file each, written whole or not at all. Every file can be fetched
+//! again, so nothing is fsynced, and a file that cannot be read counts as missing.
 
 use std::{
     fs, io,
@@ -15,22 +15,22 @@ use bytes::Bytes;
 use message::Timestamp;
 use tokio::task::spawn_blocking;
 
-/// The longest media type that is kept.
+/// Maximum length of a stored media type, in bytes; a longer one is cut.
 const TYPE_BYTES_MAX: usize = 256;
-/// What is being written ends so.
+/// Extension of files that are being written.
 const UNFINISHED: &str = "tmp";
 
-/// The folder.
-pub(crate) struct Store {
+/// A folder of files, limited in size.
+pub(crate) struct MediaStore {
     folder: Arc<Path>,
     bytes_max: u64,
-    /// Tells unfinished files apart.
+    /// Number of the next unfinished file, which makes its name unique.
     next: AtomicU64,
-    /// Written since the last look.
+    /// Bytes written since the last sweep.
     written: AtomicU64,
 }
 
-impl Store {
+impl MediaStore {
     pub(crate) fn new(folder: Arc<Path>, bytes_max: u64) -> Self {
         Self { folder, bytes_max, next: AtomicU64::new(0), written: AtomicU64::new(0) }
     }
@@ -39,7 +39,7 @@ impl Store {
         self.folder.join(name.get(..2).unwrap_or("00")).join(name)
     }
 
-    /// A file that is kept.
+    /// Reads a file, if it is kept.
     pub(crate) async fn read(&self, name: &str) -> Option<MediaFile> {
         let path = self.path(name);
         let octets = spawn_blocking(move || fs::read(path)).await.ok()?.ok()?;
@@ -49,7 +49,7 @@ impl Store {
         Some(MediaFile { content_type, name: None, octets: octets.slice(end + 1..) })
     }
 
-    /// Keeps a file, if the disk lets it.
+    /// Writes a file. A failure is logged: the file is fetched again on demand.
     pub(crate) async fn write(&self, name: &str, file: &MediaFile) {
         let path = self.path(name);
         let unfinished = path.with_extension(format!(
@@ -72,25 +72,26 @@ impl Store {
         })
         .await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "a customer's file cannot be kept; it is fetched again when it is asked for");
+            tracing::warn!(%error, "a customer's file cannot be stored; it is fetched again on demand");
         }
         if self.written.fetch_add(size, Ordering::Relaxed).saturating_add(size) > self.bytes_max / 8 {
             self.sweep(None, Timestamp(u64::MAX)).await;
         }
     }
 
-    /// Removes what is older than `keep`, what was never finished, and the oldest of what is too much.
+    /// Removes files older than `keep`, unfinished files, and then the oldest ones beyond the size
+    /// limit.
     pub(crate) async fn sweep(&self, keep: Option<Duration>, now: Timestamp) {
         self.written.store(0, Ordering::Relaxed);
         let (folder, bytes_max) = (self.folder.clone(), self.bytes_max);
         let swept = spawn_blocking(move || sweep(&folder, bytes_max, keep, now)).await;
         if let Ok(Err(error)) = swept {
-            tracing::warn!(%error, "old files of customers cannot be removed");
+            tracing::warn!(%error, "customers' old files cannot be removed");
         }
     }
 }
 
-/// What is being written is left alone so long.
+/// Age at which an unfinished file is removed.
 const UNFINISHED_MS: u64 = 3_600_000;
 
 fn sweep(folder: &Path, bytes_max: u64, keep: Option<Duration>, now: Timestamp) -> io::Result<()> {
@@ -129,14 +130,14 @@ fn sweep(folder: &Path, bytes_max: u64, keep: Option<Duration>, now: Timestamp) 
     Ok(())
 }
 
-/// A file.
+/// A customer's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaFile {
-    /// Its media type.
+    /// The media type.
     pub content_type: Box<str>,
-    /// Its name, if the provider said one.
+    /// The file's name, if the provider gave one.
     pub name: Option<Box<str>>,
-    /// Its octets.
+    /// The content.
     pub octets: Bytes,
 }
 
@@ -151,14 +152,14 @@ mod tests {
     #[tokio::test]
     async fn files_are_kept_whole_and_the_oldest_make_room() {
         let folder = std::env::temp_dir().join(format!("patchbay-media-{}", std::process::id()));
-        let store = Store::new(folder.as_path().into(), 1_000);
+        let store = MediaStore::new(folder.as_path().into(), 1_000);
         assert_eq!(store.read("aabb").await, None);
         store.write("aabb", &file(b"\nline\n")).await;
         assert_eq!(store.read("aabb").await, Some(file(b"\nline\n")));
         fs::write(folder.join("aa").join("aabc.1.2.tmp"), "half").unwrap();
         for n in 0..12 {
             store.write(&format!("bb{n:02}"), &file(&[n; 110])).await;
-            // The next one is younger, also on a disk that counts coarsely.
+            // Makes the next one younger, also on a disk with coarse timestamps.
             tokio::time::sleep(Duration::from_millis(12)).await;
         }
         assert_eq!(store.read("aabb").await, None, "the oldest made room");

@@ -1,18 +1,53 @@
-//! The live tail: committed events, told to whoever listens. Costs nothing while nobody does.
+//! The live tail: committed events, broadcast to listeners. It costs nothing while no one listens.
 
 use std::sync::Arc;
 
 use message::{ChannelId, Event, MessageId, Seq, SessionId, StreamId, Timestamp};
+use tokio::sync::broadcast;
 
 use crate::{
-    context::Shared,
-    domain::session::{DeliveryKind, Session},
-    history::message::message_of,
+    domain::{
+        session::{DeliveryKind, Session},
+        subject::message_of,
+    },
     view::{EventView, TailEvent},
 };
 
-/// A committed event, with what its session knew of it.
-pub(crate) struct Committed {
+/// Maximum number of events that a listener may be behind; beyond it the listener loses the oldest
+/// and is told how many.
+const TAIL_EVENTS_MAX: usize = 4_096;
+
+/// The broadcast of committed events.
+pub(crate) struct Tail(broadcast::Sender<Arc<TailEvent>>);
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self(broadcast::channel(TAIL_EVENTS_MAX).0)
+    }
+}
+
+impl Tail {
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<TailEvent>> {
+        self.0.subscribe()
+    }
+
+    /// Whether anyone listens, so that events need to be recorded.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.0.receiver_count() > 0
+    }
+
+    /// Broadcasts events that were flushed.
+    pub(crate) fn publish(&self, events: Vec<TailRecord>) {
+        for record in events {
+            let event = EventView::of(Seq::NONE, record.at, record.stream, &record.event);
+            let TailRecord { channel, session, message_id, .. } = record;
+            let _nobody_listens = self.0.send(Arc::new(TailEvent { event, channel, session, message_id }));
+        }
+    }
+}
+
+/// An event, with what its session knew of it when it was applied.
+pub(crate) struct TailRecord {
     at: Timestamp,
     stream: StreamId,
     event: Event,
@@ -21,8 +56,8 @@ pub(crate) struct Committed {
     message_id: Option<MessageId>,
 }
 
-impl Committed {
-    /// An event that is about to be applied to this session.
+impl TailRecord {
+    /// Records an event that is about to be applied to `session`.
     pub(crate) fn of(event: &Event, at: Timestamp, stream: StreamId, session: &Session) -> Self {
         let of_delivery = |number: &u32| {
             let delivery = session.deliveries.iter().find(|d| d.number == *number)?;
@@ -51,19 +86,5 @@ impl Committed {
             session: Some(SessionId { stream, ordinal }),
             message_id,
         }
-    }
-}
-
-/// Tells the listeners.
-pub(crate) fn publish(shared: &Shared, events: Vec<Committed>) {
-    for committed in events {
-        let event = EventView::of(Seq::NONE, committed.at, committed.stream, &committed.event);
-        let tail = TailEvent {
-            event,
-            channel: committed.channel,
-            session: committed.session,
-            message_id: committed.message_id,
-        };
-        let _nobody_listens = shared.tail.send(Arc::new(tail));
     }
 }

@@ -1,25 +1,25 @@
-//! Names of customers' files beside a message, and the addresses under which the business gets them. Pure.
+//! Customers' files: how a message names them, and the public addresses under which the business
+//! fetches them. Pure.
 
 use channels::{MediaRef, toolkit::media_token};
 use message::{ChannelId, Content};
 
 use crate::config::MediaConfig;
 
-/// The fact beside a message that names its n-th file begins so.
+/// Prefix of the attributes that name a message's files; the file's index follows.
 pub(crate) const ATTRIBUTE: &str = "media:";
 
-/// The files of one message that are kept track of.
+/// Maximum number of files of one message; further ones are ignored.
 pub(crate) const FILES_MAX: usize = 32;
 
-impl MediaConfig {
-    /// The address of a file of a channel.
-    pub(crate) fn url(&self, channel: &ChannelId, file: &MediaRef) -> String {
-        let token = media_token::token(&self.key, channel.as_str(), file);
-        format!("{}/media/{channel}/{token}", self.public_url.trim_end_matches('/'))
-    }
+/// Returns the public address of a channel's file.
+pub(crate) fn url(config: &MediaConfig, channel: &ChannelId, file: &MediaRef) -> String {
+    let token = media_token::token(&config.key, channel.as_str(), file);
+    format!("{}/media/{channel}/{token}", config.public_url.trim_end_matches('/'))
 }
 
-/// A content with the addresses of its files in place of their names.
+/// Replaces the names of a message's files by their public addresses. Returns `None` for a content
+/// that cannot hold files.
 pub(crate) fn addressed(
     config: &MediaConfig,
     channel: &ChannelId,
@@ -30,14 +30,14 @@ pub(crate) fn addressed(
     let mut text = json.to_string();
     for (name, value) in attributes.iter().filter(|(key, _)| key.starts_with(ATTRIBUTE)) {
         let Some(file) = parse(value) else { continue };
-        // Within a text of the customer its quotes would be escaped: this is a key and its value.
-        let url = config.url(channel, &file);
-        text = text.replace(&format!("\"mediaUrl\":\"{name}\""), &format!("\"mediaUrl\":\"{url}\""));
+        // A customer's text cannot match: its quotes would be escaped.
+        let address = url(config, channel, &file);
+        text = text.replace(&format!("\"mediaUrl\":\"{name}\""), &format!("\"mediaUrl\":\"{address}\""));
     }
     Some(Content::Rich { body_type: *body_type, json: text.into() })
 }
 
-/// The facts beside a message that name its files.
+/// Returns the attributes that name a message's files.
 pub(crate) fn attributes(files: &[MediaRef]) -> impl Iterator<Item = (Box<str>, Box<str>)> {
     files.iter().take(FILES_MAX).enumerate().map(|(n, file)| {
         let fields = [Some(&file.locator), file.content_type.as_ref(), file.file_name.as_ref()];
@@ -46,7 +46,7 @@ pub(crate) fn attributes(files: &[MediaRef]) -> impl Iterator<Item = (Box<str>, 
     })
 }
 
-/// A field on a line of its own.
+/// Escapes a field, so that it takes one line.
 #[allow(clippy::borrowed_box, reason = "the fields are boxed")]
 fn escaped(field: &Box<str>) -> String {
     field.replace('\\', "\\\\").replace('\n', "\\n")

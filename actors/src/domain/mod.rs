@@ -1,4 +1,4 @@
-//! Pure policy: no IO, no clock, no randomness, no actors.
+//! Pure policy: no IO, no clock, no randomness. Knows no actor and no message between actors.
 
 pub(crate) mod admission;
 pub mod backoff;
@@ -13,3 +13,4 @@ pub(crate) mod pending_ids;
 pub(crate) mod prefetch;
 pub mod rate;
 pub mod session;
+pub(crate) mod subject;

@@ -1,37 +1,45 @@
-//! What the business posts becomes a task for its session. Signs that are no messages (someone types, something was
-//! read) become calls beside them: best effort, never in the log.
+//! Messages of the business become tasks for their sessions. Typing indicators and read marks are
+//! forwarded best-effort and never logged.
 
 use std::sync::{Arc, atomic::Ordering};
 
-use channels::{HttpChannel, LinkKind, http::Request};
+use channels::{HttpChannel, http::Request};
 use message::{
-    BodyType, Content, SessionId,
+    BodyType, Content, DestinationId, SessionId,
     cim::{self, Intent, Text},
 };
 use serde::Deserialize;
 
 use crate::{
-    context::directory::Found,
+    context::{Context, directory::Found},
     domain::{admission, session::Identity},
-    entry::router::{Origin, Router},
     error::Refusal,
+    history::lookup,
     protocol::{
         answers::{Acceptance, Answers},
         channel::ChannelMessage,
-        host::{AcceptTask, Op, Task},
+        task::{AcceptTask, Op, Task},
+        tasks::Tasks,
     },
 };
 
-/// What comes of a message of the business.
-pub(crate) enum Posted {
-    /// It is to be accepted.
-    Task(Task),
-    /// It was a sign, and needs nothing more.
-    Done(Acceptance),
+/// The sender of a message, where the router needs to know it.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// The destination of its notifications, if not the DID's.
+    pub destination: Option<DestinationId>,
 }
 
-/// A sign that is no message.
-enum Sign {
+/// The result of reading one message of the business.
+enum Posted {
+    /// The message is to be accepted.
+    Task(Task),
+    /// It was a signal and is answered.
+    Signal(Acceptance),
+}
+
+/// A body that is not a message.
+enum Signal {
     Typing(bool),
     /// A customer's message, by our id for it, was read.
     Read(Box<str>),
@@ -39,7 +47,7 @@ enum Sign {
 
 #[derive(Deserialize, Default)]
 #[serde(default, rename_all = "camelCase")]
-struct SignBody<'a> {
+struct SignalBody<'a> {
     #[serde(borrow)]
     notification_type: Text<'a>,
     #[serde(borrow)]
@@ -48,99 +56,157 @@ struct SignBody<'a> {
     message_id: Text<'a>,
 }
 
-impl Router {
-    /// Whether so many messages of the business are accepted now. Waits while checkpoints are behind: what is accepted must
-    /// be replayed by the next start, which is to be quick, and has its place in memory until it is written.
-    pub(crate) async fn may_accept(&self, count: usize) -> Result<(), Refusal> {
-        self.accepting()?;
-        let shared = &self.shared;
-        if shared.backlog() <= admission::FREE {
-            return Ok(());
-        }
-        metrics::counter!("patchbay_acceptance_slowed_total").increment(1);
-        if shared.pace.wait(count, || shared.backlog()).await {
-            return Ok(());
-        }
-        Err(Refusal::Busy { reason: "the last checkpoint is too far behind".into(), retry_after_s: 1 })
+/// Waits until `count` messages may be accepted. Acceptance slows down while checkpoints are behind,
+/// because the next start must replay every accepted message, and sessions stay in memory until they
+/// are written.
+///
+/// # Errors
+///
+/// Returns a refusal if messages are not accepted now, or were not in time.
+pub(crate) async fn wait_for_room(context: &Context, count: usize) -> Result<(), Refusal> {
+    context.accepting()?;
+    if context.backlog() <= admission::FREE {
+        return Ok(());
     }
-
-    pub(crate) fn posted(
-        &self,
-        message: cim::Message,
-        origin: &Origin,
-        reply: Arc<Answers>,
-        place: usize,
-    ) -> Result<Posted, Refusal> {
-        let Found { ix: channel, entry, .. } = self.shared.route(&message)?;
-        if entry.waiting.load(Ordering::Relaxed) >= self.shared.config.limits.waiting_sessions_max {
-            let reason = format!("too many sessions wait on channel {}", entry.config.id).into();
-            return Err(Refusal::Busy { reason, retry_after_s: 10 });
-        }
-        let identity = self.shared.identity_of(entry, &message.service_identifier, &message.customer)?;
-        let now = self.shared.now();
-        let id = message.id.clone().unwrap_or_else(|| self.shared.seams.ids.message_id());
-        let stream = identity.address.stream();
-        if let Some(sign) = sign_of(&message.content) {
-            if let LinkKind::Http(http) = entry.channel().link()
-                && let Some(request) = self.call_for(http, &identity, &sign)
-            {
-                entry.cast(ChannelMessage::Beside(Box::new(request)));
-            }
-            let session = SessionId { stream, ordinal: 0 };
-            return Ok(Posted::Done(Acceptance { message_id: id, duplicate: false, session }));
-        }
-        let expires_at = message.scheduling.expiry(now);
-        let reply_to = message.original_message_id.filter(|_| message.intent == Intent::ReplyTo);
-        let task = AcceptTask {
-            identity,
-            channel,
-            id,
-            content: message.content,
-            priority: message.priority,
-            send_at: message.scheduling.send_at.filter(|at| *at > now),
-            expires_at,
-            destination: origin.destination.clone(),
-            conversation_id: message.conversation_id,
-            channel_data: message.channel_data_json,
-            adapted: Vec::new(),
-            reply_to,
-            reply,
-            place,
-        };
-        Ok(Posted::Task(Task { stream, op: Op::Accept(Box::new(task)) }))
+    metrics::counter!("patchbay_acceptance_slowed_total").increment(1);
+    if context.admission.wait(count, || context.backlog()).await {
+        return Ok(());
     }
+    Err(Refusal::Busy { reason: "the last checkpoint is too far behind".into(), retry_after_s: 1 })
+}
 
-    fn call_for(&self, http: &dyn HttpChannel, identity: &Identity, sign: &Sign) -> Option<Request> {
-        let stream = identity.address.stream();
-        let (did, customer) = (&*identity.did_shown, &*identity.address.customer);
-        match sign {
-            Sign::Typing(on) => {
-                let last = self.shared.last_received(stream).map(|received| received.provider_id);
-                http.typing(did, customer, last.as_deref().filter(|id| !id.is_empty()), *on)
+/// Turns messages into tasks and sends them to their hosts. Each message's answer is put into
+/// `answers`: at once if it is refused, else after its flush.
+pub(crate) async fn submit(
+    context: &Arc<Context>,
+    messages: Vec<cim::Message>,
+    origin: &Origin,
+    answers: Arc<Answers>,
+) {
+    let needs_reads = |message| needs_reads(context, message);
+    if !context.directory.has_aliases() || !messages.iter().any(needs_reads) {
+        return context.hosts.work(tasks_for(context, messages, origin, &answers));
+    }
+    let (shared, origin) = (context.clone(), origin.clone());
+    let tasks = context.readers.read(move || tasks_for(&shared, messages, &origin, &answers)).await;
+    if let Some(tasks) = tasks {
+        context.hosts.work(tasks);
+    }
+}
+
+/// Returns whether a message's session is found by reading the log.
+fn needs_reads(context: &Context, message: &cim::Message) -> bool {
+    context.directory.route(message).is_ok_and(|found| found.entry.has_aliases)
+}
+
+fn tasks_for(
+    context: &Context,
+    messages: Vec<cim::Message>,
+    origin: &Origin,
+    answers: &Arc<Answers>,
+) -> Tasks {
+    let mut tasks = context.hosts.tasks();
+    for (place, message) in messages.into_iter().enumerate() {
+        let id = message.id.clone();
+        match post(context, message, origin, answers.clone(), place) {
+            Ok(Posted::Signal(acceptance)) => answers.put(place, Ok(acceptance)),
+            Ok(Posted::Task(task)) => {
+                // The log knows an id only once it is appended.
+                if let Some(id) = id {
+                    let Some(claim) = context.pending_ids.claim(id.clone(), task.stream) else {
+                        answers.put(place, Err(Refusal::IdTaken(id)));
+                        continue;
+                    };
+                    answers.hold(claim);
+                }
+                tasks.push_task(task);
             }
-            Sign::Read(id) => {
-                let received = self.shared.received_as(stream, id)?;
-                http.mark_read(did, customer, &received.provider_id)
-            }
+            Err(refusal) => answers.put(place, Err(refusal)),
+        }
+    }
+    tasks
+}
+
+fn post(
+    context: &Context,
+    message: cim::Message,
+    origin: &Origin,
+    reply: Arc<Answers>,
+    place: usize,
+) -> Result<Posted, Refusal> {
+    let Found { ix: channel, entry, .. } = context.directory.route(&message)?;
+    if entry.waiting.load(Ordering::Relaxed) >= context.config.limits.waiting_sessions_max {
+        let reason = format!("too many sessions wait on channel {}", entry.config.id).into();
+        return Err(Refusal::Busy { reason, retry_after_s: 10 });
+    }
+    let identity = context.identity_of(entry, &message.service_identifier, &message.customer)?;
+    let now = context.now();
+    let id = message.id.clone().unwrap_or_else(|| context.seams.ids.message_id());
+    let stream = identity.address.stream();
+    if let Some(signal) = signal_of(&message.content) {
+        if let Some(http) = entry.http()
+            && let Some(request) = signal_call(context, http, &identity, &signal)
+        {
+            entry.tell(ChannelMessage::FireAndForget(Box::new(request)));
+        }
+        let session = SessionId { stream, ordinal: 0 };
+        return Ok(Posted::Signal(Acceptance { message_id: id, duplicate: false, session }));
+    }
+    let expires_at = message.scheduling.expiry(now);
+    let reply_to = message.original_message_id.filter(|_| message.intent == Intent::ReplyTo);
+    let task = AcceptTask {
+        identity,
+        channel,
+        id,
+        content: message.content,
+        priority: message.priority,
+        send_at: message.scheduling.send_at.filter(|at| *at > now),
+        expires_at,
+        destination: origin.destination.clone(),
+        conversation_id: message.conversation_id,
+        channel_data: message.channel_data_json,
+        reply_to,
+        reply,
+        place,
+    };
+    Ok(Posted::Task(Task { stream, op: Op::Accept(Box::new(task)) }))
+}
+
+fn signal_call(
+    context: &Context,
+    http: &dyn HttpChannel,
+    identity: &Identity,
+    signal: &Signal,
+) -> Option<Request> {
+    let stream = identity.address.stream();
+    let (did, customer) = (&*identity.did_shown, &*identity.address.customer);
+    match signal {
+        Signal::Typing(on) => {
+            let last = lookup::last_received(&context.reader, stream).map(|received| received.provider_id);
+            http.typing(did, customer, last.as_deref().filter(|id| !id.is_empty()), *on)
+        }
+        Signal::Read(id) => {
+            let received = lookup::received_as(&context.reader, stream, id)?;
+            http.mark_read(did, customer, &received.provider_id)
         }
     }
 }
 
-/// The sign that a body is, if it is one.
-fn sign_of(content: &Content) -> Option<Sign> {
+/// Returns the signal in a body, if it is one.
+fn signal_of(content: &Content) -> Option<Signal> {
     let Content::Rich { body_type, json } = content else { return None };
-    let read = || cim::body::read::<SignBody<'_>>(json).ok();
+    let read = || cim::body::read::<SignalBody<'_>>(json).ok();
     match body_type {
         BodyType::Notification => {
             let body = read()?;
             let kind = body.notification_type.trim();
             let is = |word: &str| kind.eq_ignore_ascii_case(word);
-            (is("TYPING_STARTED") || is("TYPING_STOPPED")).then(|| Sign::Typing(is("TYPING_STARTED")))
+            (is("TYPING_STARTED") || is("TYPING_STOPPED")).then(|| Signal::Typing(is("TYPING_STARTED")))
         }
         BodyType::DeliveryNotification => {
             let body = read()?;
             let is_read = body.status.trim().eq_ignore_ascii_case("READ");
-            is_read.then(|| Sign::Read((*body.message_id).into()))
+            is_read.then(|| Signal::Read((*body.message_id).into()))
         }
         _ => None,
     }

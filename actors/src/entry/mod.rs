@@ -1,6 +1,6 @@
-//! The ways into the router: what HTTP, the CLI and tests call.
+//! The ways into the router: what HTTP, the command line and tests call.
 
-mod accept;
+pub(crate) mod accept;
 mod plan;
 pub(crate) mod router;
 mod webhook;

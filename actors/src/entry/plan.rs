@@ -1,4 +1,4 @@
-//! What accepting a message would do, said and not done.
+//! Dry run: what accepting a message would send, to whom and why. Changes nothing.
 
 use channels::{Channel, Prepared, text::split};
 use message::{
@@ -10,21 +10,25 @@ use crate::{
     context::directory::Found,
     domain::session::Identity,
     error::Refusal,
-    protocol::host::Ahead,
+    protocol::task::QueuePosition,
     view::{PlanView, PlannedMessage, SessionIdText},
 };
 
-/// The plan for one message.
+/// Returns the plan for one message.
+///
+/// # Errors
+///
+/// Returns a refusal if the channel cannot send the message.
 pub(crate) fn plan(
     found: &Found<'_>,
     identity: &Identity,
     message: &cim::Message,
-    ahead: Ahead,
+    position: QueuePosition,
     destination: Option<DestinationId>,
 ) -> Result<PlanView, Refusal> {
     let entry = found.entry;
     let prepared = entry.channel().prepare(&message.content, 1).map_err(|r| Refusal::Unsendable(r.0))?;
-    let ordinal = if ahead.open { ahead.ordinal } else { ahead.ordinal.saturating_add(1) };
+    let ordinal = if position.open { position.ordinal } else { position.ordinal.saturating_add(1) };
     let messages = planned(entry.channel(), &prepared);
     let text = match &prepared.content {
         Content::Text(text) => text.to_string(),
@@ -37,7 +41,7 @@ pub(crate) fn plan(
         customer: identity.address.customer.clone(),
         did: identity.did_shown.clone(),
         session_id: SessionIdText(SessionId { stream: identity.address.stream(), ordinal }),
-        session_open: ahead.open,
+        session_open: position.open,
         text,
         alphabet: alphabet(prepared.split.alphabet),
         concatenation: concatenation(prepared.split.concatenation).to_owned(),
@@ -46,17 +50,18 @@ pub(crate) fn plan(
         messages,
         choices: prepared.choices.to_vec(),
         adapted: prepared.adapted.to_vec(),
-        priority: message.priority.unwrap_or(if ahead.replies { 5 } else { 0 }),
+        priority: message.priority.unwrap_or(if position.replies { 5 } else { 0 }),
         destination: destination.unwrap_or_else(|| "".into()),
-        ahead_in_session: ahead.messages,
+        ahead_in_session: position.messages,
     })
 }
 
-/// What the provider would be given. What a text costs on SMS depends on who cuts it: we, or the provider.
+/// Returns the messages that the provider would get. The number of SMS depends on whether we or the
+/// provider cut a text.
 fn planned(channel: &dyn Channel, prepared: &Prepared) -> Vec<PlannedMessage> {
     let is_sms = channel.provider().channel_types.contains(&"SMS");
     let cuts = prepared.split;
-    let cut_here = cuts.alphabet != Alphabet::Provider && cuts.concatenation != Concatenation::Payload;
+    let is_cut_here = cuts.alphabet != Alphabet::Provider && cuts.concatenation != Concatenation::Payload;
     let one = |content: &Content| {
         let (body_type, shown) = match content {
             Content::Text(text) => ("PLAIN", text.to_string()),
@@ -64,7 +69,7 @@ fn planned(channel: &dyn Channel, prepared: &Prepared) -> Vec<PlannedMessage> {
             other => ("CUSTOM", crate::view::describe::excerpt(other)),
         };
         let sms = match content {
-            Content::Text(_) if is_sms && cut_here => Some((cuts.alphabet, usize::from(cuts.parts))),
+            Content::Text(_) if is_sms && is_cut_here => Some((cuts.alphabet, usize::from(cuts.parts))),
             Content::Text(text) if is_sms => Some(split::segments(text)),
             _ => None,
         };
@@ -114,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_says_what_a_text_costs_whoever_cuts_it() {
+    fn a_plan_shows_the_number_of_sms_for_either_way_of_cutting() {
         let long = Content::Text("a".repeat(161).into());
         for account in ["", "concatenation = \"payload\""] {
             let messages = planned_on_smpp(account, &long);

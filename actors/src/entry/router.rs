@@ -1,13 +1,10 @@
-//! The handle through which HTTP, CLI and tests use the router.
+//! The handle through which HTTP, the command line and tests use the router. Decides nothing: each
+//! method asks an actor, or a function of this layer, and waits for the answer.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use message::{
-    Address, ChannelId, DestinationId, MessageId, MessageNo, Seq, SessionId, StreamId, Timestamp, address,
-    cim,
+    Address, ChannelId, MessageId, MessageNo, Seq, SessionId, StreamId, Timestamp, address, cim,
     event::{CloseReason, DoubtSettlement},
 };
 use ractor::{Actor, ActorRef};
@@ -23,15 +20,26 @@ use crate::{
         timers,
     },
     config::Config,
-    context::{Shared, media_queue::Files},
-    domain::session::window,
-    entry::{accept::Posted, plan},
+    context::{
+        Context,
+        directory::ChannelEntry,
+        media_queue::{MediaQueue, NoFile},
+        media_store::MediaFile,
+    },
+    domain::session::{Identity, window},
+    entry::{
+        accept::{self, Origin},
+        plan, webhook,
+    },
     error::{Refusal, StartError},
+    history::lookup,
     protocol::{
         answers::{Acceptance, Answers, Reply},
         channel::ChannelMessage,
         destination::DestinationMessage,
-        host::{HostMessage, Op, Request, Scan, Scanned, Task},
+        host::{HostMessage, Scan, Scanned},
+        task::{Op, QueuePosition, Request},
+        webhook::{WebhookAnswer, WebhookCall},
     },
     seams::Seams,
     view::{
@@ -40,101 +48,72 @@ use crate::{
     },
 };
 
-/// How long an answer from the actors is waited for before the caller is told to come again.
+/// How long a caller waits for the actors; after that it is told to come again.
 const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
 /// A running router. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
-    pub(crate) shared: Arc<Shared>,
+    context: Arc<Context>,
     root: ActorRef<RootMessage>,
 }
 
-/// Who a message came from, as far as the router cares.
-#[derive(Clone, Debug, Default)]
-pub struct Origin {
-    /// Where its notifications go when not to the DID's destination.
-    pub destination: Option<DestinationId>,
-}
-
-/// The request to open a session (START_CHAT, `POST /v1/sessions`).
+/// A request to open a session (START_CHAT, `POST /v1/sessions`).
 #[derive(Clone, Debug)]
 pub struct OpenSession {
     /// Our own address.
     pub service_identifier: Box<str>,
-    /// Narrows the channel when several have that address: a provider name or channel id.
+    /// A provider name or channel id that narrows the choice when several channels have that address.
     pub channel: Option<Box<str>>,
-    /// The customer.
+    /// The customer's address.
     pub customer: Box<str>,
-    /// Who will handle it.
+    /// The handler of the session.
     pub handler: Box<str>,
-    /// Take it from another handler.
+    /// Whether to take the session from another handler.
     pub takeover: bool,
 }
 
 impl Router {
-    /// Replays what the last run left and starts all actors. Ready when this returns.
+    /// Replays the events after the last checkpoint and starts all actors. The router is ready when
+    /// this returns.
     ///
     /// # Errors
-    /// The configuration contradicts itself, or the log cannot be read.
+    ///
+    /// Returns an error if the configuration contradicts itself or the log cannot be read.
     pub async fn start(config: Config, log: storage::Log, seams: Seams) -> Result<Self, StartError> {
-        let (files, wanted) = config.media.as_ref().map(Files::new).unzip();
-        let shared = Arc::new(Shared::new(config, log, seams, files)?);
-        let poisoned = Arc::downgrade(&shared);
-        shared.log.on_poison(move |reason| {
-            if let Some(shared) = poisoned.upgrade() {
-                shared.fail(format!("the event log: {reason}"));
+        let (media, fetch_requests) = config.media.as_ref().map(MediaQueue::new).unzip();
+        let context = Arc::new(Context::new(config, log, seams, media)?);
+        let poisoned = Arc::downgrade(&context);
+        context.log.on_poison(move |reason| {
+            if let Some(context) = poisoned.upgrade() {
+                context.lifecycle.fail(format!("the event log: {reason}"));
             }
         });
-        replay::replay(&shared)?;
-        let (root, _) = Actor::spawn(None, RootActor, shared.clone())
+        let replayed = context.clone();
+        let replayed = context.readers.block(move || replay::replay(&replayed)).await;
+        replayed.unwrap_or_else(|| Err(StartError::Log("the replay panicked".to_owned())))?;
+        let (root, _) = Actor::spawn(None, RootActor, context.clone())
             .await
             .map_err(|e| StartError::Actor(e.to_string()))?;
-        if let Some(wanted) = wanted {
-            #[allow(clippy::disallowed_methods, reason = "ends with the router, which holds the other end")]
-            tokio::spawn(media::run(Arc::downgrade(&shared), wanted));
+        if let Some(requests) = fetch_requests {
+            #[allow(clippy::disallowed_methods, reason = "ends with the router, which holds the sender")]
+            tokio::spawn(media::run(Arc::downgrade(&context), requests));
         }
-        Ok(Self { shared, root })
+        Ok(Self { context, root })
     }
 
-    /// Takes messages; one answer for each, in order. Each answer is durable when it is seen.
+    /// Accepts messages. Returns one answer for each, in order; each is durable when it is seen.
     pub async fn accept(
         &self,
         messages: Vec<cim::Message>,
         origin: &Origin,
     ) -> Vec<Result<Acceptance, Refusal>> {
         let count = messages.len();
-        if let Err(refusal) = self.may_accept(count).await {
+        if let Err(refusal) = accept::wait_for_room(&self.context, count).await {
             return vec![Err(refusal); count];
         }
         let (answers, wait) = Answers::new(count);
-        let hosts = self.shared.config.limits.hosts.max(1);
-        let mut tasks: Vec<Vec<Task>> = Vec::new();
-        tasks.resize_with(hosts, Vec::new);
-        for (place, message) in messages.into_iter().enumerate() {
-            let id = message.id.clone();
-            match self.posted(message, origin, answers.clone(), place) {
-                Ok(Posted::Done(acceptance)) => answers.put(place, Ok(acceptance)),
-                Ok(Posted::Task(task)) => {
-                    // The log knows an id only once it is appended.
-                    if let Some(id) = id {
-                        let Some(claim) = self.shared.claims.claim(id.clone(), task.stream) else {
-                            answers.put(place, Err(Refusal::IdTaken(id)));
-                            continue;
-                        };
-                        answers.hold(claim);
-                    }
-                    if let Some(tasks) = tasks.get_mut(self.shared.host_of(task.stream)) {
-                        tasks.push(task);
-                    }
-                }
-                Err(refusal) => answers.put(place, Err(refusal)),
-            }
-        }
-        drop(answers);
-        for (host, tasks) in tasks.into_iter().enumerate().filter(|(_, tasks)| !tasks.is_empty()) {
-            self.shared.work_for(host, tasks);
-        }
+        accept::submit(&self.context, messages, origin, answers).await;
         let lost = || Err(no_answer());
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answers)) => answers.into_iter().map(|a| a.unwrap_or_else(lost)).collect(),
@@ -142,40 +121,78 @@ impl Router {
         }
     }
 
-    /// What accepting a message would do. Changes nothing.
+    /// Returns what accepting a message would do. Changes nothing.
     ///
     /// # Errors
-    /// As accepting it.
+    ///
+    /// Returns the refusal that accepting the message would return.
     pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
-        let found = self.shared.route(&message)?;
-        let identity =
-            self.shared.identity_of(found.entry, &message.service_identifier, &message.customer)?;
-        if let Some(id) = &message.id
-            && self.shared.log.find(address::message_key(id.as_str())).is_some()
-        {
+        let found = self.context.directory.route(&message)?;
+        let identity = self.identity_of(found.entry, &message.service_identifier, &message.customer).await?;
+        let stream = identity.address.stream();
+        let id = message.id.clone();
+        let policy = found.entry.policy.clone();
+        let (accepted_before, heard_at) = self
+            .read(move |context| {
+                let key = id.map(|id| address::message_key(id.as_str()));
+                let accepted_before = key.is_some_and(|key| context.reader.find(key).is_some());
+                Ok((accepted_before, lookup::heard_at(&context.reader, stream, &policy)))
+            })
+            .await?;
+        if let Some(id) = message.id.as_ref().filter(|_| accepted_before) {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
         }
-        let now = self.shared.now();
-        let heard_at = self.shared.heard_at(identity.address.stream(), &found.entry.policy);
+        let now = self.context.now();
         let from = message.scheduling.send_at.unwrap_or(now).max(now);
         if let Some(cause) = window::closed(&found.entry.policy, &message.content, heard_at, from) {
             return Err(Refusal::Unsendable(cause));
         }
-        let ahead = self.ask(identity.address.stream(), |reply| Request::Ahead { reply }).await?;
+        let position = self.queue_position(stream).await?;
         let destination = origin.destination.clone().or_else(|| {
             let ix = found.entry.destination(&identity.address.did);
-            self.shared.destinations.get(ix).map(|d| d.config.id.clone())
+            self.context.directory.destination(ix).map(|d| d.config.id.clone())
         });
-        plan::plan(&found, &identity, &message, ahead, destination)
+        plan::plan(&found, &identity, &message, position, destination)
     }
 
-    /// Where a message's stream and number are, by the business's id.
-    fn locate(&self, id: &MessageId) -> Result<(StreamId, MessageNo), Refusal> {
-        let found = self.shared.log.find(address::message_key(id.as_str()));
-        let found = found.ok_or(Refusal::NotFound("message"))?;
-        Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
+    /// Makes a short read of the log, off the network runtime.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Context) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let context = self.context.clone();
+        self.context.readers.read(move || work(&context)).await.unwrap_or_else(|| Err(no_answer()))
+    }
+
+    /// Finds the session's identity for a customer, off the network runtime where that needs a read.
+    async fn identity_of(
+        &self,
+        entry: &ChannelEntry,
+        did: &str,
+        customer: &str,
+    ) -> Result<Identity, Refusal> {
+        if !entry.has_aliases {
+            return self.context.identity_of(entry, did, customer);
+        }
+        let (id, did, customer) = (entry.config.id.clone(), did.to_owned(), customer.to_owned());
+        self.read(move |context| {
+            let found = context.directory.channel_by_id(&id);
+            let (_, entry) = found.ok_or(Refusal::NotFound("channel"))?;
+            context.identity_of(entry, &did, &customer)
+        })
+        .await
+    }
+
+    /// Finds a message's stream and number by the business's id.
+    async fn locate(&self, id: &MessageId) -> Result<(StreamId, MessageNo), Refusal> {
+        let key = address::message_key(id.as_str());
+        self.read(move |context| {
+            let found = context.reader.find(key).ok_or(Refusal::NotFound("message"))?;
+            Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
+        })
+        .await
     }
 
     async fn ask<T>(
@@ -184,86 +201,97 @@ impl Router {
         request: impl FnOnce(Reply<T>) -> Request,
     ) -> Result<T, Refusal> {
         let (reply, wait) = oneshot::channel();
-        let task = Task { stream, op: Op::Request(request(reply)) };
-        self.shared.work_for(self.shared.host_of(stream), vec![task]);
+        self.context.hosts.perform(stream, Op::Request(request(reply)));
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answer)) => answer,
             _ => Err(no_answer()),
         }
     }
 
-    /// A message with its timeline.
+    async fn queue_position(&self, stream: StreamId) -> Result<QueuePosition, Refusal> {
+        self.ask(stream, |reply| Request::QueuePosition { reply }).await
+    }
+
+    /// Returns a message with its timeline.
     ///
     /// # Errors
-    /// When no message had this id within retention.
+    ///
+    /// Returns an error if no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
-        let (stream, number) = self.locate(id)?;
+        let (stream, number) = self.locate(id).await?;
         self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
     }
 
-    /// What a channel and its provider said over HTTP, the newest first, of one message or of all.
+    /// Lists HTTP calls between a channel and its provider, the newest first, for one message or all.
     ///
     /// # Errors
-    /// When there is no such channel.
+    ///
+    /// Returns an error if the channel does not exist.
     pub fn exchanges(
         &self,
         channel: &ChannelId,
         message: Option<&MessageId>,
         limit: usize,
     ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
-        let (ix, _) = self.shared.channel(channel).ok_or(Refusal::NotFound("channel"))?;
-        Ok(self.shared.exchanges.get(ix).map(|kept| kept.list(message, limit)).unwrap_or_default())
+        let found = self.context.directory.channel_by_id(channel);
+        let (_, entry) = found.ok_or(Refusal::NotFound("channel"))?;
+        Ok(entry.trace.list(message, limit))
     }
 
-    /// Withdraws a message of which nothing was sent yet.
+    /// Withdraws a message of which no part was sent yet.
     ///
     /// # Errors
-    /// When it is under way or settled.
+    ///
+    /// Returns an error if the message is being sent or is settled.
     pub async fn cancel(&self, id: &MessageId) -> Result<(), Refusal> {
-        let (stream, number) = self.locate(id)?;
+        let (stream, number) = self.locate(id).await?;
         self.ask(stream, |reply| Request::Cancel { number, reply }).await
     }
 
     /// Opens a session, or takes it over.
     ///
     /// # Errors
-    /// When another handler has it and takeover was not asked for.
+    ///
+    /// Returns an error if another handler has the session and takeover was not requested.
     pub async fn open_session(&self, request: OpenSession) -> Result<SessionView, Refusal> {
-        self.accepting()?;
-        let entry = self.shared.find_channel(&request.service_identifier, request.channel.as_deref())?.entry;
-        let identity = self.shared.identity_of(entry, &request.service_identifier, &request.customer)?;
+        self.context.accepting()?;
+        let found =
+            self.context.directory.find_channel(&request.service_identifier, request.channel.as_deref())?;
+        let identity = self.identity_of(found.entry, &request.service_identifier, &request.customer).await?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
         self.ask(stream, |reply| Request::Open { identity, handler, takeover, reply }).await
     }
 
-    /// A session; with `at`, as it was then.
+    /// Returns a session, or its state at the instant `at`.
     ///
     /// # Errors
-    /// When there is none of this id.
+    ///
+    /// Returns an error if no session has this id.
     pub async fn session(&self, id: SessionId, at: Option<Timestamp>) -> Result<SessionView, Refusal> {
         self.ask(id.stream, |reply| Request::View { id, at, reply }).await
     }
 
-    /// The open session of a customer, as the business names both sides.
+    /// Finds a customer's open session by the addresses that the business uses.
     ///
     /// # Errors
-    /// When there is no such channel or no open session.
+    ///
+    /// Returns an error if the channel does not exist or no session is open.
     pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
-        let entry = self.shared.find_channel(service_identifier, None)?.entry;
-        let identity = self.shared.identity_of(entry, service_identifier, customer)?;
-        let stream = identity.address.stream();
-        let ahead = self.ask(stream, |reply| Request::Ahead { reply }).await?;
-        if !ahead.open {
+        let entry = self.context.directory.find_channel(service_identifier, None)?.entry;
+        let stream = self.identity_of(entry, service_identifier, customer).await?.address.stream();
+        let position = self.queue_position(stream).await?;
+        if !position.open {
             return Err(Refusal::NotFound("open session"));
         }
-        Ok(SessionId { stream, ordinal: ahead.ordinal })
+        Ok(SessionId { stream, ordinal: position.ordinal })
     }
 
     /// Ends a session.
     ///
     /// # Errors
-    /// When it is not open.
+    ///
+    /// Returns an error if the session is not open.
     pub async fn end_session(&self, id: SessionId) -> Result<(), Refusal> {
         let end = |reply| Request::End { id, reason: CloseReason::Business, reply };
         self.ask(id.stream, end).await
@@ -271,9 +299,9 @@ impl Router {
 
     async fn scan(&self, what: Scan, after: Option<StreamId>, limit: usize) -> Result<Vec<Scanned>, Refusal> {
         let mut all = Vec::new();
-        for host in 0..self.shared.config.limits.hosts.max(1) {
+        for host in 0..self.context.hosts.count() {
             let (reply, wait) = oneshot::channel();
-            self.shared.cast_host(host, HostMessage::Scan { what, after, limit, reply });
+            self.context.hosts.tell(host, HostMessage::Scan { what, after, limit, reply });
             match timeout(ANSWER_WAIT, wait).await {
                 Ok(Ok(scanned)) => all.push(scanned),
                 _ => return Err(no_answer()),
@@ -282,10 +310,11 @@ impl Router {
         Ok(all)
     }
 
-    /// Open sessions in the order of their ids, after a given one.
+    /// Lists open sessions in the order of their ids, from the one after `after`.
     ///
     /// # Errors
-    /// When the hosts do not answer in time.
+    ///
+    /// Returns an error if a session host does not answer in time.
     pub async fn sessions(
         &self,
         after: Option<SessionId>,
@@ -296,20 +325,22 @@ impl Router {
         Ok(Page::of(found.into_iter().flat_map(|s| s.sessions), |s| s.session_id.0, to.into_iter(), limit))
     }
 
-    /// Parts in doubt, or sent again after it, in the order of their sessions, after a given one.
+    /// Lists parts that are in doubt or were sent again after it, in the order of their sessions.
     ///
     /// # Errors
-    /// When the hosts do not answer in time.
+    ///
+    /// Returns an error if a session host does not answer in time.
     pub async fn in_doubt(&self, after: Option<SessionId>, limit: usize) -> Result<Page<DoubtView>, Refusal> {
         let found = self.scan(Scan::Doubts, after.map(|id| id.stream), limit).await?;
         let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
         Ok(Page::of(found.into_iter().flat_map(|s| s.doubts), |d| d.session_id.0, to.into_iter(), limit))
     }
 
-    /// Deliveries that were given up, likewise.
+    /// Lists deliveries that were given up, in the order of their sessions.
     ///
     /// # Errors
-    /// When the hosts do not answer in time.
+    ///
+    /// Returns an error if a session host does not answer in time.
     pub async fn dead_letters(
         &self,
         after: Option<SessionId>,
@@ -317,34 +348,30 @@ impl Router {
     ) -> Result<Page<DeadLetterView>, Refusal> {
         let found = self.scan(Scan::DeadLetters, after.map(|id| id.stream), limit).await?;
         let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
-        Ok(Page::of(
-            found.into_iter().flat_map(|s| s.dead_letters),
-            |d| d.session_id.0,
-            to.into_iter(),
-            limit,
-        ))
+        let letters = found.into_iter().flat_map(|s| s.dead_letters);
+        Ok(Page::of(letters, |d| d.session_id.0, to.into_iter(), limit))
     }
 
-    /// All channels.
+    /// Returns the state of all channels.
     pub async fn channels(&self) -> Vec<ChannelView> {
         let mut views = Vec::new();
-        for entry in &self.shared.channels {
+        for (_, entry) in self.context.directory.channels() {
             let (reply, wait) = oneshot::channel();
-            entry.cast(ChannelMessage::View(reply));
+            entry.tell(ChannelMessage::View(reply));
             match timeout(ANSWER_WAIT, wait).await {
                 Ok(Ok(view)) => views.push(view),
-                _ => views.push(channel::view::failed(entry, self.shared.now())),
+                _ => views.push(channel::view::failed(entry, self.context.now())),
             }
         }
         views
     }
 
-    /// All destinations.
+    /// Returns the state of all destinations.
     pub async fn destinations(&self) -> Vec<DestinationView> {
         let mut views = Vec::new();
-        for entry in &self.shared.destinations {
+        for (_, entry) in self.context.directory.destinations() {
             let (reply, wait) = oneshot::channel();
-            entry.cast(DestinationMessage::View(reply));
+            entry.tell(DestinationMessage::View(reply));
             if let Ok(Ok(view)) = timeout(ANSWER_WAIT, wait).await {
                 views.push(view);
             }
@@ -352,18 +379,19 @@ impl Router {
         views
     }
 
-    /// Starts a stopped channel again (after credentials were refused).
+    /// Starts a channel again that stopped because its credentials were refused.
     ///
     /// # Errors
-    /// When there is no such channel.
+    ///
+    /// Returns an error if the channel does not exist.
     pub async fn restart_channel(&self, id: &ChannelId) -> Result<(), Refusal> {
-        let (_, entry) = self.shared.channel(id).ok_or(Refusal::NotFound("channel"))?;
+        let (_, entry) = self.context.directory.channel_by_id(id).ok_or(Refusal::NotFound("channel"))?;
         let (reply, wait) = oneshot::channel();
-        entry.cast(ChannelMessage::Restart(reply));
+        entry.tell(ChannelMessage::Restart(reply));
         timeout(ANSWER_WAIT, wait).await.map_err(|_| no_answer())?.map_err(|_| no_answer())
     }
 
-    /// Receipts whose part is not known, oldest first in each channel, with greater numbers than `after`.
+    /// Lists receipts without a known part, oldest first in each channel, with numbers above `after`.
     pub async fn unmatched(
         &self,
         channel: Option<&ChannelId>,
@@ -371,12 +399,12 @@ impl Router {
         limit: usize,
     ) -> Vec<UnmatchedView> {
         let mut all = Vec::new();
-        for entry in &self.shared.channels {
+        for (_, entry) in self.context.directory.channels() {
             if channel.is_some_and(|id| *id != entry.config.id) {
                 continue;
             }
             let (reply, wait) = oneshot::channel();
-            entry.cast(ChannelMessage::Unmatched { after, limit: limit.saturating_sub(all.len()), reply });
+            entry.tell(ChannelMessage::Unmatched { after, limit: limit.saturating_sub(all.len()), reply });
             if let Ok(Ok(unmatched)) = timeout(ANSWER_WAIT, wait).await {
                 all.extend(unmatched);
             }
@@ -384,12 +412,13 @@ impl Router {
         all
     }
 
-    /// Settles a held part (from 1) in doubt.
+    /// Settles a held part, numbered from 1, that is in doubt.
     ///
     /// # Errors
-    /// When it is not held.
+    ///
+    /// Returns an error if the part is not held.
     pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
-        let (stream, number) = self.locate(id)?;
+        let (stream, number) = self.locate(id).await?;
         let part = part.checked_sub(1).ok_or(Refusal::NotFound("part; the first is 1"))?;
         self.ask(stream, |reply| Request::SettleDoubt { number, part, by, reply }).await
     }
@@ -397,62 +426,85 @@ impl Router {
     /// Puts a dead letter back into its session's deliveries.
     ///
     /// # Errors
-    /// When there is none of this id.
+    ///
+    /// Returns an error if no dead letter has this id.
     pub async fn replay_dead_letter(&self, id: &str) -> Result<(), Refusal> {
         let parsed = id.split_once('-').and_then(|(stream, delivery)| {
             let stream = u128::from_str_radix(stream, 16).ok()?;
             Some((StreamId(stream), delivery.parse::<u32>().ok()?))
         });
         let (stream, delivery) = parsed.ok_or(Refusal::NotFound("dead letter"))?;
-        self.ask(stream, |reply| Request::Replay { delivery, reply }).await
+        self.ask(stream, |reply| Request::ReplayDeadLetter { delivery, reply }).await
     }
 
-    /// Committed events as they happen; a slow reader misses some and is told how many.
+    /// Subscribes to committed events. A slow reader loses some and is told how many.
     pub fn tail(&self) -> broadcast::Receiver<Arc<TailEvent>> {
-        self.shared.tail.subscribe()
+        self.context.tail.subscribe()
     }
 
-    /// Whether messages are accepted now, and if not, why.
+    /// Returns whether messages are accepted now.
     ///
     /// # Errors
-    /// Why not.
+    ///
+    /// Returns a refusal with the reason if they are not.
     pub fn accepting(&self) -> Result<(), Refusal> {
-        if self.shared.draining.load(Ordering::Acquire) {
-            return Err(Refusal::Busy { reason: "shutting down".into(), retry_after_s: 5 });
-        }
-        self.shared
-            .log
-            .room()
-            .map_err(|no_room| Refusal::Busy { reason: no_room.to_string().into(), retry_after_s: 10 })
+        self.context.accepting()
     }
 
-    /// Resolves when the router can no longer run: exit 1 with this text.
+    /// Waits until the router cannot continue, and returns the reason. The process then exits with 1.
     pub async fn failed(&self) -> String {
-        let mut failure = self.shared.failure.subscribe();
-        match failure.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the router is gone".to_owned(),
-        }
+        self.context.lifecycle.failed().await
     }
 
-    /// The log's watermark.
+    /// Returns the log's watermark: the last flushed event.
     pub fn committed(&self) -> Seq {
-        self.shared.log.committed()
+        self.context.log.committed()
     }
 
-    /// Stops accepting, lets what is out be answered for up to `grace_ms`, unbinds, writes a last checkpoint.
-    /// The log is closed by the caller.
+    /// Returns the number of log reads made on the network runtime: 0, unless there is a bug.
+    pub fn misplaced_reads(&self) -> u64 {
+        self.context.reader.misplaced()
+    }
+
+    /// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the channel
+    /// is unknown or takes no webhooks.
+    pub fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
+        webhook::bytes_max(&self.context, channel)
+    }
+
+    /// Handles a provider's call. Its events are durable when the answer is [`WebhookAnswer::Reply`];
+    /// otherwise the provider must repeat the call, which changes nothing if it was stored after all.
+    pub async fn webhook(&self, channel: &ChannelId, call: &WebhookCall) -> WebhookAnswer {
+        webhook::handle(&self.context, channel, call).await
+    }
+
+    /// Handles a call to the address that all accounts of a Meta app share.
+    pub async fn shared_webhook(&self, call: &WebhookCall) -> WebhookAnswer {
+        webhook::handle_shared(&self.context, call).await
+    }
+
+    /// Returns a customer's file by its address, from the disk or from the provider.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the address is unknown or the file cannot be given now.
+    pub async fn media(&self, channel: &ChannelId, token: &str) -> Result<MediaFile, NoFile> {
+        media::file(&self.context, channel, token).await
+    }
+
+    /// Stops accepting, waits up to `grace_ms` for answers to what was sent, unbinds, and writes a last
+    /// checkpoint. The caller closes the log.
     pub async fn drain(&self, grace_ms: u64) {
-        self.shared.draining.store(true, Ordering::Release);
+        self.context.lifecycle.drain();
         let mut waits = Vec::new();
-        for entry in &self.shared.channels {
+        for (_, entry) in self.context.directory.channels() {
             let (reply, wait) = oneshot::channel();
-            entry.cast(ChannelMessage::Drain(reply));
+            entry.tell(ChannelMessage::Drain(reply));
             waits.push(wait);
         }
-        for entry in &self.shared.destinations {
+        for (_, entry) in self.context.directory.destinations() {
             let (reply, wait) = oneshot::channel();
-            entry.cast(DestinationMessage::Drain(reply));
+            entry.tell(DestinationMessage::Drain(reply));
             waits.push(wait);
         }
         let all = async {
@@ -461,13 +513,13 @@ impl Router {
             }
         };
         let _late = timeout(Duration::from_millis(grace_ms), all).await;
-        let _late = timeout(ANSWER_WAIT, timers::checkpoint(&self.shared)).await;
+        let _late = timeout(ANSWER_WAIT, timers::checkpoint(&self.context)).await;
         self.root.stop(Some("drained".to_owned()));
     }
 
-    /// The address's stream, for tests and tools.
+    /// Returns the stream of an address, for tests and tools.
     pub fn stream_of(&self, channel: &ChannelId, did: &str, customer: &str) -> Option<StreamId> {
-        let (_, entry) = self.shared.channel(channel)?;
+        let (_, entry) = self.context.directory.channel_by_id(channel)?;
         let customer = entry.channel().customer(customer).ok()?;
         Some(Address { channel: channel.clone(), did: entry.channel().did(did), customer }.stream())
     }

@@ -1,63 +1,48 @@
-//! History, read back: a message's whole timeline and state from the log, also long after it was settled.
+//! A message as its history in the log tells it, also long after it was settled.
 
 use message::{
     Event, MessageNo, MessageStatus, PartState, Seq,
     event::{LateNotification, LateReceipt},
 };
-use storage::{Item, Log, Stored};
+use storage::{Item, Stored};
 
-use crate::domain::session::Outbound;
+use crate::{
+    domain::{session::Outbound, subject::message_of},
+    history::reader::LogReader,
+};
 
-/// Events walked back at most for one message.
+/// Maximum number of events read for one message; a message further back is not found.
 const WALK_MAX: usize = 1_000_000;
 
-/// A message as its history tells it.
+/// A message rebuilt from its events.
 pub(crate) struct MessageRecord {
     pub(crate) message: Outbound,
     pub(crate) events: Vec<Stored>,
-    /// What a late receipt already told the business.
+    /// The highest status that was reported to the business.
     notified: MessageStatus,
 }
 
-/// The message of an event, if it is about one.
-pub(crate) fn message_of(event: &Event) -> Option<MessageNo> {
-    match event {
-        Event::Accepted(a) => Some(a.number),
-        Event::LateReceipt(l) => Some(l.message),
-        Event::Offered(o) => Some(o.message),
-        Event::Submitting { message, .. }
-        | Event::Submitted { message, .. }
-        | Event::Deferred { message, .. }
-        | Event::PartFailed { message, .. }
-        | Event::Expired { message }
-        | Event::Cancelled { message }
-        | Event::Settled { message }
-        | Event::InDoubt { message, .. }
-        | Event::DoubtSettled { message, .. }
-        | Event::Queried { message, .. }
-        | Event::InReplyTo { message, .. }
-        | Event::Receipt { message, .. } => Some(*message),
-        _ => None,
-    }
-}
-
-/// A fact that has no number yet, as if it had.
+/// Returns a pending event as `Stored`, with `Seq::NONE`.
 fn stored(item: &Item) -> Stored {
     let Item { stream, at, keys, event, .. } = item.clone();
     Stored { seq: Seq::NONE, prev: Seq::NONE, stream, at, keys, event }
 }
 
 impl MessageRecord {
-    /// Reads a message's history, walking back from its stream's newest event.
-    /// `pending` are the stream's facts that follow and have no number yet.
+    /// Reads a message's history, walking back from `head`, its stream's newest event. `pending` are
+    /// the stream's events after that, which have no number yet.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if an event cannot be read.
     pub(crate) fn read<'a>(
-        log: &Log,
+        reader: &LogReader,
         head: Seq,
         number: MessageNo,
         pending: impl Iterator<Item = &'a Item>,
     ) -> Result<Option<Self>, String> {
         let mut events = Vec::new();
-        for earlier in log.history(head).take(WALK_MAX) {
+        for earlier in reader.history(head).take(WALK_MAX) {
             let earlier = earlier.map_err(|e| e.to_string())?;
             if message_of(&earlier.event) != Some(number) {
                 continue;
@@ -83,7 +68,7 @@ impl MessageRecord {
         for stored in all {
             message.apply(&stored.event, stored.at);
             notified = match &stored.event {
-                // A settled message told what it was; a late receipt tells only what is above that.
+                // A settled message was reported with its status; a late receipt reports only more.
                 Event::LateReceipt(late) => late.notify.as_ref().map_or(notified, |n| n.status.max(notified)),
                 _ => message.status(),
             };
@@ -91,7 +76,8 @@ impl MessageRecord {
         Some(Self { message, events, notified })
     }
 
-    /// What a receipt for it means now that it is settled.
+    /// Returns the event for a receipt that arrives after the message was settled; `None` when it
+    /// changes nothing.
     pub(crate) fn late_receipt(&self, part: u16, state: PartState, code: &str) -> Option<LateReceipt> {
         let known = self.message.parts.get(usize::from(part))?.state;
         if known.join(state) == known {

@@ -1,59 +1,62 @@
-//! Answers to requests, filled in as their messages become durable.
+//! Answers to callers outside of the actors. An answer is sent only after the flush of what it
+//! depends on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use message::{MessageId, SessionId};
 use tokio::sync::oneshot;
 
 use crate::{domain::pending_ids::Claim, error::Refusal};
 
-/// A message was taken (or had been before): durable when this is seen.
+/// An accepted message; durable when this is seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Acceptance {
-    /// Its id: the one given, or the one drawn.
+    /// The message's id: the caller's, or a new one.
     pub message_id: MessageId,
-    /// Whether the same id had been accepted before: nothing was sent for this one.
+    /// Whether the same id had been accepted before; then nothing was sent this time.
     pub duplicate: bool,
-    /// Its session.
+    /// The message's session.
     pub session: SessionId,
 }
 
-/// Where an answer goes.
+/// The sender of an answer to one request.
 pub(crate) type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
-/// The answers to one request, filled in as its messages become durable; the last one wakes the caller.
+/// The answers so far, in the order of the messages.
+type AnswerList = Vec<Option<Result<Acceptance, Refusal>>>;
+
+/// The answers to one call of `accept`. They are filled in as messages become durable; the last one
+/// wakes the caller.
 pub(crate) struct Answers {
-    inner: std::sync::Mutex<AnswersInner>,
+    inner: Mutex<AnswersInner>,
 }
 
 struct AnswersInner {
     answers: AnswerList,
     missing: usize,
-    /// Dropped with the last who could still accept one of the messages.
+    /// Ids that stay reserved until every answer is known.
     claims: Vec<Claim>,
     done: Option<oneshot::Sender<AnswerList>>,
 }
-
-/// The answers so far, in the order of the messages.
-type AnswerList = Vec<Option<Result<Acceptance, Refusal>>>;
 
 impl Answers {
     pub(crate) fn new(count: usize) -> (Arc<Self>, oneshot::Receiver<AnswerList>) {
         let (done, wait) = oneshot::channel();
         let inner =
             AnswersInner { answers: vec![None; count], missing: count, claims: Vec::new(), done: Some(done) };
-        (Arc::new(Self { inner: std::sync::Mutex::new(inner) }), wait)
+        (Arc::new(Self { inner: Mutex::new(inner) }), wait)
     }
 
-    fn inner(&self) -> std::sync::MutexGuard<'_, AnswersInner> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn inner(&self) -> MutexGuard<'_, AnswersInner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps a message's id to its customer until all are answered.
+    /// Keeps a message's id reserved for its customer until all messages are answered.
     pub(crate) fn hold(&self, claim: Claim) {
         self.inner().claims.push(claim);
     }
 
+    /// Sets the answer to the message at `place`; later answers to it are ignored.
     pub(crate) fn put(&self, place: usize, answer: Result<Acceptance, Refusal>) {
         let mut inner = self.inner();
         if let Some(slot) = inner.answers.get_mut(place)

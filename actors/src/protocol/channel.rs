@@ -1,63 +1,78 @@
 //! Messages to a channel.
 
-use channels::{InEvent, InReceipt, http::Request};
+use channels::{InEvent, http::Request};
 use message::StreamId;
 use tokio::sync::oneshot;
 
 use crate::{
     protocol::{
-        completion::Waits,
-        link::LinkEvent,
+        completion::Completion,
+        link::LinkReport,
         part::{InboundAck, Job, Query},
+        task::StrayReceipt,
     },
     view::{ChannelView, UnmatchedView},
 };
 
-/// What a channel is told.
+/// A message to a channel's actor.
 pub(crate) enum ChannelMessage {
-    /// What a host's batch means for it, after its flush.
+    /// The results of a host's batch, after its flush.
     FromHost(HostBatch),
-    /// What happened on a link.
-    FromLink(u16, u32, Vec<LinkEvent>),
-    /// Time to look at the rate again.
-    Kick,
-    /// Time has passed.
+    /// Events on one of its links.
+    FromLink(LinkReport),
+    /// Retries unmatched receipts and publishes figures.
     Tick,
-    /// What a webhook brought; whoever waits for it is told when all of it is safe.
-    Events(Vec<InEvent>, Waits),
-    /// A call beside messages, whose outcome changes nothing.
-    Beside(Box<Request>),
-    /// A receipt that names a part by our own name, which is none of this channel's.
-    Astray(Box<InReceipt>, Waits),
-    /// Facts of its own were flushed: these deliveries may be acknowledged.
+    /// Events from a webhook or a poll; the completion is for all of them.
+    Events(Vec<InEvent>, Completion),
+    /// A call whose outcome changes nothing: a typing indicator or a read mark.
+    FireAndForget(Box<Request>),
+    /// Events of the channel's own stream were flushed: acknowledges these deliveries.
     Acknowledge(Vec<InboundAck>),
-    /// Start again after it was stopped.
+    /// Starts sending again after a stop.
     Restart(oneshot::Sender<()>),
-    /// Show yourself.
+    /// Shows the channel's state.
     View(oneshot::Sender<ChannelView>),
-    /// Show the receipts nobody knows.
+    /// Lists receipts without a known part, from the number after `after`.
     Unmatched { after: u32, limit: usize, reply: oneshot::Sender<Vec<UnmatchedView>> },
-    /// Write what is to be kept into the index, then answer.
+    /// Writes the channel's own state to the index, then answers.
     Checkpoint(oneshot::Sender<()>),
-    /// Send nothing more, wait for what is out, unbind; answer when done.
+    /// Sends nothing more, waits for outstanding parts, unbinds, then answers.
     Drain(oneshot::Sender<()>),
 }
 
-/// What a host's batch means for a channel.
+/// The results of a host's batch that concern one channel.
 #[derive(Default)]
 pub(crate) struct HostBatch {
-    /// Sessions that have parts to send: stream, lane, number of parts.
-    pub(crate) ready: Vec<(StreamId, u8, u16)>,
-    /// Parts handed over; their intent is durable.
+    /// Sessions that have parts to send.
+    pub(crate) ready: Vec<ReadySession>,
+    /// Parts to send; the intent to send them is durable.
     pub(crate) jobs: Vec<Job>,
-    /// Room that was kept for a session which had nothing after all.
+    /// Reserved room that its session did not need.
     pub(crate) released: usize,
-    /// Deliveries that are safe now.
+    /// Deliveries that are durable now.
     pub(crate) acks: Vec<InboundAck>,
-    /// Parts whose fate the provider is to be asked for.
+    /// Parts about whose fate the provider is asked.
     pub(crate) queries: Vec<Query>,
-    /// Kept receipts that were tried on a session in doubt, and whether they fitted.
-    pub(crate) settled: Vec<(u32, bool)>,
-    /// Receipts that found their part by our own name for it.
-    pub(crate) named: u64,
+    /// Unmatched receipts that a session has tried.
+    pub(crate) tried: Vec<TriedReceipt>,
+    /// The number of receipts that found their part by our own reference.
+    pub(crate) matched_by_reference: u64,
+    /// Receipts whose reference belongs to no part of this channel.
+    pub(crate) strays: Vec<StrayReceipt>,
+}
+
+/// A session that has parts to send.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadySession {
+    pub(crate) stream: StreamId,
+    pub(crate) lane: u8,
+    pub(crate) parts: u16,
+}
+
+/// The result of trying an unmatched receipt on a session.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TriedReceipt {
+    /// The number under which the channel keeps it.
+    pub(crate) parked: u32,
+    pub(crate) matched: bool,
 }

@@ -1,5 +1,6 @@
-//! Who waits until everything that came in one call is flushed. What is lost on the way, with an actor, a queue or a
-//! failed log, counts as not safe: the waiting side then has its peer repeat the call.
+//! Completion of everything that one call brought: the caller learns whether all of it was flushed.
+//! A share that is dropped, with an actor, a queue or a failed log, counts as a failure; the peer
+//! then repeats its call.
 
 use std::sync::{
     Arc, Mutex, PoisonError,
@@ -8,21 +9,21 @@ use std::sync::{
 
 use tokio::sync::oneshot;
 
-/// A share in the answer: safe by [`Waits::safe`], lost when dropped without it. The answer goes out with the last
-/// share.
+/// A share in the answer to a call: a drop guard that fails the call unless it is completed. The
+/// answer is sent with the last share.
 #[derive(Debug)]
-pub(crate) struct Waits {
-    all: Arc<All>,
-    is_safe: bool,
+pub(crate) struct Completion {
+    all: Arc<AllShares>,
+    is_complete: bool,
 }
 
 #[derive(Debug)]
-struct All {
+struct AllShares {
     lost: AtomicBool,
     done: Mutex<Option<oneshot::Sender<bool>>>,
 }
 
-impl Drop for All {
+impl Drop for AllShares {
     fn drop(&mut self) {
         let done = self.done.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(done) = done {
@@ -31,28 +32,28 @@ impl Drop for All {
     }
 }
 
-impl Waits {
-    /// The first share, and the answer: whether all shares became safe.
+impl Completion {
+    /// Returns the first share, and the answer: whether every share was completed.
     pub(crate) fn new() -> (Self, oneshot::Receiver<bool>) {
         let (done, answer) = oneshot::channel();
-        let all = All { lost: AtomicBool::new(false), done: Mutex::new(Some(done)) };
-        (Self { all: Arc::new(all), is_safe: false }, answer)
+        let all = AllShares { lost: AtomicBool::new(false), done: Mutex::new(Some(done)) };
+        (Self { all: Arc::new(all), is_complete: false }, answer)
     }
 
-    /// One more share.
+    /// Returns one more share.
     pub(crate) fn share(&self) -> Self {
-        Self { all: self.all.clone(), is_safe: false }
+        Self { all: self.all.clone(), is_complete: false }
     }
 
-    /// What this share stands for is flushed, or needs no flush.
-    pub(crate) fn safe(mut self) {
-        self.is_safe = true;
+    /// Completes this share: its work is flushed, or needed no flush.
+    pub(crate) fn complete(mut self) {
+        self.is_complete = true;
     }
 }
 
-impl Drop for Waits {
+impl Drop for Completion {
     fn drop(&mut self) {
-        if !self.is_safe {
+        if !self.is_complete {
             self.all.lost.store(true, Ordering::Release);
         }
     }
@@ -63,18 +64,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_comes_with_the_last_share_and_one_lost_share_spoils_it() {
-        let (first, mut answer) = Waits::new();
+    fn the_answer_comes_with_the_last_share_and_one_lost_share_fails_it() {
+        let (first, mut answer) = Completion::new();
         let second = first.share();
-        first.safe();
-        assert!(answer.try_recv().is_err(), "one share is still out");
-        second.safe();
+        first.complete();
+        assert!(answer.try_recv().is_err(), "one share is still held");
+        second.complete();
         assert_eq!(answer.try_recv(), Ok(true));
 
-        let (first, mut answer) = Waits::new();
+        let (first, mut answer) = Completion::new();
         let second = first.share();
         drop(second);
-        first.safe();
+        first.complete();
         assert_eq!(answer.try_recv(), Ok(false));
     }
 }

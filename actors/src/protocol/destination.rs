@@ -5,42 +5,42 @@ use std::sync::Arc;
 use message::{ChannelId, StreamId, Timestamp};
 use tokio::sync::oneshot;
 
-use crate::{domain::session::DeliveryKind, seams::PostResult, view::DestinationView};
+use crate::{domain::session::DeliveryKind, view::DestinationView};
+
+/// A message to a destination's actor.
+pub(crate) enum DestinationMessage {
+    /// Posts deliveries.
+    Deliver(Vec<DeliveryBatch>),
+    /// Retries the batches whose pause is over.
+    Tick,
+    /// Shows the destination's state.
+    View(oneshot::Sender<DestinationView>),
+    /// Starts no further POST, and answers when none is in flight.
+    Drain(oneshot::Sender<()>),
+}
 
 /// Deliveries of one session, in order.
-pub(crate) struct Offer {
+pub(crate) struct DeliveryBatch {
     pub(crate) stream: StreamId,
     pub(crate) customer: Arc<str>,
     pub(crate) did: Arc<str>,
     pub(crate) channel: ChannelId,
-    pub(crate) deliveries: Vec<OfferedDelivery>,
+    pub(crate) deliveries: Vec<PendingDelivery>,
 }
 
-/// A delivery in an offer.
-pub(crate) struct OfferedDelivery {
+/// A delivery that the destination has not accepted yet.
+pub(crate) struct PendingDelivery {
     pub(crate) number: u32,
     pub(crate) at: Timestamp,
     pub(crate) ordinal: u32,
     pub(crate) kind: DeliveryKind,
 }
 
-/// What a destination is told.
-pub(crate) enum DestinationMessage {
-    /// Deliveries to be posted.
-    Offers(Vec<Offer>),
-    /// A POST ended.
-    Posted(u64, PostResult),
-    /// Time has passed.
-    Tick,
-    /// A pause is over.
-    Kick,
-    /// Show yourself.
-    View(oneshot::Sender<DestinationView>),
-    /// Start nothing new; answer when nothing is under way.
-    Drain(oneshot::Sender<()>),
-}
-
-/// The id of a delivery: the same for every try, so that the business can tell a repeat.
+/// Formats the id of a delivery. Every attempt carries the same id, so that the business can detect
+/// a repetition.
 pub(crate) fn event_id(stream: StreamId, number: u32) -> String {
     format!("{stream}-{number}")
 }
+
+/// The attribute beside a customer's message that names the message it answers.
+pub(crate) const ORIGINAL_ID: &str = "originalMessageId";

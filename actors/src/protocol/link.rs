@@ -1,44 +1,36 @@
-//! Messages to a link, and the events that it reports to its channel.
+//! Commands to a link, and the events that it reports to its channel.
 
 use std::sync::Arc;
 
 use channels::{
     Attribute, SendError,
-    smpp::{Inbound, ReplyToken},
+    http::Request,
+    smpp::{Inbound as Delivered, ReplyToken},
 };
 use message::event::{Cause, DoubtCause};
 
 use crate::{
-    actor::link::smpp_connection,
     domain::correlation::PartRef,
     protocol::part::{JobMessage, Query},
     view::SetUpView,
 };
 
-/// What a link is told.
-pub(crate) enum LinkMessage {
-    /// Submit parts, in order. Each gets exactly one answer, come what may (and perhaps a late one).
+/// A command from the channel to one of its links.
+pub(crate) enum LinkCommand {
+    /// Submits parts, in order. Each gets exactly one answer, and perhaps a late one.
     Submit(Vec<LinkPart>),
-    /// Deliveries that are safe.
+    /// Acknowledges deliveries that are durable.
     Acknowledge(Vec<ReplyToken>),
-    /// Ask what became of parts.
+    /// Asks the provider about the fate of parts.
     Query(Vec<Query>),
-    /// Connect again now, after a stop or in the middle of a pause.
+    /// Connects now, after a stop or during a pause.
     Restart,
-    /// Unbind and stay away.
+    /// Unbinds and does not connect again.
     Stop,
-    /// Time to connect.
-    Connect(u32),
-    /// The connection of this epoch ended.
-    Ended(u32, smpp_connection::End),
-    /// What a call came to.
-    Told(crate::actor::link::told::Told),
-    /// A call beside messages, whose outcome changes nothing.
-    Extra(Box<channels::http::Request>),
-    /// Ask who a customer is, as the provider names them.
-    Profile(Arc<str>, Box<channels::http::Request>),
-    /// Time to tell the provider again where we are.
-    SetUp,
+    /// Makes a call whose outcome changes nothing.
+    FireAndForget(Box<Request>),
+    /// Asks the provider for a customer's profile.
+    Profile(Arc<str>, Box<Request>),
 }
 
 /// A part for a link.
@@ -47,60 +39,102 @@ pub(crate) struct LinkPart {
     pub(crate) message: Arc<JobMessage>,
 }
 
-/// What a link knows a request by.
+/// Identifies a request to a link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LinkToken {
-    /// The channel's own number for it; [`QUERY`] for a question.
+    /// The channel's number for a submit, or [`QUERY`].
     pub(crate) token: u32,
-    /// The part it is about.
+    /// The part that the request concerns.
     pub(crate) part: PartRef,
 }
 
-/// The number of every question.
+/// The token number of every query.
 pub(crate) const QUERY: u32 = u32::MAX;
 
-/// What became of a part on a link.
+/// The outcome of a submit on a link.
 #[derive(Debug)]
-pub(crate) enum Answer {
-    /// The provider took it, and perhaps spells the customer otherwise.
-    Taken { id: Arc<str>, customer: Option<Arc<str>> },
-    /// It was not taken: the value alone decides what happens next.
+pub(crate) enum PartAnswer {
+    /// The provider accepted the part; `customer` is its own spelling of the customer, if it gave one.
+    Accepted { id: Arc<str>, customer: Option<Arc<str>> },
+    /// The provider refused the part. The error alone decides what follows.
     Refused(SendError),
-    /// It was not written: the link was not bound, or full.
+    /// Nothing was written: the link was not bound, or full.
     NotSent,
-    /// It was written, and no answer came.
+    /// The part was written and no answer came.
     Unanswered(DoubtCause),
-    /// The provider took it after all: a second word on a part that was unanswered.
-    Late { id: Arc<str>, customer: Option<Arc<str>> },
+    /// The provider accepted the part after all: a second answer, after `Unanswered`.
+    AcceptedLate { id: Arc<str>, customer: Option<Arc<str>> },
 }
 
-/// What happened on a link.
+/// Events on one link, in order.
+pub(crate) struct LinkReport {
+    /// The link's number in its channel.
+    pub(crate) link: u16,
+    /// The run of the link's actor; the channel ignores reports of an earlier run.
+    pub(crate) run: u32,
+    pub(crate) events: Vec<LinkEvent>,
+}
+
+/// An event on a link.
 #[derive(Debug)]
 pub(crate) enum LinkEvent {
-    /// It is bound and takes so many unanswered submits.
+    /// The link is bound and accepts `window` unanswered submits.
     Up { window: usize },
-    /// Whether it is there again will show one part.
+    /// The link may submit one part, which shows whether the provider is back.
     Trial,
-    /// It is lost.
+    /// The connection is lost.
     Down { reason: String },
-    /// It is being tried.
-    Trying { attempts: u32, status: &'static str, reason: String },
+    /// The link is not up; `status` tells why.
+    Trying { attempts: u32, status: LinkStatus, reason: String },
     /// The provider refuses the credentials.
-    Refused(Cause),
-    /// The word on a part.
-    Answered(LinkToken, Answer),
-    /// A message or receipt came.
-    Delivered { token: ReplyToken, message: Inbound },
-    /// The provider's answer to a question.
+    CredentialsRefused(Cause),
+    /// A submit has an outcome.
+    Answered(LinkToken, PartAnswer),
+    /// A message or receipt arrived.
+    Delivered { token: ReplyToken, message: Delivered },
+    /// The provider answered a query.
     Queried { part: PartRef, status: u8 },
-    /// SMPP 5.0 congestion, 0 to 100.
+    /// SMPP 5.0 congestion state, from 0 to 100.
     Congested(u8),
-    /// The provider was told where it finds us, or could not be.
-    SetUp(SetUpView),
-    /// What it says of a customer; nothing where it does not say.
+    /// The webhook was registered with the provider, or could not be.
+    Registered(SetUpView),
+    /// A customer's profile; empty where the provider gives none.
     Profile(Arc<str>, Vec<Attribute>),
-    /// What it says of the account.
+    /// Facts about our own account.
     Account(Vec<Attribute>),
-    /// So many PDUs made no sense.
+    /// The number of PDUs that could not be read.
     Malformed(u64),
+}
+
+/// The state of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinkStatus {
+    /// The first attempt to connect is under way.
+    Connecting,
+    /// The next attempt is due after a pause.
+    Waiting,
+    /// An SMPP link is bound.
+    Bound,
+    /// An HTTP link may make calls.
+    Ready,
+    /// No attempt is made until an operator restarts the channel.
+    Stopped,
+}
+
+impl LinkStatus {
+    /// Whether the link accepts parts.
+    pub(crate) fn is_up(self) -> bool {
+        matches!(self, Self::Bound | Self::Ready)
+    }
+
+    /// The text shown on the admin port.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Waiting => "waiting",
+            Self::Bound => "bound",
+            Self::Ready => "ready",
+            Self::Stopped => "stopped",
+        }
+    }
 }

@@ -1,87 +1,33 @@
-//! Calls from providers and their answers.
+//! Calls from providers, and the answers to them.
 
 use bytes::Bytes;
 use channels::http::{Reply, Webhook};
 use message::ChannelId;
 
-/// A call from a provider, as it came.
+/// Maximum size of a webhook's body, in bytes.
+pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Maximum size of a webhook's body at the shared Meta address, where one call may carry the entries
+/// of many accounts, in bytes.
+pub const SHARED_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A call from a provider, as received.
 #[derive(Clone, Debug)]
-pub struct Call {
-    /// Upper case.
+pub struct WebhookCall {
+    /// The method in upper case.
     pub method: Box<str>,
-    /// The whole public address it was sent to.
+    /// The whole public address to which it was sent.
     pub url: Box<str>,
     /// The query, without `?`, not decoded.
     pub query: Box<str>,
-    /// Its headers, names in lower case.
+    /// The headers, with names in lower case.
     pub headers: Vec<(Box<str>, Box<str>)>,
-    /// The octets as received.
+    /// The body as received.
     pub body: Bytes,
 }
 
-/// What a call is answered with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// All that it brought is safe.
-    Reply(Reply),
-    /// There is no such channel, or none that takes webhooks.
-    Unknown,
-    /// Its signature is missing or wrong: nothing was changed.
-    Refused {
-        /// 401 or 403.
-        status: u16,
-        /// What is wrong.
-        reason: Box<str>,
-        /// How the caller is asked to say who it is.
-        challenge: Option<&'static str>,
-    },
-    /// It cannot be read.
-    Malformed(Box<str>),
-    /// It could not be taken now: the provider is to repeat it.
-    Busy {
-        /// Why.
-        reason: Box<str>,
-        /// When to come again, in seconds.
-        retry_after_s: u32,
-    },
-}
-
-/// How the webhooks of a channel, or of the shared address, were answered: counted.
-pub(crate) struct Outcomes([metrics::Counter; OUTCOMES.len()]);
-
-const OUTCOMES: [&str; 5] = ["taken", "unknown", "refused", "malformed", "busy"];
-
-impl Outcomes {
-    pub(crate) fn of(channel: &ChannelId) -> Self {
-        let id = channel.to_string();
-        let counter = |outcome| metrics::counter!("patchbay_webhooks_total", "channel" => id.clone(), "outcome" => outcome);
-        Self(OUTCOMES.map(counter))
-    }
-
-    pub(crate) fn count(&self, channel: &ChannelId, answer: &Answer) {
-        let [taken, unknown, refused, malformed, busy] = &self.0;
-        let outcome = match answer {
-            Answer::Reply(_) => taken,
-            Answer::Unknown => unknown,
-            Answer::Refused { status, reason, .. } => {
-                tracing::warn!(%channel, status, %reason, "a webhook is refused");
-                refused
-            }
-            Answer::Malformed(reason) => {
-                tracing::warn!(%channel, %reason, "a webhook cannot be read");
-                malformed
-            }
-            Answer::Busy { reason, .. } => {
-                tracing::warn!(%channel, %reason, "a webhook is to be repeated");
-                busy
-            }
-        };
-        outcome.increment(1);
-    }
-}
-
-impl Call {
-    pub(crate) fn webhook(&self, now_ms: i64) -> Webhook<'_> {
+impl WebhookCall {
+    /// Borrows the call in the form that providers verify and read.
+    pub(crate) fn as_webhook(&self, now_ms: i64) -> Webhook<'_> {
         Webhook {
             method: &self.method,
             url: &self.url,
@@ -93,8 +39,64 @@ impl Call {
     }
 }
 
-/// The most octets of a webhook.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// The answer to a provider's call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookAnswer {
+    /// Everything that the call brought is durable.
+    Reply(Reply),
+    /// No channel has this id, or the channel takes no webhooks.
+    Unknown,
+    /// The signature is missing or wrong; nothing was changed.
+    Refused {
+        /// 401 or 403.
+        status: u16,
+        /// The reason, in words.
+        reason: Box<str>,
+        /// The `WWW-Authenticate` challenge.
+        challenge: Option<&'static str>,
+    },
+    /// The call cannot be read; the text tells why.
+    Malformed(Box<str>),
+    /// The call was not stored; the provider must repeat it.
+    Busy {
+        /// The reason, in words.
+        reason: Box<str>,
+        /// Time until the repetition, in seconds.
+        retry_after_s: u32,
+    },
+}
 
-/// The most octets of a webhook from Meta, which puts many entries into one.
-pub const SHARED_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+const OUTCOMES: [&str; 5] = ["taken", "unknown", "refused", "malformed", "busy"];
+
+/// Counters of the answers to the webhooks of a channel, or of the shared address.
+pub(crate) struct WebhookCounters([metrics::Counter; OUTCOMES.len()]);
+
+impl WebhookCounters {
+    pub(crate) fn of(channel: &ChannelId) -> Self {
+        let id = channel.to_string();
+        let counter = |outcome| metrics::counter!("patchbay_webhooks_total", "channel" => id.clone(), "outcome" => outcome);
+        Self(OUTCOMES.map(counter))
+    }
+
+    /// Counts an answer, and logs one that is not a success.
+    pub(crate) fn count(&self, channel: &ChannelId, answer: &WebhookAnswer) {
+        let [taken, unknown, refused, malformed, busy] = &self.0;
+        let outcome = match answer {
+            WebhookAnswer::Reply(_) => taken,
+            WebhookAnswer::Unknown => unknown,
+            WebhookAnswer::Refused { status, reason, .. } => {
+                tracing::warn!(%channel, status, %reason, "webhook refused");
+                refused
+            }
+            WebhookAnswer::Malformed(reason) => {
+                tracing::warn!(%channel, %reason, "webhook cannot be read");
+                malformed
+            }
+            WebhookAnswer::Busy { reason, .. } => {
+                tracing::warn!(%channel, %reason, "webhook not stored; the provider must repeat it");
+                busy
+            }
+        };
+        outcome.increment(1);
+    }
+}

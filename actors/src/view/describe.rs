@@ -6,11 +6,39 @@ use message::{
     Choice, Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp, cim,
     event::{DoubtCause, FailedParts},
 };
+use serde::Serialize;
 
-use crate::{history::message::message_of, view::EventView};
+use crate::domain::subject::message_of;
 
 /// Characters of a text shown on a timeline.
 const TEXT_SHOWN_MAX: usize = 160;
+
+/// One event on a timeline.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventView {
+    /// Its place in the log; absent in the live tail.
+    #[serde(skip_serializing_if = "is_none")]
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// Its stream.
+    pub stream: Arc<str>,
+    /// What: the event's name in lower case with underscores, e.g. `submitted`.
+    pub event: &'static str,
+    /// The message it is about, as numbered in its stream.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<u32>,
+    /// The part it is about, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// The rest, in words.
+    pub detail: String,
+}
+
+fn is_none(seq: &Seq) -> bool {
+    *seq == Seq::NONE
+}
 
 impl EventView {
     /// An event for people.

@@ -1,5 +1,5 @@
-//! What was said between a channel and its provider, for people who ask why. Bounded in number and size; holds no
-//! value that the request calls secret, and none that an answer names like one.
+//! The last HTTP calls between a channel and its provider, for diagnosis. Limited in number and size.
+//! Holds no value that the request marks as secret, and none that an answer names like a secret.
 
 use std::{
     collections::VecDeque,
@@ -8,20 +8,49 @@ use std::{
 
 use channels::http::{ANSWER_BYTES_MAX, Request};
 use message::{MessageId, Timestamp};
+use serde::Serialize;
 
-use crate::view::ExchangeView as Exchange;
-
-/// Exchanges kept of one channel; the oldest go first.
+/// HttpTrace kept of one channel; the oldest go first.
 const EXCHANGES_MAX: usize = 1_000;
-/// The most octets kept of a request's and of an answer's body.
+/// Maximum size of a stored request or answer body, in bytes; the rest is cut.
 const BODY_BYTES_MAX: usize = 3_072;
-/// The most octets kept of an address, and of an error.
+/// Maximum size of a stored URL or error, in bytes; the rest is cut.
 const LINE_BYTES_MAX: usize = 1_024;
-/// Names of values in an answer that are nobody's business, as parts of them, in lower case.
+/// Parts of JSON names, in lower case, whose values are masked in answers.
 const SECRET_NAMES: [&str; 5] = ["token", "secret", "password", "api_key", "apikey"];
 
-impl Exchange {
-    /// A call that has just begun, for a message's part (from 0) or for none.
+/// One call to a provider and what came of it, as `GET /api/channels/{id}/exchanges` shows it. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExchangeView {
+    /// When it began.
+    pub at: Timestamp,
+    /// The method.
+    pub method: &'static str,
+    /// The address.
+    pub url: Box<str>,
+    /// What was sent.
+    pub body: Box<str>,
+    /// The answer's status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What was answered.
+    pub answer: Box<str>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// The message it was made for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<MessageId>,
+    /// The part of it, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<u16>,
+    /// Why there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<Box<str>>,
+}
+
+impl ExchangeView {
+    /// Records the beginning of a call, for a message's part (from 0) or for none.
     pub(crate) fn begun(request: &Request, message: Option<(MessageId, u16)>, at: Timestamp) -> Self {
         Self {
             at,
@@ -37,11 +66,11 @@ impl Exchange {
         }
     }
 
-    /// It was answered.
+    /// Adds the answer.
     pub(crate) fn answered(mut self, request: &Request, status: u16, body: &[u8], took_ms: u64) -> Self {
         let is_text = body.len() <= ANSWER_BYTES_MAX && std::str::from_utf8(body).is_ok();
         let text = if is_text || body.len() < BODY_BYTES_MAX {
-            // Hidden first, cut then: half a secret is one, too.
+            // Masked before it is cut, because half a secret is secret too.
             masked(&request.redacted(&String::from_utf8_lossy(body)))
         } else {
             format!("<{} octets>", body.len())
@@ -50,7 +79,7 @@ impl Exchange {
         self
     }
 
-    /// It was not.
+    /// Adds the reason why no answer came.
     pub(crate) fn failed(mut self, request: &Request, why: &str, took_ms: u64) -> Self {
         (self.error, self.took_ms) = (Some(cut(request.redacted(why), LINE_BYTES_MAX)), took_ms);
         self
@@ -59,13 +88,13 @@ impl Exchange {
 
 /// The last exchanges of one channel.
 #[derive(Debug, Default)]
-pub(crate) struct Exchanges {
-    ring: Mutex<VecDeque<Arc<Exchange>>>,
+pub(crate) struct HttpTrace {
+    ring: Mutex<VecDeque<Arc<ExchangeView>>>,
 }
 
-impl Exchanges {
-    /// Keeps one.
-    pub(crate) fn add(&self, exchange: Exchange) {
+impl HttpTrace {
+    /// Adds an exchange.
+    pub(crate) fn add(&self, exchange: ExchangeView) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.len() >= EXCHANGES_MAX {
             ring.pop_front();
@@ -73,10 +102,10 @@ impl Exchanges {
         ring.push_back(Arc::new(exchange));
     }
 
-    /// The newest first, of one message or of all.
-    pub(crate) fn list(&self, message: Option<&MessageId>, limit: usize) -> Vec<Arc<Exchange>> {
+    /// Lists exchanges, the newest first, of one message or of all.
+    pub(crate) fn list(&self, message: Option<&MessageId>, limit: usize) -> Vec<Arc<ExchangeView>> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        let of = |e: &&Arc<Exchange>| message.is_none_or(|id| e.message_id.as_ref() == Some(id));
+        let of = |e: &&Arc<ExchangeView>| message.is_none_or(|id| e.message_id.as_ref() == Some(id));
         ring.iter().rev().filter(of).take(limit).cloned().collect()
     }
 }
@@ -89,11 +118,11 @@ fn cut(text: String, bytes_max: usize) -> Box<str> {
     format!("{}...", text.get(..at).unwrap_or_default()).into()
 }
 
-/// A text with the values hidden whose JSON names sound like secrets.
+/// Masks the values whose JSON names look like secrets.
 fn masked(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    // A name is a quoted text before a colon; its value is hidden when it is a quoted text, too.
+    // A name is a quoted text before a colon; its value is masked when it is quoted, too.
     while let Some((before, name, tail)) = quoted(rest) {
         out.push_str(before);
         let lower = name.to_ascii_lowercase();
@@ -114,7 +143,7 @@ fn masked(text: &str) -> String {
     out
 }
 
-/// What is before the first quoted text, that text with its quotes, and what is after.
+/// Splits at the first quoted text: before it, the text with its quotes, after it.
 fn quoted(text: &str) -> Option<(&str, &str, &str)> {
     let begin = text.find('"')?;
     let mut escaped = false;
@@ -136,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_secret_is_shown_wherever_it_stands(
+        fn no_secret_is_shown_anywhere(
             secret in "[a-zA-Z0-9/+:]{12,40}", filler in 0usize..4_000, status in 200u16..600,
         ) {
             let filler = "x".repeat(filler);
@@ -146,7 +175,7 @@ mod tests {
             )
             .secret_header("Authorization", format!("Bearer {secret}"))
             .hiding(&secret);
-            let begun = Exchange::begun(&request, None, Timestamp(1));
+            let begun = ExchangeView::begun(&request, None, Timestamp(1));
             let echo = format!("{filler}{secret}{filler}");
             let answered = begun.clone().answered(&request, status, echo.as_bytes(), 3);
             let failed = begun.failed(&request, &echo, 3);
@@ -165,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_named_like_secrets_are_hidden() {
+    fn values_named_like_secrets_are_masked() {
         let shown = masked(
             r#"{"access_token" : "a\"b", "n":"token", "Password":"x", "tokens": 3, "text":"hi \"you\""}"#,
         );
@@ -177,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn the_ring_is_bounded_and_tells_the_newest_first() {
-        let ring = Exchanges::default();
+    fn the_ring_is_bounded_and_lists_the_newest_first() {
+        let ring = HttpTrace::default();
         let request = Request::get("https://example.org/");
         for n in 0..EXCHANGES_MAX as u64 + 7 {
             let message = (MessageId::new(format!("m{}", n % 2)), 0);
-            ring.add(Exchange::begun(&request, Some(message), Timestamp(n)));
+            ring.add(ExchangeView::begun(&request, Some(message), Timestamp(n)));
         }
         let all = ring.list(None, usize::MAX);
         assert_eq!((all.len(), all[0].at.0), (EXCHANGES_MAX, EXCHANGES_MAX as u64 + 6));

@@ -6,8 +6,10 @@ pub(crate) mod page;
 
 use std::sync::Arc;
 
-use message::{ChannelId, DestinationId, MessageId, MessageStatus, Seq, SessionId, Timestamp};
+use message::{ChannelId, DestinationId, MessageId, MessageStatus, SessionId, Timestamp};
 use serde::Serialize;
+
+pub use self::{describe::EventView, http_trace::ExchangeView};
 
 /// A message as `GET /v1/messages/{id}` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -49,63 +51,6 @@ pub struct PartView {
     pub tries: u16,
     /// How often it was sent again after being in doubt: the customer may have it that many times more.
     pub resent_in_doubt: u16,
-}
-
-/// One event on a timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EventView {
-    /// Its place in the log; absent in the live tail.
-    #[serde(skip_serializing_if = "is_none")]
-    pub seq: Seq,
-    /// When.
-    pub at: Timestamp,
-    /// Its stream.
-    pub stream: Arc<str>,
-    /// What: the event's name in lower case with underscores, e.g. `submitted`.
-    pub event: &'static str,
-    /// The message it is about, as numbered in its stream.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message: Option<u32>,
-    /// The part it is about, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub part: Option<u16>,
-    /// The rest, in words.
-    pub detail: String,
-}
-
-fn is_none(seq: &Seq) -> bool {
-    *seq == Seq::NONE
-}
-
-/// One call to a provider and what came of it, as `GET /api/channels/{id}/exchanges` shows it. Holds no secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExchangeView {
-    /// When it began.
-    pub at: Timestamp,
-    /// The method.
-    pub method: &'static str,
-    /// The address.
-    pub url: Box<str>,
-    /// What was sent.
-    pub body: Box<str>,
-    /// The answer's status.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// What was answered.
-    pub answer: Box<str>,
-    /// How long it took, in milliseconds.
-    pub took_ms: u64,
-    /// The message it was made for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub message_id: Option<MessageId>,
-    /// The part of it, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub part: Option<u16>,
-    /// Why there was no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<Box<str>>,
 }
 
 /// A session id as text.

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use actors::{
     Router,
     seams::{BoxFuture, Call, CallError, HttpClient},
-    webhook::{self, Answer},
+    webhook::{WebhookAnswer, WebhookCall},
 };
 use channels::{
     Capabilities, HttpChannel, InEvent, InMessage, InReceipt, OutPart, Polled, Provider, Received, Report,
@@ -323,14 +323,14 @@ pub(crate) async fn call_back(world: Arc<World>, router: Router, api: usize) {
         };
         let (body, forgets) = called_back(&mut world.lock(), api, job);
         world.note(|| format!("api{api}: calls back {job}: {body}"));
-        let call = webhook::Call {
+        let call = WebhookCall {
             method: "POST".into(),
             url: "https://patchbay.example/webhooks".into(),
             query: "".into(),
             headers: Vec::new(),
             body: body.to_string().into(),
         };
-        let taken = matches!(router.webhook(&id, &call).await, Answer::Reply(_));
+        let taken = matches!(router.webhook(&id, &call).await, WebhookAnswer::Reply(_));
         let now = world.now_ms();
         let mut inner = world.lock();
         let slot = &mut inner.smscs[api].jobs[job];

@@ -24,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actors::{Origin, config::Limits, webhook::Answer};
+use actors::{Origin, config::Limits, webhook::WebhookAnswer};
 use channels::http::Reply;
 use serde_json::{Value, json};
 use stage::{World, id};
@@ -36,8 +36,8 @@ fn says(id: &str, text: &str) -> Value {
     json!({ "id": id, "from": ANN, "text": text })
 }
 
-fn taken(answer: &Answer) -> bool {
-    *answer == Answer::Reply(Reply::json("{\"taken\":true}"))
+fn taken(answer: &WebhookAnswer) -> bool {
+    *answer == WebhookAnswer::Reply(Reply::json("{\"taken\":true}"))
 }
 
 #[tokio::test]
@@ -64,22 +64,26 @@ async fn a_wrong_call_changes_nothing() {
     let cases = [
         (
             paper::signed("", body.clone()),
-            Answer::Refused { status: 401, reason: "x-signature is missing".into(), challenge: None },
+            WebhookAnswer::Refused { status: 401, reason: "x-signature is missing".into(), challenge: None },
         ),
         (
             paper::signed("bad", body),
-            Answer::Refused { status: 403, reason: "x-signature does not fit".into(), challenge: None },
+            WebhookAnswer::Refused {
+                status: 403,
+                reason: "x-signature does not fit".into(),
+                challenge: None,
+            },
         ),
-        (paper::signed("good", b"{".to_vec()), Answer::Malformed("the body is no JSON".into())),
+        (paper::signed("good", b"{".to_vec()), WebhookAnswer::Malformed("the body is no JSON".into())),
     ];
     for (call, expected) in cases {
         assert_eq!(router.webhook(&id(), &call).await, expected);
     }
-    assert_eq!(router.webhook(&"none".into(), &paper::call(&[])).await, Answer::Unknown);
+    assert_eq!(router.webhook(&"none".into(), &paper::call(&[])).await, WebhookAnswer::Unknown);
     assert_eq!((router.committed(), world.taken().len()), (before, 0));
     let mut hello = paper::signed("", Vec::new());
     hello.query = "challenge=42".into();
-    assert_eq!(router.webhook(&id(), &hello).await, Answer::Reply(Reply::text("42")));
+    assert_eq!(router.webhook(&id(), &hello).await, WebhookAnswer::Reply(Reply::text("42")));
 }
 
 #[tokio::test]
@@ -107,7 +111,7 @@ async fn what_cannot_be_flushed_is_to_be_repeated() {
     let router = world.start(paper::Paper::default().channel()).await;
     world.disk.fail_flush_after(0);
     let answer = router.webhook(&id(), &paper::call(&[says("a", "one")])).await;
-    assert!(matches!(answer, Answer::Busy { .. }), "{answer:?}");
+    assert!(matches!(answer, WebhookAnswer::Busy { .. }), "{answer:?}");
     drop(router);
     world.disk.crash(Crash::Lose);
     let router = world.start(paper::Paper::default().channel()).await;
@@ -134,14 +138,17 @@ async fn the_shared_address_gives_each_account_its_own_and_loses_none() {
     let before = router.committed();
     assert!(matches!(
         router.shared_webhook(&call("wrong", &body)).await,
-        Answer::Refused { status: 403, .. }
+        WebhookAnswer::Refused { status: 403, .. }
     ));
-    assert!(matches!(router.shared_webhook(&call("", &body)).await, Answer::Refused { status: 401, .. }));
-    assert!(matches!(router.shared_webhook(&call("good", &json!([]))).await, Answer::Malformed(_)));
+    assert!(matches!(
+        router.shared_webhook(&call("", &body)).await,
+        WebhookAnswer::Refused { status: 401, .. }
+    ));
+    assert!(matches!(router.shared_webhook(&call("good", &json!([]))).await, WebhookAnswer::Malformed(_)));
     assert_eq!(router.committed(), before, "nothing was changed");
     for _ in 0..2 {
         let answer = router.shared_webhook(&call("good", &body)).await;
-        assert_eq!(answer, Answer::Reply(Reply::text("EVENT_RECEIVED")));
+        assert_eq!(answer, WebhookAnswer::Reply(Reply::text("EVENT_RECEIVED")));
     }
     let mut of_one = Vec::new();
     for text in ["a", "b", "c"] {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actors::webhook::Call;
+use actors::webhook::WebhookCall;
 use channels::{
     Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Protection,
     Provider, Received, Report, SendError, Sent, Step,
@@ -183,16 +183,16 @@ fn event(item: &Value) -> InEvent {
 }
 
 /// A signed call with items.
-pub(crate) fn call(items: &[Value]) -> Call {
+pub(crate) fn call(items: &[Value]) -> WebhookCall {
     signed("good", serde_json::to_vec(items).unwrap())
 }
 
-pub(crate) fn signed(signature: &str, body: Vec<u8>) -> Call {
+pub(crate) fn signed(signature: &str, body: Vec<u8>) -> WebhookCall {
     let headers = match signature {
         "" => Vec::new(),
         signature => vec![("x-signature".into(), signature.into())],
     };
-    Call {
+    WebhookCall {
         method: "POST".into(),
         url: "https://example.org/webhooks/paper".into(),
         query: "".into(),

@@ -16,7 +16,7 @@ use actors::{
     config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
     seams::{
         BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
-        Stream, Target, Wanted,
+        Purpose, Stream, Target,
     },
 };
 use channels::{
@@ -245,7 +245,7 @@ impl Poster for Hand {
 
 impl HttpClient for Hand {
     fn call(&self, call: Call) -> BoxFuture<'static, Result<Response, CallError>> {
-        if call.wanted == Wanted::File {
+        if call.purpose == Purpose::File {
             self.0.fetches.fetch_add(1, Ordering::SeqCst);
             let files = self.0.files.lock().unwrap();
             let found = files.iter().find(|(url, ..)| *url == call.request.url);

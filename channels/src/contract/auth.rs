@@ -1,4 +1,5 @@
-//! Credentials and signatures as providers use them: pure, in constant time where a secret is compared.
+//! Credentials and signatures as providers use them: pure, in constant time where a secret is
+//! compared.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ed25519_dalek::{Signature, VerifyingKey};

@@ -94,8 +94,9 @@ pub enum Encoding {
 pub enum Over {
     /// The body as received.
     Body,
-    /// Twilio's scheme: the address with its query, followed by the sorted fields of a form; or the address alone
-    /// when its parameter `bodySHA256` names the hash of the body. With and without the port.
+    /// Twilio's scheme: the address with its query, followed by the sorted fields of a form; or the
+    /// address alone when its parameter `bodySHA256` names the hash of the body. With and without
+    /// the port.
     UrlAndForm,
 }
 
@@ -108,7 +109,8 @@ pub struct Ed25519 {
     pub timestamp: &'static str,
     /// The text between time and body.
     pub separator: &'static str,
-    /// Maximum distance of the time from now, in milliseconds. Anything further is refused as a replay.
+    /// Maximum distance of the time from now, in milliseconds. Anything further is refused as a
+    /// replay.
     pub age_max_ms: u64,
     /// The key of the account that holds the public key in base64.
     pub public_key: &'static str,

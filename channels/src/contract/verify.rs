@@ -1,5 +1,5 @@
-//! Verifies webhooks by their provider's [`Protection`]: the one place where a secret from outside is compared, in
-//! constant time. Reads nothing of the webhook's content.
+//! Verifies webhooks by their provider's [`Protection`]: the one place where a secret from outside
+//! is compared, in constant time. Reads nothing of the webhook's content.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -99,7 +99,8 @@ fn after<'t>(text: &'t str, prefix: &str) -> Option<&'t str> {
     start.eq_ignore_ascii_case(prefix).then_some(rest)
 }
 
-/// Returns the texts that Twilio may have signed: it is not consistent about the port in the address.
+/// Returns the texts that Twilio may have signed: it is not consistent about the port in the
+/// address.
 fn url_and_form<'w>(webhook: &Webhook<'w>) -> Result<Vec<Cow<'w, [u8]>>, &'static str> {
     let fields = match webhook.parameter("bodySHA256") {
         Some(hash) => {
@@ -202,7 +203,8 @@ mod tests {
 
     type Header<'a> = (&'a str, &'a str);
 
-    /// Verifies a POST of `BODY` with these headers; the account has every key, with the value `secret`.
+    /// Verifies a POST of `BODY` with these headers; the account has every key, with the value
+    /// `secret`.
     fn verified(protection: &Protection, headers: &[Header<'_>]) -> Result<(), String> {
         let headers: Vec<(Box<str>, Box<str>)> =
             headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();

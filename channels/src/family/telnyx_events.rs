@@ -1,5 +1,5 @@
-//! Telnyx's webhook envelope, in which the General interface and its presets speak too: pure reading, whoever signed it.
-//! `data.id` names the event, `data.payload.id` the message; only the latter may name a message.
+//! Webhook events of Telnyx, which VoIP.ms also sends. `data.id` is the event's id and
+//! `data.payload.id` the message's; only the latter may identify a message.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("expired", Report::Failed),
 ];
 
-/// The words of the General interface: Telnyx's, and one more that Telnyx's SMS do not have.
+/// Status words of the General interface: those of Telnyx, and `read`.
 pub const GENERAL_STATUSES: &[(&str, Report)] = &[
     ("queued", Report::Enroute),
     ("sending", Report::Enroute),
@@ -35,12 +35,12 @@ pub const GENERAL_STATUSES: &[(&str, Report)] = &[
     ("expired", Report::Failed),
 ];
 
-/// Reads a webhook. Event types of no interest are counted as ignored.
+/// Reads a webhook. Other event types count as ignored.
 ///
 /// # Errors
-/// When it is no JSON, or lacks what every message has.
+/// Fails when it is not JSON or lacks a field that every message has.
 pub fn read(body: &[u8], statuses: &[(&str, Report)]) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not valid JSON"))?;
     let data = json::at(&said, "/data").ok_or_else(|| Malformed::new("data is missing"))?;
     let mut received = Received::default();
     match json::at(data, "/event_type").and_then(Value::as_str) {
@@ -52,14 +52,14 @@ pub fn read(body: &[u8], statuses: &[(&str, Report)]) -> Result<Received, Malfor
 }
 
 fn written(data: &Value) -> Result<Vec<InEvent>, Malformed> {
-    // The router's own messages come back on some set-ups: they are no customer's.
+    // Some set-ups send our own messages back: they are not a customer's.
     if json::text(data, "/payload/direction").is_some_and(|d| d == "outbound") {
         return Ok(Vec::new());
     }
     let missing = |name: &str| Malformed::new(format!("data.payload.{name} is missing"));
     let needed = |pointer: &str, name: &str| json::some_text(data, pointer).ok_or_else(|| missing(name));
     let customer = needed("/payload/from/phone_number", "from.phone_number")?;
-    // The same in every repetition; some senders of the General interface have only the outer one.
+    // Repetitions have equal ids; some senders of the General interface have only the outer one.
     let id = json::some_text(data, "/payload/id").or_else(|| json::some_text(data, "/id"));
     let id = id.ok_or_else(|| missing("id"))?;
     let did = needed("/payload/to/0/phone_number", "to[0].phone_number")?;
@@ -80,7 +80,7 @@ fn written(data: &Value) -> Result<Vec<InEvent>, Malformed> {
     Ok(events)
 }
 
-/// `media[].url`, and `media_urls[]` of senders that write them as they are sent.
+/// Returns the files of `media[].url`, or of `media_urls[]` in the form in which they are sent.
 fn files(data: &Value) -> Vec<MediaRef> {
     let of_object = |item: &Value| {
         let owned = |pointer: &str| json::some_text(item, pointer).map(|text| Box::from(&*text));
@@ -97,7 +97,7 @@ fn files(data: &Value) -> Vec<MediaRef> {
     files
 }
 
-/// Whether a message opts out or in again: the provider says so, or it is nothing but a keyword.
+/// Returns whether a message opts out or in again: by the provider's word, or by a keyword alone.
 fn opts(data: &Value, text: &str) -> Option<bool> {
     let told = json::some_text(data, "/payload/autoresponse_type")
         .or_else(|| json::some_text(data, "/autoresponse_type"));
@@ -109,7 +109,7 @@ fn opts(data: &Value, text: &str) -> Option<bool> {
     }
 }
 
-/// The error by which a receipt says that the customer opted out.
+/// Error code of a receipt whose customer has opted out.
 const OPTED_OUT: &str = "40300";
 
 fn reported(data: &Value, statuses: &[(&str, Report)]) -> Vec<InEvent> {

@@ -1,5 +1,5 @@
-//! What Twilio's SMS and WhatsApp have in common: the signature of its webhooks, its error codes, its forms. Pure wire
-//! facts; what goes out how is each provider's own.
+//! The wire format that Twilio's SMS and WhatsApp share: webhook signatures, error codes, forms.
+//! How messages are sent belongs to each provider.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Its words for the state of a part.
+/// Twilio's words for the state of a part.
 pub const STATUSES: &[(&str, Report)] = &[
     ("accepted", Report::Enroute),
     ("scheduled", Report::Enroute),
@@ -36,19 +36,20 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("received", Report::Nothing),
 ];
 
-/// The parameter of a status callback's address that holds our own reference. It is part of what is signed.
+/// Parameter of a status callback's address that holds our reference. The signature covers it.
 const REFERENCE: &str = "part";
 
-/// How long the channel rests when the day's messages are used up; it is tried again after each.
+/// Pause of the channel after the daily limit of messages, in milliseconds. It is retried after
+/// each pause.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
-/// The address to which a part's states are reported.
+/// Returns the address to which Twilio reports the states of a part.
 pub fn callback(webhook_url: &str, reference: &str) -> String {
     let sign = if webhook_url.contains('?') { '&' } else { '?' };
     format!("{webhook_url}{sign}{REFERENCE}={reference}")
 }
 
-/// The protection of its webhooks: HMAC-SHA-1 over the address and, for a form, its sorted fields.
+/// Protection of Twilio's webhooks: HMAC-SHA-1 over the address and, for a form, its sorted fields.
 pub const PROTECTION: Protection = Protection::Hmac(Hmac {
     algorithm: Algorithm::Sha1,
     header: "x-twilio-signature",
@@ -59,10 +60,10 @@ pub const PROTECTION: Protection = Protection::Hmac(Hmac {
     refusal: 403,
 });
 
-/// The id in an answer that took a part or made a content; every other answer as the error it is.
+/// Returns the id in an answer that accepted a message or created a content.
 ///
 /// # Errors
-/// Why nothing was taken.
+/// Classifies every other answer.
 pub fn sid(response: &Response) -> Result<String, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     if !response.is_success() {
@@ -72,8 +73,8 @@ pub fn sid(response: &Response) -> Result<String, SendError> {
     sid.ok_or_else(|| classify::unreadable(response, "sid"))
 }
 
-/// Codes of refusals. Those of the families 21, 30 and 63 are about one message, whatever the status: a 403 with one
-/// of them does not stop the channel.
+/// Codes of refusals. Those of the families 21, 30 and 63 are about one message, whatever the
+/// status: a 403 with one of them does not stop the channel.
 const REFUSALS: Refusals = Refusals {
     code: &["/code"],
     words: &["/message"],
@@ -94,20 +95,20 @@ const REFUSALS: Refusals = Refusals {
     ],
 };
 
-/// The sids of contents by the names of templates.
+/// Content sids by the names of templates.
 pub type Templates = BTreeMap<Box<str>, Box<str>>;
 
-/// A template as the sid and variables of a content; `known` are the sids of templates by name.
+/// Returns the content sid and the variables of a template; `known` holds sids by name.
 ///
 /// # Errors
-/// When it is neither a sid nor known.
+/// Rejects a name that is neither a sid nor known.
 pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String); 2], SendError> {
     let template: body::Template<'_> = body::read(json).unwrap_or_default();
     let name = &*template.name;
     let sid = known.get(name).map(|sid| &**sid);
     let Some(sid) = sid.or_else(|| Some(name).filter(|name| is_sid(name, "HX"))) else {
         let reason =
-            format!("the template {name:?} is no content sid (HX...) and none is given for it in templates");
+            format!("the template {name:?} is not a content sid (HX...) and templates does not list it");
         return Err(SendError::Rejected(Cause::new("400", reason)));
     };
     let mut variables = Map::new();
@@ -119,7 +120,8 @@ pub fn template(json: &str, known: &Templates) -> Result<[(&'static str, String)
     Ok([("ContentSid", sid.to_owned()), ("ContentVariables", Value::Object(variables).to_string())])
 }
 
-/// The words of a template's parameter: itself, or the member that holds them, also below the name of its type.
+/// Returns the words of a template's parameter: the value itself, or the member that holds them,
+/// directly or below the name of its type.
 fn value_of(details: &Value) -> String {
     const MEMBERS: [&str; 6] = ["/fallback_value", "/text", "/payload", "/link", "/url", "/value"];
     let words = |value: &Value| {
@@ -131,7 +133,7 @@ fn value_of(details: &Value) -> String {
     words(details).or_else(below).unwrap_or_default()
 }
 
-/// Whether this is an id of that kind: two letters and 32 hexadecimal digits.
+/// Returns whether a text is an id of this kind: two letters and 32 hexadecimal digits.
 pub fn is_sid(text: &str, kind: &str) -> bool {
     let digits = text.strip_prefix(kind).unwrap_or_default();
     digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit())
@@ -140,7 +142,7 @@ pub fn is_sid(text: &str, kind: &str) -> bool {
 /// Reads a webhook: a status callback or a customer's message, one each.
 ///
 /// # Errors
-/// When a message lacks what every message has.
+/// Fails when a message lacks a field that every message has.
 pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     let form = Form(if webhook.method == "GET" {
         url::form_fields(webhook.query.as_bytes()).collect()
@@ -161,7 +163,7 @@ pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
     Ok(received)
 }
 
-/// An answer that makes Twilio send nothing.
+/// Returns an answer that makes Twilio send nothing.
 fn nothing_to_say() -> Reply {
     let body = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
     Reply { status: 200, content_type: "text/xml", body: body.into() }
@@ -170,7 +172,7 @@ fn nothing_to_say() -> Reply {
 struct Form(Vec<(String, String)>);
 
 impl Form {
-    /// A field; empty without it.
+    /// Returns a field, or an empty text without it.
     fn get(&self, name: &str) -> &str {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     }
@@ -186,7 +188,7 @@ impl Form {
             .any(|name| !self.get(name).is_empty())
     }
 
-    /// `MediaUrl0` and on, as many as there are.
+    /// Returns the files `MediaUrl0`, `MediaUrl1` and so on.
     fn media(&self) -> Vec<MediaRef> {
         let numbered = |n: usize| {
             let url = self.get(&format!("MediaUrl{n}"));
@@ -201,10 +203,10 @@ impl Form {
     }
 }
 
-/// The most files of one message.
+/// Maximum number of files in one message. Further ones are not read.
 const MEDIA_MAX: usize = 10;
 
-/// An address without the channel's name before it.
+/// Returns an address without its prefix `whatsapp:`.
 pub fn bare(address: &str) -> &str {
     address.trim().strip_prefix("whatsapp:").unwrap_or(address.trim())
 }
@@ -260,7 +262,7 @@ fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
     Ok(events)
 }
 
-/// What a message says, besides its words, under the names the business sees.
+/// Returns the further facts of a message, under the names that the business sees.
 fn attributes(form: &Form) -> Vec<(Box<str>, Box<str>)> {
     const NAMES: [(&str, &str); 12] = [
         ("ProfileName", "customerName"),
@@ -299,11 +301,11 @@ fn contents(form: &Form, mut message: InMessage) -> Vec<InEvent> {
     inbound_body::messages(message, &words(form.get("Body")), form.media())
 }
 
-/// The shortest body that is looked at as base64.
+/// Minimum length of a body that may be base64, in octets. Shorter ones are text.
 const BASE64_BYTES_MIN: usize = 160;
 
-/// The words of a body. Long concatenated SMS may come as base64: what is one long word, decodes to text and has
-/// spaces then was no word of a person.
+/// Returns the words of a body. Long concatenated SMS may come as base64: one long word that
+/// decodes to a text with spaces.
 fn words(body: &str) -> String {
     let decoded = || {
         let text = String::from_utf8(auth::unbase64(body)?).ok()?;

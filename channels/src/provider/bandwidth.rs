@@ -1,8 +1,8 @@
-//! Bandwidth Messaging API v2: SMS and MMS by JSON over HTTPS with Basic credentials. Its webhooks are not signed; they
-//! carry a user and a password where the application has them.
+//! Bandwidth Messaging API v2: SMS and MMS by JSON over HTTPS with Basic credentials. Webhooks are
+//! not signed; they carry Basic credentials if the application has them.
 //!
-//! Unconfirmed, with the default taken: webhooks may come without credentials first and be repeated after a 401.
-//! Access is by Basic; its OAuth2 is not used. Of the failures that come as a receipt none is tried again.
+//! Unconfirmed, with the default taken: webhooks may come without credentials first and be repeated
+//! after a 401. OAuth2 is not used. Failures that come as a receipt are not retried.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// Description of Bandwidth.
 pub const PROVIDER: Provider = Provider {
     name: "bandwidth",
     channel_types: &["SMS"],
@@ -62,18 +62,18 @@ const STATUSES: &[(&str, Report)] = &[
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// In addresses.
+    /// The account number, a part of every address of the API.
     account_id: Box<str>,
-    /// The application, on which the callback addresses hang.
+    /// The application, which has the callback addresses.
     application_id: Box<str>,
-    /// Of the API, or an API token.
+    /// The user of the API, or an API token.
     username: Box<str>,
-    /// Of the API, or the token's secret.
+    /// The password of the API, or the secret of the token.
     password: SecretString,
-    /// The user that webhooks name.
+    /// The user of webhooks.
     #[serde(default)]
     callback_user_id: Option<Box<str>>,
-    /// The password that webhooks bring; without it they are not checked.
+    /// The password of webhooks. Without it they are not verified.
     #[serde(default)]
     callback_password: Option<SecretString>,
     /// `default` or `high`.
@@ -92,7 +92,7 @@ impl Account {
         filled("password", &self.password)?;
         self.callback_password.as_ref().map_or(Ok(()), |secret| filled("callback_password", secret))?;
         if self.account_id.is_empty() || !self.account_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let problem = "is no account number, as the dashboard shows it".into();
+            let problem = "is not an account number; the dashboard shows it".into();
             return Err(AccountError { key: "account_id".into(), problem });
         }
         address("base_url", &mut self.base_url)?;
@@ -139,7 +139,7 @@ impl HttpChannel for Account {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         let said = json::parse(&response.body).unwrap_or_default();
         if response.is_success() {
-            // Without an id it was taken all the same: receipts bring our tag.
+            // Without an id the message was still taken: receipts carry our tag.
             return Ok(Step::Sent(Sent::id(&*json::some_text(&said, "/id").unwrap_or_default())));
         }
         Err(refusal(response, &said))
@@ -154,18 +154,19 @@ impl HttpChannel for Account {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        let said = json::parse(webhook.body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+        let said = json::parse(webhook.body).ok_or_else(|| Malformed::new("the body is not valid JSON"))?;
         let items = match &said {
             Value::Array(items) => items.as_slice(),
             item @ Value::Object(_) => std::slice::from_ref(item),
-            _ => return Err(Malformed::new("the body is no array")),
+            _ => return Err(Malformed::new("the body is not an array")),
         };
         let mut received = Received::default();
         for item in items {
             let kind = json::text(item, "/type").unwrap_or_default();
             let direction = json::text(item, "/message/direction").unwrap_or_default();
             match (&*kind, &*direction) {
-                // Our own messages never come in, or two routers would answer each other for ever.
+                // Our own messages are ignored: otherwise two routers would answer each other
+                // forever.
                 ("message-received", "out") => received.ignored += 1,
                 ("message-received", _) => received.events.extend(written(item)),
                 (word, _) => match Report::of(STATUSES, word) {
@@ -180,7 +181,7 @@ impl HttpChannel for Account {
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let Some(last) = answers.last() else {
             let call = Request { answer_bytes_max: MEDIA_BYTES_MAX, ..Request::get(&*media.locator) };
-            // Nobody else may see the credentials.
+            // Credentials go to Bandwidth only.
             let own = [&*self.base_url, "https://messaging.bandwidth.com"];
             let is_own = own
                 .iter()
@@ -198,14 +199,14 @@ impl HttpChannel for Account {
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         match SendError::by_status(response) {
             _ if response.is_success() => Ok(()),
-            // It knows who asks; only the filter is not to its liking.
+            // The credentials were accepted; only the filter was not.
             SendError::Rejected(_) if response.status == 400 => Ok(()),
             error => Err(error),
         }
     }
 }
 
-/// When a message is no longer of use.
+/// Returns the end of a message's validity, in RFC 3339.
 fn expiration(now_ms: i64, valid_s: u64) -> Option<String> {
     let valid_ms = i64::try_from(valid_s).ok()?.checked_mul(1_000)?;
     jiff::Timestamp::from_millisecond(now_ms.checked_add(valid_ms)?).ok().map(|time| time.to_string())
@@ -230,7 +231,7 @@ fn refusal(response: &Response, said: &Value) -> SendError {
     }
 }
 
-/// Every message would end so.
+/// Returns the cause of a 404, which every message would get.
 fn not_found(response: &Response) -> Cause {
     Cause::new("http 404", format!("account_id or base_url is wrong: {}", response.words()))
 }
@@ -241,7 +242,7 @@ fn written(item: &Value) -> Vec<InEvent> {
     let (Some(id), Some(customer), Some(did)) = (field("/message/id"), field("/message/from"), did) else {
         return vec![InEvent::Broken("message.id, message.from or message.owner is missing".into())];
     };
-    // Layout instructions of an MMS are no file of the customer's.
+    // A `.smil` file holds the layout of an MMS and is not the customer's.
     let is_file = |url: &&str| !url.is_empty() && !url.split('?').next().unwrap_or(url).ends_with(".smil");
     let files = json::items(item, "/message/media").iter().filter_map(Value::as_str).filter(is_file);
     let files: Vec<MediaRef> =
@@ -262,11 +263,11 @@ fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {
     let words = json::text(item, "/description").unwrap_or_default();
     let did: Arc<str> = json::some_text(item, "/message/owner")
         .map_or_else(|| owned("/message/from"), |owner| (&*owner).into());
-    // A group's receipts name the one they are about; others may name nobody.
+    // Receipts of a group name their recipient; others may name none.
     let customer: Arc<str> =
         json::some_text(item, "/to").map_or_else(|| owned("/message/to/0"), |to| (&*to).into());
     let report = match error.as_deref() {
-        // No receipt in time: it may be there.
+        // The carrier's receipt timed out: the message may have arrived.
         Some("9902") => Report::Sent,
         Some("9999") => Report::Nothing,
         _ => report,

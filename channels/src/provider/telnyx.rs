@@ -1,7 +1,8 @@
 //! Telnyx Messaging v2: SMS and MMS by JSON over HTTPS, webhooks signed with Ed25519.
 //!
-//! Unconfirmed, with the default taken: the answer's `data.id` is always present (else the part is in doubt). Of the
-//! failures that come as a receipt none is tried again, though some codes (40002, 40006, 40011, 40018) would allow it.
+//! Unconfirmed, with the default taken: the answer always has `data.id`; without it the part is in
+//! doubt. Failures that come as a receipt are not retried, though some codes (40002, 40006, 40011,
+//! 40018) would allow it.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// Description of Telnyx.
 pub const PROVIDER: Provider = Provider {
     name: "telnyx",
     channel_types: &["SMS"],
@@ -54,22 +55,23 @@ pub const PROVIDER: Provider = Provider {
     channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
 };
 
-/// How long the channel rests when a carrier's daily limit is used up; it is tried again after each.
+/// Pause of the channel after a carrier's daily limit, in milliseconds. It is retried after each
+/// pause.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
 /// `[channel.account]` of a `telnyx` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// Sent as Bearer token.
+    /// The bearer token of the API.
     api_key: SecretString,
-    /// Base64 of the 32 octets that check webhooks.
+    /// The Ed25519 public key that verifies webhooks, in base64.
     #[serde(default)]
     public_key: Box<str>,
-    /// Needed for number pools and alphanumeric senders.
+    /// Required for number pools and alphanumeric senders.
     #[serde(default)]
     messaging_profile_id: Option<Box<str>>,
-    /// The profile picks the sender among its numbers, instead of the DID.
+    /// Lets the profile choose the sender among its numbers instead of the DID.
     #[serde(default)]
     number_pool: bool,
     #[serde(default = "default_base_url")]
@@ -152,8 +154,8 @@ impl HttpChannel for Account {
     }
 }
 
-/// Codes of refusals. Those of the family 40 are about one message or its sender, whatever the status: a 403 with
-/// one of them does not stop the channel.
+/// Codes of refusals. Those of the family 40 are about one message or its sender, whatever the
+/// status: a 403 with one of them does not stop the channel.
 const REFUSALS: Refusals = Refusals {
     code: &["/errors/0/code"],
     words: &["/errors/0/title", "/errors/0/detail"],

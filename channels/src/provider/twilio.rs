@@ -1,9 +1,10 @@
-//! Twilio's Messages resource: SMS and MMS by forms over HTTPS, webhooks signed with HMAC-SHA-1. Files are fetched by
-//! Twilio, so their addresses must be public. WhatsApp is a provider of its own on the same account.
+//! Twilio's Messages resource: SMS and MMS by forms over HTTPS, webhooks signed with HMAC-SHA-1.
+//! Twilio fetches files, so their addresses must be public. WhatsApp is a separate provider on the
+//! same account.
 //!
-//! Unconfirmed, with the default taken: a 429 may have `Retry-After`; customers' files redirect to a storage that must
-//! not get the credentials. Of the failures that come as a receipt none is tried again, though some codes (30001,
-//! 30017, 30022, ...) would allow it.
+//! Unconfirmed, with the default taken: a 429 may have `Retry-After`; customers' files redirect to
+//! a storage that must not get the credentials. Failures that come as a receipt are not retried,
+//! though some codes (30001, 30017, 30022, ...) would allow it.
 
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// Description of Twilio's SMS.
 pub const PROVIDER: Provider = Provider {
     name: "twilio",
     channel_types: &["SMS"],
@@ -53,28 +54,28 @@ pub const PROVIDER: Provider = Provider {
     channel: &|_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
 };
 
-/// The longest time in Twilio's queue, in seconds.
+/// Maximum validity that Twilio accepts, in seconds. A longer one is shortened to it.
 const VALID_S_MAX: u64 = 36_000;
 
-/// The most redirects of a customer's file.
+/// Maximum number of redirects of a customer's file. Further ones are refused.
 const REDIRECTS_MAX: usize = 3;
 
 /// `[channel.account]` of a `twilio` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// `AC...`: in addresses, and the user where there is no `api_key_sid`.
+    /// `AC...`: a part of every address, and the user without `api_key_sid`.
     pub(super) account_sid: Box<str>,
-    /// The primary token: checks webhooks, and is the password where there is no `api_key_sid`.
+    /// The primary token: verifies webhooks, and is the password without `api_key_sid`.
     #[serde(default)]
     pub(super) auth_token: SecretString,
-    /// `SK...`: the user instead of the account.
+    /// `SK...`: the user in place of the account.
     #[serde(default)]
     pub(super) api_key_sid: Option<Box<str>>,
-    /// Its password.
+    /// The password of `api_key_sid`.
     #[serde(default)]
     pub(super) api_key_secret: Option<SecretString>,
-    /// `MG...`: a sender pool that the DID is in.
+    /// `MG...`: a sender pool that contains the DID.
     #[serde(default)]
     pub(super) messaging_service_sid: Option<Box<str>>,
     /// The sids of contents (`HX...`) by the names of templates.
@@ -89,15 +90,17 @@ pub(super) fn default_base_url() -> Box<str> {
 }
 
 impl Account {
+    /// Checks the keys against each other.
+    ///
     /// # Errors
-    /// Names what is wrong with it.
+    /// Names the key that is wrong and the fix.
     pub(super) fn checked(mut self) -> Result<Self, AccountError> {
         let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
         if !self.account_sid.starts_with("AC") || !self.account_sid.bytes().all(|b| b.is_ascii_alphanumeric())
         {
             return Err(error(
                 "account_sid",
-                "is no account: expected AC and 32 digits, as the console shows it",
+                "is not an account: expected AC and 32 digits; the console shows it",
             ));
         }
         if filled("auth_token", &self.auth_token).is_err() {
@@ -108,13 +111,13 @@ impl Account {
         }
         self.api_key_secret.as_ref().map_or(Ok(()), |secret| filled("api_key_secret", secret))?;
         if self.api_key_sid.is_some() != self.api_key_secret.is_some() {
-            return Err(error("api_key_secret", "api_key_sid and api_key_secret are given together"));
+            return Err(error("api_key_secret", "api_key_sid and api_key_secret must be given together"));
         }
         address("base_url", &mut self.base_url)?;
         Ok(self)
     }
 
-    /// A call with the account's credentials.
+    /// Adds the account's credentials to a call.
     pub(super) fn call(&self, request: Request) -> Request {
         let (user, password) = match (&self.api_key_sid, &self.api_key_secret) {
             (Some(user), Some(password)) => (user, password),
@@ -123,7 +126,7 @@ impl Account {
         request.secret_header("Authorization", auth::basic(user, password.expose_secret()))
     }
 
-    /// The call that sends a message; `content` are the fields that say what.
+    /// Returns the call that sends a message with these content fields.
     pub(super) fn message(
         &self,
         part: &OutPart<'_>,
@@ -144,10 +147,10 @@ impl Account {
         self.call(Request::post(url, Body::Form(fields)))
     }
 
-    /// Words, a file or a template.
+    /// Returns the fields of a text, a file or a template.
     ///
     /// # Errors
-    /// When it is none of them.
+    /// Rejects any other content.
     pub(super) fn content(&self, content: &Content) -> Result<Vec<(&'static str, String)>, SendError> {
         if let Content::Rich { body_type: BodyType::Template, json } = content {
             return Ok(twilio::template(json, &self.templates)?.into());
@@ -158,10 +161,11 @@ impl Account {
         Ok(words.into_iter().chain(content.file.map(|file| ("MediaUrl", file))).collect())
     }
 
-    /// Customers' files are given to the account only; what they redirect to must not see its credentials.
+    /// Fetches a customer's file. Only Twilio gets the credentials, never the storage that it
+    /// redirects to.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// Fails with the class of the answer that is not the file.
     pub(super) fn file(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         let get = |url: &str| Request { answer_bytes_max: MEDIA_BYTES_MAX, ..Request::get(url) };
         let Some(last) = answers.last() else {
@@ -181,7 +185,7 @@ impl Account {
         }
     }
 
-    /// A look at the account itself.
+    /// Returns a call that reads the account.
     pub(super) fn look(&self) -> Request {
         self.call(Request::get(format!("{}/2010-04-01/Accounts/{}.json", self.base_url, self.account_sid)))
     }

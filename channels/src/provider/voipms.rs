@@ -1,12 +1,13 @@
-//! VoIP.ms: SMS and MMS in the United States and Canada. With `api_send_url` in the account it speaks the General
-//! interface, else its own REST API: one address, a method per call, 200 for everything. Credentials go in the body,
-//! never into an address.
+//! VoIP.ms: SMS and MMS in the United States and Canada. With `api_send_url` in the account the
+//! channel uses the General interface, otherwise the REST API of VoIP.ms: one address, a method per
+//! call, 200 for every answer. Credentials go into the body, never into an address.
 //!
-//! Unconfirmed, with the default taken: the id of an MMS is in `mms`, else in `sms`; several files of one MMS come
-//! joined by commas; a JSON webhook is in Telnyx's envelope; the status words `missing_dst`, `message_empty`,
-//! `mms_failed`. The time of a classic callback is in the account's own zone and is not read: the arrival counts. There
-//! are no receipts; a message stays SENT. The callback's address is entered in the portal: `setSMS` would set all of a number's
-//! other settings, too.
+//! Unconfirmed, with the default taken: the id of an MMS is in `mms`, else in `sms`; several files
+//! of one MMS come joined by commas; a JSON webhook is in Telnyx's envelope; the status words
+//! `missing_dst`, `message_empty`, `mms_failed`. The time of a classic callback is in the account's
+//! zone and is not read: the arrival counts. There are no receipts; a message stays SENT. The
+//! callback address is entered in the portal: `setSMS` would also set all other settings of a
+//! number.
 
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// Description of VoIP.ms.
 pub const PROVIDER: Provider = Provider {
     name: "voipms",
     channel_types: &["SMS"],
@@ -64,30 +65,32 @@ const CAPABILITIES: Capabilities = Capabilities {
     ..Capabilities::TEXT
 };
 
-/// The longest text of an SMS, in octets of UTF-8; a longer one goes as MMS.
+/// Maximum length of an SMS, in octets of UTF-8. A longer text goes as MMS.
 const SMS_BYTES_MAX: usize = 160;
 
-/// How long the channel rests when the day's calls are used up; it is tried again after each.
+/// Pause of the channel after the daily limit of calls, in milliseconds. It is retried after each
+/// pause.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
 /// `[channel.account]` of a `voipms` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Keys {
-    /// The account's e-mail address; with `api_send_url` the bearer token.
+    /// The e-mail address of the account; with `api_send_url` the bearer token.
     api_key: SecretString,
-    /// The API password, which is not the login password; with `api_send_url` it signs webhooks.
+    /// The API password, not the login password; with `api_send_url` it signs webhooks.
     #[serde(default)]
     api_secret: Option<SecretString>,
-    /// Protects webhooks: signs JSON ones, and is the parameter `token` of classic ones. Without it all are taken.
+    /// Protects webhooks: it signs those with JSON and is the parameter `token` of classic ones.
+    /// Without it all are accepted.
     #[serde(default)]
     webhook_secret: Option<SecretString>,
     /// As in `general`.
     #[serde(default)]
     api_verify_url: Option<Box<str>>,
-    /// As in `general`: the General interface is spoken.
-    #[serde(default)]
-    api_send_url: Option<Box<str>>,
+    /// As in `general`: selects the General interface.
+    #[serde(default, rename = "api_send_url")]
+    _api_send_url: Option<Box<str>>,
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -96,7 +99,7 @@ fn default_base_url() -> Box<str> {
     "https://voip.ms".into()
 }
 
-/// An account at its own API.
+/// An account at the REST API of VoIP.ms.
 #[derive(Debug)]
 pub struct Account {
     api_key: SecretString,
@@ -106,15 +109,10 @@ pub struct Account {
 }
 
 fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
-    let keys: Keys = account(table)?;
-    if let Some(api_send_url) = keys.api_send_url {
-        return general(
-            keys.api_key,
-            keys.webhook_secret.or(keys.api_secret),
-            api_send_url,
-            keys.api_verify_url,
-        );
+    if table.contains_key("api_send_url") {
+        return general(table);
     }
+    let keys: Keys = account(table)?;
     let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
     if keys.api_verify_url.is_some() {
         return Err(error("api_verify_url", "belongs to api_send_url, which is missing"));
@@ -133,27 +131,16 @@ fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     Ok(Arc::new(account))
 }
 
-/// Opens an account at the General interface.
-fn general(
-    api_key: SecretString,
-    api_secret: Option<SecretString>,
-    api_send_url: Box<str>,
-    api_verify_url: Option<Box<str>>,
-) -> Result<Arc<dyn Channel>, AccountError> {
-    let mut table = toml::Table::new();
-    let api_secret = api_secret.map(|secret| Box::from(secret.expose_secret()));
-    for (key, value) in [
-        ("api_key", Some(Box::from(api_key.expose_secret()))),
-        ("api_secret", api_secret),
-        ("api_send_url", Some(api_send_url)),
-        ("api_verify_url", api_verify_url),
-    ] {
-        table.extend(value.map(|value: Box<str>| (key.to_owned(), String::from(value).into())));
-    }
-    let problem = || "the General interface is not among the manifests".to_owned();
-    let general = manifest::built_in("general")
-        .ok_or_else(|| AccountError { key: "api_send_url".to_owned(), problem: problem() })?;
-    (general.channel)(&PROVIDER, table)
+/// Opens an account at the General interface, under this description.
+fn general(mut account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+    account.remove("base_url");
+    let secret = account.remove("webhook_secret");
+    account.extend(secret.map(|secret| ("api_secret".to_owned(), secret)));
+    let general = manifest::built_in("general").ok_or_else(|| AccountError {
+        key: "api_send_url".to_owned(),
+        problem: "the General interface is not among the manifests".to_owned(),
+    })?;
+    (general.channel)(&PROVIDER, account)
 }
 
 impl Account {
@@ -179,7 +166,7 @@ impl HttpChannel for Account {
         Capabilities { receipts: false, read_receipts: false, ..CAPABILITIES }
     }
 
-    /// Ten digits and eleven are the same number.
+    /// Ten digits and eleven digits with a leading 1 are the same number.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
         Ok(number::customer(&with_country(&number::canonical(address)))?)
     }
@@ -210,7 +197,7 @@ impl HttpChannel for Account {
             Some(word) => return Err(refusal(&word)),
             None => return Err(classify::unreadable(response, "status")),
         }
-        // Two ranges of numbers: one id may be in both.
+        // SMS and MMS are numbered separately: an id may occur in both.
         let mms = json::some_text(&said, "/mms").map(|id| format!("mms:{id}"));
         let id = mms.or_else(|| json::some_text(&said, "/sms").map(|id| format!("sms:{id}")));
         Ok(Step::Sent(Sent::id(id.unwrap_or_default())))
@@ -225,7 +212,7 @@ impl HttpChannel for Account {
             "GET" => classic(&webhook.parameters()),
             _ => telnyx_events::read(webhook.body, telnyx_events::GENERAL_STATUSES)?,
         };
-        // Anything but this brings the message again every half hour.
+        // VoIP.ms repeats the message every half hour unless the answer is this.
         Ok(Received { reply: Some(Reply::text("ok")), ..received })
     }
 
@@ -246,7 +233,7 @@ impl HttpChannel for Account {
     }
 }
 
-/// What a `status` other than success stands for.
+/// Classifies a `status` other than success.
 fn refusal(word: &str) -> SendError {
     let cause = |reason: &str| Cause::new(word, reason);
     match word {
@@ -267,7 +254,8 @@ fn refusal(word: &str) -> SendError {
     }
 }
 
-/// A number as its API wants it: without `+`, and without the one leading 1 of eleven digits.
+/// Returns a number in the form of the API: without `+`, and without the leading 1 of eleven
+/// digits.
 fn ten_digits(address: &str) -> String {
     let digits = number::canonical(address);
     match digits.strip_prefix('1') {
@@ -276,7 +264,7 @@ fn ten_digits(address: &str) -> String {
     }
 }
 
-/// The opposite: ten digits of the North American plan get their `+1`, all else stays.
+/// Adds `+1` to ten digits of the North American plan; returns anything else unchanged.
 fn with_country(number: &str) -> String {
     let is_digit = |at: usize, from: u8| number.as_bytes().get(at).is_some_and(|b| (from..=b'9').contains(b));
     let is_north_american =
@@ -296,7 +284,7 @@ fn classic(parameters: &[(String, String)]) -> Received {
         let broken = InEvent::Broken("from or to is missing: check the callback's template".into());
         return Received { events: vec![broken], ..Received::default() };
     }
-    // Old templates have no id: the same words at the same time are the same message.
+    // Old templates have no id: equal words at one time are one message.
     let id = match of("id") {
         "" => {
             let whole = [from, to, text, of("date"), of("media")].join("\u{1f}");

@@ -1,5 +1,5 @@
-//! Refusals as data: where an answer has its code and its words, and the class of each code. One function turns an
-//! answer into the error that decides what happens next.
+//! Refusals as data: where an answer has its code and its words, and the class of each code. One
+//! function turns an answer into the error that decides what happens next.
 
 use message::event::Cause;
 use serde_json::Value;
@@ -16,8 +16,8 @@ pub struct Refusals {
     pub code: &'static [&'static str],
     /// Paths to the words, joined by a colon.
     pub words: &'static [&'static str],
-    /// Classes and their codes; the first that matches counts. A `?` stands for one character. `http 403` is the
-    /// status of an answer that has no code of its own.
+    /// Classes and their codes; the first that matches counts. A `?` stands for one character.
+    /// `http 403` is the status of an answer that has no code of its own.
     pub classes: &'static [(RefusalClass, &'static [&'static str])],
 }
 

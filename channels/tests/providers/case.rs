@@ -130,8 +130,8 @@ pub(crate) struct Case {
 const SIGNING: [&str; 5] = ["signature", "signed_with", "signed_body", "signed_url", "without_headers"];
 
 impl Case {
-    /// Reads a case. `kind` defaults to `send`, whose keys default to those of `send`; one `answer` may stand for
-    /// a list of one.
+    /// Reads a case. `kind` defaults to `send`, whose keys default to those of `send`; one `answer`
+    /// may stand for a list of one.
     pub(crate) fn new(
         provider: &'static Provider,
         account: &toml::Table,

@@ -1,5 +1,6 @@
-//! Rules that hold for every HTTP provider, derived from its description: which cases it must have, the meaning of
-//! general answers, unsigned webhooks are not read, no secret shows. Cases generated here need no fixture.
+//! Rules that hold for every HTTP provider, derived from its description: which cases it must have,
+//! the meaning of general answers, unsigned webhooks are not read, no secret shows. Cases generated
+//! here need no fixture.
 
 use std::collections::BTreeSet;
 
@@ -59,7 +60,8 @@ fn read(case: &Case) -> Option<Received> {
     }
 }
 
-/// Returns the error of an answer to the case `send_text`, or whether it was taken and under which id.
+/// Returns the error of an answer to the case `send_text`, or whether it was taken and under which
+/// id.
 fn answered(case: &Case, status: u16, headers: &[(&str, &str)], body: &str) -> Result<Step, SendError> {
     let channel = case.channel();
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
@@ -104,7 +106,8 @@ fn every_native_type_is_sent(provider: &Provider, fixture: &Fixture) {
     }
 }
 
-/// Asserts that some call of the conversation carries the file's address, or uploads the file by it.
+/// Asserts that some call of the conversation carries the file's address, or uploads the file by
+/// it.
 fn a_file_is_sent(text: &Case, body_type: BodyType) {
     let address = "https://files.example/media/a-file";
     let kind = body_type.as_wire();

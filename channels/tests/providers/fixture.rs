@@ -1,5 +1,5 @@
-//! A provider's fixture file: its account and its cases (`fixtures/<name>.toml`), and the recorded outcomes
-//! (`fixtures/<name>.out`). The only file here that reads and writes fixtures.
+//! A provider's fixture file: its account and its cases (`fixtures/<name>.toml`), and the recorded
+//! outcomes (`fixtures/<name>.out`). The only file here that reads and writes fixtures.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,6 @@
-//! The only tests a provider needs: its fixtures (a call and its answers, a webhook and its meaning, each with the
-//! recorded outcome; `UPDATE=1` records anew), and one conformance suite over all providers.
+//! The only tests a provider needs: its fixtures (a call and its answers, a webhook and its
+//! meaning, each with the recorded outcome; `UPDATE=1` records anew), and one conformance suite
+//! over all providers.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Signs the webhooks of fixtures as their providers do, with the secrets of the case's account. Cases hold no
-//! signatures, only `signature = "good"` (the default), `"wrong"` or `"missing"`.
+//! Signs the webhooks of fixtures as their providers do, with the secrets of the case's account.
+//! Cases hold no signatures, only `signature = "good"` (the default), `"wrong"` or `"missing"`.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,8 @@ pub(crate) struct Unsigned<'a> {
 type Headers = Vec<(Box<str>, Box<str>)>;
 
 impl Signing {
-    /// Returns the headers that prove who sent the webhook; none where the account has no secret for it.
+    /// Returns the headers that prove who sent the webhook; none where the account has no secret
+    /// for it.
     pub(crate) fn headers(
         &self,
         provider: &'static Provider,
@@ -92,7 +93,8 @@ impl Signer<'_> {
         self.account.get(key).and_then(toml::Value::as_str).unwrap_or_default()
     }
 
-    /// Returns a secret of the account, or another text for a wrong signature; nothing where the account lacks it.
+    /// Returns a secret of the account, or another text for a wrong signature; nothing where the
+    /// account lacks it.
     fn secret(&self, key: SecretKey) -> Option<String> {
         let secret = self.account.get(key.name())?.as_str()?;
         Some(if self.wrong { format!("{secret}x") } else { secret.to_owned() })
@@ -156,7 +158,8 @@ impl Signer<'_> {
         }
     }
 
-    /// Signs with the private key 00 01 02 ... 1f, whose public half the account has; returns signature and time.
+    /// Signs with the private key 00 01 02 ... 1f, whose public half the account has; returns
+    /// signature and time.
     fn ed25519(&self, scheme: &Ed25519) -> (String, String) {
         let first = u8::from(self.wrong);
         let key: [u8; 32] = std::array::from_fn(|n| n as u8 + first);

@@ -72,7 +72,7 @@ pub(super) async fn perform(mut arguments: DemoArguments) -> Result<(), Failure>
     let watch = Stopwatch::start();
     let quiet = LogSettings {
         // The forged webhooks of the script are expected.
-        filter: "warn,actors::webhook=error".into(),
+        filter: "warn,actors::protocol::webhook=error".into(),
         json: false,
         file: None,
         file_bytes_max: u64::MAX,

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use actors::{
     view::SessionView,
-    webhook::{Answer, Call},
+    webhook::{WebhookAnswer, WebhookCall},
 };
 use channels::{toolkit::auth, url};
 use message::{MessageId, MessageStatus, SessionId};
@@ -99,7 +99,7 @@ impl Port {
         let signed: String = fields.iter().fold(url.clone(), |all, (key, value)| all + key + value);
         let signature = auth::hmac_sha1(twilio.credential("auth_token").as_bytes(), signed.as_bytes());
         let form = "application/x-www-form-urlencoded";
-        let call = Call {
+        let call = WebhookCall {
             method: "POST".into(),
             url: url.into(),
             query: "".into(),
@@ -110,7 +110,7 @@ impl Port {
             body: url::encode_form(fields).into(),
         };
         let answer = self.world.router.webhook(&"chat".into(), &call).await;
-        assert!(matches!(answer, Answer::Reply(_)), "{answer:?}");
+        assert!(matches!(answer, WebhookAnswer::Reply(_)), "{answer:?}");
     }
 
     /// Cuts the connection before any submit is answered, until three parts are in doubt.

@@ -2,7 +2,7 @@
 //! needs no API key: the channel checks its signature. It is answered with success only after its
 //! contents are durable.
 
-use actors::webhook::{Answer, Call, SHARED_BODY_BYTES_MAX};
+use actors::webhook::{SHARED_BODY_BYTES_MAX, WebhookAnswer, WebhookCall};
 use axum::body::Body;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
@@ -51,12 +51,12 @@ fn unknown() -> Response<Body> {
 }
 
 /// Converts a request for the router.
-fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> Call {
+fn call(public: &Public, head: &Parts, body: bytes::Bytes) -> WebhookCall {
     let headers = head.headers.iter().take(HEADERS_MAX).map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         (name.as_str().into(), value.as_ref().into())
     });
-    Call {
+    WebhookCall {
         method: head.method.as_str().into(),
         url: public_url(public, &head.uri, &head.headers).into(),
         query: head.uri.query().unwrap_or_default().into(),
@@ -77,25 +77,25 @@ fn public_url(public: &Public, uri: &Uri, headers: &HeaderMap) -> String {
     }
 }
 
-fn answered(answer: Answer) -> Response<Body> {
+fn answered(answer: WebhookAnswer) -> Response<Body> {
     match answer {
-        Answer::Reply(reply) => {
+        WebhookAnswer::Reply(reply) => {
             let mut response = Response::new(Body::from(reply.body.to_string()));
             *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::OK);
             let kind = HeaderValue::from_static(reply.content_type);
             response.headers_mut().insert(header::CONTENT_TYPE, kind);
             response
         }
-        Answer::Unknown => unknown(),
-        Answer::Refused { status, reason, challenge } => {
+        WebhookAnswer::Unknown => unknown(),
+        WebhookAnswer::Refused { status, reason, challenge } => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
             match challenge {
                 Some(how) => answer::error_with(status, &reason, header::WWW_AUTHENTICATE, how),
                 None => answer::error(status, &reason),
             }
         }
-        Answer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
-        Answer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
+        WebhookAnswer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
+        WebhookAnswer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
     }
 }
 
@@ -105,15 +105,15 @@ mod tests {
 
     #[test]
     fn every_answer_of_the_router_has_its_status() {
-        let refused = |challenge| Answer::Refused { status: 403, reason: "wrong".into(), challenge };
+        let refused = |challenge| WebhookAnswer::Refused { status: 403, reason: "wrong".into(), challenge };
         let cases = [
-            (Answer::Reply(channels::http::Reply::json("{}")), 200, None),
-            (Answer::Unknown, 404, None),
+            (WebhookAnswer::Reply(channels::http::Reply::json("{}")), 200, None),
+            (WebhookAnswer::Unknown, 404, None),
             (refused(None), 403, None),
             (refused(Some("Basic")), 403, Some((header::WWW_AUTHENTICATE, "Basic"))),
-            (Answer::Malformed("the body is not JSON".into()), 400, None),
+            (WebhookAnswer::Malformed("the body is not JSON".into()), 400, None),
             (
-                Answer::Busy { reason: "not stored".into(), retry_after_s: 5 },
+                WebhookAnswer::Busy { reason: "not stored".into(), retry_after_s: 5 },
                 503,
                 Some((header::RETRY_AFTER, "5")),
             ),

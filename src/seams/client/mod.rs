@@ -16,7 +16,7 @@ use std::{
 
 use actors::{
     egress::Route,
-    seams::{BoxFuture, Call, CallError, HttpClient, Stream, Wanted},
+    seams::{BoxFuture, Call, CallError, HttpClient, Purpose, Stream},
 };
 use channels::http::{Body, Method, Request, Response};
 use http::{HeaderMap, header};
@@ -74,7 +74,7 @@ impl ProviderClient {
     async fn perform(self, call: Call) -> Result<Response, CallError> {
         let mut target = CallTarget::of(&call.request.url).map_err(CallError::unwritable)?;
         let response = self.once(&call, &call.request, &target).await?;
-        if call.wanted == Wanted::Answer || call.request.body != Body::None {
+        if call.purpose == Purpose::Answer || call.request.body != Body::None {
             return Ok(response);
         }
         let mut response = response;
@@ -115,8 +115,8 @@ impl ProviderClient {
             };
             let written = write::request(request, target, proxy).map_err(CallError::unwritable)?;
             call.left.set(true);
-            let (bytes_max, wanted) = (request.answer_bytes_max, call.wanted);
-            let (answer, open) = open.exchange(written, |answer| read(answer, bytes_max, wanted)).await;
+            let (bytes_max, purpose) = (request.answer_bytes_max, call.purpose);
+            let (answer, open) = open.exchange(written, |answer| read(answer, bytes_max, purpose)).await;
             if let Some(open) = open {
                 self.give_back(place.clone(), open);
             }
@@ -190,12 +190,12 @@ fn redirect(response: &Response) -> Option<&str> {
 async fn read(
     answer: http::Response<Incoming>,
     bytes_max: usize,
-    wanted: Wanted,
+    purpose: Purpose,
 ) -> Result<(Response, bool), String> {
     let too_large = || format!("the file is larger than {bytes_max} bytes");
     let (head, mut rest) = answer.into_parts();
     let promised = head.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
-    if wanted == Wanted::File && promised.is_some_and(|octets: usize| octets > bytes_max) {
+    if purpose == Purpose::File && promised.is_some_and(|octets: usize| octets > bytes_max) {
         return Err(too_large());
     }
     let mut body = Vec::with_capacity(promised.unwrap_or(0).min(bytes_max));
@@ -206,7 +206,7 @@ async fn read(
         let room = bytes_max.saturating_sub(body.len());
         body.extend_from_slice(octets.get(..room).unwrap_or(octets));
         if octets.len() > room {
-            if wanted == Wanted::File {
+            if purpose == Purpose::File {
                 return Err(too_large());
             }
             is_whole = false;

@@ -30,7 +30,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::{
     block::{
-        flush_marker::FlushMarker,
+        flush_marker::{self, FlushMarker},
         frame::{FRAME_BYTES, Frame, HEADER_BYTES, header},
         name::first_of,
         offsets::OffsetIndex,
@@ -65,6 +65,8 @@ pub(crate) struct FileBlocks {
     preallocator: Preallocator,
     /// `None` if the store is frozen.
     marker: Option<FlushMarker>,
+    /// Damage to derived files that was found on opening.
+    damaged_files: Vec<EngineError>,
     /// Whether the file system supports durable writes (`RWF_DSYNC`).
     has_durable_writes: AtomicBool,
 }
@@ -85,8 +87,15 @@ impl FileBlocks {
             ));
         }
         let len = len.max(HEADER_BYTES);
-        let persisted = fs::read(folder.join(OFFSETS)).ok();
-        let persisted = persisted.and_then(|bytes| OffsetIndex::decode(&bytes, empty_index()));
+        let mut damaged_files = Vec::new();
+        let mut damaged = |file: &str, what: &str| {
+            damaged_files.push(EngineError::damaged(format!("{name}/{file}"), 0, what));
+        };
+        let bytes = fs::read(folder.join(OFFSETS)).ok();
+        let persisted = bytes.as_ref().and_then(|bytes| OffsetIndex::decode(bytes, empty_index()));
+        if bytes.is_some() && persisted.is_none() {
+            damaged(OFFSETS, "its checksum is wrong");
+        }
         let (offsets, torn_bytes, marker) = match persisted {
             Some(known) if known.is_frozen && known.index.end == len => (known.index, None, None),
             known => {
@@ -101,6 +110,9 @@ impl FileBlocks {
                 }
                 let marker = FlushMarker::open(folder)
                     .map_err(|e| EngineError::new(format!("open the flush marker of {name}"), e))?;
+                if marker.is_damaged {
+                    damaged(flush_marker::FILE, "a copy of the marker is not valid");
+                }
                 (offsets, torn_bytes, Some(marker))
             }
         };
@@ -117,6 +129,7 @@ impl FileBlocks {
             offsets: RwLock::new(offsets),
             tail: Tail { torn_bytes, flushed: marker.as_ref().and_then(|marker| marker.found) },
             marker,
+            damaged_files,
             has_durable_writes: AtomicBool::new(true),
         })
     }
@@ -238,6 +251,10 @@ impl BlockStore for FileBlocks {
         let shortened = self.file.set_len(end).and_then(|()| self.file.sync_all());
         shortened.map_err(self.fail("shorten"))?;
         write_whole(&self.folder, OFFSETS, &bytes)
+    }
+
+    fn damaged_files(&self) -> Vec<EngineError> {
+        self.damaged_files.clone()
     }
 
     fn tail(&self) -> Tail {

@@ -28,6 +28,8 @@ pub(crate) struct FlushMarker {
     file: File,
     /// The block that an earlier process recorded.
     pub(crate) found: Option<Seq>,
+    /// Whether a copy is neither valid nor empty.
+    pub(crate) is_damaged: bool,
     writes: AtomicU64,
 }
 
@@ -36,14 +38,18 @@ impl FlushMarker {
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(FILE);
         let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+        let len = file.metadata()?.len();
+        let mut is_damaged = !len.is_multiple_of(COPY_BYTES as u64);
         let mut found = None;
         for copy in 0..COPIES {
             let mut bytes = [0; COPY_BYTES];
             if file.read_exact_at(&mut bytes, copy * COPY_BYTES as u64).is_ok() {
-                found = found.max(decode(&bytes));
+                let block = decode(&bytes);
+                is_damaged |= block.is_none() && bytes.iter().any(|byte| *byte != 0);
+                found = found.max(block);
             }
         }
-        Ok(Self { file, found, writes: AtomicU64::new(0) })
+        Ok(Self { file, found, is_damaged, writes: AtomicU64::new(0) })
     }
 
     /// Records that every block up to `block` is flushed.
@@ -60,7 +66,8 @@ impl FlushMarker {
 fn decode(bytes: &[u8; COPY_BYTES]) -> Option<Seq> {
     let mut cursor = Cursor(bytes);
     let (number, crc) = (cursor.u64()?, cursor.u32()?);
-    (crc32fast::hash(&number.to_le_bytes()) == crc && number > 0).then_some(Seq(number))
+    let is_padded = cursor.0.iter().all(|byte| *byte == 0);
+    (crc32fast::hash(&number.to_le_bytes()) == crc && number > 0 && is_padded).then_some(Seq(number))
 }
 
 #[cfg(test)]

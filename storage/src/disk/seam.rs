@@ -66,6 +66,10 @@ pub type Pair = (Box<[u8]>, Value);
 
 /// An ordered map on the disk that is written in sorted batches: the database of the index.
 pub trait KeyValueStore: Send + Sync {
+    /// Replaces damaged parts by the writes of `restore`. Returns whether anything was damaged.
+    fn repair(&self, _restore: &mut Restore<'_>) -> Result<bool, EngineError> {
+        Ok(false)
+    }
     /// Returns the value of a key.
     fn get(&self, key: &[u8]) -> Result<Option<Value>, EngineError>;
     /// Returns up to `limit` pairs with keys above `after` and below `end`, in order.
@@ -145,3 +149,17 @@ pub trait Engine: Send + Sync {
     /// Returns the bytes that may still be written.
     fn free_bytes(&self) -> Result<u64, EngineError>;
 }
+
+/// The keys that damaged parts of a [`KeyValueStore`] held.
+pub trait LostKeys {
+    /// Whether the value of a key may be lost.
+    fn contains(&self, key: &[u8]) -> Result<bool, EngineError>;
+    /// Visits every pair that is not lost, in order.
+    fn for_each_other(
+        &self,
+        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError>;
+}
+
+/// Returns the writes that restore lost keys, in the order of their keys.
+pub type Restore<'a> = dyn FnMut(&dyn LostKeys) -> Result<Vec<Write>, EngineError> + 'a;

@@ -15,6 +15,7 @@ use crate::{
     hash::UniformMap,
     index::delta::{Delta, MOVED_MAX, Slot},
     index::entry::{Due, StoredEntry},
+    index::repair,
     index::store::{Index, META_CHECKPOINT, META_ENTRIES, due_key, entry_key, tombstone_key},
 };
 
@@ -53,7 +54,11 @@ impl Index {
             return Err(IndexError::Backwards { wanted: upto, written });
         }
         let frozen = self.freeze(upto);
-        match self.move_to_store(&frozen, upto, flushed) {
+        let mut moved = self.move_to_store(&frozen, upto, flushed);
+        if let Some(damage) = moved.as_ref().err().and_then(repair::damage).cloned() {
+            moved = self.repair(&damage).and_then(|()| self.move_to_store(&frozen, upto, flushed));
+        }
+        match moved {
             Ok((stats, tombstones)) => {
                 let mut layers = self.change();
                 layers.frozen = None;

@@ -13,7 +13,8 @@ pub struct Entry {
     pub applied: Seq,
     /// When the stream needs attention.
     pub due: Option<Timestamp>,
-    /// The state, opaque to the index.
+    /// The state, opaque to the index. Empty if it was lost to damage: then its owner rebuilds it from the stream's events
+    /// up to `applied`, and finds out whether the stream is open at all.
     pub bytes: Box<[u8]>,
 }
 

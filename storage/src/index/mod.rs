@@ -3,4 +3,5 @@
 pub(crate) mod checkpoint;
 pub(crate) mod delta;
 pub(crate) mod entry;
+pub(crate) mod repair;
 pub(crate) mod store;

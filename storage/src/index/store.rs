@@ -6,7 +6,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,10 +17,11 @@ use message::{Seq, StreamId, Timestamp};
 use crate::{
     bytes::Cursor,
     disk::seam::{Engine, KeyValueStore},
-    error::IndexError,
+    error::{EngineError, IndexError},
     hash::UniformMap,
     index::delta::{Delta, MOVED_MAX, Progress, Slot, Waiting},
     index::entry::{Due, Entry, Lookup, OpenStream, StoredEntry},
+    index::repair::{self, EventSource},
 };
 
 /// The name of the database.
@@ -64,6 +65,8 @@ pub struct Index {
     /// How long a checkpoint yields the disk to commits from time to time.
     pub(crate) pause: Duration,
     pub(crate) moving: Progress,
+    /// Set when the log is open: damage that is found before is repaired by a replay of all events.
+    events: OnceLock<Arc<dyn EventSource>>,
 }
 
 impl Index {
@@ -85,7 +88,36 @@ impl Index {
             stored: AtomicU64::new(stored),
             pause,
             moving: Progress::default(),
+            events: OnceLock::new(),
         })
+    }
+
+    /// Sets the events from which damage is repaired from here on.
+    pub(crate) fn set_events(&self, events: Arc<dyn EventSource>) {
+        // It is set once, when the log is opened.
+        let _again = self.events.set(events);
+    }
+
+    /// Reads; should a page of the database be damaged, repairs that and reads again.
+    fn repaired<T>(&self, read: impl Fn() -> Result<T, IndexError>) -> Result<T, IndexError> {
+        let result = read();
+        match result.as_ref().err().and_then(repair::damage) {
+            Some(damage) => {
+                let _alone = self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner);
+                self.repair(damage)?;
+                read()
+            }
+            None => result,
+        }
+    }
+
+    /// Rebuilds from the events what damaged pages held. Only while no checkpoint runs.
+    pub(crate) fn repair(&self, damage: &EngineError) -> Result<(), IndexError> {
+        let Some(events) = self.events.get() else { return Err(damage.clone().into()) };
+        if self.store.repair(&mut |lost| repair::restore(self, &**events, lost))? {
+            events.report(damage);
+        }
+        Ok(())
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Layers> {
@@ -104,7 +136,7 @@ impl Index {
                 Slot::Removed(_) => None,
             });
         }
-        self.stored(stream)
+        self.repaired(|| self.stored(stream))
     }
 
     /// Returns the last event of a stream that the index has seen, also if the stream was removed since the last checkpoint;
@@ -126,7 +158,8 @@ impl Index {
                 None => layers.tombstones.get(&stream).copied().unwrap_or_default(),
             }
         };
-        Ok(self.stored(stream)?.map_or(Lookup::Finished(tombstone), Lookup::Open))
+        let stored = self.repaired(|| self.stored(stream))?;
+        Ok(stored.map_or(Lookup::Finished(tombstone), Lookup::Open))
     }
 
     pub(crate) fn stored(&self, stream: StreamId) -> Result<Option<Entry>, IndexError> {
@@ -163,6 +196,10 @@ impl Index {
 
     /// Returns up to `limit` streams that are due at `until` or before, after `after`, in order. May read the disk.
     pub fn due(&self, until: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, IndexError> {
+        self.repaired(|| self.read_due(until, after, limit))
+    }
+
+    fn read_due(&self, until: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, IndexError> {
         // Held throughout: a checkpoint neither begins nor ends between the three sources.
         let layers = self.read();
         let is_wanted = |due: &Due| after.is_none_or(|after| *due > after);
@@ -199,6 +236,10 @@ impl Index {
 
     /// Returns up to `limit` open streams after `after`, in order. May read the disk.
     pub fn scan(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<OpenStream>, IndexError> {
+        self.repaired(|| self.read_open(after, limit))
+    }
+
+    fn read_open(&self, after: Option<StreamId>, limit: usize) -> Result<Vec<OpenStream>, IndexError> {
         let layers = self.read();
         let is_wanted = |stream: &StreamId| after.is_none_or(|after| *stream > after);
         let open = layers.slots().filter_map(|(stream, slot)| match slot {
@@ -311,13 +352,13 @@ fn due_end(until: Timestamp) -> Box<[u8]> {
     }
 }
 
-fn read_stream(key: &[u8]) -> Option<StreamId> {
+pub(crate) fn read_stream(key: &[u8]) -> Option<StreamId> {
     let mut cursor = Cursor(key);
     cursor.u8()?;
     cursor.array().map(|bytes| StreamId(u128::from_be_bytes(bytes)))
 }
 
-fn read_due(key: &[u8]) -> Option<Due> {
+pub(crate) fn read_due(key: &[u8]) -> Option<Due> {
     let mut cursor = Cursor(key);
     cursor.u8()?;
     let at = Timestamp(cursor.array().map(u64::from_be_bytes)?);

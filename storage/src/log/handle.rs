@@ -48,7 +48,7 @@ type PoisonHook = Box<dyn FnOnce(Poisoned) + Send>;
 pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) options: Options,
-    pub(crate) chain: Chain,
+    pub(crate) chain: Arc<Chain>,
     queue: Mutex<Queue>,
     /// There is something to write, or to end for.
     pub(crate) work: Condvar,
@@ -131,7 +131,7 @@ impl Shared {
     pub(crate) fn new(
         engine: Arc<dyn Engine>,
         options: Options,
-        chain: Chain,
+        chain: Arc<Chain>,
         index: Index,
         last: Seq,
         active: Option<(Arc<Segment>, Arc<MemTable>)>,

@@ -75,7 +75,9 @@ impl Log {
         }
         walked.chain.take_list(listed, names.iter().map(|(first, _)| *first).collect())?;
         let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
-        let shared = Shared::new(engine, options, walked.chain, index, last, walked.active);
+        let chain = Arc::new(walked.chain);
+        index.set_events(chain.clone());
+        let shared = Shared::new(engine, options, chain, index, last, walked.active);
         shared.sample_room();
         let shared = Arc::new(shared);
         let threads = writer::start(&shared, walked.unsealed)?;
@@ -215,6 +217,7 @@ impl Walked {
         let table = Arc::new(MemTable::with_capacity(begin, usize::try_from(keys).unwrap_or(0)));
         let segment = Arc::new(Segment::growing(&self.chain.readers, first, files, table.clone()));
         let store = segment.pinned_or_open(engine)?;
+        store.damaged_files().iter().for_each(|damage| self.chain.repairs.report(damage));
         if begin > first && !ends_at(&*store, begin)? {
             let fault = BlockFault::Lost { flushed: Seq(begin.0.saturating_sub(1)) };
             return Err(BadBlock { segment: name, block: begin, fault }.into());

@@ -6,13 +6,15 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
 };
 
-use message::{Seq, Timestamp};
+use message::{Seq, StreamId, Timestamp};
 
 use crate::{
     block::format::Block,
     block::name::name_of,
     disk::seam::{BlockStore, Engine, Value},
     error::{BadBlock, BlockFault, EngineError, ReadError},
+    hash::UniformMap,
+    index::repair::EventSource,
     item::{Found, Tag},
     log::repairs::Repairs,
     log::segment_list::{self, SegmentList, StoredList},
@@ -210,7 +212,7 @@ impl Chain {
             Access::Pinned(store) => return Ok(Some(store.clone())),
             Access::Closed(reader) => match reader.as_ref().and_then(Weak::upgrade) {
                 Some(store) => store,
-                None => self.engine.open_blocks(&segment.name)?,
+                None => self.open_sealed(&segment.name)?,
             },
         };
         *access = Access::Closed(Some(Arc::downgrade(&store)));
@@ -223,6 +225,17 @@ impl Chain {
         };
         drop(evicted);
         Ok(Some(store))
+    }
+
+    /// Opens the blocks of a sealed segment. Damaged files beside them are written anew.
+    fn open_sealed(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
+        let store = self.engine.open_blocks(name)?;
+        let damaged = store.damaged_files();
+        if !damaged.is_empty() {
+            damaged.iter().for_each(|damage| self.repairs.report(damage));
+            store.freeze()?;
+        }
+        Ok(store)
     }
 
     /// The block that holds `seq`. `None`: it was removed, or is not flushed.
@@ -407,4 +420,37 @@ pub(crate) fn add_keys(table: &MemTable, block: Block<'_>, bytes: usize) -> Resu
     }
     table.add_block(block.end(), bytes, from, to);
     Ok(())
+}
+
+impl EventSource for Chain {
+    fn last_events(
+        &self,
+        is_wanted: &mut dyn FnMut(StreamId) -> Result<bool, EngineError>,
+    ) -> Result<UniformMap<StreamId, Seq>, EngineError> {
+        let mut last = UniformMap::default();
+        for segment in self.segments().iter() {
+            let Some(store) = self.store(segment)? else { continue };
+            for_each_block(&*store, Seq::NONE, segment.first, |Pairing { key, bytes, expected }| {
+                let bad = |fault| {
+                    let bad = BadBlock { segment: segment.name.clone(), block: key, fault };
+                    EngineError::new("rebuild the index", bad)
+                };
+                let block =
+                    Block::parse(key, bytes).and_then(|block| follow(block, expected)).map_err(bad)?;
+                for record in block.records() {
+                    let record = record.map_err(bad)?;
+                    let stream = record.envelope().map_err(bad)?.stream;
+                    if last.contains_key(&stream) || is_wanted(stream)? {
+                        last.insert(stream, record.seq);
+                    }
+                }
+                Ok::<_, EngineError>(block.end())
+            })?;
+        }
+        Ok(last)
+    }
+
+    fn report(&self, damage: &EngineError) {
+        self.repairs.report(damage);
+    }
 }

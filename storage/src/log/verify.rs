@@ -120,7 +120,8 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
         if let Some(end) = end.filter(|end| end != first) {
             report.gaps.push(Gap { after: Seq(end.0.saturating_sub(1)), folder: name.clone() });
         }
-        end = Some(check_segment(engine, *first, name, &mut report)?);
+        let is_newest = names.last().is_some_and(|(newest, _)| newest == first);
+        end = Some(check_segment(engine, (*first, is_newest), name, &mut report)?);
         report.segments += 1;
     }
     check_index(engine, names.first().map_or(Seq(1), |(first, _)| *first), &mut report)?;
@@ -144,8 +145,16 @@ fn check_list(engine: &dyn Engine, names: &[(Seq, String)], report: &mut Report)
 }
 
 /// Checks a segment and returns where the next one should begin.
-fn check_segment(engine: &dyn Engine, first: Seq, name: &str, report: &mut Report) -> Result<Seq, OpenError> {
+fn check_segment(
+    engine: &dyn Engine,
+    (first, is_newest): (Seq, bool),
+    name: &str,
+    report: &mut Report,
+) -> Result<Seq, OpenError> {
     let sealed = check_look_ups(engine, first, name, report);
+    if sealed.is_none() && !is_newest && engine.open_file(name, WHOLE)?.is_none() {
+        report.add(EngineError::damaged(format!("{name}/{WHOLE}"), 0, "it is missing"), Remedy::Rebuilt);
+    }
     if let Some(sealed) = sealed {
         let bytes = engine.block_file_bytes(name)?;
         if bytes < sealed.file_bytes {

@@ -99,6 +99,14 @@ impl Fences {
         }
     }
 
+    /// The first key of a page, if the fences hold whole keys.
+    pub(super) fn first_key(&self, page: usize) -> Option<&[u8]> {
+        match self {
+            Self::Uniform(_) => None,
+            Self::Variable(fences) => fences.get(page).map(|fence| &*fence.first),
+        }
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         match self {
             Self::Uniform(fences) => fences.iter().flat_map(|fence| fence.to_le_bytes()).collect(),

@@ -9,6 +9,7 @@ use crate::{
         Note, PAGE_BYTES, Record, Shape, UNIFORM_KEY_BYTES, Walk,
         fences::{Fences, FilterAndFences, Place},
         filter::{Filter, hash},
+        lost::KeyRange,
         page::{Records, UNIFORM_RECORD_BYTES},
         trailer::{TRAILER_BYTES, Trailer},
         walk::ReadAhead,
@@ -243,6 +244,33 @@ impl SortedFile {
         let before = self.resident.as_ref().map_or(0, |resident| resident.fences.pages_up_to(after));
         let first_page = before.saturating_sub(1) as u64;
         Walk::new(self.clone(), self.source.reader()?, (first_page, after), read_bytes)
+    }
+
+    /// Whether the file may hold a key, by its filter if that is in memory.
+    pub(super) fn may_hold(&self, key: &[u8]) -> bool {
+        let hash = hash(self.trailer.shape, key);
+        self.resident.as_ref().is_none_or(|resident| resident.filter.may_hold(hash))
+    }
+
+    /// Returns a walk over the records of all pages that are not damaged.
+    pub(super) fn walk_undamaged(&self, read_bytes: usize) -> Result<Walk, EngineError> {
+        Walk::skipping_damage(self.clone(), self.source.reader()?, read_bytes)
+    }
+
+    /// Reads all pages and returns the ranges of keys of the damaged ones. The fences must be in memory.
+    pub(super) fn damaged_ranges(&self) -> Result<Vec<KeyRange>, EngineError> {
+        let mut ahead = ReadAhead::new(self.source.reader()?, CHECK_READ_BYTES);
+        let mut ranges = Vec::new();
+        for page in 0..self.pages() {
+            let place = self.place(page)?;
+            if self.parse(ahead.get(place)?, place).is_err() {
+                let fences = self.resident.as_ref().map(|resident| &resident.fences);
+                let first_key = |page: u64| fences?.first_key(usize::try_from(page).ok()?);
+                let from = Box::from(first_key(page).unwrap_or_default());
+                ranges.push(KeyRange { from, until: first_key(page + 1).map(Box::from) });
+            }
+        }
+        Ok(ranges)
     }
 
     /// Reads every byte and checks that fences, filter, number and order of the records fit each other.

@@ -28,6 +28,7 @@ mod compaction;
 mod fences;
 mod file;
 mod filter;
+mod lost;
 mod merge;
 mod page;
 pub(crate) mod runs;

@@ -12,10 +12,10 @@ use std::{
 
 use crate::{
     disk::files::{Folder, PART_SUFFIX},
-    disk::seam::{KeyValueStore, Pair, Value, Write},
+    disk::seam::{KeyValueStore, Pair, Restore, Value, Write},
     error::EngineError,
     sorted::compaction::{Compaction, WriteSource, first_to_merge},
-    sorted::{Content, Merge, Note, Shape, SortedFile, Source, write},
+    sorted::{Content, Merge, Note, Shape, SortedFile, Source, lost::LostPages, write},
 };
 
 /// Maximum number of runs that a look-up meets: a writer waits for the merging while there are more. That many come only
@@ -54,9 +54,9 @@ impl Span {
 }
 
 /// A run that is open.
-struct Run {
+pub(super) struct Run {
     span: Span,
-    file: SortedFile,
+    pub(super) file: SortedFile,
 }
 
 impl Run {
@@ -248,6 +248,26 @@ impl Files {
         Ok(())
     }
 
+    /// Merges all undamaged pages and the writes of `restore` into one run, if a page is damaged.
+    fn replace_damaged(&self, restore: &mut Restore<'_>) -> Result<bool, EngineError> {
+        let runs = self.runs();
+        let Some(lost) = LostPages::find(&runs)? else { return Ok(false) };
+        let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Ok(false) };
+        let span = Span { from: first.span.from, to: last.span.to };
+        let writes = restore(&lost)?;
+        let records_max = runs.iter().map(|run| run.file.len()).sum::<u64>() + writes.len() as u64;
+        let mut writes = writes.into_iter();
+        let sources: Vec<Box<dyn Source + '_>> =
+            vec![Box::new(WriteSource::new(&mut writes)), Box::new(lost.rest()?)];
+        let mut source = Compaction::new(Merge::new(sources), false, &|| true)?;
+        let run = Run::write(&self.folder, (span, records_max), &mut source, &|| ())?;
+        self.change(|list| *list = vec![run]);
+        for run in runs.iter().filter(|run| run.span != span) {
+            self.folder.remove(&run.span.file_name())?;
+        }
+        Ok(true)
+    }
+
     #[cfg(not(test))]
     fn tell(&self, _step: &'static str) {}
 
@@ -290,6 +310,19 @@ impl KeyValueStore for RunStore {
         let run = Run::write(&self.files.folder, (span, keys_max as u64), &mut source, &|| ())?;
         self.files.change(|runs| runs.push(run));
         self.merge_in_background()
+    }
+
+    fn repair(&self, restore: &mut Restore<'_>) -> Result<bool, EngineError> {
+        let _writing = lock(&self.writing);
+        // Held until the end: nobody starts to merge.
+        let mut merger = lock(&self.merger);
+        self.files.is_closing.store(true, Ordering::Release);
+        if let Some(thread) = merger.take() {
+            // It may have failed on the damage that is repaired here.
+            let _failed = thread.join();
+        }
+        self.files.is_closing.store(false, Ordering::Release);
+        self.files.replace_damaged(restore)
     }
 
     fn check(&self) -> Vec<EngineError> {

@@ -48,6 +48,7 @@ pub(crate) struct Walk {
     page: Vec<u8>,
     at: usize,
     left: u32,
+    skips_damage: bool,
 }
 
 impl Walk {
@@ -59,11 +60,24 @@ impl Walk {
         read_bytes: usize,
     ) -> Result<Self, EngineError> {
         let ahead = ReadAhead::new(reader, read_bytes);
-        let mut walk = Self { file, ahead, next: first_page, page: Vec::new(), at: 0, left: 0 };
+        let page = Vec::new();
+        let mut walk = Self { file, ahead, next: first_page, page, at: 0, left: 0, skips_damage: false };
         walk.load_page()?;
         while walk.head().is_some_and(|record| *record.key <= *after) {
             walk.advance()?;
         }
+        Ok(walk)
+    }
+
+    /// Begins at the first record and passes over damaged pages.
+    pub(super) fn skipping_damage(
+        file: SortedFile,
+        reader: Arc<dyn Reader>,
+        read_bytes: usize,
+    ) -> Result<Self, EngineError> {
+        let ahead = ReadAhead::new(reader, read_bytes);
+        let mut walk = Self { file, ahead, next: 0, page: Vec::new(), at: 0, left: 0, skips_damage: true };
+        walk.load_page()?;
         Ok(walk)
     }
 
@@ -78,8 +92,11 @@ impl Walk {
         (self.at, self.left) = (0, 0);
         while self.left == 0 && self.next < self.file.pages() {
             let place = self.file.place(self.next)?;
-            let records = self.file.parse(self.ahead.get(place)?, place)?;
             self.next += 1;
+            let records = match self.file.parse(self.ahead.get(place)?, place) {
+                Err(_) if self.skips_damage => continue,
+                records => records?,
+            };
             self.left = records.left;
             self.page.extend_from_slice(records.rest.0);
         }

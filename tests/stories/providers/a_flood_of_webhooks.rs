@@ -1,5 +1,6 @@
-//! A flood of webhooks, batched, repeated and forged, while the process is killed twice: exactly the good messages
-//! reach the business, once each and in order. `FLOOD=` says how many (few in the suite).
+//! A flood of webhooks, batched, repeated and forged, while the process is killed twice: exactly
+//! the good messages reach the business, once each and in order. `FLOOD=` sets their number (few in
+//! the suite).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,27 +21,27 @@ use crate::support::{Chance, Http, figure, seed, until};
 
 const FLOOD: usize = 2_000;
 const CUSTOMERS: usize = 200;
-/// Webhooks under way at once; each writer has its own customers, so that an order is promised at all.
+/// Number of concurrent webhooks. Each writer has its own customers, so that an order is defined.
 const WRITERS: usize = 8;
-/// Messages in a webhook.
+/// Number of messages in a webhook.
 const BATCH_MAX: u64 = 50;
-/// In a hundred.
+/// Percent of the webhooks.
 const REPEATED: u64 = 10;
 const FORGED: u64 = 5;
 const KILLS: usize = 2;
 
-/// What came of the webhooks.
+/// Counts of the webhooks' outcomes.
 #[derive(Default)]
 struct Counts {
-    /// Items that were answered for.
+    /// Items in acknowledged webhooks.
     done: AtomicUsize,
     webhooks: AtomicUsize,
     refused: AtomicUsize,
-    /// Webhooks that had to be sent again: without an answer, or with one that asks for it.
+    /// Webhooks that were sent again, for lack of an answer or because the answer asked for it.
     again: AtomicUsize,
 }
 
-/// A webhook that WhatsApp would send, items spread over entries and changes.
+/// Returns a webhook of WhatsApp's form, with items spread over entries and changes.
 struct Webhook {
     body: String,
     items: usize,
@@ -75,7 +76,7 @@ fn webhook(items: &[Value], chance: &mut Chance, phone: &str, forged: bool) -> W
     Webhook { body, items: items.len(), forged }
 }
 
-/// The webhooks of one writer, and the words that its customers must be heard with, in order.
+/// The webhooks of one writer, and the texts that its customers must be heard with, in order.
 fn plan(
     writer: usize,
     count: usize,
@@ -113,7 +114,7 @@ fn plan(
     (webhooks, expected)
 }
 
-/// Posts a writer's webhooks one after the other, each until it is answered for good.
+/// Posts a writer's webhooks one after the other, each until its final answer.
 async fn write(
     webhooks: Vec<Webhook>,
     secret: String,

@@ -1,5 +1,6 @@
-//! A provider hangs, then asks for less, then works: nothing is lost, orders are kept, its neighbour does not notice,
-//! and every attempt can be looked up. `HANG_S=` says how long each trouble lasts (seconds in the suite).
+//! A provider hangs, then throttles, then works: nothing is lost, order is kept, the neighbouring
+//! channel does not notice, and every attempt is listed. `HANG_S=` sets the duration of each fault
+//! (seconds in the suite).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,19 +11,19 @@ use tokio::time::{Instant, sleep};
 use super::{Keys, Simulated, number, setup, start};
 use crate::support::{Sink, cim, cim::customer, figure, until};
 
-/// How long each trouble lasts in the suite, in seconds.
+/// Duration of each fault in the suite, in seconds.
 const HANG_S: usize = 6;
-/// What the neighbour sends per second.
+/// Rate of the neighbouring channel, in parts per second.
 const RATE: usize = 50;
 const CUSTOMERS: usize = 12;
 const MESSAGES: usize = 120;
 
-/// Calls at once unless a channel says otherwise.
+/// Default number of concurrent calls of a channel.
 const CONNECTIONS: u64 = 16;
-/// Parts that may be tried in a minute at most, in growing pauses.
+/// Maximum number of parts that are probed in a minute, with growing pauses.
 const TRIALS_MAX: u64 = 8;
 
-/// What the neighbour is allowed.
+/// Tolerance for the neighbouring channel.
 const PACED: Keys = Keys { channel: "send_rate = 50", http: "" };
 
 /// A paced channel as its provider saw it.
@@ -67,11 +68,11 @@ async fn and_nobody_loses_by_it() {
     };
     let setup_of_both = neighbour.channel(ill.channel(setup(&sink), keys), PACED);
     let patchbay = start(setup_of_both, &[&ill, &neighbour]).await;
-    // The same neighbour with nobody beside it: what the machine itself does to its rate at the time.
+    // The neighbour alone: shows the influence of the machine on its rate.
     let alone = Simulated::start("telnyx", quick).await;
     let undisturbed = start(alone.channel(setup(&sink), PACED), &[&alone]).await;
 
-    // The neighbours have enough to do until the end, and show their rates in peace first.
+    // The neighbours have work until the end, and first show their rates undisturbed.
     let calm = Duration::from_secs(3);
     let count = RATE * (calm + trouble * 2 + Duration::from_secs(2)).as_secs() as usize;
     let texts: Vec<_> = (0..count)
@@ -91,7 +92,7 @@ async fn and_nobody_loses_by_it() {
     sleep(calm).await;
     let ill_from = Instant::now();
     ill.simulator.change(|script| script.hang = Pattern::Always);
-    // A customer of this channel must have written first.
+    // The customer must have written first.
     for n in 0..CUSTOMERS {
         let from = customer(n);
         ill.write(simulators::rest::Inbound {
@@ -113,11 +114,12 @@ async fn and_nobody_loses_by_it() {
     let troubled = ill_from.elapsed();
     let at_end = ill.simulator.counts();
     assert!(hung > 0 && at_end.throttled > 0, "no trouble: {at_end:?}");
-    // It answers looks all the while: after the first calls one part at a time shows that it takes none.
+    // Probes are answered all the time; after the first calls, one part at a time shows that sends
+    // are not.
     assert!(hung <= CONNECTIONS + TRIALS_MAX, "{hung} calls into silence");
     assert_eq!(at_end.accepted, 0, "it took some while it could take nothing");
 
-    // Nothing is lost, and each customer has an order.
+    // Nothing is lost, and each customer's order is kept.
     until("all of it", patience, || async {
         let accepted = ill.simulator.counts().accepted as usize;
         if accepted >= MESSAGES {
@@ -149,7 +151,7 @@ async fn and_nobody_loses_by_it() {
         assert_eq!(texts.len(), MESSAGES / CUSTOMERS, "{to}");
     }
 
-    // Every attempt can be looked up.
+    // Every attempt is listed.
     let counts = ill.simulator.counts();
     let exchanges = patchbay.admin("/api/channels/whatsapp_cloud/exchanges?limit=1000").await;
     let about: Vec<_> =
@@ -157,7 +159,7 @@ async fn and_nobody_loses_by_it() {
     let answered = about.iter().filter(|exchange| !exchange["status"].is_null()).count() as u64;
     let (attempts, silent) = (about.len() as u64, about.len() as u64 - answered);
     assert_eq!(answered, counts.throttled + counts.accepted, "answers in the trace, and given: {counts:?}");
-    // One may have ended before it reached the provider.
+    // One attempt may have ended before it reached the provider.
     assert!(silent >= counts.hung, "{silent} attempts without an answer in the trace: {counts:?}");
     let of_first = patchbay.admin("/api/messages/i-0").await;
     let said = of_first["exchanges"].as_array().unwrap();
@@ -166,7 +168,7 @@ async fn and_nobody_loses_by_it() {
     assert!(exchanges.as_array().unwrap().iter().any(|exchange| exchange["status"] == 429));
     assert!(of_first["events"].as_array().unwrap().len() >= said.len(), "{of_first}");
 
-    // The neighbour did not notice.
+    // The neighbour was not affected.
     let [with, without] = [&neighbour, &alone].map(|one| Paced::of(one, calm, troubled));
     figure(&format!(
         "a provider hangs {0} s and answers 429 for {0} s: {MESSAGES} messages of {CUSTOMERS} customers, none lost, none twice, in order, all taken {1:.1} s after it worked again; {hung} calls hung, {2} were put off, all {attempts} attempts in the trace; its neighbour: {with}; the same alone in another process: {without}",

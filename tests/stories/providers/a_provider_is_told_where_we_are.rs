@@ -1,5 +1,6 @@
-//! A channel's provider is told where it finds us, by its own calls: nobody opens a portal. It is asked first, and
-//! nothing is changed that is as it should be; what fails is shown, tried again, and stops nothing.
+//! Patchbay registers its webhook with the provider by the provider's own API. It queries the
+//! registration first and changes it only if it differs; a failure is shown, retried, and stops
+//! nothing.
 
 use serde_json::Value;
 use simulators::rest::Inbound;
@@ -17,7 +18,7 @@ async fn until_set_up(patchbay: &Patchbay, one: &Simulated, status: &str) -> Val
     .await
 }
 
-/// Where a simulated provider sends its webhooks.
+/// Returns the address to which a simulated provider posts webhooks.
 fn hook(one: &Simulated) -> String {
     one.simulator.webhook_url().unwrap_or_default()
 }
@@ -36,13 +37,13 @@ async fn and_what_customers_write_comes_in() {
         patchbay.send(&text("m-1", &hi, "Hello")).await;
         one.simulator.wait_for(|counts| counts.accepted > 0).await;
         let page = patchbay.http.get(&format!("{}/", patchbay.admin)).await.unwrap().text;
-        assert!(page.contains("Webhook registration: "), "{page}");
+        assert!(page.contains("Provider set-up: "), "{page}");
         let said = patchbay.admin(&format!("/api/channels/{name}/exchanges")).await.to_string();
         for secret in one.secrets() {
             assert!(!said.contains(&secret), "{name} shows a secret: {said}");
         }
 
-        // Asked again after a start, it is as it should be.
+        // After a restart the registration is found unchanged.
         let patchbay = patchbay.restart().await;
         follow(&patchbay, &[&one]);
         until_set_up(&patchbay, &one, "unchanged").await;
@@ -63,7 +64,7 @@ async fn unless_it_is_switched_off() {
 async fn and_a_refusal_is_shown_and_stops_nothing() {
     let one = Simulated::start_without_webhook("viber", no_receipts()).await;
     let sink = Sink::start().await;
-    // Nobody is there at the public address: Viber's own look at it fails.
+    // The public address does not answer: Viber's handshake fails.
     let patchbay = one.channel(setup(&sink), PLAIN).start().await;
     let channel = until_set_up(&patchbay, &one, "failed").await;
     assert!(channel["setUp"]["detail"].as_str().unwrap().contains("invalidUrl"), "{channel}");
@@ -71,8 +72,8 @@ async fn and_a_refusal_is_shown_and_stops_nothing() {
     let metrics = patchbay.http.get(&format!("{}/metrics", patchbay.admin)).await.unwrap().text;
     assert!(metrics.contains("patchbay_set_ups_total{channel=\"viber\",outcome=\"failed\"}"), "{metrics}");
     let page = patchbay.http.get(&format!("{}/", patchbay.admin)).await.unwrap().text;
-    assert!(page.contains("Webhook registration failed"), "{page}");
-    // It is tried again until it succeeds.
+    assert!(page.contains("Setting up the provider failed"), "{page}");
+    // The registration is retried until it succeeds.
     follow(&patchbay, &[&one]);
     until_set_up(&patchbay, &one, "changed").await;
 }

@@ -1,4 +1,5 @@
-//! A customer whose messages do not name them is looked up beside the first one, and named from the next one on.
+//! A customer whose messages carry no name is looked up after the first message, and named from the
+//! next one on.
 
 use serde_json::Value;
 use simulators::rest::Inbound;

@@ -1,5 +1,5 @@
-//! Each provider of the registry carries a conversation: texts, files and buttons both ways, receipts, and every
-//! fault that it may have. `PROVIDER=name` plays one alone.
+//! Each provider of the registry carries a conversation: texts, files and buttons in both
+//! directions, receipts, and every fault. `PROVIDER=name` runs one alone.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
@@ -17,16 +17,16 @@ use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 use super::{Keys, NEVER, PUBLIC_URL, Simulated, no_receipts, out, setup, start, text};
 use crate::support::{Patchbay, SOON, Sink, figure, until};
 
-/// Stories at once.
+/// Number of concurrent stories.
 const AT_ONCE: usize = 3;
-/// How long a hanging call is waited for, and how long a part then stays in doubt.
+/// Time limit of a call, and time for which a part then stays in doubt.
 const KEYS: Keys = Keys {
     channel: "backoff = \"100ms\"\nbackoff_max = \"500ms\"\ndoubt_grace = \"4s\"",
     http: "timeout = \"1s\"",
 };
-/// What is no text in any encoding, nor any known kind of file.
+/// Octets that are neither text in any encoding nor a known kind of file.
 const OCTETS: &[u8] = b"\x89PNG\r\n\x1a\n\x00\xff\xfe\x80 from the customer \x00\x01";
-/// A code that a provider may report a failure with.
+/// A code with which a provider may report a failure.
 const CODE: &str = "30005";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn from_end_to_end() {
         let room = room.clone();
         stories.spawn(async move {
             let _permit = room.acquire().await.unwrap();
-            // One that fails must not hide what becomes of the others.
+            // A failed story must not hide the results of the others.
             let told = AssertUnwindSafe(play(provider.name)).catch_unwind().await;
             (provider.name, told.map_err(|panic| words_of(&*panic)))
         });
@@ -70,7 +70,7 @@ struct Story {
     can: Capabilities,
     sink: Sink,
     patchbay: Patchbay,
-    /// The customer's first message, as the business got it.
+    /// The customer's first message, as delivered to the business.
     first: Value,
 }
 
@@ -102,7 +102,7 @@ impl Story {
         self.one.name
     }
 
-    /// A customer's words; what the business got.
+    /// Lets a customer write; returns the message that the business got.
     async fn says(&self, inbound: Inbound) -> Value {
         let words = inbound.text.clone();
         self.one.write(inbound).await;
@@ -125,7 +125,7 @@ impl Story {
         self.post(text(id, &self.first, words)).await;
     }
 
-    /// Waits until a message has come at least to this status.
+    /// Waits until a message has at least this status.
     async fn until_status(&self, id: &str, status: &str) -> Value {
         let what = format!("{}: {id} {status}", self.name());
         until(&what, SOON, || async {
@@ -135,7 +135,7 @@ impl Story {
         .await
     }
 
-    /// Waits until the business is told so.
+    /// Waits until the business has this notification.
     async fn until_told(&self, id: &str, status: &str) -> Value {
         let what = format!("{}: the notification that {id} is {status}", self.name());
         let of = |message: &Value| {
@@ -145,7 +145,7 @@ impl Story {
         self.sink.wait_for(&what, SOON, of).await.body
     }
 
-    /// Waits until the provider has taken a message that `which` picks.
+    /// Waits until the provider has accepted a message that `which` selects.
     async fn until_taken(&self, what: &str, which: impl Fn(&Message) -> bool) -> Message {
         let what = format!("{}: {what}", self.name());
         until(&what, SOON, || {
@@ -156,7 +156,7 @@ impl Story {
         .await
     }
 
-    /// The provider reports; whether it has such a report at all.
+    /// Lets the provider report; returns whether it has such a report.
     async fn reports(&self, message: &Message, status: &str, code: Option<&str>) -> bool {
         let attempts = self.one.simulator.receipt(&message.id, status, code).await.unwrap();
         assert!(attempts.iter().all(|attempt| attempt.taken), "{}: {status}: {attempts:?}", self.name());
@@ -227,7 +227,7 @@ impl Story {
         self.one.write(answer).await;
         let what = format!("{}: the answer to the buttons", self.name());
         let payload_of = |message: &Value| message["body"]["additionalDetails"]["payload"] == "pick-no";
-        // Some providers bring back nothing but the payload, as if the customer had written it.
+        // Some providers return only the payload, as if the customer had written it.
         let alone = |message: &Value| native && message["body"]["markdownText"] == "pick-no";
         let of = |message: &Value| payload_of(message) || alone(message);
         let got = self.sink.wait_for(&what, SOON, of).await.body;
@@ -309,7 +309,8 @@ impl Story {
         assert_eq!(times, 1, "{}: a repeated webhook: {texts:?}", self.name());
     }
 
-    /// Sends a text into a fault, and ends the fault once it was met. Gives the message's id and words.
+    /// Sends a text into a fault, and ends the fault once it occurred. Returns the message's id and
+    /// text.
     async fn trouble(&self, set: fn(&mut Script, Pattern), met: fn(&Counts) -> u64) -> (String, String) {
         let counts = self.one.simulator.counts();
         let (id, words) = (format!("trouble-{}", counts.accepted), format!("Trouble {}", counts.accepted));
@@ -357,18 +358,18 @@ impl Story {
         if self.reports(&taken, "delivered", None).await {
             let view = self.until_status(&id, "DELIVERED").await;
             assert_eq!(view["parts"][0]["resentInDoubt"], 0, "{}: {view}", self.name());
-            // Beyond the time in which it would have been sent again.
+            // Waits longer than the pause before a resend.
             tokio::time::sleep(Duration::from_secs(4) + NEVER).await;
             self.came(&words, 1).await;
         } else {
-            // Nothing can settle it: it is sent again, and that is told.
+            // Nothing can settle the doubt: the message is sent again, and flagged.
             self.came(&words, 2).await;
             let view = self.until_status(&id, "SENT").await;
             assert_eq!(view["parts"][0]["resentInDoubt"], 1, "{}: {view}", self.name());
         }
     }
 
-    /// Waits until the provider has taken these words so often.
+    /// Waits until the provider has accepted this text this number of times.
     async fn came(&self, words: &str, times: usize) {
         let what = format!("{}: {words:?}", self.name());
         until(&what, SOON, || {

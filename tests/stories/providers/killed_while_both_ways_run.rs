@@ -1,5 +1,6 @@
-//! Two providers over HTTP, messages both ways, and kill -9 at random instants, `CRASHES=` times (a few in the
-//! suite): nothing that was acknowledged is lost, and nothing comes twice in silence.
+//! Two providers over HTTP, messages in both directions, and kill -9 at random instants, `CRASHES=`
+//! times (a few in the suite): nothing acknowledged is lost, and every possible duplicate is
+//! flagged.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,24 +20,24 @@ use crate::support::{Chance, Http, Patchbay, Sink, cim, cim::customer, figure, s
 
 const CRASHES: usize = 6;
 const LOADERS: usize = 3;
-/// Messages in a request.
+/// Number of messages in a request.
 const BATCH: usize = 6;
 const CUSTOMERS: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// What the load knows.
+/// The records of the load.
 #[derive(Default)]
 struct Load {
-    /// Every id that got its 202, and its channel.
+    /// Every id with a 202, and its channel.
     accepted: Mutex<BTreeSet<String>>,
-    /// What customers wrote.
+    /// The texts of the customers.
     written: Mutex<Vec<String>>,
     next: AtomicUsize,
     idle: AtomicUsize,
     rests: AtomicBool,
 }
 
-/// Posts batches for ever; one without an answer is posted again, with the same ids.
+/// Posts batches without end; a batch without an answer is posted again with equal ids.
 async fn load(load: Arc<Load>, dids: [String; 2], mut url: watch::Receiver<Option<String>>) {
     let http = Http::default();
     while !load.rests.load(Ordering::SeqCst) {
@@ -68,7 +69,8 @@ async fn load(load: Arc<Load>, dids: [String; 2], mut url: watch::Receiver<Optio
     load.idle.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Customers write, one after the other; the provider repeats what is not taken.
+/// Lets customers write, one after the other; the provider retries webhooks that are not
+/// acknowledged.
 async fn write(load: Arc<Load>, name: &'static str, simulator: Simulator) {
     let mut n = 0;
     while !load.rests.load(Ordering::SeqCst) {
@@ -82,7 +84,7 @@ async fn write(load: Arc<Load>, name: &'static str, simulator: Simulator) {
     load.idle.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Whether nothing is under way: webhooks, messages other than those held, deliveries.
+/// Returns whether nothing is under way: webhooks, messages other than those held, deliveries.
 async fn settled(patchbay: &Patchbay, all: [&Simulated; 2]) -> Result<(), String> {
     for one in all {
         let open = one.simulator.webhooks().iter().filter(|webhook| !webhook.done).count();
@@ -105,7 +107,7 @@ async fn settled(patchbay: &Patchbay, all: [&Simulated; 2]) -> Result<(), String
     Ok(())
 }
 
-/// The first of the messages that are open and not held, with all that happened to it.
+/// Returns the first message that is open and not held, with its events.
 async fn unsettled(patchbay: &Patchbay) -> Value {
     let held = held(patchbay).await;
     for n in 0..1_000 {
@@ -118,7 +120,7 @@ async fn unsettled(patchbay: &Patchbay) -> Value {
     Value::Null
 }
 
-/// The messages that are held in doubt.
+/// Returns the messages that are held in doubt.
 async fn held(patchbay: &Patchbay) -> BTreeSet<String> {
     let all = patchbay.admin("/api/in-doubt?limit=1000").await;
     let held = all.as_array().unwrap().iter().filter(|part| part["held"] == true);
@@ -152,7 +154,7 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
         |word: &str| -> Keys { Keys { channel: Box::leak(format!("{keys}\"{word}\"").into()), http: "" } };
     let setup = hold.channel(again.channel(setup(&sink), keys("resend")), keys("hold"));
     let mut patchbay = start(setup, &[&again, &hold]).await;
-    // WhatsApp takes free words only from whom the customer has heard of.
+    // WhatsApp accepts free text only within the window after a customer's message.
     for n in 0..CUSTOMERS {
         hold.write(Inbound { from: customer(n), text: "Hi".into(), ..Inbound::default() }).await;
     }
@@ -183,7 +185,7 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
     }
     until("everything to be settled", PATIENCE, || settled(&patchbay, [&again, &hold])).await;
 
-    // Out: all that was accepted came; twice only where that is told.
+    // Out: every accepted message arrived; a second arrival is flagged.
     let mut times: BTreeMap<String, usize> = BTreeMap::new();
     for message in [&again, &hold].into_iter().flat_map(|one| one.simulator.messages()) {
         *times.entry(message.text).or_default() += 1;
@@ -209,7 +211,8 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
         }
         let told = notified.get(id).map(Vec::as_slice).unwrap_or_default();
         if times >= 1 && told != ["DELIVERED"] {
-            // Whose a receipt of unknown id is cannot be told where several may be meant: it is listed then.
+            // With several candidates, a receipt with an unknown id cannot be assigned; then it is
+            // listed.
             let view = patchbay.message(id).await;
             let bare = |value: &Value| value["customer"].as_str().unwrap().trim_start_matches('+').to_owned();
             let listed = unmatched.iter().any(|receipt| bare(receipt) == bare(&view));
@@ -217,7 +220,7 @@ async fn nothing_is_lost_and_nothing_twice_in_silence() {
             undecided += 1;
         }
     }
-    // In: all that was taken came, once.
+    // In: every acknowledged message was delivered, once.
     let mut heard: BTreeMap<String, usize> = BTreeMap::new();
     for (_, text) in sink.texts() {
         *heard.entry(text).or_default() += 1;

@@ -1,5 +1,5 @@
-//! Providers over HTTP, end to end: the binary against the simulated provider, configured from what the simulator
-//! says of itself. What is expected follows from a provider's description, never from its name.
+//! Providers over HTTP, end to end: the binary against the simulated provider, configured from the
+//! simulator's description. Expectations follow from a provider's description, never from its name.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,33 +20,33 @@ mod one_address_for_all_of_meta;
 mod strangers;
 mod what_was_accepted_is_found;
 
-/// Where providers believe Patchbay to be: what they sign.
+/// Patchbay's public address, as providers know and sign it.
 pub(crate) const PUBLIC_URL: &str = "https://patchbay.example";
 
-/// Keys of a channel, beside what the simulator says.
+/// Further keys of a channel, beyond those of the simulator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys {
-    /// Of `[[channel]]`.
+    /// Lines below `[[channel]]`.
     pub(crate) channel: &'static str,
-    /// Of `[channel.http]`.
+    /// Lines below `[channel.http]`.
     pub(crate) http: &'static str,
 }
 
 /// A simulated provider, served until it is dropped.
 pub(crate) struct Simulated {
-    /// The provider's name, and the channel's id.
+    /// The provider's name, which is also the channel's id.
     pub(crate) name: &'static str,
     pub(crate) simulator: Simulator,
     _served: JoinSet<()>,
 }
 
 impl Simulated {
-    /// The simulated side of this provider; a provider without one is a mistake of ours.
+    /// Starts the simulator of this provider; panics when the registry lacks one.
     pub(crate) async fn start(name: &str, script: Script) -> Self {
         Self::begin(name, script, Some(format!("{PUBLIC_URL}/webhooks/{name}"))).await
     }
 
-    /// The same without a webhook: events wait until they are asked for, where the provider has that.
+    /// Starts it without a webhook: events wait for a poll, where the provider has that.
     pub(crate) async fn start_without_webhook(name: &str, script: Script) -> Self {
         Self::begin(name, script, None).await
     }
@@ -69,22 +69,22 @@ impl Simulated {
         Self { name: simulator.about().name, simulator, _served: tasks }
     }
 
-    /// Patchbay's side of it.
+    /// Returns Patchbay's provider of this name.
     pub(crate) fn provider(&self) -> &'static Provider {
         channels::provider(self.name).unwrap_or_else(|| panic!("no provider is called {}", self.name))
     }
 
-    /// What its channel in Patchbay can carry.
+    /// Returns the capabilities of its channel in Patchbay.
     pub(crate) fn capabilities(&self) -> Capabilities {
         self.provider().open(self.account()).unwrap().capabilities()
     }
 
-    /// `[channel.account]`, as the simulator says it.
+    /// Returns `[channel.account]` from the simulator's description.
     fn account(&self) -> toml::Table {
         self.tables().1.parse().unwrap()
     }
 
-    /// The lines of `[[channel]]`, and those of `[channel.account]`.
+    /// Splits the lines of `[[channel]]` from those of `[channel.account]`.
     fn tables(&self) -> (String, String) {
         let channel = self.simulator.channel("support");
         let (head, account) = channel.split_once("[channel.account]\n").unwrap();
@@ -92,14 +92,15 @@ impl Simulated {
         (head.to_owned(), account.to_owned())
     }
 
-    /// Every secret of the account.
+    /// Returns every secret of the account.
     pub(crate) fn secrets(&self) -> BTreeSet<String> {
         let account = self.account();
         let values = self.provider().secrets.iter().filter_map(|key| account.get(*key)?.as_str());
         values.filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Adds its channel, with these keys. Private addresses are allowed: the simulator has one.
+    /// Adds its channel with these keys. Private addresses are allowed, since the simulator has
+    /// one.
     pub(crate) fn channel(&self, setup: Setup, keys: Keys) -> Setup {
         let (head, account) = self.tables();
         setup.tables(&format!(
@@ -108,29 +109,29 @@ impl Simulated {
         ))
     }
 
-    /// A customer does something; what the webhook answered.
+    /// Lets a customer act; returns the webhook's answers.
     pub(crate) async fn inbound(&self, inbound: Inbound) -> Vec<Attempt> {
         self.simulator.inbound(&inbound).await.unwrap_or_else(|e| panic!("{}: {inbound:?}: {e}", self.name))
     }
 
-    /// The same, and it must be taken.
+    /// Lets a customer act; the webhook must acknowledge it.
     pub(crate) async fn write(&self, inbound: Inbound) {
         let attempts = self.inbound(inbound).await;
         assert!(attempts.iter().all(|attempt| attempt.taken), "{}: {attempts:?}", self.name);
     }
 
-    /// The newest message that it took with these words.
+    /// Returns the newest accepted message with this text.
     pub(crate) fn message(&self, words: &str) -> Option<Message> {
         self.simulator.messages().into_iter().rev().find(|message| message.text.contains(words))
     }
 }
 
-/// A configuration for providers over HTTP, with one destination.
+/// Returns a configuration for providers over HTTP, with one destination.
 pub(crate) fn setup(sink: &Sink) -> Setup {
     Setup::new().http(&format!("public_url = \"{PUBLIC_URL}\"")).destination("support", &sink.url, "")
 }
 
-/// Starts Patchbay, and sends the webhooks of these simulators there.
+/// Starts Patchbay, and directs the webhooks of these simulators to it.
 pub(crate) async fn start(setup: Setup, simulated: &[&Simulated]) -> Patchbay {
     let patchbay = setup.start().await;
     follow(&patchbay, simulated);
@@ -140,14 +141,14 @@ pub(crate) async fn start(setup: Setup, simulated: &[&Simulated]) -> Patchbay {
     patchbay
 }
 
-/// Webhooks go to where Patchbay is now.
+/// Directs webhooks to Patchbay's current address.
 pub(crate) fn follow(patchbay: &Patchbay, simulated: &[&Simulated]) {
     for one in simulated {
         one.simulator.deliver_to(&patchbay.public);
     }
 }
 
-/// A body of its own, out, from and to the addresses of a message that came in.
+/// Returns an outbound message with this body, between the addresses of an inbound one.
 pub(crate) fn out(id: &str, about: &Value, body: Value) -> Value {
     let of = |key: &str| about["header"]["channelData"][key].clone();
     json!({
@@ -163,20 +164,20 @@ pub(crate) fn out(id: &str, about: &Value, body: Value) -> Value {
     })
 }
 
-/// A text, likewise.
+/// Returns an outbound text, between the addresses of an inbound message.
 pub(crate) fn text(id: &str, about: &Value, words: &str) -> Value {
     out(id, about, json!({ "type": "PLAIN", "markdownText": words }))
 }
 
-/// Receipts only when the test asks for them.
+/// Returns a script without automatic receipts.
 pub(crate) fn no_receipts() -> Script {
     Script { receipt_sent_ms: 0, receipt_delivered_ms: 0, receipt_read_ms: 0, ..Script::default() }
 }
 
-/// A number of the environment, or the suite's own.
+/// Returns a number from the environment, or the suite's default.
 pub(crate) fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a whole number"))
 }
 
-/// How long what is not to happen is given to happen.
+/// Time within which an event that must not happen would have happened.
 pub(crate) const NEVER: Duration = Duration::from_millis(300);

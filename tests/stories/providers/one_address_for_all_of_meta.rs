@@ -1,5 +1,5 @@
-//! Meta sends what its accounts are told to one address: each entry goes to its own channel, and one that cannot be
-//! read, or that nobody knows, loses no other.
+//! Meta posts the events of all accounts to one address: each entry goes to its own channel, and an
+//! unreadable entry, or one of an unknown account, does not affect the others.
 
 use channels::toolkit::auth;
 use http::Method;
@@ -55,7 +55,7 @@ async fn and_each_entry_reaches_its_own_channel() {
     let of = |one: &Simulated, key: &str| one.simulator.credential(key).to_owned();
     let (phone, page, photos) = (of(cloud, "phone_number_id"), of(page, "page_id"), of(photos, "account_id"));
 
-    // The handshake is every channel's.
+    // The handshake succeeds with the token of any channel.
     let asked =
         format!("{}/ccm/webhook?hub.mode=subscribe&hub.challenge=4711&hub.verify_token=", patchbay.public);
     let answer = patchbay.http.get(&format!("{asked}{}", of(cloud, "verify_token"))).await.unwrap();
@@ -63,7 +63,7 @@ async fn and_each_entry_reaches_its_own_channel() {
     let answer = patchbay.http.get(&format!("{asked}wrong")).await.unwrap();
     assert!([401, 403].contains(&answer.status), "{}: {}", answer.status, answer.text);
 
-    // Three accounts, one that nobody knows, and one that cannot be read, in one call.
+    // Three accounts, an unknown one and an unreadable entry in one call.
     let broken = json!({ "id": page, "time": NOW, "messaging": [{ "sender": 7, "message": "none" }] });
     let body = all(&[
         ("nobody's", messaging("999999", "for nobody")),
@@ -80,7 +80,7 @@ async fn and_each_entry_reaches_its_own_channel() {
         assert_eq!(got["header"]["sender"]["id"], channel, "{got}");
     }
 
-    // The same call again brings nothing new; one with another signature changes nothing.
+    // A repeated call adds nothing; one with another signature changes nothing.
     assert_eq!(post(&patchbay, secret, &body).await, 200);
     let forged = all(&[("Messenger", messaging(&page, "forged"))]);
     assert!([401, 403].contains(&post(&patchbay, "another secret", &forged).await));

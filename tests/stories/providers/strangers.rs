@@ -1,5 +1,6 @@
-//! Strangers' readings of the providers' APIs: Twilio's own Python library, which sends, signs and validates, and the
-//! PyPI library `python-telegram-bot`, which takes the simulated Telegram for the real one.
+//! Third-party implementations of the providers' APIs: Twilio's own Python library, which sends,
+//! signs and validates, and the PyPI library `python-telegram-bot`, which talks to the simulated
+//! Telegram as to the real one.
 
 use serde_json::Value;
 use simulators::rest::{Inbound, Kind, Signature};
@@ -38,18 +39,19 @@ async fn twilio_sends_signs_and_validates() {
     let of = |what: &str| {
         told.iter().find(|line| line["what"] == what).unwrap_or_else(|| panic!("no {what}: {told:?}"))
     };
-    // It sends through the simulated Twilio, which refuses another token as the library expects it.
+    // The library sends through the simulated Twilio, which refuses a wrong token in the form that
+    // the library expects.
     let words = "From Twilio's own library: ä 👋 & more";
     assert_eq!((of("sent")["status"].as_str(), of("sent")["body"].as_str()), (Some("queued"), Some(words)));
     assert_eq!((of("refused")["status"].as_u64(), of("refused")["code"].as_u64()), (Some(401), Some(20003)));
     assert_eq!(one.message(words).map(|message| message.id), of("sent")["sid"].as_str().map(str::to_owned));
-    // What it signs, Patchbay takes; what it did not sign, Patchbay does not.
+    // Patchbay accepts its signatures, and refuses others.
     assert_eq!(of("signed")["status"], 200, "{told:?}");
     assert!([401, 403].map(Value::from).contains(&of("forged")["status"]), "{told:?}");
     let words = "Signed by Twilio's own library: ä 👋 + & =";
     sink.wait_for("the signed message", SOON, |message| message["body"]["markdownText"] == words).await;
     assert_eq!(sink.len(), 1, "what was not signed reached the business");
-    // What the simulated Twilio signs, it validates.
+    // The library validates the signatures of the simulated Twilio.
     simulator.deliver_to(&format!("http://127.0.0.1:{port}"));
     for kind in [Kind::Text, Kind::Image, Kind::OptOut] {
         let text = "ä 👋 + & = %41".to_owned();

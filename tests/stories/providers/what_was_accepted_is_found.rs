@@ -1,4 +1,4 @@
-//! From the 202 on a message can be looked up, at every instant of its way.
+//! A message can be looked up at every instant after its 202.
 
 use std::sync::{
     Arc,

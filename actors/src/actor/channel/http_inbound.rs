@@ -1,178 +1,185 @@
-//! What HTTP providers bring, by webhook or when asked: messages go to their sessions, receipts to their parts. It
-//! is acknowledged when all of it is safe, never before; one broken item loses no other.
+//! Events of HTTP providers, from webhooks and polls: messages go to their sessions, receipts to their
+//! parts. A broken item loses no other.
 
 use std::sync::Arc;
 
-use channels::{Attribute, InEvent, InMessage, InReceipt, LinkKind, http::Request};
-use message::{BodyType, Content, Timestamp, address};
+use channels::{Attribute, InEvent, InMessage, InReceipt};
+use message::{Address, BodyType, Content, Timestamp, address};
 
-use crate::domain::media_address;
 use crate::{
-    actor::channel::state::ChannelState,
-    context::ChannelEntry,
+    actor::channel::{
+        links::Links, metrics::Metrics, profiles::Profiles, receipts::Receipts, recent::Recent, view::Account,
+    },
+    config::ChannelIx,
+    context::{Context, directory::ChannelEntry},
     domain::{
         correlation::{PartRef, Reported},
-        names,
+        media_address, names,
         session::{Inbound, InboundBody},
     },
     protocol::{
-        completion::Waits,
-        host::{Op, ReceiptFrom, Task},
-        link::LinkMessage,
+        completion::Completion,
         part::Ack,
+        task::{Op, ReceiptFrom, StrayReceipt},
+        tasks::Tasks,
     },
-    view::FactView,
 };
 
-impl ChannelState {
-    /// Takes what a webhook or a poll brought, in order. `waits` becomes safe once all of it is.
-    pub(crate) fn take_events(&mut self, events: Vec<InEvent>, waits: Waits) {
-        let mut tasks: Vec<Vec<Task>> = Vec::new();
-        // What a customer wrote last: an opt-out that comes with a message is repeated with it.
-        let mut said: Option<(Arc<str>, Arc<str>)> = None;
+/// The customers that a channel knows.
+#[derive(Default)]
+pub(crate) struct Customers {
+    recent: Recent,
+    /// Profiles of customers whose messages do not carry a name.
+    pub(crate) profiles: Profiles,
+}
+
+/// The parts of a channel that its inbound events need.
+pub(crate) struct HttpInbound<'a> {
+    pub(crate) context: &'a Context,
+    pub(crate) ix: ChannelIx,
+    pub(crate) entry: &'a ChannelEntry,
+    pub(crate) customers: &'a mut Customers,
+    pub(crate) links: &'a Links,
+    pub(crate) receipts: &'a mut Receipts,
+    pub(crate) account: &'a mut Account,
+    pub(crate) metrics: &'a mut Metrics,
+}
+
+impl HttpInbound<'_> {
+    /// Reads the events of one call, in order, and returns the tasks for their sessions. The call is
+    /// complete once all of them are durable.
+    pub(crate) fn read(mut self, events: Vec<InEvent>, completion: Completion) -> Tasks {
+        let mut tasks = self.context.hosts.tasks();
+        // A customer's last message: an opt-out that comes with it is repeated with it.
+        let mut last: Option<(Arc<str>, Arc<str>)> = None;
         for event in events {
             match event {
                 InEvent::Message(message) => {
-                    said = Some((message.customer.clone(), message.id.clone()));
-                    self.take_message(*message, waits.share(), &mut tasks);
+                    last = Some((message.customer.clone(), message.id.clone()));
+                    self.on_message(*message, completion.share(), &mut tasks);
                 }
-                InEvent::Receipt(receipt) => self.take_receipt(&receipt, waits.share(), &mut tasks),
+                InEvent::Receipt(receipt) => self.on_receipt(receipt, completion.share(), &mut tasks),
                 InEvent::OptOut { did, customer, out, id } => {
-                    let by = said.as_ref().filter(|(who, id)| *who == customer && !id.is_empty());
+                    let by = last.as_ref().filter(|(who, id)| *who == customer && !id.is_empty());
                     let id = by.map_or(&id, |(_, id)| id);
                     let id = if id.is_empty() { String::new() } else { format!("{id}#opt-out") };
-                    self.take_message(opt_out(did, customer, &id, out), waits.share(), &mut tasks);
+                    self.on_message(opt_out(did, customer, &id, out), completion.share(), &mut tasks);
                 }
-                InEvent::Account { about, says } => self.account_says(about, says),
+                InEvent::Account { about, says } => {
+                    self.account.update(self.entry, about, says, self.context.now());
+                }
                 InEvent::Broken(reason) => {
-                    self.counts.malformed += 1;
-                    self.metrics.malformed.increment(1);
-                    let channel = self.entry().map_or("", |entry| entry.config.id.as_str());
-                    tracing::warn!(channel, %reason, "an item of a webhook cannot be read");
+                    self.metrics.count_malformed(1);
+                    let channel = self.entry.config.id.as_str();
+                    tracing::warn!(channel, %reason, "item of a webhook cannot be read");
                 }
             }
         }
-        self.tell_hosts(tasks);
-        waits.safe();
+        completion.complete();
+        tasks
     }
 
-    /// A call beside messages: best effort.
-    pub(super) fn beside(&self, request: Request) {
-        if let Some(link) = self.links.first() {
-            link.tell(LinkMessage::Extra(Box::new(request)));
-        }
-    }
-
-    fn take_message(&mut self, message: InMessage, waits: Waits, tasks: &mut Vec<Vec<Task>>) {
-        self.counts.received += 1;
-        self.metrics.received.increment(1);
-        let shared = self.shared.clone();
-        let Some(entry) = shared.channels.get(self.ix) else { return };
-        let did = entry.did_or_only(&message.did);
-        let names = names::names(entry, std::iter::once(&message.customer).chain(&message.aliases));
+    fn on_message(&mut self, message: InMessage, completion: Completion, tasks: &mut Tasks) {
+        self.metrics.count_received();
+        let (context, entry) = (self.context, self.entry);
+        let did = entry.did_or_first(&message.did);
+        let all_names = std::iter::once(&message.customer).chain(&message.aliases);
+        let names = names::names(entry.channel(), all_names);
         let canonical = entry.channel().did(&did);
-        let (address, new) = self.recent.resolve(&shared, (&entry.config.id, &canonical), &names);
-        let mut identity = shared.identity(entry, &did, address.customer.clone(), &message.customer);
-        identity.address = address;
+        let resolved = self.customers.recent.resolve(context, entry, &canonical, &names);
+        let mut identity = entry.identity(&did, resolved.address.customer.clone(), &message.customer);
+        identity.address = resolved.address;
         let key = (!message.id.is_empty()).then(|| address::inbound_key(&entry.config.id, &message.id));
-        if let LinkKind::Http(http) = entry.channel().link()
-            && let Some(request) = http.follow_up(&message)
-        {
-            self.beside(request);
+        if let Some(request) = entry.http().and_then(|http| http.follow_up(&message)) {
+            self.links.fire_and_forget(request);
         }
-        let known = self.who(entry, &message);
-        let attributes =
-            message.attributes.into_iter().chain(known).chain(media_address::attributes(&message.media));
+        let profile = self.profile_of(&message);
+        let files = media_address::attributes(&message.media);
         let inbound = Inbound {
-            id: shared.seams.ids.message_id(),
+            id: context.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: attributes.collect(),
+            attributes: message.attributes.into_iter().chain(profile).chain(files).collect(),
             media: message.media,
             body: InboundBody::Whole(message.content),
-            aliases: Some(new),
+            aliases: Some(resolved.new_names),
             reply_to: message.reply_to,
         };
         let stream = identity.address.stream();
         let (identity, inbound) = (Box::new(identity), Box::new(inbound));
-        let op = Op::Receive { identity, inbound, key, ack: Some(Ack::Caller(waits)) };
-        self.to_host(stream, op, tasks);
+        tasks.push(stream, Op::Receive { identity, inbound, key, ack: Some(Ack::Caller(completion)) });
     }
 
-    /// What is known of a customer whose message does not say it; who is not known is asked for, and named from the next
-    /// message on.
-    fn who(&mut self, entry: &ChannelEntry, message: &InMessage) -> Vec<Attribute> {
+    /// Returns the attributes of a customer whose message carries no name. The provider is asked for an
+    /// unknown customer, who is named from the next message on.
+    fn profile_of(&self, message: &InMessage) -> Vec<Attribute> {
         if message.attributes.iter().any(|(key, _)| &**key == "customerName") {
             return Vec::new();
         }
-        if let Some(known) = self.profiles.of(&message.customer) {
+        if let Some(known) = self.customers.profiles.of(&message.customer) {
             return known;
         }
-        if let (LinkKind::Http(http), Some(link)) = (entry.channel().link(), self.links.first())
-            && let Some(request) = http.profile(&message.customer)
-        {
-            link.tell(LinkMessage::Profile(message.customer.clone(), Box::new(request)));
+        if let Some(request) = self.entry.http().and_then(|http| http.profile(&message.customer)) {
+            self.links.ask_profile(message.customer.clone(), request);
         }
         Vec::new()
     }
 
-    fn take_receipt(&mut self, receipt: &InReceipt, waits: Waits, tasks: &mut Vec<Vec<Task>>) {
-        let Some(state) = receipt.report.state() else { return waits.safe() };
-        // Our own reference leads straight to the part, if it is one of this channel's.
+    fn on_receipt(&mut self, receipt: Box<InReceipt>, completion: Completion, tasks: &mut Tasks) {
+        let Some(state) = receipt.report.state() else { return completion.complete() };
+        // Our own reference leads to the part without a look-up, if the part is this channel's.
         if let Some(part) = receipt.reference.as_deref().and_then(PartRef::from_reference) {
             let PartRef { stream, number, part } = part;
-            let from = ReceiptFrom::Named { channel: self.ix, receipt: Box::new(receipt.clone()), waits };
-            let op = Op::Receipt { number, part, state, code: receipt.code.clone(), from };
-            return self.to_host(stream, op, tasks);
+            let code = receipt.code.clone();
+            let from =
+                ReceiptFrom::Reference { channel: self.ix, stray: StrayReceipt { receipt, completion } };
+            return tasks.push(stream, Op::Receipt { number, part, state, code, from });
         }
-        let shared = self.shared.clone();
-        let Some(entry) = shared.channels.get(self.ix) else { return };
-        let did = entry.did_or_only(&receipt.did);
-        let names = names::names(entry, [&receipt.customer]);
-        let address = self.recent.find(&shared, (&entry.config.id, &entry.channel().did(&did)), &names);
+        let did = self.entry.did_or_first(&receipt.did);
+        let address = self.address_of(&did, &receipt.customer);
         if let Some(upto) = receipt.watermark_ms {
-            self.counts.receipts += 1;
-            self.metrics.receipts.increment(1);
+            self.metrics.count_receipts(1);
             let upto = Timestamp(u64::try_from(upto).unwrap_or(0));
-            let (code, ack) = (receipt.code.clone(), Ack::Caller(waits));
-            return self.to_host(address.stream(), Op::Watermark { state, upto, code, ack }, tasks);
+            let (code, ack) = (receipt.code.clone(), Ack::Caller(completion));
+            return tasks.push(address.stream(), Op::Watermark { state, upto, code, ack });
         }
         let reported = Reported { state, code: receipt.code.clone(), ids: vec![Box::from(&*receipt.id)] };
-        self.receipt(reported, (&did, &address.customer), Ack::Caller(waits), tasks);
+        self.match_or_keep(reported, address, completion, tasks);
     }
-}
 
-impl ChannelState {
-    /// A receipt whose reference leads to no part of this channel (another installation's, or one long forgotten): it
-    /// may still be known by the provider's id, and is kept like every other one that nobody knows.
-    pub(super) fn astray(&mut self, receipt: &InReceipt, waits: Waits) {
-        let Some(state) = receipt.report.state() else { return waits.safe() };
-        let shared = self.shared.clone();
-        let Some(entry) = shared.channels.get(self.ix) else { return };
-        let (did, code) = (entry.did_or_only(&receipt.did), receipt.code.clone());
+    /// Handles a receipt whose reference belongs to no part of this channel: another installation's,
+    /// or one past retention. It may still match by the provider's id, or is kept.
+    pub(crate) fn on_stray(&mut self, stray: StrayReceipt, tasks: &mut Tasks) {
+        let StrayReceipt { receipt, completion } = stray;
+        let Some(state) = receipt.report.state() else { return completion.complete() };
         let ids = receipt.reference.iter().chain(Some(&receipt.id)).filter(|id| !id.is_empty());
-        let reported = Reported { state, code, ids: ids.map(|id| Box::from(&**id)).collect() };
-        let mut tasks = Vec::new();
-        self.receipt(reported, (&did, &receipt.customer), Ack::Caller(waits), &mut tasks);
-        self.tell_hosts(tasks);
+        let ids = ids.map(|id| Box::from(&**id)).collect();
+        let reported = Reported { state, code: receipt.code.clone(), ids };
+        let did = self.entry.did_or_first(&receipt.did);
+        let address = self.entry.address(&did, &receipt.customer);
+        self.match_or_keep(reported, address, completion, tasks);
     }
 
-    /// Something about our own account, shown until it is said anew.
-    pub(super) fn account_says(&mut self, about: Box<str>, says: Box<str>) {
-        let channel = self.entry().map_or("", |entry| entry.config.id.as_str());
-        let is_news = self.account.get(&about).is_none_or(|known| known.says != says);
-        if is_news && (self.account.len() < ACCOUNT_FACTS_MAX || self.account.contains_key(&about)) {
-            tracing::info!(channel, %about, %says, "the provider says of the account");
-            let fact = FactView { about: about.clone(), says, since: self.shared.now() };
-            self.account.insert(about, fact);
-        }
+    fn match_or_keep(
+        &mut self,
+        reported: Reported,
+        address: Address,
+        completion: Completion,
+        tasks: &mut Tasks,
+    ) {
+        let ack = Ack::Caller(completion);
+        self.receipts.on_receipt(self.context, reported, || address, ack, self.metrics, tasks);
+    }
+
+    fn address_of(&self, did: &str, customer: &Arc<str>) -> Address {
+        let names = names::names(self.entry.channel(), [customer]);
+        let canonical = self.entry.channel().did(did);
+        self.customers.recent.find(self.context, self.entry, &canonical, &names)
     }
 }
 
-/// The most facts about an account that are kept.
-const ACCOUNT_FACTS_MAX: usize = 32;
-
-/// The business is told in the conversation itself: nothing else it reads would say so.
+/// Returns a message that tells the business of an opt-out, in the conversation itself: nothing else
+/// that the business reads would.
 fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage {
     let json = format!(
         r#"{{"type":"NOTIFICATION","markdownText":null,"notificationType":"INFO","notificationData":{{"optOut":{out}}}}}"#

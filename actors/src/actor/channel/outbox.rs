@@ -1,54 +1,231 @@
-//! Parts on their way out: those that wait for window and rate, and those with a link.
+//! The outgoing side of a channel: sessions that wait for their turn, parts that wait for window and
+//! rate, and parts that links have submitted. It holds no message that the log does not.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
-use channels::{LinkKind, address::spelling::IdBase, smpp::account::ReceiptIds};
+use crate::{
+    actor::channel::links::Links,
+    config::ChannelIx,
+    context::directory::ChannelEntry,
+    domain::{
+        correlation::PartRef,
+        lanes::Lanes,
+        prefetch::{Ahead, Seen},
+        rate::Rate,
+    },
+    protocol::{
+        channel::ReadySession,
+        link::{LinkPart, LinkToken},
+        part::{Job, JobMessage},
+        task::Op,
+        tasks::Tasks,
+    },
+    sabotage::Sabotage,
+};
 
-use crate::{context::ChannelEntry, domain::correlation::PartRef, protocol::part::JobMessage};
+/// How many seconds' worth of parts is requested ahead of the rate: an urgent message waits at most
+/// this long behind them.
+const AHEAD_SECONDS: f64 = 0.05;
+/// Maximum number of sessions that are asked for parts in one turn; the rest are asked in the next.
+const ASK_MAX: usize = 2_048;
 
 /// A part that waits for window and rate.
-pub(crate) struct PartJob {
-    pub(crate) part: PartRef,
-    pub(crate) message: Arc<JobMessage>,
+struct PartJob {
+    part: PartRef,
+    message: Arc<JobMessage>,
 }
 
-/// Parts with a link, by the token the link knows them under.
+/// The outgoing side of one channel.
+pub(crate) struct Outbox {
+    lanes: Lanes,
+    pub(crate) rate: Rate,
+    /// Parts whose intent is durable.
+    queue: VecDeque<PartJob>,
+    /// Room reserved for sessions that were asked, or set aside for those that do not ask.
+    reserved: usize,
+    prefetch: Ahead,
+    pub(crate) outstanding: Outstanding,
+}
+
+impl Outbox {
+    pub(crate) fn new(send_rate: f64, now_ms: u64) -> Self {
+        Self {
+            lanes: Lanes::default(),
+            rate: Rate::resumed(send_rate, now_ms),
+            queue: VecDeque::new(),
+            reserved: 0,
+            prefetch: Ahead::default(),
+            outstanding: Outstanding::default(),
+        }
+    }
+
+    /// Puts a session in its lane.
+    pub(crate) fn announce(&mut self, ready: ReadySession) {
+        self.lanes.push(ready.stream, ready.lane, ready.parts);
+    }
+
+    /// Releases reserved room.
+    pub(crate) fn release(&mut self, parts: usize) {
+        self.reserved = self.reserved.saturating_sub(parts);
+    }
+
+    /// Queues the parts of a message whose intent is durable.
+    pub(crate) fn add(&mut self, job: Job) {
+        let Job { stream, number, parts, reserved, message } = job;
+        self.release(reserved);
+        for part in parts {
+            let part = PartRef { stream, number, part };
+            self.queue.push_back(PartJob { part, message: message.clone() });
+        }
+    }
+
+    /// The number of sessions that wait for their turn.
+    pub(crate) fn sessions_waiting(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The number of parts that wait for window and rate.
+    pub(crate) fn parts_waiting(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether anything waits for the rate.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.queue.is_empty() || !self.lanes.is_empty()
+    }
+
+    /// Whether nothing is with a link or on its way to one.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.outstanding.is_empty() && self.reserved == 0 && self.queue.is_empty()
+    }
+
+    /// Removes all parts that wait, because they cannot be sent for long.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = PartRef> {
+        self.queue.drain(..).map(|job| job.part)
+    }
+
+    /// Drops everything that waits: a deliberate bug for the simulation.
+    pub(crate) fn lose_all(&mut self) {
+        self.queue.clear();
+        self.lanes = Lanes::default();
+    }
+
+    /// Submits the parts that window and rate allow. Returns their number.
+    pub(crate) fn send(&mut self, links: &mut Links, now_ms: u64) -> usize {
+        let allowed = self.rate.allowance(now_ms).min(self.queue.len()).min(links.free());
+        if allowed == 0 {
+            return 0;
+        }
+        let mut counted = allowed;
+        for _ in 0..allowed {
+            let Some(job) = self.queue.pop_front() else { break };
+            if Sabotage::RateCountsMessages.is_chosen() && job.part.part > 0 {
+                counted -= 1;
+            }
+            let PartJob { part, message } = job;
+            let outstanding = &mut self.outstanding;
+            links.add_part(|link| LinkPart {
+                token: LinkToken { token: outstanding.insert(part, link), part },
+                message,
+            });
+        }
+        links.submit();
+        self.rate.sent(counted, now_ms);
+        allowed
+    }
+
+    /// Adapts the prefetch target after `sent` parts were submitted. Where parts in doubt are held for
+    /// an operator nothing is prefetched, because a crash would leave each prefetched part in doubt.
+    pub(crate) fn adapt_prefetch(&mut self, links: &Links, may_prefetch: bool, sent: usize) {
+        if !may_prefetch || links.up() == 0 {
+            return self.prefetch.stop();
+        }
+        let free = links.free();
+        self.prefetch.adapt(Seen {
+            window: free + self.outstanding.len(),
+            free,
+            ready: self.queue.len(),
+            flushing: self.reserved,
+            more: !self.lanes.is_empty(),
+            sent,
+        });
+    }
+
+    /// Withdraws the room that was set aside for sessions that do not ask.
+    pub(crate) fn withdraw_credit(&mut self, entry: &ChannelEntry) {
+        self.release(entry.credit.withdraw());
+    }
+
+    /// Asks waiting sessions for parts, as many as there will soon be room for. Room that is left is
+    /// set aside for sessions that become ready next, which then need not ask.
+    pub(crate) fn ask(&mut self, entry: &ChannelEntry, ix: ChannelIx, free: usize, tasks: &mut Tasks) {
+        let ahead = ((entry.config.send_rate * AHEAD_SECONDS).ceil() as usize).max(1);
+        let room = ahead.min(free + self.prefetch.parts());
+        if !self.lanes.is_empty() || self.reserved + self.queue.len() > room {
+            self.withdraw_credit(entry);
+        }
+        let mut free = room.saturating_sub(self.reserved + self.queue.len());
+        for _ in 0..ASK_MAX {
+            if free == 0 {
+                break;
+            }
+            let Some((stream, parts)) = self.lanes.pop() else { break };
+            let max = usize::from(parts).clamp(1, free);
+            free -= max;
+            self.reserved += max;
+            tasks.push(stream, Op::SubmitParts { channel: ix, max });
+        }
+        if self.lanes.is_empty() && free > 0 {
+            self.reserved += free;
+            entry.credit.give(free);
+        }
+    }
+}
+
+/// The parts that links have submitted and that have no answer yet, by token.
 #[derive(Default)]
 pub(crate) struct Outstanding {
-    pub(super) slots: Vec<Option<(PartRef, u16)>>,
-    pub(super) free: Vec<u32>,
+    slots: Vec<Option<Submitted>>,
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Copy)]
+struct Submitted {
+    part: PartRef,
+    link: u16,
 }
 
 impl Outstanding {
-    pub(super) fn insert(&mut self, part: PartRef, link: u16) -> u32 {
+    fn insert(&mut self, part: PartRef, link: u16) -> u32 {
+        let submitted = Some(Submitted { part, link });
         match self.free.pop() {
             Some(token) => {
                 if let Some(slot) = self.slots.get_mut(token as usize) {
-                    *slot = Some((part, link));
+                    *slot = submitted;
                 }
                 token
             }
             None => {
-                self.slots.push(Some((part, link)));
+                self.slots.push(submitted);
                 (self.slots.len() - 1) as u32
             }
         }
     }
 
+    /// Removes an answered part; `None` if it was answered before.
     pub(crate) fn remove(&mut self, token: u32) -> Option<PartRef> {
-        let (part, _) = self.slots.get_mut(token as usize)?.take()?;
+        let submitted = self.slots.get_mut(token as usize)?.take()?;
         self.free.push(token);
-        Some(part)
+        Some(submitted.part)
     }
 
-    pub(crate) fn get(&self, token: u32) -> Option<PartRef> {
-        self.slots.get(token as usize)?.as_ref().map(|(part, _)| *part)
-    }
-
-    /// All that is with one link.
-    pub(crate) fn of_link(&self, link: u16) -> Vec<u32> {
-        let with = |slot: &Option<(PartRef, u16)>| slot.as_ref().is_some_and(|(_, l)| *l == link);
-        self.slots.iter().enumerate().filter(|(_, s)| with(s)).map(|(n, _)| n as u32).collect()
+    /// Lists the parts that one link has submitted.
+    pub(crate) fn of_link(&self, link: u16) -> Vec<LinkToken> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .filter_map(|(n, slot)| Some((n, slot.filter(|submitted| submitted.link == link)?)))
+            .map(|(n, submitted)| LinkToken { token: n as u32, part: submitted.part })
+            .collect()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -57,18 +234,5 @@ impl Outstanding {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-}
-
-/// How this channel's receipts spell ids.
-pub(crate) fn id_base(entry: &ChannelEntry) -> IdBase {
-    match entry.channel().link() {
-        LinkKind::Smpp(account) => match account.receipt_ids {
-            ReceiptIds::Auto => IdBase::Auto,
-            ReceiptIds::Exact => IdBase::Exact,
-            ReceiptIds::HexToDecimal => IdBase::ReplyHexReceiptDec,
-            ReceiptIds::DecimalToHex => IdBase::ReplyDecReceiptHex,
-        },
-        LinkKind::Http(_) => IdBase::Exact,
     }
 }

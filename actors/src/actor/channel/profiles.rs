@@ -1,26 +1,26 @@
-//! What providers told of customers when asked, remembered for a while: two generations of a bounded number. Nothing
-//! depends on it, and it may be forgotten at any time.
+//! A cache of customers' profiles, as the provider gave them: two generations, limited in size. It may
+//! be dropped at any time.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use channels::Attribute;
 
-/// Customers of one generation.
+/// Maximum number of customers in one generation; a full one replaces the older.
 const GENERATION_MAX: usize = 10_000;
 
-/// Facts about customers, by the name that the provider gives them.
+/// Attributes of customers, by the provider's name for them.
 #[derive(Debug, Default)]
-pub(super) struct Profiles([BTreeMap<Arc<str>, Vec<Attribute>>; 2]);
+pub(crate) struct Profiles([BTreeMap<Arc<str>, Vec<Attribute>>; 2]);
 
 impl Profiles {
-    /// What is known, if it was asked for.
-    pub(super) fn of(&self, customer: &str) -> Option<Vec<Attribute>> {
+    /// Returns a customer's attributes, if they were asked for.
+    pub(crate) fn of(&self, customer: &str) -> Option<Vec<Attribute>> {
         let [now, before] = &self.0;
         now.get(customer).or_else(|| before.get(customer)).cloned()
     }
 
-    /// Remembers what was said; also that nothing was.
-    pub(super) fn know(&mut self, customer: Arc<str>, said: Vec<Attribute>) {
+    /// Stores a customer's attributes; an empty list too, so that the provider is not asked again.
+    pub(crate) fn store(&mut self, customer: Arc<str>, said: Vec<Attribute>) {
         let [now, before] = &mut self.0;
         if now.len() >= GENERATION_MAX {
             *before = std::mem::take(now);
@@ -37,7 +37,7 @@ mod tests {
     fn the_oldest_generation_is_forgotten() {
         let mut profiles = Profiles::default();
         for n in 0..3 * GENERATION_MAX {
-            profiles.know(format!("c{n}").into(), vec![("customerName".into(), format!("n{n}").into())]);
+            profiles.store(format!("c{n}").into(), vec![("customerName".into(), format!("n{n}").into())]);
         }
         let known = |n: usize| profiles.of(&format!("c{n}")).map(|said| said[0].1.to_string());
         assert_eq!(known(3 * GENERATION_MAX - 1).as_deref(), Some("n29999"));

@@ -1,250 +1,223 @@
-//! Receipts: matched at once, or kept in the channel's own stream of the log and looked at again. A receipt is
-//! acknowledged to the provider only when it is safe in one way or the other.
+//! Receipts of a channel: matched at once, or kept in the channel's own stream and tried again. A
+//! receipt is acknowledged to the provider only when it is durable in one way or the other.
 
+use channels::{LinkKind, address::spelling::IdBase, smpp::account::ReceiptIds};
 use message::{
-    Event, PartState, PartStatus, Seq, StreamId,
-    address::{self, Address},
+    Address, Event, PartState, PartStatus, StreamId,
+    event::{Cause, UnmatchedReceipt},
 };
-use storage::{Entry, Item, KEYS_MAX, Prev};
+use storage::KEYS_MAX;
 
 use crate::{
-    actor::channel::state::ChannelState,
-    domain::correlation::{self, Parked, PartRef, Reported},
+    actor::channel::{metrics::Metrics, own_stream::OwnStream},
+    config::ChannelIx,
+    context::{Context, directory::ChannelEntry},
+    domain::correlation::{Correlation, Parked, PartRef, Reported},
     protocol::{
-        channel::ChannelMessage,
-        host::{DoubtReceipt, Op, ReceiptFrom, Task},
+        channel::{ChannelMessage, TriedReceipt},
         part::Ack,
+        recipient::Recipient,
+        task::{DoubtReceipt, Op, ReceiptFrom},
+        tasks::Tasks,
     },
+    sabotage::Sabotage,
     view::UnmatchedView,
 };
 
-/// How long a receipt that nobody knows is kept.
+/// How long an unmatched receipt is kept; after that it is given up.
 const KEEP_MS: u64 = 24 * 3600 * 1000;
-/// Kept receipts tried in one turn.
+/// Maximum number of unmatched receipts tried in one turn; the rest are tried in the next.
 const RETRY_MAX: usize = 500;
-/// Events replayed at most into a channel's own state: more means that checkpoints fail.
-const REPLAY_MAX: usize = 10_000_000;
 
-impl ChannelState {
-    /// Reads what the last run kept: the index's snapshot, and the events after it.
-    pub(super) fn load_own_stream(&mut self) -> Result<(), String> {
-        let log = self.shared.log.clone();
-        let entry = log.index().get(self.own.stream).map_err(|e| e.to_string())?;
-        // A snapshot that cannot be read is made again from the events.
-        let snapshot = entry.and_then(|entry| {
-            storage::decode_snapshot(&entry.bytes).ok().map(|snapshot| (snapshot, entry.applied))
-        });
-        let mut applied = Seq::NONE;
-        if let Some((snapshot, seq)) = snapshot {
-            applied = seq;
-            for parked in correlation::parked_in(snapshot) {
-                let stream = stream_of(&parked.receipt);
-                self.correlation.park(parked, stream);
-            }
+/// What is known of a part once the provider has accepted it.
+pub(crate) struct AcceptedPart {
+    /// The look-up keys of the provider's id.
+    pub(crate) spellings: Vec<u128>,
+    /// The number of a receipt that arrived before the answer.
+    pub(crate) early_receipt: Option<u32>,
+}
+
+/// The receipts of one channel.
+pub(crate) struct Receipts {
+    ix: ChannelIx,
+    correlation: Correlation,
+    own: OwnStream,
+}
+
+impl Receipts {
+    /// Reads the unmatched receipts that an earlier run kept.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the index or the log cannot be read.
+    pub(crate) fn load(
+        context: &Context,
+        ix: ChannelIx,
+        entry: &ChannelEntry,
+        channel: Recipient<ChannelMessage>,
+    ) -> Result<Self, String> {
+        let id = &entry.config.id;
+        let unmatched_max = context.config.limits.unmatched_max;
+        let mut correlation = Correlation::new(id.clone(), id_base(entry), unmatched_max);
+        let (own, recovered) = OwnStream::load(context, id, channel)?;
+        for parked in recovered.parked {
+            let stream = stream_of(&parked.receipt);
+            correlation.park(parked, stream);
         }
-        self.own.head = applied;
-        // The newest event of this stream is remembered under its key with each event.
-        let head =
-            log.find(address::head_key(self.own.stream)).map_or(applied, |found| Seq(found.b).max(applied));
-        let mut newer = Vec::new();
-        for stored in log.history(head).take(REPLAY_MAX) {
-            let stored = stored.map_err(|e| e.to_string())?;
-            if stored.seq <= applied {
-                break;
-            }
-            newer.push(stored);
-        }
-        for stored in newer.iter().rev() {
-            self.own.head = stored.seq;
-            match &stored.event {
+        for stored in recovered.newer {
+            match stored.event {
                 Event::ReceiptUnmatched(receipt) => {
-                    let stream = stream_of(receipt);
+                    let stream = stream_of(&receipt);
                     let ids = vec![Box::from(&*receipt.provider_id)];
-                    let receipt = receipt.as_ref().clone();
-                    self.correlation.park(Parked { receipt, ids, since: stored.at, tries: 0 }, stream);
+                    correlation.park(Parked { receipt: *receipt, ids, since: stored.at, tries: 0 }, stream);
                 }
                 Event::ReceiptSettled { number, .. } => {
-                    if let Some(stream) = self.correlation.get(*number).map(|p| stream_of(&p.receipt)) {
-                        self.correlation.settle(*number, stream);
+                    if let Some(stream) = correlation.get(number).map(|p| stream_of(&p.receipt)) {
+                        correlation.settle(number, stream);
                     }
                 }
                 _ => {}
             }
         }
-        Ok(())
+        Ok(Self { ix, correlation, own })
     }
 
-    /// Appends a fact of the channel's own; the deliveries are acknowledged after its flush.
-    pub(super) fn append_own(&mut self, event: Event, ack: Option<Ack>) {
-        let myself = self.myself.clone();
-        let done: Option<storage::Completion> = ack.map(|ack| {
-            let done: storage::Completion = Box::new(move |flushed: Result<(), _>| {
-                if flushed.is_ok() {
-                    match ack {
-                        Ack::Link(ack) => {
-                            let _channel_gone = myself.cast(ChannelMessage::Acknowledge(vec![ack]));
-                        }
-                        Ack::Caller(waits) => waits.safe(),
-                    }
-                }
-            });
-            done
-        });
-        let stream = self.own.stream;
-        let key = storage::Key { hash: address::head_key(stream), a: 0, b: storage::Tag::OwnSeq };
-        let keys = std::iter::once(key).collect();
-        let item = Item { stream, prev: Prev::At(self.own.head), at: self.shared.now(), keys, event };
-        match self.shared.log.append(vec![item], done) {
-            Ok(seq) => {
-                self.own.head = seq;
-                self.own.dirty = true;
-                self.shared.appended(seq);
-            }
-            Err(error) => self.shared.fail(format!("the event log: {error}")),
-        }
+    /// Records that the channel stopped or started, in its own stream.
+    pub(crate) fn record_stop(&mut self, context: &Context, cause: Option<Cause>) {
+        let event = cause.map_or(Event::ChannelStarted, |cause| Event::ChannelStopped { cause });
+        self.own.append(context, event, None);
     }
 
-    /// Writes what is kept into the index.
-    pub(super) fn write_own_stream(&mut self) {
-        if !std::mem::take(&mut self.own.dirty) {
-            return;
-        }
-        match storage::encode_snapshot(&self.correlation.to_snapshot()) {
-            Ok(bytes) => {
-                let entry = Entry { applied: self.own.head, due: None, bytes: bytes.into_boxed_slice() };
-                self.shared.log.index().put(self.own.stream, entry);
-            }
-            Err(error) => self.shared.fail(format!("a channel's state cannot be written: {error}")),
-        }
+    /// Writes the unmatched receipts into the index.
+    pub(crate) fn write(&mut self, context: &Context) {
+        self.own.write(context, &self.correlation);
     }
 
-    /// A receipt came.
-    pub(super) fn receipt(
+    /// Handles a receipt: sends it to its part, or keeps it under the address that it names.
+    pub(crate) fn on_receipt(
         &mut self,
+        context: &Context,
         receipt: Reported,
-        (did, customer): (&str, &str),
+        address: impl FnOnce() -> Address,
         ack: Ack,
-        tasks: &mut Vec<Vec<Task>>,
+        metrics: &mut Metrics,
+        tasks: &mut Tasks,
     ) {
-        let log = self.shared.log.clone();
-        if let Some(part) = self.correlation.find(&receipt.ids, false, |key| log.find(key)) {
-            self.counts.receipts += 1;
-            self.metrics.receipts.increment(1);
-            let op = receipt_op(part, receipt.state, receipt.code, ReceiptFrom::Outside(ack));
-            return self.to_host(part.stream, op, tasks);
+        if let Some(part) = self.correlation.find(&receipt.ids, false, |key| context.reader.find(key)) {
+            metrics.count_receipts(1);
+            let op = receipt_op(part, receipt.state, receipt.code, ReceiptFrom::Provider(ack));
+            return tasks.push(part.stream, op);
         }
-        let Some(address) = self.address(did, customer) else { return };
-        self.counts.receipts_unmatched += 1;
-        self.metrics.receipts_unmatched.increment(1);
+        metrics.count_unmatched_receipt();
+        let address = address();
         let unmatched = self.correlation.number(&receipt, &address.customer, &address.did);
-        self.append_own(Event::ReceiptUnmatched(Box::new(unmatched.clone())), Some(ack));
-        let (since, stream) = (self.shared.now(), address.stream());
-        let parked = Parked { receipt: unmatched, ids: receipt.ids, since, tries: 0 };
-        if let Some(oldest) = self.correlation.park(parked, stream) {
-            self.settle_parked(oldest, false);
+        self.own.append(context, Event::ReceiptUnmatched(Box::new(unmatched.clone())), Some(ack));
+        let parked = Parked { receipt: unmatched, ids: receipt.ids, since: context.now(), tries: 0 };
+        if let Some(oldest) = self.correlation.park(parked, address.stream()) {
+            self.settle(context, oldest, false, metrics);
         }
     }
 
-    /// The answer came after its receipt, which is kept until its session has it in the log.
-    pub(super) fn early_receipt(&mut self, number: u32, part: PartRef, tasks: &mut Vec<Vec<Task>>) {
+    /// Notes the provider's id of an accepted part.
+    pub(crate) fn on_accepted(&mut self, part: PartRef, provider_id: &str) -> AcceptedPart {
+        let spellings = self.correlation.keys(provider_id);
+        let meant = if Sabotage::ForgetPart.is_chosen() { PartRef { part: 0, ..part } } else { part };
+        let early_receipt = self.correlation.answered(&spellings, meant);
+        AcceptedPart { spellings, early_receipt }
+    }
+
+    /// Sends a kept receipt to its part. It stays kept until the session has recorded it.
+    pub(crate) fn forward_kept(&self, number: u32, part: PartRef, tasks: &mut Tasks) {
         let Some(parked) = self.correlation.get(number) else { return };
         let from = ReceiptFrom::Kept { channel: self.ix, parked: number };
         let op = receipt_op(part, parked.receipt.state, parked.receipt.code.clone(), from);
-        self.to_host(part.stream, op, tasks);
+        tasks.push(part.stream, op);
     }
 
-    /// Part of a session has come in doubt: kept receipts with its addresses may be meant for it.
-    pub(super) fn try_on_doubt(&mut self, stream: StreamId, tasks: &mut Vec<Vec<Task>>) {
-        let log = self.shared.log.clone();
+    /// Tries the kept receipts with a session's addresses, because one of its parts is in doubt.
+    pub(crate) fn try_on_doubt(&mut self, context: &Context, stream: StreamId, tasks: &mut Tasks) {
         for number in self.correlation.of_stream(stream).to_vec() {
-            let Some(ids) = self.correlation.get(number).map(|parked| parked.ids.clone()) else { continue };
-            // One that an id in another base explains is no stranger's.
-            match self.correlation.find(&ids, true, |key| log.find(key)) {
-                Some(part) => self.early_receipt(number, part, tasks),
-                None => self.doubt_receipt(number, tasks),
-            }
+            self.try_kept(context, number, tasks);
         }
     }
 
-    fn doubt_receipt(&mut self, number: u32, tasks: &mut Vec<Vec<Task>>) {
+    fn try_kept(&mut self, context: &Context, number: u32, tasks: &mut Tasks) {
+        let Some(ids) = self.correlation.get(number).map(|parked| parked.ids.clone()) else { return };
+        // A receipt whose id is known in another base belongs to that part, not to one in doubt.
+        match self.correlation.find(&ids, true, |key| context.reader.find(key)) {
+            Some(part) => self.forward_kept(number, part, tasks),
+            None => self.offer_to_doubt(number, tasks),
+        }
+    }
+
+    fn offer_to_doubt(&self, number: u32, tasks: &mut Tasks) {
         let Some(parked) = self.correlation.get(number) else { return };
-        // It names its part, if no part of ours: it is for none that is in doubt.
+        // A receipt with a reference names its part, so it is for no part in doubt of this channel.
         if parked.ids.iter().any(|id| PartRef::from_reference(id).is_some()) {
             return;
         }
-        let stream = stream_of(&parked.receipt);
         let spellings = parked.ids.iter().flat_map(|id| self.correlation.keys(id)).take(KEYS_MAX).collect();
-        let op = Op::DoubtReceipt(Box::new(DoubtReceipt {
+        let receipt = DoubtReceipt {
             channel: self.ix,
             parked: number,
             state: parked.receipt.state,
             code: parked.receipt.code.clone(),
             came_at: parked.since,
             spellings,
-        }));
-        self.to_host(stream, op, tasks);
+        };
+        tasks.push(stream_of(&parked.receipt), Op::DoubtReceipt(Box::new(receipt)));
     }
 
-    /// Tries kept receipts again whose time has come, with guesses now.
-    pub(super) fn retry_parked(&mut self) {
-        let now = self.shared.now();
+    /// Retries the kept receipts that are due, and gives up those kept too long.
+    pub(crate) fn retry(&mut self, context: &Context, metrics: &mut Metrics, tasks: &mut Tasks) {
+        let now = context.now();
         if self.correlation.next_due().is_none_or(|due| due > now) {
             return;
         }
-        let log = self.shared.log.clone();
-        let mut tasks = Vec::new();
         for number in self.correlation.due(now, RETRY_MAX) {
-            let Some(parked) = self.correlation.get(number).cloned() else { continue };
-            if now.since_ms(parked.since) > KEEP_MS {
-                self.settle_parked(number, false);
-            } else if let Some(part) = self.correlation.find(&parked.ids, true, |key| log.find(key)) {
-                self.early_receipt(number, part, &mut tasks);
+            let Some(since) = self.correlation.get(number).map(|parked| parked.since) else { continue };
+            if now.since_ms(since) > KEEP_MS {
+                self.settle(context, number, false, metrics);
             } else {
-                self.doubt_receipt(number, &mut tasks);
+                self.try_kept(context, number, tasks);
             }
         }
-        self.tell_hosts(tasks);
     }
 
-    /// A kept receipt found its part, or is given up.
-    pub(super) fn settle_parked(&mut self, number: u32, matched: bool) {
+    /// Removes a kept receipt that found its part or is given up.
+    fn settle(&mut self, context: &Context, number: u32, matched: bool, metrics: &mut Metrics) {
         let Some(stream) = self.correlation.get(number).map(|p| stream_of(&p.receipt)) else { return };
         if self.correlation.settle(number, stream).is_some() {
-            if matched {
-                self.counts.receipts += 1;
-                self.metrics.receipts.increment(1);
-            }
-            self.append_own(Event::ReceiptSettled { number, matched }, None);
+            metrics.count_receipts(u64::from(matched));
+            self.own.append(context, Event::ReceiptSettled { number, matched }, None);
         }
     }
 
-    /// Kept receipts were tried on sessions in doubt. Where one fitted there is one doubt less, and the others
-    /// with these addresses may be plain now.
-    pub(super) fn doubts_settled(&mut self, tried: Vec<(u32, bool)>) {
-        let mut tasks = Vec::new();
-        for (number, _) in tried.into_iter().filter(|(_, matched)| *matched) {
-            let stream = self.correlation.get(number).map(|p| stream_of(&p.receipt));
-            self.settle_parked(number, true);
+    /// Settles kept receipts that a session has recorded. Each leaves one part in doubt less, so others
+    /// with the same addresses may fit now.
+    pub(crate) fn on_tried(
+        &mut self,
+        context: &Context,
+        tried: Vec<TriedReceipt>,
+        metrics: &mut Metrics,
+        tasks: &mut Tasks,
+    ) {
+        for TriedReceipt { parked, .. } in tried.into_iter().filter(|tried| tried.matched) {
+            let stream = self.correlation.get(parked).map(|p| stream_of(&p.receipt));
+            self.settle(context, parked, true, metrics);
             if let Some(stream) = stream {
-                self.try_on_doubt(stream, &mut tasks);
+                self.try_on_doubt(context, stream, tasks);
             }
         }
-        self.tell_hosts(tasks);
     }
 
-    /// The provider's answer to a question after a part.
-    pub(super) fn query_answered(&mut self, part: PartRef, message_state: u8, tasks: &mut Vec<Vec<Task>>) {
-        let state = match message_state {
-            2 => PartState::reached(PartStatus::Delivered),
-            3..=5 | 8 | 9 => PartState::failure(),
-            _ => return,
-        };
-        let code = format!("query_sm/{message_state}");
-        self.to_host(part.stream, receipt_op(part, state, code.into(), ReceiptFrom::Query), tasks);
+    /// The number of receipts that are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.correlation.parked_len()
     }
 
-    /// Receipts nobody knows, oldest first.
-    pub(super) fn unmatched(&self, after: u32, limit: usize) -> Vec<UnmatchedView> {
+    /// Lists kept receipts with numbers above `after`, oldest first.
+    pub(crate) fn list(&self, after: u32, limit: usize) -> Vec<UnmatchedView> {
         let view = |parked: &Parked| UnmatchedView {
             number: parked.receipt.number,
             channel: parked.receipt.channel.clone(),
@@ -258,8 +231,32 @@ impl ChannelState {
     }
 }
 
-/// The stream of the session a kept receipt would belong to.
-fn stream_of(receipt: &message::event::UnmatchedReceipt) -> StreamId {
+/// Sends the provider's answer to a query to its part.
+pub(crate) fn on_query_answer(part: PartRef, message_state: u8, tasks: &mut Tasks) {
+    let state = match message_state {
+        2 => PartState::reached(PartStatus::Delivered),
+        3..=5 | 8 | 9 => PartState::failure(),
+        _ => return,
+    };
+    let code = format!("query_sm/{message_state}");
+    tasks.push(part.stream, receipt_op(part, state, code.into(), ReceiptFrom::Query));
+}
+
+/// Returns how a channel's receipts spell ids.
+fn id_base(entry: &ChannelEntry) -> IdBase {
+    match entry.channel().link() {
+        LinkKind::Smpp(account) => match account.receipt_ids {
+            ReceiptIds::Auto => IdBase::Auto,
+            ReceiptIds::Exact => IdBase::Exact,
+            ReceiptIds::HexToDecimal => IdBase::ReplyHexReceiptDec,
+            ReceiptIds::DecimalToHex => IdBase::ReplyDecReceiptHex,
+        },
+        LinkKind::Http(_) => IdBase::Exact,
+    }
+}
+
+/// Returns the stream of the session to which a kept receipt would belong.
+fn stream_of(receipt: &UnmatchedReceipt) -> StreamId {
     let (did, customer) = (receipt.did.clone(), receipt.customer.clone());
     Address { channel: receipt.channel.clone(), did, customer }.stream()
 }

@@ -1,28 +1,36 @@
-//! Customers that wrote lately, by all their names.
+//! A cache of customers' addresses by name. It covers the time until the log's look-up holds a new
+//! name, and saves look-ups after that.
 
 use std::{collections::HashMap, sync::Arc};
 
-use message::{Address, ChannelId, address};
+use message::{Address, address};
 
 use crate::{
-    context::Shared,
+    context::{Context, directory::ChannelEntry},
     domain::{hash::StreamHash, names::Names},
 };
 
-/// Names remembered beside the log, until its own look-up has them for sure: two generations of this.
+/// Maximum number of names in one generation; a full one replaces the older.
 const RECENT_MAX: usize = 65_536;
 
-/// What a channel found lately.
+/// The addresses that were found lately, in two generations.
 #[derive(Debug, Default)]
 pub(crate) struct Recent([HashMap<u128, Address, StreamHash>; 2]);
 
+/// A customer's session.
+pub(crate) struct Resolved {
+    pub(crate) address: Address,
+    /// The names that do not lead to it yet.
+    pub(crate) new_names: Vec<Arc<str>>,
+}
+
 impl Recent {
-    pub(super) fn get(&self, key: u128) -> Option<Address> {
+    fn get(&self, key: u128) -> Option<Address> {
         let [now, before] = &self.0;
         now.get(&key).or_else(|| before.get(&key)).cloned()
     }
 
-    pub(super) fn put(&mut self, key: u128, address: Address) {
+    fn put(&mut self, key: u128, address: Address) {
         let [now, before] = &mut self.0;
         if now.len() >= RECENT_MAX {
             *before = std::mem::take(now);
@@ -30,50 +38,53 @@ impl Recent {
         now.insert(key, address);
     }
 
-    /// The address of a customer's session by any of their names; their own where there is none.
+    /// Finds a customer's session by any of the names. Without one, the first name makes the address.
     pub(crate) fn find(
         &self,
-        shared: &Shared,
-        (channel, did): (&ChannelId, &Arc<str>),
+        context: &Context,
+        entry: &ChannelEntry,
+        did: &Arc<str>,
         names: &Names,
     ) -> Address {
-        let known = names.iter().find_map(|name| self.known(shared, (channel, did), name));
-        known.unwrap_or_else(|| own_address(channel, did, names))
+        let known = names.iter().find_map(|name| self.known(context, entry, did, name));
+        known.unwrap_or_else(|| own_address(entry, did, names))
     }
 
-    pub(super) fn known(
+    fn known(
         &self,
-        shared: &Shared,
-        (channel, did): (&ChannelId, &Arc<str>),
+        context: &Context,
+        entry: &ChannelEntry,
+        did: &Arc<str>,
         name: &Arc<str>,
     ) -> Option<Address> {
-        self.get(address::alias_key(channel, did, name)).or_else(|| shared.address_of(channel, did, name))
+        let key = address::alias_key(&entry.config.id, did, name);
+        self.get(key).or_else(|| context.address_of(entry, did, name))
     }
 
-    /// The address of a customer's session by any of their names, and the names that nobody knows to lead there.
+    /// Finds a customer's session as [`Self::find`] does, and makes all names lead to it.
     pub(crate) fn resolve(
         &mut self,
-        shared: &Shared,
-        (channel, did): (&ChannelId, &Arc<str>),
+        context: &Context,
+        entry: &ChannelEntry,
+        did: &Arc<str>,
         names: &Names,
-    ) -> (Address, Vec<Arc<str>>) {
-        let keys: Vec<u128> = names.iter().map(|name| address::alias_key(channel, did, name)).collect();
+    ) -> Resolved {
         let known: Vec<Option<Address>> =
-            names.iter().map(|name| self.known(shared, (channel, did), name)).collect();
+            names.iter().map(|name| self.known(context, entry, did, name)).collect();
         let first = known.iter().flatten().next().cloned();
-        let found = first.unwrap_or_else(|| own_address(channel, did, names));
-        let mut new = Vec::new();
-        for ((key, name), known) in keys.into_iter().zip(names).zip(known) {
-            if known.is_none_or(|known| known != found) {
-                new.push(name.clone());
+        let address = first.unwrap_or_else(|| own_address(entry, did, names));
+        let mut new_names = Vec::new();
+        for (name, known) in names.iter().zip(known) {
+            if known.is_none_or(|known| known != address) {
+                new_names.push(name.clone());
             }
-            self.put(key, found.clone());
+            self.put(address::alias_key(&entry.config.id, did, name), address.clone());
         }
-        (found, new)
+        Resolved { address, new_names }
     }
 }
 
-pub(super) fn own_address(channel: &ChannelId, did: &Arc<str>, names: &Names) -> Address {
+fn own_address(entry: &ChannelEntry, did: &Arc<str>, names: &Names) -> Address {
     let customer = names.first().cloned().unwrap_or_else(|| "".into());
-    Address { channel: channel.clone(), did: did.clone(), customer }
+    Address { channel: entry.config.id.clone(), did: did.clone(), customer }
 }

@@ -1,60 +1,470 @@
-//! The state of a channel.
+//! The state of a channel: wires its components together. Each component decides for itself; this file
+//! passes results from one to the next.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-use message::Timestamp;
-use ractor::ActorRef;
+use channels::{InEvent, SendError, http::Request, smpp::ReplyToken};
+use message::event::{Cause, DoubtCause};
+use ractor::{ActorId, ActorRef};
 use tokio::sync::oneshot;
 
-use super::{metrics::Metrics, own_stream::OwnStream};
 use crate::{
     actor::channel::{
-        link_slot::LinkSlot,
-        outbox::{Outstanding, PartJob},
-        profiles,
-        recent::Recent,
+        http_inbound::{Customers, HttpInbound},
+        input::ChannelInput,
+        links::{LinkOwner, Links},
+        metrics::Metrics,
+        outbox::Outbox,
+        receipts::{self, AcceptedPart, Receipts},
+        smpp_inbound::{self, SmppDelivery},
+        view::{self, Account, ChannelStatus, Shown},
     },
-    config::ChannelIx,
-    context::Shared,
-    domain::{correlation::Correlation, lanes::Lanes, prefetch::Ahead, rate::Rate},
-    protocol::channel::ChannelMessage,
-    view::{ChannelCounts, FactView, SetUpView},
+    config::{ChannelIx, OnUnknown},
+    context::{Context, directory::ChannelEntry},
+    domain::{correlation::PartRef, names, session::Outcome},
+    protocol::{
+        channel::HostBatch,
+        completion::Completion,
+        link::{LinkEvent, LinkReport, LinkStatus, LinkToken, PartAnswer},
+        part::{Ack, InboundAck},
+        recipient::Recipient,
+        task::Op,
+        tasks::Tasks,
+    },
+    sabotage::Sabotage,
+    view::{ChannelView, SetUpView, UnmatchedView},
 };
 
-/// Its state.
+/// SMPP 5.0 congestion state above which the channel pauses.
+const CONGESTED_ABOVE: u8 = 80;
+/// A pause that is shorter than this, in milliseconds, does not withdraw room from sessions.
+const SHORT_PAUSE_MS: u64 = 100;
+
+/// The state of a channel's actor.
 pub(crate) struct ChannelState {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) ix: ChannelIx,
-    pub(crate) myself: ActorRef<ChannelMessage>,
-    pub(super) lanes: Lanes,
-    pub(super) rate: Rate,
-    /// Parts whose intent is durable and that wait for window and rate.
-    pub(super) outbox: VecDeque<PartJob>,
-    /// Room kept for sessions that were asked.
-    pub(super) reserved: usize,
-    /// What is made ready beyond the window's room.
-    pub(super) ahead: Ahead,
-    pub(super) outstanding: Outstanding,
-    pub(crate) links: Vec<LinkSlot>,
-    pub(super) correlation: Correlation,
-    pub(super) own: OwnStream,
-    /// The customers that wrote lately, by all their names.
-    pub(super) recent: Recent,
-    /// What is known of customers whose messages do not name them.
-    pub(super) profiles: profiles::Profiles,
-    /// Why nothing is sent, while something must change first.
-    pub(super) stopped: Option<message::event::Cause>,
-    pub(super) draining: Option<oneshot::Sender<()>>,
-    pub(super) is_draining: bool,
-    pub(super) kick_at_ms: u64,
-    pub(super) counts: ChannelCounts,
-    pub(super) metrics: Metrics,
-    /// When the status last changed, and to what.
-    pub(super) status: (&'static str, String, Timestamp),
-    pub(super) set_up: Option<SetUpView>,
-    /// What the provider says of the account, by what it is about.
-    pub(super) account: BTreeMap<Box<str>, FactView>,
+    context: Arc<Context>,
+    ix: ChannelIx,
+    myself: ActorRef<ChannelInput>,
+    outbox: Outbox,
+    links: Links,
+    receipts: Receipts,
+    customers: Customers,
+    metrics: Metrics,
+    status: ChannelStatus,
+    registration: Option<SetUpView>,
+    account: Account,
+    /// Why nothing is sent until an operator changes something.
+    stopped: Option<Cause>,
+    is_draining: bool,
+    drained: Option<oneshot::Sender<()>>,
+    /// When the timer for the rate fires, in monotonic milliseconds.
+    send_due_ms: u64,
+}
+
+impl ChannelState {
+    /// Loads the channel's own stream and starts its links.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if the stream cannot be read or a link cannot be started.
+    pub(crate) async fn start(
+        context: Arc<Context>,
+        ix: ChannelIx,
+        myself: ActorRef<ChannelInput>,
+    ) -> Result<Self, String> {
+        let messages = Recipient::of(myself.clone());
+        let entry = context.directory.channel(ix).ok_or("no such channel")?;
+        // Room that an earlier run of this actor set aside is not reserved any more.
+        entry.credit.withdraw();
+        let receipts = Receipts::load(&context, ix, entry, messages.clone())?;
+        let cell = myself.get_cell();
+        let owner = LinkOwner { context: context.clone(), channel: ix, messages, cell };
+        Ok(Self {
+            outbox: Outbox::new(entry.config.send_rate, context.monotonic_ms()),
+            receipts,
+            customers: Customers::default(),
+            metrics: Metrics::of(&entry.config.id),
+            status: ChannelStatus::new(context.now()),
+            registration: None,
+            account: Account::default(),
+            stopped: None,
+            is_draining: false,
+            drained: None,
+            send_due_ms: u64::MAX,
+            links: Links::start(owner).await?,
+            ix,
+            myself,
+            context,
+        })
+    }
+
+    fn entry(&self) -> Option<&ChannelEntry> {
+        self.context.directory.channel(self.ix)
+    }
+
+    /// Handles the results of a host's batch.
+    pub(crate) fn on_host_batch(&mut self, batch: HostBatch) {
+        batch.ready.into_iter().for_each(|ready| self.outbox.announce(ready));
+        self.outbox.release(batch.released);
+        batch.jobs.into_iter().for_each(|job| self.outbox.add(job));
+        self.links.acknowledge(batch.acks);
+        self.links.query(batch.queries);
+        self.metrics.count_receipts(batch.matched_by_reference);
+        let mut tasks = self.context.hosts.tasks();
+        self.receipts.on_tried(&self.context, batch.tried, &mut self.metrics, &mut tasks);
+        for stray in batch.strays {
+            if let Some(mut inbound) = self.http_inbound() {
+                inbound.on_stray(stray, &mut tasks);
+            }
+        }
+        self.context.hosts.work(tasks);
+        self.send_and_ask();
+        self.publish_waiting();
+    }
+
+    pub(crate) fn tick(&mut self) {
+        let mut tasks = self.context.hosts.tasks();
+        self.receipts.retry(&self.context, &mut self.metrics, &mut tasks);
+        self.context.hosts.work(tasks);
+        self.send_and_ask();
+        self.publish_waiting();
+        self.publish_status();
+    }
+
+    /// The timer for the rate fired.
+    pub(crate) fn on_send_due(&mut self) {
+        self.send_due_ms = u64::MAX;
+        self.send_and_ask();
+    }
+
+    /// Acknowledges deliveries on their links.
+    pub(crate) fn acknowledge(&mut self, acks: Vec<InboundAck>) {
+        self.links.acknowledge(acks);
+    }
+
+    /// Handles the events of a webhook or poll.
+    pub(crate) fn on_events(&mut self, events: Vec<InEvent>, completion: Completion) {
+        let tasks = self.http_inbound().map(|inbound| inbound.read(events, completion));
+        if let Some(tasks) = tasks {
+            self.context.hosts.work(tasks);
+        }
+    }
+
+    pub(crate) fn fire_and_forget(&self, request: Request) {
+        self.links.fire_and_forget(request);
+    }
+
+    fn http_inbound(&mut self) -> Option<HttpInbound<'_>> {
+        Some(HttpInbound {
+            entry: self.context.directory.channel(self.ix)?,
+            context: &self.context,
+            ix: self.ix,
+            customers: &mut self.customers,
+            links: &self.links,
+            receipts: &mut self.receipts,
+            account: &mut self.account,
+            metrics: &mut self.metrics,
+        })
+    }
+
+    /// Submits the parts that window and rate allow, asks sessions for more, and arms the timer for
+    /// the rate.
+    fn send_and_ask(&mut self) {
+        let Some(entry) = self.context.directory.channel(self.ix) else { return };
+        let (is_stopped, now_ms) = (self.stopped.is_some(), self.context.monotonic_ms());
+        let sent = if is_stopped { 0 } else { self.outbox.send(&mut self.links, now_ms) };
+        let may_prefetch = entry.config.on_unknown == OnUnknown::Resend;
+        self.outbox.adapt_prefetch(&self.links, may_prefetch, sent);
+        let paused_until = self.outbox.rate.paused_until(now_ms);
+        let is_paused = paused_until.is_some_and(|until| until > now_ms + SHORT_PAUSE_MS);
+        if is_stopped || self.is_draining || is_paused {
+            self.outbox.withdraw_credit(entry);
+        } else {
+            let mut tasks = self.context.hosts.tasks();
+            self.outbox.ask(entry, self.ix, self.links.free(), &mut tasks);
+            self.context.hosts.work(tasks);
+        }
+        if self.outbox.has_work() && self.links.free() > 0 && !is_stopped {
+            self.arm_send_timer(self.outbox.rate.next_at(now_ms), now_ms);
+        }
+        self.finish_drain();
+    }
+
+    fn arm_send_timer(&mut self, at_ms: u64, now_ms: u64) {
+        if at_ms >= self.send_due_ms {
+            return;
+        }
+        self.send_due_ms = at_ms;
+        let wait = Duration::from_millis(at_ms.saturating_sub(now_ms).max(1));
+        self.myself.send_after(wait, || ChannelInput::SendDue);
+    }
+
+    /// Handles the events of a link, in order. Events of an earlier run of its actor are ignored: what
+    /// that run had submitted is in doubt already.
+    pub(crate) fn on_link_report(&mut self, report: LinkReport) {
+        let LinkReport { link, run, events } = report;
+        if self.links.get_mut(link).is_none_or(|slot| slot.run != run) {
+            return;
+        }
+        let mut tasks = self.context.hosts.tasks();
+        for event in events {
+            self.on_link_event(link, event, &mut tasks);
+        }
+        self.context.hosts.work(tasks);
+        self.send_and_ask();
+        self.publish_status();
+    }
+
+    fn on_link_event(&mut self, link: u16, event: LinkEvent, tasks: &mut Tasks) {
+        let now = self.context.now();
+        match event {
+            LinkEvent::Up { window } => self.on_link_up(link, window),
+            LinkEvent::Trial => {
+                if let Some(slot) = self.links.get_mut(link) {
+                    slot.free = 1;
+                }
+            }
+            LinkEvent::Down { reason } => {
+                self.links.set_down(link, reason, now);
+                // Meanwhile parts may expire, or more urgent ones arrive.
+                if self.links.up() == 0 {
+                    self.return_unsent(tasks);
+                }
+            }
+            LinkEvent::Trying { attempts, status, reason } => {
+                if let Some(slot) = self.links.get_mut(link) {
+                    slot.attempts = attempts;
+                    slot.set_status(status, reason, now);
+                }
+            }
+            LinkEvent::CredentialsRefused(cause) => self.stop(cause, tasks),
+            LinkEvent::Answered(token, answer) => self.on_answer(link, token, answer, tasks),
+            LinkEvent::Delivered { token, message } => self.on_delivery(link, token, &message, tasks),
+            LinkEvent::Queried { part, status } => receipts::on_query_answer(part, status, tasks),
+            LinkEvent::Congested(state) => {
+                if state > CONGESTED_ABOVE {
+                    self.outbox.rate.pause(0, self.context.monotonic_ms());
+                    self.metrics.count_congestion();
+                }
+            }
+            LinkEvent::Registered(view) => self.registration = Some(view),
+            LinkEvent::Profile(customer, said) => self.customers.profiles.store(customer, said),
+            LinkEvent::Account(facts) => {
+                let Some(entry) = self.context.directory.channel(self.ix) else { return };
+                for (about, says) in facts {
+                    self.account.update(entry, about, says, now);
+                }
+            }
+            LinkEvent::Malformed(count) => self.metrics.count_malformed(count),
+        }
+    }
+
+    fn on_link_up(&mut self, link: u16, window: usize) {
+        if Sabotage::DropQueueOnReconnect.is_chosen() {
+            self.outbox.lose_all();
+        }
+        let is_http = self.entry().is_some_and(|entry| entry.http().is_some());
+        let submitted = self.outbox.outstanding.of_link(link).len();
+        let now = self.context.now();
+        if let Some(slot) = self.links.get_mut(link) {
+            slot.free = window.saturating_sub(submitted);
+            slot.status = if is_http { LinkStatus::Ready } else { LinkStatus::Bound };
+            slot.reason.clear();
+            slot.since = now;
+            slot.attempts = 0;
+        }
+    }
+
+    /// Handles the answer to a part.
+    fn on_answer(&mut self, link: u16, token: LinkToken, answer: PartAnswer, tasks: &mut Tasks) {
+        let part = if matches!(answer, PartAnswer::AcceptedLate { .. }) {
+            token.part
+        } else {
+            if let Some(slot) = self.links.get_mut(link) {
+                slot.free += usize::from(slot.is_up());
+            }
+            let Some(part) = self.outbox.outstanding.remove(token.token) else { return };
+            part
+        };
+        let outcome = match answer {
+            PartAnswer::Accepted { id, customer } | PartAnswer::AcceptedLate { id, customer } => {
+                return self.on_accepted(part, id, customer, tasks);
+            }
+            PartAnswer::NotSent => Outcome::NotSent,
+            PartAnswer::Unanswered(cause) => Outcome::Unanswered(cause),
+            PartAnswer::Refused(error) => Outcome::Refused(error),
+        };
+        self.metrics.count_outcome(&outcome);
+        if let Outcome::Refused(SendError::Throttled { after_ms, .. }) = &outcome {
+            self.outbox.rate.pause(*after_ms, self.context.monotonic_ms());
+        }
+        let in_doubt = matches!(outcome, Outcome::Unanswered(_) | Outcome::Refused(SendError::Unknown(_)));
+        let refused = match &outcome {
+            Outcome::Refused(SendError::CredentialsRefused(cause)) => Some(cause.clone()),
+            _ => None,
+        };
+        tasks.push(part.stream, outcome_op(part, outcome, Vec::new()));
+        if in_doubt {
+            // A receipt may have arrived already: then the part was accepted, and must not be resent.
+            self.receipts.try_on_doubt(&self.context, part.stream, tasks);
+        }
+        if let Some(cause) = refused {
+            self.stop(cause, tasks);
+        }
+    }
+
+    fn on_accepted(&mut self, part: PartRef, id: Arc<str>, customer: Option<Arc<str>>, tasks: &mut Tasks) {
+        self.metrics.count_submitted();
+        self.outbox.rate.relax(self.context.monotonic_ms());
+        let AcceptedPart { spellings, early_receipt } = self.receipts.on_accepted(part, &id);
+        tasks.push(part.stream, outcome_op(part, Outcome::Taken(id), spellings));
+        if let Some(number) = early_receipt {
+            self.receipts.forward_kept(number, part, tasks);
+        }
+        if let Some(entry) = self.entry().filter(|entry| entry.has_aliases)
+            && let Some(customer) = customer
+        {
+            let names = names::names(entry.channel(), [&customer]);
+            tasks.push(part.stream, Op::AddAliases { names });
+        }
+    }
+
+    /// Handles a deliver_sm or data_sm.
+    fn on_delivery(
+        &mut self,
+        link: u16,
+        token: ReplyToken,
+        delivered: &channels::smpp::Inbound,
+        tasks: &mut Tasks,
+    ) {
+        let Some(entry) = self.context.directory.channel(self.ix) else { return };
+        let ack = Ack::Link(InboundAck { channel: self.ix, link, token });
+        match smpp_inbound::read(entry, delivered, || self.context.seams.ids.message_id()) {
+            SmppDelivery::Receipt { reported, did, customer } => {
+                let address = || entry.address(&did, &customer);
+                let (context, metrics) = (&self.context, &mut self.metrics);
+                self.receipts.on_receipt(context, reported, address, ack, metrics, tasks);
+            }
+            SmppDelivery::Message { identity, inbound } => {
+                self.metrics.count_received();
+                let stream = identity.address.stream();
+                tasks.push(stream, Op::Receive { identity, inbound, key: None, ack: Some(ack) });
+            }
+            SmppDelivery::Nothing => {}
+        }
+    }
+
+    /// Puts parts that a dead link had submitted in doubt, and starts a new actor in its place.
+    pub(crate) async fn on_link_actor_gone(&mut self, id: ActorId) {
+        let Some(link) = self.links.of_actor(id) else { return };
+        let number = link as u16;
+        self.links.set_down(number, "its actor failed".to_owned(), self.context.now());
+        let mut tasks = self.context.hosts.tasks();
+        for token in self.outbox.outstanding.of_link(number) {
+            let answer = PartAnswer::Unanswered(DoubtCause::LinkLost);
+            self.on_answer(number, token, answer, &mut tasks);
+        }
+        self.context.hosts.work(tasks);
+        if !self.is_draining
+            && let Err(error) = self.links.start_actor(link).await
+        {
+            tracing::error!(link, error, "link cannot be started");
+        }
+        self.send_and_ask();
+    }
+
+    /// Stops sending because the provider refuses the credentials.
+    fn stop(&mut self, cause: Cause, tasks: &mut Tasks) {
+        if self.stopped.is_some() {
+            return;
+        }
+        tracing::error!(code = &*cause.code, reason = &*cause.reason, "channel stopped: credentials refused");
+        self.stopped = Some(cause.clone());
+        self.links.stop();
+        self.receipts.record_stop(&self.context, Some(cause));
+        self.return_unsent(tasks);
+    }
+
+    /// Returns parts that cannot be sent for long to their sessions.
+    fn return_unsent(&mut self, tasks: &mut Tasks) {
+        for part in self.outbox.drain() {
+            tasks.push(part.stream, outcome_op(part, Outcome::NotSent, Vec::new()));
+        }
+    }
+
+    /// Starts sending again after a stop, and makes all links connect now.
+    pub(crate) fn restart(&mut self) {
+        if self.stopped.take().is_some() {
+            self.receipts.record_stop(&self.context, None);
+        }
+        self.links.restart();
+        self.send_and_ask();
+        self.publish_status();
+    }
+
+    /// Sends nothing more, and answers once nothing is outstanding.
+    pub(crate) fn drain(&mut self, reply: oneshot::Sender<()>) {
+        self.is_draining = true;
+        self.drained = Some(reply);
+        if let Some(entry) = self.context.directory.channel(self.ix) {
+            self.outbox.withdraw_credit(entry);
+        }
+        self.finish_drain();
+    }
+
+    fn finish_drain(&mut self) {
+        if self.is_draining && self.outbox.is_idle() {
+            self.links.stop();
+            if let Some(reply) = self.drained.take() {
+                let _caller_gone = reply.send(());
+            }
+        }
+    }
+
+    /// Writes the channel's own state into the index.
+    pub(crate) fn checkpoint(&mut self) {
+        self.receipts.write(&self.context);
+    }
+
+    /// Lists receipts without a known part.
+    pub(crate) fn unmatched(&self, after: u32, limit: usize) -> Vec<UnmatchedView> {
+        self.receipts.list(after, limit)
+    }
+
+    /// Shows the channel.
+    pub(crate) fn view(&self) -> Option<ChannelView> {
+        let shown = Shown {
+            entry: self.entry()?,
+            status: &self.status,
+            links: &self.links,
+            outbox: &self.outbox,
+            receipts: &self.receipts,
+            registration: self.registration.as_ref(),
+            account: &self.account,
+            counts: self.metrics.counts,
+        };
+        Some(view::show(&self.context, &shown))
+    }
+
+    fn publish_waiting(&self) {
+        if let Some(entry) = self.entry() {
+            entry.waiting.store(self.outbox.sessions_waiting(), Ordering::Relaxed);
+        }
+    }
+
+    fn publish_status(&mut self) {
+        if let Some(entry) = self.context.directory.channel(self.ix) {
+            let now = self.context.now();
+            self.status.update(&entry.config.id, &self.links, self.stopped.as_ref(), now);
+        }
+        view::set_gauges(&self.metrics, &self.links, &self.outbox, &self.receipts);
+    }
+}
+
+fn outcome_op(part: PartRef, outcome: Outcome, spellings: Vec<u128>) -> Op {
+    let PartRef { number, part, .. } = part;
+    Op::Outcome { number, part, outcome, spellings }
 }

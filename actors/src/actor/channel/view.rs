@@ -1,82 +1,126 @@
-//! A channel as people and metrics see it.
+//! The state of a channel as the admin port and the metrics show it.
 
-use message::{ChannelId, Timestamp};
+use std::collections::BTreeMap;
+
+use message::{ChannelId, Timestamp, event::Cause};
 
 use crate::{
-    actor::channel::state::ChannelState,
-    context::ChannelEntry,
-    view::{ChannelView, LinkView},
+    actor::channel::{
+        link_slot::LinkSlot, links::Links, metrics::Metrics, outbox::Outbox, receipts::Receipts,
+    },
+    context::{Context, directory::ChannelEntry},
+    view::{ChannelCounts, ChannelView, FactView, LinkView, SetUpView},
 };
 
-impl ChannelState {
-    /// Its status follows from its links, and from whether it is stopped.
-    pub(super) fn show_status(&mut self) {
-        let bound = self.links.iter().filter(|link| link.is_bound()).count();
-        let (status, reason) = match &self.stopped {
+/// Maximum number of facts kept about an account; further ones are ignored.
+const ACCOUNT_FACTS_MAX: usize = 32;
+
+/// The status of a channel, and since when it holds.
+pub(crate) struct ChannelStatus {
+    status: &'static str,
+    reason: String,
+    since: Timestamp,
+}
+
+impl ChannelStatus {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { status: "connecting", reason: String::new(), since: now }
+    }
+
+    /// Derives the status from the links, and from `stopped`, the reason why nothing is sent.
+    pub(crate) fn update(&mut self, id: &ChannelId, links: &Links, stopped: Option<&Cause>, now: Timestamp) {
+        let (up, all) = (links.up(), links.iter().len());
+        let (status, reason) = match stopped {
             Some(cause) => ("credentials_refused", format!("{} ({})", cause.reason, cause.code)),
-            None if bound == self.links.len() && bound > 0 => ("connected", String::new()),
-            None if bound > 0 => ("connected", format!("{bound} of {} links are bound", self.links.len())),
-            None => {
-                let trying = self.links.iter().find(|link| !link.reason.is_empty());
-                match trying {
-                    Some(link) => ("disconnected", link.reason.clone()),
-                    None => ("connecting", String::new()),
-                }
-            }
+            None if up == all && up > 0 => ("connected", String::new()),
+            None if up > 0 => ("connected", format!("{up} of {all} links are bound")),
+            None => match links.iter().find(|link| !link.reason.is_empty()) {
+                Some(link) => ("disconnected", link.reason.clone()),
+                None => ("connecting", String::new()),
+            },
         };
-        if (self.status.0, &self.status.1) != (status, &reason) {
-            if self.status.0 != status
-                && let Some(entry) = self.entry()
-            {
-                tracing::info!(channel = %entry.config.id, status, reason, "channel status");
+        if (self.status, &self.reason) != (status, &reason) {
+            if self.status != status {
+                tracing::info!(channel = %id, status, reason, "channel status");
             }
-            self.status = (status, reason, self.shared.now());
-        }
-        self.metrics.links_bound.set(bound as f64);
-        self.metrics.sessions_waiting.set(self.lanes.len() as f64);
-        self.metrics.parts_outstanding.set(self.outstanding.len() as f64);
-        self.metrics.receipts_kept.set(self.correlation.parked_len() as f64);
-    }
-
-    pub(super) fn view(&self) -> ChannelView {
-        let entry = self.entry();
-        let now_ms = self.shared.monotonic_ms();
-        let paused_until =
-            self.rate.paused_until(now_ms).map(|until| self.shared.now().plus_ms(until - now_ms));
-        ChannelView {
-            id: entry.map_or_else(|| ChannelId::from(""), |e| e.config.id.clone()),
-            name: entry.map_or_else(|| "".into(), |e| e.config.name.clone()),
-            provider: entry.map_or("", |e| e.channel().provider().name),
-            dids: entry.map(|e| e.config.dids.iter().map(|d| d.number.clone()).collect()).unwrap_or_default(),
-            status: self.status.0,
-            reason: self.status.1.clone(),
-            since: self.status.2,
-            links: self.links.iter().enumerate().map(|(n, _)| self.link_view(n)).collect(),
-            send_rate: entry.map_or(0.0, |e| e.config.send_rate),
-            paused_until,
-            sessions_waiting: self.lanes.len(),
-            parts_outstanding: self.outstanding.len() + self.outbox.len(),
-            receipts_unmatched: self.correlation.parked_len(),
-            set_up: self.set_up.clone(),
-            account: self.account.values().cloned().collect(),
-            counts: self.counts,
-        }
-    }
-
-    fn link_view(&self, link: usize) -> LinkView {
-        let slot = self.links.get(link);
-        LinkView {
-            link: link as u16 + 1,
-            status: slot.map_or("", |s| s.status),
-            reason: slot.map(|s| s.reason.clone()).unwrap_or_default(),
-            since: slot.map_or(Timestamp(0), |s| s.since),
-            attempts: slot.map_or(0, |s| s.attempts),
-            outstanding: self.outstanding.of_link(link as u16).len(),
+            *self = Self { status, reason, since: now };
         }
     }
 }
 
-/// A channel whose actor does not answer.
+/// What the provider tells of our own account, by subject.
+#[derive(Default)]
+pub(crate) struct Account(BTreeMap<Box<str>, FactView>);
+
+impl Account {
+    /// Stores a fact until the provider changes it.
+    pub(crate) fn update(&mut self, entry: &ChannelEntry, about: Box<str>, says: Box<str>, now: Timestamp) {
+        let is_new = self.0.get(&about).is_none_or(|known| known.says != says);
+        if is_new && (self.0.len() < ACCOUNT_FACTS_MAX || self.0.contains_key(&about)) {
+            tracing::info!(channel = %entry.config.id, %about, %says, "fact about the account");
+            let fact = FactView { about: about.clone(), says, since: now };
+            self.0.insert(about, fact);
+        }
+    }
+}
+
+/// The parts of a channel that are shown.
+pub(crate) struct Shown<'a> {
+    pub(crate) entry: &'a ChannelEntry,
+    pub(crate) status: &'a ChannelStatus,
+    pub(crate) links: &'a Links,
+    pub(crate) outbox: &'a Outbox,
+    pub(crate) receipts: &'a Receipts,
+    pub(crate) registration: Option<&'a SetUpView>,
+    pub(crate) account: &'a Account,
+    pub(crate) counts: ChannelCounts,
+}
+
+/// Shows a channel.
+pub(crate) fn show(context: &Context, shown: &Shown<'_>) -> ChannelView {
+    let Shown { entry, status, links, outbox, receipts, .. } = shown;
+    let now_ms = context.monotonic_ms();
+    let paused_until = outbox.rate.paused_until(now_ms).map(|until| context.now().plus_ms(until - now_ms));
+    ChannelView {
+        id: entry.config.id.clone(),
+        name: entry.config.name.clone(),
+        provider: entry.channel().provider().name,
+        dids: entry.config.dids.iter().map(|d| d.number.clone()).collect(),
+        status: status.status,
+        reason: status.reason.clone(),
+        since: status.since,
+        links: links.iter().enumerate().map(|(n, slot)| link_view(n as u16, slot, outbox)).collect(),
+        send_rate: entry.config.send_rate,
+        paused_until,
+        sessions_waiting: outbox.sessions_waiting(),
+        parts_outstanding: outbox.outstanding.len() + outbox.parts_waiting(),
+        receipts_unmatched: receipts.kept(),
+        set_up: shown.registration.cloned(),
+        account: shown.account.0.values().cloned().collect(),
+        counts: shown.counts,
+    }
+}
+
+fn link_view(link: u16, slot: &LinkSlot, outbox: &Outbox) -> LinkView {
+    LinkView {
+        link: link + 1,
+        status: slot.status.as_str(),
+        reason: slot.reason.clone(),
+        since: slot.since,
+        attempts: slot.attempts,
+        outstanding: outbox.outstanding.of_link(link).len(),
+    }
+}
+
+/// Sets the gauges of a channel.
+pub(crate) fn set_gauges(metrics: &Metrics, links: &Links, outbox: &Outbox, receipts: &Receipts) {
+    metrics.links_bound.set(links.up() as f64);
+    metrics.sessions_waiting.set(outbox.sessions_waiting() as f64);
+    metrics.parts_outstanding.set(outbox.outstanding.len() as f64);
+    metrics.receipts_kept.set(receipts.kept() as f64);
+}
+
+/// Shows a channel whose actor does not answer.
 pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
     ChannelView {
         id: entry.config.id.clone(),
@@ -94,6 +138,6 @@ pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
         receipts_unmatched: 0,
         set_up: None,
         account: Vec::new(),
-        counts: Default::default(),
+        counts: ChannelCounts::default(),
     }
 }

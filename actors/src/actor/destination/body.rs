@@ -1,4 +1,4 @@
-//! Deliveries as the JSON that is posted to a destination.
+//! The JSON body of a POST to a destination.
 
 use std::sync::Arc;
 
@@ -10,37 +10,34 @@ use message::{
 
 use crate::{
     config::MediaConfig,
-    domain::media_address as media,
+    domain::media_address,
     domain::session::{DeliveryKind, Notification, window},
-    protocol::destination::{OfferedDelivery, event_id},
+    protocol::destination::{ORIGINAL_ID, PendingDelivery, event_id},
 };
 
-/// The fact beside a customer's message that names the message it answers.
-pub(crate) const ORIGINAL: &str = "originalMessageId";
-
-/// Whom deliveries are about.
-pub(crate) struct Whose<'a> {
+/// The session of a delivery.
+pub(crate) struct Subject<'a> {
     pub(crate) stream: StreamId,
     pub(crate) customer: &'a Arc<str>,
     pub(crate) did: &'a Arc<str>,
     pub(crate) channel: &'a ChannelId,
 }
 
-/// Appends one delivery.
+/// Appends the JSON of one delivery.
 pub(crate) fn write(
     out: &mut Vec<u8>,
-    whose: &Whose<'_>,
-    delivery: &OfferedDelivery,
+    subject: &Subject<'_>,
+    delivery: &PendingDelivery,
     files: Option<&MediaConfig>,
 ) {
-    let event_id = event_id(whose.stream, delivery.number);
-    let session = SessionId { stream: whose.stream, ordinal: delivery.ordinal }.to_string();
+    let event_id = event_id(subject.stream, delivery.number);
+    let session = SessionId { stream: subject.stream, ordinal: delivery.ordinal }.to_string();
     let head = Head {
         id: &event_id,
-        connector_id: whose.channel.as_str(),
-        connector_name: whose.channel.as_str(),
-        customer: whose.customer,
-        service_identifier: whose.did,
+        connector_id: subject.channel.as_str(),
+        connector_name: subject.channel.as_str(),
+        customer: subject.customer,
+        service_identifier: subject.did,
         session_id: Some(&session),
         timestamp: delivery.at,
         ..Head::default()
@@ -49,13 +46,13 @@ pub(crate) fn write(
         DeliveryKind::Message(received) => {
             let provider_id = Some(&*received.provider_id).filter(|id| !id.is_empty());
             let mut attributes = received.attributes.clone();
-            let original = attributes.iter().position(|(key, _)| **key == *ORIGINAL);
+            let original = attributes.iter().position(|(key, _)| **key == *ORIGINAL_ID);
             let original = original.map(|at| attributes.remove(at).1);
-            let named = attributes.iter().any(|(key, _)| key.starts_with(media::ATTRIBUTE));
-            let content = files
-                .filter(|_| named)
-                .and_then(|config| media::addressed(config, whose.channel, &received.content, &attributes));
-            attributes.retain(|(key, _)| !key.starts_with(media::ATTRIBUTE));
+            let named = attributes.iter().any(|(key, _)| key.starts_with(media_address::ATTRIBUTE));
+            let content = files.filter(|_| named).and_then(|config| {
+                media_address::addressed(config, subject.channel, &received.content, &attributes)
+            });
+            attributes.retain(|(key, _)| !key.starts_with(media_address::ATTRIBUTE));
             if let Some(Incomplete { arrived, total }) = received.incomplete {
                 attributes.push((
                     "incomplete".into(),

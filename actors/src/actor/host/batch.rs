@@ -1,4 +1,5 @@
-//! A batch of work: facts, and the effects that follow their flush.
+//! One batch of work on its way to the log: the events, and the effects that follow their flush.
+//! Nothing leaves the router before that: no answer, no submit, no acknowledgement.
 
 use std::sync::Arc;
 
@@ -7,74 +8,184 @@ use storage::Item;
 
 use crate::{
     config::{ChannelIx, DestinationIx},
-    context::{Shared, tail},
+    context::{Context, media_queue::FetchRequest, tail::TailRecord},
     error::Refusal,
     protocol::{
-        answers::{Acceptance, Answers},
+        answers::{Acceptance, Answers, Reply},
         channel::{ChannelMessage, HostBatch},
-        destination::{DestinationMessage, Offer},
+        completion::Completion,
+        destination::{DeliveryBatch, DestinationMessage},
+        part::Ack,
+        task::QueuePosition,
     },
+    view::{MessageView, SessionView},
 };
 
-/// A batch under way.
-pub(crate) struct Stage {
+/// A batch in progress.
+pub(crate) struct Batch {
     pub(crate) now: Timestamp,
-    pub(super) items: Vec<Item>,
-    pub(super) touched: Vec<StreamId>,
+    pub(crate) items: Vec<Item>,
+    /// Sessions to look at when the batch ends: announcements, deliveries, timers.
+    pub(crate) touched: Vec<StreamId>,
     pub(crate) effects: Effects,
 }
 
-/// What happens after the flush.
+impl Batch {
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self { now, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
+    }
+
+    /// Allocates for the events that `tasks` tasks usually record: events are large, and are copied
+    /// when their list grows.
+    pub(crate) fn for_tasks(now: Timestamp, tasks: usize) -> Self {
+        Self { items: Vec::with_capacity(tasks), touched: Vec::with_capacity(tasks), ..Self::new(now) }
+    }
+
+    /// Returns the batch's length, for [`Self::rollback`].
+    pub(crate) fn mark(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Drops the events recorded since `mark`.
+    pub(crate) fn rollback(&mut self, mark: usize) {
+        self.items.truncate(mark);
+    }
+
+    /// Whether an event of this batch has a look-up key.
+    pub(crate) fn has_key(&self, hash: u128) -> bool {
+        self.items.iter().any(|item| item.keys.iter().any(|key| key.hash == hash))
+    }
+
+    /// The events of one stream in this batch, with their positions.
+    pub(crate) fn of_stream(&self, stream: StreamId) -> impl Iterator<Item = (u32, &Item)> {
+        self.items.iter().enumerate().filter(move |(_, i)| i.stream == stream).map(|(n, i)| (n as u32, i))
+    }
+}
+
+/// The effects of a batch.
 #[derive(Default)]
 pub(crate) struct Effects {
-    pub(crate) answers: Vec<(Arc<Answers>, usize, Result<Acceptance, Refusal>)>,
-    pub(crate) replies: Vec<Box<dyn FnOnce() + Send>>,
-    pub(super) channels: Vec<(ChannelIx, HostBatch)>,
-    pub(super) offers: Vec<(DestinationIx, Vec<Offer>)>,
-    pub(super) tail: Vec<tail::Committed>,
+    pub(crate) answers: Vec<PendingAnswer>,
+    pub(crate) others: Vec<Effect>,
+    pub(crate) channels: Vec<(ChannelIx, HostBatch)>,
+    pub(crate) deliveries: Vec<(DestinationIx, Vec<DeliveryBatch>)>,
+    pub(crate) tail: Vec<TailRecord>,
+}
+
+/// The answer to a message that was to be accepted.
+pub(crate) struct PendingAnswer {
+    answers: Arc<Answers>,
+    place: usize,
+    answer: Result<Acceptance, Refusal>,
+}
+
+impl PendingAnswer {
+    pub(crate) fn new(answers: Arc<Answers>, place: usize, answer: Result<Acceptance, Refusal>) -> Self {
+        Self { answers, place, answer }
+    }
+
+    pub(crate) fn send(self) {
+        self.answers.put(self.place, self.answer);
+    }
+
+    /// Sends a refusal in place of the answer, because the log failed.
+    pub(crate) fn refuse(self) {
+        let reason = "the event log failed".into();
+        self.answers.put(self.place, Err(Refusal::Busy { reason, retry_after_s: 10 }));
+    }
+}
+
+/// An effect outside of the session that caused it.
+pub(crate) enum Effect {
+    /// Answers a request that returns nothing.
+    Answer(Reply<()>, Result<(), Refusal>),
+    /// Answers with a session.
+    ShowSession(Reply<SessionView>, Box<Result<SessionView, Refusal>>),
+    /// Answers with a message.
+    ShowMessage(Reply<MessageView>, Box<Result<MessageView, Refusal>>),
+    /// Answers with a place in a session's queue.
+    ShowQueuePosition(Reply<QueuePosition>, QueuePosition),
+    /// Completes a share of a webhook or poll.
+    Complete(Completion),
+    /// Queues a customer's file to be fetched.
+    FetchMedia(FetchRequest),
+}
+
+impl Effect {
+    fn dispatch(self, context: &Context) {
+        match self {
+            Self::Answer(reply, answer) => {
+                let _caller_gone = reply.send(answer);
+            }
+            Self::ShowSession(reply, answer) => {
+                let _caller_gone = reply.send(*answer);
+            }
+            Self::ShowMessage(reply, answer) => {
+                let _caller_gone = reply.send(*answer);
+            }
+            Self::ShowQueuePosition(reply, position) => {
+                let _caller_gone = reply.send(Ok(position));
+            }
+            Self::Complete(completion) => completion.complete(),
+            Self::FetchMedia(request) => {
+                if let Some(media) = &context.media {
+                    media.fetch_ahead(request);
+                }
+            }
+        }
+    }
 }
 
 impl Effects {
-    /// What a channel will be told.
+    /// The message to a channel.
     pub(crate) fn channel(&mut self, channel: ChannelIx) -> &mut HostBatch {
         entry(&mut self.channels, channel)
     }
 
-    pub(super) fn offer(&mut self, destination: DestinationIx, offer: Offer) {
-        entry(&mut self.offers, destination).push(offer);
+    /// Adds deliveries for a destination.
+    pub(crate) fn deliver(&mut self, destination: DestinationIx, batch: DeliveryBatch) {
+        entry(&mut self.deliveries, destination).push(batch);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Acknowledges something that arrived.
+    pub(crate) fn acknowledge(&mut self, ack: Ack) {
+        match ack {
+            Ack::Link(ack) => self.channel(ack.channel).acks.push(ack),
+            Ack::Caller(completion) => self.others.push(Effect::Complete(completion)),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
         self.answers.is_empty()
-            && self.replies.is_empty()
+            && self.others.is_empty()
             && self.channels.is_empty()
-            && self.offers.is_empty()
+            && self.deliveries.is_empty()
     }
 
-    /// Lets everything happen. Runs on the log's writer: only sends.
-    pub(super) fn happen(self, shared: &Shared) {
-        for (answers, place, answer) in self.answers {
-            answers.put(place, answer);
+    /// Performs all effects. Runs on the log's writer thread after the flush, so it only sends.
+    pub(crate) fn dispatch_after_commit(self, context: &Context) {
+        for answer in self.answers {
+            answer.send();
         }
         for (channel, batch) in self.channels {
-            if let Some(entry) = shared.channels.get(channel) {
-                entry.cast(ChannelMessage::FromHost(batch));
+            if let Some(entry) = context.directory.channel(channel) {
+                entry.tell(ChannelMessage::FromHost(batch));
             }
         }
-        for (destination, offers) in self.offers {
-            if let Some(entry) = shared.destinations.get(destination) {
-                entry.cast(DestinationMessage::Offers(offers));
+        for (destination, batches) in self.deliveries {
+            if let Some(entry) = context.directory.destination(destination) {
+                entry.tell(DestinationMessage::Deliver(batches));
             }
         }
-        for reply in self.replies {
-            reply();
+        for effect in self.others {
+            effect.dispatch(context);
         }
-        tail::publish(shared, self.tail);
+        context.tail.publish(self.tail);
     }
 }
 
-/// The value of `key` in a short list, made when missing.
-pub(super) fn entry<T: Default>(list: &mut Vec<(usize, T)>, key: usize) -> &mut T {
+/// Returns the value of `key` in a short list, inserted when missing.
+fn entry<K: PartialEq, T: Default>(list: &mut Vec<(K, T)>, key: K) -> &mut T {
     let at = match list.iter().position(|(k, _)| *k == key) {
         Some(at) => at,
         None => {
@@ -84,40 +195,4 @@ pub(super) fn entry<T: Default>(list: &mut Vec<(usize, T)>, key: usize) -> &mut 
     };
     #[allow(clippy::indexing_slicing, reason = "found or pushed one line above")]
     &mut list[at].1
-}
-
-impl Stage {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        Self { now, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
-    }
-
-    /// With room for what so many tasks leave behind, mostly: facts are large, and moved when their list grows.
-    pub(crate) fn for_tasks(now: Timestamp, tasks: usize) -> Self {
-        Self { items: Vec::with_capacity(tasks), touched: Vec::with_capacity(tasks), ..Self::new(now) }
-    }
-
-    /// How far the batch has come, to go back to.
-    pub(crate) fn mark(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Forgets the facts recorded since the mark.
-    pub(crate) fn rollback(&mut self, mark: usize) {
-        self.items.truncate(mark);
-    }
-
-    /// Whether a fact of this batch is found by a key.
-    pub(crate) fn has_key(&self, hash: u128) -> bool {
-        self.items.iter().any(|item| item.keys.iter().any(|key| key.hash == hash))
-    }
-
-    /// The facts of one stream in this batch, with their places.
-    pub(crate) fn of_stream(&self, stream: StreamId) -> impl Iterator<Item = (u32, &Item)> {
-        self.items.iter().enumerate().filter(move |(_, i)| i.stream == stream).map(|(n, i)| (n as u32, i))
-    }
-
-    /// Has the session looked at when the batch ends: announcements, offers, timers.
-    pub(crate) fn touch(&mut self, stream: StreamId) {
-        self.touched.push(stream);
-    }
 }

@@ -1,5 +1,5 @@
-//! The sessions in memory: bounded, least recently used idle ones leave first (second chance), changed ones
-//! are known to the next checkpoint.
+//! The cache of sessions in memory: limited in size, with second-chance eviction of idle sessions, and
+//! a list of those that the next checkpoint must write.
 
 use std::collections::HashMap;
 
@@ -8,40 +8,40 @@ use smallvec::SmallVec;
 use storage::StoredEntry;
 
 use crate::{
-    config::DestinationIx,
+    config::{ChannelIx, DestinationIx},
     domain::{hash::StreamHash, session::Session},
 };
 
-/// A session in memory.
+/// A session in memory, with what its host knows about it.
 pub(crate) struct Slot {
     pub(crate) stream: StreamId,
     pub(crate) session: Session,
-    /// Its channel's place; `None` when that channel is no longer configured.
-    pub(crate) channel: Option<usize>,
+    /// Its channel; `None` when that is no longer configured.
+    pub(crate) channel: Option<ChannelIx>,
     /// Its newest event in the log.
     pub(crate) head: Seq,
-    /// Its newest event among those of the batch under way, as an index.
+    /// The position of its newest event in the batch in progress.
     pub(crate) pending: Option<u32>,
-    /// Whether the channel was told that it has parts to send.
+    /// Whether the channel knows that it has parts to send.
     pub(crate) announced: bool,
-    /// Destinations that hold deliveries of it.
+    /// The destinations that hold deliveries of it.
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
-    /// What the index has of it.
+    /// What the index holds of it.
     pub(crate) before: StoredEntry,
-    /// The instant at which it is looked at again.
+    /// The instant at which it is due.
     pub(crate) timer: Option<Timestamp>,
-    /// Whether every message was looked at for that, since it came into memory and since the timer was last due: then
-    /// only what changed can bring it forward.
+    /// Whether every message was considered for the timer since the session was loaded and since the
+    /// timer was last due. Then only changes can bring the timer forward.
     pub(crate) timed: bool,
-    /// The earliest instant of what changed since the timer was last set.
+    /// The earliest instant among the changes since the timer was last set.
     pub(crate) soonest: Option<Timestamp>,
-    /// Deliveries up to this number were looked at for destinations that are not offered any.
+    /// The number of the last delivery that was considered for destinations.
     pub(crate) offered_to: u32,
-    /// Whether it is on the list of the next checkpoint.
+    /// Whether the next checkpoint must write it.
     pub(crate) dirty: bool,
-    /// Whether it was used since the hand last passed.
+    /// Whether it was used since the eviction hand last passed.
     pub(crate) used: bool,
-    /// Whether it is on the list of the batch under way.
+    /// Whether the batch in progress looks at it when it ends.
     pub(crate) touched: bool,
 }
 
@@ -66,22 +66,22 @@ impl Slot {
         }
     }
 
-    /// Whether more is about to happen to it. One that waits for its turn on the channel, or for somebody to write, makes room
-    /// for those.
+    /// Whether more work on it is expected soon. A session that waits for its turn on the channel, or
+    /// for a new message, is evicted before these.
     pub(crate) fn is_under_way(&self) -> bool {
         let Session { queue, sent, deliveries, .. } = &self.session;
         let is_at_rest = queue.is_empty() && sent.is_empty() && deliveries.is_empty();
         !self.announced && !is_at_rest
     }
 
-    /// Destinations for which `keep` does not hold are offered its deliveries anew.
-    pub(crate) fn offered_again(&mut self, keep: impl Fn(DestinationIx) -> bool) {
+    /// Forgets which deliveries were offered to the destinations for which `keep` is false.
+    pub(crate) fn offer_again(&mut self, keep: impl Fn(DestinationIx) -> bool) {
         self.offered.retain(|destination| keep(*destination));
         self.offered_to = 0;
     }
 }
 
-/// The sessions in memory.
+/// The cache.
 pub(crate) struct LiveSessions {
     slots: Vec<Option<Slot>>,
     free: Vec<u32>,
@@ -107,7 +107,7 @@ impl LiveSessions {
         self.by_stream.len()
     }
 
-    /// How many are more than may stay.
+    /// The number of sessions beyond the limit.
     pub(crate) fn excess(&self) -> usize {
         self.by_stream.len().saturating_sub(self.max)
     }
@@ -153,7 +153,7 @@ impl LiveSessions {
         self.slots.get_mut(index as usize)?.take()
     }
 
-    /// Puts a session on the list of the next checkpoint.
+    /// Lists a session for the next checkpoint.
     pub(crate) fn mark_dirty(&mut self, stream: StreamId) {
         let Some(&index) = self.by_stream.get(&stream) else { return };
         if let Some(Some(slot)) = self.slots.get_mut(index as usize)
@@ -164,17 +164,18 @@ impl LiveSessions {
         }
     }
 
-    /// The list of the checkpoint that begins.
+    /// Takes the list for a checkpoint that begins.
     pub(crate) fn take_dirty(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.dirty)
     }
 
-    /// The session in a place of that list; its place may have passed to another, which does no harm.
+    /// The session at an index of that list. Another session may have taken the index since; writing
+    /// that one is harmless.
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut Slot> {
         self.slots.get_mut(index as usize)?.as_mut()
     }
 
-    /// The next session that may leave memory: not used since the hand last came by, and `idle`.
+    /// Finds the next session to evict: not used since the hand last passed, and `idle`.
     pub(crate) fn victim(&mut self, mut idle: impl FnMut(&Slot) -> bool) -> Option<StreamId> {
         for _ in 0..self.slots.len().saturating_mul(2).min(LOOK_MAX) {
             self.hand = (self.hand + 1) % self.slots.len().max(1);
@@ -188,7 +189,7 @@ impl LiveSessions {
         None
     }
 
-    /// The streams of the sessions for which `which` holds, in order.
+    /// Returns the streams of the matching sessions, in order.
     pub(crate) fn streams(&self, which: impl Fn(&Slot) -> bool) -> Vec<StreamId> {
         let mut streams: Vec<StreamId> =
             self.slots.iter().flatten().filter(|slot| which(slot)).map(|slot| slot.stream).collect();
@@ -197,5 +198,5 @@ impl LiveSessions {
     }
 }
 
-/// Places looked at for one victim.
+/// Maximum number of slots inspected for one eviction.
 const LOOK_MAX: usize = 4_096;

@@ -1,179 +1,211 @@
-//! A session host: runs the sessions of one address range, one task at a time, taking and giving work in
-//! batches. Decides through [`crate::domain::session`], appends to the log, and lets effects happen only after the
-//! flush ([`stage`]). A panic in one session is caught at its boundary and that session is rebuilt from the
-//! log; its neighbours never notice.
+//! A session host: runs the sessions of one address range, one task at a time, in batches. It decides
+//! through the sessions' pure side, appends the events to the log, and lets effects follow the flush.
+//! A panic in one session is caught at its boundary, and that session is rebuilt from the log.
+//!
+//! Hosts read the log while they work, so each runs on a reader thread, never on the network runtime.
 
 mod batch;
-pub(crate) mod commit;
+mod commit;
 pub(crate) mod live;
 pub(crate) mod load;
 mod operator;
 mod perform;
 mod replies;
-pub(crate) mod state;
+mod sessions;
+mod submit;
+mod turn;
 mod view;
 
 use std::{
-    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use message::StreamId;
+use message::{StreamId, event::DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use tokio::sync::oneshot;
 
+use self::{batch::Batch, sessions::Sessions, turn::HostTurn};
 use crate::{
-    actor::host::{
-        batch::Stage,
-        live::LiveSessions,
-        state::{CheckpointRun, HostState},
-    },
     config::{ChannelIx, DestinationIx},
-    context::Shared,
-    protocol::host::{HostMessage, Op, Task},
+    context::Context,
+    protocol::{
+        host::HostMessage,
+        task::{Op, Task},
+    },
 };
 
-/// Dirty sessions written to the index in one turn of a checkpoint, at least: about a millisecond of work. Other
-/// work waits between two turns, so that many take long turns rather than many of them.
+/// Minimum number of changed sessions written in one turn of a checkpoint: about a millisecond of
+/// work. Other work waits between two turns.
 const CHECKPOINT_CHUNK: usize = 256;
+/// Maximum number of changed sessions written in one turn of a checkpoint.
 const CHECKPOINT_CHUNK_MAX: usize = 2_048;
+/// Number of turns in which a checkpoint is written, within these limits.
 const CHECKPOINT_TURNS: usize = 40;
-
-/// Sessions a host keeps in memory at least.
+/// Minimum number of sessions that a host may keep in memory.
 const LIVE_MIN: usize = 16;
-
-/// Sessions above their bound that a host keeps until time passes; more of them leave at once.
+/// How far the cache may exceed its limit before sessions are evicted at once instead of on the next
+/// tick.
 const EXCESS_MAX: usize = 1_024;
 
 /// The actor.
 pub(crate) struct SessionHost;
 
+/// Input of a session host: messages of others, and its own notes.
+pub(crate) enum HostInput {
+    Message(HostMessage),
+    /// Continue the checkpoint.
+    ContinueCheckpoint,
+}
+
+impl From<HostMessage> for HostInput {
+    fn from(message: HostMessage) -> Self {
+        Self::Message(message)
+    }
+}
+
+/// The state of a session host.
+pub(crate) struct Host {
+    index: usize,
+    context: Arc<Context>,
+    sessions: Sessions,
+    checkpoint: Option<CheckpointRun>,
+    panics: metrics::Counter,
+}
+
+/// A checkpoint in progress.
+struct CheckpointRun {
+    dirty: Vec<u32>,
+    /// The number of sessions written in one turn.
+    chunk: usize,
+    reply: oneshot::Sender<()>,
+}
+
 impl Actor for SessionHost {
-    type Msg = HostMessage;
-    type State = HostState;
-    type Arguments = (Arc<Shared>, usize);
+    type Msg = HostInput;
+    type State = Host;
+    type Arguments = (Arc<Context>, usize);
 
     async fn pre_start(
         &self,
-        _myself: ActorRef<HostMessage>,
-        (shared, index): Self::Arguments,
-    ) -> Result<HostState, ActorProcessingErr> {
-        let limits = &shared.config.limits;
+        _myself: ActorRef<HostInput>,
+        (context, index): Self::Arguments,
+    ) -> Result<Host, ActorProcessingErr> {
+        let limits = &context.config.limits;
         let live_max = (limits.live_sessions_max / limits.hosts.max(1)).max(LIVE_MIN);
-        Ok(HostState {
+        Ok(Host {
             index,
-            shared,
-            live: LiveSessions::new(live_max),
-            timers: BTreeSet::new(),
+            sessions: Sessions::new(live_max),
+            context,
             checkpoint: None,
-            shown: 0,
             panics: metrics::counter!("patchbay_session_panics_total"),
         })
     }
 
     async fn handle(
         &self,
-        myself: ActorRef<HostMessage>,
-        message: HostMessage,
-        state: &mut HostState,
+        myself: ActorRef<HostInput>,
+        input: HostInput,
+        host: &mut Host,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            HostMessage::Work(batch) => state.work(batch.take()),
-            HostMessage::Tick => state.tick(),
-            HostMessage::Checkpoint(reply) => {
-                let dirty = state.live.take_dirty();
-                let turn = (dirty.len() / CHECKPOINT_TURNS).clamp(CHECKPOINT_CHUNK, CHECKPOINT_CHUNK_MAX);
-                state.checkpoint = Some(CheckpointRun { dirty, turn, reply });
-                state.checkpoint_turn(&myself);
+        let message = match input {
+            HostInput::Message(message) => message,
+            HostInput::ContinueCheckpoint => {
+                host.continue_checkpoint(&myself);
+                return Ok(());
             }
-            HostMessage::CheckpointMore => state.checkpoint_turn(&myself),
-            HostMessage::ChannelRestarted(channel) => state.channel_restarted(channel),
-            HostMessage::DestinationRestarted(destination) => state.destination_restarted(destination),
+        };
+        match message {
+            HostMessage::Work(work) => host.work(work.drain()),
+            HostMessage::Tick => host.tick(),
+            HostMessage::Checkpoint(reply) => {
+                let dirty = host.sessions.live.take_dirty();
+                let chunk = (dirty.len() / CHECKPOINT_TURNS).clamp(CHECKPOINT_CHUNK, CHECKPOINT_CHUNK_MAX);
+                host.checkpoint = Some(CheckpointRun { dirty, chunk, reply });
+                host.continue_checkpoint(&myself);
+            }
+            HostMessage::ChannelRestarted(channel) => host.on_channel_restarted(channel),
+            HostMessage::DestinationRestarted(destination) => {
+                host.on_destination_restarted(destination);
+            }
             HostMessage::Scan { what, after, limit, reply } => {
-                let _caller_gone = reply.send(state.scan(after, limit, what));
+                let found = view::scan(&host.context, &host.sessions, host.index, after, limit, what);
+                let _caller_gone = reply.send(found);
             }
         }
         Ok(())
     }
 }
 
-impl HostState {
-    /// Performs tasks in order, then appends all their facts at once.
-    pub(crate) fn work(&mut self, tasks: Vec<Task>) {
-        let now = self.shared.now();
-        let mut stage = Stage::for_tasks(now, tasks.len());
+impl Host {
+    fn turn<'a>(&'a mut self, batch: &'a mut Batch) -> HostTurn<'a> {
+        HostTurn { context: &self.context, sessions: &mut self.sessions, batch }
+    }
+
+    /// Performs tasks in order, then appends all their events at once.
+    fn work(&mut self, tasks: Vec<Task>) {
+        let mut batch = Batch::for_tasks(self.context.now(), tasks.len());
         for task in tasks {
-            let stream = task.stream;
-            let before = stage.mark();
-            let kept = task.kept_room();
-            let done = catch_unwind(AssertUnwindSafe(|| self.perform(task, &mut stage)));
+            let (stream, reserved) = (task.stream, task.reserved());
+            let mark = batch.mark();
+            let mut turn = self.turn(&mut batch);
+            let done = catch_unwind(AssertUnwindSafe(|| perform::perform(&mut turn, task)));
             if done.is_err() {
-                stage.rollback(before);
-                let channel = self.live.get(stream).and_then(|slot| slot.channel);
-                self.rebuild(stream, &mut stage);
-                if let Some(channel) = channel.filter(|_| kept > 0) {
-                    stage.effects.channel(channel).released += kept;
+                batch.rollback(mark);
+                let channel = self.sessions.live.get(stream).and_then(|slot| slot.channel);
+                self.rebuild(stream, &mut batch);
+                if let Some(channel) = channel.filter(|_| reserved > 0) {
+                    batch.effects.channel(channel).released += reserved;
                 }
             }
         }
-        self.finish(stage);
-        if self.live.excess() >= EXCESS_MAX {
-            self.passivate(now);
+        let now = batch.now;
+        commit::finish(self.turn(&mut batch));
+        if self.sessions.live.excess() >= EXCESS_MAX {
+            self.sessions.evict(&self.context, now);
         }
     }
 
-    /// A session's code panicked: its memory is not to be trusted, its log is.
-    fn rebuild(&mut self, stream: StreamId, stage: &mut Stage) {
+    /// Rebuilds a session whose code panicked: its memory is not trusted, its log is.
+    fn rebuild(&mut self, stream: StreamId, batch: &mut Batch) {
         self.panics.increment(1);
         tracing::error!(%stream, "a session panicked and is rebuilt from the log");
-        let Some(slot) = self.live.remove(stream) else { return };
-        if let Some(timer) = slot.timer {
-            self.timers.remove(&(timer, stream));
-        }
-        match self.load_from_log(stream, slot.head) {
+        let Some(slot) = self.sessions.remove(stream) else { return };
+        match load::from_log(&self.context, stream, slot.head) {
             Ok(mut fresh) => {
-                fresh.channel = self.shared.channel_ix.get(&fresh.session.address.channel).copied();
-                for (at, item) in stage.of_stream(stream) {
+                fresh.channel = self.context.directory.channel_ix(&fresh.session.address.channel);
+                for (at, item) in batch.of_stream(stream) {
                     fresh.session.apply(&item.event, item.at);
                     fresh.pending = Some(at);
                 }
                 fresh.touched = slot.touched;
-                self.live.insert(fresh);
-                self.live.mark_dirty(stream);
-                stage.touch(stream);
+                self.sessions.live.insert(fresh);
+                self.sessions.live.mark_dirty(stream);
+                batch.touched.push(stream);
             }
-            Err(reason) => self.shared.fail(format!("session {stream} cannot be rebuilt: {reason}")),
+            Err(reason) => {
+                self.context.lifecycle.fail(format!("session {stream} cannot be rebuilt: {reason}"));
+            }
         }
     }
 
     fn tick(&mut self) {
-        let now = self.shared.now();
-        let mut due = Vec::new();
-        while let Some(&(at, stream)) = self.timers.first() {
-            if at > now || due.len() >= 1_000 {
-                break;
-            }
-            self.timers.pop_first();
-            if let Some(slot) = self.live.get_mut(stream) {
-                slot.timer = None;
-                slot.timed = false;
-            }
-            due.push(Task { stream, op: Op::Wake });
-        }
+        let now = self.context.now();
+        let due = self.sessions.due(now);
         if !due.is_empty() {
-            self.work(due);
+            self.work(due.into_iter().map(|stream| Task { stream, op: Op::Wake }).collect());
         }
-        self.passivate(now);
+        self.sessions.evict(&self.context, now);
     }
 
-    fn checkpoint_turn(&mut self, myself: &ActorRef<HostMessage>) {
+    fn continue_checkpoint(&mut self, myself: &ActorRef<HostInput>) {
         let Some(run) = &mut self.checkpoint else { return };
-        let now = self.shared.now();
-        let from = run.dirty.len().saturating_sub(run.turn);
+        let now = self.context.now();
+        let from = run.dirty.len().saturating_sub(run.chunk);
         for index in run.dirty.split_off(from) {
-            if let Some(slot) = self.live.at_mut(index) {
+            if let Some(slot) = self.sessions.live.at_mut(index) {
                 slot.dirty = false;
-                slot.write_to_index(&self.shared, now);
+                load::write(slot, &self.context, now);
             }
         }
         if run.dirty.is_empty() {
@@ -181,34 +213,31 @@ impl HostState {
                 let _coordinator_gone = run.reply.send(());
             }
         } else {
-            let _self_gone = myself.cast(HostMessage::CheckpointMore);
+            let _self_gone = myself.cast(HostInput::ContinueCheckpoint);
         }
     }
 
-    fn channel_restarted(&mut self, channel: ChannelIx) {
-        let Some(entry) = self.shared.channels.get(channel) else { return };
-        let id = entry.config.id.clone();
-        let streams = self.live.streams(|slot| slot.session.address.channel == id);
-        let mut stage = Stage::new(self.shared.now());
+    fn on_channel_restarted(&mut self, channel: ChannelIx) {
+        let streams = self.sessions.live.streams(|slot| slot.channel == Some(channel));
+        let mut batch = Batch::new(self.context.now());
+        let mut turn = self.turn(&mut batch);
         for stream in streams {
-            self.recover(stream, message::event::DoubtCause::LinkLost, &mut stage);
-            if let Some(slot) = self.live.get_mut(stream) {
+            turn.recover(stream, DoubtCause::LinkLost);
+            if let Some(slot) = turn.sessions.live.get_mut(stream) {
                 slot.announced = false;
             }
-            stage.touch(stream);
+            turn.touch(stream);
         }
-        self.finish(stage);
+        commit::finish(turn);
     }
 
-    fn destination_restarted(&mut self, _destination: DestinationIx) {
-        let streams = self.live.streams(|slot| !slot.session.deliveries.is_empty());
-        let mut stage = Stage::new(self.shared.now());
+    fn on_destination_restarted(&mut self, destination: DestinationIx) {
+        let streams = self.sessions.live.streams(|slot| !slot.session.deliveries.is_empty());
+        let mut batch = Batch::new(self.context.now());
+        let mut turn = self.turn(&mut batch);
         for stream in streams {
-            if let Some(slot) = self.live.get_mut(stream) {
-                slot.offered_again(|_| false);
-            }
-            stage.touch(stream);
+            turn.offer_again(stream, |d| d != destination);
         }
-        self.finish(stage);
+        commit::finish(turn);
     }
 }

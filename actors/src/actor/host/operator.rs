@@ -1,114 +1,93 @@
-//! What people and their programs ask of a session: open, end, withdraw, settle, look. Each answer follows the flush
-//! of all it rests on.
+//! Requests of operators and of the API: open, end, withdraw, settle, show. Each answer follows the
+//! flush of everything it depends on.
 
 use message::StreamId;
 
 use crate::{
-    actor::host::{Stage, perform::busy, state::HostState},
-    domain::session::{Events, Identity, Session, policy::Policy},
+    actor::host::{batch::Effect, turn::HostTurn, view},
+    domain::session::{Events, Identity, Policy, Session},
     error::Refusal,
-    protocol::{
-        answers::Reply,
-        host::{Ahead, Request},
-    },
+    protocol::task::{QueuePosition, Request},
     view::SessionView,
 };
 
-impl HostState {
-    /// Does what is asked, answers after the flush.
-    pub(super) fn request(&mut self, stream: StreamId, request: Request, stage: &mut Stage) {
-        match request {
-            Request::Open { identity, handler, takeover, reply } => {
-                self.open(stream, &identity, &handler, takeover, reply, stage);
-            }
-            Request::End { id, reason, reply } => {
-                let done = self.change(stream, stage, |session, _| session.end(id, reason));
-                answer(stage, reply, done);
-            }
-            Request::Cancel { number, reply } => {
-                let done = self.change(stream, stage, |session, _| session.cancel(number));
-                answer(stage, reply, done);
-            }
-            Request::SettleDoubt { number, part, by, reply } => {
-                let done = self.change(stream, stage, |session, _| session.settle_doubt(number, part, by));
-                answer(stage, reply, done);
-            }
-            Request::Replay { delivery, reply } => {
-                let done = self.change(stream, stage, |session, _| session.replay_dead_letter(delivery));
-                answer(stage, reply, done);
-            }
-            Request::View { id, at, reply } => {
-                let view = self.view(stream, id, at, stage);
-                answer(stage, reply, view);
-            }
-            Request::ViewMessage { number, reply } => {
-                let view = self.view_message(stream, number, stage);
-                answer(stage, reply, view);
-            }
-            Request::Ahead { reply } => {
-                let ahead = self.ahead(stream, stage);
-                answer(stage, reply, Ok(ahead));
-            }
+/// Performs a request and notes its answer.
+pub(crate) fn answer(turn: &mut HostTurn<'_>, stream: StreamId, request: Request) {
+    let effect = match request {
+        Request::Open { identity, handler, takeover, reply } => {
+            Effect::ShowSession(reply, Box::new(open(turn, stream, &identity, &handler, takeover)))
         }
-    }
-
-    /// Decides on a session that must exist, records what follows.
-    fn change(
-        &mut self,
-        stream: StreamId,
-        stage: &mut Stage,
-        decide: impl FnOnce(&Session, &Policy) -> Result<Events, Refusal>,
-    ) -> Result<(), Refusal> {
-        if !self.activate(stream, None, stage) {
-            return Err(Refusal::NotFound("open session"));
+        Request::End { id, reason, reply } => {
+            Effect::Answer(reply, change(turn, stream, |session, _| session.end(id, reason)))
         }
-        let shared = self.shared.clone();
-        let Some((slot, policy)) = self.live.get(stream).and_then(|slot| {
-            let entry = shared.channels.get(slot.channel?)?;
-            Some((slot, &entry.policy))
-        }) else {
-            return Err(Refusal::NotFound("channel of this session"));
-        };
-        let events = decide(&slot.session, policy)?;
-        self.record(stream, events, &[], stage);
-        Ok(())
-    }
-
-    fn open(
-        &mut self,
-        stream: StreamId,
-        identity: &Identity,
-        handler: &str,
-        takeover: bool,
-        reply: Reply<SessionView>,
-        stage: &mut Stage,
-    ) {
-        if !self.activate(stream, Some(identity), stage) {
-            return answer(stage, reply, Err(busy("the session cannot be read")));
+        Request::Cancel { number, reply } => {
+            Effect::Answer(reply, change(turn, stream, |session, _| session.cancel(number)))
         }
-        let Some(slot) = self.live.get(stream) else { return };
-        let done = slot.session.open_for(identity, handler, takeover).map(|events| {
-            self.record(stream, events, &[], stage);
-        });
-        // From memory: its opening is in this very batch, and not in the log yet.
-        let view = done.and_then(|()| self.live_view(stream).ok_or(Refusal::NotFound("session")));
-        answer(stage, reply, view);
-    }
-
-    fn ahead(&mut self, stream: StreamId, stage: &mut Stage) -> Ahead {
-        let session = self.activate(stream, None, stage).then(|| self.live.get(stream)).flatten();
-        session.map_or(Ahead { messages: 0, open: false, ordinal: 0, replies: false }, |slot| Ahead {
-            messages: slot.session.queue.len(),
-            open: slot.session.open,
-            ordinal: slot.session.counters.sessions,
-            replies: slot.session.last_inbound.is_some(),
-        })
-    }
+        Request::SettleDoubt { number, part, by, reply } => {
+            let done = change(turn, stream, |session, _| session.settle_doubt(number, part, by));
+            Effect::Answer(reply, done)
+        }
+        Request::ReplayDeadLetter { delivery, reply } => {
+            let done = change(turn, stream, |session, _| session.replay_dead_letter(delivery));
+            Effect::Answer(reply, done)
+        }
+        Request::View { id, at, reply } => {
+            Effect::ShowSession(reply, Box::new(view::session_at(turn, stream, id, at)))
+        }
+        Request::ViewMessage { number, reply } => {
+            Effect::ShowMessage(reply, Box::new(view::message(turn, stream, number)))
+        }
+        Request::QueuePosition { reply } => Effect::ShowQueuePosition(reply, queue_position(turn, stream)),
+    };
+    turn.batch.effects.others.push(effect);
 }
 
-/// Sends an answer after the flush.
-fn answer<T: Send + 'static>(stage: &mut Stage, reply: Reply<T>, answer: Result<T, Refusal>) {
-    stage.effects.replies.push(Box::new(move || {
-        let _caller_gone = reply.send(answer);
-    }));
+/// Decides on a session that must exist, and records the events.
+fn change(
+    turn: &mut HostTurn<'_>,
+    stream: StreamId,
+    decide: impl FnOnce(&Session, &Policy) -> Result<Events, Refusal>,
+) -> Result<(), Refusal> {
+    if !turn.activate(stream, None) {
+        return Err(Refusal::NotFound("open session"));
+    }
+    let found = turn.slot_and_channel(stream);
+    let (slot, _, entry) = found.ok_or(Refusal::NotFound("channel of this session"))?;
+    let events = decide(&slot.session, &entry.policy)?;
+    turn.record(stream, events, &[]);
+    Ok(())
+}
+
+fn open(
+    turn: &mut HostTurn<'_>,
+    stream: StreamId,
+    identity: &Identity,
+    handler: &str,
+    takeover: bool,
+) -> Result<SessionView, Refusal> {
+    if !turn.activate(stream, Some(identity)) {
+        return Err(busy("the session cannot be read"));
+    }
+    let missing = Refusal::NotFound("session");
+    let slot = turn.slot(stream).ok_or(missing.clone())?;
+    let events = slot.session.open_for(identity, handler, takeover)?;
+    turn.record(stream, events, &[]);
+    // Shown from memory, because its opening is in this batch and not yet in the log.
+    let slot = turn.slot(stream).ok_or(missing)?;
+    Ok(view::session(&slot.session, slot.session.id(), turn.policy_of(&slot.session)))
+}
+
+fn queue_position(turn: &mut HostTurn<'_>, stream: StreamId) -> QueuePosition {
+    let slot = turn.activate(stream, None).then(|| turn.slot(stream)).flatten();
+    slot.map_or_else(QueuePosition::default, |slot| QueuePosition {
+        messages: slot.session.queue.len(),
+        open: slot.session.open,
+        ordinal: slot.session.counters.sessions,
+        replies: slot.session.last_inbound.is_some(),
+    })
+}
+
+/// Returns the refusal for work that cannot be done now.
+pub(crate) fn busy(reason: &str) -> Refusal {
+    Refusal::Busy { reason: reason.into(), retry_after_s: 5 }
 }

@@ -1,5 +1,5 @@
-//! Calls of one channel to its provider: timed, counted, kept for people to read. What a part becomes in calls and
-//! what their answers mean is the provider's pure side; nothing here knows any provider.
+//! The calls of one channel to its provider: timed, counted and traced. The provider's pure side makes
+//! the calls of a part and reads their answers; nothing here knows any provider.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 use channels::{
-    Attribute, HttpChannel, LinkKind, OutPart, SendError, Sent, SetUp, Step, WebhookUrls,
+    Attribute, HttpChannel, OutPart, SendError, Sent, SetUp, Step, WebhookUrls,
     http::{Request, Response},
 };
 use message::{
@@ -22,63 +22,74 @@ use tokio::time::timeout;
 
 use crate::{
     config::{ChannelIx, HttpConfig},
-    context::Shared,
+    context::Context,
     domain::circuit::Verdict,
-    protocol::link::{Answer, LinkPart},
+    protocol::link::{LinkPart, PartAnswer},
     seams::{BoxFuture, Call, CallError, Came},
-    view::ExchangeView as Exchange,
+    view::ExchangeView,
 };
 
-/// The most calls for one part.
+/// Maximum number of calls for one part; a part that needs more fails.
 const STEPS_MAX: usize = 8;
-/// The most time for all calls of one part, in time limits of one call.
+/// Maximum time for all calls of one part, as a multiple of the time limit of one call.
 const CONVERSATION_TIMEOUTS: u32 = 4;
-/// How long an answer is still waited for when the part is in doubt already.
+/// How long to wait for the answer about a part that is in doubt already.
 const LATE_WAIT: Duration = Duration::from_secs(60);
-/// Late answers waited for at once, for each connection.
+/// Maximum number of late answers waited for at once, for each connection; others are dropped.
 const LATE_PER_CONNECTION: usize = 4;
 
-/// What a channel's calls need. Shared by all calls under way.
+/// Makes the calls of one channel; shared by all calls in flight.
 pub(crate) struct Caller {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<Context>,
     pub(crate) channel: ChannelIx,
     meters: Meters,
-    /// Late answers that are waited for.
+    /// The number of late answers waited for.
     late: AtomicUsize,
 }
 
-/// What became of a call within its time.
+/// The outcome of a call within its time limit.
 pub(crate) enum Called {
-    /// It was answered.
+    /// The provider answered.
     Answered(Response),
-    /// It was not, and will not be.
+    /// No answer came, and none will.
     Failed(CallError),
-    /// It was not in time, but may have been received: an answer may still come.
+    /// No answer came in time, but the provider may have received it: one may still come.
     Waiting(BoxFuture<'static, Result<Response, CallError>>),
 }
 
-/// The end of a conversation about a part.
-pub(crate) struct Outcome {
-    pub(crate) answer: Answer,
+/// The end of the calls for a part.
+pub(crate) struct Ended {
+    pub(crate) answer: PartAnswer,
     pub(crate) verdict: Verdict,
-    /// When it ended in doubt: how an answer may still come.
+    /// The answer that may still come, if the part is in doubt.
     pub(crate) late: Option<Late>,
 }
 
-/// What a look at the provider showed.
+/// The result of a probe.
 #[derive(Debug)]
-pub(crate) struct Look {
-    /// Whether it takes the credentials.
+pub(crate) struct ProbeReport {
+    /// Whether the provider accepts the credentials.
     pub(crate) result: Result<(), SendError>,
     pub(crate) verdict: Verdict,
-    /// What it says of the account.
+    /// Facts about the account.
     pub(crate) account: Vec<Attribute>,
 }
 
-impl Look {
+impl ProbeReport {
     fn of(result: Result<(), SendError>, verdict: Verdict) -> Self {
         Self { result, verdict, account: Vec::new() }
     }
+}
+
+/// The outcome of registering the webhook.
+#[derive(Debug)]
+pub(crate) enum Registration {
+    /// The provider is not told by calls.
+    NotNeeded,
+    /// The provider knows the webhook; `changed` tells whether it had to be changed.
+    Done { changed: bool, words: Box<str> },
+    /// The provider could not be told, for this reason.
+    Failed(String),
 }
 
 /// An answer that may still come.
@@ -89,38 +100,35 @@ pub(crate) struct Late {
 }
 
 impl Caller {
-    pub(crate) fn new(shared: Arc<Shared>, channel: ChannelIx) -> Option<Self> {
-        let meters = Meters::of(shared.channels.get(channel)?.config.id.as_str());
-        Some(Self { shared, channel, meters, late: AtomicUsize::new(0) })
+    pub(crate) fn new(context: Arc<Context>, channel: ChannelIx) -> Option<Self> {
+        let meters = Meters::of(context.directory.channel(channel)?.config.id.as_str());
+        Some(Self { context, channel, meters, late: AtomicUsize::new(0) })
     }
 
     /// The channel's id.
     pub(crate) fn channel_id(&self) -> &str {
-        self.shared.channels.get(self.channel).map_or("", |entry| entry.config.id.as_str())
+        self.context.directory.channel(self.channel).map_or("", |entry| entry.config.id.as_str())
     }
 
     /// The provider's pure side.
     pub(crate) fn provider(&self) -> Option<(&dyn HttpChannel, &HttpConfig)> {
-        let entry = self.shared.channels.get(self.channel)?;
-        match entry.channel().link() {
-            LinkKind::Http(http) => Some((http, &entry.config.http)),
-            LinkKind::Smpp(_) => None,
-        }
+        let entry = self.context.directory.channel(self.channel)?;
+        Some((entry.http()?, &entry.config.http))
     }
 
-    /// Performs one call, for a message's part or for none; with what is to be shown of it.
-    pub(crate) async fn perform(
+    /// Makes one call, for a message's part or for none, and returns its trace with its outcome.
+    pub(crate) async fn call_once(
         &self,
         call: Call,
         about: Option<(MessageId, u16)>,
         limit: Duration,
-    ) -> (Called, Exchange) {
-        let began_ms = self.shared.monotonic_ms();
-        let exchange = Exchange::begun(&call.request, about, self.shared.now());
+    ) -> (Called, ExchangeView) {
+        let began_ms = self.context.monotonic_ms();
+        let exchange = ExchangeView::begun(&call.request, about, self.context.now());
         let (request, left) = (call.request.clone(), call.left.clone());
-        let mut running = self.shared.seams.client.call(call);
+        let mut running = self.context.seams.client.call(call);
         let result = timeout(limit, &mut running).await;
-        let took_ms = self.shared.monotonic_ms().saturating_sub(began_ms);
+        let took_ms = self.context.monotonic_ms().saturating_sub(began_ms);
         let called = match result {
             Ok(Ok(response)) => Called::Answered(response),
             Ok(Err(mut error)) => {
@@ -142,33 +150,33 @@ impl Caller {
         (called, exchange)
     }
 
-    /// Keeps what is to be shown of a call.
-    pub(crate) fn keep(&self, exchange: Exchange) {
-        if let Some(exchanges) = self.shared.exchanges.get(self.channel) {
-            exchanges.add(exchange);
+    /// Keeps the trace of a call.
+    pub(crate) fn keep(&self, exchange: ExchangeView) {
+        if let Some(entry) = self.context.directory.channel(self.channel) {
+            entry.trace.add(exchange);
         }
     }
 
-    /// Performs a call for a part, and keeps what is to be shown of it.
-    async fn call(&self, request: Arc<Request>, part: &LinkPart, limit: Duration) -> Called {
+    /// Makes a call for a part, and keeps its trace.
+    async fn call_for(&self, request: Arc<Request>, part: &LinkPart, limit: Duration) -> Called {
         let Some((_, config)) = self.provider() else {
             return Called::Failed(CallError::unsent("no HTTP provider"));
         };
         let about = Some((part.message.id.clone(), part.token.part.part));
-        let (called, exchange) = self.perform(Call::api(request, config.route.clone()), about, limit).await;
+        let (called, exchange) = self.call_once(Call::api(request, config.route.clone()), about, limit).await;
         self.keep(exchange);
         called
     }
 
-    /// A call outside of any message. What is to be shown of it is the caller's to keep.
-    pub(crate) async fn ask(&self, request: Arc<Request>, limit: Duration) -> (Called, Exchange) {
+    /// Makes a call outside of any message. The caller decides whether to keep its trace.
+    pub(crate) async fn ask(&self, request: Arc<Request>, limit: Duration) -> (Called, ExchangeView) {
         let route = self.provider().map(|(_, config)| config.route.clone()).unwrap_or_default();
-        self.perform(Call::api(request, route), None, limit).await
+        self.call_once(Call::api(request, route), None, limit).await
     }
 
-    /// Asks whether the provider is there and takes the credentials.
-    pub(crate) async fn look(&self, request: Request, limit: Duration) -> Look {
-        let Some((http, _)) = self.provider() else { return Look::of(Ok(()), Verdict::Nothing) };
+    /// Asks whether the provider is there and accepts the credentials.
+    pub(crate) async fn probe(&self, request: Request, limit: Duration) -> ProbeReport {
+        let Some((http, _)) = self.provider() else { return ProbeReport::of(Ok(()), Verdict::Nothing) };
         let request = Arc::new(request);
         let (called, exchange) = self.ask(request.clone(), limit).await;
         self.keep(exchange);
@@ -177,14 +185,14 @@ impl Caller {
                 let result = http.parse_probe(&response).map_err(|error| hidden(error, &request));
                 let verdict = result.as_ref().err().map_or(Verdict::There, verdict_of);
                 let account = if result.is_ok() { http.parse_account(&response) } else { Vec::new() };
-                Look { result, verdict, account }
+                ProbeReport { result, verdict, account }
             }
-            Called::Failed(error) => Look::of(Ok(()), Verdict::Silent(error.reason)),
-            Called::Waiting(_) => Look::of(Ok(()), Verdict::Silent(no_answer(limit))),
+            Called::Failed(error) => ProbeReport::of(Ok(()), Verdict::Silent(error.reason)),
+            Called::Waiting(_) => ProbeReport::of(Ok(()), Verdict::Silent(no_answer(limit))),
         }
     }
 
-    /// Asks who a customer is.
+    /// Asks for a customer's attributes; empty when the provider gives none.
     pub(crate) async fn profile(&self, request: Request, limit: Duration) -> Vec<Attribute> {
         let (called, exchange) = self.ask(Arc::new(request), limit).await;
         self.keep(exchange);
@@ -194,9 +202,11 @@ impl Caller {
         }
     }
 
-    /// Tells the provider where it finds us; nothing where that is not done by calls.
-    pub(crate) async fn set_up(&self) -> Option<Result<(bool, Box<str>), String>> {
-        let (http, config) = self.provider().filter(|(_, config)| config.set_up)?;
+    /// Registers the webhook with the provider, where that is done by calls.
+    pub(crate) async fn register(&self) -> Registration {
+        let Some((http, config)) = self.provider().filter(|(_, config)| config.set_up) else {
+            return Registration::NotNeeded;
+        };
         let ours = WebhookUrls {
             webhook_url: config.webhook_url.as_deref().unwrap_or_default(),
             shared_url: config.shared_url.as_deref().unwrap_or_default(),
@@ -205,79 +215,80 @@ impl Caller {
         let mut asked: Option<Arc<Request>> = None;
         while answers.len() < STEPS_MAX {
             let request = match http.set_up(ours, &answers) {
-                Ok(None) => return None,
-                Ok(Some(SetUp::Done { changed, words })) => return Some(Ok((changed, words))),
+                Ok(None) => return Registration::NotNeeded,
+                Ok(Some(SetUp::Done { changed, words })) => return Registration::Done { changed, words },
                 Ok(Some(SetUp::Next(request))) => Arc::new(request),
                 Err(error) => {
                     let words = error.to_string();
-                    return Some(Err(asked.map_or(words.clone(), |request| request.redacted(&words))));
+                    let hidden = asked.map_or(words.clone(), |request| request.redacted(&words));
+                    return Registration::Failed(hidden);
                 }
             };
             let (called, exchange) = self.ask(request.clone(), config.timeout).await;
             self.keep(exchange);
             match called {
                 Called::Answered(response) => answers.push(response),
-                Called::Failed(error) => return Some(Err(error.reason)),
-                Called::Waiting(_) => return Some(Err(no_answer(config.timeout))),
+                Called::Failed(error) => return Registration::Failed(error.reason),
+                Called::Waiting(_) => return Registration::Failed(no_answer(config.timeout)),
             }
             asked = Some(request);
         }
-        Some(Err(format!("no end after {STEPS_MAX} calls")))
+        Registration::Failed(format!("no end after {STEPS_MAX} calls"))
     }
 
-    /// Sends a part: calls until the provider took it or said why not.
-    pub(crate) async fn send(&self, part: &LinkPart) -> Outcome {
+    /// Sends a part: makes calls until the provider accepts or refuses it.
+    pub(crate) async fn send(&self, part: &LinkPart) -> Ended {
         let Some((http, config)) = self.provider() else {
-            return Outcome::of(Answer::NotSent, Verdict::Nothing);
+            return Ended::of(PartAnswer::NotSent, Verdict::Nothing);
         };
         let reference = part.token.part.to_reference();
         let Some(out) = self.out_part(part, config, &reference) else {
             let cause = Cause::new("400", "the stored message has no such part");
-            return Outcome::of(Answer::Refused(SendError::Rejected(cause)), Verdict::Nothing);
+            return Ended::of(PartAnswer::Refused(SendError::Rejected(cause)), Verdict::Nothing);
         };
         let mut request = match http.send(&out) {
             Ok(request) => Arc::new(request),
-            Err(error) => return Outcome::of(Answer::Refused(error), Verdict::Nothing),
+            Err(error) => return Ended::of(PartAnswer::Refused(error), Verdict::Nothing),
         };
-        let deadline_ms = self.shared.monotonic_ms().saturating_add(
+        let deadline_ms = self.context.monotonic_ms().saturating_add(
             u64::try_from(config.timeout.saturating_mul(CONVERSATION_TIMEOUTS).as_millis())
                 .unwrap_or(u64::MAX),
         );
         let mut answers = Vec::new();
-        // Whether an earlier call may have given the customer something.
+        // Whether an earlier call may have sent the customer something.
         let mut had_effect = false;
         while answers.len() < STEPS_MAX {
-            let left_ms = deadline_ms.saturating_sub(self.shared.monotonic_ms());
+            let left_ms = deadline_ms.saturating_sub(self.context.monotonic_ms());
             let limit = config.timeout.min(Duration::from_millis(left_ms));
-            match self.call(request.clone(), part, limit).await {
+            match self.call_for(request.clone(), part, limit).await {
                 Called::Answered(response) => answers.push(response),
                 Called::Failed(error) => return failed(error, &request, had_effect),
                 Called::Waiting(running) => {
                     let late = Some(Late { running, request, answers });
                     let verdict = Verdict::Silent(no_answer(limit));
-                    return Outcome { answer: Answer::Unanswered(DoubtCause::NoAnswer), verdict, late };
+                    return Ended { answer: PartAnswer::Unanswered(DoubtCause::NoAnswer), verdict, late };
                 }
             }
             had_effect |= request.effect;
             match http.answer(&out, &answers) {
                 Ok(Step::Sent(Sent { id, customer })) => {
-                    return Outcome::of(Answer::Taken { id, customer }, Verdict::There);
+                    return Ended::of(PartAnswer::Accepted { id, customer }, Verdict::There);
                 }
                 Ok(Step::Next(next)) => request = Arc::new(next),
                 Err(error) => {
                     let error = hidden(error, &request);
                     let verdict = verdict_of(&error);
-                    return Outcome::of(Answer::Refused(error), verdict);
+                    return Ended::of(PartAnswer::Refused(error), verdict);
                 }
             }
         }
         let cause = Cause::new("steps", format!("no outcome after {STEPS_MAX} calls"));
         let error = if had_effect { SendError::Unknown(cause) } else { SendError::Rejected(cause) };
-        Outcome::of(Answer::Refused(error), Verdict::There)
+        Ended::of(PartAnswer::Refused(error), Verdict::There)
     }
 
-    /// Waits for an answer that is late: whether the provider took the part after all.
-    pub(crate) async fn late(&self, part: &LinkPart, late: Late) -> Option<Sent> {
+    /// Waits for a late answer; returns `Some` if the provider accepted the part after all.
+    pub(crate) async fn wait_late(&self, part: &LinkPart, late: Late) -> Option<Sent> {
         let (http, config) = self.provider()?;
         let most = config.connections.saturating_mul(LATE_PER_CONNECTION);
         if self.late.fetch_add(1, Ordering::AcqRel) >= most {
@@ -285,13 +296,13 @@ impl Caller {
             return None;
         }
         let Late { running, request, mut answers } = late;
-        let began_ms = self.shared.monotonic_ms();
+        let began_ms = self.context.monotonic_ms();
         let about = Some((part.message.id.clone(), part.token.part.part));
-        let exchange = Exchange::begun(&request, about, self.shared.now());
+        let exchange = ExchangeView::begun(&request, about, self.context.now());
         let result = timeout(LATE_WAIT, running).await;
         self.late.fetch_sub(1, Ordering::AcqRel);
         let response = result.ok()?.ok()?;
-        let took_ms = self.shared.monotonic_ms().saturating_sub(began_ms);
+        let took_ms = self.context.monotonic_ms().saturating_sub(began_ms);
         self.keep(exchange.answered(&request, response.status, &response.body, took_ms));
         self.meters.late.increment(1);
         answers.push(response);
@@ -299,7 +310,7 @@ impl Caller {
         let out = self.out_part(part, config, &reference)?;
         match http.answer(&out, &answers) {
             Ok(Step::Sent(sent)) => Some(sent),
-            // Not taken, or not known to be: it is in doubt already, and what follows from that has begun.
+            // Not accepted, or unknown: the part is in doubt already, and stays so.
             Ok(Step::Next(_)) | Err(_) => None,
         }
     }
@@ -311,7 +322,7 @@ impl Caller {
         reference: &'a str,
     ) -> Option<OutPart<'a>> {
         let message = &part.message;
-        let now = self.shared.now();
+        let now = self.context.now();
         Some(OutPart {
             customer: &message.customer,
             customer_shown: &message.customer_shown,
@@ -326,8 +337,8 @@ impl Caller {
     }
 }
 
-impl Outcome {
-    fn of(answer: Answer, verdict: Verdict) -> Self {
+impl Ended {
+    fn of(answer: PartAnswer, verdict: Verdict) -> Self {
         Self { answer, verdict, late: None }
     }
 }
@@ -336,25 +347,25 @@ fn no_answer(limit: Duration) -> String {
     format!("no answer within {} s", limit.as_secs_f64())
 }
 
-/// What a call without an answer means for its part.
-fn failed(error: CallError, request: &Request, had_effect: bool) -> Outcome {
+/// Returns the outcome of a part whose call got no answer.
+fn failed(error: CallError, request: &Request, had_effect: bool) -> Ended {
     let cause = || Cause::new("unreachable", error.reason.clone());
     let answer = match error.came {
         Came::Nowhere if !had_effect => {
-            // The same each time: another try would only find out again.
-            let answer = Answer::Refused(SendError::Rejected(Cause::new("400", error.reason)));
-            return Outcome::of(answer, Verdict::Nothing);
+            // Another attempt would fail in the same way.
+            let answer = PartAnswer::Refused(SendError::Rejected(Cause::new("400", error.reason)));
+            return Ended::of(answer, Verdict::Nothing);
         }
-        Came::Perhaps if request.effect => Answer::Unanswered(DoubtCause::LinkLost),
-        _ if had_effect => Answer::Unanswered(DoubtCause::LinkLost),
-        // Waiting for a way is no try, however long it takes: as with a bind that is down.
-        Came::Unsent => Answer::NotSent,
-        Came::Nowhere | Came::Perhaps => Answer::Refused(SendError::Unavailable(cause())),
+        Came::Perhaps if request.effect => PartAnswer::Unanswered(DoubtCause::LinkLost),
+        _ if had_effect => PartAnswer::Unanswered(DoubtCause::LinkLost),
+        // Nothing left this machine, so it does not count as an attempt.
+        Came::Unsent => PartAnswer::NotSent,
+        Came::Nowhere | Came::Perhaps => PartAnswer::Refused(SendError::Unavailable(cause())),
     };
-    Outcome::of(answer, Verdict::Silent(error.reason))
+    Ended::of(answer, Verdict::Silent(error.reason))
 }
 
-/// What a no says about its provider.
+/// Returns what a refusal shows of the provider.
 fn verdict_of(error: &SendError) -> Verdict {
     match error {
         SendError::Unavailable(cause) => Verdict::Unavailable(format!("{} ({})", cause.reason, cause.code)),
@@ -362,7 +373,7 @@ fn verdict_of(error: &SendError) -> Verdict {
     }
 }
 
-/// A no without what it repeats of the request's secrets.
+/// Removes the request's secrets from a refusal.
 pub(crate) fn hidden(error: SendError, request: &Request) -> SendError {
     let hidden = |cause: Cause| Cause::new(request.redacted(&cause.code), request.redacted(&cause.reason));
     match error {
@@ -376,7 +387,7 @@ pub(crate) fn hidden(error: SendError, request: &Request) -> SendError {
     }
 }
 
-/// The channel's calls, counted by what came of them.
+/// Counters of the channel's calls, by outcome.
 struct Meters {
     ok: Counter,
     refused: Counter,

@@ -1,5 +1,5 @@
-//! The link of an HTTP channel: lets so many conversations run at once, leaves a silent provider alone for a while,
-//! and stays away when the credentials are refused. Every part it is given gets an answer, whatever happens.
+//! The link of an HTTP channel: runs a limited number of calls at once, leaves a silent provider alone
+//! for a while, and stops when the credentials are refused. Each part gets exactly one answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,74 +11,69 @@ use tokio::task::{AbortHandle, JoinHandle};
 use crate::{
     actor::link::{
         LinkArguments,
-        caller::{Caller, Look},
+        caller::{Caller, ProbeReport, Registration},
+        note::{HttpLinkInput, LinkNote},
         poll::Poll,
-        told::Told,
     },
     domain::{
-        backoff::{Backoff, jitter_of},
+        backoff::Backoff,
         circuit::{Asked, Circuit, Turn, Verdict},
     },
     protocol::{
         channel::ChannelMessage,
-        link::{Answer, LinkEvent, LinkMessage, LinkPart, LinkToken},
+        link::{LinkCommand, LinkEvent, LinkPart, LinkReport, LinkStatus, LinkToken, PartAnswer},
+        recipient::Recipient,
     },
     view::SetUpView,
 };
 
-/// The longest that a look at the credentials may take.
+/// Maximum time of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Calls beside messages (typing, marks of reading) under way at once; more are left out.
-const EXTRA_MAX: usize = 16;
-
-/// Between two tries to tell the provider where it finds us.
-const SET_UP_FIRST_MS: u64 = 1_000;
-const SET_UP_MAX_MS: u64 = 600_000;
-/// One that is done is looked at again at most so often.
-const SET_UP_AGAIN_MS: u64 = 60_000;
+/// Maximum number of calls at once that carry no message; further ones are dropped.
+const FIRE_AND_FORGET_MAX: usize = 16;
+/// First pause before another attempt to register the webhook, in milliseconds.
+const REGISTRATION_FIRST_MS: u64 = 1_000;
+/// Longest pause before another attempt to register the webhook, in milliseconds.
+const REGISTRATION_MAX_MS: u64 = 600_000;
+/// Minimum time between two checks of a registration that succeeded, in milliseconds.
+const REGISTRATION_CHECK_MS: u64 = 60_000;
 
 /// The actor.
 pub(crate) struct HttpLink;
 
-/// Its state.
-pub(crate) struct State {
+/// The state of an HTTP link.
+pub(crate) struct HttpLinkState {
     caller: Arc<Caller>,
-    myself: ActorRef<LinkMessage>,
-    owner: ActorRef<ChannelMessage>,
+    myself: ActorRef<HttpLinkInput>,
+    owner: Recipient<ChannelMessage>,
     link: u16,
+    run: u32,
     circuit: Circuit,
-    /// Calls beside messages under way.
-    extra: usize,
-    /// Counts looks; only the newest one's outcome counts.
-    epoch: u32,
+    /// The number of calls in flight that carry no message.
+    in_flight: usize,
+    /// The number of the newest probe; the results of others are ignored.
+    probe: u32,
     attempts: u32,
-    /// Nothing is known of the provider yet.
+    /// Whether nothing is known of the provider yet.
     is_new: bool,
-    /// Why it was left alone last.
+    /// Why the provider was last left alone.
     reason: String,
     is_stopped: bool,
     poller: Option<Poller>,
-    set_up: SetUp,
+    registration: RegistrationState,
 }
 
-/// Whether the provider knows where it finds us.
+/// Whether the webhook is registered with the provider.
 #[derive(Debug)]
-pub(crate) struct SetUp {
+struct RegistrationState {
     is_done: bool,
     is_running: bool,
-    /// When it was done last.
+    /// When it last succeeded, in monotonic milliseconds.
     done_ms: u64,
     backoff: Backoff,
 }
 
-impl SetUp {
-    fn new() -> Self {
-        let backoff = Backoff::new(SET_UP_FIRST_MS, SET_UP_MAX_MS);
-        Self { is_done: false, is_running: false, done_ms: 0, backoff }
-    }
-}
-
-/// Asks for updates as long as it is kept.
+/// Polls for updates until it is dropped.
 struct Poller(AbortHandle);
 
 impl Drop for Poller {
@@ -88,100 +83,112 @@ impl Drop for Poller {
 }
 
 impl Actor for HttpLink {
-    type Msg = LinkMessage;
-    type State = State;
+    type Msg = HttpLinkInput;
+    type State = HttpLinkState;
     type Arguments = LinkArguments;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<LinkMessage>,
+        myself: ActorRef<HttpLinkInput>,
         arguments: LinkArguments,
-    ) -> Result<State, ActorProcessingErr> {
-        let LinkArguments { shared, channel, link, owner } = arguments;
-        let caller = Arc::new(Caller::new(shared, channel).ok_or("no such channel")?);
+    ) -> Result<HttpLinkState, ActorProcessingErr> {
+        let LinkArguments { context, channel, link, run, owner } = arguments;
+        let caller = Arc::new(Caller::new(context, channel).ok_or("no such channel")?);
         caller.provider().ok_or("no HTTP provider")?;
-        myself.cast(LinkMessage::Connect(0))?;
-        let circuit = Circuit::new();
-        Ok(State {
+        myself.cast(HttpLinkInput::ProbeDue(0))?;
+        Ok(HttpLinkState {
             caller,
             myself,
             owner,
             link,
-            circuit,
-            extra: 0,
-            epoch: 0,
+            run,
+            circuit: Circuit::new(),
+            in_flight: 0,
+            probe: 0,
             attempts: 0,
             is_new: true,
             reason: String::new(),
             is_stopped: false,
             poller: None,
-            set_up: SetUp::new(),
+            registration: RegistrationState {
+                is_done: false,
+                is_running: false,
+                done_ms: 0,
+                backoff: Backoff::new(REGISTRATION_FIRST_MS, REGISTRATION_MAX_MS),
+            },
         })
     }
 
     async fn handle(
         &self,
-        _myself: ActorRef<LinkMessage>,
-        message: LinkMessage,
-        state: &mut State,
+        _myself: ActorRef<HttpLinkInput>,
+        input: HttpLinkInput,
+        state: &mut HttpLinkState,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            LinkMessage::Submit(parts) => state.submit(parts),
-            LinkMessage::Connect(epoch) => {
-                if epoch == state.epoch && !state.is_stopped {
-                    state.look();
+        match input {
+            HttpLinkInput::Command(command) => state.on_command(command),
+            HttpLinkInput::ProbeDue(probe) => {
+                if probe == state.probe && !state.is_stopped {
+                    state.probe();
                 }
             }
-            LinkMessage::Restart => {
-                state.is_stopped = false;
-                state.circuit = Circuit::new();
-                (state.attempts, state.is_new, state.set_up.is_done) = (0, true, false);
-                state.look();
-            }
-            LinkMessage::Stop => {
-                state.stop();
-                let reason = "stopped".to_owned();
-                state.tell(vec![LinkEvent::Down { reason }, state.trying("stopped", "stopped".to_owned())]);
-            }
-            LinkMessage::Told(told) => state.told(told),
-            LinkMessage::Extra(request) => state.extra(*request),
-            LinkMessage::Profile(customer, request) => state.profile(customer, *request),
-            LinkMessage::SetUp => state.set_up(),
-            // These are of links that hold a connection.
-            LinkMessage::Acknowledge(_) | LinkMessage::Query(_) | LinkMessage::Ended(..) => {}
+            HttpLinkInput::RegistrationDue => state.register(),
+            HttpLinkInput::Note(note) => state.on_note(note),
         }
         Ok(())
     }
 }
 
-/// Tells an outcome, come what may: a conversation that breaks off is one without an answer.
-struct Promise {
-    myself: ActorRef<LinkMessage>,
+/// Answers a part: a drop guard, so that a task which ends without an answer counts as `Unanswered`.
+struct AnswerGuard {
+    myself: ActorRef<HttpLinkInput>,
     token: LinkToken,
-    is_kept: bool,
+    is_answered: bool,
 }
 
-impl Promise {
-    fn keep(&mut self, answer: Answer, verdict: Verdict) {
-        self.is_kept = true;
-        let _link_gone = self.myself.cast(LinkMessage::Told(Told::Part(self.token, answer, verdict)));
+impl AnswerGuard {
+    fn answer(&mut self, answer: PartAnswer, verdict: Verdict) {
+        self.is_answered = true;
+        note(&self.myself, LinkNote::Part(self.token, answer, verdict));
     }
 }
 
-impl Drop for Promise {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        if !self.is_kept {
-            self.keep(Answer::Unanswered(DoubtCause::LinkLost), Verdict::Nothing);
+        if !self.is_answered {
+            self.answer(PartAnswer::Unanswered(DoubtCause::LinkLost), Verdict::Nothing);
         }
     }
 }
 
-impl State {
-    fn tell(&self, events: Vec<LinkEvent>) {
-        let _channel_gone = self.owner.cast(ChannelMessage::FromLink(self.link, self.epoch, events));
+impl HttpLinkState {
+    fn on_command(&mut self, command: LinkCommand) {
+        match command {
+            LinkCommand::Submit(parts) => self.submit(parts),
+            LinkCommand::Restart => {
+                self.is_stopped = false;
+                self.circuit = Circuit::new();
+                (self.attempts, self.is_new, self.registration.is_done) = (0, true, false);
+                self.probe();
+            }
+            LinkCommand::Stop => {
+                self.stop();
+                let reason = "stopped".to_owned();
+                let stopped = self.trying(LinkStatus::Stopped, reason.clone());
+                self.report(vec![LinkEvent::Down { reason }, stopped]);
+            }
+            LinkCommand::FireAndForget(request) => self.fire_and_forget(*request),
+            LinkCommand::Profile(customer, request) => self.ask_profile(customer, *request),
+            // Only SMPP links have deliveries and queries.
+            LinkCommand::Acknowledge(_) | LinkCommand::Query(_) => {}
+        }
     }
 
-    fn trying(&self, status: &'static str, reason: String) -> LinkEvent {
+    fn report(&self, events: Vec<LinkEvent>) {
+        self.owner.tell(ChannelMessage::FromLink(LinkReport { link: self.link, run: self.run, events }));
+    }
+
+    fn trying(&self, status: LinkStatus, reason: String) -> LinkEvent {
         LinkEvent::Trying { attempts: self.attempts, status, reason }
     }
 
@@ -191,68 +198,69 @@ impl State {
 
     fn submit(&mut self, parts: Vec<LinkPart>) {
         if self.is_stopped || !self.circuit.lets_through() {
-            let unsent = parts.iter().map(|p| LinkEvent::Answered(p.token, Answer::NotSent));
-            return self.tell(unsent.collect());
+            let unsent = parts.iter().map(|p| LinkEvent::Answered(p.token, PartAnswer::NotSent));
+            return self.report(unsent.collect());
         }
         for part in parts {
             let caller = self.caller.clone();
-            let mut promise = Promise { myself: self.myself.clone(), token: part.token, is_kept: false };
+            let mut guard =
+                AnswerGuard { myself: self.myself.clone(), token: part.token, is_answered: false };
             run(async move {
-                let outcome = caller.send(&part).await;
-                promise.keep(outcome.answer, outcome.verdict);
-                if let Some(late) = outcome.late
-                    && let Some(sent) = caller.late(&part, late).await
+                let ended = caller.send(&part).await;
+                guard.answer(ended.answer, ended.verdict);
+                if let Some(late) = ended.late
+                    && let Some(sent) = caller.wait_late(&part, late).await
                 {
-                    let answer = Answer::Late { id: sent.id, customer: sent.customer };
-                    let _link_gone = promise.myself.cast(LinkMessage::Told(Told::Late(part.token, answer)));
+                    let answer = PartAnswer::AcceptedLate { id: sent.id, customer: sent.customer };
+                    note(&guard.myself, LinkNote::Late(part.token, answer));
                 }
             });
         }
     }
 
-    fn told(&mut self, told: Told) {
-        match told {
-            Told::Part(token, answer, verdict) => {
+    fn on_note(&mut self, note: LinkNote) {
+        match note {
+            LinkNote::Part(token, answer, verdict) => {
                 if matches!(verdict, Verdict::Unavailable(_)) {
-                    self.set_up_again();
+                    self.check_registration();
                 }
                 let mut events = vec![LinkEvent::Answered(token, answer)];
-                self.learn(Asked::Part, &verdict, &mut events);
-                self.tell(events);
+                self.on_verdict(Asked::Part, &verdict, &mut events);
+                self.report(events);
             }
-            Told::Late(token, answer) => {
+            LinkNote::Late(token, answer) => {
                 let mut events = vec![LinkEvent::Answered(token, answer)];
-                self.learn(Asked::Part, &Verdict::There, &mut events);
-                self.tell(events);
+                self.on_verdict(Asked::Part, &Verdict::There, &mut events);
+                self.report(events);
             }
-            Told::Looked(epoch, look) => {
-                if epoch == self.epoch && !self.is_stopped {
-                    self.looked(look);
+            LinkNote::Probe(probe, report) => {
+                if probe == self.probe && !self.is_stopped {
+                    self.on_probe(report);
                 }
             }
-            Told::Polled(verdict) => {
+            LinkNote::Poll(verdict) => {
                 let mut events = Vec::new();
-                self.learn(Asked::Look, &verdict, &mut events);
+                self.on_verdict(Asked::Look, &verdict, &mut events);
                 if !events.is_empty() {
-                    self.tell(events);
+                    self.report(events);
                 }
             }
-            Told::CredentialsRefused(cause) => {
+            LinkNote::CredentialsRefused(cause) => {
                 if !self.is_stopped {
                     self.refuse(cause);
                 }
             }
-            Told::SetUp(outcome) => self.was_set_up(outcome),
-            Told::Profile(customer, said) => {
-                self.extra = self.extra.saturating_sub(1);
-                self.tell(vec![LinkEvent::Profile(customer, said)]);
+            LinkNote::Registration(outcome) => self.on_registration(outcome),
+            LinkNote::Profile(customer, said) => {
+                self.in_flight = self.in_flight.saturating_sub(1);
+                self.report(vec![LinkEvent::Profile(customer, said)]);
             }
-            Told::Extra => self.extra = self.extra.saturating_sub(1),
+            LinkNote::FireAndForget => self.in_flight = self.in_flight.saturating_sub(1),
         }
     }
 
-    /// What a verdict changes for the whole channel.
-    fn learn(&mut self, asked: Asked, verdict: &Verdict, events: &mut Vec<LinkEvent>) {
+    /// Applies a verdict on the provider to the whole link.
+    fn on_verdict(&mut self, asked: Asked, verdict: &Verdict, events: &mut Vec<LinkEvent>) {
         if self.is_stopped {
             return;
         }
@@ -265,128 +273,133 @@ impl State {
             Turn::Half => events.push(LinkEvent::Up { window: 1 }),
             Turn::TryAgain => events.push(LinkEvent::Trial),
             Turn::Open(pause) => {
-                // It may have forgotten where we are.
-                self.set_up.is_done = false;
+                // The provider may have lost the registration.
+                self.registration.is_done = false;
                 if let Verdict::Silent(why) | Verdict::Unavailable(why) = verdict {
                     self.reason.clone_from(why);
                 }
-                let pause = pause + self.caller.shared.seams.ids.jitter(jitter_of(pause));
+                let pause = self.caller.context.with_jitter(pause);
                 let reason = format!("{}; next try in {} s", self.reason, pause.div_ceil(1_000));
                 events.push(LinkEvent::Down { reason: reason.clone() });
-                events.push(self.trying("waiting", reason));
-                self.epoch = self.epoch.wrapping_add(1);
-                let epoch = self.epoch;
-                self.myself.send_after(Duration::from_millis(pause), move || LinkMessage::Connect(epoch));
+                events.push(self.trying(LinkStatus::Waiting, reason));
+                self.probe = self.probe.wrapping_add(1);
+                let probe = self.probe;
+                let due = move || HttpLinkInput::ProbeDue(probe);
+                self.myself.send_after(Duration::from_millis(pause), due);
             }
         }
     }
 
-    /// Finds out whether the provider is there: by a harmless call when it has one, else by the next part.
-    fn look(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
+    /// Finds out whether the provider is there: by a harmless call if it has one, else by the next
+    /// part.
+    fn probe(&mut self) {
+        self.probe = self.probe.wrapping_add(1);
         self.attempts = self.attempts.saturating_add(1);
         let was_new = std::mem::take(&mut self.is_new);
         let Some((http, config)) = self.caller.provider() else { return };
-        let Some(request) = http.probe() else {
-            self.circuit.trial();
-            let events = if was_new {
-                // Nothing speaks against it.
-                self.circuit.learn(Asked::Look, &Verdict::There);
-                self.set_up();
-                vec![LinkEvent::Up { window: self.window() }]
-            } else {
-                let reason = format!("{}; the next message will show", self.reason);
-                vec![self.trying("waiting", reason), LinkEvent::Trial]
-            };
-            return self.tell(events);
-        };
+        let Some(request) = http.probe() else { return self.go_without_probe(was_new) };
         metrics::counter!("patchbay_link_attempts_total").increment(1);
-        if was_new {
-            self.tell(vec![self.trying("connecting", String::new())]);
-        }
-        let (caller, myself, epoch) = (self.caller.clone(), self.myself.clone(), self.epoch);
         let limit = config.timeout.min(PROBE_TIMEOUT);
+        if was_new {
+            self.report(vec![self.trying(LinkStatus::Connecting, String::new())]);
+        }
+        let (caller, myself, probe) = (self.caller.clone(), self.myself.clone(), self.probe);
         run(async move {
-            let look = caller.look(request, limit).await;
-            let _link_gone = myself.cast(LinkMessage::Told(Told::Looked(epoch, look)));
+            let report = caller.probe(request, limit).await;
+            note(&myself, LinkNote::Probe(probe, report));
         });
     }
 
-    fn looked(&mut self, look: Look) {
-        let Look { result, verdict, account } = look;
+    fn go_without_probe(&mut self, was_new: bool) {
+        self.circuit.trial();
+        let events = if was_new {
+            // Nothing speaks against the provider.
+            self.circuit.learn(Asked::Look, &Verdict::There);
+            self.register();
+            vec![LinkEvent::Up { window: self.window() }]
+        } else {
+            let reason = format!("{}; the next message will show", self.reason);
+            vec![self.trying(LinkStatus::Waiting, reason), LinkEvent::Trial]
+        };
+        self.report(events);
+    }
+
+    fn on_probe(&mut self, report: ProbeReport) {
+        let ProbeReport { result, verdict, account } = report;
         if let Err(SendError::CredentialsRefused(cause)) = result {
             return self.refuse(cause);
         }
-        if matches!(verdict, Verdict::Unavailable(_)) {
-            // It answers, if only this: a part may be taken all the same, and shows more.
-            self.circuit.trial();
-            return self.tell(vec![LinkEvent::Trial]);
-        }
         self.circuit.trial();
+        if matches!(verdict, Verdict::Unavailable(_)) {
+            // The provider answers, so it may accept a part all the same.
+            return self.report(vec![LinkEvent::Trial]);
+        }
         if verdict == Verdict::There {
-            self.set_up();
+            self.register();
         }
         let mut events = vec![LinkEvent::Account(account)];
-        self.learn(Asked::Look, &verdict, &mut events);
-        self.tell(events);
+        self.on_verdict(Asked::Look, &verdict, &mut events);
+        self.report(events);
     }
 
-    /// Tells the provider where it finds us, unless it was told. Nothing waits for it but the first question for
-    /// updates, and its failure stops nothing.
-    fn set_up(&mut self) {
-        if self.set_up.is_done || self.set_up.is_running || self.is_stopped {
+    /// Registers the webhook with the provider, unless that is done. Only the first poll waits for it,
+    /// and its failure stops nothing.
+    fn register(&mut self) {
+        if self.registration.is_done || self.registration.is_running || self.is_stopped {
             return;
         }
-        self.set_up.is_running = true;
+        self.registration.is_running = true;
         let (caller, myself) = (self.caller.clone(), self.myself.clone());
         run(async move {
-            let outcome = caller.set_up().await;
-            let _link_gone = myself.cast(LinkMessage::Told(Told::SetUp(outcome)));
+            let outcome = caller.register().await;
+            note(&myself, LinkNote::Registration(outcome));
         });
     }
 
-    /// What cannot be sent just now may mean that the provider has forgotten where we are (Viber says so).
-    fn set_up_again(&mut self) {
-        let now_ms = self.caller.shared.monotonic_ms();
-        if self.set_up.is_done && now_ms.saturating_sub(self.set_up.done_ms) >= SET_UP_AGAIN_MS {
-            self.set_up.is_done = false;
-            self.set_up();
+    /// Checks the registration again: a provider that cannot send may have lost it (Viber says so).
+    fn check_registration(&mut self) {
+        let now_ms = self.caller.context.monotonic_ms();
+        let age_ms = now_ms.saturating_sub(self.registration.done_ms);
+        if self.registration.is_done && age_ms >= REGISTRATION_CHECK_MS {
+            self.registration.is_done = false;
+            self.register();
         }
     }
 
-    fn was_set_up(&mut self, outcome: Option<Result<(bool, Box<str>), String>>) {
-        (self.set_up.is_running, self.set_up.is_done) = (false, !matches!(outcome, Some(Err(_))));
-        self.set_up.done_ms = self.caller.shared.monotonic_ms();
+    fn on_registration(&mut self, outcome: Registration) {
+        self.registration.is_running = false;
+        self.registration.is_done = !matches!(outcome, Registration::Failed(_));
+        self.registration.done_ms = self.caller.context.monotonic_ms();
         if !self.is_stopped {
             self.poll();
         }
-        let Some(outcome) = outcome else { return };
         let channel = self.caller.channel_id();
         let (status, detail) = match outcome {
-            Ok((changed, words)) => {
-                self.set_up.backoff.reset();
-                tracing::info!(channel, changed, %words, "set up at the provider");
+            Registration::NotNeeded => return,
+            Registration::Done { changed, words } => {
+                self.registration.backoff.reset();
+                tracing::info!(channel, changed, %words, "webhook registered");
                 (if changed { "changed" } else { "unchanged" }, words.into())
             }
-            Err(why) => {
-                let pause = self.set_up.backoff.next_ms();
-                let pause = pause + self.caller.shared.seams.ids.jitter(jitter_of(pause));
-                self.myself.send_after(Duration::from_millis(pause), || LinkMessage::SetUp);
-                tracing::warn!(channel, why, "the provider could not be told where it finds us");
+            Registration::Failed(why) => {
+                let pause = self.caller.context.with_jitter(self.registration.backoff.next_ms());
+                let due = || HttpLinkInput::RegistrationDue;
+                self.myself.send_after(Duration::from_millis(pause), due);
+                tracing::warn!(channel, why, "webhook registration failed");
                 ("failed", format!("{why}; next try in {} s", pause.div_ceil(1_000)))
             }
         };
         let labels = [("channel", channel.to_owned()), ("outcome", status.to_owned())];
         metrics::counter!("patchbay_set_ups_total", &labels).increment(1);
-        let at = self.caller.shared.now();
-        self.tell(vec![LinkEvent::SetUp(SetUpView { status, detail, at })]);
+        let at = self.caller.context.now();
+        self.report(vec![LinkEvent::Registered(SetUpView { status, detail, at })]);
     }
 
-    /// The credentials are refused: nothing is tried until someone changes something.
+    /// Stops because the provider refuses the credentials.
     fn refuse(&mut self, cause: Cause) {
         self.stop();
         let reason = format!("{} ({})", cause.reason, cause.code);
-        self.tell(vec![self.trying("stopped", reason), LinkEvent::Refused(cause)]);
+        self.report(vec![self.trying(LinkStatus::Stopped, reason), LinkEvent::CredentialsRefused(cause)]);
     }
 
     fn stop(&mut self) {
@@ -394,7 +407,7 @@ impl State {
         self.poller = None;
     }
 
-    /// Begins to ask for updates, if the provider does not bring them.
+    /// Begins to poll, if the provider does not call webhooks.
     fn poll(&mut self) {
         let polls = self.caller.provider().is_some_and(|(http, _)| http.poll(None).is_some());
         if polls && self.poller.is_none() {
@@ -404,42 +417,43 @@ impl State {
         }
     }
 
+    /// Whether calls that carry no message are dropped.
     fn is_busy(&self) -> bool {
-        self.is_stopped || !self.circuit.is_closed() || self.extra >= EXTRA_MAX
+        self.is_stopped || !self.circuit.is_closed() || self.in_flight >= FIRE_AND_FORGET_MAX
     }
 
-    /// Asks who a customer is. Messages wait for it as little as it waits for them.
-    fn profile(&mut self, customer: Arc<str>, request: Request) {
+    /// Asks for a customer's profile; no message waits for it.
+    fn ask_profile(&mut self, customer: Arc<str>, request: Request) {
         let Some((_, config)) = self.caller.provider().filter(|_| !self.is_busy()) else { return };
-        self.extra += 1;
-        let (caller, myself, limit) = (self.caller.clone(), self.myself.clone(), config.timeout);
+        let limit = config.timeout;
+        self.in_flight += 1;
+        let (caller, myself) = (self.caller.clone(), self.myself.clone());
         run(async move {
             let said = caller.profile(request, limit).await;
-            let _link_gone = myself.cast(LinkMessage::Told(Told::Profile(customer, said)));
+            note(&myself, LinkNote::Profile(customer, said));
         });
     }
 
-    /// A call beside messages; its outcome changes nothing.
-    fn extra(&mut self, request: Request) {
-        if self.is_busy() {
-            return;
-        }
-        let Some((_, config)) = self.caller.provider() else { return };
-        self.extra += 1;
-        let (caller, myself, limit) = (self.caller.clone(), self.myself.clone(), config.timeout);
+    /// Makes a call whose outcome changes nothing.
+    fn fire_and_forget(&mut self, request: Request) {
+        let Some((_, config)) = self.caller.provider().filter(|_| !self.is_busy()) else { return };
+        let limit = config.timeout;
+        self.in_flight += 1;
+        let (caller, myself) = (self.caller.clone(), self.myself.clone());
         run(async move {
-            let (_whatever_it_says, exchange) = caller.ask(Arc::new(request), limit).await;
+            let (_ignored, exchange) = caller.ask(Arc::new(request), limit).await;
             caller.keep(exchange);
-            let _link_gone = myself.cast(LinkMessage::Told(Told::Extra));
+            note(&myself, LinkNote::FireAndForget);
         });
     }
 }
 
-/// Runs a conversation beside the actor.
+fn note(link: &ActorRef<HttpLinkInput>, note: LinkNote) {
+    let _link_gone = link.cast(HttpLinkInput::Note(note));
+}
+
+/// Runs a task beside the actor.
 fn run(task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "a conversation belongs to its link, which is told of its end"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "the task reports its end to its link")]
     tokio::spawn(task)
 }

@@ -1,23 +1,29 @@
-//! Links: the live connections of channels. A link actor owns the life of one connection (connect, backoff,
-//! stop); what happens on it is told to the channel in batches.
+//! Links: the live connections of channels. A link's actor owns the life of one connection (connect,
+//! back off, stop) and reports its events to the channel in batches. Links run on the network runtime
+//! and never read the log.
 
 pub(crate) mod caller;
 pub(crate) mod http;
-pub(crate) mod poll;
+mod note;
+mod poll;
 pub(crate) mod smpp;
-pub(crate) mod smpp_connection;
-pub(crate) mod told;
+mod smpp_connection;
 
 use std::sync::Arc;
 
-use ractor::ActorRef;
+use crate::{
+    config::ChannelIx,
+    context::Context,
+    protocol::{channel::ChannelMessage, recipient::Recipient},
+};
 
-use crate::{config::ChannelIx, context::Shared, protocol::channel::ChannelMessage};
-
-/// What a link actor is started with.
+/// What a link's actor is started with.
 pub(crate) struct LinkArguments {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) context: Arc<Context>,
     pub(crate) channel: ChannelIx,
+    /// The link's number in its channel.
     pub(crate) link: u16,
-    pub(crate) owner: ActorRef<ChannelMessage>,
+    /// The run of this actor, for its reports.
+    pub(crate) run: u32,
+    pub(crate) owner: Recipient<ChannelMessage>,
 }

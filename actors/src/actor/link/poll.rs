@@ -1,5 +1,5 @@
-//! Asks a provider for what it does not bring by itself. The next place to ask from counts only once everything that
-//! came before it is safe: what is lost on the way is simply brought again.
+//! Polls a provider that does not call webhooks. The cursor moves only once everything before it is
+//! durable, so that lost events are fetched again.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,42 +10,42 @@ use tokio::time::{sleep, timeout};
 use crate::{
     actor::link::{
         caller::{Called, Caller, hidden},
-        told::Told,
+        note::{HttpLinkInput, LinkNote},
     },
-    domain::{
-        backoff::{Backoff, jitter_of},
-        circuit::Verdict,
-    },
-    protocol::{channel::ChannelMessage, completion::Waits, link::LinkMessage},
+    domain::{backoff::Backoff, circuit::Verdict},
+    protocol::{channel::ChannelMessage, completion::Completion, recipient::Recipient},
 };
 
-/// How long a provider may hold a call open until something comes, at least.
+/// Minimum time for which a provider may hold a long poll open.
 const ANSWER_WAIT_MIN: Duration = Duration::from_secs(90);
-/// How long the flush of what came is waited for; then it is asked for again.
-const SAFE_WAIT: Duration = Duration::from_secs(20);
-/// Between two calls that brought nothing at once: the provider does not hold them open.
+/// How long to wait for the flush of events; after that they are fetched again.
+const DURABLE_WAIT: Duration = Duration::from_secs(20);
+/// Pause after an empty answer that came at once, in milliseconds: the provider does not hold polls
+/// open.
 const IDLE_MS: u64 = 1_000;
+/// First pause after a failure, in milliseconds.
 const BACKOFF_FIRST_MS: u64 = 1_000;
+/// Longest pause after failures, in milliseconds.
 const BACKOFF_MAX_MS: u64 = 60_000;
 
-/// Who asks, and who is told.
+/// The poller of one channel.
 pub(crate) struct Poll {
     pub(crate) caller: Arc<Caller>,
-    pub(crate) owner: ActorRef<ChannelMessage>,
-    pub(crate) link: ActorRef<LinkMessage>,
+    pub(crate) owner: Recipient<ChannelMessage>,
+    pub(crate) link: ActorRef<HttpLinkInput>,
 }
 
-/// What to do before the next call.
+/// When to poll next.
 enum Next {
     AtOnce,
     After(u64),
-    /// After a pause that grows.
+    /// After a pause that grows with each failure.
     Later,
     Never,
 }
 
 impl Poll {
-    /// Asks until the credentials are refused, or nobody is there to be told.
+    /// Polls until the credentials are refused or the link has ended.
     pub(crate) async fn run(self) {
         let mut backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
         let mut cursor: Option<Box<str>> = None;
@@ -59,10 +59,7 @@ impl Poll {
                     backoff.reset();
                     pause
                 }
-                Next::Later => {
-                    let pause = backoff.next_ms();
-                    pause + self.caller.shared.seams.ids.jitter(jitter_of(pause))
-                }
+                Next::Later => self.caller.context.with_jitter(backoff.next_ms()),
                 Next::Never => return,
             };
             sleep(Duration::from_millis(pause)).await;
@@ -73,69 +70,69 @@ impl Poll {
         let Some((http, config)) = self.caller.provider() else { return Next::Never };
         let Some(request) = http.poll(cursor.as_deref()) else { return Next::Never };
         let request = Arc::new(request);
-        let began_ms = self.caller.shared.monotonic_ms();
+        let began_ms = self.caller.context.monotonic_ms();
         let limit = config.timeout.max(ANSWER_WAIT_MIN);
         let (called, exchange) = self.caller.ask(request.clone(), limit).await;
         let response = match called {
             Called::Answered(response) => response,
             Called::Failed(error) => {
                 self.caller.keep(exchange);
-                return self.told(Verdict::Silent(error.reason), Next::Later);
+                return self.report(Verdict::Silent(error.reason), Next::Later);
             }
             Called::Waiting(_) => return Next::Later,
         };
         match http.parse_poll(cursor.as_deref(), &response) {
             Ok(Polled { received, cursor: next }) => {
                 let is_empty = received.events.is_empty();
-                // Calls that brought nothing would soon be all that is kept.
+                // Empty answers would soon fill the trace.
                 if !is_empty {
                     self.caller.keep(exchange);
-                    if !self.is_safe(received.events).await {
+                    if !self.is_durable(received.events).await {
                         return Next::Later;
                     }
                 }
                 if next.is_some() {
                     *cursor = next;
                 }
-                let was_quick = self.caller.shared.monotonic_ms().saturating_sub(began_ms) < IDLE_MS;
+                let was_quick = self.caller.context.monotonic_ms().saturating_sub(began_ms) < IDLE_MS;
                 let next = if is_empty && was_quick { Next::After(IDLE_MS) } else { Next::AtOnce };
-                self.told(Verdict::There, next)
+                self.report(Verdict::There, next)
             }
             Err(error) => {
                 self.caller.keep(exchange);
-                self.refused(hidden(error, &request))
+                self.on_refusal(hidden(error, &request))
             }
         }
     }
 
-    /// Hands events to the channel; whether all of them are flushed.
-    async fn is_safe(&self, events: Vec<InEvent>) -> bool {
-        let (waits, safe) = Waits::new();
-        if self.owner.cast(ChannelMessage::Events(events, waits)).is_err() {
+    /// Sends events to the channel; returns whether all of them were flushed in time.
+    async fn is_durable(&self, events: Vec<InEvent>) -> bool {
+        let (completion, durable) = Completion::new();
+        if !self.owner.tell(ChannelMessage::Events(events, completion)) {
             return false;
         }
-        matches!(timeout(SAFE_WAIT, safe).await, Ok(Ok(true)))
+        matches!(timeout(DURABLE_WAIT, durable).await, Ok(Ok(true)))
     }
 
-    fn refused(&self, error: SendError) -> Next {
+    fn on_refusal(&self, error: SendError) -> Next {
         match error {
             SendError::CredentialsRefused(cause) => {
-                let _link_gone = self.link.cast(LinkMessage::Told(Told::CredentialsRefused(cause)));
+                let _link_gone = self.link.cast(HttpLinkInput::Note(LinkNote::CredentialsRefused(cause)));
                 Next::Never
             }
             SendError::Throttled { after_ms, .. } if after_ms > 0 => {
-                self.told(Verdict::There, Next::After(after_ms))
+                self.report(Verdict::There, Next::After(after_ms))
             }
             SendError::Unavailable(cause) => {
                 let reason = format!("{} ({})", cause.reason, cause.code);
-                self.told(Verdict::Unavailable(reason), Next::Later)
+                self.report(Verdict::Unavailable(reason), Next::Later)
             }
-            _ => self.told(Verdict::There, Next::Later),
+            _ => self.report(Verdict::There, Next::Later),
         }
     }
 
-    fn told(&self, verdict: Verdict, next: Next) -> Next {
-        match self.link.cast(LinkMessage::Told(Told::Polled(verdict))) {
+    fn report(&self, verdict: Verdict, next: Next) -> Next {
+        match self.link.cast(HttpLinkInput::Note(LinkNote::Poll(verdict))) {
             Ok(()) => next,
             Err(_) => Next::Never,
         }

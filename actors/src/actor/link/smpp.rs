@@ -1,5 +1,5 @@
-//! An SMPP link: binds, binds again after a loss with growing pauses and jitter, and stays away when the
-//! credentials are refused, since repeated wrong passwords get accounts locked.
+//! An SMPP link: binds, and binds again after a loss with growing pauses and jitter. It stops when the
+//! credentials are refused, because repeated wrong passwords get accounts locked.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -21,68 +21,88 @@ use tokio::sync::mpsc;
 use crate::{
     actor::link::{
         LinkArguments,
-        smpp_connection::{self, Command, End, Pump},
+        smpp_connection::{self, Command, Connection, End},
     },
-    context::Shared,
-    domain::backoff::{Backoff, jitter_of},
+    context::Context,
+    domain::backoff::Backoff,
     protocol::{
         channel::ChannelMessage,
-        link::{Answer, LinkEvent, LinkMessage, LinkPart},
+        link::{LinkCommand, LinkEvent, LinkPart, LinkReport, LinkStatus, PartAnswer},
+        recipient::Recipient,
     },
-    seams::Target,
+    seams::{Target, Tls},
 };
 
+/// First pause before another attempt to bind, in milliseconds.
 const BACKOFF_FIRST_MS: u64 = 1_000;
+/// Longest pause before another attempt to bind, in milliseconds.
 const BACKOFF_MAX_MS: u64 = 60_000;
 
 /// The actor.
 pub(crate) struct SmppLink;
 
-/// Its state.
-pub(crate) struct State {
-    shared: Arc<Shared>,
-    myself: ActorRef<LinkMessage>,
-    owner: ActorRef<ChannelMessage>,
+/// Input of an SMPP link's actor: commands of its channel, and its own notes.
+pub(crate) enum SmppLinkInput {
+    Command(LinkCommand),
+    /// The pause after the connection of this number is over.
+    ConnectDue(u32),
+    /// The connection of this number ended.
+    Ended(u32, End),
+}
+
+impl From<LinkCommand> for SmppLinkInput {
+    fn from(command: LinkCommand) -> Self {
+        Self::Command(command)
+    }
+}
+
+/// The state of an SMPP link.
+pub(crate) struct SmppLinkState {
+    context: Arc<Context>,
+    myself: ActorRef<SmppLinkInput>,
+    owner: Recipient<ChannelMessage>,
     account: Account,
     errors: BTreeMap<u32, Class>,
     bind: BindKind,
     link: u16,
-    /// Counts connections; each has its own.
-    epoch: u32,
-    pump: Option<mpsc::UnboundedSender<Command>>,
+    run: u32,
+    /// The number of the newest connection.
+    number: u32,
+    connection: Option<mpsc::UnboundedSender<Command>>,
     backoff: Backoff,
     attempts: u32,
     is_stopped: bool,
 }
 
 impl Actor for SmppLink {
-    type Msg = LinkMessage;
-    type State = State;
+    type Msg = SmppLinkInput;
+    type State = SmppLinkState;
     type Arguments = LinkArguments;
 
     async fn pre_start(
         &self,
-        myself: ActorRef<LinkMessage>,
+        myself: ActorRef<SmppLinkInput>,
         arguments: LinkArguments,
-    ) -> Result<State, ActorProcessingErr> {
-        let LinkArguments { shared, channel, link, owner } = arguments;
-        let entry = shared.channels.get(channel).ok_or("no such channel")?;
+    ) -> Result<SmppLinkState, ActorProcessingErr> {
+        let LinkArguments { context, channel, link, run, owner } = arguments;
+        let entry = context.directory.channel(channel).ok_or("no such channel")?;
         let LinkKind::Smpp(account) = entry.channel().link() else { return Err("no SMPP account".into()) };
         let account = account.clone();
         let errors = account.errors.clone();
         let bind = account.connections().get(usize::from(link)).copied().unwrap_or(BindKind::Transceiver);
-        myself.cast(LinkMessage::Connect(0))?;
+        myself.cast(SmppLinkInput::ConnectDue(0))?;
         let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
-        Ok(State {
-            shared,
+        Ok(SmppLinkState {
+            context,
             myself,
             owner,
             account,
             errors,
             bind,
             link,
-            epoch: 0,
-            pump: None,
+            run,
+            number: 0,
+            connection: None,
             backoff,
             attempts: 0,
             is_stopped: false,
@@ -91,39 +111,20 @@ impl Actor for SmppLink {
 
     async fn handle(
         &self,
-        _myself: ActorRef<LinkMessage>,
-        message: LinkMessage,
-        state: &mut State,
+        _myself: ActorRef<SmppLinkInput>,
+        input: SmppLinkInput,
+        state: &mut SmppLinkState,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            LinkMessage::Submit(parts) => state.submit(parts),
-            LinkMessage::Acknowledge(tokens) => {
-                state.command(Command::Acknowledge(tokens));
-            }
-            LinkMessage::Query(queries) => {
-                state.command(Command::Query(queries));
-            }
-            LinkMessage::Connect(epoch) => {
-                if epoch == state.epoch && state.pump.is_none() && !state.is_stopped {
+        match input {
+            SmppLinkInput::Command(command) => state.on_command(command),
+            SmppLinkInput::ConnectDue(number) => {
+                if number == state.number && state.connection.is_none() && !state.is_stopped {
                     state.connect();
                 }
             }
-            LinkMessage::Restart => {
-                state.is_stopped = false;
-                state.backoff.reset();
-                if state.pump.is_none() {
-                    state.connect();
-                }
-            }
-            LinkMessage::Stop => {
-                state.is_stopped = true;
-                state.command(Command::Close);
-            }
-            // These are of links that call an API.
-            LinkMessage::Told(_) | LinkMessage::Extra(_) | LinkMessage::Profile(..) | LinkMessage::SetUp => {}
-            LinkMessage::Ended(epoch, end) => {
-                if epoch == state.epoch {
-                    state.ended(end);
+            SmppLinkInput::Ended(number, end) => {
+                if number == state.number {
+                    state.on_ended(end);
                 }
             }
         }
@@ -131,55 +132,82 @@ impl Actor for SmppLink {
     }
 }
 
-impl State {
-    fn tell(&self, events: Vec<LinkEvent>) {
-        let _channel_gone = self.owner.cast(ChannelMessage::FromLink(self.link, self.epoch, events));
+impl SmppLinkState {
+    fn on_command(&mut self, command: LinkCommand) {
+        match command {
+            LinkCommand::Submit(parts) => self.submit(parts),
+            LinkCommand::Acknowledge(tokens) => {
+                self.command(Command::Acknowledge(tokens));
+            }
+            LinkCommand::Query(queries) => {
+                self.command(Command::Query(queries));
+            }
+            LinkCommand::Restart => {
+                self.is_stopped = false;
+                self.backoff.reset();
+                if self.connection.is_none() {
+                    self.connect();
+                }
+            }
+            LinkCommand::Stop => {
+                self.is_stopped = true;
+                self.command(Command::Close);
+            }
+            // Only HTTP links make calls.
+            LinkCommand::FireAndForget(_) | LinkCommand::Profile(..) => {}
+        }
     }
 
-    /// Gives a command to the connection; back when there is none.
+    fn report(&self, events: Vec<LinkEvent>) {
+        self.owner.tell(ChannelMessage::FromLink(LinkReport { link: self.link, run: self.run, events }));
+    }
+
+    fn report_status(&self, status: LinkStatus, reason: String) {
+        self.report(vec![LinkEvent::Trying { attempts: self.attempts, status, reason }]);
+    }
+
+    /// Sends a command to the connection; returns it if there is no connection.
     fn command(&self, command: Command) -> Option<Command> {
-        match &self.pump {
-            Some(pump) => pump.send(command).err().map(|e| e.0),
+        match &self.connection {
+            Some(connection) => connection.send(command).err().map(|e| e.0),
             None => Some(command),
         }
     }
 
     fn submit(&mut self, parts: Vec<LinkPart>) {
         if let Some(Command::Submit(parts)) = self.command(Command::Submit(parts)) {
-            self.tell(parts.iter().map(|p| LinkEvent::Answered(p.token, Answer::NotSent)).collect());
+            let unsent = parts.iter().map(|p| LinkEvent::Answered(p.token, PartAnswer::NotSent));
+            self.report(unsent.collect());
         }
     }
 
     fn connect(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1);
+        self.number = self.number.wrapping_add(1);
         self.attempts = self.attempts.saturating_add(1);
         let (commands, receiver) = mpsc::unbounded_channel();
-        self.pump = Some(commands);
+        self.connection = Some(commands);
         metrics::counter!("patchbay_link_attempts_total").increment(1);
-        self.tell(vec![LinkEvent::Trying {
-            attempts: self.attempts,
-            status: "connecting",
-            reason: String::new(),
-        }]);
-        let tls = self.account.tls.then(|| self.account.tls_ca.as_deref().map(Arc::from));
-        let pump = Pump {
-            shared: self.shared.clone(),
+        self.report_status(LinkStatus::Connecting, String::new());
+        let tls = match self.account.tls {
+            true => Tls::trusting(self.account.tls_ca.as_deref().map(Arc::from)),
+            false => Tls::Off,
+        };
+        let connection = Connection {
+            context: self.context.clone(),
             owner: self.owner.clone(),
             link: self.link,
-            epoch: self.epoch,
+            run: self.run,
+            number: self.number,
             account: self.account.clone(),
             config: self.config(),
             errors: self.errors.clone(),
             target: Target { host: Arc::from(&*self.account.host), port: self.account.port, tls },
         };
-        let (myself, epoch) = (self.myself.clone(), self.epoch);
-        #[allow(
-            clippy::disallowed_methods,
-            reason = "the connection belongs to this actor, which is told of its end"
-        )]
+        let (myself, number) = (self.myself.clone(), self.number);
+        #[allow(clippy::disallowed_methods, reason = "the connection reports its end to this actor")]
         tokio::spawn(async move {
-            let end = smpp_connection::run(pump, receiver).await;
-            let _link_gone = myself.cast(LinkMessage::Ended(epoch, end));
+            let end = smpp_connection::run(connection, receiver).await;
+            let _link_gone = myself.cast(SmppLinkInput::Ended(number, end));
         });
     }
 
@@ -203,9 +231,9 @@ impl State {
         }
     }
 
-    /// The connection ended: when it is tried again follows from why.
-    fn ended(&mut self, end: End) {
-        self.pump = None;
+    /// Decides from the end of a connection when to connect again.
+    fn on_ended(&mut self, end: End) {
+        self.connection = None;
         if end.was_bound {
             self.backoff.reset();
             self.attempts = 0;
@@ -217,26 +245,22 @@ impl State {
         let class = refused.map(|code| status::class(code, &self.errors));
         if let (Some(code), Some(Class::CredentialsRefused)) = (refused, class) {
             self.is_stopped = true;
+            self.report_status(LinkStatus::Stopped, end.reason);
             let cause = Cause::new(format!("0x{code:08X}"), status::describe(code));
-            self.tell(vec![
-                LinkEvent::Trying { attempts: self.attempts, status: "stopped", reason: end.reason },
-                LinkEvent::Refused(cause),
-            ]);
-            return;
+            return self.report(vec![LinkEvent::CredentialsRefused(cause)]);
         }
         if self.is_stopped {
-            let reason = "stopped".to_owned();
-            self.tell(vec![LinkEvent::Trying { attempts: self.attempts, status: "stopped", reason }]);
-            return;
+            return self.report_status(LinkStatus::Stopped, "stopped".to_owned());
         }
         let pause = match class {
             Some(Class::BindRetryLater { after_ms }) => after_ms,
             _ => self.backoff.next_ms(),
         };
-        let pause = pause + self.shared.seams.ids.jitter(jitter_of(pause));
+        let pause = self.context.with_jitter(pause);
         let reason = format!("{}; next try in {} s", end.reason, pause.div_ceil(1_000));
-        self.tell(vec![LinkEvent::Trying { attempts: self.attempts, status: "waiting", reason }]);
-        let epoch = self.epoch;
-        self.myself.send_after(Duration::from_millis(pause), move || LinkMessage::Connect(epoch));
+        self.report_status(LinkStatus::Waiting, reason);
+        let number = self.number;
+        let due = move || SmppLinkInput::ConnectDue(number);
+        self.myself.send_after(Duration::from_millis(pause), due);
     }
 }

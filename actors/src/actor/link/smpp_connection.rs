@@ -1,5 +1,5 @@
-//! One connection from connect to close: moves bytes between the socket and the sans-IO session, and events to
-//! the channel. Every part it is given gets an answer, whatever happens.
+//! One SMPP connection from connect to close: moves bytes between the socket and the sans-IO session,
+//! and reports events to the channel. Each part gets exactly one answer.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,7 +16,6 @@ use channels::{
     },
 };
 use message::event::{Cause, DoubtCause};
-use ractor::ActorRef;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     sync::mpsc,
@@ -24,28 +23,29 @@ use tokio::{
 };
 
 use crate::{
-    context::Shared,
+    context::Context,
     protocol::{
         channel::ChannelMessage,
-        link::{Answer, LinkEvent, LinkPart, LinkToken, QUERY},
+        link::{LinkEvent, LinkPart, LinkReport, LinkToken, PartAnswer, QUERY},
         part::Query,
+        recipient::Recipient,
     },
     seams::{Stream, Target},
 };
 
-/// Octets read at once.
+/// Size of the read buffer, in bytes.
 const READ_BYTES: usize = 64 * 1024;
-/// How long the last octets may take to leave when the session is over.
+/// Maximum time to write the last bytes when the session is over, in milliseconds.
 const LAST_WRITE_MS: u64 = 1_000;
-/// How long nothing happens when nothing is due.
+/// Time until the loop wakes when no timer is armed, in milliseconds.
 const IDLE_MS: u64 = 60_000;
 
-/// The longest pause that "queue full" asks for: the queue itself will say when it has room.
+/// Longest pause after "queue full", in milliseconds; the next submit shows whether there is room.
 const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
-/// How long the channel waits while a link binds again.
+/// Pause of the channel while a link rebinds, in milliseconds.
 const REBIND_PAUSE_MS: u64 = 1_000;
 
-/// What the connection is told.
+/// A command from the link to its connection.
 pub(crate) enum Command {
     Submit(Vec<LinkPart>),
     Acknowledge(Vec<ReplyToken>),
@@ -53,20 +53,23 @@ pub(crate) enum Command {
     Close,
 }
 
-/// What a connection needs.
-pub(crate) struct Pump {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) owner: ActorRef<ChannelMessage>,
+/// The parameters of a connection.
+pub(crate) struct Connection {
+    pub(crate) context: Arc<Context>,
+    pub(crate) owner: Recipient<ChannelMessage>,
     pub(crate) link: u16,
-    pub(crate) epoch: u32,
+    /// The run of the link's actor, for its reports.
+    pub(crate) run: u32,
+    /// The number of this connection of the link.
+    pub(crate) number: u32,
     pub(crate) account: Account,
     pub(crate) config: Config,
     pub(crate) target: Target,
-    /// The account's own table of statuses.
+    /// Command statuses whose meaning the account overrides.
     pub(crate) errors: BTreeMap<u32, Class>,
 }
 
-/// How it ended.
+/// The end of a connection.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) was_bound: bool,
@@ -74,28 +77,30 @@ pub(crate) struct End {
     pub(crate) reason: String,
 }
 
-/// Runs one connection to its end. Says `Down` last, after an answer for every part.
-pub(crate) async fn run(pump: Pump, mut commands: mpsc::UnboundedReceiver<Command>) -> End {
-    let connecting = pump.shared.seams.connector.connect(pump.target.clone());
-    let end = match timeout(pump.account.connect_timeout, connecting).await {
-        Err(_) => {
-            End { was_bound: false, close: None, reason: format!("no connection to {}", place(&pump.target)) }
-        }
+/// Runs one connection to its end. Reports `Down` last, after the answers to all parts.
+pub(crate) async fn run(connection: Connection, mut commands: mpsc::UnboundedReceiver<Command>) -> End {
+    let connecting = connection.context.seams.connector.connect(connection.target.clone());
+    let end = match timeout(connection.account.connect_timeout, connecting).await {
+        Err(_) => End {
+            was_bound: false,
+            close: None,
+            reason: format!("no connection to {}", place(&connection.target)),
+        },
         Ok(Err(error)) => {
-            let reason = format!("no connection to {}: {error}", place(&pump.target));
+            let reason = format!("no connection to {}: {error}", place(&connection.target));
             End { was_bound: false, close: None, reason }
         }
-        Ok(Ok(stream)) => connected(&pump, stream, &mut commands).await,
+        Ok(Ok(stream)) => connected(&connection, stream, &mut commands).await,
     };
     commands.close();
     let mut events = Vec::new();
     while let Ok(command) = commands.try_recv() {
         if let Command::Submit(parts) = command {
-            events.extend(parts.iter().map(|p| LinkEvent::Answered(p.token, Answer::NotSent)));
+            events.extend(parts.iter().map(|p| LinkEvent::Answered(p.token, PartAnswer::NotSent)));
         }
     }
     events.push(LinkEvent::Down { reason: end.reason.clone() });
-    tell(&pump, events);
+    report(&connection, events);
     end
 }
 
@@ -103,27 +108,32 @@ fn place(target: &Target) -> String {
     format!("{}:{}", target.host, target.port)
 }
 
-fn tell(pump: &Pump, events: Vec<LinkEvent>) {
-    let _channel_gone = pump.owner.cast(ChannelMessage::FromLink(pump.link, pump.epoch, events));
+fn report(connection: &Connection, events: Vec<LinkEvent>) {
+    let report = LinkReport { link: connection.link, run: connection.run, events };
+    connection.owner.tell(ChannelMessage::FromLink(report));
 }
 
-struct Connection<'a> {
-    pump: &'a Pump,
+struct Driver<'a> {
+    connection: &'a Connection,
     session: Session<LinkToken>,
     was_bound: bool,
     closed: Option<CloseReason>,
     bad_pdus: u64,
-    /// The provider takes the bind for another: unbind and bind again.
+    /// The provider reports the wrong bind state: unbind and bind again.
     must_rebind: bool,
     events: Vec<LinkEvent>,
 }
 
 async fn connected(
-    pump: &Pump,
+    connection: &Connection,
     stream: Box<dyn Stream>,
     commands: &mut mpsc::UnboundedReceiver<Command>,
 ) -> End {
-    let session = match Session::new(&pump.config, u64::from(pump.epoch), pump.shared.monotonic_ms()) {
+    let session = match Session::new(
+        &connection.config,
+        u64::from(connection.number),
+        connection.context.monotonic_ms(),
+    ) {
         Ok(session) => session,
         Err(error) => {
             let reason = format!("the bind cannot be written: {error}");
@@ -131,8 +141,8 @@ async fn connected(
         }
     };
     let (mut read, mut write) = tokio::io::split(stream);
-    let mut connection = Connection {
-        pump,
+    let mut driver = Driver {
+        connection,
         session,
         was_bound: false,
         closed: None,
@@ -140,15 +150,15 @@ async fn connected(
         must_rebind: false,
         events: Vec::new(),
     };
-    connection.drive(&mut read, &mut write, commands).await;
-    let rest = write.write_all(connection.session.peer().transmit());
+    driver.drive(&mut read, &mut write, commands).await;
+    let rest = write.write_all(driver.session.peer().transmit());
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), write.shutdown()).await;
-    let close = connection.closed;
-    End { was_bound: connection.was_bound, close, reason: words(close, &pump.target) }
+    let close = driver.closed;
+    End { was_bound: driver.was_bound, close, reason: reason_of(close, &connection.target) }
 }
 
-impl Connection<'_> {
+impl Driver<'_> {
     async fn drive(
         &mut self,
         read: &mut ReadHalf<Box<dyn Stream>>,
@@ -161,7 +171,7 @@ impl Connection<'_> {
             if self.session.poll_timeout().is_some_and(|at| at <= now) {
                 self.session.handle_timeout(now);
             }
-            self.take_events();
+            self.drain_events();
             if self.closed.is_some() {
                 return;
             }
@@ -181,7 +191,7 @@ impl Connection<'_> {
                 },
                 written = write.write(self.session.peer().transmit()), if has_output => match written {
                     Ok(octets) if octets > 0 => self.session.peer_mut().transmitted(octets),
-                    _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
+                    _ => self.session.handle_eof(self.connection.context.monotonic_ms()),
                 },
                 got = read.read_buf(&mut buffer), if reads => match got {
                     Ok(octets) if octets > 0 => {
@@ -189,7 +199,7 @@ impl Connection<'_> {
                         self.session.handle_bytes(&buffer, now);
                         buffer.clear();
                     }
-                    _ => self.session.handle_eof(self.pump.shared.monotonic_ms()),
+                    _ => self.session.handle_eof(self.connection.context.monotonic_ms()),
                 },
                 () = sleep_until(Instant::now() + Duration::from_millis(wait)) => {}
             }
@@ -197,7 +207,7 @@ impl Connection<'_> {
     }
 
     fn now(&self) -> u64 {
-        self.pump.shared.monotonic_ms()
+        self.connection.context.monotonic_ms()
     }
 
     fn command(&mut self, command: Command) {
@@ -224,13 +234,13 @@ impl Connection<'_> {
 
     fn submit(&mut self, part: LinkPart) {
         let LinkPart { token, message } = part;
-        let account = &self.pump.account;
-        let wall = self.pump.shared.now();
+        let account = &self.connection.account;
+        let wall = self.connection.context.now();
         let validity = message.expires_at.map(|at| at.since_ms(wall));
         let Some(encoded) = submit::part(account, &message.content, message.split, token.part.part, validity)
         else {
             let error = SendError::Rejected(Cause::new("400", "the stored message has no such part"));
-            return self.events.push(LinkEvent::Answered(token, Answer::Refused(error)));
+            return self.events.push(LinkEvent::Answered(token, PartAnswer::Refused(error)));
         };
         let now = self.now();
         let session = &mut self.session;
@@ -241,9 +251,9 @@ impl Connection<'_> {
             Ok(()) => {}
             Err(SubmitError::Invalid(error)) => {
                 let error = SendError::Rejected(Cause::new("400", error.to_string()));
-                self.events.push(LinkEvent::Answered(token, Answer::Refused(error)));
+                self.events.push(LinkEvent::Answered(token, PartAnswer::Refused(error)));
             }
-            Err(_) => self.events.push(LinkEvent::Answered(token, Answer::NotSent)),
+            Err(_) => self.events.push(LinkEvent::Answered(token, PartAnswer::NotSent)),
         }
     }
 
@@ -254,11 +264,11 @@ impl Connection<'_> {
         };
         let token = LinkToken { token: QUERY, part: query.part };
         let now = self.now();
-        // A question that cannot be asked now is not asked again: the receipt may still come by itself.
+        // A query that cannot be sent now is dropped: the receipt may still arrive.
         let _not_asked = self.session.query(token, &asks, now);
     }
 
-    fn take_events(&mut self) {
+    fn drain_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             self.event(event);
         }
@@ -266,7 +276,7 @@ impl Connection<'_> {
             self.session.close(self.now());
         }
         if !self.events.is_empty() {
-            tell(self.pump, std::mem::take(&mut self.events));
+            report(self.connection, std::mem::take(&mut self.events));
         }
     }
 
@@ -287,11 +297,11 @@ impl Connection<'_> {
                     NoReply::Timeout => DoubtCause::NoAnswer,
                     NoReply::LinkLost => DoubtCause::LinkLost,
                 };
-                LinkEvent::Answered(token, Answer::Unanswered(cause))
+                LinkEvent::Answered(token, PartAnswer::Unanswered(cause))
             }
             SessionEvent::LateAnswer { token, answer } => match self.answer_of(&answer) {
-                Answer::Taken { id, customer } if token.token != QUERY => {
-                    LinkEvent::Answered(token, Answer::Late { id, customer })
+                PartAnswer::Accepted { id, customer } if token.token != QUERY => {
+                    LinkEvent::Answered(token, PartAnswer::AcceptedLate { id, customer })
                 }
                 _ => return,
             },
@@ -303,7 +313,7 @@ impl Connection<'_> {
             SessionEvent::Congestion { state } => LinkEvent::Congested(state),
             SessionEvent::Protocol(warning) => {
                 self.bad_pdus += 1;
-                tracing::debug!(?warning, link = self.pump.link, "odd PDU");
+                tracing::debug!(?warning, link = self.connection.link, "odd PDU");
                 LinkEvent::Malformed(1)
             }
             SessionEvent::Closed { reason } => {
@@ -314,9 +324,9 @@ impl Connection<'_> {
         self.events.push(event);
     }
 
-    fn answer_of(&self, reply: &Reply) -> Answer {
+    fn answer_of(&self, reply: &Reply) -> PartAnswer {
         if reply.status == 0 {
-            return Answer::Taken {
+            return PartAnswer::Accepted {
                 id: Arc::from(String::from_utf8_lossy(&reply.message_id)),
                 customer: None,
             };
@@ -329,11 +339,11 @@ impl Connection<'_> {
             }
             None => described,
         };
-        Answer::Refused(refusal(reply.status, words, &self.pump.errors))
+        PartAnswer::Refused(refusal(reply.status, words, &self.connection.errors))
     }
 }
 
-/// What a command status means for the part.
+/// Returns the meaning of a command status for the part.
 fn refusal(code: u32, words: String, errors: &BTreeMap<u32, Class>) -> SendError {
     let cause = Cause::new(format!("0x{code:08X}"), words);
     match status::class(code, errors) {
@@ -351,7 +361,7 @@ fn refusal(code: u32, words: String, errors: &BTreeMap<u32, Class>) -> SendError
     }
 }
 
-fn words(close: Option<CloseReason>, target: &Target) -> String {
+fn reason_of(close: Option<CloseReason>, target: &Target) -> String {
     let place = place(target);
     match close {
         None => format!("the connection to {place} ended"),

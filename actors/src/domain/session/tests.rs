@@ -68,7 +68,7 @@ impl Subject {
         let is_due = self.timer.is_none_or(|at| at <= self.now);
         for event in events {
             self.session.apply(&event, self.now);
-            let message = crate::history::message::message_of(&event);
+            let message = crate::domain::subject::message_of(&event);
             let instant = message.and_then(|m| self.session.instant_of(m, &self.policy, self.now));
             self.timer = earlier(self.timer, instant);
             self.log.push((event, self.now));

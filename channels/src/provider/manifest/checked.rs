@@ -1,5 +1,5 @@
-//! From a manifest as written to one that can be used: templates are compiled, references to keys of the account and
-//! pointers checked, the description assembled. Every mistake names its line.
+//! From a manifest as written to one that can be used: templates are compiled, references to keys
+//! of the account and pointers checked, the description assembled. Every mistake names its line.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! A manifest as it is written: the shape only. Unknown keys are refused here; `checked.rs` checks what the values say.
+//! A manifest as it is written: the shape only. Unknown keys are refused here; `checked.rs` checks
+//! what the values say.
 
 use std::collections::BTreeMap;
 
@@ -249,7 +250,8 @@ pub(super) enum PayloadFormat {
     Query,
 }
 
-/// Holds when the first value that exists is among the texts, in any case; a missing value is the empty text.
+/// Holds when the first value that exists is among the texts, in any case; a missing value is the
+/// empty text.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Condition {
@@ -316,7 +318,8 @@ pub(super) struct OptOutRule {
 #[serde(deny_unknown_fields)]
 pub(super) struct ReceiptRule {
     pub(super) when: Option<Condition>,
-    /// A list of which each item is a receipt; pointers that begin with `@` are relative to the item.
+    /// A list of which each item is a receipt; pointers that begin with `@` are relative to the
+    /// item.
     pub(super) each: Option<String>,
     #[serde(default)]
     pub(super) id: Vec<String>,
@@ -337,7 +340,8 @@ pub(super) struct ReceiptRule {
     /// Codes of failures that mean that the customer has opted out.
     #[serde(default)]
     pub(super) opted_out: Vec<String>,
-    /// The provider's words for each status, or patterns with `*` at their ends; the longest that matches counts.
+    /// The provider's words for each status, or patterns with `*` at their ends; the longest that
+    /// matches counts.
     pub(super) statuses: BTreeMap<ReportName, Vec<String>>,
 }
 

@@ -1,6 +1,7 @@
-//! Providers described by a manifest file: no code, only `manifests/<name>.toml`. A manifest tells how a message is
-//! sent, what an answer means and how webhooks are read; `docs/provider-by-manifest.md` documents it. Built-in manifests
-//! are embedded; a user's own is handed in as text. Nothing here reads files.
+//! Providers described by a manifest file: no code, only `manifests/<name>.toml`. A manifest tells
+//! how a message is sent, what an answer means and how webhooks are read;
+//! `docs/provider-by-manifest.md` documents it. Built-in manifests are embedded; a user's own is
+//! handed in as text. Nothing here reads files.
 
 mod channel;
 mod checked;
@@ -17,7 +18,8 @@ use crate::contract::Provider;
 /// Name and text of every built-in manifest, by name.
 const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/manifests.rs"));
 
-/// The providers of the built-in manifests. A test loads each; one with a mistake would be missing here.
+/// The providers of the built-in manifests. A test loads each; one with a mistake would be missing
+/// here.
 static PROVIDERS: LazyLock<Vec<&'static Provider>> =
     LazyLock::new(|| BUILT_IN.iter().filter_map(|(name, text)| load(name, text).ok()).collect());
 
@@ -54,7 +56,8 @@ pub fn built_in(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|provider| provider.name == name).copied()
 }
 
-/// Loads a manifest. Its description is leaked: it lives as long as the process, which reads its configuration once.
+/// Loads a manifest. Its description is leaked: it lives as long as the process, which reads its
+/// configuration once.
 ///
 /// # Errors
 /// Names the line, the key and the fix.

@@ -1,5 +1,5 @@
-//! Texts with placeholders, and bodies made of them. A text of which a placeholder has no value is left out, with its
-//! member or field.
+//! Texts with placeholders, and bodies made of them. A text of which a placeholder has no value is
+//! left out, with its member or field.
 
 use std::collections::BTreeMap;
 
@@ -138,8 +138,8 @@ impl Template {
         self.0.iter().map(|piece| values.of(piece)).collect()
     }
 
-    /// Fills in the values of an address: all are encoded but those of `urls`, keys of the account that hold
-    /// addresses themselves.
+    /// Fills in the values of an address: all are encoded but those of `urls`, keys of the account
+    /// that hold addresses themselves.
     pub(super) fn fill_url(&self, values: &Values<'_>, urls: &[&str]) -> Option<String> {
         let piece = |piece: &Piece| match piece {
             Piece::Text(text) => Some(text.clone()),

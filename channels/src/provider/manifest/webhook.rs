@@ -64,7 +64,8 @@ fn read(formats: &[PayloadFormat], webhook: &Webhook<'_>) -> Result<Value, Malfo
     Err(Malformed::new("the body is not valid JSON"))
 }
 
-/// Returns whether the first value that exists is among the texts, in any case; a missing value is the empty text.
+/// Returns whether the first value that exists is among the texts, in any case; a missing value is
+/// the empty text.
 pub(super) fn holds(condition: &Condition, said: &Value) -> bool {
     let found = condition.at.iter().find_map(|path| json::text_of(said, path)).unwrap_or_default();
     condition.is.iter().any(|text| text.eq_ignore_ascii_case(&found))

@@ -5,6 +5,8 @@
 mod description;
 mod request;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
@@ -306,7 +308,7 @@ impl Provider for Described {
         let unsupported = || UnsupportedEvent::new(&self.about, inbound.kind);
         let rules = self.description.inbound.as_ref().ok_or_else(unsupported)?;
         let words = inbound.sms_text().ok_or_else(unsupported)?;
-        if file.is_some() && rules.with_file.is_none() {
+        if inbound.kind.is_file() && rules.with_file.is_none() {
             return Err(unsupported());
         }
         let new = Values::new(cx, INBOUND_SALT).fill_text(&self.description.send.id);

@@ -1,0 +1,70 @@
+//! Hands parts of a session to its channel: the intent to send them is recorded first, and the parts
+//! follow its flush.
+
+use std::sync::Arc;
+
+use message::{Event, StreamId};
+
+use crate::{
+    actor::host::turn::HostTurn,
+    config::ChannelIx,
+    domain::session::Policy,
+    history::lookup,
+    protocol::part::{Job, JobMessage},
+};
+
+/// Hands at most `max` parts to the channel, which has reserved room for them. Room that the session
+/// does not need is released.
+pub(crate) fn submit_parts(turn: &mut HostTurn<'_>, stream: StreamId, channel: ChannelIx, max: usize) {
+    turn.activate(stream, None);
+    let Some(slot) = turn.sessions.live.get_mut(stream) else {
+        // The session was announced with parts, and has finished since.
+        turn.batch.effects.channel(channel).released += max;
+        return;
+    };
+    slot.announced = false;
+    let context = turn.context;
+    let Some(entry) = context.directory.channel(channel) else { return };
+    expire_outside_window(turn, stream, &entry.policy);
+    let now = turn.now();
+    let Some(slot) = turn.sessions.live.get_mut(stream) else { return };
+    let Some(event) = slot.session.submit(&entry.policy, now, max) else {
+        turn.batch.effects.channel(channel).released += max;
+        turn.touch(stream);
+        return;
+    };
+    let Event::Submitting { message: number, parts } = &event else { return };
+    let (number, parts) = (*number, parts.clone());
+    let Some(message) = slot.session.message(number) else { return };
+    let job = Job {
+        stream,
+        number,
+        reserved: max,
+        parts,
+        message: Arc::new(JobMessage {
+            id: message.id.clone(),
+            content: message.content.clone(),
+            split: message.split,
+            did: slot.session.did_shown.clone(),
+            customer: slot.session.address.customer.clone(),
+            customer_shown: slot.session.customer_shown.clone(),
+            expires_at: message.expires_at,
+            reply_to: message.reply_to.clone(),
+        }),
+    };
+    turn.record(stream, [event], &[]);
+    turn.batch.effects.channel(channel).jobs.push(job);
+}
+
+/// Fails the messages whose window for free messages closed while they waited.
+fn expire_outside_window(turn: &mut HostTurn<'_>, stream: StreamId, policy: &Policy) {
+    if policy.window_ms.is_none() {
+        return;
+    }
+    let heard_at = lookup::heard_at(&turn.context.reader, stream, policy);
+    while let Some(event) =
+        turn.slot(stream).and_then(|slot| slot.session.close_window(policy, heard_at, turn.now()))
+    {
+        turn.record(stream, [event], &[]);
+    }
+}

@@ -1,0 +1,149 @@
+//! Tasks: one operation on one session each.
+
+use std::sync::Arc;
+
+use channels::InReceipt;
+use message::{
+    Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
+    event::{Cause, CloseReason, DoubtSettlement},
+};
+
+use crate::{
+    config::{ChannelIx, DestinationIx},
+    domain::{
+        names::Names,
+        session::{Identity, Inbound, Outcome},
+    },
+    protocol::{
+        answers::{Answers, Reply},
+        completion::Completion,
+        part::Ack,
+    },
+    view::{MessageView, SessionView},
+};
+
+/// An operation on one session.
+pub(crate) struct Task {
+    pub(crate) stream: StreamId,
+    pub(crate) op: Op,
+}
+
+impl Task {
+    /// The room in the channel's window that is reserved for this task.
+    pub(crate) fn reserved(&self) -> usize {
+        if let Op::SubmitParts { max, .. } = self.op { max } else { 0 }
+    }
+}
+
+/// An operation on a session.
+pub(crate) enum Op {
+    /// Performs a request of an operator or of the API.
+    Request(Request),
+    /// Accepts an outbound message.
+    Accept(Box<AcceptTask>),
+    /// Hands at most `max` parts to the channel, which has reserved room for them.
+    SubmitParts { channel: ChannelIx, max: usize },
+    /// Records the outcome of a part. `spellings` are the look-up keys of the provider's id.
+    Outcome { number: MessageNo, part: u16, outcome: Outcome, spellings: Vec<u128> },
+    /// Records a receipt whose part is known.
+    Receipt { number: MessageNo, part: u16, state: PartState, code: Box<str>, from: ReceiptFrom },
+    /// Records a report on every part that was submitted up to an instant.
+    Watermark { state: PartState, upto: Timestamp, code: Box<str>, ack: Ack },
+    /// Adds names by which the provider knows the customer.
+    AddAliases { names: Names },
+    /// Tries an unmatched receipt, kept by the channel, on the parts in doubt.
+    DoubtReceipt(Box<DoubtReceipt>),
+    /// Records a message of the customer. `key` is the look-up key of the provider's id for it.
+    Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<Ack> },
+    /// Offers waiting deliveries to a destination.
+    OfferDeliveries { destination: DestinationIx },
+    /// Records deliveries that a destination accepted.
+    DeliveryAccepted { destination: DestinationIx, deliveries: Vec<u32> },
+    /// Records a delivery that a destination gave up.
+    DeadLetter { delivery: u32, cause: Cause },
+    /// Applies everything that is due by now.
+    Wake,
+}
+
+/// A request that is answered after the flush of all that the answer depends on.
+pub(crate) enum Request {
+    /// Opens a session, or takes it over.
+    Open { identity: Identity, handler: Box<str>, takeover: bool, reply: Reply<SessionView> },
+    /// Ends the open session.
+    End { id: SessionId, reason: CloseReason, reply: Reply<()> },
+    /// Withdraws a message.
+    Cancel { number: MessageNo, reply: Reply<()> },
+    /// Settles a part in doubt.
+    SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
+    /// Puts a dead letter back into the deliveries.
+    ReplayDeadLetter { delivery: u32, reply: Reply<()> },
+    /// Shows a session, now or at a past instant.
+    View { id: SessionId, at: Option<Timestamp>, reply: Reply<SessionView> },
+    /// Shows a message with its timeline.
+    ViewMessage { number: MessageNo, reply: Reply<MessageView> },
+    /// Tells the place that a new message would have in the session's queue.
+    QueuePosition { reply: Reply<QueuePosition> },
+}
+
+/// The place that a new message would have in its session's queue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct QueuePosition {
+    /// Messages before it.
+    pub(crate) messages: usize,
+    pub(crate) open: bool,
+    /// The newest session's ordinal; 0 without one.
+    pub(crate) ordinal: u32,
+    /// Whether the customer wrote in this session.
+    pub(crate) replies: bool,
+}
+
+/// A message to be accepted.
+pub(crate) struct AcceptTask {
+    pub(crate) identity: Identity,
+    pub(crate) channel: ChannelIx,
+    pub(crate) id: MessageId,
+    pub(crate) content: Content,
+    pub(crate) priority: Option<u8>,
+    pub(crate) send_at: Option<Timestamp>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) destination: Option<DestinationId>,
+    pub(crate) conversation_id: Option<Box<str>>,
+    pub(crate) channel_data: Option<Box<str>>,
+    /// The message that it answers, by the business's id.
+    pub(crate) reply_to: Option<MessageId>,
+    pub(crate) reply: Arc<Answers>,
+    /// Its place among the answers.
+    pub(crate) place: usize,
+}
+
+/// The source of a receipt, which decides what follows its flush.
+pub(crate) enum ReceiptFrom {
+    /// The provider, which waits for an acknowledgement.
+    Provider(Ack),
+    /// The provider, by our own reference. A part of another channel makes it a stray receipt, which
+    /// returns to this channel.
+    Reference { channel: ChannelIx, stray: StrayReceipt },
+    /// The channel, which kept it under a number until now.
+    Kept { channel: ChannelIx, parked: u32 },
+    /// The provider's answer to a query; no one waits.
+    Query,
+}
+
+/// A receipt whose reference belongs to no part of the channel on which it arrived.
+pub(crate) struct StrayReceipt {
+    pub(crate) receipt: Box<InReceipt>,
+    pub(crate) completion: Completion,
+}
+
+/// An unmatched receipt to be tried on parts in doubt.
+pub(crate) struct DoubtReceipt {
+    pub(crate) channel: ChannelIx,
+    /// The number under which the channel keeps it.
+    pub(crate) parked: u32,
+    pub(crate) state: PartState,
+    pub(crate) code: Box<str>,
+    pub(crate) came_at: Timestamp,
+    /// The look-up keys of its ids. If it matches, later receipts with one of them belong to the
+    /// same part.
+    pub(crate) spellings: Vec<u128>,
+}
