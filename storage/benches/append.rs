@@ -50,7 +50,8 @@ fn plain(path: &Path, batch: usize) -> Outcome {
     })
 }
 
-/// The same into a file whose blocks are there already: what the drive can do, without its file system's journal.
+/// Measures commits into a file whose blocks are allocated: what the drive can do, without its file
+/// system's journal.
 fn preallocated(path: &Path, batch: usize) -> Outcome {
     use std::os::unix::fs::FileExt;
     let bytes = vec![7_u8; batch * 225 + 21];

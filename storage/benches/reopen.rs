@@ -1,5 +1,7 @@
-//! From start to ready: after kill -9 (files copied while open) and after a clean close, with a little and a lot of
-//! history, and with 1,000,000 entries in the index. Beside it, what a look-up costs.
+//! Measures the time from start to ready: after kill -9 (files copied while open) and after a clean
+//! close, with a little and a lot of history, and with 1,000,000 entries in the index. Also
+//! measures look-ups.
+//!
 
 #![allow(
     clippy::print_stdout,
@@ -53,7 +55,7 @@ fn fill(log: &Log, from: u64, events: u64) {
     log.wait_flushed(Seq(log.stats().unwrap().next.0 - 1)).unwrap();
 }
 
-/// What of it is the engine's.
+/// Measures the share of the engine alone.
 fn time_engine(path: &Path) {
     let begin = now();
     let engine = DiskEngine::open(path, engine()).unwrap();

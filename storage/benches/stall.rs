@@ -1,4 +1,4 @@
-//! What a checkpoint and the sealing of a segment cost those who commit meanwhile.
+//! Measures the latency of commits during a checkpoint and while segments are sealed.
 
 #![allow(
     clippy::print_stdout,

@@ -1,4 +1,4 @@
-//! Reading fixed fields off the front of a byte slice. Never indexes, never panics: what is short is `None`.
+//! Reads fixed fields from the front of a byte slice. Never panics: a short slice gives `None`.
 
 /// A slice that is read from its front.
 #[derive(Clone, Copy)]
@@ -34,7 +34,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Writes `value` over the bytes at `at`; nothing happens when they are not there.
+/// Overwrites the bytes at `at` with `value`; does nothing if the slice is too short.
 pub(crate) fn overwrite(bytes: &mut [u8], at: usize, value: &[u8]) {
     if let Some(target) = bytes.get_mut(at..at.saturating_add(value.len())) {
         target.copy_from_slice(value);

@@ -1,5 +1,5 @@
-//! How an event becomes bytes and bytes an event. The only file that knows bincode; what it writes is frozen
-//! under block version 1 and must never change its meaning (golden files prove it).
+//! Encodes and decodes events. The only file that knows bincode; the encoding is frozen under block
+//! version 1 and must never change its meaning, which golden files prove.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use message::Event;
@@ -7,7 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::error::CodecError;
 
-/// The most memory that decoding one event may claim, in bytes: a damaged length must not exhaust memory.
+/// Maximum memory for decoding one event, in bytes; a damaged length must not exhaust memory.
 const DECODED_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 fn config() -> Configuration<LittleEndian, Varint, Limit<DECODED_BYTES_MAX>> {
@@ -21,7 +21,7 @@ pub(crate) fn encode(event: &Event, to: &mut Vec<u8>) -> Result<(), CodecError> 
         .map_err(|e| CodecError::Encode(e.to_string()))
 }
 
-/// Reads an event that fills `bytes` exactly.
+/// Decodes an event that fills `bytes` exactly.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Event, CodecError> {
     read(bytes)
 }

@@ -1,10 +1,12 @@
-//! What can go wrong, named for what the caller does next.
+//! Every error of the crate, named for what the caller does next. Imports nothing but values.
 
 use std::sync::Arc;
 
 use message::Seq;
 
-/// Why the disk did not do what was asked.
+use crate::item::KEYS_MAX;
+
+/// A failure of the disk, or of what is on it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EngineError {
     /// Another process holds the directory.
@@ -39,49 +41,49 @@ pub enum EngineError {
         file: String,
         /// Where in the file.
         offset: u64,
-        /// What is wrong there.
+        /// The kind of damage.
         what: String,
     },
-    /// It failed.
+    /// The system refused an operation.
     #[error("{what}: {reason}")]
     Failed {
-        /// What was tried, on what.
+        /// The operation, and the file it was for.
         what: String,
-        /// What the system said.
+        /// The text of the system's error.
         reason: String,
     },
 }
 
 impl EngineError {
-    /// An error from what was tried and what the system said.
+    /// Returns an error from an operation and the system's answer.
     pub(crate) fn new(what: impl Into<String>, reason: impl ToString) -> Self {
         Self::Failed { what: what.into(), reason: reason.to_string() }
     }
 
-    /// An error from the place of the damage.
+    /// Returns an error from the place of the damage.
     pub(crate) fn damaged(file: impl Into<String>, offset: u64, what: impl Into<String>) -> Self {
         Self::Damaged { file: file.into(), offset, what: what.into() }
     }
 }
 
-/// Why an event could not be written or read.
+/// A failure to encode or decode an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CodecError {
-    /// It could not be written.
+    /// The event cannot be encoded.
     #[error("event cannot be encoded: {0}")]
     Encode(String),
-    /// It could not be read.
+    /// The bytes are not an event.
     #[error("event cannot be decoded: {0}")]
     Decode(String),
-    /// Bytes were left over after it.
+    /// More bytes follow the event.
     #[error("event is followed by {0} unexpected bytes")]
     Trailing(usize),
 }
 
-/// What is wrong with a block.
+/// The damage of a block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BlockFault {
-    /// Not even a header, or less than the header promises.
+    /// The block is shorter than a header, or than its header says.
     #[error("it is cut short: {have} bytes of {want}")]
     Short {
         /// Bytes that are there.
@@ -89,16 +91,16 @@ pub enum BlockFault {
         /// Bytes that should be.
         want: usize,
     },
-    /// Its beginning is there.
+    /// A crash interrupted its write.
     #[error("a crash came while it was written: {have} bytes of it are there")]
     Torn {
         /// Bytes that are there.
         have: u64,
     },
-    /// It was written by a newer Patchbay.
+    /// The block was written by a newer Patchbay.
     #[error("its format version {0} is unknown; open it with the Patchbay that wrote it")]
     Version(u8),
-    /// Its bytes are not what was written.
+    /// The bytes are not those that were written.
     #[error("its checksum is {found:08x}, it should be {wanted:08x}")]
     Checksum {
         /// Computed over its bytes.
@@ -106,16 +108,16 @@ pub enum BlockFault {
         /// Written in it.
         wanted: u32,
     },
-    /// It was there once.
+    /// The block was flushed and is missing.
     #[error("it was flushed, as was everything up to block {flushed}, and cannot be found any more")]
     Lost {
         /// The newest block known to have been flushed.
         flushed: Seq,
     },
-    /// It lies under a key that is not its own.
+    /// The block is stored under another block's number.
     #[error("it says that it begins at {0}")]
     Key(Seq),
-    /// Its number does not follow its predecessor's.
+    /// The block does not follow the one before it.
     #[error("it should begin at {wanted}: events are missing or doubled")]
     Gap {
         /// The number expected.
@@ -129,13 +131,14 @@ pub enum BlockFault {
     Event(Seq, CodecError),
 }
 
-/// The log takes nothing more: a write or flush failed, and what the disk holds is no longer known. The process
-/// must end and start again; nothing that was acknowledged is lost by that.
+/// The log refuses all appends: a write or a flush failed, and the state of the disk is unknown.
+///
+/// The process must end and start again. Nothing that was acknowledged is lost.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the log is poisoned, restart after mending the disk: {0}")]
 pub struct Poisoned(pub Arc<str>);
 
-/// A block that is not as it was written.
+/// A damaged block.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("segment {segment}, block {block}: {fault}")]
 pub struct BadBlock {
@@ -143,14 +146,14 @@ pub struct BadBlock {
     pub segment: String,
     /// The block's key: the number of its first event.
     pub block: Seq,
-    /// What is wrong with it.
+    /// The damage.
     pub fault: BlockFault,
 }
 
-/// Why a log did not open.
+/// A failure to open a log.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The disk.
+    /// The disk failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// A block is damaged that may have been acknowledged.
@@ -194,7 +197,7 @@ pub enum OpenError {
         /// Bytes that were there when it was sealed.
         sealed: u64,
     },
-    /// The index.
+    /// The index cannot be opened.
     #[error(transparent)]
     Index(#[from] IndexError),
     /// A thread could not be started.
@@ -202,19 +205,19 @@ pub enum OpenError {
     Thread(&'static str, String),
 }
 
-/// Why events were not appended.
+/// A refused append.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The log takes nothing more.
+    /// The log is poisoned.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
     /// The log was closed.
     #[error("the log is closed")]
     Closed,
-    /// Nothing was given.
+    /// The append has no items.
     #[error("an append needs at least one item")]
     Empty,
-    /// Far more waits for the disk than [`crate::Options::queue_bytes_max`] allows.
+    /// Four times [`crate::Options::queue_bytes_max`] wait for the disk.
     #[error("{waiting} bytes wait for the disk, at most {max} may: ask room() before taking work")]
     Full {
         /// Bytes waiting.
@@ -225,7 +228,7 @@ pub enum AppendError {
     /// An item is too large.
     #[error("item {index} takes {bytes} bytes, at most {max} are allowed")]
     TooLarge {
-        /// Which.
+        /// The index of the item in its append.
         index: usize,
         /// Its size.
         bytes: usize,
@@ -236,17 +239,17 @@ pub enum AppendError {
     #[error("item {0} names a previous item that does not come before it")]
     Prev(usize),
     /// An item has too many keys.
-    #[error("item {0} has more than {max} keys", max = crate::KEYS_MAX)]
+    #[error("item {0} has more than {max} keys", max = KEYS_MAX)]
     Keys(usize),
     /// An event cannot be encoded.
     #[error("item {0}: {1}")]
     Codec(usize, CodecError),
 }
 
-/// Why work should not be accepted now.
+/// A reason not to accept new work now.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoRoom {
-    /// Not before a restart.
+    /// The log is poisoned until a restart.
     #[error(transparent)]
     Poisoned(#[from] Poisoned),
     /// The log was closed.
@@ -260,7 +263,7 @@ pub enum NoRoom {
         /// Bytes kept in reserve.
         reserve: u64,
     },
-    /// The disk does not keep up.
+    /// The disk is slower than the appends.
     #[error("{waiting} bytes wait for the disk, at most {max} may")]
     Queue {
         /// Bytes waiting.
@@ -270,7 +273,7 @@ pub enum NoRoom {
     },
 }
 
-/// Why an event could not be read.
+/// A failure to read an event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
     /// The disk.
@@ -279,12 +282,12 @@ pub enum ReadError {
     /// Its block is damaged.
     #[error(transparent)]
     Block(#[from] BadBlock),
-    /// It should be there and is not.
+    /// The event was flushed and is missing.
     #[error("event {0} is missing from the log")]
     Missing(Seq),
 }
 
-/// Why the index did not answer.
+/// A failure of the index.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IndexError {
     /// The disk.

@@ -1,4 +1,4 @@
-//! What is appended to the log and what is read back: plain values.
+//! The values that are appended to the log and read back. They know nothing of how they are kept.
 
 use message::{Event, Seq, StreamId, Timestamp};
 use smallvec::SmallVec;
@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 /// The keys of one event.
 pub type Keys = SmallVec<[Key; 2]>;
 
-/// The most keys one event may carry.
+/// Maximum number of keys of one event. The record format has 6 bits for it.
 pub const KEYS_MAX: usize = 63;
 
 /// One event to append.
@@ -18,7 +18,7 @@ pub struct Item {
     pub prev: Prev,
     /// When it happened.
     pub at: Timestamp,
-    /// What is to be found by it later, with [`crate::Log::find`]; at most [`KEYS_MAX`].
+    /// Keys under which [`crate::Log::find`] finds it later; at most [`KEYS_MAX`].
     pub keys: Keys,
     /// The fact.
     pub event: Event,
@@ -33,27 +33,27 @@ pub enum Prev {
     Earlier(u32),
 }
 
-/// Something remembered: `hash` leads to `(a, b)`; the newest wins.
+/// A look-up entry: `hash` leads to `(a, b)`. Of equal hashes the newest wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// What is asked for. Must be uniformly distributed (a cryptographic hash): it is not hashed again.
+    /// The key. It must be uniformly distributed (a cryptographic hash): it is not hashed again.
     pub hash: u128,
-    /// The first half of the answer.
+    /// The first half of the value.
     pub a: u128,
-    /// The second half of the answer.
+    /// The second half of the value.
     pub b: Tag,
 }
 
-/// The second half of what a key leads to.
+/// The second half of a key's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tag {
-    /// A value.
+    /// A number that the caller chose.
     Value(u64),
     /// The sequence number that the event itself is given.
     OwnSeq,
 }
 
-/// What a key led to.
+/// The value of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The first half.
@@ -73,7 +73,7 @@ pub struct Stored {
     pub stream: StreamId,
     /// When it happened.
     pub at: Timestamp,
-    /// What it is found by.
+    /// The keys under which it is found.
     pub keys: Keys,
     /// The fact.
     pub event: Event,

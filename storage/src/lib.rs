@@ -1,20 +1,22 @@
-//! The event log: many streams of events in one chain of segments, and a write-behind index of what is open.
-//! Nothing is reported as committed before it is flushed; damage is named and never skipped.
+//! The event log: many streams of events in one chain of segments, and a write-behind index of open
+//! streams. Nothing is reported as committed before it is durable; damage is named, never skipped.
 //!
 //! # Layout
 //!
 //! Imports point down this table, never up.
 //!
-//! | folder | what |
+//! | folder | content |
 //! |---|---|
-//! | `log/` | [`Log`], the handle: append, read, find; the queue and its writer, the chain of segments, recovery, retention, figures, verification |
-//! | `engine/` | the engines: folders and files, and memory with crashes |
-//! | `index/` | what is open: a delta in memory over a database |
-//! | `lookup/` | what is remembered of finished messages: in memory, and in sorted files |
-//! | `sorted/` | the index's database: sorted runs, their merging, filters |
-//! | `block/` | a group commit as bytes, and how an engine keeps it; `sled_blocks.rs` is the only file that names sled |
-//! | `disk/` | what is asked of a disk, and what files give |
-//! | `codec.rs`, `bytes.rs`, `hash.rs`, `item.rs`, `options.rs`, `error.rs` | values; `codec.rs` is the only file that knows bincode |
+//! | `log/` | [`Log`], the queue and its writer, segments, recovery, retention, verification |
+//! | `engine/` | the engines: on a disk, and in memory with crashes |
+//! | `index/` | open streams: a delta in memory over a database |
+//! | `lookup/` | look-ups of finished messages: memtables and files |
+//! | `sorted/` | the sorted-file format, and the runs of the index |
+//! | `block/` | the block format, and the sled and file engines' stores of blocks |
+//! | `disk/` | the interfaces to a disk, and atomic files |
+//! | files | `error.rs`, `item.rs`, `options.rs`: values; `codec.rs`: the only user of bincode |
+//!
+//! `block/sled_blocks.rs` is the only file that names sled.
 //!
 //! # Invariants
 //!
@@ -39,7 +41,8 @@ mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
 pub use disk::seam::{
-    BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, Write,
+    BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, VisitPair,
+    Write,
 };
 pub use engine::{
     folders::DiskEngine,
@@ -52,7 +55,7 @@ pub use error::{
 };
 pub use index::{
     checkpoint::CheckpointStats,
-    delta::Waiting,
+    delta::DeltaSize,
     entry::{Due, Entry, Lookup, OpenStream, StoredEntry},
     store::Index,
 };

@@ -1,13 +1,13 @@
-//! Bounds and choices of a log. Nothing here does anything.
+//! Configuration of a log.
 
 use std::time::Duration;
 
-/// Parts of a segment that are not small ones of checkpoints, at most.
+/// Maximum number of full parts of a segment.
 const PARTS_MAX: u64 = 16;
-/// A checkpoint writes a part that is so many times smaller, at least.
+/// A checkpoint writes a part if it has at least this fraction of a full part's bytes.
 const PARTS_PER_CHECKPOINT: u64 = 16;
 
-/// Who writes.
+/// The thread that writes blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Driver {
     /// A thread of the log's own, and one that seals segments.
@@ -17,30 +17,30 @@ pub enum Driver {
     Inline,
 }
 
-/// Bounds and choices.
+/// Limits of a log, and its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
-    /// A segment is sealed when its blocks have reached so many bytes.
+    /// Bytes of blocks at which a segment is sealed.
     pub segment_bytes: u64,
-    /// A block is written when it has reached so many bytes, at the latest; one larger record still fits.
+    /// Maximum bytes of a block. A larger record gets a block of its own.
     pub block_bytes_max: usize,
-    /// [`crate::Log::room`] says no when so many bytes wait for the disk.
+    /// Bytes waiting for the disk above which [`crate::Log::room`] refuses new work.
     pub queue_bytes_max: usize,
-    /// [`crate::Log::room`] says no when fewer bytes are free on the disk.
+    /// Free bytes on the disk below which [`crate::Log::room`] refuses new work.
     pub disk_reserve_bytes: u64,
-    /// Look-ups of a segment that is written to leave memory for a file of their own when so many bytes of blocks came
-    /// since the last did (a sixteenth of a segment, if that is more), and at a checkpoint or a start after a sixteenth
-    /// of that. A start reads the blocks that come after.
+    /// Bytes of blocks after which the look-ups of the active segment are written to a file, or a
+    /// sixteenth of a segment if that is more. A checkpoint and a start write them after a sixteenth
+    /// of that. A start reads the blocks of the look-ups that are not in a file.
     pub part_bytes: u64,
-    /// Filters in front of look-ups on the disk take so much memory at most, those of the newest; without its filter a
-    /// file of look-ups is asked at two or three places.
+    /// Maximum memory for the filters of look-up files, in bytes; the newest files keep theirs. A
+    /// look-up in a file without its filter reads two or three pages.
     pub filter_bytes_max: usize,
     /// Maximum number of look-up files that stay open between look-ups; more are opened when they are read. The files of
     /// the segment that grows (at most about 24) are open besides.
     pub open_files_max: usize,
-    /// A checkpoint rests so long between two batches, so that commits meanwhile find the disk free.
+    /// Pause of a checkpoint between two batches, which leaves the disk to commits.
     pub checkpoint_pause: Duration,
-    /// Who writes.
+    /// The thread that writes.
     pub driver: Driver,
 }
 

@@ -125,7 +125,7 @@ fn the_first_or_the_newest_segment_missing_stops_the_start() {
         world.crash();
         let names = world.engine().names().unwrap();
         let segments = || names.iter().filter(|name| name.starts_with("segment"));
-        let gone = if is_first { segments().next() } else { segments().last() }.unwrap();
+        let gone = if is_first { segments().next() } else { segments().next_back() }.unwrap();
         world.engine().remove(gone).unwrap();
         let Err(error) = try_open(&world, options) else { panic!("it opened without {gone}") };
         assert!(error.to_string().contains(gone), "{error}");

@@ -1,5 +1,6 @@
-//! Every kind of file, with a flipped bit, cut short or removed: no answer is ever silently wrong. Damage to blocks stops
-//! the start, or the read, and names the segment; every other file is rebuilt and gives the same answers as before.
+//! Every kind of file, with a flipped bit, cut short or removed: no answer is ever silently wrong.
+//! Damage to blocks stops the start, or the read, and names the segment; every other file is
+//! rebuilt and gives the same answers as before.
 //!
 //! `SEED=` repeats a run, `FLIPS=` sets the number of flipped bits for each kind of file (300).
 
@@ -31,7 +32,8 @@ fn options() -> Options {
     Options { segment_bytes: 8_000, part_bytes: 500, ..inline() }
 }
 
-/// A log of several sealed segments and one that grows, with look-ups of all kinds and an index of several runs.
+/// A log of several sealed segments and one that grows, with look-ups of all kinds and an index of
+/// several runs.
 struct Original {
     folder: tempfile::TempDir,
     entries: BTreeMap<StreamId, Entry>,
@@ -47,7 +49,8 @@ fn stream_of(seq: u64) -> StreamId {
     StreamId(u128::from(seq * 7) % STREAMS)
 }
 
-/// Applies an event to the index as the owner of the index would. Each 20th event finishes its stream.
+/// Applies an event to the index as the owner of the index would. Each 20th event finishes its
+/// stream.
 fn apply(log: &Log, seq: u64) {
     match seq.is_multiple_of(20) {
         true => log.index().remove(stream_of(seq), Seq(seq)),
@@ -264,7 +267,8 @@ fn check(kind: &str, path: &Path, change: &Change, outcome: &Outcome, is_found: 
         }
         Outcome::Right(rebuilt) => {
             assert!(!kind.starts_with("blocks"), "{told}");
-            // A marker has two slots and may be missing; a run may be the newest, without which more is replayed.
+            // A marker has two slots and may be missing; a run may be the newest, without which
+            // more is replayed.
             let may_be_silent =
                 kind.starts_with("flush marker") || kind == "offsets" || matches!(change, Change::Remove);
             assert!(*rebuilt > 0 || may_be_silent, "not reported: {told}");

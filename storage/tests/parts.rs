@@ -1,6 +1,6 @@
-//! Look-ups get to the disk part by part: whenever a crash comes, each key leads where it did, and a start reads what
-//! came since the last part, no more. A damaged
-//! file of look-ups is rebuilt, and damage is never taken for "not found".
+//! Look-ups get to the disk part by part: whenever a crash comes, each key leads where it did, and
+//! a start reads what came since the last part, no more. A damaged file of look-ups is rebuilt, and
+//! damage is never taken for "not found".
 
 #![allow(
     clippy::unwrap_used,
@@ -295,7 +295,8 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Does the steps on an engine that fails when its fuse has burned down. What was acknowledged, by number and key.
+/// Does the steps on an engine that fails when its fuse has burned down. What was acknowledged, by
+/// number and key.
 fn perform(log: &Log, steps: &[Step], newest: &mut BTreeMap<u64, u64>) -> Vec<(u64, u64)> {
     let mut pending = Vec::new();
     for step in steps {

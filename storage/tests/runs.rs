@@ -1,5 +1,5 @@
-//! The index's database: it behaves as an ordered map whatever is flushed, merged, crashed and opened again when; it
-//! never gives a wrong answer from a damaged file.
+//! The index's database: it behaves as an ordered map whatever is flushed, merged, crashed and
+//! opened again when; it never gives a wrong answer from a damaged file.
 
 #![allow(
     clippy::unwrap_used,
@@ -217,7 +217,8 @@ fn many_flushes_leave_few_runs() {
     let store = open(&world);
     for n in 0..200_u32 {
         put(&*store, (0..20_u32).map(|m| ((n * 20 + m).to_be_bytes().to_vec(), vec![7; 100])));
-        // Those that are merged are removed one by one after what they became is there, and that is `.part` before.
+        // Those that are merged are removed one by one after what they became is there, and that is
+        // `.part` before.
         assert!(files(&world).len() <= 2 * RUNS_MAX + 1, "{} after {n}", files(&world).len());
     }
     merged_to(&world, 12);

@@ -33,6 +33,20 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
     ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (
+        "storage",
+        &[
+            &["log", "engine"],
+            &["index"],
+            &["lookup"],
+            &["sorted"],
+            &["block"],
+            &["disk"],
+            &["codec"],
+            &["error", "options"],
+            &["item", "bytes", "hash"],
+        ],
+    ),
+    (
         "patchbay",
         &[
             &["cli"],

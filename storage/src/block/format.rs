@@ -8,8 +8,8 @@
 //! key    = hash u128 | a u128 | tag u8 (0: own seq, 1: a value follows) | value u64
 //! ```
 //!
-//! The checksum covers everything but itself. A record says nothing that depends on its own number, so that it
-//! can be encoded before the number is known. Nothing here may ever change for version 1.
+//! The checksum covers everything but itself. Nothing in a record depends on the record's number, so
+//! that it can be encoded before the number is known. Version 1 must never change.
 
 use message::{Event, Seq, StreamId, Timestamp};
 
@@ -21,7 +21,7 @@ use crate::{
     item::{Item, KEYS_MAX, Key, Keys, Prev, Stored, Tag},
 };
 
-/// The version this code writes.
+/// The version of the format.
 pub(crate) const VERSION: u8 = 1;
 /// Bytes before the body.
 pub(crate) const HEADER_BYTES: usize = 21;
@@ -34,14 +34,14 @@ const PREV_NONE: u8 = 0;
 const PREV_ABSOLUTE: u8 = 1;
 const PREV_DISTANCE: u8 = 2;
 
-/// Why an item cannot become a record.
+/// An item that cannot be encoded.
 pub(crate) enum ItemFault {
     Prev,
     Keys,
     Codec(CodecError),
 }
 
-/// Appends the record of `item`, the `index`th of its append, to `to`.
+/// Encodes `item`, the `index`th of its append, at the end of `to`.
 pub(crate) fn encode_record(item: &Item, index: usize, to: &mut Vec<u8>) -> Result<(), ItemFault> {
     let start = to.len();
     to.extend_from_slice(&[0; LENGTH_BYTES]);
@@ -88,13 +88,13 @@ fn put_stream(item: &Item, to: &mut Vec<u8>) {
     to.extend_from_slice(&item.at.0.to_le_bytes());
 }
 
-/// An empty block to which records are appended.
+/// Begins an empty block in a buffer, to which records are appended.
 pub(crate) fn begin(buffer: &mut Vec<u8>) {
     buffer.clear();
     buffer.extend_from_slice(&[0; HEADER_BYTES]);
 }
 
-/// Fills in the header of a block whose records are all there.
+/// Fills in the header of a complete block.
 pub(crate) fn finish(buffer: &mut [u8], first: Seq, count: u32) {
     let body = u32::try_from(buffer.len().saturating_sub(HEADER_BYTES)).unwrap_or(u32::MAX);
     overwrite(buffer, 0, &[VERSION]);
@@ -121,7 +121,7 @@ pub(crate) struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Checks the header and the checksum of what lies under `key`.
+    /// Checks the header and the checksum of the block stored under `key`.
     pub(crate) fn parse(key: Seq, bytes: &'a [u8]) -> Result<Self, BlockFault> {
         let short = BlockFault::Short { have: bytes.len(), want: HEADER_BYTES };
         let mut cursor = Cursor(bytes);
@@ -147,7 +147,8 @@ impl<'a> Block<'a> {
         Ok(Self { first: Seq(first), count, body: cursor.0 })
     }
 
-    /// A whole block at the beginning of these bytes: its number, the one after its last event's, its length.
+    /// Finds a complete block at the beginning of `bytes`. Returns its first event, the event after
+    /// its last, and its length.
     pub(crate) fn find(bytes: &'a [u8]) -> Option<(Seq, Seq, usize)> {
         let mut cursor = Cursor(bytes);
         if cursor.u8()? != VERSION {
@@ -160,32 +161,32 @@ impl<'a> Block<'a> {
         Some((block.first, block.end(), want))
     }
 
-    /// A block's records as they wait for the writer, before its header is filled in.
+    /// Returns a block whose header is not filled in yet, or was checked before.
     pub(crate) fn unfinished(first: Seq, count: u32, bytes: &'a [u8]) -> Self {
         Self { first, count, body: bytes.get(HEADER_BYTES..).unwrap_or_default() }
     }
 
-    /// The number after its last event's.
+    /// Returns the number after the last event.
     pub(crate) fn end(&self) -> Seq {
         Seq(self.first.0.saturating_add(u64::from(self.count)))
     }
 
-    /// Its records, in order.
-    pub(crate) fn records(&self) -> Records<'a> {
-        Records { next: self.first, left: self.count, rest: Cursor(self.body) }
+    /// Returns the records, in order.
+    pub(crate) fn records(&self) -> EventRecords<'a> {
+        EventRecords { next: self.first, left: self.count, rest: Cursor(self.body) }
     }
 }
 
 /// Walks over the records of a block.
 #[derive(Clone, Copy)]
-pub(crate) struct Records<'a> {
+pub(crate) struct EventRecords<'a> {
     next: Seq,
     left: u32,
     rest: Cursor<'a>,
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Result<Record<'a>, BlockFault>;
+impl<'a> Iterator for EventRecords<'a> {
+    type Item = Result<EventRecord<'a>, BlockFault>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.left = self.left.checked_sub(1)?;
@@ -195,18 +196,18 @@ impl<'a> Iterator for Records<'a> {
         if bytes.is_none() {
             self.left = 0;
         }
-        Some(bytes.map(|bytes| Record { seq, bytes }).ok_or(BlockFault::Record(seq)))
+        Some(bytes.map(|bytes| EventRecord { seq, bytes }).ok_or(BlockFault::Record(seq)))
     }
 }
 
-/// One record: an event still in its bytes.
+/// An encoded event.
 #[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
+pub(crate) struct EventRecord<'a> {
     pub(crate) seq: Seq,
     pub(crate) bytes: &'a [u8],
 }
 
-/// What a record says besides its event.
+/// A decoded record without its event.
 pub(crate) struct Envelope<'a> {
     pub(crate) prev: Seq,
     pub(crate) stream: StreamId,
@@ -215,8 +216,8 @@ pub(crate) struct Envelope<'a> {
     event: &'a [u8],
 }
 
-impl<'a> Record<'a> {
-    /// Reads everything but the event.
+impl<'a> EventRecord<'a> {
+    /// Decodes everything but the event.
     pub(crate) fn envelope(&self) -> Result<Envelope<'a>, BlockFault> {
         self.try_envelope().ok_or(BlockFault::Record(self.seq))
     }
@@ -245,7 +246,7 @@ impl<'a> Record<'a> {
         Some(Envelope { prev, stream, at, keys, event: cursor.0 })
     }
 
-    /// Reads all of it.
+    /// Decodes the record and its event.
     pub(crate) fn decode(&self) -> Result<Stored, BlockFault> {
         let Envelope { prev, stream, at, keys, event } = self.envelope()?;
         let event: Event = codec::decode(event).map_err(|e| BlockFault::Event(self.seq, e))?;

@@ -23,14 +23,14 @@ const PAGE_BYTES: u64 = 4096;
 
 /// Keeps synced zeros after the last block of one file.
 pub(crate) struct Preallocator {
-    shared: Arc<Shared>,
+    region: Arc<Region>,
     worker: Mutex<Option<Worker>>,
 }
 
-struct Shared {
+struct Region {
     file: Arc<File>,
-    /// Everything before this position is blocks or zeros. Writing a block that ends before it needs
-    /// no lock; writing beyond it needs `extending`.
+    /// Everything before this position is blocks or zeros. Only a block that ends after it is
+    /// written under `extending`.
     allocated: AtomicU64,
     extending: Mutex<()>,
 }
@@ -43,31 +43,31 @@ struct Worker {
 impl Preallocator {
     /// Takes over a file in which everything up to `allocated` is blocks or zeros.
     pub(crate) fn new(file: Arc<File>, allocated: u64) -> Self {
-        let shared =
-            Arc::new(Shared { file, allocated: AtomicU64::new(allocated), extending: Mutex::default() });
-        Self { shared, worker: Mutex::default() }
+        let region =
+            Arc::new(Region { file, allocated: AtomicU64::new(allocated), extending: Mutex::default() });
+        Self { region, worker: Mutex::default() }
     }
 
     /// Calls `write`, which writes a block that ends at `end`, while no zeros are written there.
     pub(crate) fn write(&self, end: u64, write: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        if end <= self.shared.allocated.load(Ordering::Acquire) {
+        if end <= self.region.allocated.load(Ordering::Acquire) {
             return write();
         }
-        let _extending = self.shared.extending.lock().unwrap_or_else(PoisonError::into_inner);
+        let _extending = self.region.extending.lock().unwrap_or_else(PoisonError::into_inner);
         write()?;
-        self.shared.allocated.fetch_max(end, Ordering::AcqRel);
+        self.region.allocated.fetch_max(end, Ordering::AcqRel);
         Ok(())
     }
 
     /// Asks for more zeros if few are left after `end`. Returns at once.
     pub(crate) fn extend(&self, end: u64) {
-        let allocated = self.shared.allocated.load(Ordering::Acquire);
+        let allocated = self.region.allocated.load(Ordering::Acquire);
         if end < AHEAD_BYTES_MIN || allocated >= end + ahead(end) / 2 {
             return;
         }
         let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
         if worker.is_none() {
-            *worker = Worker::start(self.shared.clone());
+            *worker = Worker::start(self.region.clone());
         }
         if let Some(worker) = &*worker {
             // A full channel means that the worker is busy with an earlier request.
@@ -78,7 +78,7 @@ impl Preallocator {
     /// Takes note that the file was cut at `end`. Only after [`Preallocator::stop`], and while no
     /// block is written.
     pub(crate) fn restart(&self, end: u64) {
-        self.shared.allocated.store(end, Ordering::Release);
+        self.region.allocated.store(end, Ordering::Release);
     }
 
     /// Stops writing zeros until the next [`Preallocator::extend`], and waits for the worker.
@@ -105,17 +105,17 @@ fn ahead(end: u64) -> u64 {
 
 impl Worker {
     /// Returns `None` if no thread can be started. Blocks then extend the file themselves.
-    fn start(shared: Arc<Shared>) -> Option<Self> {
+    fn start(region: Arc<Region>) -> Option<Self> {
         let (requests, received) = sync_channel(1);
         let thread = thread::Builder::new()
             .name("log-preallocate".into())
-            .spawn(move || shared.work(&received))
+            .spawn(move || region.work(&received))
             .ok()?;
         Some(Self { requests, thread })
     }
 }
 
-impl Shared {
+impl Region {
     fn work(&self, requests: &Receiver<u64>) {
         while let Ok(end) = requests.recv() {
             let extending = self.extending.lock().unwrap_or_else(PoisonError::into_inner);

@@ -63,14 +63,14 @@ pub(crate) struct SledBlocks {
     db: sled::Db,
     tree: sled::Tree,
     /// State of the writer, held while a block is written.
-    writing: Mutex<Writing>,
+    writing: Mutex<WriterState>,
     offsets: RwLock<OffsetIndex>,
     tail: Tail,
     /// `None` if the store is frozen.
     marker: Option<FlushMarker>,
 }
 
-struct Writing {
+struct WriterState {
     /// Our own handle of sled's file, and of the folder.
     file: File,
     folder: File,
@@ -124,7 +124,7 @@ impl SledBlocks {
             folder: folder.to_owned(),
             db,
             tree,
-            writing: Mutex::new(Writing { file, folder: handle, reserved, blobs_changed }),
+            writing: Mutex::new(WriterState { file, folder: handle, reserved, blobs_changed }),
             offsets: RwLock::new(offsets),
             tail: Tail { torn_bytes: None, flushed: marker.as_ref().and_then(|marker| marker.found) },
             marker,
@@ -135,7 +135,7 @@ impl SledBlocks {
         self.offsets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn writing(&self) -> MutexGuard<'_, Writing> {
+    fn writing(&self) -> MutexGuard<'_, WriterState> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +148,7 @@ impl SledBlocks {
     }
 
     /// Inserts empty values up to slot `end`.
-    fn reserve(&self, writing: &mut Writing, end: u64) -> Result<(), EngineError> {
+    fn reserve(&self, writing: &mut WriterState, end: u64) -> Result<(), EngineError> {
         while writing.reserved < end {
             self.tree.insert(slot_key(writing.reserved), &[]).map_err(self.fail("write"))?;
             writing.reserved += 1;
@@ -157,7 +157,7 @@ impl SledBlocks {
     }
 
     /// Flushes sled and makes what it wrote durable.
-    fn flush(&self, writing: &mut Writing, bytes: usize) -> Result<(), EngineError> {
+    fn flush(&self, writing: &mut WriterState, bytes: usize) -> Result<(), EngineError> {
         self.db.flush().map_err(self.fail("flush"))?;
         // sled may also move older values to `blobs` when it cleans its segments, always within an
         // insert. A file that it added since the last commit makes the folder at least as new as

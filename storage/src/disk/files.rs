@@ -116,7 +116,7 @@ impl Folder {
         }
     }
 
-    /// Removes a file if it exists. Whoever has it open goes on reading.
+    /// Removes a file if it exists. An open reader goes on reading it.
     pub(crate) fn remove(&self, file: &str) -> Result<(), EngineError> {
         let path = self.path.join(file);
         match fs::remove_file(&path) {

@@ -1,4 +1,4 @@
-//! What the log asks of a disk, and what files give. Nothing here knows what is in a file.
+//! The interfaces to a disk, and atomic files. Nothing here knows what is in a file.
 
 pub(crate) mod files;
 pub(crate) mod seam;

@@ -150,15 +150,15 @@ pub trait Engine: Send + Sync {
     fn free_bytes(&self) -> Result<u64, EngineError>;
 }
 
+/// Takes a key and its value.
+pub type VisitPair<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError> + 'a;
+
 /// The keys that damaged parts of a [`KeyValueStore`] held.
 pub trait LostKeys {
     /// Whether the value of a key may be lost.
     fn contains(&self, key: &[u8]) -> Result<bool, EngineError>;
     /// Visits every pair that is not lost, in order.
-    fn for_each_other(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
-    ) -> Result<(), EngineError>;
+    fn for_each_other(&self, visit: &mut VisitPair<'_>) -> Result<(), EngineError>;
 }
 
 /// Returns the writes that restore lost keys, in the order of their keys.

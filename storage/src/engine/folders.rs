@@ -197,8 +197,8 @@ impl Engine for DiskEngine {
     }
 }
 
-/// Returns the bytes of all files of a folder, `depth` levels down. A file that is removed meanwhile
-/// counts nothing.
+/// Returns the bytes of all files of a folder, `depth` levels down. Ignores a file that is removed
+/// meanwhile.
 fn folder_bytes(path: &Path, depth: u32) -> io::Result<u64> {
     let mut sum = 0_u64;
     for entry in fs::read_dir(path)? {

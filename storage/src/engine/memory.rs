@@ -1,5 +1,5 @@
-//! An engine in memory over a disk that can crash: what was not flushed is lost, kept or torn, as asked; flushes
-//! and room fail when told to. For tests and for simulation, where it must behave as a real disk at its worst.
+//! An engine in memory whose disk can crash: unflushed writes are lost, kept or torn, and flushes
+//! fail, as a test asks. It must be as bad as a real disk at its worst.
 
 use std::{
     collections::BTreeMap,
@@ -14,23 +14,23 @@ use crate::{
     error::EngineError,
 };
 
-/// Bytes of a disk nobody has limited.
+/// Free bytes of a disk without a limit.
 const FREE_BYTES_DEFAULT: u64 = 1 << 40;
 
-/// What a crash does to the writes that were not flushed.
+/// The effect of a crash on unflushed writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Crash {
     /// All of them are lost.
     Lose,
-    /// The first so many of each database are kept, the rest is lost.
+    /// Each database keeps this many of its first writes and loses the rest.
     Keep(usize),
-    /// The first so many of each database are kept; the next, unless it is an atomic batch, keeps its key and a
-    /// part of its value.
+    /// Each database keeps this many of its first writes. The next keeps its key and half of its
+    /// value, unless it is an atomic batch.
     Tear(usize),
 }
 
 impl Crash {
-    /// A crash drawn from a seed.
+    /// Returns a crash drawn from a seed.
     pub fn from_seed(seed: u64) -> Self {
         let kept = usize::try_from((seed >> 8) % 4).unwrap_or(0);
         match seed % 3 {
@@ -47,7 +47,7 @@ pub struct MemoryDisk(Arc<Mutex<Disk>>);
 
 #[derive(Default)]
 struct Disk {
-    /// Grows with each crash: what was opened before is dead.
+    /// Grows with each crash; engines of an earlier life fail.
     life: u64,
     databases: BTreeMap<String, Database>,
     flushes: u64,
@@ -58,31 +58,32 @@ struct Disk {
 #[derive(Default)]
 struct Database {
     flushed: BTreeMap<Box<[u8]>, Value>,
-    /// What is visible: flushed and waiting together.
+    /// Flushed and unflushed writes together.
     visible: BTreeMap<Box<[u8]>, Value>,
-    waiting: Vec<Waiting>,
+    unflushed: Vec<Unflushed>,
     files: BTreeMap<String, Value>,
 }
 
 /// Writes that are not flushed.
-struct Waiting {
+struct Unflushed {
     writes: Vec<Write>,
     /// A crash takes all of them or none.
     is_atomic: bool,
 }
 
 impl MemoryDisk {
-    /// An empty disk.
+    /// Returns an empty disk.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An engine on this disk.
+    /// Returns an engine on this disk.
     pub fn engine(&self) -> MemoryEngine {
         MemoryEngine { life: self.lock().life, disk: self.clone() }
     }
 
-    /// Pulls the plug: every engine and database opened so far is dead, only [`MemoryDisk::engine`] revives.
+    /// Crashes the disk. Engines opened before fail from now on; [`MemoryDisk::engine`] gives a new
+    /// one.
     pub fn crash(&self, how: Crash) {
         let mut disk = self.lock();
         disk.life += 1;
@@ -92,18 +93,18 @@ impl MemoryDisk {
         }
     }
 
-    /// Lets the flush after the next `flushes` fail, and what it should have flushed stay unflushed.
+    /// Makes every flush after the next `flushes` fail without flushing anything.
     pub fn fail_flush_after(&self, flushes: u64) {
         let mut disk = self.lock();
         disk.failing_flush = Some(disk.flushes.saturating_add(flushes));
     }
 
-    /// Says how much room is left from now on.
+    /// Sets the free bytes.
     pub fn set_free_bytes(&self, bytes: u64) {
         self.lock().free_bytes = Some(bytes);
     }
 
-    /// Flips the lowest bit of a byte of a flushed value. False when there is no such byte.
+    /// Flips the lowest bit of a byte of a flushed value. Returns false if the byte does not exist.
     pub fn flip(&self, name: &str, key: &[u8], at: usize) -> bool {
         let mut disk = self.lock();
         let Some(database) = disk.databases.get_mut(name) else { return false };
@@ -117,7 +118,7 @@ impl MemoryDisk {
         true
     }
 
-    /// The number of flushes so far.
+    /// Returns the number of flushes so far.
     pub fn flushes(&self) -> u64 {
         self.lock().flushes
     }
@@ -139,12 +140,12 @@ impl Database {
             Crash::Keep(kept) => (kept, false),
             Crash::Tear(kept) => (kept, true),
         };
-        let mut waiting = std::mem::take(&mut self.waiting).into_iter();
-        for kept in waiting.by_ref().take(kept) {
+        let mut unflushed = std::mem::take(&mut self.unflushed).into_iter();
+        for kept in unflushed.by_ref().take(kept) {
             write(&mut self.flushed, kept.writes);
         }
         if torn
-            && let Some(Waiting { writes, is_atomic: false }) = waiting.next()
+            && let Some(Unflushed { writes, is_atomic: false }) = unflushed.next()
             && let [Write::Put(key, value)] = writes.as_slice()
         {
             let half: Value = value.iter().take(value.len() / 2).copied().collect();
@@ -279,7 +280,7 @@ impl MemoryStore {
     fn write(&self, writes: Vec<Write>, is_atomic: bool) -> Result<(), EngineError> {
         self.with(|database| {
             write(&mut database.visible, writes.clone());
-            database.waiting.push(Waiting { writes, is_atomic });
+            database.unflushed.push(Unflushed { writes, is_atomic });
         })
     }
 
@@ -293,8 +294,8 @@ impl MemoryStore {
             }
         }
         self.with(|database| {
-            for waiting in std::mem::take(&mut database.waiting) {
-                write(&mut database.flushed, waiting.writes);
+            for unflushed in std::mem::take(&mut database.unflushed) {
+                write(&mut database.flushed, unflushed.writes);
             }
         })
     }

@@ -1,9 +1,10 @@
-//! The checkpoint: moves the index's delta to its database in one sorted batch, of which a crash leaves all or nothing,
-//! while everything else goes on.
+//! The checkpoint: moves the index's delta to its database in one sorted batch, of which a crash
+//! leaves all or nothing, while everything else goes on.
 //!
-//! An entry may contain events behind the checkpoint's number; it names its last event, so that replay skips what it
-//! contains. A removed stream leaves a tombstone that names its last event until a checkpoint's number has passed it, or
-//! replay would take its last events for the first ones of a new stream.
+//! An entry may contain events behind the checkpoint's number; it names its last event, so that
+//! replay skips what it contains. A removed stream leaves a tombstone that names its last event
+//! until a checkpoint's number has passed it, or replay would take its last events for the first
+//! ones of a new stream.
 
 use std::sync::{Arc, PoisonError, atomic::Ordering};
 
@@ -15,8 +16,9 @@ use crate::{
     hash::UniformMap,
     index::delta::{Delta, MOVED_MAX, Slot},
     index::entry::{Due, StoredEntry},
+    index::keys::{META_CHECKPOINT, META_ENTRIES, due_key, entry_key, tombstone_key},
     index::repair,
-    index::store::{Index, META_CHECKPOINT, META_ENTRIES, due_key, entry_key, tombstone_key},
+    index::store::Index,
 };
 
 /// Streams read, or keys written, between two pauses.
@@ -38,11 +40,12 @@ pub struct CheckpointStats {
 }
 
 impl Index {
-    /// Moves the changes to the database; from then on replay begins after `upto`. Reads and writes the disk.
+    /// Moves the changes to the database; from then on replay begins after `upto`. Reads and writes
+    /// the disk.
     ///
-    /// Every event up to `upto` must have been put into the index before the call. `flushed` is called with the last event
-    /// that the entries contain, and must return only when that is durable: nothing is written before. A second checkpoint
-    /// waits for the first.
+    /// Every event up to `upto` must have been put into the index before the call. `flushed` is
+    /// called with the last event that the entries contain, and must return only when that is
+    /// durable: nothing is written before. A second checkpoint waits for the first.
     pub fn checkpoint(
         &self,
         upto: Seq,
@@ -97,8 +100,8 @@ impl Index {
         self.moving.to.store(0, Ordering::Release);
     }
 
-    /// Puts the frozen changes back under those made meanwhile, since they were not written. The next checkpoint reads which
-    /// entries the database has.
+    /// Puts the frozen changes back under those made meanwhile, since they were not written. The
+    /// next checkpoint reads which entries the database has.
     fn take_back(&self, frozen: &Delta) {
         let mut layers = self.change();
         layers.frozen = None;
@@ -219,7 +222,8 @@ impl Changes {
                 }
                 self.entries = self.entries.saturating_add(u64::from(!exists));
             }
-            // Otherwise replay would meet its last events without the first, or find a part of it in the database.
+            // Otherwise replay would meet its last events without the first, or find a part of it
+            // in the database.
             Slot::Removed(applied)
                 if exists || *applied > self.upto || self.tombstones.contains_key(&stream) =>
             {
@@ -235,7 +239,8 @@ impl Changes {
         }
     }
 
-    /// Sorts the changes when all streams were added, and returns the maximum number of keys to write.
+    /// Sorts the changes when all streams were added, and returns the maximum number of keys to
+    /// write.
     fn sort(&mut self, streams: usize) -> usize {
         self.dues.sort_unstable();
         self.old_tombstones.sort_unstable();

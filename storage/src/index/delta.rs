@@ -1,4 +1,5 @@
-//! The changes since the last checkpoint, in memory, with their approximate size. It never touches the disk.
+//! The changes since the last checkpoint, in memory, with their approximate size. It never touches
+//! the disk.
 
 use std::{
     collections::{BTreeSet, hash_map::Entry as MapEntry},
@@ -14,8 +15,8 @@ use crate::{
 
 /// The progress of a complete checkpoint.
 pub(crate) const MOVED_MAX: usize = 1_000;
-/// Approximate bytes of a stream in the delta besides its state: its slot in the map, a third of which is empty, and its
-/// due time.
+/// Approximate bytes of a stream in the delta besides its state: its slot in the map, a third of
+/// which is empty, and its due time.
 const SLOT_BYTES: usize = 180;
 
 /// A change of a stream.
@@ -61,8 +62,8 @@ pub(crate) struct Delta {
 }
 
 impl Delta {
-    /// Sets the slot of a stream. `stored` is used only for a stream that has no slot yet: the database does not change
-    /// meanwhile.
+    /// Sets the slot of a stream. `stored` is used only for a stream that has no slot yet: the
+    /// database does not change meanwhile.
     pub(crate) fn set(&mut self, stream: StreamId, slot: Slot, stored: StoredEntry) {
         let new = slot.due();
         self.bytes += slot.bytes();
@@ -91,10 +92,11 @@ impl Delta {
 
 /// The size of what waits in memory for the index's database.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Waiting {
+pub struct DeltaSize {
     /// Approximate bytes of the changes since the last checkpoint began.
     pub live_bytes: usize,
-    /// Approximate bytes of the changes that a running checkpoint moves. They stay in memory until it is complete.
+    /// Approximate bytes of the changes that a running checkpoint moves. They stay in memory until
+    /// it is complete.
     pub frozen_bytes: usize,
     /// The share of them that it has moved, from 0 to 1.
     pub moved: f64,

@@ -1,4 +1,5 @@
-//! The entries of the index and the answers to look-ups: plain values. Nothing here touches the disk.
+//! The entries of the index and the answers to look-ups: plain values. Nothing here touches the
+//! disk.
 
 use message::{Seq, StreamId, Timestamp};
 
@@ -13,8 +14,8 @@ pub struct Entry {
     pub applied: Seq,
     /// When the stream needs attention.
     pub due: Option<Timestamp>,
-    /// The state, opaque to the index. Empty if it was lost to damage: then its owner rebuilds it from the stream's events
-    /// up to `applied`, and finds out whether the stream is open at all.
+    /// The state, opaque to the index. Empty if it was lost to damage: then its owner rebuilds it
+    /// from the stream's events up to `applied`, and finds out whether the stream is open at all.
     pub bytes: Box<[u8]>,
 }
 
@@ -23,14 +24,15 @@ pub struct Entry {
 pub enum Lookup {
     /// The stream is open.
     Open(Entry),
-    /// The stream is finished or unknown. Its last event that the index has seen; [`Seq::NONE`] if it has seen none.
+    /// The stream is finished or unknown. Its last event that the index has seen; [`Seq::NONE`] if
+    /// it has seen none.
     Finished(Seq),
 }
 
 /// An open stream and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenStream {
-    /// The stream.
+    /// The number of the stream.
     pub stream: StreamId,
     /// Its state.
     pub entry: Entry,
@@ -68,8 +70,8 @@ impl Entry {
     }
 }
 
-/// The entry that the index's database has for a stream, once everything that waits for it at this moment is written. A
-/// caller that knows it saves the next checkpoint a read.
+/// The entry that the index's database has for a stream, once everything that waits for it at this
+/// moment is written. A caller that knows it saves the next checkpoint a read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StoredEntry {
     /// Not known: the checkpoint reads it.

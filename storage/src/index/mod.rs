@@ -3,5 +3,6 @@
 pub(crate) mod checkpoint;
 pub(crate) mod delta;
 pub(crate) mod entry;
+pub(crate) mod keys;
 pub(crate) mod repair;
 pub(crate) mod store;

@@ -1,7 +1,8 @@
-//! Rebuilding what a damaged page of the index's database held. The state of a stream is opaque here, so a lost entry
-//! becomes one without state, whose owner rebuilds it from the stream's events; due times follow from the entries.
+//! Rebuilding what a damaged page of the index's database held. The state of a stream is opaque
+//! here, so a lost entry becomes one without state, whose owner rebuilds it from the stream's
+//! events; due times follow from the entries.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use message::{Seq, StreamId, Timestamp};
 
@@ -11,9 +12,7 @@ use crate::{
     hash::UniformMap,
     index::{
         entry::{Due, Entry},
-        store::{
-            Index, META_CHECKPOINT, META_ENTRIES, due_key, entry_key, read_due, read_stream, tombstone_key,
-        },
+        keys::{META_CHECKPOINT, META_ENTRIES, due_key, entry_key, read_due, read_stream, tombstone_key},
     },
 };
 
@@ -28,9 +27,18 @@ pub(crate) trait EventSource: Send + Sync {
     fn report(&self, damage: &EngineError);
 }
 
+/// The part of the database that is known in memory, too.
+pub(super) struct Known {
+    /// Removed streams and their last events.
+    pub(super) tombstones: BTreeMap<StreamId, Seq>,
+    pub(super) checkpoint: Seq,
+    /// The number of entries.
+    pub(super) entries: u64,
+}
+
 /// The writes that restore lost keys, in their order.
 pub(super) fn restore(
-    index: &Index,
+    known: &Known,
     events: &dyn EventSource,
     lost: &dyn LostKeys,
 ) -> Result<Vec<Write>, EngineError> {
@@ -42,12 +50,10 @@ pub(super) fn restore(
         let entry = Entry { applied, due: Some(Timestamp(0)), bytes: Box::default() };
         writes.push(Write::Put(entry_key(stream), entry.encode()));
     }
-    let mut tombstones: Vec<(StreamId, Seq)> =
-        index.read().tombstones.iter().map(|(stream, applied)| (*stream, *applied)).collect();
-    tombstones.sort_unstable();
     let number = |value: u64| Box::from(value.to_le_bytes());
-    let rest = tombstones.into_iter().map(|(stream, applied)| (tombstone_key(stream), number(applied.0)));
-    let numbers = [(META_CHECKPOINT, index.checkpoint_seq().0), (META_ENTRIES, index.len())];
+    let tombstones = known.tombstones.iter();
+    let rest = tombstones.map(|(stream, applied)| (tombstone_key(*stream), number(applied.0)));
+    let numbers = [(META_CHECKPOINT, known.checkpoint.0), (META_ENTRIES, known.entries)];
     let rest = rest.chain(numbers.map(|(key, value)| (Box::from(key), number(value))));
     for (key, value) in rest {
         if lost.contains(&key)? {

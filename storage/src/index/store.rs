@@ -1,8 +1,5 @@
-//! The write-behind index: the state of every open stream, as a delta in memory over a database. It is never the only
-//! place where a fact is stored, and never ahead of the log on the disk.
-//!
-//! Keys of the database: `e` stream (its entry), `d` due time and stream (no value), `g` stream (a tombstone, see
-//! `checkpoint.rs`), `m` name (a number).
+//! The write-behind index: the state of every open stream, as a delta in memory over a database. It
+//! is never the only place where a fact is stored, and never ahead of the log on the disk.
 
 use std::{
     sync::{
@@ -19,9 +16,10 @@ use crate::{
     disk::seam::{Engine, KeyValueStore},
     error::{EngineError, IndexError},
     hash::UniformMap,
-    index::delta::{Delta, MOVED_MAX, Progress, Slot, Waiting},
+    index::delta::{Delta, DeltaSize, MOVED_MAX, Progress, Slot},
     index::entry::{Due, Entry, Lookup, OpenStream, StoredEntry},
-    index::repair::{self, EventSource},
+    index::keys::{META_CHECKPOINT, META_ENTRIES, due_end, due_key, entry_key, read_due, read_stream},
+    index::repair::{self, EventSource, Known},
 };
 
 /// The name of the database.
@@ -29,10 +27,8 @@ pub(crate) const NAME: &str = "index";
 /// Pairs read from the database at once.
 const PAGE: usize = 256;
 
-pub(crate) const META_CHECKPOINT: &[u8] = b"mcheckpoint";
-pub(crate) const META_ENTRIES: &[u8] = b"mentries";
-
-/// The part of the index in memory: the delta that changes, and the one that a checkpoint moves to the database.
+/// The part of the index in memory: the delta that changes, and the one that a checkpoint moves to
+/// the database.
 #[derive(Default)]
 pub(crate) struct Layers {
     pub(crate) live: Delta,
@@ -111,10 +107,16 @@ impl Index {
         }
     }
 
+    /// The part of the database that is known in memory, too.
+    fn known(&self) -> Known {
+        let tombstones = self.read().tombstones.iter().map(|(stream, applied)| (*stream, *applied)).collect();
+        Known { tombstones, checkpoint: self.checkpoint_seq(), entries: self.len() }
+    }
+
     /// Rebuilds from the events what damaged pages held. Only while no checkpoint runs.
     pub(crate) fn repair(&self, damage: &EngineError) -> Result<(), IndexError> {
         let Some(events) = self.events.get() else { return Err(damage.clone().into()) };
-        if self.store.repair(&mut |lost| repair::restore(self, &**events, lost))? {
+        if self.store.repair(&mut |lost| repair::restore(&self.known(), &**events, lost))? {
             events.report(damage);
         }
         Ok(())
@@ -139,8 +141,9 @@ impl Index {
         self.repaired(|| self.stored(stream))
     }
 
-    /// Returns the last event of a stream that the index has seen, also if the stream was removed since the last checkpoint;
-    /// [`Seq::NONE`] if it has seen none. Replay skips everything up to it. May read the disk.
+    /// Returns the last event of a stream that the index has seen, also if the stream was removed
+    /// since the last checkpoint; [`Seq::NONE`] if it has seen none. Replay skips everything up to
+    /// it. May read the disk.
     pub fn applied(&self, stream: StreamId) -> Result<Seq, IndexError> {
         Ok(match self.lookup(stream)? {
             Lookup::Open(entry) => entry.applied,
@@ -148,7 +151,8 @@ impl Index {
         })
     }
 
-    /// Returns the entry of an open stream, or the last event of a finished one, with one read. May read the disk.
+    /// Returns the entry of an open stream, or the last event of a finished one, with one read. May
+    /// read the disk.
     pub fn lookup(&self, stream: StreamId) -> Result<Lookup, IndexError> {
         let tombstone = {
             let layers = self.read();
@@ -172,8 +176,8 @@ impl Index {
         self.put_over(stream, entry, StoredEntry::Unknown);
     }
 
-    /// Sets a stream's entry, in memory, given the one that the database has. Only for the sole writer of the stream, which
-    /// knows the entry that it got from [`Index::get`] or put last.
+    /// Sets a stream's entry, in memory, given the one that the database has. Only for the sole
+    /// writer of the stream, which knows the entry that it got from [`Index::get`] or put last.
     pub fn put_over(&self, stream: StreamId, entry: Entry, stored: StoredEntry) {
         self.set(stream, Slot::Put(entry), stored);
     }
@@ -194,7 +198,8 @@ impl Index {
         self.moving.live_bytes.store(layers.live.bytes, Ordering::Release);
     }
 
-    /// Returns up to `limit` streams that are due at `until` or before, after `after`, in order. May read the disk.
+    /// Returns up to `limit` streams that are due at `until` or before, after `after`, in order.
+    /// May read the disk.
     pub fn due(&self, until: Timestamp, after: Option<Due>, limit: usize) -> Result<Vec<Due>, IndexError> {
         self.repaired(|| self.read_due(until, after, limit))
     }
@@ -295,9 +300,9 @@ impl Index {
     }
 
     /// The size of the changes that wait in memory. Takes no lock.
-    pub fn delta(&self) -> Waiting {
+    pub fn delta(&self) -> DeltaSize {
         let moved = self.moving.moved.load(Ordering::Acquire).min(MOVED_MAX);
-        Waiting {
+        DeltaSize {
             live_bytes: self.moving.live_bytes.load(Ordering::Acquire),
             frozen_bytes: self.moving.frozen_bytes.load(Ordering::Acquire),
             moved: moved as f64 / MOVED_MAX as f64,
@@ -319,48 +324,4 @@ fn read_tombstones(store: &dyn KeyValueStore) -> Result<UniformMap<StreamId, Seq
             tombstones.insert(stream, Seq(applied));
         }
     }
-}
-
-fn stream_key(kind: u8, stream: StreamId) -> Box<[u8]> {
-    let mut key = Vec::with_capacity(17);
-    key.push(kind);
-    key.extend_from_slice(&stream.0.to_be_bytes());
-    key.into()
-}
-
-pub(crate) fn entry_key(stream: StreamId) -> Box<[u8]> {
-    stream_key(b'e', stream)
-}
-
-pub(crate) fn tombstone_key(stream: StreamId) -> Box<[u8]> {
-    stream_key(b'g', stream)
-}
-
-pub(crate) fn due_key(due: Due) -> Box<[u8]> {
-    let mut key = Vec::with_capacity(25);
-    key.push(b'd');
-    key.extend_from_slice(&due.at.0.to_be_bytes());
-    key.extend_from_slice(&due.stream.0.to_be_bytes());
-    key.into()
-}
-
-/// A key above those of all streams that are due at `until`.
-fn due_end(until: Timestamp) -> Box<[u8]> {
-    match until.0.checked_add(1) {
-        Some(next) => due_key(Due { at: Timestamp(next), stream: StreamId(0) }),
-        None => Box::from(*b"e"),
-    }
-}
-
-pub(crate) fn read_stream(key: &[u8]) -> Option<StreamId> {
-    let mut cursor = Cursor(key);
-    cursor.u8()?;
-    cursor.array().map(|bytes| StreamId(u128::from_be_bytes(bytes)))
-}
-
-pub(crate) fn read_due(key: &[u8]) -> Option<Due> {
-    let mut cursor = Cursor(key);
-    cursor.u8()?;
-    let at = Timestamp(cursor.array().map(u64::from_be_bytes)?);
-    Some(Due { at, stream: StreamId(cursor.array().map(u128::from_be_bytes)?) })
 }

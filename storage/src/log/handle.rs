@@ -1,5 +1,5 @@
-//! The handle of the log: appends, watermark, look-ups, room. It must never wait for the disk on behalf of an
-//! append, and never report as committed what is not flushed.
+//! The handle of the log: append, find, read, checkpoint. An append never waits for the disk, and
+//! nothing is reported as committed that is not durable.
 
 use std::{
     cell::RefCell,
@@ -13,11 +13,10 @@ use std::{
 use message::{Seq, Timestamp};
 
 use crate::{
-    CheckpointStats,
     block::format::{self, ItemFault},
     disk::seam::Engine,
     error::{AppendError, IndexError, NoRoom, Poisoned},
-    index::store::Index,
+    index::{checkpoint::CheckpointStats, store::Index},
     item::{Found, Item, Tag},
     log::queue::{Bounds, Completion, Queue},
     log::segment::{Chain, Segment},
@@ -25,17 +24,17 @@ use crate::{
     options::{Driver, Options},
 };
 
-/// Times [`Options::queue_bytes_max`] that appends are refused at: work that was accepted before the queue was
-/// full must still be able to write down its outcome.
+/// Factor of [`Options::queue_bytes_max`] above which appends are refused. Work that was accepted
+/// before the queue was full must still be able to record its outcome.
 const QUEUE_HARD_FACTOR: usize = 4;
-/// Free space is asked for once in so many calls of [`Log::room`].
+/// Calls of [`Log::room`] between two samples of the free space.
 const ROOM_SAMPLE: u32 = 256;
-/// The largest record, in bytes.
+/// Maximum bytes of an encoded record. A larger one is refused.
 pub const RECORD_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a thread keeps of its encoding buffer between appends, in bytes.
+/// Maximum bytes of an encoding buffer that a thread keeps between appends.
 const SCRATCH_BYTES_KEPT: usize = 1024 * 1024;
 
-/// The event log. Clones are the same log; the last one that is dropped stops it.
+/// The event log. Clones are handles of the same log; dropping the last one stops it.
 #[derive(Clone)]
 pub struct Log {
     pub(crate) shared: Arc<Shared>,
@@ -50,9 +49,9 @@ pub(crate) struct Shared {
     pub(crate) options: Options,
     pub(crate) chain: Arc<Chain>,
     queue: Mutex<Queue>,
-    /// There is something to write, or to end for.
+    /// Signals the writer: a block waits, or the log closes.
     pub(crate) work: Condvar,
-    /// The watermark moved, or never will again.
+    /// Signals waiters: the watermark rose, or the log is poisoned.
     pub(crate) advanced: Condvar,
     pub(crate) committed: AtomicU64,
     poison: OnceLock<Poisoned>,
@@ -66,7 +65,7 @@ pub(crate) struct Shared {
     pub(crate) bytes_written: AtomicU64,
 }
 
-/// Ends the threads when the last handle goes.
+/// A drop guard that ends the threads.
 struct Guard {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -76,7 +75,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = const { RefCell::new(Scratch { bytes: Vec::new(), ends: Vec::new() }) };
 }
 
-/// Records that are encoded but have no numbers yet.
+/// Encoded records without numbers.
 struct Scratch {
     bytes: Vec<u8>,
     ends: Vec<usize>,
@@ -102,7 +101,8 @@ impl Scratch {
         Ok(())
     }
 
-    /// Cuts the records into runs that each fit a block: one run, unless they are more than a block holds.
+    /// Splits the records into runs that fit a block each. A record larger than a block is a run of
+    /// its own.
     fn runs(&self, block_bytes_max: usize) -> impl Iterator<Item = (usize, &[u8])> {
         let room = block_bytes_max.saturating_sub(format::HEADER_BYTES);
         let (mut at, mut start) = (0, 0);
@@ -160,7 +160,7 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the writer would get now, if nobody holds the queue.
+    /// Returns the block that the writer would get now; `None` if the queue is locked or empty.
     #[cfg(test)]
     pub(crate) fn try_take(&self) -> Option<crate::log::queue::Pending> {
         self.queue.try_lock().ok()?.take().map(|(pending, _)| pending)
@@ -170,7 +170,7 @@ impl Shared {
         self.poison.get()
     }
 
-    /// Ends all taking. Everyone who waits is told by the writer.
+    /// Poisons the log: refuses appends from now on. The writer tells all waiters.
     pub(crate) fn poison(&self, why: &dyn std::fmt::Display) {
         let poisoned = Poisoned(why.to_string().into());
         {
@@ -192,7 +192,7 @@ impl Shared {
         self.waiting_bytes.store(queue.bytes, Ordering::Relaxed);
     }
 
-    /// Asks the disk for its room.
+    /// Samples the free space of the disk.
     pub(crate) fn sample_room(&self) {
         match self.engine.free_bytes() {
             Ok(free) => {
@@ -234,7 +234,7 @@ impl Shared {
                 scratch.shrink();
                 first
             }
-            // An append within an append, from a completion: it gets a buffer of its own.
+            // A completion appends: it gets a buffer of its own.
             Err(_) => {
                 let mut scratch = Scratch { bytes: Vec::new(), ends: Vec::new() };
                 scratch.encode(items)?;
@@ -272,7 +272,7 @@ impl Shared {
             let lookups = queue.push(&self.chain, bounds, records, u32::try_from(count).unwrap_or(0), times);
             let (these, others) = rest.split_at_checked(count).unwrap_or((rest, &[]));
             rest = others;
-            // Announced before the block can be sealed.
+            // Announced first, because the block may be sealed at once.
             lookups.expect(these.iter().map(|item| item.keys.len() as u64).sum());
             fresh.push((count, lookups));
         }
@@ -280,7 +280,7 @@ impl Shared {
             queue.complete_last(done);
         }
         self.note_waiting(&queue);
-        // Before the writer can take the block: whoever is told of the flush finds the keys.
+        // Inserted while the queue is locked: a completion of this block finds the keys.
         remember(&fresh, items, first);
         let is_idle = std::mem::take(&mut queue.is_idle);
         drop(queue);
@@ -336,18 +336,19 @@ impl Log {
         Self { shared, guard }
     }
 
-    /// Numbers the items consecutively, hands them to the writer and returns the number of the first. Never
-    /// waits for the disk.
+    /// Numbers the items consecutively, queues them for the writer, and returns the first number.
+    /// Never waits for the disk.
     ///
-    /// `done` is called once, when the last item is flushed, or with what poisoned the log; in the order of the
-    /// appends, on the writer's thread, which waits for it: it must be quick. It is dropped uncalled when this
-    /// returns an error. Items that fit one block ([`Options::block_bytes_max`]) survive a crash all or not at all.
+    /// The writer's thread calls `done` once, in the order of the appends: when the last item is
+    /// durable, or with the reason why the log is poisoned. It must be quick, since the writer
+    /// waits for it. It is dropped uncalled if this returns an error. A crash keeps all items that
+    /// fit one block ([`Options::block_bytes_max`]), or none of them.
     pub fn append(&self, items: Vec<Item>, done: Option<Completion>) -> Result<Seq, AppendError> {
         self.shared.append(&items, done)
     }
 
-    /// Calls `done` once everything appended so far is flushed, or with what poisoned the log; at once and here
-    /// when there is nothing to wait for. For answers that show what was appended by others.
+    /// Calls `done` once everything appended so far is durable, or with the reason why the log is
+    /// poisoned; at once, on this thread, if nothing waits. For answers that show others' appends.
     pub fn after(&self, done: Completion) {
         let mut queue = self.shared.queue();
         if let Some(poisoned) = self.poisoned() {
@@ -361,19 +362,20 @@ impl Log {
         }
     }
 
-    /// The watermark: every event up to it is flushed.
+    /// Returns the watermark: every event up to it is durable.
     pub fn committed(&self) -> Seq {
         Seq(self.shared.committed.load(Ordering::Acquire))
     }
 
-    /// Whether new work may be accepted. Cheap; asked before every acceptance.
+    /// Returns an error if new work must not be accepted now. Cheap; called before every
+    /// acceptance.
     pub fn room(&self) -> Result<(), NoRoom> {
         self.shared.room()
     }
 
-    /// What was remembered under a key, the newest first, with what is appended but not yet flushed.
+    /// Returns the newest value of a key, also of events that are not durable yet.
     ///
-    /// A look-up that the disk cannot answer poisons the log, since "not there" would be a wrong answer.
+    /// A look-up that the disk cannot answer poisons the log, since "not found" would be wrong.
     pub fn find(&self, hash: u128) -> Option<Found> {
         self.shared.chain.find(hash).unwrap_or_else(|e| {
             self.shared.poison(&e);
@@ -381,13 +383,13 @@ impl Log {
         })
     }
 
-    /// The derived state of what is open.
+    /// Returns the index of open streams.
     pub fn index(&self) -> &Index {
         &self.shared.index
     }
 
-    /// [`Index::checkpoint`], waiting for this log's flushes. Look-ups go to the disk, too, so that a start after it
-    /// reads little more than what came since.
+    /// Runs [`Index::checkpoint`] against this log's flushes, and writes look-ups to the disk, so
+    /// that the next start reads few blocks.
     pub fn checkpoint(&self, upto: Seq) -> Result<CheckpointStats, IndexError> {
         let done = self.shared.index.checkpoint(upto, &|seq| self.shared.wait_flushed(seq))?;
         if let Some((segment, end)) = self.shared.end_part() {
@@ -397,27 +399,28 @@ impl Log {
         Ok(done)
     }
 
-    /// Returns when an event is flushed, or never will be. Blocks: not for an actor.
+    /// Blocks the thread until an event is durable or the log is poisoned. Not for an actor.
     pub fn wait_flushed(&self, seq: Seq) -> Result<(), Poisoned> {
         self.shared.wait_flushed(seq)
     }
 
-    /// [`Driver::Inline`] only: writes one block and runs its completions, here. True if there was one.
+    /// Writes one block and runs its completions on this thread, with [`Driver::Inline`] only.
+    /// Returns whether there was one.
     pub fn drive(&self) -> bool {
         self.shared.options.driver == Driver::Inline && self.shared.cycle()
     }
 
-    /// Ends the active segment: the next append begins another, and this one is sealed then.
+    /// Ends the active segment: the next append begins another, and this one is sealed.
     pub fn seal(&self) {
         self.shared.queue().must_seal = true;
     }
 
-    /// What poisoned the log, if anything did.
+    /// Returns the reason why the log is poisoned.
     pub fn poisoned(&self) -> Option<Poisoned> {
         self.shared.poisoned().cloned()
     }
 
-    /// Calls `hook` once when the log is poisoned; at once if it is.
+    /// Calls `hook` once when the log is poisoned; at once if it is already.
     pub fn on_poison(&self, hook: impl FnOnce(Poisoned) + Send + 'static) {
         {
             let _queue = self.shared.queue();
@@ -431,7 +434,7 @@ impl Log {
         }
     }
 
-    /// Flushes what waits and ends the threads. Appends through other handles fail from here on.
+    /// Flushes all appends and ends the threads. Appends through other handles fail from now on.
     pub fn close(self) -> Result<(), Poisoned> {
         self.guard.stop();
         self.poisoned().map_or(Ok(()), Err)
@@ -447,7 +450,7 @@ impl Guard {
         }
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
-            // The last handle may be dropped by a completion, on the writer's own thread.
+            // A completion may drop the last handle, on the writer's own thread.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
                 tracing::error!("a thread of the log panicked");
             }

@@ -1,5 +1,6 @@
-//! Opening: reads the active segment and the index, in parallel, and nothing else, so that the time it takes does
-//! not grow with history. Damage stops it; only a torn last block, which nobody was told of, is cut.
+//! Recovery: reads the active segment and the index, in parallel, and nothing else, so that its
+//! time does not grow with history. Damage stops it; only a torn last block, which was never
+//! acknowledged, is cut.
 
 use std::{sync::Arc, thread};
 
@@ -22,31 +23,32 @@ use crate::{
     options::Options,
 };
 
-/// Bytes of blocks for which one key is expected, and the most bytes for which room is made ahead.
+/// Bytes of blocks for each expected key, and the maximum of bytes for which memtables are
+/// preallocated.
 const BYTES_PER_KEY: u64 = 96;
 const KEYS_BYTES_MAX: u64 = 1 << 30;
 
-/// What opening found.
+/// The result of [`Log::open`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovery {
     /// The last event.
     pub last: Seq,
-    /// Replay begins after this one: `log.read(Seq(checkpoint.0 + 1))`.
+    /// The last event in the index: replay begins with `log.read(Seq(checkpoint.0 + 1))`.
     pub checkpoint: Seq,
-    /// Segments there are.
+    /// The number of segments.
     pub segments: usize,
-    /// Segments whose look-ups had to be rebuilt, the active one among them.
+    /// Segments whose look-ups were read from blocks, the active one among them.
     pub rebuilt: usize,
-    /// Bytes of blocks read for that.
+    /// Bytes of the blocks that were read.
     pub bytes_read: u64,
-    /// The block that a crash tore, and that was cut. It was never acknowledged.
+    /// The incomplete last block that was cut. It was never acknowledged.
     pub torn: Option<BadBlock>,
 }
 
 impl Log {
     /// Opens a log, and creates it if it is missing.
     ///
-    /// Files that are derived from the blocks are rebuilt if they are damaged: see [`crate::Stats::rebuilt_files`].
+    /// Rebuilds derived files that are damaged: see [`crate::Stats::rebuilt_files`].
     pub fn open(engine: impl Engine + 'static, options: Options) -> Result<(Self, Recovery), OpenError> {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let listed = segment_list::read(&*engine)?;
@@ -85,7 +87,8 @@ impl Log {
     }
 }
 
-/// The segments' folders, all of which are listed if there is a list. Completes a retention that a crash interrupted.
+/// Returns the segments' folders, all of which must be there if they are listed. Completes a
+/// retention that a crash interrupted.
 fn listed_names(engine: &dyn Engine, listed: &StoredList) -> Result<Vec<(Seq, String)>, OpenError> {
     let mut names = segment_names(engine)?;
     let StoredList::Firsts(firsts) = listed else { return Ok(names) };
@@ -100,7 +103,8 @@ fn listed_names(engine: &dyn Engine, listed: &StoredList) -> Result<Vec<(Seq, St
     Ok(names)
 }
 
-/// The index if it is sound and not older than the log; an empty one if not, which replay fills from the first event.
+/// Returns the index if it is sound and reaches to the begin of the log, and an empty one
+/// otherwise, which replay fills from the first event.
 fn sound_index(
     opened: Result<Index, IndexError>,
     engine: &dyn Engine,
@@ -123,7 +127,7 @@ fn sound_index(
     Ok(Index::open(engine, options.checkpoint_pause)?)
 }
 
-/// The segments' folders, in the order of their events.
+/// Returns the segments' folders, in the order of their events.
 pub(crate) fn segment_names(engine: &dyn Engine) -> Result<Vec<(Seq, String)>, OpenError> {
     let mut names: Vec<(Seq, String)> =
         engine.names()?.into_iter().filter_map(|name| Some((first_of(&name)?, name))).collect();
@@ -132,7 +136,7 @@ pub(crate) fn segment_names(engine: &dyn Engine) -> Result<Vec<(Seq, String)>, O
     Ok(names.into_iter().filter(|(first, name)| *name == name_of(*first)).collect())
 }
 
-/// What a walk over the segments gave.
+/// The segments that recovery has walked over, and what it found in them.
 struct Walked {
     chain: Chain,
     end: Seq,
@@ -174,8 +178,8 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)], options: &Options) ->
 }
 
 impl Walked {
-    /// Opens a file of look-ups that begins with the event `first`. A damaged one is removed and reported: its keys are
-    /// read from the blocks.
+    /// Opens a look-up file that begins with the event `first`. A damaged one is removed and
+    /// reported; its keys are then read from the blocks.
     fn look_ups(&self, segment: &str, name: &str, first: Seq) -> Result<Option<LookupFile>, EngineError> {
         let opened = match LookupFile::open(&self.chain.readers, segment, name) {
             Ok(Some(file)) if file.facts.first != first || file.facts.last < first => {
@@ -190,7 +194,7 @@ impl Walked {
         })
     }
 
-    /// Opens the files of the parts of a segment, one behind the other from its first event on.
+    /// Opens the look-up files of a segment's parts, from its first event on.
     fn parts(&self, segment: &str, first: Seq) -> Result<Vec<Arc<LookupFile>>, EngineError> {
         let (mut files, mut next) = (Vec::new(), first);
         while let Some(file) = self.look_ups(segment, &part_name(next), next)? {
@@ -200,7 +204,7 @@ impl Walked {
         Ok(files)
     }
 
-    /// Reads the blocks of a segment whose look-ups are not on the disk.
+    /// Reads the blocks of a segment that are in no look-up file.
     fn read_unsealed(
         &mut self,
         engine: &dyn Engine,
@@ -211,7 +215,7 @@ impl Walked {
         let files = self.parts(&name, first)?;
         let known_bytes = files.iter().map(|file| file.facts.block_bytes).sum();
         let begin = files.last().map_or(first, |file| file.facts.end());
-        // A guess, on the large side: memory that is not touched costs nothing, but moving what is there does.
+        // A guess on the large side: untouched memory costs nothing, while growing copies.
         let bytes = engine.disk_bytes(&name).unwrap_or(0).saturating_sub(known_bytes);
         let keys = bytes.min(KEYS_BYTES_MAX) / BYTES_PER_KEY;
         let table = Arc::new(MemTable::with_capacity(begin, usize::try_from(keys).unwrap_or(0)));
@@ -243,7 +247,8 @@ impl Walked {
     }
 }
 
-/// Reads the blocks behind the look-ups on the disk into a table, and returns the block that is not sound if it is the last.
+/// Reads the blocks after the look-up files into a memtable. Returns the last block if it is
+/// damaged.
 fn read_blocks(
     store: &dyn BlockStore,
     segment: &Segment,
@@ -253,7 +258,7 @@ fn read_blocks(
     let after = if begin > segment.first { Seq(begin.0.saturating_sub(1)) } else { Seq::NONE };
     let mut bad = None;
     for_each_block(store, after, begin, |Pairing { key, bytes, expected }| {
-        // A block behind the bad one: that was not the last.
+        // Another block follows the bad one, which was therefore not the last.
         if let Some(bad) = bad.take() {
             return Err(OpenError::Block(bad));
         }
@@ -269,7 +274,8 @@ fn read_blocks(
     Ok(bad)
 }
 
-/// The last block if it is not sound: as it was read, or as the store knows that it was flushed or begun.
+/// Returns the fault of the last block: as it was read, or as the store knows that it was flushed
+/// or torn.
 fn torn_or_lost(
     store: &dyn BlockStore,
     segment: &Segment,
@@ -282,12 +288,12 @@ fn torn_or_lost(
     bad.or_else(|| Some(BadBlock { segment: segment.name.clone(), block: end, fault: fault()? }))
 }
 
-/// Whether a crash in the middle of a write can have done this.
+/// Returns whether an interrupted write can have caused a fault.
 fn may_be_torn(fault: &BlockFault) -> bool {
     matches!(fault, BlockFault::Short { .. } | BlockFault::Checksum { .. } | BlockFault::Torn { .. })
 }
 
-/// Whether a block is there, and sound, after which `end` would come.
+/// Returns whether a sound block ends where `end` would begin.
 fn ends_at(store: &dyn BlockStore, end: Seq) -> Result<bool, EngineError> {
     let Some((first, bytes)) = store.at_or_below(Seq(end.0.saturating_sub(1)))? else {
         return Ok(false);
@@ -297,7 +303,7 @@ fn ends_at(store: &dyn BlockStore, end: Seq) -> Result<bool, EngineError> {
 }
 
 impl Shared {
-    /// Look-ups in memory, on the disk, and bytes of the filters in front of the latter that are in memory.
+    /// Returns the keys in memtables, the keys in files, and the bytes of resident filters.
     pub(crate) fn lookup_sizes(&self) -> (u64, u64, u64) {
         let (mut fresh_keys, mut sealed_keys, mut filter_bytes) = (0, 0, 0);
         for segment in self.chain.segments().iter() {

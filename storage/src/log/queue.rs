@@ -1,5 +1,5 @@
-//! What waits for the writer: events that have their numbers, already as the bytes of their blocks. Numbers are
-//! given here, under one short lock; nothing here touches the disk.
+//! The queue in front of the writer: numbered events, encoded as blocks. Numbers are given here,
+//! under one short lock; nothing here touches the disk.
 
 use std::{
     collections::VecDeque,
@@ -9,16 +9,16 @@ use std::{
 use message::{Seq, Timestamp};
 
 use crate::{
-    block::format::{self, Block, Record},
+    block::format::{self, Block, EventRecord},
     error::Poisoned,
     log::segment::{Chain, Segment},
     lookup::memtable::MemTable,
 };
 
-/// Called once, with the fate of an append.
+/// Called once with the outcome of an append.
 pub type Completion = Box<dyn FnOnce(Result<(), Poisoned>) + Send>;
 
-/// Buffers kept for the next blocks.
+/// Maximum number of buffers kept for the next blocks.
 const SPARE_MAX: usize = 4;
 
 /// A block that is being filled.
@@ -29,42 +29,42 @@ pub(crate) struct Pending {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
     pub(crate) done: Vec<Completion>,
-    /// The segment it goes to, and the part of it that its keys are remembered in.
+    /// The segment of the block, and the memtable of its keys.
     pub(crate) segment: Arc<Segment>,
     pub(crate) table: Arc<MemTable>,
 }
 
-/// The block that is being written, still to be read from.
+/// The block that is being written. Readers still find its events here.
 pub(crate) struct Writing {
     first: Seq,
     count: u32,
     pub(crate) bytes: RwLock<Vec<u8>>,
 }
 
-/// The queue. Lives under one lock.
+/// The queue, under one lock.
 pub(crate) struct Queue {
     pub(crate) next: Seq,
     blocks: VecDeque<Pending>,
     pub(crate) writing: Option<Arc<Writing>>,
-    /// Those who wait for the block that is being written, having appended nothing to it.
+    /// Completions that wait for the block that is being written and appended nothing to it.
     pub(crate) after: Vec<Completion>,
     /// Bytes in `blocks` and in `writing`.
     pub(crate) bytes: usize,
-    /// The segment that the next block goes to, if one was begun.
+    /// The segment of the next block; `None` before the first append to a new log.
     segment: Option<(Arc<Segment>, Arc<MemTable>)>,
     segment_bytes: u64,
-    /// Of the part of it that grows.
+    /// Bytes of the active part of the segment.
     part_bytes: u64,
-    /// The next append begins a block: a part was ended.
+    /// Set when a part was ended: the next append begins a block.
     must_begin: bool,
     pub(crate) must_seal: bool,
     pub(crate) is_closed: bool,
-    /// The writer waits for work.
+    /// Set while the writer waits for work.
     pub(crate) is_idle: bool,
     spare: Vec<Vec<u8>>,
 }
 
-/// Bounds that the queue keeps.
+/// The size limits of a block, a segment and a part.
 #[derive(Clone, Copy)]
 pub(crate) struct Bounds {
     pub(crate) block_bytes_max: usize,
@@ -93,7 +93,7 @@ impl Queue {
         }
     }
 
-    /// Takes a run of `count` records in. All of them go to one block.
+    /// Adds a run of `count` records to one block. Returns the memtable for their keys.
     pub(crate) fn push(
         &mut self,
         chain: &Chain,
@@ -125,7 +125,7 @@ impl Queue {
         }
     }
 
-    /// Ends the part of the segment that grows, if it has so many bytes, and gives the segment.
+    /// Ends the active part if it has at least `bytes_min` bytes, and returns the segment.
     pub(crate) fn end_part(&mut self, bytes_min: u64) -> Option<Arc<Segment>> {
         let (segment, table) = self.segment.as_mut()?;
         if self.part_bytes >= bytes_min.max(1) {
@@ -136,7 +136,7 @@ impl Queue {
         Some(segment.clone())
     }
 
-    /// Hangs a completion on whatever is not flushed yet; gives it back when everything is.
+    /// Adds a completion to the last block that is not durable. Returns it if everything is.
     pub(crate) fn complete_after(&mut self, done: Completion) -> Option<Completion> {
         match self.blocks.back_mut() {
             Some(last) => last.done.push(done),
@@ -146,7 +146,7 @@ impl Queue {
         None
     }
 
-    /// Hangs a completion on the last event.
+    /// Adds a completion to the last event.
     pub(crate) fn complete_last(&mut self, done: Completion) {
         if let Some(last) = self.blocks.back_mut() {
             last.done.push(done);
@@ -197,12 +197,13 @@ impl Queue {
         self.blocks.is_empty()
     }
 
-    /// Those who wait for a flush.
+    /// Returns the number of appends that wait for a flush.
     pub(crate) fn appends(&self) -> usize {
         self.blocks.iter().map(|pending| pending.done.len()).sum()
     }
 
-    /// Hands the oldest block to the writer. Its bytes stay readable here until [`Queue::written`].
+    /// Hands the oldest block to the writer. Its events stay readable here until
+    /// [`Queue::written`].
     pub(crate) fn take(&mut self) -> Option<(Pending, Arc<Writing>)> {
         let mut pending = self.blocks.pop_front()?;
         let bytes = RwLock::new(std::mem::take(&mut pending.bytes));
@@ -211,7 +212,7 @@ impl Queue {
         Some((pending, writing))
     }
 
-    /// The block taken last is on the disk.
+    /// Releases the block that was taken last, which is durable now.
     pub(crate) fn written(&mut self, writing: Arc<Writing>, keep_bytes_max: usize) {
         self.writing = None;
         let Some(writing) = Arc::into_inner(writing) else { return };
@@ -222,12 +223,12 @@ impl Queue {
         }
     }
 
-    /// Everyone who waits.
+    /// Removes and returns all completions.
     pub(crate) fn drain(&mut self) -> Vec<Completion> {
         self.blocks.drain(..).flat_map(|pending| pending.done).chain(self.after.drain(..)).collect()
     }
 
-    /// The bytes of an event that is not on the disk yet, if it is here.
+    /// Returns the encoded record of an event that is not durable yet.
     pub(crate) fn record(&self, seq: Seq) -> Option<Vec<u8>> {
         if let Some(writing) = &self.writing {
             let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
@@ -245,5 +246,5 @@ fn record_in(first: Seq, count: u32, bytes: &[u8], seq: Seq) -> Option<Vec<u8>> 
         return None;
     }
     let mut records = block.records().flatten();
-    records.find(|record: &Record<'_>| record.seq == seq).map(|record| record.bytes.to_vec())
+    records.find(|record: &EventRecord<'_>| record.seq == seq).map(|record| record.bytes.to_vec())
 }

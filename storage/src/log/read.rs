@@ -1,9 +1,9 @@
-//! Reading events back: one, forward, or along a stream's past. What does not check is an error, never skipped.
+//! Reads events back: one, forward, or along a stream's past. Damage is an error, never skipped.
 
 use message::Seq;
 
 use crate::{
-    block::format::Record,
+    block::format::EventRecord,
     error::{BadBlock, BlockFault, ReadError},
     item::Stored,
     log::handle::{Log, Shared},
@@ -19,7 +19,7 @@ impl Shared {
         if seq.0 > self.committed.load(std::sync::atomic::Ordering::Acquire) {
             let waiting = self.queue().record(seq);
             if let Some(bytes) = waiting {
-                let stored = Record { seq, bytes: &bytes }.decode();
+                let stored = EventRecord { seq, bytes: &bytes }.decode();
                 let bad = |fault| BadBlock { segment: "waiting to be written".into(), block: seq, fault };
                 return Ok(Some(stored.map_err(bad)?));
             }
@@ -36,30 +36,31 @@ impl Shared {
 }
 
 impl Log {
-    /// One event, also when it is not flushed yet. `None`: it was removed by retention, or never appended.
+    /// Returns one event, also one that is not durable yet; `None` if retention removed it or it
+    /// was never appended.
     pub fn event(&self, seq: Seq) -> Result<Option<Stored>, ReadError> {
         self.shared.event(seq)
     }
 
-    /// The events from `from` on (or from the first that retention left), up to what was flushed when the
-    /// iterator gets there. It ends after an error.
+    /// Returns the durable events from `from` on, or from the first that retention left. The
+    /// iterator ends after an error.
     pub fn read(&self, from: Seq) -> Forward<'_> {
         let first = self.shared.chain.segments().first().map_or(Seq(1), |segment| segment.first);
         Forward { shared: &self.shared, next: from.max(first), events: Vec::new().into_iter(), failed: false }
     }
 
-    /// A stream's events from its head backwards, also those not flushed yet. It ends at the stream's first
-    /// event, at the first that retention removed, or after an error.
+    /// Returns a stream's events from its head backwards, also those that are not durable yet. Ends
+    /// at the stream's first event, at the first that retention left, or after an error.
     pub fn history(&self, head: Seq) -> History<'_> {
         History { shared: &self.shared, next: head }
     }
 }
 
-/// Walks forward. See [`Log::read`].
+/// An iterator over events, see [`Log::read`].
 pub struct Forward<'a> {
     shared: &'a Shared,
     next: Seq,
-    /// Decoded from the block at hand.
+    /// The decoded rest of the current block.
     events: std::vec::IntoIter<Stored>,
     failed: bool,
 }
@@ -101,7 +102,7 @@ impl Iterator for Forward<'_> {
     }
 }
 
-/// Walks a stream backwards. See [`Log::history`].
+/// An iterator over a stream's past, see [`Log::history`].
 pub struct History<'a> {
     shared: &'a Shared,
     next: Seq,
@@ -114,7 +115,7 @@ impl Iterator for History<'_> {
         match self.shared.event(std::mem::take(&mut self.next)) {
             Ok(event) => {
                 let event = event?;
-                // Only ever downwards, so that a damaged link cannot make it walk in circles.
+                // A damaged link must not make it walk in circles.
                 if event.prev < event.seq {
                     self.next = event.prev;
                 }

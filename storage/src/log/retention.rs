@@ -1,24 +1,25 @@
-//! Retention: removes whole sealed segments from the front of the log, never one that is still needed, and never
-//! one behind a segment that stays.
+//! Retention: removes whole sealed segments from the front of the log, never one that is still
+//! needed or that follows one that stays.
 
 use message::{Seq, Timestamp};
 
 use crate::{error::EngineError, log::handle::Log};
 
-/// What retention removed.
+/// The result of [`Log::retain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Retained {
-    /// Segments removed.
+    /// The number of segments removed.
     pub removed: usize,
-    /// Events in them.
+    /// The number of events in them.
     pub events: u64,
-    /// The first event that is still there.
+    /// The first event that is left.
     pub first: Seq,
 }
 
 impl Log {
-    /// Removes the sealed segments whose events are all older than `delete_before`, before `oldest_needed` (the
-    /// oldest event that anything open refers to), and in the index's checkpoint.
+    /// Removes the sealed segments at the front whose events are all older than `delete_before`,
+    /// before `oldest_needed` (the oldest event that open state refers to), and in the index's
+    /// checkpoint.
     pub fn retain(&self, delete_before: Timestamp, oldest_needed: Seq) -> Result<Retained, EngineError> {
         let checkpoint = self.index().checkpoint_seq();
         let segments = self.shared.chain.segments();
@@ -29,7 +30,7 @@ impl Log {
                 && facts.last < oldest_needed
                 && facts.last <= checkpoint
         };
-        // The last one stays, sealed or not: its name says where the numbers go on.
+        // The last segment stays even if it is sealed: its name tells where the numbers go on.
         let candidates = segments.len().saturating_sub(1);
         let gone: Vec<_> = segments.iter().take(candidates).take_while(is_past).collect();
         let events = gone.iter().map(|segment| segment.facts().events).sum();

@@ -1,5 +1,5 @@
-//! The chain of segments: each a database of its own, named by its first event. The last one is written to; the
-//! others are sealed, closed, and opened again only while someone reads them.
+//! The chain of segments, each a folder named by its first event. The last one is written to; the
+//! others are sealed, closed, and opened only while someone reads them.
 
 use std::{
     collections::VecDeque,
@@ -27,24 +27,24 @@ use crate::{
     },
 };
 
-/// Sealed segments that stay open for readers.
+/// Maximum number of sealed segments that stay open for readers.
 const OPEN_MAX: usize = 4;
-/// Blocks kept for readers that come back to them.
+/// Maximum number of blocks cached for readers.
 const BLOCKS_MAX: usize = 8;
-/// Blocks read in one go.
+/// Blocks read at once in a walk.
 const BLOCKS_PER_PAGE: usize = 8;
-/// Files of one segment that are rebuilt for one look-up before it fails.
+/// Maximum number of files of one segment that one look-up rebuilds before it fails.
 const REBUILDS_MAX: usize = 64;
 
 enum Access {
-    /// Not opened by anyone now; perhaps still held by a reader.
+    /// Closed, or open only for as long as a reader needs it.
     Closed(Option<Weak<dyn BlockStore>>),
-    /// Held open: it is written to, or not yet sealed.
+    /// Held open: it is written to, or is not sealed yet.
     Pinned(Arc<dyn BlockStore>),
     Removed,
 }
 
-/// One segment.
+/// A segment of the log.
 pub(crate) struct Segment {
     pub(crate) first: Seq,
     pub(crate) name: String,
@@ -53,7 +53,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// A segment that is written to: `files` hold the look-ups of its beginning, `table` those behind.
+    /// Returns a segment that is written to. `files` hold the look-ups of its beginning, `table`
+    /// those after them.
     pub(crate) fn growing(
         readers: &Arc<ReaderPool>,
         first: Seq,
@@ -65,7 +66,7 @@ impl Segment {
         Self { first, name, lookups, access: Mutex::new(Access::Closed(None)) }
     }
 
-    /// A segment that is complete and has all of its look-ups in one file.
+    /// Returns a complete segment whose look-ups are all in one file.
     pub(crate) fn sealed(readers: &Arc<ReaderPool>, first: Seq, file: LookupFile) -> Self {
         let name = name_of(first);
         let lookups = SegmentLookups::whole(readers.clone(), (&name, first), file);
@@ -80,7 +81,7 @@ impl Segment {
         self.lookups.facts()
     }
 
-    /// The database, held open from now on.
+    /// Returns the blocks, which stay open from now on.
     pub(crate) fn pinned_or_open(&self, engine: &dyn Engine) -> Result<Arc<dyn BlockStore>, EngineError> {
         let mut access = self.access();
         if let Access::Pinned(store) = &*access {
@@ -91,20 +92,21 @@ impl Segment {
         Ok(store)
     }
 
-    /// Closes it, when nothing more is written to it. Who reads it keeps it open as long as that takes.
+    /// Closes the blocks of a segment that is not written to any more. Readers keep them open for
+    /// as long as they need.
     pub(crate) fn close(&self) {
         let mut access = self.access();
         if let Access::Pinned(store) = &*access {
             let reader = Arc::downgrade(store);
             let store = std::mem::replace(&mut *access, Access::Closed(Some(reader)));
             drop(access);
-            // Closing takes a while; readers wait for it in `Engine::open`.
+            // Closing takes a while. Readers wait for it when they open the blocks again.
             drop(store);
         }
     }
 }
 
-/// A block that was read and found sound.
+/// A block that was read and is sound.
 #[derive(Clone)]
 pub(crate) struct Read {
     pub(crate) first: Seq,
@@ -129,20 +131,20 @@ impl Read {
 
 pub(crate) type Segments = Arc<Vec<Arc<Segment>>>;
 
-/// All segments, in order.
+/// All segments of a log, in order.
 pub(crate) struct Chain {
     engine: Arc<dyn Engine>,
     segments: RwLock<Segments>,
     pub(crate) list: SegmentList,
     pub(crate) readers: Arc<ReaderPool>,
     pub(crate) repairs: Repairs,
-    /// Sealed segments that are open, the latest used last.
+    /// Open sealed segments, the most recently used last.
     open: Mutex<VecDeque<(Seq, Arc<dyn BlockStore>)>>,
     blocks: Mutex<VecDeque<Read>>,
 }
 
 impl Chain {
-    /// An empty chain that keeps up to `open_files_max` files of look-ups open.
+    /// Returns an empty chain that keeps up to `open_files_max` look-up files open.
     pub(crate) fn new(engine: Arc<dyn Engine>, open_files_max: usize) -> Self {
         Self {
             readers: ReaderPool::new(engine.clone(), open_files_max),
@@ -177,7 +179,7 @@ impl Chain {
         Arc::make_mut(&mut segments).push(segment);
     }
 
-    /// Takes segments off the front and removes them from the disk.
+    /// Removes segments from the front, and from the disk.
     pub(crate) fn remove_front(&self, count: usize) -> Result<(), EngineError> {
         let gone: Vec<Arc<Segment>> = {
             let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
@@ -204,7 +206,8 @@ impl Chain {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The segment's database, opened if need be. `None`: the segment was removed meanwhile.
+    /// Returns the blocks of a segment, opened if need be; `None` if the segment was removed
+    /// meanwhile.
     pub(crate) fn store(&self, segment: &Segment) -> Result<Option<Arc<dyn BlockStore>>, EngineError> {
         let mut access = segment.access();
         let store = match &*access {
@@ -238,7 +241,7 @@ impl Chain {
         Ok(store)
     }
 
-    /// The block that holds `seq`. `None`: it was removed, or is not flushed.
+    /// Returns the block that holds `seq`; `None` if it was removed, or is not durable yet.
     pub(crate) fn block_of(&self, seq: Seq) -> Result<Option<Read>, ReadError> {
         if let Some(read) = self.read_blocks().iter().find(|read| read.holds(seq)) {
             return Ok(Some(read.clone()));
@@ -263,7 +266,7 @@ impl Chain {
         Ok(Some(read))
     }
 
-    /// Opens a segment for its first block, and lists it: from here on a start notices when it is missing.
+    /// Opens a segment for its first block, and lists it, so that a start notices if it is missing.
     pub(crate) fn begin(&self, segment: &Segment) -> Result<Arc<dyn BlockStore>, EngineError> {
         let store = segment.pinned_or_open(&*self.engine)?;
         self.list.add(&*self.engine, segment.first)?;
@@ -301,7 +304,7 @@ impl Chain {
         !self.segments().iter().any(|other| other.first == segment.first)
     }
 
-    /// Writes a damaged file of look-ups anew from the blocks, unless it was replaced meanwhile.
+    /// Rebuilds a damaged look-up file from the blocks, unless it was replaced meanwhile.
     fn rebuild(&self, segment: &Segment, fault: &FileFault) -> Result<(), ReadError> {
         if segment.lookups.rebuild(&fault.file, |facts| self.read_back(segment, facts))? {
             self.repairs.report(&fault.error);
@@ -309,7 +312,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Checks all files of look-ups of a segment, and rebuilds those that are damaged.
+    /// Checks all look-up files of a segment, and rebuilds the damaged ones.
     pub(crate) fn rebuild_damaged(&self, segment: &Segment) -> Result<(), ReadError> {
         for file in segment.lookups.files() {
             if let Err(error) = file.check() {
@@ -319,7 +322,7 @@ impl Chain {
         Ok(())
     }
 
-    /// Reads the keys of some of a segment's events from its blocks.
+    /// Reads the keys of some of a segment's events back from its blocks.
     fn read_back(&self, segment: &Segment, facts: Facts) -> Result<MemTable, ReadError> {
         let table = MemTable::new(facts.first);
         let store = self.store(segment)?.ok_or(ReadError::Missing(facts.first))?;
@@ -338,8 +341,8 @@ impl Chain {
         if end == facts.end() { Ok(table) } else { Err(ReadError::Missing(end)) }
     }
 
-    /// Keeps the filters and fences of the newest files in memory, up to `bytes_max` bytes, and no others: a look-up that
-    /// reads an older file has read all newer ones.
+    /// Keeps the filters and fences of the newest files in memory, up to `bytes_max` bytes, and no
+    /// others: a look-up reads the newest files first.
     pub(crate) fn keep_resident(&self, bytes_max: usize) -> Result<(), ReadError> {
         let mut sum = 0_usize;
         for segment in self.segments().iter().rev() {
@@ -370,16 +373,16 @@ impl Chain {
     }
 }
 
-/// A block as it lies in its segment.
+/// A stored block, and where it should begin.
 pub(crate) struct Pairing<'a> {
     pub(crate) key: Seq,
     pub(crate) bytes: &'a [u8],
-    /// Where it should begin.
+    /// The event with which the block should begin.
     pub(crate) expected: Seq,
 }
 
-/// Visits every block of a segment behind the event `after`, the first of which begins with `first`; `visit` returns where
-/// the next should begin.
+/// Visits every block of a segment after the event `after`. The first should begin with `first`;
+/// `visit` returns where the next should begin.
 pub(crate) fn for_each_block<E: From<EngineError>>(
     store: &dyn BlockStore,
     after: Seq,

@@ -1,5 +1,5 @@
-//! The list of segments in a file of its own, by which a start notices that one is missing. It is written before anything
-//! in a new segment is acknowledged, and before retention removes a folder.
+//! The list of segments in a file of its own, by which a start notices that one is missing. It is
+//! written before anything in a new segment is acknowledged, and before retention removes a folder.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -22,7 +22,7 @@ pub(crate) struct SegmentList(Mutex<Vec<Seq>>);
 
 /// The list as a start found it.
 pub(crate) enum StoredList {
-    /// There is no file: the log is new, or the file was removed.
+    /// The file is missing: the log is new, or the file was removed.
     Missing,
     Damaged(EngineError),
     Firsts(Vec<Seq>),

@@ -1,4 +1,4 @@
-//! Figures of an open log. Asking for them changes nothing.
+//! Figures of an open log. Reading them changes nothing.
 
 use std::sync::atomic::Ordering;
 
@@ -9,13 +9,13 @@ use crate::{error::EngineError, log::handle::Log};
 /// Figures of an open log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
-    /// The first event that is still there.
+    /// The first event that retention left.
     pub first: Seq,
-    /// The last event that is flushed.
+    /// The last durable event.
     pub committed: Seq,
     /// The number that the next event gets.
     pub next: Seq,
-    /// Segments, the active one among them.
+    /// The number of segments, including the active one.
     pub segments: usize,
     /// Bytes of all blocks.
     pub block_bytes: u64,
@@ -25,30 +25,30 @@ pub struct Stats {
     pub free_bytes: u64,
     /// Bytes waiting for the writer.
     pub waiting_bytes: usize,
-    /// Blocks written since the log was opened; each was a flush.
+    /// Blocks written since the log was opened, each with one flush.
     pub blocks_written: u64,
     /// Their bytes.
     pub bytes_written: u64,
-    /// Keys remembered in memory.
+    /// Keys in memtables.
     pub lookups_in_memory: u64,
-    /// Keys remembered in sealed segments.
+    /// Keys in look-up files.
     pub lookups_sealed: u64,
-    /// Memory of the filters in front of those.
+    /// Memory of the filters of those files, in bytes.
     pub filter_bytes: u64,
     /// Entries in the index's database.
     pub index_entries: u64,
     /// Streams changed since the last checkpoint.
     pub index_delta: usize,
-    /// Everything up to here is in the index's database.
+    /// The last event that is in the index's database.
     pub checkpoint: Seq,
-    /// Files that were found damaged since the log was opened, and rebuilt from the blocks.
+    /// Damaged files that were rebuilt from the blocks since the log was opened.
     pub rebuilt_files: u64,
 }
 
 /// The part of a log in memory that grows with the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct MemoryUse {
-    /// Bytes that wait for the writer.
+    /// Bytes waiting for the writer.
     pub waiting_bytes: usize,
     /// Keys of events that are not in a look-up file.
     pub lookups: u64,
@@ -61,7 +61,7 @@ impl Log {
         MemoryUse { waiting_bytes: self.shared.waiting_bytes.load(Ordering::Relaxed), lookups }
     }
 
-    /// Figures of this log. Asks the disk for sizes: not for a hot path.
+    /// Returns the figures of this log. Reads sizes from the disk: not for a hot path.
     pub fn stats(&self) -> Result<Stats, EngineError> {
         let shared = &self.shared;
         let mut disk_bytes = 0_u64;

@@ -78,9 +78,9 @@ pub struct DamagedFile {
     pub file: String,
     /// Where in the file.
     pub offset: u64,
-    /// What is wrong there.
+    /// A description of the damage.
     pub what: String,
-    /// What to do about it.
+    /// The action to take.
     pub remedy: Remedy,
 }
 
@@ -91,7 +91,7 @@ impl fmt::Display for DamagedFile {
     }
 }
 
-/// What to do about a damaged file.
+/// The action to take about a damaged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// Nothing: the log rebuilds it from the blocks.
@@ -109,8 +109,8 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// Reads every file of a log and decodes every event. An engine is held by one process at a time, so this is for a log that
-/// is not running.
+/// Reads every file of a log and decodes every event. An engine is held by one process at a time,
+/// so this is for a log that is not running.
 pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
     let mut report = Report::default();
     let names = segment_names(engine)?;

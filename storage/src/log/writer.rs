@@ -1,5 +1,5 @@
-//! The writer: takes a block off the queue, writes it, flushes it, moves the watermark, and only then tells those
-//! who waited. The same code runs on a thread of its own or, in simulation, where it is called.
+//! The writer: takes a block off the queue, commits it, raises the watermark, and only then runs
+//! the completions. It runs on a thread of its own or, in simulation, on the caller's.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -24,33 +24,34 @@ use crate::{
     options::Driver,
 };
 
-/// What is to be sealed.
+/// A job for the sealing thread.
 enum Job {
-    /// All of it: nothing is written to it any more.
+    /// A segment that is complete.
     Segment(Arc<Segment>),
-    /// Its parts that do not grow any more.
+    /// The ended parts of the active segment.
     Parts(Arc<Segment>),
 }
 
-/// Segments that wait to be sealed; the writer waits when there are more, which bounds memory.
+/// Maximum number of jobs that wait for the sealing thread. The writer waits when there are more,
+/// which bounds memory.
 const SEALING_MAX: usize = 1;
-/// Free space is asked for after so many bytes were written.
+/// Bytes written between two samples of the free space.
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
-/// When so many appends shared a flush, there is much to do, and the writer rests after it, so that more share the next:
-/// a flush costs the processors the same for one event and for a hundred. Who appends alone never waits for it, and when as
-/// many wait already, there is nothing to wait for.
+/// After a flush that this many appends shared, the writer pauses so that more share the next: a
+/// flush costs the same processor time for one event and for a hundred. A single appender never
+/// waits for the pause, and there is none if as many appends wait already.
 const GATHER_APPENDS: usize = 8;
 const GATHER: Duration = Duration::from_micros(300);
-/// A block's buffer is kept for the next one up to so many times the block's bound.
+/// Factor of the maximum block size up to which a block's buffer is reused.
 const KEEP_FACTOR: usize = 2;
 
 impl Shared {
-    /// Writes one block. True if there was anything to do.
+    /// Writes one block. Returns whether there was one.
     pub(crate) fn cycle(&self) -> bool {
         self.cycle_with(&|job| self.perform(&job)).is_some()
     }
 
-    /// How many appends were flushed, or failed, if there were any.
+    /// Writes one block, and returns the number of its appends; `None` if nothing waited.
     fn cycle_with(&self, seal: &dyn Fn(Job)) -> Option<usize> {
         if self.poisoned().is_some() {
             return self.fail_waiting(Vec::new());
@@ -77,7 +78,8 @@ impl Shared {
         }
     }
 
-    /// Tells everyone who waits that the log is poisoned. How many, if there was anyone.
+    /// Fails all waiting appends of a poisoned log, and returns their number; `None` if there were
+    /// none.
     fn fail_waiting(&self, mut done: Vec<Completion>) -> Option<usize> {
         let poisoned = self.poisoned()?;
         done.extend(self.queue().drain());
@@ -86,7 +88,7 @@ impl Shared {
         waited
     }
 
-    /// Runs completions. One that panics poisons the log: someone will never be told what happened.
+    /// Runs completions. One that panics poisons the log, since its append will never be answered.
     fn tell(&self, done: Vec<Completion>, fate: &Result<(), Poisoned>) {
         for done in done {
             let fate = fate.clone();
@@ -109,7 +111,7 @@ impl Shared {
             bytes.len()
         };
         {
-            // Who looks for an event that waits reads them meanwhile.
+            // Readers of a queued event read the same bytes.
             let bytes = writing.bytes.read().unwrap_or_else(PoisonError::into_inner);
             store.commit(pending.first, &bytes)?;
         }
@@ -128,7 +130,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The first block of a segment is safe: the segment before it will not change any more.
+    /// Seals the segment before the one whose first block is durable.
     fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Job)) {
         let segments = self.chain.segments();
         let at = segments.partition_point(|other| other.first < segment.first);
@@ -144,7 +146,7 @@ impl Shared {
         }
     }
 
-    /// Seals a segment, here.
+    /// Seals a segment on this thread.
     pub(crate) fn seal_now(&self, segment: &Segment) {
         self.seal_with(segment, |store| segment.lookups.seal(store));
         if segment.lookups.is_sealed() {
@@ -152,14 +154,14 @@ impl Shared {
         }
     }
 
-    /// Seals the parts of a segment that do not grow any more, here.
+    /// Writes the look-ups of a segment's ended parts on this thread.
     pub(crate) fn seal_parts(&self, segment: &Segment) {
         let committed = Seq(self.committed.load(Ordering::Acquire));
         let small_bytes = self.options.part_bytes();
         self.seal_with(segment, |store| segment.lookups.seal_parts(store, small_bytes, committed));
     }
 
-    /// Writes look-ups of a segment. Should a file that is merged be damaged, the damaged ones are rebuilt first.
+    /// Writes look-ups of a segment. Rebuilds damaged files first if a merge meets one.
     fn seal_with(&self, segment: &Segment, seal: impl Fn(&dyn BlockStore) -> Result<(), EngineError>) {
         if self.poisoned().is_some() {
             return;
@@ -178,7 +180,8 @@ impl Shared {
         self.keep_resident();
     }
 
-    /// Ends the part that grows, if it is worth a file. It can be sealed when the event is flushed that this gives.
+    /// Ends the active part if it is large enough for a file. Returns the segment, and the event
+    /// that must be durable before its parts are written.
     pub(crate) fn end_part(&self) -> Option<(Arc<Segment>, Seq)> {
         let mut queue = self.queue();
         let segment = queue.end_part(self.options.part_bytes_min())?;
@@ -194,12 +197,12 @@ impl Shared {
         }
     }
 
-    /// The writer's thread, until the log is closed and everything is written.
+    /// Runs the writer's thread until the log is closed and everything is written.
     fn run(&self, seal: &SyncSender<Job>) {
         let send = |job| {
             let is_over = match job {
                 Job::Segment(_) => seal.send(job).is_err(),
-                // The next one of the segment is of these parts, too.
+                // A later job for the segment covers these parts, too.
                 Job::Parts(_) => matches!(seal.try_send(job), Err(TrySendError::Disconnected(_))),
             };
             if is_over {
@@ -224,7 +227,7 @@ impl Shared {
         }
     }
 
-    /// Of the segment that is written to, so that the first look-ups need not.
+    /// Sorts the recovered look-ups of the active segment, so that the first look-ups need not.
     fn sort_recovered(&self) {
         if let Some(segment) = self.chain.segments().last() {
             segment.lookups.tables().iter().for_each(|table| table.sort());
@@ -238,12 +241,12 @@ impl Shared {
     }
 }
 
-/// Whether to rest after a flush of so many appends, while so many wait.
+/// Returns whether to pause after a flush of `flushed` appends while `waiting` wait.
 fn gathers(flushed: usize, waiting: usize) -> bool {
     flushed >= GATHER_APPENDS && waiting < GATHER_APPENDS
 }
 
-/// Starts the threads, if there are to be any, and seals what a crash left unsealed.
+/// Starts the threads of [`Driver::Threaded`], and seals the segments that a crash left unsealed.
 pub(crate) fn start(
     shared: &Arc<Shared>,
     unsealed: Vec<Arc<Segment>>,
@@ -265,7 +268,7 @@ pub(crate) fn start(
         for segment in unsealed {
             sealer.seal_now(&segment);
         }
-        // What this start had to read.
+        // The look-ups that this start read from blocks.
         if let Some((segment, _)) = sealer.end_part() {
             sealer.seal_parts(&segment);
         }
@@ -311,8 +314,8 @@ mod tests {
         }
     }
 
-    /// The order is forced: who appends is held where it remembers its keys, and the block may not be to be had
-    /// meanwhile. On whatever machine, the writer could take it otherwise.
+    /// Holds an append where it inserts its keys, and checks that the writer cannot get the block
+    /// meanwhile.
     #[test]
     fn a_block_is_not_to_be_had_before_its_keys_are_remembered() {
         let options = Options { driver: Driver::Inline, ..Options::default() };
@@ -326,7 +329,7 @@ mod tests {
         let appending = log.clone();
         let thread = thread::spawn(move || done.send(appending.append(vec![item(2)], None)).unwrap());
         while fresh.is_complete() {
-            // Its keys are announced under the queue's lock, before they are remembered.
+            // The keys are announced under the queue's lock, before they are inserted.
             thread::yield_now();
         }
         for _ in 0..2_000 {

@@ -1,4 +1,5 @@
-//! Facts about a range of events that are known without reading it. They are stored with look-up files.
+//! Facts about a range of events that are known without reading it. They are stored with look-up
+//! files.
 
 use message::{Seq, Timestamp};
 

@@ -11,7 +11,8 @@ use crate::{
     item::Found,
     lookup::{facts::Facts, memtable::MemTable, readers::ReaderPool},
     sorted::{
-        Merge, ReaderSource, Record, Shape, SortedFile, Source, UNIFORM_KEY_BYTES, UNIFORM_VALUE_BYTES, write,
+        Merge, ReaderSource, Shape, SortedFile, SortedRecord, Source, UNIFORM_KEY_BYTES, UNIFORM_VALUE_BYTES,
+        Walk, write,
     },
 };
 
@@ -107,7 +108,8 @@ pub(crate) fn check(engine: &dyn Engine, segment: &str, name: &str) -> Result<Op
     Ok(Some(Facts::from_note(file.note())))
 }
 
-/// Parts stay open: a merge of parts takes the name of the first, which must not be read in its place.
+/// Parts stay open: a merge of parts takes the name of the first, which must not be read in its
+/// place.
 fn source(
     readers: &Arc<ReaderPool>,
     segment: &str,
@@ -117,7 +119,7 @@ fn source(
     if name == WHOLE { Arc::new(readers.file(segment, name, reader)) } else { Arc::new(reader) }
 }
 
-fn found_in(record: Record<'_>) -> Option<Found> {
+fn found_in(record: SortedRecord<'_>) -> Option<Found> {
     let mut cursor = Cursor(record.value?);
     Some(Found { a: cursor.u128()?, b: cursor.u64()? })
 }
@@ -140,7 +142,7 @@ impl LookupSources {
     /// Adds a file as the next older source.
     pub(crate) fn push_file(&mut self, file: &LookupFile) -> Result<(), EngineError> {
         self.records_max += file.len();
-        self.sources.push(Box::new(file.file.walk(&[], MERGE_READ_BYTES)?));
+        self.sources.push(Box::new(Walk::new(&file.file, &[], MERGE_READ_BYTES)?));
         Ok(())
     }
 }
@@ -174,8 +176,8 @@ impl TableSource {
 }
 
 impl Source for TableSource {
-    fn head(&self) -> Option<Record<'_>> {
-        (!self.is_over).then_some(Record { key: &self.key, value: Some(&self.value) })
+    fn head(&self) -> Option<SortedRecord<'_>> {
+        (!self.is_over).then_some(SortedRecord { key: &self.key, value: Some(&self.value) })
     }
 
     fn advance(&mut self) -> Result<(), EngineError> {

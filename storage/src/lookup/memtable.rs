@@ -1,5 +1,5 @@
-//! The keys of events whose part of a segment is not on the disk as a look-up file: a map in memory, sharded. Of equal keys
-//! the newest must win.
+//! The keys of events whose part of a segment is not on the disk as a look-up file: a map in
+//! memory, sharded. Of equal keys the newest must win.
 
 use std::sync::{
     Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -23,8 +23,8 @@ struct Versioned {
     seq: u64,
 }
 
-/// A key that a start read back from the blocks. It takes less than two thirds of a slot of the map, a third of whose slots
-/// are empty.
+/// A key that a start read back from the blocks. It takes less than two thirds of a slot of the
+/// map, a third of whose slots are empty.
 #[derive(Clone, Copy)]
 struct Recovered {
     hash: [u64; 2],
@@ -156,7 +156,8 @@ impl MemTable {
         self.arrived.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Inserts a key that was read back from the blocks: in the order of the events, before anything else is inserted.
+    /// Inserts a key that was read back from the blocks: in the order of the events, before
+    /// anything else is inserted.
     pub(crate) fn recover(&self, hash: u128, found: Found) {
         if let Some(shard) = self.shard(hash) {
             let mut shard = write(shard);
@@ -213,7 +214,8 @@ impl MemTable {
             let shard = read(shard);
             all.extend(shard.recovered.iter().map(|recovered| (recovered.hash(), recovered.found())));
             all.extend(shard.map.iter().map(|(hash, value)| (*hash, value.found)));
-            // Shards are cut by the top bits, so sorting each sorts all. Of equal keys the newest stays last.
+            // Shards are cut by the top bits, so sorting each sorts all. Of equal keys the newest
+            // stays last.
             if let Some(part) = all.get_mut(start..) {
                 part.sort_by_key(|(hash, _)| *hash);
             }

@@ -45,7 +45,8 @@ impl ReaderPool {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a file, which `reader` has open. It is opened again when it is read after the pool closed it.
+    /// Adds a file, which `reader` has open. It is opened again when it is read after the pool
+    /// closed it.
     pub(crate) fn file(self: &Arc<Self>, folder: &str, file: &str, reader: Arc<dyn Reader>) -> PooledFile {
         let mut open = self.lock();
         open.next_id += 1;

@@ -1,5 +1,6 @@
-//! The look-ups of one segment and how they reach the disk: part by part while the segment grows, in one file when it is
-//! full. At any moment each key is found, and after a crash either the file of a part exists or the blocks to read it from.
+//! The look-ups of one segment and how they reach the disk: part by part while the segment grows,
+//! in one file when it is full. At any moment each key is found, and after a crash either the file
+//! of a part exists or the blocks to read it from.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -169,8 +170,8 @@ impl SegmentLookups {
         Some((tables.first()?.clone(), tables.get(1)?.first))
     }
 
-    /// Writes the ended parts whose events are all committed, and merges small ones, of less than `small_bytes`. Does not
-    /// wait for a flush, since the writer may wait for the caller.
+    /// Writes the ended parts whose events are all committed, and merges small ones, of less than
+    /// `small_bytes`. Does not wait for a flush, since the writer may wait for the caller.
     pub(crate) fn seal_parts(
         &self,
         store: &dyn BlockStore,
@@ -200,8 +201,8 @@ impl SegmentLookups {
         Ok(())
     }
 
-    /// Merges the small files at the end when there are many. The merged file takes the name of the first of them; a start
-    /// ignores those that follow, should a crash leave them there.
+    /// Merges the small files at the end when there are many. The merged file takes the name of the
+    /// first of them; a start ignores those that follow, should a crash leave them there.
     fn merge_small(&self, small_bytes: u64) -> Result<(), EngineError> {
         let files = self.files();
         let small = files.iter().take_while(|file| file.facts.block_bytes < small_bytes).count();
@@ -225,7 +226,8 @@ impl SegmentLookups {
         self.readers.engine().remove_file(&self.segment, &file.name)
     }
 
-    /// Writes all look-ups into one file. Nothing is appended to the segment any more, and all of it is on the disk.
+    /// Writes all look-ups into one file. Nothing is appended to the segment any more, and all of
+    /// it is on the disk.
     pub(crate) fn seal(&self, store: &dyn BlockStore) -> Result<(), EngineError> {
         let _alone = self.lock_sealing();
         if self.is_sealed() {
@@ -242,7 +244,8 @@ impl SegmentLookups {
         files.iter().try_for_each(|file| self.remove(file))
     }
 
-    /// Writes a damaged file anew from the keys that `read_back` reads from the blocks, unless it was replaced meanwhile.
+    /// Writes a damaged file anew from the keys that `read_back` reads from the blocks, unless it
+    /// was replaced meanwhile.
     pub(crate) fn rebuild<E: From<EngineError>>(
         &self,
         damaged: &Arc<LookupFile>,

@@ -3,7 +3,7 @@
 use crate::{
     disk::seam::Write,
     error::EngineError,
-    sorted::{Merge, Record, Source},
+    sorted::{Merge, SortedRecord, Source},
 };
 
 /// Minimum number of runs that are merged at once.
@@ -12,11 +12,11 @@ const MERGE_MIN: usize = 4;
 const MERGE_RATIO: u64 = 2;
 /// Smaller runs count as this large.
 const RUN_BYTES_MIN: u64 = 64 * 1024;
-/// Records between two calls of a compaction's `go_on`.
+/// PageRecords between two calls of a compaction's `go_on`.
 const STEP_RECORDS: usize = 1_024;
 
-/// Returns the first of the runs that are worth merging, given the bytes of each, the oldest first; `None` if they are too
-/// few.
+/// Returns the first of the runs that are worth merging, given the bytes of each, the oldest first;
+/// `None` if they are too few.
 pub(super) fn first_to_merge(bytes: &[u64]) -> Option<usize> {
     let mut sum: u64 = 0;
     let mut first = bytes.len();
@@ -69,7 +69,7 @@ impl<'a> Compaction<'a> {
 }
 
 impl Source for Compaction<'_> {
-    fn head(&self) -> Option<Record<'_>> {
+    fn head(&self) -> Option<SortedRecord<'_>> {
         self.merge.head()
     }
 
@@ -93,10 +93,10 @@ impl<'a> WriteSource<'a> {
 }
 
 impl Source for WriteSource<'_> {
-    fn head(&self) -> Option<Record<'_>> {
+    fn head(&self) -> Option<SortedRecord<'_>> {
         self.head.as_ref().map(|write| match write {
-            Write::Put(key, value) => Record { key, value: Some(value) },
-            Write::Delete(key) => Record { key, value: None },
+            Write::Put(key, value) => SortedRecord { key, value: Some(value) },
+            Write::Delete(key) => SortedRecord { key, value: None },
         })
     }
 

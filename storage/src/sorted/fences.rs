@@ -1,9 +1,24 @@
-//! Fences, the first key of each page, and with the filter all that a look-up needs in memory to read one page.
+//! Fences, the first key of each page, and with the filter all that a look-up needs in memory to
+//! read one page.
 
 use crate::{
     bytes::Cursor,
     sorted::{PAGE_BYTES, Shape, filter::Filter},
 };
+
+/// A range of keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct KeyRange {
+    pub(super) from: Box<[u8]>,
+    /// The first key behind the range; `None` if it has no end.
+    pub(super) until: Option<Box<[u8]>>,
+}
+
+impl KeyRange {
+    pub(super) fn contains(&self, key: &[u8]) -> bool {
+        *self.from <= *key && self.until.as_ref().is_none_or(|until| *key < **until)
+    }
+}
 
 /// The place of a page in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +83,8 @@ impl Fences {
         }
     }
 
-    /// The number of leading pages that may begin at or before `key`: the key lies in the last of them or, if several
-    /// fences are equal, perhaps in one shortly before it.
+    /// The number of leading pages that may begin at or before `key`: the key lies in the last of
+    /// them or, if several fences are equal, perhaps in one shortly before it.
     pub(super) fn pages_up_to(&self, key: &[u8]) -> usize {
         match self {
             Self::Uniform(fences) => {
@@ -123,7 +138,8 @@ impl Fences {
         }
     }
 
-    /// Reads the fences of `pages` pages that fill `page_bytes` bytes without a gap; `None` if these bytes are not that.
+    /// Reads the fences of `pages` pages that fill `page_bytes` bytes without a gap; `None` if
+    /// these bytes are not that.
     pub(super) fn decode(shape: Shape, bytes: &[u8], pages: u64, page_bytes: u64) -> Option<Self> {
         let pages = usize::try_from(pages).ok()?;
         let fences = match shape {

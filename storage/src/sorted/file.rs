@@ -1,4 +1,5 @@
-//! A sorted file that is read: by key, with or without its filter and fences in memory, or in order.
+//! A sorted file that is read: by key, with or without its filter and fences in memory, or in
+//! order.
 
 use std::sync::Arc;
 
@@ -6,13 +7,12 @@ use crate::{
     disk::seam::{Reader, Value},
     error::EngineError,
     sorted::{
-        Note, PAGE_BYTES, Record, Shape, UNIFORM_KEY_BYTES, Walk,
-        fences::{Fences, FilterAndFences, Place},
+        Note, PAGE_BYTES, Shape, SortedRecord, UNIFORM_KEY_BYTES,
+        fences::{Fences, FilterAndFences, KeyRange, Place},
         filter::{Filter, hash},
-        lost::KeyRange,
-        page::{Records, UNIFORM_RECORD_BYTES},
+        page::{PageRecords, UNIFORM_RECORD_BYTES},
+        read_ahead::ReadAhead,
         trailer::{TRAILER_BYTES, Trailer},
-        walk::ReadAhead,
     },
 };
 
@@ -30,8 +30,8 @@ pub(crate) enum Content {
     Tombstone,
 }
 
-impl From<Record<'_>> for Content {
-    fn from(record: Record<'_>) -> Self {
+impl From<SortedRecord<'_>> for Content {
+    fn from(record: SortedRecord<'_>) -> Self {
         record.value.map_or(Self::Tombstone, |value| Self::Value(value.into()))
     }
 }
@@ -67,7 +67,7 @@ pub(crate) struct SortedFile {
 enum Side<'a> {
     /// Before the page, which begins with this.
     Before(u128),
-    Here(Option<Record<'a>>),
+    Here(Option<SortedRecord<'a>>),
     /// Behind the page, which ends with this.
     After(u128),
 }
@@ -150,7 +150,8 @@ impl SortedFile {
         EngineError::damaged(&*self.label, offset, what)
     }
 
-    /// The fences at once, the filter as it is decoded: fresh memory is the greatest cost of a start.
+    /// The fences at once, the filter as it is decoded: fresh memory is the greatest cost of a
+    /// start.
     fn load_resident(&self, reader: Arc<dyn Reader>) -> Result<FilterAndFences, EngineError> {
         let Trailer { shape, pages, page_bytes, fence_bytes, .. } = self.trailer;
         let fences = reader.read(page_bytes, usize::try_from(fence_bytes).unwrap_or(usize::MAX))?;
@@ -186,8 +187,8 @@ impl SortedFile {
     }
 
     /// Checks the bytes of a page.
-    pub(super) fn parse<'a>(&self, bytes: &'a [u8], place: Place) -> Result<Records<'a>, EngineError> {
-        let records = Records::parse(self.trailer.shape, bytes).filter(|_| bytes.len() == place.bytes);
+    pub(super) fn parse<'a>(&self, bytes: &'a [u8], place: Place) -> Result<PageRecords<'a>, EngineError> {
+        let records = PageRecords::parse(self.trailer.shape, bytes).filter(|_| bytes.len() == place.bytes);
         records.ok_or_else(|| self.damaged(place.offset, "the checksum of a page is wrong"))
     }
 
@@ -195,7 +196,7 @@ impl SortedFile {
     pub(crate) fn get<T>(
         &self,
         key: &[u8],
-        read: impl FnOnce(Record<'_>) -> T,
+        read: impl FnOnce(SortedRecord<'_>) -> T,
     ) -> Result<Option<T>, EngineError> {
         let pages = self.trailer.pages;
         let (mut low, mut end) = (0, pages);
@@ -239,11 +240,14 @@ impl SortedFile {
         Ok(None)
     }
 
-    /// Returns a walk over the records above `after` that reads `read_bytes` at once.
-    pub(crate) fn walk(&self, after: &[u8], read_bytes: usize) -> Result<Walk, EngineError> {
-        let before = self.resident.as_ref().map_or(0, |resident| resident.fences.pages_up_to(after));
-        let first_page = before.saturating_sub(1) as u64;
-        Walk::new(self.clone(), self.source.reader()?, (first_page, after), read_bytes)
+    pub(super) fn reader(&self) -> Result<Arc<dyn Reader>, EngineError> {
+        self.source.reader()
+    }
+
+    /// The last page that begins at or before a key; the first page if fences are not in memory.
+    pub(super) fn last_page_up_to(&self, key: &[u8]) -> u64 {
+        let pages = self.resident.as_ref().map_or(0, |resident| resident.fences.pages_up_to(key));
+        pages.saturating_sub(1) as u64
     }
 
     /// Whether the file may hold a key, by its filter if that is in memory.
@@ -252,12 +256,8 @@ impl SortedFile {
         self.resident.as_ref().is_none_or(|resident| resident.filter.may_hold(hash))
     }
 
-    /// Returns a walk over the records of all pages that are not damaged.
-    pub(super) fn walk_undamaged(&self, read_bytes: usize) -> Result<Walk, EngineError> {
-        Walk::skipping_damage(self.clone(), self.source.reader()?, read_bytes)
-    }
-
-    /// Reads all pages and returns the ranges of keys of the damaged ones. The fences must be in memory.
+    /// Reads all pages and returns the ranges of keys of the damaged ones. The fences must be in
+    /// memory.
     pub(super) fn damaged_ranges(&self) -> Result<Vec<KeyRange>, EngineError> {
         let mut ahead = ReadAhead::new(self.source.reader()?, CHECK_READ_BYTES);
         let mut ranges = Vec::new();
@@ -273,7 +273,8 @@ impl SortedFile {
         Ok(ranges)
     }
 
-    /// Reads every byte and checks that fences, filter, number and order of the records fit each other.
+    /// Reads every byte and checks that fences, filter, number and order of the records fit each
+    /// other.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
         let whole = self.with_resident()?;
         let Some(resident) = &whole.resident else { return Ok(()) };
@@ -300,7 +301,7 @@ impl SortedFile {
     }
 }
 
-fn side<'a>(records: &Records<'a>, key: &[u8]) -> Side<'a> {
+fn side<'a>(records: &PageRecords<'a>, key: &[u8]) -> Side<'a> {
     let all = match records.shape {
         Shape::Variable => {
             let mut records = *records;
@@ -315,7 +316,7 @@ fn side<'a>(records: &Records<'a>, key: &[u8]) -> Side<'a> {
         _ => {
             let at = all.binary_search_by(|record| record.get(..UNIFORM_KEY_BYTES).cmp(&Some(key)));
             let record = at.ok().and_then(|at| all.get(at)?.split_at_checked(UNIFORM_KEY_BYTES));
-            Side::Here(record.map(|(key, value)| Record { key, value: Some(value) }))
+            Side::Here(record.map(|(key, value)| SortedRecord { key, value: Some(value) }))
         }
     }
 }

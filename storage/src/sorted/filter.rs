@@ -1,5 +1,5 @@
-//! The filter in front of a file's keys: one cache line decides for each key. False positives occur, false negatives
-//! must not.
+//! The filter in front of a file's keys: one cache line decides for each key. False positives
+//! occur, false negatives must not.
 
 use crate::sorted::Shape;
 

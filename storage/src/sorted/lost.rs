@@ -1,33 +1,18 @@
-//! The keys of damaged pages: which ones may have been lost, and everything that was not. It reads and never writes.
-
-use std::sync::Arc;
+//! The keys of damaged pages: which ones may have been lost, and everything that was not. It reads
+//! and never writes.
 
 use crate::{
-    disk::seam::LostKeys,
+    disk::seam::{LostKeys, VisitPair},
     error::EngineError,
-    sorted::{Content, Merge, Source, runs::Run},
+    sorted::{Content, Merge, SortedFile, Source, Walk, fences::KeyRange},
 };
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 * 1024;
 
-/// A range of keys.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyRange {
-    pub(super) from: Box<[u8]>,
-    /// The first key behind the range; `None` if it has no end.
-    pub(super) until: Option<Box<[u8]>>,
-}
-
-impl KeyRange {
-    fn contains(&self, key: &[u8]) -> bool {
-        *self.from <= *key && self.until.as_ref().is_none_or(|until| *key < **until)
-    }
-}
-
 /// A run with the ranges of its damaged pages.
 struct DamagedRun {
-    run: Arc<Run>,
+    file: SortedFile,
     ranges: Vec<KeyRange>,
 }
 
@@ -39,15 +24,16 @@ pub(super) struct LostPages {
 
 impl LostPages {
     /// Reads all runs, the oldest given first; `None` if no page is damaged.
-    pub(super) fn find(runs: &[Arc<Run>]) -> Result<Option<Self>, EngineError> {
-        let ranges = |run: &Arc<Run>| Ok(DamagedRun { run: run.clone(), ranges: run.file.damaged_ranges()? });
+    pub(super) fn find(runs: &[SortedFile]) -> Result<Option<Self>, EngineError> {
+        let ranges =
+            |file: &SortedFile| Ok(DamagedRun { file: file.clone(), ranges: file.damaged_ranges()? });
         let runs: Vec<DamagedRun> = runs.iter().rev().map(ranges).collect::<Result<_, EngineError>>()?;
         Ok(runs.iter().any(|damaged| !damaged.ranges.is_empty()).then_some(Self { runs }))
     }
 
     /// All records of the pages that are not damaged, tombstones among them.
     pub(super) fn rest(&self) -> Result<Merge<'static>, EngineError> {
-        let walks = self.runs.iter().map(|damaged| damaged.run.file.walk_undamaged(READ_BYTES));
+        let walks = self.runs.iter().map(|damaged| Walk::skipping_damage(&damaged.file, READ_BYTES));
         let sources = walks.map(|walk| Ok(Box::new(walk?) as Box<dyn Source>));
         Ok(Merge::new(sources.collect::<Result<_, EngineError>>()?))
     }
@@ -61,19 +47,16 @@ impl LostKeys for LostPages {
         }
         for damaged in &self.runs {
             if is_inside(damaged) {
-                return Ok(damaged.run.file.may_hold(key));
+                return Ok(damaged.file.may_hold(key));
             }
-            if damaged.run.file.get(key, |record| Content::from(record))?.is_some() {
+            if damaged.file.get(key, |record| Content::from(record))?.is_some() {
                 return Ok(false);
             }
         }
         Ok(false)
     }
 
-    fn for_each_other(
-        &self,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError>,
-    ) -> Result<(), EngineError> {
+    fn for_each_other(&self, visit: &mut VisitPair<'_>) -> Result<(), EngineError> {
         let mut rest = self.rest()?;
         while let Some(record) = rest.head() {
             if let Some(value) = record.value {

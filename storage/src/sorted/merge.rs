@@ -1,11 +1,11 @@
 //! Several sorted sources as one. It copies nothing but the key at hand.
 
-use crate::{error::EngineError, sorted::Record};
+use crate::{error::EngineError, sorted::SortedRecord};
 
-/// Records in rising order of their keys, each key once.
+/// PageRecords in rising order of their keys, each key once.
 pub(crate) trait Source {
     /// Returns the record at hand; `None` at the end.
-    fn head(&self) -> Option<Record<'_>>;
+    fn head(&self) -> Option<SortedRecord<'_>>;
     /// Moves on to the next record.
     fn advance(&mut self) -> Result<(), EngineError>;
 }
@@ -33,7 +33,7 @@ impl<'a> Merge<'a> {
 }
 
 impl Source for Merge<'_> {
-    fn head(&self) -> Option<Record<'_>> {
+    fn head(&self) -> Option<SortedRecord<'_>> {
         self.sources.get(self.least?)?.head()
     }
 

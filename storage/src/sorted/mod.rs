@@ -1,5 +1,6 @@
-//! The sorted file, the one format of index runs and of look-up files: immutable, written once and whole, read by key
-//! or in order. It knows nothing of segments, events or the index, and never returns bytes whose checksum is wrong.
+//! The sorted file, the one format of index runs and of look-up files: immutable, written once and
+//! whole, read by key or in order. It knows nothing of segments, events or the index, and never
+//! returns bytes whose checksum is wrong.
 //!
 //! # Format
 //!
@@ -19,10 +20,10 @@
 //!         | the owner's note, 7 words of 8 bytes | crc32 of the trailer so far u32
 //! ```
 //!
-//! Keys rise in the order of their bytes. With [`Shape::Uniform`] pages are padded with zeros to [`PAGE_BYTES`] and the
-//! keys are uniformly distributed, so that a page can be found by interpolation while fences and filter are not in
-//! memory. With [`Shape::Variable`] a page ends at the first record that takes it to [`PAGE_BYTES`], and the fences are
-//! always in memory.
+//! Keys rise in the order of their bytes. With [`Shape::Uniform`] pages are padded with zeros to
+//! [`PAGE_BYTES`] and the keys are uniformly distributed, so that a page can be found by
+//! interpolation while fences and filter are not in memory. With [`Shape::Variable`] a page ends at
+//! the first record that takes it to [`PAGE_BYTES`], and the fences are always in memory.
 
 mod compaction;
 mod fences;
@@ -31,6 +32,7 @@ mod filter;
 mod lost;
 mod merge;
 mod page;
+mod read_ahead;
 pub(crate) mod runs;
 mod trailer;
 mod walk;
@@ -42,7 +44,8 @@ pub(crate) use trailer::Note;
 pub(crate) use walk::Walk;
 pub(crate) use writer::write;
 
-/// Bytes of a page: exactly with [`Shape::Uniform`], at least with [`Shape::Variable`] (but for the last).
+/// Bytes of a page: exactly with [`Shape::Uniform`], at least with [`Shape::Variable`] (but for the
+/// last).
 pub(crate) const PAGE_BYTES: usize = 4096;
 /// Bytes of a key with [`Shape::Uniform`].
 pub(crate) const UNIFORM_KEY_BYTES: usize = 16;
@@ -60,7 +63,7 @@ pub(crate) enum Shape {
 
 /// A record of a sorted file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Record<'a> {
+pub(crate) struct SortedRecord<'a> {
     pub(crate) key: &'a [u8],
     /// `None` for a tombstone.
     pub(crate) value: Option<&'a [u8]>,

@@ -2,14 +2,14 @@
 
 use crate::{
     bytes::{Cursor, overwrite},
-    sorted::{PAGE_BYTES, Record, Shape, UNIFORM_KEY_BYTES, UNIFORM_VALUE_BYTES},
+    sorted::{PAGE_BYTES, Shape, SortedRecord, UNIFORM_KEY_BYTES, UNIFORM_VALUE_BYTES},
 };
 
 /// Bytes of a record with [`Shape::Uniform`].
 pub(super) const UNIFORM_RECORD_BYTES: usize = UNIFORM_KEY_BYTES + UNIFORM_VALUE_BYTES;
 /// Number of records and checksum, behind the records.
 const END_BYTES: usize = 8;
-/// Records of a full page with [`Shape::Uniform`].
+/// PageRecords of a full page with [`Shape::Uniform`].
 pub(super) const UNIFORM_PAGE_RECORDS: usize = (PAGE_BYTES - END_BYTES) / UNIFORM_RECORD_BYTES;
 /// Value length of a tombstone.
 const TOMBSTONE: u32 = u32::MAX;
@@ -17,7 +17,7 @@ const TOMBSTONE: u32 = u32::MAX;
 const LENGTHS_BYTES: usize = 5;
 
 /// Appends a record. False if a length does not fit the shape; then nothing is appended.
-pub(super) fn put_record(shape: Shape, record: Record<'_>, to: &mut Vec<u8>) -> bool {
+pub(super) fn put_record(shape: Shape, record: SortedRecord<'_>, to: &mut Vec<u8>) -> bool {
     match (shape, record.value) {
         (Shape::Uniform, Some(value)) => {
             let fits = record.key.len() == UNIFORM_KEY_BYTES && value.len() == UNIFORM_VALUE_BYTES;
@@ -67,14 +67,14 @@ pub(super) fn end_page(shape: Shape, start: usize, records: u32, to: &mut Vec<u8
 
 /// The records of a page.
 #[derive(Clone, Copy)]
-pub(super) struct Records<'a> {
+pub(super) struct PageRecords<'a> {
     pub(super) shape: Shape,
     pub(super) rest: Cursor<'a>,
-    /// Records that were not taken yet.
+    /// PageRecords that were not taken yet.
     pub(super) left: u32,
 }
 
-impl<'a> Records<'a> {
+impl<'a> PageRecords<'a> {
     /// Checks a page. `None` if its checksum is wrong.
     pub(super) fn parse(shape: Shape, page: &'a [u8]) -> Option<Self> {
         let (content, crc) = page.split_last_chunk::<4>()?;
@@ -91,11 +91,11 @@ impl<'a> Records<'a> {
         self.rest.0.as_chunks().0.get(..left).unwrap_or_default()
     }
 
-    fn record(&mut self) -> Option<Record<'a>> {
+    fn record(&mut self) -> Option<SortedRecord<'a>> {
         match self.shape {
             Shape::Uniform => {
                 let key = self.rest.take(UNIFORM_KEY_BYTES)?;
-                Some(Record { key, value: Some(self.rest.take(UNIFORM_VALUE_BYTES)?) })
+                Some(SortedRecord { key, value: Some(self.rest.take(UNIFORM_VALUE_BYTES)?) })
             }
             Shape::Variable => {
                 let (key_len, value_len) = (self.rest.u8()?, self.rest.u32()?);
@@ -104,16 +104,16 @@ impl<'a> Records<'a> {
                     TOMBSTONE => None,
                     len => Some(self.rest.take(usize::try_from(len).ok()?)?),
                 };
-                Some(Record { key, value })
+                Some(SortedRecord { key, value })
             }
         }
     }
 }
 
-impl<'a> Iterator for Records<'a> {
-    type Item = Record<'a>;
+impl<'a> Iterator for PageRecords<'a> {
+    type Item = SortedRecord<'a>;
 
-    fn next(&mut self) -> Option<Record<'a>> {
+    fn next(&mut self) -> Option<SortedRecord<'a>> {
         self.left = self.left.checked_sub(1)?;
         self.record()
     }

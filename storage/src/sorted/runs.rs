@@ -1,6 +1,7 @@
-//! The index's database on the disk: sorted runs, the newest on top. A write adds one run and changes nothing else; runs
-//! of similar size are merged on a thread of their own, so that each change is written a few times and a start reads none
-//! of them. It must never show a part of a write after a crash.
+//! The index's database on the disk: sorted runs, the newest on top. A write adds one run and
+//! changes nothing else; runs of similar size are merged on a thread of their own, so that each
+//! change is written a few times and a start reads none of them. It must never show a part of a
+//! write after a crash.
 
 use std::{
     sync::{
@@ -15,13 +16,15 @@ use crate::{
     disk::seam::{KeyValueStore, Pair, Restore, Value, Write},
     error::EngineError,
     sorted::compaction::{Compaction, WriteSource, first_to_merge},
-    sorted::{Content, Merge, Note, Shape, SortedFile, Source, lost::LostPages, write},
+    sorted::{Content, Merge, Note, Shape, SortedFile, Source, Walk, lost::LostPages, write},
 };
 
-/// Maximum number of runs that a look-up meets: a writer waits for the merging while there are more. That many come only
-/// while nearly everything is being merged on a slow disk; otherwise there are about ten.
+/// Maximum number of runs that a look-up meets: a writer waits for the merging while there are
+/// more. That many come only while nearly everything is being merged on a slow disk; otherwise
+/// there are about ten.
 const RUNS_MAX: usize = 32;
-/// Bytes read at once from a run that is merged, and from one that is searched for a page of a range.
+/// Bytes read at once from a run that is merged, and from one that is searched for a page of a
+/// range.
 const MERGE_READ_BYTES: usize = 256 * 1024;
 const RANGE_READ_BYTES: usize = 16 * 1024;
 const PREFIX: &str = "run-";
@@ -54,9 +57,9 @@ impl Span {
 }
 
 /// A run that is open.
-pub(super) struct Run {
+struct Run {
     span: Span,
-    pub(super) file: SortedFile,
+    file: SortedFile,
 }
 
 impl Run {
@@ -148,7 +151,7 @@ impl RunStore {
                 continue;
             }
             if span.from != expected {
-                return Err(EngineError::damaged(&folder.label(""), 0, "a run before the newest is missing"));
+                return Err(EngineError::damaged(folder.label(""), 0, "a run before the newest is missing"));
             }
             expected = span.to.saturating_add(1);
             runs.push(Arc::new(Run::open(&folder, span)?));
@@ -163,8 +166,8 @@ impl RunStore {
         Ok(Self { files: Arc::new(files), writing: Mutex::default(), merger: Mutex::default() })
     }
 
-    /// Starts to merge runs on another thread if there is reason to. Waits only while there are too many runs; returns the
-    /// failure of an earlier merge.
+    /// Starts to merge runs on another thread if there is reason to. Waits only while there are too
+    /// many runs; returns the failure of an earlier merge.
     fn merge_in_background(&self) -> Result<(), EngineError> {
         let mut merger = lock(&self.merger);
         let must_wait = self.files.runs().len() >= RUNS_MAX;
@@ -251,7 +254,10 @@ impl Files {
     /// Merges all undamaged pages and the writes of `restore` into one run, if a page is damaged.
     fn replace_damaged(&self, restore: &mut Restore<'_>) -> Result<bool, EngineError> {
         let runs = self.runs();
-        let Some(lost) = LostPages::find(&runs)? else { return Ok(false) };
+        let Some(lost) = LostPages::find(&runs.iter().map(|run| run.file.clone()).collect::<Vec<_>>())?
+        else {
+            return Ok(false);
+        };
         let (Some(first), Some(last)) = (runs.first(), runs.last()) else { return Ok(false) };
         let span = Span { from: first.span.from, to: last.span.to };
         let writes = restore(&lost)?;
@@ -281,7 +287,7 @@ impl Files {
 
 /// All records of some runs, the oldest given first.
 fn merge_of(runs: &[Arc<Run>], after: &[u8], read_bytes: usize) -> Result<Merge<'static>, EngineError> {
-    let walks = runs.iter().rev().map(|run| run.file.walk(after, read_bytes));
+    let walks = runs.iter().rev().map(|run| Walk::new(&run.file, after, read_bytes));
     let sources = walks.map(|walk| Ok(Box::new(walk?) as Box<dyn Source>));
     Ok(Merge::new(sources.collect::<Result<_, EngineError>>()?))
 }

@@ -1,4 +1,5 @@
-//! Files of both shapes give back what was written, resident or not, and never anything else when they are damaged.
+//! Files of both shapes give back what was written, resident or not, and never anything else when
+//! they are damaged.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends on the first surprise")]
 
@@ -30,17 +31,17 @@ impl Reader for Bytes {
 type Model = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// A model as a source.
-struct Records(Vec<(Vec<u8>, Option<Vec<u8>>)>);
+struct ModelSource(Vec<(Vec<u8>, Option<Vec<u8>>)>);
 
-impl Records {
+impl ModelSource {
     fn new(model: &Model) -> Box<Self> {
         Box::new(Self(model.iter().rev().map(|(key, value)| (key.clone(), value.clone())).collect()))
     }
 }
 
-impl Source for Records {
-    fn head(&self) -> Option<Record<'_>> {
-        self.0.last().map(|(key, value)| Record { key, value: value.as_deref() })
+impl Source for ModelSource {
+    fn head(&self) -> Option<SortedRecord<'_>> {
+        self.0.last().map(|(key, value)| SortedRecord { key, value: value.as_deref() })
     }
 
     fn advance(&mut self) -> Result<(), EngineError> {
@@ -51,7 +52,7 @@ impl Source for Records {
 
 fn bytes_of(shape: Shape, model: &Model) -> Vec<u8> {
     let mut bytes = Vec::new();
-    write((shape, model.len() as u64 + 3, NOTE), &mut *Records::new(model), |next| {
+    write((shape, model.len() as u64 + 3, NOTE), &mut *ModelSource::new(model), |next| {
         while let Some(part) = next()? {
             bytes.extend(part);
         }
@@ -126,7 +127,7 @@ proptest! {
         let mut rest = model.clone();
         rest.retain(|key, _| *key > after);
         for read_bytes in [0, 5_000, 1 << 20] {
-            prop_assert_eq!(&all(&mut file.walk(&after, read_bytes).unwrap()).unwrap(), &rest);
+            prop_assert_eq!(&all(&mut Walk::new(&file, &after, read_bytes).unwrap()).unwrap(), &rest);
         }
     }
 
@@ -139,13 +140,13 @@ proptest! {
                 let found = file.get(&uniform(n), |record| record.value.map(<[u8]>::to_vec)).unwrap().flatten();
                 prop_assert_eq!(found.as_ref(), model.get(&uniform(n)).and_then(Option::as_ref));
             }
-            prop_assert_eq!(&all(&mut file.walk(&[], 9_000).unwrap()).unwrap(), &model);
+            prop_assert_eq!(&all(&mut Walk::new(&file, &[], 9_000).unwrap()).unwrap(), &model);
         }
     }
 
     #[test]
     fn a_merge_is_the_union_and_the_newest_wins(models in prop::collection::vec(variable_records(), 0..5)) {
-        let sources = models.iter().map(|model| Records::new(model) as Box<dyn Source>).collect();
+        let sources = models.iter().map(|model| ModelSource::new(model) as Box<dyn Source>).collect();
         let mut union = Model::new();
         for model in models.iter().rev() {
             union.extend(model.clone());
@@ -174,7 +175,7 @@ fn a_record_that_does_not_fit_is_refused() {
         (Shape::Variable, vec![1; 256], Some(vec![])),
     ] {
         let model = Model::from([(key, value)]);
-        let written = write((shape, 1, NOTE), &mut *Records::new(&model), |next| {
+        let written = write((shape, 1, NOTE), &mut *ModelSource::new(&model), |next| {
             while next()?.is_some() {}
             Ok(())
         });
@@ -191,7 +192,7 @@ fn is_noticed(shape: Shape, bytes: &[u8], model: &Model) -> bool {
                 assert_eq!(found.as_ref(), Some(value));
             }
         }
-        if let Ok(found) = file.walk(&[], 1 << 16).and_then(|mut walk| all(&mut walk)) {
+        if let Ok(found) = Walk::new(&file, &[], 1 << 16).and_then(|mut walk| all(&mut walk)) {
             assert_eq!(&found, model);
         }
     }

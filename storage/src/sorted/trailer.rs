@@ -1,4 +1,5 @@
-//! The trailer at the end of a sorted file: its shape, the sizes of its regions, and the owner's note.
+//! The trailer at the end of a sorted file: its shape, the sizes of its regions, and the owner's
+//! note.
 
 use crate::{
     bytes::Cursor,

@@ -1,42 +1,10 @@
 //! Reading a sorted file in order, several pages at a time.
 
-use std::sync::Arc;
-
 use crate::{
     bytes::Cursor,
-    disk::seam::Reader,
     error::EngineError,
-    sorted::{Record, SortedFile, Source, fences::Place, page::Records},
+    sorted::{SortedRecord, Source, file::SortedFile, page::PageRecords, read_ahead::ReadAhead},
 };
-
-/// A part of a file in memory, moved forward as it is read.
-pub(super) struct ReadAhead {
-    reader: Arc<dyn Reader>,
-    /// Bytes read at once.
-    size: usize,
-    start: u64,
-    bytes: Vec<u8>,
-}
-
-impl ReadAhead {
-    pub(super) fn new(reader: Arc<dyn Reader>, size: usize) -> Self {
-        Self { reader, size, start: 0, bytes: Vec::new() }
-    }
-
-    /// Returns `place.bytes` bytes, or fewer at the end of the file.
-    pub(super) fn get(&mut self, place: Place) -> Result<&[u8], EngineError> {
-        let inside = place.offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
-        if !inside.is_some_and(|skip| skip.saturating_add(place.bytes) <= self.bytes.len()) {
-            self.start = place.offset;
-            self.bytes.resize(place.bytes.max(self.size), 0);
-            let filled = self.reader.read_at(place.offset, &mut self.bytes)?;
-            self.bytes.truncate(filled);
-        }
-        let skip = usize::try_from(place.offset - self.start).unwrap_or(usize::MAX);
-        let rest = self.bytes.get(skip..).unwrap_or_default();
-        Ok(rest.get(..place.bytes).unwrap_or(rest))
-    }
-}
 
 /// A walk over the records of a file, one at a time. Only whole pages are copied.
 pub(crate) struct Walk {
@@ -52,17 +20,9 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Begins at the first record above `after` that lies in `first_page` or behind it.
-    pub(super) fn new(
-        file: SortedFile,
-        reader: Arc<dyn Reader>,
-        (first_page, after): (u64, &[u8]),
-        read_bytes: usize,
-    ) -> Result<Self, EngineError> {
-        let ahead = ReadAhead::new(reader, read_bytes);
-        let page = Vec::new();
-        let mut walk = Self { file, ahead, next: first_page, page, at: 0, left: 0, skips_damage: false };
-        walk.load_page()?;
+    /// Begins at the first record above `after`; `read_bytes` are read at once.
+    pub(crate) fn new(file: &SortedFile, after: &[u8], read_bytes: usize) -> Result<Self, EngineError> {
+        let mut walk = Self::begin(file, file.last_page_up_to(after), read_bytes, false)?;
         while walk.head().is_some_and(|record| *record.key <= *after) {
             walk.advance()?;
         }
@@ -70,20 +30,26 @@ impl Walk {
     }
 
     /// Begins at the first record and passes over damaged pages.
-    pub(super) fn skipping_damage(
-        file: SortedFile,
-        reader: Arc<dyn Reader>,
+    pub(super) fn skipping_damage(file: &SortedFile, read_bytes: usize) -> Result<Self, EngineError> {
+        Self::begin(file, 0, read_bytes, true)
+    }
+
+    fn begin(
+        file: &SortedFile,
+        page: u64,
         read_bytes: usize,
+        skips_damage: bool,
     ) -> Result<Self, EngineError> {
-        let ahead = ReadAhead::new(reader, read_bytes);
-        let mut walk = Self { file, ahead, next: 0, page: Vec::new(), at: 0, left: 0, skips_damage: true };
+        let ahead = ReadAhead::new(file.reader()?, read_bytes);
+        let file = file.clone();
+        let mut walk = Self { file, ahead, next: page, page: Vec::new(), at: 0, left: 0, skips_damage };
         walk.load_page()?;
         Ok(walk)
     }
 
-    fn records(&self) -> Records<'_> {
+    fn records(&self) -> PageRecords<'_> {
         let rest = Cursor(self.page.get(self.at..).unwrap_or_default());
-        Records { shape: self.file.shape(), rest, left: self.left }
+        PageRecords { shape: self.file.shape(), rest, left: self.left }
     }
 
     /// Loads the next page that is not empty.
@@ -105,7 +71,7 @@ impl Walk {
 }
 
 impl Source for Walk {
-    fn head(&self) -> Option<Record<'_>> {
+    fn head(&self) -> Option<SortedRecord<'_>> {
         self.records().next()
     }
 

@@ -1,10 +1,11 @@
-//! Writing a sorted file from a source, part by part: memory holds its fences, its filter and one part of it.
+//! Writing a sorted file from a source, part by part: memory holds its fences, its filter and one
+//! part of it.
 
 use crate::{
     disk::seam::NextPart,
     error::EngineError,
     sorted::{
-        Note, Record, Shape, Source,
+        Note, Shape, SortedRecord, Source,
         fences::{Fences, FilterAndFences, Place},
         file::Written,
         filter::{Filter, hash},
@@ -38,7 +39,7 @@ impl Writer {
         Self { shape, bytes, page_at: 0, page_records: 0, first: Vec::new(), taken: 0, records: 0, resident }
     }
 
-    fn add(&mut self, record: Record<'_>) -> bool {
+    fn add(&mut self, record: SortedRecord<'_>) -> bool {
         if !put_record(self.shape, record, &mut self.bytes) {
             return false;
         }

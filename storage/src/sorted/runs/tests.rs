@@ -1,5 +1,5 @@
-//! A merge that is stopped after each of its steps: reads, and a start after a crash at that instant, show every completed
-//! write and nothing of an incomplete one.
+//! A merge that is stopped after each of its steps: reads, and a start after a crash at that
+//! instant, show every completed write and nothing of an incomplete one.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends on the first surprise")]
 
