@@ -217,3 +217,44 @@ fn an_engine_has_a_name() {
     let error = "rocks".parse::<EngineKind>().unwrap_err();
     assert_eq!(error.to_string(), "\"rocks\" is not a valid engine: expected \"sled\" or \"file\"");
 }
+
+/// sled ends a damaged file without an error: the flush marker must tell.
+#[test]
+fn a_flipped_bit_in_sled_s_file_stops_the_start_or_changes_no_answer() {
+    const BLOCKS: u32 = 120;
+    let world = SledFolders::new();
+    let (log, _) = Log::open(world.engine(), inline()).unwrap();
+    append_blocks(&log, (1..=BLOCKS).map(|n| keyed(1, n, spread(n.into()))));
+    log.close().unwrap();
+    let len = fs::metadata(world.path().join(SEGMENT).join("db")).unwrap().len();
+    let flips = std::env::var("FLIPS").ok().and_then(|flips| flips.parse().ok()).unwrap_or(60_u64);
+    let (mut seed, mut stopped) = (1_u64, 0);
+    for _ in 0..flips {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let (at, bit) = ((seed >> 20) % len, seed >> 60 & 7);
+        let damaged = tempfile::tempdir().unwrap();
+        support::copy(&world.path(), damaged.path());
+        let db = damaged.path().join(SEGMENT).join("db");
+        let mut bytes = fs::read(&db).unwrap();
+        bytes[at as usize] ^= 1 << bit;
+        fs::write(&db, bytes).unwrap();
+        let engine = DiskEngine::open(damaged.path(), EngineKind::Sled).unwrap();
+        let (log, recovery) = match Log::open(engine, inline()) {
+            Ok(opened) => opened,
+            Err(error) => {
+                assert!(error.to_string().contains(SEGMENT), "byte {at}: {error}");
+                stopped += 1;
+                continue;
+            }
+        };
+        assert_eq!(recovery.last, Seq(BLOCKS.into()), "byte {at}");
+        let mut events = log.read(Seq(1));
+        let read: Result<Vec<_>, _> = events.by_ref().collect();
+        match read {
+            Ok(read) => assert!(read.iter().map(|event| support::number_of(&event.event)).eq(1..=BLOCKS)),
+            Err(error) => assert!(error.to_string().contains(SEGMENT), "byte {at}: {error}"),
+        }
+    }
+    println!("{stopped} of {flips} flipped bits stopped the start");
+    assert!(stopped > 0);
+}
