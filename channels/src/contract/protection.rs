@@ -27,9 +27,9 @@ pub enum Protection {
     Both(&'static Self, &'static Self),
     /// One for GET, another for every other method.
     ByMethod {
-        /// Of GET.
+        /// Protects a GET.
         get: &'static Self,
-        /// Of every other method.
+        /// Protects every other method.
         other: &'static Self,
     },
 }
@@ -45,7 +45,7 @@ pub struct Hmac {
     pub prefix: Prefix,
     /// How the hash is written.
     pub encoding: Encoding,
-    /// What is hashed.
+    /// The hashed text.
     pub over: Over,
     /// The key of the account that holds the secret.
     pub secret: SecretKey,
@@ -89,7 +89,7 @@ pub enum Encoding {
     Base64,
 }
 
-/// What a hash covers.
+/// The text that a hash covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Over {
     /// The body as received.
@@ -130,7 +130,7 @@ pub enum Place {
 /// A key of the account that holds a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKey {
-    /// Without it there is no channel.
+    /// The account must have it.
     Required(&'static str),
     /// Without it webhooks are accepted unprotected.
     Optional(&'static str),

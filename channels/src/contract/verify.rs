@@ -139,7 +139,7 @@ fn ed25519(scheme: &Ed25519, key: &str, webhook: &Webhook<'_>) -> Result<(), Ref
     let given = header(scheme.signature)?;
     let timestamp = header(scheme.timestamp)?;
     let at_ms = timestamp.parse::<i64>().ok().and_then(|seconds| seconds.checked_mul(1_000));
-    if !at_ms.is_some_and(|at| webhook.now_ms.abs_diff(at) <= scheme.age_max_ms) {
+    if at_ms.is_none_or(|at| webhook.now_ms.abs_diff(at) > scheme.age_max_ms) {
         let minutes = scheme.age_max_ms / 60_000;
         return Err(Refused::new(format!("{} is more than {minutes} minutes from now", scheme.timestamp)));
     }

@@ -47,7 +47,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: STATUSES,
-    channel: &|_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+    channel: &|_, table| Ok(Arc::new(account::<BandwidthAccount>(table)?.checked()?)),
 };
 
 const STATUSES: &[(&str, Report)] = &[
@@ -61,7 +61,7 @@ const STATUSES: &[(&str, Report)] = &[
 /// `[channel.account]` of a `bandwidth` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
+pub struct BandwidthAccount {
     /// The account number, a part of every address of the API.
     account_id: Box<str>,
     /// The application, which has the callback addresses.
@@ -87,7 +87,7 @@ fn default_base_url() -> Box<str> {
     "https://messaging.bandwidth.com".into()
 }
 
-impl Account {
+impl BandwidthAccount {
     fn checked(mut self) -> Result<Self, AccountError> {
         filled("password", &self.password)?;
         self.callback_password.as_ref().map_or(Ok(()), |secret| filled("callback_password", secret))?;
@@ -109,7 +109,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for BandwidthAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }

@@ -1,5 +1,5 @@
-//! What is known of providers before any account exists, in words for people: the README's table, and the keys of an
-//! account. Everything is read from the descriptions and the accounts themselves; nothing is said twice.
+//! Descriptions of providers in words for people: the README's table and the keys of an account.
+//! Everything is derived from the descriptions and the accounts.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::contract::{
     capability::{Format, LongText, Units},
 };
 
-/// Every provider as a Markdown table.
+/// Returns every provider as a Markdown table.
 pub fn table() -> String {
     let mut out = String::from(
         "| provider | goes out as it is | comes in | receipts | limits | what is adapted |\n|---|---|---|---|---|---|\n",
@@ -32,7 +32,7 @@ pub fn table() -> String {
     out
 }
 
-/// Body types in lower case, with commas.
+/// Returns body types in lower case, separated by commas.
 pub fn words(types: &[BodyType]) -> String {
     let word = |body_type: &BodyType| match body_type {
         BodyType::Plain => "text".to_owned(),
@@ -41,7 +41,7 @@ pub fn words(types: &[BodyType]) -> String {
     types.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
-/// Which receipts come back.
+/// Returns the kinds of receipts.
 pub fn receipts(capabilities: &Capabilities) -> &'static str {
     match (capabilities.receipts, capabilities.read_receipts) {
         (false, false) => "none",
@@ -51,7 +51,7 @@ pub fn receipts(capabilities: &Capabilities) -> &'static str {
     }
 }
 
-/// The limits as numbers.
+/// Returns the limits in words.
 pub fn limits(capabilities: &Capabilities) -> Vec<String> {
     let unit = match capabilities.units {
         Units::CodePoints => "characters",
@@ -71,7 +71,7 @@ pub fn limits(capabilities: &Capabilities) -> Vec<String> {
     limits
 }
 
-/// What becomes of what does not go as it is.
+/// Returns the adaptations of content that the channel cannot carry.
 pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
     let carries = |body_type| capabilities.carries(body_type);
     let rules = [
@@ -90,7 +90,7 @@ pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
     rules.into_iter().filter(|(_, applies)| *applies).map(|(words, _)| words.to_owned()).collect()
 }
 
-/// How webhooks are known to be the provider's, in words.
+/// Returns the protection of webhooks in words.
 pub fn signature(signature: Signature) -> String {
     match signature {
         Signature::None => "not signed; there is no scheme, or there are none".into(),
@@ -99,7 +99,7 @@ pub fn signature(signature: Signature) -> String {
     }
 }
 
-/// The keys of `[channel.account]`, as the account itself names them when it is given one that it does not know.
+/// Returns the keys of `[channel.account]`, which the account lists when it refuses an unknown one.
 pub fn account_keys(provider: &'static Provider) -> Vec<String> {
     let unknown = toml::Table::from_iter([(UNKNOWN.to_owned(), toml::Value::Boolean(true))]);
     let Err(error) = provider.open(unknown) else { return Vec::new() };
@@ -107,5 +107,5 @@ pub fn account_keys(provider: &'static Provider) -> Vec<String> {
     keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// A key that no account has.
+/// A key that every account refuses.
 const UNKNOWN: &str = "no such key";

@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 
 use crate::contract::Provider;
 
-/// Every provider, in the order in which they are documented: SMS, those described by a manifest, chats.
+/// Every provider, in the order of the documentation: SMS, manifests, chats.
 pub static PROVIDERS: LazyLock<Vec<&'static Provider>> =
     LazyLock::new(|| [SMS, manifest::providers(), CHATS].concat());
 
@@ -38,7 +38,7 @@ const CHATS: &[&Provider] = &[
     &viber::PROVIDER,
 ];
 
-/// The provider of this name.
+/// Returns the provider of this name.
 pub fn provider(name: &str) -> Option<&'static Provider> {
     PROVIDERS.iter().find(|p| p.name == name).copied()
 }

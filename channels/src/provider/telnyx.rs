@@ -52,7 +52,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: telnyx_events::STATUSES,
-    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(TelnyxAccount::checked(account(table)?)?)),
 };
 
 /// Pause of the channel after a carrier's daily limit, in milliseconds. It is retried after each
@@ -62,7 +62,7 @@ const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 /// `[channel.account]` of a `telnyx` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
+pub struct TelnyxAccount {
     /// The bearer token of the API.
     api_key: SecretString,
     /// The Ed25519 public key that verifies webhooks, in base64.
@@ -82,7 +82,7 @@ fn default_base_url() -> Box<str> {
     "https://api.telnyx.com".into()
 }
 
-impl Account {
+impl TelnyxAccount {
     fn checked(mut self) -> Result<Self, AccountError> {
         filled("api_key", &self.api_key)?;
         address("base_url", &mut self.base_url)?;
@@ -103,7 +103,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for TelnyxAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }
@@ -142,7 +142,7 @@ impl HttpChannel for Account {
     }
 
     fn credential(&self, key: &str) -> Option<&str> {
-        (key == "public_key").then(|| &*self.public_key)
+        (key == "public_key").then_some(&*self.public_key)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

@@ -51,7 +51,7 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
-    channel: &|_, table| Ok(Arc::new(account::<Account>(table)?.checked()?)),
+    channel: &|_, table| Ok(Arc::new(account::<TwilioAccount>(table)?.checked()?)),
 };
 
 /// Maximum validity that Twilio accepts, in seconds. A longer one is shortened to it.
@@ -63,7 +63,7 @@ const REDIRECTS_MAX: usize = 3;
 /// `[channel.account]` of a `twilio` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
+pub struct TwilioAccount {
     /// `AC...`: a part of every address, and the user without `api_key_sid`.
     pub(super) account_sid: Box<str>,
     /// The primary token: verifies webhooks, and is the password without `api_key_sid`.
@@ -89,7 +89,7 @@ pub(super) fn default_base_url() -> Box<str> {
     "https://api.twilio.com".into()
 }
 
-impl Account {
+impl TwilioAccount {
     /// Checks the keys against each other.
     ///
     /// # Errors
@@ -191,7 +191,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for TwilioAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }

@@ -143,7 +143,7 @@ fn default_list_button() -> Box<str> {
 /// A configured account.
 #[derive(Debug)]
 struct Channel {
-    messages: sms::Account,
+    messages: sms::TwilioAccount,
     content_url: Box<str>,
     messaging_url: Box<str>,
     create_content: bool,
@@ -155,7 +155,7 @@ impl Channel {
     fn new(mut account: Account) -> Result<Self, AccountError> {
         address("content_url", &mut account.content_url)?;
         address("messaging_url", &mut account.messaging_url)?;
-        let messages = sms::Account {
+        let messages = sms::TwilioAccount {
             account_sid: account.account_sid,
             auth_token: account.auth_token,
             api_key_sid: account.api_key_sid,

@@ -5,7 +5,7 @@
 //! Unconfirmed, with the default taken: the id of an MMS is in `mms`, else in `sms`; several files
 //! of one MMS come joined by commas; a JSON webhook is in Telnyx's envelope; the status words
 //! `missing_dst`, `message_empty`, `mms_failed`. The time of a classic callback is in the account's
-//! zone and is not read: the arrival counts. There are no receipts; a message stays SENT. The
+//! zone and is not read: the arrival counts. Receipts do not exist: a message stays SENT. The
 //! callback address is entered in the portal: `setSMS` would also set all other settings of a
 //! number.
 
@@ -85,10 +85,10 @@ struct Keys {
     /// Without it all are accepted.
     #[serde(default)]
     webhook_secret: Option<SecretString>,
-    /// As in `general`.
+    /// The verify address of the General interface.
     #[serde(default)]
     api_verify_url: Option<Box<str>>,
-    /// As in `general`: selects the General interface.
+    /// The send address of the General interface, which selects it.
     #[serde(default, rename = "api_send_url")]
     _api_send_url: Option<Box<str>>,
     #[serde(default = "default_base_url")]
@@ -101,7 +101,7 @@ fn default_base_url() -> Box<str> {
 
 /// An account at the REST API of VoIP.ms.
 #[derive(Debug)]
-pub struct Account {
+pub struct VoipmsAccount {
     api_key: SecretString,
     api_secret: SecretString,
     webhook_secret: Option<SecretString>,
@@ -118,7 +118,7 @@ fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
         return Err(error("api_verify_url", "belongs to api_send_url, which is missing"));
     }
     let api_secret = keys.api_secret.ok_or_else(|| error("api_secret", "is missing: the API password"))?;
-    let mut account = Account {
+    let mut account = VoipmsAccount {
         api_key: keys.api_key,
         api_secret,
         webhook_secret: keys.webhook_secret,
@@ -143,7 +143,7 @@ fn general(mut account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
     (general.channel)(&PROVIDER, account)
 }
 
-impl Account {
+impl VoipmsAccount {
     fn call(&self, method: &str, more: Vec<Field>) -> Request {
         let (user, password) = (self.api_key.expose_secret(), self.api_secret.expose_secret());
         let mut fields = vec![
@@ -157,7 +157,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for VoipmsAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }

@@ -1,5 +1,5 @@
-//! Reading providers' JSON: by path, lenient about numbers written as texts and texts as numbers, since both occur. What
-//! is absent, null or of another kind is `None`; nothing here can fail otherwise.
+//! Reads providers' JSON by path. Numbers written as texts and texts written as numbers are
+//! accepted, since both occur. Values that are missing, null or of another type are `None`.
 
 use std::borrow::Cow;
 
@@ -8,20 +8,20 @@ use serde_json::Value;
 
 use crate::contract::{Attribute, http::Response};
 
-/// The JSON of a body.
+/// Parses a body.
 pub fn parse(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok()
 }
 
-/// Puts a member into an object; nothing happens to what is no object.
+/// Sets a member of an object; does nothing to any other value.
 pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(members) = object.as_object_mut() {
         members.insert(key.into(), value.into());
     }
 }
 
-/// What is at a path of names and places (`/data/0/id`). As a JSON pointer, but without its escapes, which no provider's
-/// names need, and which cost a copy of every name.
+/// Returns the value at a path of names and indices (`/data/0/id`): a JSON pointer without escapes,
+/// which would cost a copy of every name.
 pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let Some(names) = path.strip_prefix('/') else { return path.is_empty().then_some(value) };
     names.split('/').try_fold(value, |value, name| match value {
@@ -31,7 +31,7 @@ pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// The text or number at a path (`/data/0/id`). Empty texts are given as they are.
+/// Returns the text or number at a path (`/data/0/id`), empty texts included.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     match at(value, pointer)? {
         Value::String(text) => Some(Cow::Borrowed(text)),
@@ -40,7 +40,7 @@ pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The text, number or truth value at a path.
+/// Returns the text, number or boolean at a path.
 pub fn text_of<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     match at(value, pointer)? {
         Value::Bool(true) => Some(Cow::Borrowed("true")),
@@ -49,12 +49,12 @@ pub fn text_of<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     }
 }
 
-/// The text or number at a path, or nothing where it is empty.
+/// Returns the text or number at a path unless it is empty.
 pub fn some_text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     text(value, pointer).filter(|text| !text.is_empty())
 }
 
-/// The whole number at a path, also when written as a text.
+/// Returns the integer at a path, also when written as a text.
 pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     match at(value, pointer)? {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
@@ -63,19 +63,19 @@ pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     }
 }
 
-/// The items of the array at a path; none when there is no array.
+/// Returns the items of the array at a path; none for any other value.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Members of an answer that say something, by name: facts about an account, for people.
+/// Returns the members of an answer with these names that are not empty: facts about an account.
 pub fn members(response: &Response, names: &[&str]) -> Vec<Attribute> {
     let said = parse(&response.body).unwrap_or_default();
     let member = |name: &&str| Some(((*name).into(), (&*some_text(&said, &format!("/{name}"))?).into()));
     names.iter().filter_map(member).collect()
 }
 
-/// An RFC 3339 time, or seconds or milliseconds since 1970 as number or text.
+/// Returns a time: RFC 3339, or seconds or milliseconds since 1970 as number or text.
 pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     let text = text(value, pointer)?;
     if let Ok(number) = text.parse::<u64>() {
@@ -85,7 +85,7 @@ pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 
-/// Greater numbers are milliseconds: as seconds they would lie beyond the year 5000.
+/// Smallest number that is read as milliseconds: as seconds it would lie beyond the year 5000.
 const MILLISECONDS_FROM: u64 = 100_000_000_000;
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub enum RefusalClass {
     RetryOnce,
     /// See [`SendError::Throttled`]; the answer's `Retry-After` says for how long.
     Throttled,
-    /// The same for this many milliseconds.
+    /// See [`SendError::Throttled`]; for this many milliseconds.
     ThrottledFor(u64),
     /// See [`SendError::Rejected`].
     Rejected,

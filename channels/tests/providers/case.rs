@@ -115,7 +115,7 @@ pub(crate) fn headers(table: &toml::Table) -> Vec<(Box<str>, Box<str>)> {
     table.iter().map(|(name, value)| (name.to_lowercase().into(), text(value))).collect()
 }
 
-/// A case.
+/// A question to a provider, with the account and the signature that go with it.
 #[derive(Clone)]
 pub(crate) struct Case {
     pub(crate) name: String,

@@ -129,7 +129,7 @@ impl HttpChannel for MessengerAccount {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.capabilities.clone()
+        self.capabilities
     }
 
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {

@@ -31,14 +31,14 @@ pub(super) struct Manifest {
 }
 
 /// Names and templates, in alphabetical order.
-pub(super) type Fields = Vec<(String, Template)>;
+pub(super) type NamedTemplates = Vec<(String, Template)>;
 
 /// The templates of a manifest.
 #[derive(Debug)]
 pub(super) struct SendTemplates {
     pub(super) url: Template,
-    pub(super) headers: Fields,
-    pub(super) query: Fields,
+    pub(super) headers: NamedTemplates,
+    pub(super) query: NamedTemplates,
     /// Whether bodies are JSON; otherwise forms.
     pub(super) is_json: bool,
     /// The body of a message without a file.
@@ -47,18 +47,18 @@ pub(super) struct SendTemplates {
     pub(super) file: Option<Node>,
     pub(super) auth_header: Option<(String, Template)>,
     /// The address and the query that probe the credentials.
-    pub(super) probe: Option<(Template, Fields)>,
+    pub(super) probe: Option<(Template, NamedTemplates)>,
 }
 
 /// An account at a manifest provider.
-pub(super) struct Account {
+pub(super) struct ManifestAccount {
     manifest: &'static Manifest,
     provider: &'static Provider,
     /// Every key that has a value; secrets among them, so that this type has no derived `Debug`.
     values: BTreeMap<&'static str, String>,
 }
 
-impl fmt::Debug for Account {
+impl fmt::Debug for ManifestAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_secret = |key: &str| self.manifest.file.account.get(key).is_none_or(|rule| rule.secret);
         let shown = self.values.iter().map(|(key, value)| (key, if is_secret(key) { "***" } else { value }));
@@ -74,7 +74,7 @@ pub(super) fn open(
     manifest: &'static Manifest,
     provider: &'static Provider,
     mut table: toml::Table,
-) -> Result<Account, AccountError> {
+) -> Result<ManifestAccount, AccountError> {
     let rules = &manifest.file.account;
     if let Some(unknown) = table.keys().find(|key| !rules.contains_key(*key)) {
         let known: Vec<String> = rules.keys().map(|key| format!("`{key}`")).collect();
@@ -105,10 +105,10 @@ pub(super) fn open(
         }
         values.insert(key.as_str(), value.into());
     }
-    Ok(Account { manifest, provider, values })
+    Ok(ManifestAccount { manifest, provider, values })
 }
 
-impl Account {
+impl ManifestAccount {
     fn value(&self, key: &str) -> &str {
         self.values.get(key).map(String::as_str).unwrap_or_default()
     }
@@ -119,7 +119,12 @@ impl Account {
     }
 
     /// Fills in an address and its query; nothing when a key of the account is missing.
-    fn url(&self, template: &Template, query: &'static Fields, values: &Values<'_>) -> Option<String> {
+    fn url(
+        &self,
+        template: &Template,
+        query: &'static NamedTemplates,
+        values: &Values<'_>,
+    ) -> Option<String> {
         let urls = self.rule_keys(|rule| rule.url);
         let mut url = template.fill_url(values, &urls)?;
         let fields: Vec<(&str, String)> =
@@ -162,7 +167,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for ManifestAccount {
     fn provider(&self) -> &'static Provider {
         self.provider
     }
@@ -230,7 +235,7 @@ impl HttpChannel for Account {
     }
 }
 
-impl Account {
+impl ManifestAccount {
     /// Classifies a 2xx that says that the message was not taken: by its code, else as rejected.
     fn refused(&self, response: &Response, said: &Value) -> SendError {
         match self.manifest.refusals.classify(response, said) {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use message::BodyType;
 
 use super::{
-    ManifestError,
     channel::{self, Manifest, SendTemplates},
+    error::ManifestError,
     file::{
         AccountKeyRule, AlgorithmName, AuthRule, ClassName, EncodingName, LongTextName, ManifestFile,
         PresetFile, ReportName, WebhookRule,
@@ -36,7 +36,7 @@ pub(super) fn load(
     text: &str,
     built_in: impl Fn(&str) -> Option<&'static str>,
 ) -> Result<&'static Provider, ManifestError> {
-    let source = Source { name, text };
+    let source = ManifestText { name, text };
     if text.len() > MANIFEST_BYTES_MAX {
         return Err(source.error("", format!("is longer than {MANIFEST_BYTES_MAX} octets")));
     }
@@ -46,12 +46,12 @@ pub(super) fn load(
     }
     let is_preset = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("preset"));
     if !is_preset {
-        return Ok(provider(&source, source.parse()?)?);
+        return provider(&source, source.parse()?);
     }
     let preset: PresetFile = source.parse()?;
     let problem = || format!("there is no built-in manifest {:?} to be like", preset.preset);
     let like = built_in(&preset.preset).ok_or_else(|| source.error(&preset.preset, problem()))?;
-    let like = Source { name, text: like };
+    let like = ManifestText { name, text: like };
     let mut file: ManifestFile = like.parse()?;
     file.summary = preset.summary.unwrap_or(file.summary);
     file.documentation = preset.documentation.unwrap_or(file.documentation);
@@ -59,12 +59,12 @@ pub(super) fn load(
 }
 
 /// A manifest's text, for errors that name a line.
-struct Source<'a> {
+struct ManifestText<'a> {
     name: &'a str,
     text: &'a str,
 }
 
-impl Source<'_> {
+impl ManifestText<'_> {
     /// Reads the shape.
     fn parse<T: serde::de::DeserializeOwned>(&self) -> Result<T, ManifestError> {
         toml::from_str(self.text).map_err(|error| {
@@ -88,7 +88,7 @@ impl Source<'_> {
     }
 }
 
-fn provider(source: &Source<'_>, file: ManifestFile) -> Result<&'static Provider, ManifestError> {
+fn provider(source: &ManifestText<'_>, file: ManifestFile) -> Result<&'static Provider, ManifestError> {
     if file.account.len() > ACCOUNT_KEYS_MAX {
         return Err(source.error("[account", format!("has more than {ACCOUNT_KEYS_MAX} keys")));
     }
@@ -191,7 +191,7 @@ fn refusals(file: &ManifestFile) -> Refusals {
 }
 
 /// Compiles the templates of `[auth]`, `[send]` and `[probe]`.
-fn send(source: &Source<'_>, file: &ManifestFile) -> Result<SendTemplates, ManifestError> {
+fn send(source: &ManifestText<'_>, file: &ManifestFile) -> Result<SendTemplates, ManifestError> {
     let mut parse = |text: &str| {
         Template::parse(text, file.account.keys()).map_err(|problem| source.error(text, problem))
     };
@@ -242,7 +242,7 @@ fn send(source: &Source<'_>, file: &ManifestFile) -> Result<SendTemplates, Manif
 }
 
 fn account_key<'f>(
-    source: &Source<'_>,
+    source: &ManifestText<'_>,
     file: &'f ManifestFile,
     key: &str,
 ) -> Result<&'f AccountKeyRule, ManifestError> {
@@ -253,7 +253,7 @@ fn account_key<'f>(
     file.account.get(key).ok_or_else(|| source.error(&format!("{key:?}"), problem()))
 }
 
-fn protection(source: &Source<'_>, file: &ManifestFile) -> Result<Protection, ManifestError> {
+fn protection(source: &ManifestText<'_>, file: &ManifestFile) -> Result<Protection, ManifestError> {
     let secret = |key: &str| -> Result<SecretKey, ManifestError> {
         let rule = account_key(source, file, key)?;
         if !rule.secret {
@@ -305,7 +305,7 @@ fn protection(source: &Source<'_>, file: &ManifestFile) -> Result<Protection, Ma
 }
 
 /// Checks that every pointer is empty or begins with `/`, or with `@` in a receipt that has `each`.
-fn check_pointers(source: &Source<'_>, file: &ManifestFile) -> Result<(), ManifestError> {
+fn check_pointers(source: &ManifestText<'_>, file: &ManifestFile) -> Result<(), ManifestError> {
     let conditions = |condition: &Option<super::file::Condition>| {
         condition.iter().flat_map(|condition| condition.at.clone()).collect::<Vec<_>>()
     };

@@ -67,7 +67,7 @@ pub(super) struct AccountKeyRule {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitRules {
     pub(super) text_characters_max: usize,
-    /// Of the words beside a file; by default as long as a text.
+    /// Maximum length of the words beside a file; by default that of a text.
     pub(super) caption_characters_max: Option<usize>,
     pub(super) long_text: LongTextName,
 }
@@ -125,7 +125,7 @@ pub(super) struct SendRule {
 pub(super) struct AnswerRule {
     /// Pointers to the id; the first that exists counts.
     pub(super) id: Vec<String>,
-    /// What a 2xx must say to mean that the message was taken; otherwise it is a refusal.
+    /// The condition on a 2xx that took the message; any other is a refusal.
     pub(super) accepted: Option<Condition>,
     pub(super) without_id: WithoutId,
 }
@@ -137,7 +137,7 @@ pub(super) enum WithoutId {
     /// The message was taken; its receipts are matched by other means.
     #[default]
     Sent,
-    /// Nobody knows.
+    /// The message is in doubt.
     Unknown,
 }
 

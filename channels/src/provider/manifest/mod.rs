@@ -5,13 +5,15 @@
 
 mod channel;
 mod checked;
+mod error;
 mod file;
 mod template;
 mod webhook;
 
-use std::{fmt, sync::LazyLock};
+use std::sync::LazyLock;
 
 pub use checked::MANIFEST_BYTES_MAX;
+pub use error::ManifestError;
 
 use crate::contract::Provider;
 
@@ -22,29 +24,6 @@ const BUILT_IN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/manifests.
 /// here.
 static PROVIDERS: LazyLock<Vec<&'static Provider>> =
     LazyLock::new(|| BUILT_IN.iter().filter_map(|(name, text)| load(name, text).ok()).collect());
-
-/// A manifest that cannot be used: the file, the line, the key and the fix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ManifestError {
-    /// The name of the manifest.
-    pub manifest: String,
-    /// The line, from 1.
-    pub line: usize,
-    /// The key; empty when the line has none.
-    pub key: String,
-    /// What is wrong, and what is expected.
-    pub problem: String,
-}
-
-impl std::error::Error for ManifestError {}
-
-impl fmt::Display for ManifestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { manifest, line, key, problem } = self;
-        let colon = if key.is_empty() { "" } else { ": " };
-        write!(f, "{manifest}.toml, line {line}: {key}{colon}{problem}")
-    }
-}
 
 /// Returns the providers of the built-in manifests, by name.
 pub fn providers() -> &'static [&'static Provider] {

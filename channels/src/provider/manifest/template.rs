@@ -9,10 +9,10 @@ use crate::contract::{OutPart, url::percent_encode};
 
 /// A text with placeholders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Template(Vec<Piece>);
+pub(super) struct Template(Vec<TemplatePiece>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum TemplatePiece {
     Text(String),
     /// A key of the account.
     Account(String),
@@ -62,11 +62,11 @@ pub(super) struct Message<'a> {
 }
 
 impl Values<'_> {
-    fn of(&self, piece: &Piece) -> Option<String> {
+    fn of(&self, piece: &TemplatePiece) -> Option<String> {
         match piece {
-            Piece::Text(text) => Some(text.clone()),
-            Piece::Account(key) => self.account.get(key.as_str()).cloned(),
-            Piece::Part(placeholder) => self.message.as_ref()?.of(*placeholder),
+            TemplatePiece::Text(text) => Some(text.clone()),
+            TemplatePiece::Account(key) => self.account.get(key.as_str()).cloned(),
+            TemplatePiece::Part(placeholder) => self.message.as_ref()?.of(*placeholder),
         }
     }
 }
@@ -111,12 +111,12 @@ impl Template {
                 return Err(format!("{text:?} has an opening brace without a closing one"));
             };
             if !literal.is_empty() {
-                pieces.push(Piece::Text(std::mem::take(&mut literal)));
+                pieces.push(TemplatePiece::Text(std::mem::take(&mut literal)));
             }
             let known = PLACEHOLDERS.iter().find(|(known, _)| *known == name);
             pieces.push(match known {
-                Some((_, placeholder)) => Piece::Part(*placeholder),
-                None if keys.clone().any(|key| key == name) => Piece::Account(name.to_owned()),
+                Some((_, placeholder)) => TemplatePiece::Part(*placeholder),
+                None if keys.clone().any(|key| key == name) => TemplatePiece::Account(name.to_owned()),
                 None => {
                     let keys = keys.map(String::as_str);
                     let known: Vec<&str> = PLACEHOLDERS.iter().map(|(known, _)| *known).chain(keys).collect();
@@ -128,7 +128,7 @@ impl Template {
         }
         literal.push_str(rest);
         if !literal.is_empty() {
-            pieces.push(Piece::Text(literal));
+            pieces.push(TemplatePiece::Text(literal));
         }
         Ok(Self(pieces))
     }
@@ -141,9 +141,9 @@ impl Template {
     /// Fills in the values of an address: all are encoded but those of `urls`, keys of the account
     /// that hold addresses themselves.
     pub(super) fn fill_url(&self, values: &Values<'_>, urls: &[&str]) -> Option<String> {
-        let piece = |piece: &Piece| match piece {
-            Piece::Text(text) => Some(text.clone()),
-            Piece::Account(key) if urls.contains(&key.as_str()) => values.of(piece),
+        let piece = |piece: &TemplatePiece| match piece {
+            TemplatePiece::Text(text) => Some(text.clone()),
+            TemplatePiece::Account(key) if urls.contains(&key.as_str()) => values.of(piece),
             _ => Some(percent_encode(&values.of(piece)?)),
         };
         self.0.iter().map(piece).collect()

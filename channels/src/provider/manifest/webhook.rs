@@ -27,7 +27,7 @@ pub(super) fn receive(file: &ManifestFile, webhook: &Webhook<'_>) -> Result<Rece
     let reply = inbound.reply.as_deref().map(Reply::text);
     let mut received = Received { reply, ..Received::default() };
     let wanted = |when: &Option<Condition>| when.as_ref().is_none_or(|when| holds(when, &said));
-    // A receipt without a condition of its own is whatever is no message.
+    // Without a condition every webhook other than a message is a receipt.
     if wanted(&inbound.when) {
         match &inbound.unless {
             Some(unless) if holds(unless, &said) => received.ignored = 1,
