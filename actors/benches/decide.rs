@@ -1,5 +1,6 @@
-//! Prints the nanoseconds that deciding on one message takes, with no input or output beside it: the session's machine
-//! from acceptance to the notification taken, and the same from the log. The best of several rounds.
+//! Prints the nanoseconds that deciding on one message takes, with no input or output beside it:
+//! the session's machine from acceptance to the notification taken, and the same from the log. The
+//! best of several rounds.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints and reads the clock")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench is no library")]
 

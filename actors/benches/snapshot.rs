@@ -1,5 +1,5 @@
-//! Prints what a checkpoint pays for one session: nanoseconds to encode and to decode its snapshot, and its bytes.
-//! The best of several rounds.
+//! Prints what a checkpoint pays for one session: nanoseconds to encode and to decode its snapshot,
+//! and its bytes. The best of several rounds.
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a bench prints and reads the clock")]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench is not a library")]
 
@@ -51,7 +51,8 @@ fn record(session: &mut Session, events: impl IntoIterator<Item = Event>) {
     }
 }
 
-/// A session with `sent` messages that await receipts, `queued` that wait, and `deliveries` not taken.
+/// A session with `sent` messages that await receipts, `queued` that wait, and `deliveries` not
+/// taken.
 fn session(sent: u32, queued: u32, deliveries: u32) -> Session {
     let policy = Policy { queue_max: 1_000, receipt_timeout_ms: 86_400_000, ..Policy::default() };
     let mut session = Session::new(identity().address, Default::default());

@@ -1,5 +1,5 @@
-//! The router's configuration, checked: what `src/config.rs` makes of `config.toml`. Nothing here is text
-//! to be looked up by name later.
+//! The router's configuration, checked and typed. The binary makes it from `config.toml`; nothing
+//! here is a name that is looked up later.
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
@@ -11,22 +11,22 @@ use crate::egress::Route;
 /// Everything the router needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The channels.
+    /// Channels, in the order in which they are chosen.
     pub channels: Vec<ChannelConfig>,
-    /// The destinations.
+    /// Destinations of inbound messages and notifications.
     pub destinations: Vec<DestinationConfig>,
-    /// The bounds.
+    /// Limits of memory and work.
     pub limits: Limits,
     /// How long finished history is kept.
     pub retention: Option<Duration>,
-    /// Where customers' files are kept; `None`: they are not fetched.
+    /// Storage of customers' files; `None` if they are not fetched.
     pub media: Option<MediaConfig>,
 }
 
-/// A channel.
+/// One account at a provider.
 #[derive(Clone, Debug)]
 pub struct ChannelConfig {
-    /// Its id.
+    /// Id in the configuration and in URLs.
     pub id: ChannelId,
     /// Its name for people.
     pub name: Arc<str>,
@@ -36,47 +36,47 @@ pub struct ChannelConfig {
     pub dids: Vec<Did>,
     /// Parts per second; above 0, at most 100,000.
     pub send_rate: f64,
-    /// A session without any message for so long is closed; `None`: never.
+    /// Time without messages after which a session is closed; `None` for never.
     pub inactivity_timeout: Option<Duration>,
-    /// What happens to a part in doubt.
+    /// The treatment of parts in doubt.
     pub on_unknown: OnUnknown,
     /// How long a part in doubt waits for a receipt that settles it before it is sent again.
     pub doubt_grace: Duration,
-    /// Messages without a validity of their own are given up after this; `None`: never.
+    /// Time after which a message without a validity of its own expires; `None` for never.
     pub validity: Option<Duration>,
-    /// How often a part is tried before it fails.
+    /// Maximum number of attempts to send a part; after them it fails.
     pub tries_max: u16,
     /// The first pause after an unavailable provider; doubles up to `backoff_max`.
     pub backoff: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
-    /// How long a receipt is waited for; then the message is settled as it is.
+    /// How long to wait for a receipt; after that the message is settled without it.
     pub receipt_timeout: Duration,
-    /// How long the parts of an inbound message are waited for.
+    /// How long to wait for the missing parts of an inbound message.
     pub reassembly_timeout: Duration,
-    /// How its provider's API is called, if it has one.
+    /// Settings of calls to the provider's HTTP API.
     pub http: HttpConfig,
 }
 
-/// How a provider's HTTP API is called.
+/// Settings of calls to a provider's HTTP API.
 #[derive(Clone, Debug)]
 pub struct HttpConfig {
-    /// How long one call may take.
+    /// Maximum time of one call.
     pub timeout: Duration,
-    /// Most calls at once, 1 to [`HttpConfig::CONNECTIONS_MAX`].
+    /// Maximum number of calls at once, from 1 to [`HttpConfig::CONNECTIONS_MAX`].
     pub connections: usize,
-    /// The way there.
+    /// Proxy, roots and allowed addresses.
     pub route: Arc<Route>,
-    /// Where its provider reaches this channel; `None` when nobody said how Patchbay is reached at all.
+    /// The public URL of the channel's webhook; `None` if no public URL is configured.
     pub webhook_url: Option<Arc<str>>,
-    /// Where all accounts of one Meta app are reached; likewise.
+    /// The public URL of the webhook that all accounts of a Meta app share.
     pub shared_url: Option<Arc<str>>,
-    /// Whether its provider is told so by its own calls, where it has such.
+    /// Whether the webhook is registered with the provider by calls, where it offers them.
     pub set_up: bool,
 }
 
 impl HttpConfig {
-    /// The most calls at once that may be configured.
+    /// Maximum number of calls at once that may be configured.
     pub const CONNECTIONS_MAX: usize = 1_000;
 }
 
@@ -93,44 +93,44 @@ impl Default for HttpConfig {
     }
 }
 
-/// What happens to a part whose submit may or may not have reached the provider.
+/// The treatment of a part whose submit may or may not have reached the provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnUnknown {
-    /// Send it again, flagged: never lost, perhaps twice.
+    /// Sends it again, flagged: never lost, perhaps a duplicate.
     Resend,
-    /// Hold it for a receipt or an operator: never twice, perhaps not at all.
+    /// Holds it for a receipt or an operator: never a duplicate, perhaps lost.
     Hold,
 }
 
 /// One of our own addresses on a channel.
 #[derive(Clone, Debug)]
 pub struct Did {
-    /// As configured and as the business names it (`serviceIdentifier`).
+    /// The number, page id or name, as the business uses it (`serviceIdentifier`).
     pub number: Arc<str>,
-    /// Where its inbound messages and notifications go.
+    /// The destination of its inbound messages and notifications.
     pub destination: DestinationId,
 }
 
 /// An HTTP endpoint of the business.
 #[derive(Clone)]
 pub struct DestinationConfig {
-    /// Its id.
+    /// Id in the configuration.
     pub id: DestinationId,
-    /// Where to POST.
+    /// The URL of the POSTs.
     pub url: Arc<str>,
-    /// Most messages in one POST; above 1 the body is a JSON array.
+    /// Maximum number of messages in one POST; above 1 the body is a JSON array.
     pub batch_max: usize,
-    /// The key of `X-Patchbay-Signature`, if it is to be signed.
+    /// The key of `X-Patchbay-Signature`; `None` if POSTs are not signed.
     pub secret: Option<Arc<[u8]>>,
-    /// Most POSTs at once.
+    /// Maximum number of POSTs at once.
     pub connections: usize,
-    /// How long one POST may take.
+    /// Maximum time of one POST.
     pub timeout: Duration,
     /// The first pause after a failure; doubles up to `backoff_max`.
     pub backoff: Duration,
     /// The longest pause.
     pub backoff_max: Duration,
-    /// After so long without success a delivery becomes a dead letter; `None`: it is tried for ever.
+    /// Time after which a failing delivery becomes a dead letter; `None` to retry for ever.
     pub give_up_after: Option<Duration>,
 }
 
@@ -144,27 +144,29 @@ impl fmt::Debug for DestinationConfig {
     }
 }
 
-/// The bounds of memory and work.
+/// Limits of memory and work.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Session host actors; each runs a share of the sessions.
+    /// Number of session hosts, and of the threads on which they read the log.
     pub hosts: usize,
-    /// Sessions kept in memory over all hosts; idle ones beyond it are passivated.
+    /// Maximum number of sessions in memory over all hosts; idle ones beyond it are evicted.
     pub live_sessions_max: usize,
-    /// Messages that may wait on one session; above it a session's sender is told to wait.
+    /// Maximum number of messages that wait on one session; further ones are refused for now.
     pub session_queue_max: usize,
-    /// Receipts kept unmatched per channel; the oldest are given up first.
+    /// Maximum number of unmatched receipts of one channel; the oldest are given up first.
     pub unmatched_max: usize,
-    /// Events between two checkpoints.
+    /// Number of events after which a checkpoint begins.
     pub checkpoint_events: u64,
-    /// Time between two checkpoints.
+    /// Longest time between two checkpoints.
     pub checkpoint_every: Duration,
-    /// Messages of the business wait while a start would have to replay more events than this; from half of it on they are
-    /// taken more slowly.
+    /// Maximum number of events that a start has to replay. From half of it on, acceptance slows
+    /// down.
     pub replay_events_max: u64,
-    /// The same for what sessions that changed take in memory until a checkpoint has written them, in bytes.
+    /// Maximum memory of changed sessions that no checkpoint has written yet, in bytes. From half
+    /// of it on, acceptance slows down.
     pub unwritten_bytes_max: u64,
-    /// Sessions that may wait on one channel, which remembers them; further messages to it are told to come again.
+    /// Maximum number of sessions that wait on one channel; further messages to it are refused for
+    /// now.
     pub waiting_sessions_max: usize,
 }
 
@@ -184,16 +186,16 @@ impl Default for Limits {
     }
 }
 
-/// Where files are kept, and how the business gets them.
+/// Storage of customers' files, and the addresses under which the business gets them.
 #[derive(Clone)]
 pub struct MediaConfig {
-    /// How Patchbay is reached from outside.
+    /// The public URL of Patchbay.
     pub public_url: Arc<str>,
-    /// What signs the addresses.
+    /// The key that signs the addresses.
     pub key: Arc<[u8]>,
-    /// Where files are kept.
+    /// The folder of the files.
     pub folder: Arc<Path>,
-    /// The most octets of all of them.
+    /// Maximum size of all files, in bytes; beyond it the oldest are removed.
     pub bytes_max: u64,
 }
 

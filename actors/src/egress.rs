@@ -1,5 +1,5 @@
-//! How calls of one channel leave this machine: which proxy, which roots, and which addresses they may never reach.
-//! Pure: names are resolved elsewhere, and only an address that was judged here may be dialled.
+//! The egress of a channel's calls: proxy, trusted roots, and the addresses that are never dialled.
+//! Pure: names are resolved elsewhere, and only an address that was checked here may be dialled.
 
 use std::{
     fmt,
@@ -10,27 +10,27 @@ use std::{
 
 use secrecy::SecretString;
 
-/// The way out of one channel.
+/// The egress of one channel.
 #[derive(Clone, Debug, Default)]
 pub struct Route {
-    /// Whose it is: connections are shared with nobody else's.
+    /// The channel's id; connections are not shared between channels.
     pub channel: Arc<str>,
     /// The forward proxy.
     pub proxy: Option<Proxy>,
-    /// Where the proxy is not used.
+    /// Places that are reached without the proxy.
     pub no_proxy: Vec<Place>,
-    /// Roots to trust beside the built-in ones: a PEM file.
+    /// A PEM file of roots to trust beside the built-in ones.
     pub trust: Option<Arc<Path>>,
-    /// What may be reached although it is not public.
+    /// Places that may be reached although they are not public.
     pub allow_private: Vec<Place>,
 }
 
-/// A forward proxy, spoken to in plain HTTP.
+/// A forward proxy, reached over plain HTTP.
 #[derive(Clone)]
 pub struct Proxy {
-    /// Its host.
+    /// Host name or address of the proxy.
     pub host: Arc<str>,
-    /// Its port.
+    /// TCP port of the proxy.
     pub port: u16,
     /// `Basic ...`, when it wants a login.
     pub authorization: Option<SecretString>,
@@ -42,14 +42,14 @@ impl fmt::Debug for Proxy {
     }
 }
 
-/// Hosts or addresses, as an operator names them.
+/// Hosts or addresses, as an operator writes them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A host by its name or address, on one port or all.
     Host {
         /// In lower case, without brackets.
         name: Box<str>,
-        /// Its port.
+        /// The port, or `None` for all.
         port: Option<u16>,
     },
     /// All names below a domain, and itself; in lower case, without the leading dot.
@@ -66,8 +66,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// Reads `example.org`, `example.org:8080`, `.example.org`, `*.example.org`, `10.1.2.3`, `10.0.0.0/8`, `[::1]:80`,
-    /// `fc00::/7` or `*`.
+    /// Parses `example.org`, `example.org:8080`, `.example.org`, `*.example.org`, `10.1.2.3`,
+    /// `10.0.0.0/8`, `[::1]:80`, `fc00::/7` or `*`.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         if text == "*" {
@@ -94,7 +94,7 @@ impl Place {
         is_host.then(|| Self::Host { name: name.into(), port })
     }
 
-    /// Whether a host, by the name it is called by, is meant.
+    /// Whether a host's name is covered.
     fn names(&self, host: &str, port: u16) -> bool {
         match self {
             Self::All => true,
@@ -109,7 +109,7 @@ impl Place {
         }
     }
 
-    /// Whether an address is meant.
+    /// Whether an address is covered.
     fn holds(&self, address: IpAddr) -> bool {
         let Self::Net { first, prefix } = self else { return false };
         match (first, address) {
@@ -132,15 +132,16 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Route {
-    /// The proxy on the way to a host, if one is.
+    /// Returns the proxy on the way to a host, if any.
     pub fn proxy_to(&self, host: &str, port: u16) -> Option<&Proxy> {
         self.proxy.as_ref().filter(|_| !self.no_proxy.iter().any(|place| place.names(host, port)))
     }
 
-    /// Whether an address that a host's name led to may be dialled; else what it is.
+    /// Returns whether an address to which a host's name resolved may be dialled.
     ///
     /// # Errors
-    /// The kind of address, in words for the operator.
+    ///
+    /// Returns the kind of address, in words for the operator.
     pub fn may_dial(&self, host: &str, port: u16, address: IpAddr) -> Result<(), &'static str> {
         let address = address.to_canonical();
         let Some(kind) = not_public(address) else { return Ok(()) };
@@ -149,7 +150,7 @@ impl Route {
     }
 }
 
-/// What an address is, if it is none of the public Internet.
+/// Returns the kind of an address that is not part of the public Internet.
 pub fn not_public(address: IpAddr) -> Option<&'static str> {
     match address.to_canonical() {
         IpAddr::V4(address) => not_public_v4(address),
@@ -178,7 +179,7 @@ fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, 0, 1] => Some("a loopback address"),
         [0, 0, 0, 0, 0, 0, 0, 0] => Some("an unspecified address"),
-        // The old form of an IPv4 address in it, and the translators' forms: what they lead to counts.
+        // IPv4-compatible addresses and the forms of translators: the embedded address decides.
         [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
             not_public_v4(within(high, low))
         }

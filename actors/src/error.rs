@@ -1,14 +1,14 @@
-//! Why the router refuses, named for what the caller does next.
+//! Refusals of the router, named for the caller's next step.
 
 use message::{DestinationId, MessageId, SessionId, event::Cause};
 
-/// A message or request that was not taken. Nothing was written for it.
+/// A message or request that was refused. Nothing was recorded for it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No channel has this service identifier (and type). Answer 404.
     #[error("no channel has the serviceIdentifier {service_identifier:?}; configured: {known}")]
     UnknownChannel {
-        /// As given.
+        /// The identifier in the request.
         service_identifier: Box<str>,
         /// The ones there are, shortened.
         known: String,
@@ -27,12 +27,12 @@ pub enum Refusal {
     /// Another handler has the session and takeover was not asked for. Answer 409.
     #[error("session {session} is handled by {handler:?}; ask for takeover to take it")]
     Held {
-        /// The session.
+        /// Id of the held session.
         session: SessionId,
         /// By whom.
         handler: Box<str>,
     },
-    /// There is no such thing. Answer 404.
+    /// The named thing does not exist. Answer 404.
     #[error("no such {0}")]
     NotFound(&'static str),
     /// It is too late for that. Answer 409.

@@ -1,17 +1,18 @@
 //! The router as actors: session hosts, channels with their links, destinations, timers.
 //!
 //! ```text
-//! root                  starts all others; the log's writer thread stands beside it, its failure is fatal
-//! ├── session hosts     one for each address range; run the sessions, and catch a panic in one of them
-//! ├── destinations      one for each: post deliveries, in order for each session, until accepted
-//! ├── channels          one for each: lanes, rate, correlation of receipts
-//! │   └── links         connect, bind, back off, make calls
-//! └── timers            ticks, wake-ups of sessions not in memory, checkpoints, retention
+//! root               starts all others; the log's writer thread beside it is fatal when it fails
+//! ├── session hosts  run the sessions of one address range each, and catch a panic in one
+//! ├── destinations   post deliveries, in order for each session, until they are accepted
+//! ├── channels       lanes, rate, correlation of receipts
+//! │   └── links      connect, bind, back off, make calls
+//! └── timers         ticks, wake-ups of sessions not in memory, checkpoints, retention
 //! ```
 //!
 //! A host appends its decisions to the log; effects follow the flush (`actor/host/batch.rs`). Every
-//! actor's state can be rebuilt from configuration and log. Imports run down the layers only: `entry`,
-//! `actor`, `context`, `protocol`, `view` and `history`, `domain`, then configuration, seams and errors.
+//! actor's state can be rebuilt from configuration and log. Imports run down the layers only:
+//! `entry`, `actor`, `context`, `protocol`, `view` and `history`, `domain`, then configuration,
+//! seams and errors.
 
 mod actor;
 pub mod config;

@@ -1,5 +1,5 @@
-//! Deliberate bugs, one at a time, to prove that the simulation finds them. Exists only with the feature
-//! `sabotage`, which no release has: without it, all of this is a constant `false`.
+//! Deliberate bugs, one at a time, which prove that the simulation finds them. They exist only with
+//! the feature `sabotage`, which no release has; without it everything here is a constant `false`.
 
 /// A bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub enum Sabotage {
     StatusGoesBack,
     /// The rate counts messages, not parts.
     RateCountsMessages,
-    /// What waits is dropped when a link comes back.
+    /// Waiting parts are dropped when a link comes back.
     DropQueueOnReconnect,
     /// A part in doubt is sent again under hold.
     ResendOnHold,
@@ -41,7 +41,7 @@ mod chosen {
             ("acknowledge_before_flush", Self::AcknowledgeBeforeFlush),
         ];
 
-        /// Puts it into effect, for the whole process, instead of any other.
+        /// Activates this bug for the whole process, instead of any other.
         pub fn choose(self) {
             CHOSEN.store(self as u8, Ordering::SeqCst);
         }

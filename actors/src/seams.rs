@@ -1,5 +1,5 @@
-//! Everything the router takes from outside itself: time, ids, connections, POSTs and calls to providers. Real ones for the
-//! binary, seeded ones for the simulation.
+//! The router's view of the outside: time, ids, connections, POSTs and calls to providers. The
+//! binary gives real ones, the simulation seeded ones.
 
 use std::{
     future::Future,
@@ -23,7 +23,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Wall-clock time.
 pub trait Clock: Send + Sync {
-    /// Now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -42,9 +42,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Where a link connects to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Host name or address.
+    /// The host's name or address.
     pub host: Arc<str>,
-    /// Port.
+    /// The TCP port.
     pub port: u16,
     /// Encryption.
     pub tls: Tls,
@@ -70,7 +70,7 @@ impl Tls {
 
 /// Opens connections for links. Sets TCP_NODELAY; the caller sets the time limit.
 pub trait Connector: Send + Sync {
-    /// Connects.
+    /// Opens a connection.
     fn connect(&self, target: Target) -> BoxFuture<'static, io::Result<Box<dyn Stream>>>;
 }
 
@@ -87,13 +87,13 @@ pub struct Post {
     pub body: Bytes,
 }
 
-/// What became of a POST: the HTTP status, or why there was none.
+/// The result of a POST: the answer, or the reason why none came.
 pub type PostResult = Result<PostAnswer, String>;
 
-/// An HTTP answer as far as it matters.
+/// The parts of an HTTP answer that a destination reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PostAnswer {
-    /// The status.
+    /// The HTTP status.
     pub status: u16,
     /// `Retry-After` in seconds, if given.
     pub retry_after_s: Option<u32>,
@@ -108,13 +108,13 @@ pub trait Poster: Send + Sync {
 /// One call to a provider.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// What is asked.
+    /// The HTTP request to make.
     pub request: Arc<Request>,
-    /// The way there.
+    /// Proxy, roots and allowed addresses.
     pub route: Arc<Route>,
-    /// What is wanted.
+    /// The purpose, which decides about limits and redirects.
     pub purpose: Purpose,
-    /// Whether an octet of the request may have left: for callers that stop waiting.
+    /// Whether a byte of the request may have left, for callers that stop waiting.
     pub left: Arc<Left>,
 }
 
@@ -130,26 +130,26 @@ impl Call {
     }
 }
 
-/// What a call is made for.
+/// The purpose of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// An API's answer: cut at its limit, redirects are answers like any other.
+    /// An API's answer: cut at its limit; a redirect is an answer like any other.
     Answer,
-    /// A file: whole or not at all, redirects are followed without taking credentials to another place.
+    /// A file: whole or not at all; redirects are followed without credentials for another host.
     File,
 }
 
-/// Whether something left.
+/// A flag: whether a byte may have left.
 #[derive(Debug, Default)]
 pub struct Left(AtomicBool);
 
 impl Left {
-    /// From now on something may have left, or (`false`) nothing did after all.
+    /// Sets whether a byte may have left.
     pub fn set(&self, left: bool) {
         self.0.store(left, Ordering::Release);
     }
 
-    /// Whether something may have left.
+    /// Returns whether a byte may have left.
     pub fn get(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
@@ -158,20 +158,20 @@ impl Left {
 /// A call without an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallError {
-    /// How far it came.
+    /// How far the request came.
     pub came: Came,
-    /// Why, in words for the operator; holds no value of the request.
+    /// The reason, for the operator; it holds no value of the request.
     pub reason: String,
 }
 
-/// How far a call without an answer came.
+/// How far the request of a call without an answer came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Came {
-    /// It cannot be written at all, now or ever.
+    /// The request can never be written.
     Nowhere,
     /// The provider could not be reached: nothing left.
     Unsent,
-    /// Octets of it may have reached the provider.
+    /// Bytes of the request may have reached the provider.
     Perhaps,
 }
 
@@ -191,7 +191,7 @@ impl CallError {
         Self { came: Came::Perhaps, reason: reason.into() }
     }
 
-    /// Whether something may have left.
+    /// Returns whether a byte may have left.
     pub fn left(&self) -> bool {
         self.came == Came::Perhaps
     }

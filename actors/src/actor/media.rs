@@ -74,7 +74,8 @@ pub(crate) async fn run(context: Weak<Context>, mut requests: mpsc::Receiver<Fet
                 let context = context.clone();
                 #[allow(clippy::disallowed_methods, reason = "one file, limited by its slot")]
                 tokio::spawn(async move {
-                    // A failure is in the trace, and is reported to the caller that asks for the file.
+                    // A failure is in the trace, and is reported to the caller that asks for the
+                    // file.
                     let _reported_on_demand = fetch(&context, next.channel, &next.file).await;
                     drop(slot);
                 });

@@ -1,5 +1,5 @@
-//! The start: applies the events after the last checkpoint to the index, through the same code as when
-//! they were live. Its time depends on the events since the checkpoint, never on history.
+//! The start: applies the events after the last checkpoint to the index, through the same code as
+//! when they were live. Its time depends on the events since the checkpoint, never on history.
 
 use std::collections::HashMap;
 

@@ -40,10 +40,8 @@ pub(crate) enum RootMessage {
     RestartDue(Role),
 }
 
-/// The actor.
 pub(crate) struct RootActor;
 
-/// The state of the root.
 pub(crate) struct RootState {
     context: Arc<Context>,
     myself: ActorRef<RootMessage>,
@@ -208,8 +206,8 @@ impl RootState {
         self.myself.send_after(Duration::from_millis(pause), move || RootMessage::RestartDue(role));
     }
 
-    /// Makes hosts announce to a new actor what they have for it. Timers wake the sessions that are not
-    /// in memory.
+    /// Makes hosts announce to a new actor what they have for it. Timers wake the sessions that are
+    /// not in memory.
     fn announce_restart(&self, role: Role) {
         match role {
             Role::Channel(channel) => {

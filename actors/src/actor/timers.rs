@@ -46,10 +46,8 @@ pub(crate) enum TimersMessage {
     RetentionDone,
 }
 
-/// The actor.
 pub(crate) struct TimersActor;
 
-/// The state of the timers.
 pub(crate) struct TimersState {
     context: Arc<Context>,
     myself: ActorRef<TimersMessage>,
@@ -136,8 +134,8 @@ impl TimersState {
         metrics::gauge!("patchbay_lookups_in_memory").set(lookups as f64);
     }
 
-    /// Wakes the sessions that are due, in memory or not. Each is found once; a session that is put off
-    /// beyond the cursor is found again.
+    /// Wakes the sessions that are due, in memory or not. Each is found once; a session that is put
+    /// off beyond the cursor is found again.
     fn wake_due(&mut self) {
         let now = self.context.now();
         for _ in 0..WAKE_PAGES {
@@ -242,8 +240,8 @@ pub(crate) async fn checkpoint(context: &Arc<Context>) -> Option<Seq> {
     }
 }
 
-/// Removes segments past retention. A segment with an open session's history is kept, up to twice the
-/// time of retention, so that the disk stays limited.
+/// Removes segments past retention. A segment with an open session's history is kept, up to twice
+/// the time of retention, so that the disk stays limited.
 fn retain(context: &Context, retention_ms: u64) {
     let now = context.now();
     let latest = Timestamp(now.0.saturating_sub(retention_ms));

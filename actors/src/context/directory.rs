@@ -1,5 +1,5 @@
-//! The configured channels and destinations, with the addresses of their actors, and the choice of a
-//! channel for a message.
+//! The configured channels and destinations, with the addresses of their actors, and the choice of
+//! a channel for a message.
 
 use std::{
     collections::BTreeMap,
@@ -35,7 +35,7 @@ const SPELLING_BYTES_MAX: usize = 200;
 /// One of our own addresses on a channel.
 pub(crate) struct DidEntry {
     pub(crate) canonical: Arc<str>,
-    /// As configured.
+    /// The spelling in the configuration.
     pub(crate) shown: Arc<str>,
     pub(crate) destination: DestinationIx,
 }
@@ -110,8 +110,8 @@ impl ChannelEntry {
         }
     }
 
-    /// Returns the address of the session between a DID and a customer. A sender that the channel does
-    /// not accept as a customer, such as an alphanumeric name, is one all the same.
+    /// Returns the address of the session between a DID and a customer. A sender that the channel
+    /// does not accept as a customer, such as an alphanumeric name, is one all the same.
     pub(crate) fn address(&self, did: &str, customer: &str) -> Address {
         let channel = self.channel();
         Address {
@@ -149,8 +149,8 @@ pub(crate) struct DestinationEntry {
 }
 
 impl DestinationEntry {
-    /// Sends a message to the destination's actor. While the actor is being restarted the message is
-    /// dropped; the restart makes hosts offer their deliveries again.
+    /// Sends a message to the destination's actor. While the actor is being restarted the message
+    /// is dropped; the restart makes hosts offer their deliveries again.
     pub(crate) fn tell(&self, message: DestinationMessage) {
         if let Some(actor) = &*self.actor.load() {
             actor.tell(message);
@@ -193,8 +193,8 @@ pub(crate) struct Directory {
 impl Directory {
     /// # Errors
     ///
-    /// Returns an error if two entries have the same id, or a channel has no DID or names an unknown
-    /// destination.
+    /// Returns an error if two entries have the same id, or a channel has no DID or names an
+    /// unknown destination.
     pub(crate) fn new(config: &Config) -> Result<Self, StartError> {
         let mut destination_ix = BTreeMap::new();
         let mut destinations = Vec::new();

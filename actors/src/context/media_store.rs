@@ -1,5 +1,5 @@
-//! Customers' files on the disk: one file each, written whole or not at all. Every file can be fetched
-//! again, so nothing is fsynced, and a file that cannot be read counts as missing.
+//! Customers' files on the disk: one file each, written whole or not at all. Every file can be
+//! fetched again, so nothing is fsynced, and a file that cannot be read counts as missing.
 
 use std::{
     fs, io,

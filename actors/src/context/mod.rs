@@ -120,8 +120,8 @@ impl Context {
         })
     }
 
-    /// Finds the session's identity for a customer that the business names. Reads the log on channels
-    /// whose customers have several names.
+    /// Finds the session's identity for a customer that the business names. Reads the log on
+    /// channels whose customers have several names.
     ///
     /// # Errors
     ///
@@ -149,9 +149,9 @@ impl Context {
         self.log.committed().0.saturating_sub(self.log.index().checkpoint_seq().0)
     }
 
-    /// Returns the used share of what checkpoints may be behind; at 1 or more, messages of the business
-    /// must wait. Progress of the running checkpoint is subtracted, so that the value falls gradually,
-    /// but events to replay never exceed their limit.
+    /// Returns the used share of what checkpoints may be behind; at 1 or more, messages of the
+    /// business must wait. Progress of the running checkpoint is subtracted, so that the value
+    /// falls gradually, but events to replay never exceed their limit.
     pub(crate) fn backlog(&self) -> f64 {
         let limits = &self.config.limits;
         let delta = self.log.index().delta();

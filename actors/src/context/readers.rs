@@ -1,5 +1,5 @@
-//! Threads for everything that reads the log: session hosts, channels, timers, and single look-ups of
-//! the HTTP side. They never run sockets, so that a slow disk delays no connection.
+//! Threads for everything that reads the log: session hosts, channels, timers, and single look-ups
+//! of the HTTP side. They never run sockets, so that a slow disk delays no connection.
 
 use std::{
     io,
@@ -43,7 +43,7 @@ impl Readers {
         Ok(Self { threads, next: AtomicUsize::new(0) })
     }
 
-    /// Whether there are no threads, and everything runs on the caller's.
+    /// Whether everything runs on the caller's thread.
     pub(crate) fn is_inline(&self) -> bool {
         self.threads.is_empty()
     }

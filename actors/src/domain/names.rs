@@ -1,5 +1,5 @@
-//! Names of a customer: a number, an opaque user id, an older spelling of the same number. Each name
-//! is an alias that leads to one session; the log's look-ups hold them. Pure.
+//! Names of a customer: a number, an opaque user id, an older spelling of the same number. Each
+//! name is an alias that leads to one session; the log's look-ups hold them. Pure.
 
 use std::sync::Arc;
 

@@ -56,9 +56,9 @@ struct SignalBody<'a> {
     message_id: Text<'a>,
 }
 
-/// Waits until `count` messages may be accepted. Acceptance slows down while checkpoints are behind,
-/// because the next start must replay every accepted message, and sessions stay in memory until they
-/// are written.
+/// Waits until `count` messages may be accepted. Acceptance slows down while checkpoints are
+/// behind, because the next start must replay every accepted message, and sessions stay in memory
+/// until they are written.
 ///
 /// # Errors
 ///

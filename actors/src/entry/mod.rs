@@ -1,6 +1,7 @@
 //! The ways into the router: what HTTP, the command line and tests call.
 
 pub(crate) mod accept;
+mod ask;
 mod plan;
 pub(crate) mod router;
 mod webhook;

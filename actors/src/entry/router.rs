@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use message::{
-    Address, ChannelId, MessageId, MessageNo, Seq, SessionId, StreamId, Timestamp, address, cim,
+    Address, ChannelId, MessageId, Seq, SessionId, StreamId, Timestamp, address, cim,
     event::{CloseReason, DoubtSettlement},
 };
 use ractor::{Actor, ActorRef};
@@ -22,23 +22,23 @@ use crate::{
     config::Config,
     context::{
         Context,
-        directory::ChannelEntry,
         media_queue::{MediaQueue, NoFile},
         media_store::MediaFile,
     },
-    domain::session::{Identity, window},
+    domain::session::window,
     entry::{
         accept::{self, Origin},
+        ask::{self, ANSWER_WAIT},
         plan, webhook,
     },
     error::{Refusal, StartError},
     history::lookup,
     protocol::{
-        answers::{Acceptance, Answers, Reply},
+        answers::{Acceptance, Answers},
         channel::ChannelMessage,
         destination::DestinationMessage,
-        host::{HostMessage, Scan, Scanned},
-        task::{Op, QueuePosition, Request},
+        host::Scan,
+        task::Request,
         webhook::{WebhookAnswer, WebhookCall},
     },
     seams::Seams,
@@ -47,9 +47,6 @@ use crate::{
         SessionView, TailEvent, UnmatchedView, page::Page,
     },
 };
-
-/// How long a caller waits for the actors; after that it is told to come again.
-const ANSWER_WAIT: Duration = Duration::from_secs(30);
 
 /// A running router. Cheap to clone.
 #[derive(Clone)]
@@ -63,7 +60,8 @@ pub struct Router {
 pub struct OpenSession {
     /// Our own address.
     pub service_identifier: Box<str>,
-    /// A provider name or channel id that narrows the choice when several channels have that address.
+    /// A provider name or channel id that narrows the choice when several channels have that
+    /// address.
     pub channel: Option<Box<str>>,
     /// The customer's address.
     pub customer: Box<str>,
@@ -114,7 +112,7 @@ impl Router {
         }
         let (answers, wait) = Answers::new(count);
         accept::submit(&self.context, messages, origin, answers).await;
-        let lost = || Err(no_answer());
+        let lost = || Err(ask::no_answer());
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answers)) => answers.into_iter().map(|a| a.unwrap_or_else(lost)).collect(),
             _ => (0..count).map(|_| lost()).collect(),
@@ -128,17 +126,18 @@ impl Router {
     /// Returns the refusal that accepting the message would return.
     pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
         let found = self.context.directory.route(&message)?;
-        let identity = self.identity_of(found.entry, &message.service_identifier, &message.customer).await?;
+        let identity =
+            ask::identity_of(&self.context, found.entry, &message.service_identifier, &message.customer)
+                .await?;
         let stream = identity.address.stream();
         let id = message.id.clone();
         let policy = found.entry.policy.clone();
-        let (accepted_before, heard_at) = self
-            .read(move |context| {
-                let key = id.map(|id| address::message_key(id.as_str()));
-                let accepted_before = key.is_some_and(|key| context.reader.find(key).is_some());
-                Ok((accepted_before, lookup::heard_at(&context.reader, stream, &policy)))
-            })
-            .await?;
+        let (accepted_before, heard_at) = ask::read(&self.context, move |context| {
+            let key = id.map(|id| address::message_key(id.as_str()));
+            let accepted_before = key.is_some_and(|key| context.reader.find(key).is_some());
+            Ok((accepted_before, lookup::heard_at(&context.reader, stream, &policy)))
+        })
+        .await?;
         if let Some(id) = message.id.as_ref().filter(|_| accepted_before) {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
@@ -149,67 +148,12 @@ impl Router {
         if let Some(cause) = window::closed(&found.entry.policy, &message.content, heard_at, from) {
             return Err(Refusal::Unsendable(cause));
         }
-        let position = self.queue_position(stream).await?;
+        let position = ask::queue_position(&self.context, stream).await?;
         let destination = origin.destination.clone().or_else(|| {
             let ix = found.entry.destination(&identity.address.did);
             self.context.directory.destination(ix).map(|d| d.config.id.clone())
         });
         plan::plan(&found, &identity, &message, position, destination)
-    }
-
-    /// Makes a short read of the log, off the network runtime.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Context) -> Result<T, Refusal> + Send + 'static,
-    ) -> Result<T, Refusal> {
-        let context = self.context.clone();
-        self.context.readers.read(move || work(&context)).await.unwrap_or_else(|| Err(no_answer()))
-    }
-
-    /// Finds the session's identity for a customer, off the network runtime where that needs a read.
-    async fn identity_of(
-        &self,
-        entry: &ChannelEntry,
-        did: &str,
-        customer: &str,
-    ) -> Result<Identity, Refusal> {
-        if !entry.has_aliases {
-            return self.context.identity_of(entry, did, customer);
-        }
-        let (id, did, customer) = (entry.config.id.clone(), did.to_owned(), customer.to_owned());
-        self.read(move |context| {
-            let found = context.directory.channel_by_id(&id);
-            let (_, entry) = found.ok_or(Refusal::NotFound("channel"))?;
-            context.identity_of(entry, &did, &customer)
-        })
-        .await
-    }
-
-    /// Finds a message's stream and number by the business's id.
-    async fn locate(&self, id: &MessageId) -> Result<(StreamId, MessageNo), Refusal> {
-        let key = address::message_key(id.as_str());
-        self.read(move |context| {
-            let found = context.reader.find(key).ok_or(Refusal::NotFound("message"))?;
-            Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
-        })
-        .await
-    }
-
-    async fn ask<T>(
-        &self,
-        stream: StreamId,
-        request: impl FnOnce(Reply<T>) -> Request,
-    ) -> Result<T, Refusal> {
-        let (reply, wait) = oneshot::channel();
-        self.context.hosts.perform(stream, Op::Request(request(reply)));
-        match timeout(ANSWER_WAIT, wait).await {
-            Ok(Ok(answer)) => answer,
-            _ => Err(no_answer()),
-        }
-    }
-
-    async fn queue_position(&self, stream: StreamId) -> Result<QueuePosition, Refusal> {
-        self.ask(stream, |reply| Request::QueuePosition { reply }).await
     }
 
     /// Returns a message with its timeline.
@@ -218,11 +162,12 @@ impl Router {
     ///
     /// Returns an error if no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
-        let (stream, number) = self.locate(id).await?;
-        self.ask(stream, |reply| Request::ViewMessage { number, reply }).await
+        let (stream, number) = ask::locate(&self.context, id).await?;
+        ask::ask(&self.context, stream, |reply| Request::ViewMessage { number, reply }).await
     }
 
-    /// Lists HTTP calls between a channel and its provider, the newest first, for one message or all.
+    /// Lists HTTP calls between a channel and its provider, the newest first, for one message or
+    /// all.
     ///
     /// # Errors
     ///
@@ -244,8 +189,8 @@ impl Router {
     ///
     /// Returns an error if the message is being sent or is settled.
     pub async fn cancel(&self, id: &MessageId) -> Result<(), Refusal> {
-        let (stream, number) = self.locate(id).await?;
-        self.ask(stream, |reply| Request::Cancel { number, reply }).await
+        let (stream, number) = ask::locate(&self.context, id).await?;
+        ask::ask(&self.context, stream, |reply| Request::Cancel { number, reply }).await
     }
 
     /// Opens a session, or takes it over.
@@ -257,10 +202,12 @@ impl Router {
         self.context.accepting()?;
         let found =
             self.context.directory.find_channel(&request.service_identifier, request.channel.as_deref())?;
-        let identity = self.identity_of(found.entry, &request.service_identifier, &request.customer).await?;
+        let identity =
+            ask::identity_of(&self.context, found.entry, &request.service_identifier, &request.customer)
+                .await?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
-        self.ask(stream, |reply| Request::Open { identity, handler, takeover, reply }).await
+        ask::ask(&self.context, stream, |reply| Request::Open { identity, handler, takeover, reply }).await
     }
 
     /// Returns a session, or its state at the instant `at`.
@@ -269,7 +216,7 @@ impl Router {
     ///
     /// Returns an error if no session has this id.
     pub async fn session(&self, id: SessionId, at: Option<Timestamp>) -> Result<SessionView, Refusal> {
-        self.ask(id.stream, |reply| Request::View { id, at, reply }).await
+        ask::ask(&self.context, id.stream, |reply| Request::View { id, at, reply }).await
     }
 
     /// Finds a customer's open session by the addresses that the business uses.
@@ -279,8 +226,9 @@ impl Router {
     /// Returns an error if the channel does not exist or no session is open.
     pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
         let entry = self.context.directory.find_channel(service_identifier, None)?.entry;
-        let stream = self.identity_of(entry, service_identifier, customer).await?.address.stream();
-        let position = self.queue_position(stream).await?;
+        let stream =
+            ask::identity_of(&self.context, entry, service_identifier, customer).await?.address.stream();
+        let position = ask::queue_position(&self.context, stream).await?;
         if !position.open {
             return Err(Refusal::NotFound("open session"));
         }
@@ -294,20 +242,7 @@ impl Router {
     /// Returns an error if the session is not open.
     pub async fn end_session(&self, id: SessionId) -> Result<(), Refusal> {
         let end = |reply| Request::End { id, reason: CloseReason::Business, reply };
-        self.ask(id.stream, end).await
-    }
-
-    async fn scan(&self, what: Scan, after: Option<StreamId>, limit: usize) -> Result<Vec<Scanned>, Refusal> {
-        let mut all = Vec::new();
-        for host in 0..self.context.hosts.count() {
-            let (reply, wait) = oneshot::channel();
-            self.context.hosts.tell(host, HostMessage::Scan { what, after, limit, reply });
-            match timeout(ANSWER_WAIT, wait).await {
-                Ok(Ok(scanned)) => all.push(scanned),
-                _ => return Err(no_answer()),
-            }
-        }
-        Ok(all)
+        ask::ask(&self.context, id.stream, end).await
     }
 
     /// Lists open sessions in the order of their ids, from the one after `after`.
@@ -320,7 +255,7 @@ impl Router {
         after: Option<SessionId>,
         limit: usize,
     ) -> Result<Page<SessionView>, Refusal> {
-        let found = self.scan(Scan::Open, after.map(|id| id.stream), limit).await?;
+        let found = ask::scan(&self.context, Scan::Open, after.map(|id| id.stream), limit).await?;
         let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
         Ok(Page::of(found.into_iter().flat_map(|s| s.sessions), |s| s.session_id.0, to.into_iter(), limit))
     }
@@ -331,7 +266,7 @@ impl Router {
     ///
     /// Returns an error if a session host does not answer in time.
     pub async fn in_doubt(&self, after: Option<SessionId>, limit: usize) -> Result<Page<DoubtView>, Refusal> {
-        let found = self.scan(Scan::Doubts, after.map(|id| id.stream), limit).await?;
+        let found = ask::scan(&self.context, Scan::Doubts, after.map(|id| id.stream), limit).await?;
         let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
         Ok(Page::of(found.into_iter().flat_map(|s| s.doubts), |d| d.session_id.0, to.into_iter(), limit))
     }
@@ -346,7 +281,7 @@ impl Router {
         after: Option<SessionId>,
         limit: usize,
     ) -> Result<Page<DeadLetterView>, Refusal> {
-        let found = self.scan(Scan::DeadLetters, after.map(|id| id.stream), limit).await?;
+        let found = ask::scan(&self.context, Scan::DeadLetters, after.map(|id| id.stream), limit).await?;
         let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
         let letters = found.into_iter().flat_map(|s| s.dead_letters);
         Ok(Page::of(letters, |d| d.session_id.0, to.into_iter(), limit))
@@ -388,10 +323,11 @@ impl Router {
         let (_, entry) = self.context.directory.channel_by_id(id).ok_or(Refusal::NotFound("channel"))?;
         let (reply, wait) = oneshot::channel();
         entry.tell(ChannelMessage::Restart(reply));
-        timeout(ANSWER_WAIT, wait).await.map_err(|_| no_answer())?.map_err(|_| no_answer())
+        timeout(ANSWER_WAIT, wait).await.map_err(|_| ask::no_answer())?.map_err(|_| ask::no_answer())
     }
 
-    /// Lists receipts without a known part, oldest first in each channel, with numbers above `after`.
+    /// Lists receipts without a known part, oldest first in each channel, with numbers above
+    /// `after`.
     pub async fn unmatched(
         &self,
         channel: Option<&ChannelId>,
@@ -418,9 +354,9 @@ impl Router {
     ///
     /// Returns an error if the part is not held.
     pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
-        let (stream, number) = self.locate(id).await?;
+        let (stream, number) = ask::locate(&self.context, id).await?;
         let part = part.checked_sub(1).ok_or(Refusal::NotFound("part; the first is 1"))?;
-        self.ask(stream, |reply| Request::SettleDoubt { number, part, by, reply }).await
+        ask::ask(&self.context, stream, |reply| Request::SettleDoubt { number, part, by, reply }).await
     }
 
     /// Puts a dead letter back into its session's deliveries.
@@ -434,7 +370,7 @@ impl Router {
             Some((StreamId(stream), delivery.parse::<u32>().ok()?))
         });
         let (stream, delivery) = parsed.ok_or(Refusal::NotFound("dead letter"))?;
-        self.ask(stream, |reply| Request::ReplayDeadLetter { delivery, reply }).await
+        ask::ask(&self.context, stream, |reply| Request::ReplayDeadLetter { delivery, reply }).await
     }
 
     /// Subscribes to committed events. A slow reader loses some and is told how many.
@@ -451,7 +387,8 @@ impl Router {
         self.context.accepting()
     }
 
-    /// Waits until the router cannot continue, and returns the reason. The process then exits with 1.
+    /// Waits until the router cannot continue, and returns the reason. The process then exits with
+    /// 1.
     pub async fn failed(&self) -> String {
         self.context.lifecycle.failed().await
     }
@@ -466,14 +403,15 @@ impl Router {
         self.context.reader.misplaced()
     }
 
-    /// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the channel
-    /// is unknown or takes no webhooks.
+    /// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the
+    /// channel is unknown or takes no webhooks.
     pub fn webhook_bytes_max(&self, channel: &ChannelId) -> Option<usize> {
         webhook::bytes_max(&self.context, channel)
     }
 
-    /// Handles a provider's call. Its events are durable when the answer is [`WebhookAnswer::Reply`];
-    /// otherwise the provider must repeat the call, which changes nothing if it was stored after all.
+    /// Handles a provider's call. Its events are durable when the answer is
+    /// [`WebhookAnswer::Reply`]; otherwise the provider must repeat the call, which changes nothing
+    /// if it was stored after all.
     pub async fn webhook(&self, channel: &ChannelId, call: &WebhookCall) -> WebhookAnswer {
         webhook::handle(&self.context, channel, call).await
     }
@@ -492,8 +430,8 @@ impl Router {
         media::file(&self.context, channel, token).await
     }
 
-    /// Stops accepting, waits up to `grace_ms` for answers to what was sent, unbinds, and writes a last
-    /// checkpoint. The caller closes the log.
+    /// Stops accepting, waits up to `grace_ms` for answers to what was sent, unbinds, and writes a
+    /// last checkpoint. The caller closes the log.
     pub async fn drain(&self, grace_ms: u64) {
         self.context.lifecycle.drain();
         let mut waits = Vec::new();
@@ -523,8 +461,4 @@ impl Router {
         let customer = entry.channel().customer(customer).ok()?;
         Some(Address { channel: channel.clone(), did: entry.channel().did(did), customer }.stream())
     }
-}
-
-fn no_answer() -> Refusal {
-    Refusal::Busy { reason: "the router did not answer in time".into(), retry_after_s: 5 }
 }

@@ -1,6 +1,6 @@
 //! Webhooks: a provider's call becomes events of its channel and is answered once they are durable.
-//! Nothing of a call is read before its signature is verified, and its caller learns nothing but what
-//! is wrong with the call.
+//! Nothing of a call is read before its signature is verified, and its caller learns nothing but
+//! what is wrong with the call.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ const DURABLE_WAIT: Duration = Duration::from_secs(20);
 /// When a provider should repeat a call that was not stored, in seconds.
 const RETRY_AFTER_S: u32 = 5;
 
-/// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the channel is
-/// unknown or takes no webhooks.
+/// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the channel
+/// is unknown or takes no webhooks.
 pub(crate) fn bytes_max(context: &Context, channel: &ChannelId) -> Option<usize> {
     let (_, entry) = context.directory.channel_by_id(channel)?;
     let http = entry.http()?;

@@ -29,8 +29,8 @@ fn stored(item: &Item) -> Stored {
 }
 
 impl MessageRecord {
-    /// Reads a message's history, walking back from `head`, its stream's newest event. `pending` are
-    /// the stream's events after that, which have no number yet.
+    /// Reads a message's history, walking back from `head`, its stream's newest event. `pending`
+    /// are the stream's events after that, which have no number yet.
     ///
     /// # Errors
     ///

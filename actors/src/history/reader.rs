@@ -39,7 +39,8 @@ impl LogReader {
         Self { log, is_single_threaded, misplaced: AtomicU64::new(0) }
     }
 
-    /// The number of reads that were made on threads not marked for them: always 0, or there is a bug.
+    /// The number of reads that were made on threads not marked for them: always 0, or there is a
+    /// bug.
     pub(crate) fn misplaced(&self) -> u64 {
         self.misplaced.load(Ordering::Relaxed)
     }

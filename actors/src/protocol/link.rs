@@ -33,7 +33,7 @@ pub(crate) enum LinkCommand {
     Profile(Arc<str>, Box<Request>),
 }
 
-/// A part for a link.
+/// A part to be submitted.
 pub(crate) struct LinkPart {
     pub(crate) token: LinkToken,
     pub(crate) message: Arc<JobMessage>,
@@ -54,7 +54,8 @@ pub(crate) const QUERY: u32 = u32::MAX;
 /// The outcome of a submit on a link.
 #[derive(Debug)]
 pub(crate) enum PartAnswer {
-    /// The provider accepted the part; `customer` is its own spelling of the customer, if it gave one.
+    /// The provider accepted the part; `customer` is its own spelling of the customer, if it gave
+    /// one.
     Accepted { id: Arc<str>, customer: Option<Arc<str>> },
     /// The provider refused the part. The error alone decides what follows.
     Refused(SendError),

@@ -120,8 +120,8 @@ pub(crate) struct AcceptTask {
 pub(crate) enum ReceiptFrom {
     /// The provider, which waits for an acknowledgement.
     Provider(Ack),
-    /// The provider, by our own reference. A part of another channel makes it a stray receipt, which
-    /// returns to this channel.
+    /// The provider, by our own reference. A part of another channel makes it a stray receipt,
+    /// which returns to this channel.
     Reference { channel: ChannelIx, stray: StrayReceipt },
     /// The channel, which kept it under a number until now.
     Kept { channel: ChannelIx, parked: u32 },

@@ -6,8 +6,8 @@ use message::ChannelId;
 
 /// Maximum size of a webhook's body, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
-/// Maximum size of a webhook's body at the shared Meta address, where one call may carry the entries
-/// of many accounts, in bytes.
+/// Maximum size of a webhook's body at the shared Meta address, where one call may carry the
+/// entries of many accounts, in bytes.
 pub const SHARED_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// A call from a provider, as received.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::domain::subject::message_of;
 
-/// Characters of a text shown on a timeline.
+/// Maximum number of characters of a text shown on a timeline; the rest is cut.
 const TEXT_SHOWN_MAX: usize = 160;
 
 /// One event on a timeline.
@@ -20,11 +20,11 @@ pub struct EventView {
     /// Its place in the log; absent in the live tail.
     #[serde(skip_serializing_if = "is_none")]
     pub seq: Seq,
-    /// When.
+    /// When it was recorded.
     pub at: Timestamp,
-    /// Its stream.
+    /// The stream's id in hexadecimal.
     pub stream: Arc<str>,
-    /// What: the event's name in lower case with underscores, e.g. `submitted`.
+    /// The event's name in lower case with underscores, such as `submitted`.
     pub event: &'static str,
     /// The message it is about, as numbered in its stream.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub struct EventView {
     /// The part it is about, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<u16>,
-    /// The rest, in words.
+    /// Everything else, in words.
     pub detail: String,
 }
 
@@ -41,7 +41,7 @@ fn is_none(seq: &Seq) -> bool {
 }
 
 impl EventView {
-    /// An event for people.
+    /// Describes an event.
     pub(crate) fn of(seq: Seq, at: Timestamp, stream: StreamId, event: &Event) -> Self {
         let (name, part, detail) = describe(event);
         Self {
@@ -56,7 +56,7 @@ impl EventView {
     }
 }
 
-/// The beginning of a content.
+/// Returns the beginning of a content.
 pub(crate) fn excerpt(content: &Content) -> String {
     match content {
         Content::Text(text) => beginning(text),

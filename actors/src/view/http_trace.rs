@@ -1,5 +1,6 @@
-//! The last HTTP calls between a channel and its provider, for diagnosis. Limited in number and size.
-//! Holds no value that the request marks as secret, and none that an answer names like a secret.
+//! The last HTTP calls between a channel and its provider, for diagnosis. Limited in number and
+//! size. Holds no value that the request marks as secret, and none that an answer names like a
+//! secret.
 
 use std::{
     collections::VecDeque,
@@ -19,22 +20,23 @@ const LINE_BYTES_MAX: usize = 1_024;
 /// Parts of JSON names, in lower case, whose values are masked in answers.
 const SECRET_NAMES: [&str; 5] = ["token", "secret", "password", "api_key", "apikey"];
 
-/// One call to a provider and what came of it, as `GET /api/channels/{id}/exchanges` shows it. Holds no secret.
+/// A call to a provider and its answer, as `GET /api/channels/{id}/exchanges` shows it. Holds no
+/// secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExchangeView {
     /// When it began.
     pub at: Timestamp,
-    /// The method.
+    /// The HTTP method.
     pub method: &'static str,
-    /// The address.
+    /// The request URL.
     pub url: Box<str>,
-    /// What was sent.
+    /// The request body.
     pub body: Box<str>,
     /// The answer's status.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What was answered.
+    /// The answer's body.
     pub answer: Box<str>,
     /// How long it took, in milliseconds.
     pub took_ms: u64,
@@ -44,7 +46,7 @@ pub struct ExchangeView {
     /// The part of it, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<u16>,
-    /// Why there was no answer.
+    /// The reason why no answer came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<Box<str>>,
 }

@@ -1,4 +1,5 @@
-//! What the router shows of itself: plain data with the outer contract's names, ready to be written as JSON.
+//! The state of the router as the HTTP surfaces show it: plain data with the names of the outer
+//! contract, ready to be written as JSON.
 
 pub(crate) mod describe;
 pub(crate) mod http_trace;
@@ -17,21 +18,21 @@ pub use self::{describe::EventView, http_trace::ExchangeView};
 pub struct MessageView {
     /// The business's id.
     pub message_id: MessageId,
-    /// Its status.
+    /// Status of the whole message.
     pub status: MessageStatus,
-    /// Its session.
+    /// The session to which it belongs.
     pub session_id: SessionIdText,
-    /// Its channel.
+    /// Id of the channel.
     pub channel: ChannelId,
-    /// The customer.
+    /// The customer's address as the business sees it.
     pub customer: Arc<str>,
     /// Our own address.
     pub did: Arc<str>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
-    /// What was changed to fit the channel.
+    /// Notes on changes that were made to fit the channel.
     pub adapted: Vec<Box<str>>,
-    /// Its parts.
+    /// The parts, in order.
     pub parts: Vec<PartView>,
     /// Everything that happened to it, oldest first.
     pub events: Vec<EventView>,
@@ -43,13 +44,14 @@ pub struct MessageView {
 pub struct PartView {
     /// From 1.
     pub part: u16,
-    /// How far it came.
+    /// How far it has come.
     pub status: MessageStatus,
     /// The provider's id for it; empty until known.
     pub provider_id: Arc<str>,
-    /// Tries, without those that were throttled or never left.
+    /// Number of attempts, without those that were throttled or not written.
     pub tries: u16,
-    /// How often it was sent again after being in doubt: the customer may have it that many times more.
+    /// Number of times it was sent again after being in doubt; the customer may have that many more
+    /// copies.
     pub resent_in_doubt: u16,
 }
 
@@ -67,29 +69,29 @@ impl Serialize for SessionIdText {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
-    /// Its id.
+    /// The session to which it belongs.
     pub session_id: SessionIdText,
     /// `open` or `closed`.
     pub state: &'static str,
-    /// Its channel.
+    /// Id of the channel.
     pub channel: ChannelId,
     /// Our own address.
     pub did: Arc<str>,
-    /// The customer.
+    /// The customer's address as the business sees it.
     pub customer: Arc<str>,
-    /// Who handles it; empty until someone takes it.
+    /// The handler; empty until the session is taken.
     pub handler: Arc<str>,
     /// When it began.
     pub opened_at: Timestamp,
-    /// When anything last happened in it.
+    /// When the last message of either side was recorded.
     pub last_activity: Timestamp,
-    /// When it will be closed if nothing more happens.
+    /// When inactivity closes it.
     pub closes_at: Option<Timestamp>,
     /// Outbound messages not yet final.
     pub messages_open: usize,
-    /// Deliveries the destination has not taken.
+    /// Deliveries that the destination has not accepted.
     pub deliveries_waiting: usize,
-    /// Deliveries given up.
+    /// Deliveries that were given up.
     pub dead_letters: usize,
     /// The whole state in a canonical text: equal texts mean equal states.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,11 +105,11 @@ pub struct SessionView {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelView {
-    /// Its id.
+    /// Id in the configuration.
     pub id: ChannelId,
-    /// Its name.
+    /// Name for people.
     pub name: Arc<str>,
-    /// Its provider.
+    /// Name of the provider.
     pub provider: &'static str,
     /// Its own addresses.
     pub dids: Vec<Arc<str>>,
@@ -117,7 +119,7 @@ pub struct ChannelView {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
-    /// Its links.
+    /// State of each link.
     pub links: Vec<LinkView>,
     /// Parts per second.
     pub send_rate: f64,
@@ -129,35 +131,35 @@ pub struct ChannelView {
     pub parts_outstanding: usize,
     /// Receipts whose part is not known.
     pub receipts_unmatched: usize,
-    /// How it went to tell the provider where it finds us, where that is done by calls.
+    /// The result of registering the webhook, where that is done by calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_up: Option<SetUpView>,
-    /// What the provider says of the account: its verified name, the quality of its number, ...
+    /// Facts about the account: its verified name, the quality of its number, and the like.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub account: Vec<FactView>,
     /// Counts since start.
     pub counts: ChannelCounts,
 }
 
-/// What a provider says of the account itself.
+/// A fact about our own account, as the provider states it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FactView {
-    /// What it is about, in the provider's word.
+    /// The subject, in the provider's word.
     pub about: Box<str>,
-    /// What it says.
+    /// The provider's statement.
     pub says: Box<str>,
     /// Since when.
     pub since: Timestamp,
 }
 
-/// What became of telling a provider where it finds us and what it is to bring.
+/// The result of registering a webhook with the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetUpView {
     /// `changed`, `unchanged` (it was so already) or `failed`.
     pub status: &'static str,
-    /// What was found and done, or why it could not be.
+    /// The finding and the change, or the reason of the failure.
     pub detail: String,
     /// When.
     pub at: Timestamp,
@@ -185,23 +187,23 @@ pub struct LinkView {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelCounts {
-    /// Parts the provider took.
+    /// Parts that the provider accepted.
     pub submitted: u64,
-    /// Parts put off.
+    /// Parts that were deferred.
     pub deferred: u64,
-    /// Parts refused for good.
+    /// Parts that were rejected finally.
     pub rejected: u64,
-    /// Parts that came in doubt.
+    /// Parts that were in doubt.
     pub in_doubt: u64,
     /// Receipts matched.
     pub receipts: u64,
-    /// Receipts nobody knew at first.
+    /// Receipts that matched no part at first.
     pub receipts_unmatched: u64,
     /// Inbound messages (their parts).
     pub received: u64,
-    /// Answers that asked for less.
+    /// Answers that asked to send less.
     pub throttled: u64,
-    /// PDUs or bodies that made no sense.
+    /// PDUs or bodies that could not be read.
     pub malformed: u64,
 }
 
@@ -209,7 +211,7 @@ pub struct ChannelCounts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DestinationView {
-    /// Its id.
+    /// Id in the configuration.
     pub id: DestinationId,
     /// Where it is.
     pub url: Arc<str>,
@@ -221,11 +223,11 @@ pub struct DestinationView {
     pub since: Timestamp,
     /// Sessions with deliveries waiting.
     pub sessions_waiting: usize,
-    /// POSTs under way.
+    /// POSTs in flight.
     pub posts_outstanding: usize,
-    /// Deliveries taken since start.
+    /// Deliveries accepted since the start.
     pub taken: u64,
-    /// Failed POSTs since start.
+    /// Failed POSTs since the start.
     pub failed: u64,
 }
 
@@ -233,17 +235,17 @@ pub struct DestinationView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DoubtView {
-    /// The message.
+    /// The business's id of the message.
     pub message_id: MessageId,
     /// The part, from 1.
     pub part: u16,
-    /// Its session.
+    /// The session to which it belongs.
     pub session_id: SessionIdText,
-    /// Its channel.
+    /// Id of the channel.
     pub channel: ChannelId,
-    /// The customer.
+    /// The customer's address as the business sees it.
     pub customer: Arc<str>,
-    /// How often it was sent again.
+    /// Number of times it was sent again.
     pub resent: u16,
     /// Whether it is held for a receipt or an operator.
     pub held: bool,
@@ -255,11 +257,11 @@ pub struct DoubtView {
 pub struct UnmatchedView {
     /// Its number in the channel's stream.
     pub number: u32,
-    /// The channel.
+    /// Id of the channel.
     pub channel: ChannelId,
     /// The provider's id.
     pub provider_id: Arc<str>,
-    /// The customer.
+    /// The customer's address as the business sees it.
     pub customer: Arc<str>,
     /// Our own address.
     pub did: Arc<str>,
@@ -275,17 +277,17 @@ pub struct UnmatchedView {
 pub struct DeadLetterView {
     /// `<stream>-<number>`: its `X-Patchbay-Event-Id`, and its name for replay.
     pub id: String,
-    /// Its session.
+    /// The session to which it belongs.
     pub session_id: SessionIdText,
-    /// The destination that did not take it.
+    /// The destination that did not accept it.
     pub destination: DestinationId,
-    /// What it was: `message`, `notification` or `intent`.
+    /// Its kind: `message`, `notification` or `intent`.
     pub kind: &'static str,
     /// The last answer.
     pub reason: String,
 }
 
-/// A message as a provider would be given it.
+/// A message as the provider would get it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedMessage {
@@ -302,13 +304,13 @@ pub struct PlannedMessage {
     pub sms_segments: Option<usize>,
 }
 
-/// What would be sent: the answer to `?plan=true`.
+/// The dry run of a message: the answer to `?plan=true`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
-    /// The channel that would carry it, and why that one.
+    /// The channel that would carry it.
     pub channel: ChannelId,
-    /// Its provider.
+    /// Name of the provider.
     pub provider: &'static str,
     /// Why this channel.
     pub because: String,
@@ -322,20 +324,20 @@ pub struct PlanView {
     pub session_open: bool,
     /// The text as it would be sent.
     pub text: String,
-    /// The alphabet.
+    /// Alphabet that the text needs.
     pub alphabet: String,
     /// How parts are marked.
     pub concatenation: String,
     /// How many parts.
     pub parts: u16,
-    /// What the provider would be given, one call each; one text where we cut it for the wire ourselves.
+    /// The messages that the provider would get, one call each; one text if we cut it ourselves.
     pub messages: Vec<PlannedMessage>,
-    /// What the customer could answer to a numbered list.
+    /// The choices of a numbered list.
     pub choices: Vec<message::Choice>,
     /// How many SMS the phone network would carry, on channels of SMS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sms_segments: Option<usize>,
-    /// What would be changed to fit.
+    /// Notes on changes to fit the channel.
     pub adapted: Vec<Box<str>>,
     /// Its lane, 0 to 10.
     pub priority: u8,
@@ -348,7 +350,7 @@ pub struct PlanView {
 /// An event as the tail shows it, with what a filter needs.
 #[derive(Clone, Debug)]
 pub struct TailEvent {
-    /// The event.
+    /// The event as timelines show it.
     pub event: EventView,
     /// The channel, when known.
     pub channel: Option<ChannelId>,

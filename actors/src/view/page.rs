@@ -1,5 +1,5 @@
-//! Pages of lists that are gathered from several hosts, in the order of sessions. A page ends at the end of a
-//! session, and never hides what a host did not get to: it says where to go on instead.
+//! Pages of lists merged from several hosts, in the order of sessions. A page ends at the end of a
+//! session; where a host stopped early, the page tells where the next one begins.
 
 use message::{SessionId, StreamId};
 
@@ -8,12 +8,13 @@ use message::{SessionId, StreamId};
 pub struct Page<T> {
     /// Its items, in the order of their sessions.
     pub items: Vec<T>,
-    /// After which session the next page begins; `None`: there is no more.
+    /// The session after which the next page begins; `None` on the last page.
     pub next: Option<SessionId>,
 }
 
 impl<T> Page<T> {
-    /// Merges what hosts found. `complete_to`: for each host where it stopped early; `None`: it came to its end.
+    /// Merges the findings of hosts. `complete_to` tells for each host where it stopped early;
+    /// `None` if it reached the end.
     pub(crate) fn of(
         found: impl Iterator<Item = T>,
         session: impl Fn(&T) -> SessionId,

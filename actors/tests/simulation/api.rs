@@ -1,6 +1,6 @@
-//! A provider with an HTTP API, on top of the memory that the simulated SMSCs have: takes, refuses, throttles, hangs,
-//! answers late or not at all, and calls back until it is answered, sometimes once more; or is asked for what is new,
-//! and tells it until the question shows that it was kept.
+//! A provider with an HTTP API, on top of the memory that the simulated SMSCs have: takes, refuses,
+//! throttles, hangs, answers late or not at all, and calls back until it is answered, sometimes
+//! once more; or is asked for what is new, and tells it until the question shows that it was kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -204,7 +204,7 @@ async fn answered(world: &Arc<World>, call: &Call) -> Result<Response, CallError
     }
 }
 
-/// What becomes of a call; a part that is taken is taken at once, the answer follows.
+/// Decides the outcome of a call. A part is accepted at once; the answer follows.
 fn fate(world: &Arc<World>, api: usize, path: &str, request: &Request) -> (Fate, u64, String, String) {
     let now = world.now_ms();
     let mut guard = world.lock();
@@ -256,7 +256,7 @@ fn fate(world: &Arc<World>, api: usize, path: &str, request: &Request) -> (Fate,
     (fate, answer_ms, id, line)
 }
 
-/// What a call carries.
+/// The content of a call.
 fn read(request: &Request, now: u64) -> Option<Copy> {
     let Body::Json(json) = &request.body else { return None };
     let said: Value = serde_json::from_str(json).ok()?;
@@ -276,7 +276,7 @@ fn read(request: &Request, now: u64) -> Option<Copy> {
     })
 }
 
-/// What is new after a number. What was told and is not asked beyond is told again.
+/// Returns updates after a number. Updates that were not confirmed are returned again.
 fn updates(inner: &mut Inner, api: usize, after: u64, now: u64) -> String {
     let mut told = Vec::new();
     for job in 0..inner.smscs[api].jobs.len() {

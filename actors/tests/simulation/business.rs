@@ -1,5 +1,5 @@
-//! The business's side: sends, sends again until it is answered, withdraws, ends sessions, and polls. What it was
-//! told once must hold for ever.
+//! The business's side: sends, sends again until it is answered, withdraws, ends sessions, and
+//! polls. What it was told once must hold for ever.
 
 use std::{sync::Arc, time::Duration};
 
@@ -142,7 +142,7 @@ async fn cancel(world: &World, router: &Router, n: usize) {
         if inner.known[n].accepted.is_none() || inner.known[n].cancelled == Some(true) {
             return;
         }
-        // Should the router die now, nobody knows.
+        // Should the router die now, the router does not know.
         inner.known[n].cancelled = Some(false);
         MessageId::new(inner.script.messages[n].id.as_str())
     };
@@ -187,7 +187,8 @@ pub(crate) async fn look(world: &World, router: &Router, n: usize) -> Option<act
     };
     let mut inner = world.lock();
     let seen = inner.known[n].seen;
-    // Beside a part that only moved on, one that left doubt lets the message fall back to "under way".
+    // Beside a part that only moved on, one that left doubt lets the message fall back to "under
+    // way".
     let left_doubt =
         (seen, view.status) == (Some(MessageStatus::InDoubt), MessageStatus::Enroute) && view.parts.len() > 1;
     if seen.is_some_and(|seen| seen > view.status) && !left_doubt {

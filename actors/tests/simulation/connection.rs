@@ -1,5 +1,6 @@
-//! One connection to a simulated SMSC: takes, refuses, delays, reorders, forgets, throttles, hangs up at any octet,
-//! answers late, sends receipts in every unkind way, and customers' messages until they are acknowledged.
+//! One connection to a simulated SMSC: takes, refuses, delays, reorders, forgets, throttles, hangs
+//! up at any octet, answers late, sends receipts in every unkind way, and customers' messages until
+//! they are acknowledged.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -326,7 +327,7 @@ impl Fate {
     }
 }
 
-/// What a submit carries.
+/// The content of a submit.
 fn read(message: &ShortMessage<'_>, now: u64) -> Option<Copy> {
     let sar = |tag| message.tlvs.number(tag).and_then(|n| u16::try_from(n).ok());
     let raw = Raw {

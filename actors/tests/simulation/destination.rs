@@ -1,4 +1,5 @@
-//! The simulated business end: takes, refuses, loses its answers, is down; and remembers all it took.
+//! The simulated business end: takes, refuses, loses its answers, is down; and remembers all it
+//! took.
 
 use std::{future::pending, sync::Arc, time::Duration};
 

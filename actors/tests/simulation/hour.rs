@@ -1,4 +1,5 @@
-//! One SMSC refuses connections for an hour of virtual time: it is tried a handful of times, and nobody else notices.
+//! One SMSC refuses connections for an hour of virtual time: it is tried a handful of times, and
+//! nobody else notices.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! The whole router, every actor of it, in one thread on virtual time, over a disk, SMSCs and destinations that fail
-//! as a seed says. A run that fails is repeated exactly by `SEED=<n>`, with its trace; `SEEDS=<n>` runs more.
+//! The whole router, every actor of it, in one thread on virtual time, over a disk, SMSCs and
+//! destinations that fail as a seed says. A run that fails is repeated exactly by `SEED=<n>`, with
+//! its trace; `SEEDS=<n>` runs more.
 
 #![allow(
     clippy::unwrap_used,

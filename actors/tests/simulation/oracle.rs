@@ -1,5 +1,5 @@
-//! What must hold after every run, whatever happened in it: nothing lost, nothing doubled in silence, in order,
-//! within the rate, and the log tells it all.
+//! The invariants of every run: nothing lost, nothing doubled in
+//! silence, in order, within the rate, and the log tells it all.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +70,8 @@ pub(crate) fn judge(world: &World, shown: &Shown) {
     }
 }
 
-/// A router started anew shows what the one before it did; a receipt that was kept may have found its part since.
+/// A router started anew shows what the one before it did; a receipt that was kept may have found
+/// its part since.
 pub(crate) fn same(world: &World, before: &Shown, after: &Shown) {
     for (n, view) in &before.messages {
         let again = after.messages.get(n);
@@ -292,7 +293,8 @@ impl Judge<'_> {
         }
     }
 
-    /// A death leaves no more in doubt than was with the links and, where doubts are sent again, as much made ready ahead.
+    /// A death leaves no more in doubt than was with the links and, where doubts are sent again, as
+    /// much made ready ahead.
     fn doubts(&self, failures: &mut Vec<String>) {
         for (n, plan) in self.script.channels.iter().enumerate() {
             let told = self.told.values().filter(|told| self.script.messages[told.number].channel == n);
@@ -308,7 +310,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What the customer reads is what the business wrote.
+    /// The customer reads exactly what the business wrote.
     fn texts(&self, failures: &mut Vec<String>) {
         for (n, told) in self.told {
             let parts = told.outbound.parts.len() as u16;
@@ -433,7 +435,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What customers wrote reached the business whole, and once unless the SMSC had to repeat it.
+    /// Customers' messages reached the business whole, and once unless the SMSC repeated them.
     fn customers(&self, failures: &mut Vec<String>) {
         for (n, mo) in self.script.mos.iter().enumerate() {
             let tag = format!("<o{n}>");
@@ -452,7 +454,8 @@ impl Judge<'_> {
             if ids.is_empty() {
                 failures.push(format!("the customer's message {n} was acknowledged and never delivered"));
             }
-            // An API names what it brings; an SMSC does not, and a repeat of it looks like another message.
+            // An API names what it brings; an SMSC does not, and a repeat of it looks like another
+            // message.
             let named = self.script.channels[mo.channel].api.is_some();
             let most = if mo.parts.len() == 1 && !named { 1 + repeats as usize } else { 1 };
             if ids.len() > most {

@@ -1,5 +1,5 @@
-//! One run: lives of the router one after the other on one disk, each ended as the script says, then quiet, then
-//! the oracle.
+//! One run: lives of the router one after the other on one disk, each ended as the script says,
+//! then quiet, then the oracle.
 
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,7 +23,8 @@ use crate::{
 
 /// How long everything may take to settle after the last fault, in virtual milliseconds.
 const SETTLE_MS: u64 = 900_000;
-/// A kept receipt is tried three times in so long: one whose answer came late finds its part by then.
+/// A kept receipt is tried three times in so long: one whose answer came late finds its part by
+/// then.
 const RETRIED_MS: u64 = 12_000;
 /// How long a router whose disk refused a flush may take to say that it failed.
 const FAIL_WAIT: Duration = Duration::from_secs(60);
@@ -32,11 +33,11 @@ const FAIL_WAIT: Duration = Duration::from_secs(60);
 const IDLE_FLUSH_MS: u64 = 30;
 
 thread_local! {
-    /// What panicked on this thread.
+    /// The panics on this thread.
     pub(crate) static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a run showed.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) failures: Vec<String>,
     pub(crate) hash: u64,
@@ -48,7 +49,7 @@ pub(crate) struct Outcome {
     pub(crate) trace: Vec<(u64, String)>,
 }
 
-/// What the router shows when all is over.
+/// The router's views at the end of a run.
 #[derive(Default)]
 pub(crate) struct Shown {
     pub(crate) messages: BTreeMap<usize, MessageView>,
@@ -321,7 +322,7 @@ async fn settle(world: &Arc<World>, log: &Log, router: &Router) -> Shown {
     }
 }
 
-/// What the world still waits for.
+/// Everything for which the world still waits.
 fn waiting(world: &World) -> Option<String> {
     let inner = world.lock();
     if let Some(op) = inner.done.iter().position(|done| !done) {

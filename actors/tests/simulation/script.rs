@@ -1,4 +1,5 @@
-//! What happens in one run, drawn from its seed before it begins: channels, messages, faults, crashes.
+//! The script of one run, drawn from its seed before it begins: channels, messages, faults,
+//! crashes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ pub(crate) const QUIET_MS: u64 = 60_000;
 /// How an SMSC spells its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IdStyle {
-    /// The same everywhere.
+    /// Identical in all runs.
     Decimal,
     /// Hexadecimal in answers, decimal in receipts.
     HexThenDecimal,
@@ -339,7 +340,7 @@ impl Script {
         script
     }
 
-    /// What the business does, and when.
+    /// The actions of the business, with their times.
     fn operate(&mut self, rng: &mut Rng, messages: usize, many: u64) {
         let span = rng.pick(&[1_000, 15_000, QUIET_MS - 15_000]);
         while self.messages.len() < messages {

@@ -1,5 +1,5 @@
-//! The simulated SMSC's memory, which outlives connections and routers: what it took, what it must still deliver, and
-//! what it will report of each part, drawn when it takes it.
+//! The simulated SMSC's memory, which outlives connections and routers: what it took, what it must
+//! still deliver, and what it will report of each part, drawn when it takes it.
 
 use message::{PartState, PartStatus};
 
@@ -68,7 +68,7 @@ pub(crate) struct Smsc {
     pub(crate) updates: u64,
 }
 
-/// What a receipt's word says.
+/// The meaning of a receipt's status word.
 pub(crate) fn state_of(word: &str) -> PartState {
     match word {
         "DELIVRD" => PartState::reached(PartStatus::Delivered),
@@ -202,7 +202,7 @@ impl Smsc {
 }
 
 impl Copy {
-    /// What a query is answered with.
+    /// The answer to a query.
     pub(crate) fn final_state(&self) -> PartState {
         match self.state {
             2 => PartState::reached(PartStatus::Delivered),

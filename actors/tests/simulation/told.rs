@@ -1,4 +1,4 @@
-//! What the log says of each message, from its events alone.
+//! The state of each message, from its events in the log alone.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use actors::domain::session::Outbound;
 use message::{Event, MessageNo, Seq, StreamId};
 use storage::Stored;
 
-/// What a message's own events say of it.
+/// The state of a message by its own events.
 pub(crate) struct Told {
     pub(crate) number: usize,
     pub(crate) stream: StreamId,
@@ -53,7 +53,7 @@ fn about(event: &Event) -> Option<MessageNo> {
     }
 }
 
-/// What the log says of every message.
+/// The state of every message.
 pub(crate) fn told(events: &[Stored], failures: &mut Vec<String>) -> BTreeMap<usize, Told> {
     let mut by_place: BTreeMap<(StreamId, MessageNo), usize> = BTreeMap::new();
     let mut all: BTreeMap<usize, Told> = BTreeMap::new();

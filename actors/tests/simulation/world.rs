@@ -1,5 +1,5 @@
-//! All that outlives a crash of the router: the clock, chance, the providers, the destinations, what the business
-//! remembers, and the trace by which two runs are compared.
+//! All that outlives a crash of the router: the clock, chance, the providers, the destinations,
+//! what the business remembers, and the trace by which two runs are compared.
 
 use std::{
     collections::BTreeMap,
@@ -24,7 +24,7 @@ use crate::{
 /// Wall-clock time at the beginning of every run.
 const EPOCH_MS: u64 = 1_780_000_000_000;
 
-/// What the business knows of a message.
+/// A message as the business knows it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// Acknowledged, with this session.
@@ -54,7 +54,7 @@ pub(crate) struct Inner {
     pub(crate) met: BTreeMap<&'static str, u64>,
 }
 
-/// The world.
+/// Everything outside of the router.
 pub(crate) struct World {
     inner: Mutex<Inner>,
     time: Mutex<Time>,

@@ -1,4 +1,5 @@
-//! What makes a conversation of messages: one customer under several names, windows, pauses, lists, replies, reports.
+//! Conversations: one customer under several names, windows, pauses, lists,
+//! replies, reports.
 
 use std::time::Duration;
 
@@ -177,7 +178,8 @@ async fn the_answer_to_a_numbered_list_is_the_press_of_its_button() {
     });
     post(&router, to(ANN, "m1", buttons)).await.unwrap();
     world.wait_sent("the list", |v| v["text"].as_str().unwrap().contains("Sales")).await;
-    // Its answer must be safe before the crash, or the list is in doubt and what follows waits for it.
+    // Its answer must be safe before the crash, or the list is in doubt and what follows waits for
+    // it.
     while router.message(&message::MessageId::new("m1")).await.unwrap().status < message::MessageStatus::Sent
     {
         tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! Webhooks into a router: each customer's message becomes one delivery, however often and in whatever pieces it
-//! comes, and nothing is answered as taken before its flush.
+//! Webhooks into a router: each customer's message becomes one delivery, however often and in
+//! whatever pieces it comes, and nothing is answered as taken before its flush.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,6 +14,7 @@ mod conversation;
 mod files;
 mod once;
 mod paper;
+mod reads;
 mod stage;
 
 use std::{
@@ -187,8 +188,8 @@ async fn the_business_waits_for_a_checkpoint_that_is_too_far_behind_and_customer
     }
 }
 
-/// A campaign to customers who are not in memory, as fast as it is taken: what is not written yet stays within its bound,
-/// nobody waits long, and all of it is there in the end.
+/// A campaign to customers who are not in memory, as fast as it is taken: what is not written yet
+/// stays within its bound, nobody waits long, and all of it is there in the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_campaign_to_strangers_is_taken_no_faster_than_it_is_written() {
     const CUSTOMERS: usize = 20_000;
@@ -231,7 +232,8 @@ async fn a_campaign_to_strangers_is_taken_no_faster_than_it_is_written() {
         let (this, took) = done.unwrap();
         (most, longest) = (most.max(this), longest.max(took));
     }
-    // Twice the bound while a checkpoint has moved all but not ended, and what the hosts keep of live sessions.
+    // Twice the bound while a checkpoint has moved all but not ended, and what the hosts keep of
+    // live sessions.
     let of_live = 2 * (32 + 1_024) * 500;
     assert!(most < 2 * UNWRITTEN as usize + of_live, "{most} bytes were not written");
     assert!(longest < Duration::from_secs(5), "{longest:?}");

@@ -1,4 +1,5 @@
-//! However a provider splits, repeats and mixes its calls: each message is one delivery, in the order of its session.
+//! However a provider splits, repeats and mixes its calls: each message is one delivery, in the
+//! order of its session.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,8 @@ fn item(customer: usize, number: usize, name: usize) -> Value {
     }
 }
 
-/// One step: a call with the next messages of customers, an earlier call once more, or the end of the process.
+/// One step: a call with the next messages of customers, an earlier call once more, or the end of
+/// the process.
 #[derive(Clone, Debug)]
 enum Step {
     New(Vec<(usize, usize)>),

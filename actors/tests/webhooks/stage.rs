@@ -1,5 +1,5 @@
-//! A router on a disk in memory with a channel on paper and one destination that writes down what it is sent. The
-//! clock is set by hand.
+//! A router on a disk in memory with a channel on paper and one destination that writes down what
+//! it is sent. The clock is set by hand.
 
 use std::{
     io,
@@ -31,7 +31,7 @@ pub(crate) const DID: &str = "5155";
 /// How long something may take on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
-/// What lives on when the router does not.
+/// Everything that survives the router.
 pub(crate) struct World {
     pub(crate) disk: MemoryDisk,
     now: AtomicU64,
@@ -85,12 +85,12 @@ impl World {
         self.now.fetch_add(ms, Ordering::SeqCst);
     }
 
-    /// What the destination was sent, each delivery once.
+    /// The deliveries at the destination, each once.
     pub(crate) fn taken(&self) -> Vec<Value> {
         self.taken.lock().unwrap().clone()
     }
 
-    /// What the provider was sent, in order.
+    /// The messages at the provider, in order.
     pub(crate) fn sent(&self) -> Vec<Value> {
         self.sent.lock().unwrap().clone()
     }
@@ -140,7 +140,7 @@ impl World {
         self.start_on_log(limits, channels).await.0
     }
 
-    /// The same, with the log, to look into.
+    /// Starts a router, and returns its log too.
     pub(crate) async fn start_on_log(
         self: &Arc<Self>,
         limits: Limits,

@@ -1,5 +1,5 @@
-//! Events of HTTP providers, from webhooks and polls: messages go to their sessions, receipts to their
-//! parts. A broken item loses no other.
+//! Events of HTTP providers, from webhooks and polls: messages go to their sessions, receipts to
+//! their parts. A broken item loses no other.
 
 use std::sync::Arc;
 
@@ -46,8 +46,8 @@ pub(crate) struct HttpInbound<'a> {
 }
 
 impl HttpInbound<'_> {
-    /// Reads the events of one call, in order, and returns the tasks for their sessions. The call is
-    /// complete once all of them are durable.
+    /// Reads the events of one call, in order, and returns the tasks for their sessions. The call
+    /// is complete once all of them are durable.
     pub(crate) fn read(mut self, events: Vec<InEvent>, completion: Completion) -> Tasks {
         let mut tasks = self.context.hosts.tasks();
         // A customer's last message: an opt-out that comes with it is repeated with it.
@@ -110,8 +110,8 @@ impl HttpInbound<'_> {
         tasks.push(stream, Op::Receive { identity, inbound, key, ack: Some(Ack::Caller(completion)) });
     }
 
-    /// Returns the attributes of a customer whose message carries no name. The provider is asked for an
-    /// unknown customer, who is named from the next message on.
+    /// Returns the attributes of a customer whose message carries no name. The provider is asked
+    /// for an unknown customer, who is named from the next message on.
     fn profile_of(&self, message: &InMessage) -> Vec<Attribute> {
         if message.attributes.iter().any(|(key, _)| &**key == "customerName") {
             return Vec::new();
@@ -147,8 +147,8 @@ impl HttpInbound<'_> {
         self.match_or_keep(reported, address, completion, tasks);
     }
 
-    /// Handles a receipt whose reference belongs to no part of this channel: another installation's,
-    /// or one past retention. It may still match by the provider's id, or is kept.
+    /// Handles a receipt whose reference belongs to no part of this channel: another
+    /// installation's, or one past retention. It may still match by the provider's id, or is kept.
     pub(crate) fn on_stray(&mut self, stray: StrayReceipt, tasks: &mut Tasks) {
         let StrayReceipt { receipt, completion } = stray;
         let Some(state) = receipt.report.state() else { return completion.complete() };
@@ -178,8 +178,8 @@ impl HttpInbound<'_> {
     }
 }
 
-/// Returns a message that tells the business of an opt-out, in the conversation itself: nothing else
-/// that the business reads would.
+/// Returns a message that tells the business of an opt-out, in the conversation itself: nothing
+/// else that the business reads would.
 fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage {
     let json = format!(
         r#"{{"type":"NOTIFICATION","markdownText":null,"notificationType":"INFO","notificationData":{{"optOut":{out}}}}}"#

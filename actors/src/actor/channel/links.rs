@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What a link's actor is started with, beside its number.
+/// The parameters that all links of a channel share.
 pub(crate) struct LinkOwner {
     pub(crate) context: Arc<Context>,
     pub(crate) channel: ChannelIx,
@@ -122,8 +122,8 @@ impl Links {
         }
     }
 
-    /// Adds a part to the batch of the link with the most room, so that links share the work evenly.
-    /// `part_for` makes it for that link. The caller has checked that there is room.
+    /// Adds a part to the batch of the link with the most room, so that links share the work
+    /// evenly. `part_for` makes it for that link. The caller has checked that there is room.
     pub(crate) fn add_part(&mut self, part_for: impl FnOnce(u16) -> LinkPart) {
         let emptiest = self.slots.iter_mut().enumerate().max_by_key(|(n, slot)| (slot.free, usize::MAX - n));
         let Some((n, slot)) = emptiest else { return };

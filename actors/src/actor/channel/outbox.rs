@@ -1,5 +1,5 @@
-//! The outgoing side of a channel: sessions that wait for their turn, parts that wait for window and
-//! rate, and parts that links have submitted. It holds no message that the log does not.
+//! The outgoing side of a channel: sessions that wait for their turn, parts that wait for window
+//! and rate, and parts that links have submitted. It holds no message that the log does not.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -134,8 +134,9 @@ impl Outbox {
         allowed
     }
 
-    /// Adapts the prefetch target after `sent` parts were submitted. Where parts in doubt are held for
-    /// an operator nothing is prefetched, because a crash would leave each prefetched part in doubt.
+    /// Adapts the prefetch target after `sent` parts were submitted. Where parts in doubt are held
+    /// for an operator nothing is prefetched, because a crash would leave each prefetched part in
+    /// doubt.
     pub(crate) fn adapt_prefetch(&mut self, links: &Links, may_prefetch: bool, sent: usize) {
         if !may_prefetch || links.up() == 0 {
             return self.prefetch.stop();
@@ -156,8 +157,8 @@ impl Outbox {
         self.release(entry.credit.withdraw());
     }
 
-    /// Asks waiting sessions for parts, as many as there will soon be room for. Room that is left is
-    /// set aside for sessions that become ready next, which then need not ask.
+    /// Asks waiting sessions for parts, as many as there will soon be room for. Room that is left
+    /// is set aside for sessions that become ready next, which then need not ask.
     pub(crate) fn ask(&mut self, entry: &ChannelEntry, ix: ChannelIx, free: usize, tasks: &mut Tasks) {
         let ahead = ((entry.config.send_rate * AHEAD_SECONDS).ceil() as usize).max(1);
         let room = ahead.min(free + self.prefetch.parts());

@@ -1,5 +1,5 @@
-//! The channel's own stream in the log: unmatched receipts, and stops. Its state is rebuilt from the
-//! index's snapshot and the events after it.
+//! The channel's own stream in the log: unmatched receipts, and stops. Its state is rebuilt from
+//! the index's snapshot and the events after it.
 
 use message::{ChannelId, Event, Seq, StreamId, address};
 use storage::{Entry, Item, Key, Prev, Stored, Tag};

@@ -1,5 +1,5 @@
-//! A cache of customers' profiles, as the provider gave them: two generations, limited in size. It may
-//! be dropped at any time.
+//! A cache of customers' profiles, as the provider gave them: two generations, limited in size. It
+//! may be dropped at any time.
 
 use std::{collections::BTreeMap, sync::Arc};
 

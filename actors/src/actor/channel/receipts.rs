@@ -29,7 +29,7 @@ const KEEP_MS: u64 = 24 * 3600 * 1000;
 /// Maximum number of unmatched receipts tried in one turn; the rest are tried in the next.
 const RETRY_MAX: usize = 500;
 
-/// What is known of a part once the provider has accepted it.
+/// The keys of a part that the provider has accepted.
 pub(crate) struct AcceptedPart {
     /// The look-up keys of the provider's id.
     pub(crate) spellings: Vec<u128>,
@@ -193,8 +193,8 @@ impl Receipts {
         }
     }
 
-    /// Settles kept receipts that a session has recorded. Each leaves one part in doubt less, so others
-    /// with the same addresses may fit now.
+    /// Settles kept receipts that a session has recorded. Each leaves one part in doubt less, so
+    /// others with the same addresses may fit now.
     pub(crate) fn on_tried(
         &mut self,
         context: &Context,

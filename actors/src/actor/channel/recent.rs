@@ -38,7 +38,8 @@ impl Recent {
         now.insert(key, address);
     }
 
-    /// Finds a customer's session by any of the names. Without one, the first name makes the address.
+    /// Finds a customer's session by any of the names. Without one, the first name makes the
+    /// address.
     pub(crate) fn find(
         &self,
         context: &Context,

@@ -1,5 +1,5 @@
-//! The state of a channel: wires its components together. Each component decides for itself; this file
-//! passes results from one to the next.
+//! The state of a channel: wires its components together. Each component decides for itself; this
+//! file passes results from one to the next.
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -202,8 +202,8 @@ impl ChannelState {
         self.myself.send_after(wait, || ChannelInput::SendDue);
     }
 
-    /// Handles the events of a link, in order. Events of an earlier run of its actor are ignored: what
-    /// that run had submitted is in doubt already.
+    /// Handles the events of a link, in order. Events of an earlier run of its actor are ignored:
+    /// what that run had submitted is in doubt already.
     pub(crate) fn on_link_report(&mut self, report: LinkReport) {
         let LinkReport { link, run, events } = report;
         if self.links.get_mut(link).is_none_or(|slot| slot.run != run) {
@@ -308,7 +308,8 @@ impl ChannelState {
         };
         tasks.push(part.stream, outcome_op(part, outcome, Vec::new()));
         if in_doubt {
-            // A receipt may have arrived already: then the part was accepted, and must not be resent.
+            // A receipt may have arrived already: then the part was accepted, and must not be
+            // resent.
             self.receipts.try_on_doubt(&self.context, part.stream, tasks);
         }
         if let Some(cause) = refused {

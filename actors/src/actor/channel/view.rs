@@ -48,7 +48,7 @@ impl ChannelStatus {
     }
 }
 
-/// What the provider tells of our own account, by subject.
+/// Facts about our own account, by subject.
 #[derive(Default)]
 pub(crate) struct Account(BTreeMap<Box<str>, FactView>);
 

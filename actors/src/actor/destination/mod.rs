@@ -34,7 +34,6 @@ use crate::{
 /// again later.
 const BATCHES_MAX: usize = 10_000;
 
-/// The actor.
 pub(crate) struct DestinationActor;
 
 /// Input of a destination's actor: messages of others, and its own notes.
@@ -74,7 +73,6 @@ impl Failure {
     }
 }
 
-/// The state of a destination.
 pub(crate) struct DestinationState {
     context: Arc<Context>,
     ix: DestinationIx,
@@ -222,7 +220,7 @@ impl DestinationState {
         self.finish_drain();
     }
 
-    /// Posts the first deliveries in line; returns false when there are none.
+    /// Posts the first deliveries in line; returns false when nothing waits.
     fn post_next(&mut self) -> bool {
         let batch_max = self.config.batch_max;
         let (mut body, mut count, mut sessions) = (Vec::with_capacity(512), 0, Vec::new());
@@ -327,8 +325,8 @@ impl DestinationState {
         self.context.hosts.work(tasks);
     }
 
-    /// Pauses the destination or the sessions of a failed POST, and gives up deliveries that failed for
-    /// too long.
+    /// Pauses the destination or the sessions of a failed POST, and gives up deliveries that failed
+    /// for too long.
     fn on_failure(&mut self, sessions: Vec<PostedDeliveries>, failure: &Failure) {
         self.failed += 1;
         self.metrics.failed.increment(1);

@@ -1,5 +1,5 @@
-//! The end of a batch: announces what the touched sessions have for channels and destinations, appends
-//! the events, and ties the effects to their flush.
+//! The end of a batch: announces what the touched sessions have for channels and destinations,
+//! appends the events, and ties the effects to their flush.
 
 use message::{Seq, StreamId, address};
 use smallvec::SmallVec;

@@ -1,5 +1,5 @@
-//! The cache of sessions in memory: limited in size, with second-chance eviction of idle sessions, and
-//! a list of those that the next checkpoint must write.
+//! The cache of sessions in memory: limited in size, with second-chance eviction of idle sessions,
+//! and a list of those that the next checkpoint must write.
 
 use std::collections::HashMap;
 
@@ -26,12 +26,12 @@ pub(crate) struct Slot {
     pub(crate) announced: bool,
     /// The destinations that hold deliveries of it.
     pub(crate) offered: SmallVec<[DestinationIx; 1]>,
-    /// What the index holds of it.
+    /// The state of its entry in the index.
     pub(crate) before: StoredEntry,
     /// The instant at which it is due.
     pub(crate) timer: Option<Timestamp>,
-    /// Whether every message was considered for the timer since the session was loaded and since the
-    /// timer was last due. Then only changes can bring the timer forward.
+    /// Whether every message was considered for the timer since the session was loaded and since
+    /// the timer was last due. Then only changes can bring the timer forward.
     pub(crate) timed: bool,
     /// The earliest instant among the changes since the timer was last set.
     pub(crate) soonest: Option<Timestamp>,
@@ -66,8 +66,8 @@ impl Slot {
         }
     }
 
-    /// Whether more work on it is expected soon. A session that waits for its turn on the channel, or
-    /// for a new message, is evicted before these.
+    /// Whether more work on it is expected soon. A session that waits for its turn on the channel,
+    /// or for a new message, is evicted before these.
     pub(crate) fn is_under_way(&self) -> bool {
         let Session { queue, sent, deliveries, .. } = &self.session;
         let is_at_rest = queue.is_empty() && sent.is_empty() && deliveries.is_empty();
@@ -169,8 +169,8 @@ impl LiveSessions {
         std::mem::take(&mut self.dirty)
     }
 
-    /// The session at an index of that list. Another session may have taken the index since; writing
-    /// that one is harmless.
+    /// The session at an index of that list. Another session may have taken the index since;
+    /// writing that one is harmless.
     pub(crate) fn at_mut(&mut self, index: u32) -> Option<&mut Slot> {
         self.slots.get_mut(index as usize)?.as_mut()
     }

@@ -1,5 +1,5 @@
-//! Reads sessions from the index, from the look-up of a finished stream, or from the log, and writes
-//! them to the index.
+//! Reads sessions from the index, from the look-up of a finished stream, or from the log, and
+//! writes them to the index.
 
 use message::{
     Counters, Event, Seq, StreamId, Timestamp, address,
@@ -14,7 +14,8 @@ use crate::{
     domain::session::{Identity, Session},
 };
 
-/// Maximum number of events read for the address of a finished stream; one further back is not found.
+/// Maximum number of events read for the address of a finished stream; one further back is not
+/// found.
 const WALK_MAX: usize = 1_000_000;
 
 /// Reads a session that is not in memory. A stream without one gets a new session if an identity is

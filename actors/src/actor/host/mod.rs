@@ -1,8 +1,10 @@
-//! A session host: runs the sessions of one address range, one task at a time, in batches. It decides
-//! through the sessions' pure side, appends the events to the log, and lets effects follow the flush.
-//! A panic in one session is caught at its boundary, and that session is rebuilt from the log.
+//! A session host: runs the sessions of one address range, one task at a time, in batches. It
+//! decides through the sessions' pure side, appends the events to the log, and lets effects follow
+//! the flush. A panic in one session is caught at its boundary, and that session is rebuilt from
+//! the log.
 //!
-//! Hosts read the log while they work, so each runs on a reader thread, never on the network runtime.
+//! Hosts read the log while they work, so each runs on a reader thread, never on the network
+//! runtime.
 
 mod batch;
 mod commit;
@@ -44,17 +46,15 @@ const CHECKPOINT_CHUNK_MAX: usize = 2_048;
 const CHECKPOINT_TURNS: usize = 40;
 /// Minimum number of sessions that a host may keep in memory.
 const LIVE_MIN: usize = 16;
-/// How far the cache may exceed its limit before sessions are evicted at once instead of on the next
-/// tick.
+/// How far the cache may exceed its limit before sessions are evicted at once instead of on the
+/// next tick.
 const EXCESS_MAX: usize = 1_024;
 
-/// The actor.
 pub(crate) struct SessionHost;
 
 /// Input of a session host: messages of others, and its own notes.
 pub(crate) enum HostInput {
     Message(HostMessage),
-    /// Continue the checkpoint.
     ContinueCheckpoint,
 }
 
@@ -64,7 +64,6 @@ impl From<HostMessage> for HostInput {
     }
 }
 
-/// The state of a session host.
 pub(crate) struct Host {
     index: usize,
     context: Arc<Context>,

@@ -1,5 +1,5 @@
-//! Performs one task on one session: decides through the session's pure side, records the events, and
-//! notes the effects that follow their flush.
+//! Performs one task on one session: decides through the session's pure side, records the events,
+//! and notes the effects that follow their flush.
 
 use message::{Counters, Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
 use smallvec::SmallVec;
@@ -137,8 +137,8 @@ fn decide_acceptance(
     let (Some(slot), Some(entry)) = (turn.slot(stream), context.directory.channel(task.channel)) else {
         return Err(operator::busy("the session cannot be read"));
     };
-    // The id may have been accepted earlier in this batch, or so long ago that retention has removed
-    // its look-up key.
+    // The id may have been accepted earlier in this batch, or so long ago that retention has
+    // removed its look-up key.
     let retention = context.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
     let forgotten = Timestamp(retention.map_or(0, |ms| now.0.saturating_sub(ms)));
     if slot.session.has_unindexed_id(&task.id, now, forgotten) {

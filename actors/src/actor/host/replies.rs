@@ -26,7 +26,8 @@ const WATERMARK_WALK_MAX: usize = 2_000;
 /// Maximum number of settled messages that one watermark receipt can cover.
 const WATERMARK_MESSAGES_MAX: usize = 64;
 
-/// Finds the provider's id of the message that the business answers: a customer's, or one of its own.
+/// Finds the provider's id of the message that the business answers: a customer's, or one of its
+/// own.
 pub(crate) fn answered_id(turn: &HostTurn<'_>, stream: StreamId, original: &MessageId) -> Option<Arc<str>> {
     let reader = &turn.context.reader;
     let received = lookup::received_as(reader, stream, original.as_str()).map(|r| r.provider_id);
@@ -135,8 +136,8 @@ pub(crate) fn parts_upto(
     covered
 }
 
-/// Returns the covered parts of messages that are no longer in memory, back to the first message that
-/// had such a report before.
+/// Returns the covered parts of messages that are no longer in memory, back to the first message
+/// that had such a report before.
 fn settled_upto(
     turn: &HostTurn<'_>,
     stream: StreamId,

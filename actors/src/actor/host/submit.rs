@@ -1,5 +1,5 @@
-//! Hands parts of a session to its channel: the intent to send them is recorded first, and the parts
-//! follow its flush.
+//! Hands parts of a session to its channel: the intent to send them is recorded first, and the
+//! parts follow its flush.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use crate::{
     protocol::part::{Job, JobMessage},
 };
 
-/// Hands at most `max` parts to the channel, which has reserved room for them. Room that the session
-/// does not need is released.
+/// Hands at most `max` parts to the channel, which has reserved room for them. Room that the
+/// session does not need is released.
 pub(crate) fn submit_parts(turn: &mut HostTurn<'_>, stream: StreamId, channel: ChannelIx, max: usize) {
     turn.activate(stream, None);
     let Some(slot) = turn.sessions.live.get_mut(stream) else {

@@ -1,5 +1,5 @@
-//! One turn of a host: the context, the host's sessions and the batch in progress. Sessions are loaded
-//! and events recorded only here.
+//! One turn of a host: the context, the host's sessions and the batch in progress. Sessions are
+//! loaded and events recorded only here.
 
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ impl<'a> HostTurn<'a> {
         Some(&entry.policy)
     }
 
-    /// Loads a session into memory unless it is there. With an identity, a new session is created if
-    /// none exists. Returns whether it is in memory.
+    /// Loads a session into memory unless it is there. With an identity, a new session is created
+    /// if none exists. Returns whether it is in memory.
     pub(crate) fn activate(&mut self, stream: StreamId, identity: Option<&Identity>) -> bool {
         if self.sessions.live.contains(stream) {
             return true;

@@ -140,8 +140,8 @@ fn session_of(
     live.map(|s| (s.clone(), s.counters.sessions)).ok_or(Refusal::NotFound("session of this message"))
 }
 
-/// Searches the sessions of the host numbered `host`, in the order of their streams: those in memory
-/// and those in the index.
+/// Searches the sessions of the host numbered `host`, in the order of their streams: those in
+/// memory and those in the index.
 pub(crate) fn scan(
     context: &Context,
     sessions: &Sessions,

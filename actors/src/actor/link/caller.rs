@@ -1,5 +1,5 @@
-//! The calls of one channel to its provider: timed, counted and traced. The provider's pure side makes
-//! the calls of a part and reads their answers; nothing here knows any provider.
+//! The calls of one channel to its provider: timed, counted and traced. The provider's pure side
+//! makes the calls of a part and reads their answers; nothing here knows any provider.
 
 use std::{
     sync::{

@@ -1,5 +1,6 @@
-//! The link of an HTTP channel: runs a limited number of calls at once, leaves a silent provider alone
-//! for a while, and stops when the credentials are refused. Each part gets exactly one answer.
+//! The link of an HTTP channel: runs a limited number of calls at once, leaves a silent provider
+//! alone for a while, and stops when the credentials are refused. Each part gets exactly one
+//! answer.
 
 use std::{sync::Arc, time::Duration};
 
@@ -38,10 +39,8 @@ const REGISTRATION_MAX_MS: u64 = 600_000;
 /// Minimum time between two checks of a registration that succeeded, in milliseconds.
 const REGISTRATION_CHECK_MS: u64 = 60_000;
 
-/// The actor.
 pub(crate) struct HttpLink;
 
-/// The state of an HTTP link.
 pub(crate) struct HttpLinkState {
     caller: Arc<Caller>,
     myself: ActorRef<HttpLinkInput>,
@@ -139,7 +138,8 @@ impl Actor for HttpLink {
     }
 }
 
-/// Answers a part: a drop guard, so that a task which ends without an answer counts as `Unanswered`.
+/// Answers a part: a drop guard, so that a task which ends without an answer counts as
+/// `Unanswered`.
 struct AnswerGuard {
     myself: ActorRef<HttpLinkInput>,
     token: LinkToken,
@@ -342,8 +342,8 @@ impl HttpLinkState {
         self.report(events);
     }
 
-    /// Registers the webhook with the provider, unless that is done. Only the first poll waits for it,
-    /// and its failure stops nothing.
+    /// Registers the webhook with the provider, unless that is done. Only the first poll waits for
+    /// it, and its failure stops nothing.
     fn register(&mut self) {
         if self.registration.is_done || self.registration.is_running || self.is_stopped {
             return;

@@ -1,6 +1,6 @@
-//! Links: the live connections of channels. A link's actor owns the life of one connection (connect,
-//! back off, stop) and reports its events to the channel in batches. Links run on the network runtime
-//! and never read the log.
+//! Links: the live connections of channels. A link's actor owns the life of one connection
+//! (connect, back off, stop) and reports its events to the channel in batches. Links run on the
+//! network runtime and never read the log.
 
 pub(crate) mod caller;
 pub(crate) mod http;
@@ -17,7 +17,7 @@ use crate::{
     protocol::{channel::ChannelMessage, recipient::Recipient},
 };
 
-/// What a link's actor is started with.
+/// The parameters of a link's actor.
 pub(crate) struct LinkArguments {
     pub(crate) context: Arc<Context>,
     pub(crate) channel: ChannelIx,

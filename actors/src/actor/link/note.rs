@@ -42,7 +42,7 @@ pub(crate) enum LinkNote {
     Profile(Arc<str>, Vec<Attribute>),
     /// The result of registering the webhook.
     Registration(Registration),
-    /// What a poll showed of the provider.
+    /// The verdict of a poll on the provider.
     Poll(Verdict),
     /// The provider refuses the credentials.
     CredentialsRefused(Cause),

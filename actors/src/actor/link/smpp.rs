@@ -1,5 +1,5 @@
-//! An SMPP link: binds, and binds again after a loss with growing pauses and jitter. It stops when the
-//! credentials are refused, because repeated wrong passwords get accounts locked.
+//! An SMPP link: binds, and binds again after a loss with growing pauses and jitter. It stops when
+//! the credentials are refused, because repeated wrong passwords get accounts locked.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -38,7 +38,6 @@ const BACKOFF_FIRST_MS: u64 = 1_000;
 /// Longest pause before another attempt to bind, in milliseconds.
 const BACKOFF_MAX_MS: u64 = 60_000;
 
-/// The actor.
 pub(crate) struct SmppLink;
 
 /// Input of an SMPP link's actor: commands of its channel, and its own notes.
@@ -56,7 +55,6 @@ impl From<LinkCommand> for SmppLinkInput {
     }
 }
 
-/// The state of an SMPP link.
 pub(crate) struct SmppLinkState {
     context: Arc<Context>,
     myself: ActorRef<SmppLinkInput>,
@@ -166,7 +164,7 @@ impl SmppLinkState {
         self.report(vec![LinkEvent::Trying { attempts: self.attempts, status, reason }]);
     }
 
-    /// Sends a command to the connection; returns it if there is no connection.
+    /// Sends a command to the connection; returns it if none is open.
     fn command(&self, command: Command) -> Option<Command> {
         match &self.connection {
             Some(connection) => connection.send(command).err().map(|e| e.0),

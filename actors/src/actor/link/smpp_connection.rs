@@ -1,5 +1,5 @@
-//! One SMPP connection from connect to close: moves bytes between the socket and the sans-IO session,
-//! and reports events to the channel. Each part gets exactly one answer.
+//! One SMPP connection from connect to close: moves bytes between the socket and the sans-IO
+//! session, and reports events to the channel. Each part gets exactly one answer.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
