@@ -1,4 +1,4 @@
-//! How many submits an ESME's and an SMSC's state machine carry in memory, on one core, window 100, with and
+//! Throughput of an ESME's and an SMSC's state machine in memory, on one core, window 100, with and
 //! without receipts: the protocol's own cost, without sockets.
 #![allow(
     clippy::disallowed_methods,
@@ -90,7 +90,7 @@ impl Pair {
 }
 
 fn main() {
-    // `cargo test --benches` only wants to know that it runs.
+    // `cargo test --benches` only checks that it runs.
     let total = if std::env::args().any(|arg| arg == "--bench") { 3_000_000 } else { 1_000 };
     for receipts in [false, true] {
         let mut pair = Pair::new(receipts);

@@ -1,9 +1,10 @@
-//! Providers as pure translation: what a channel can carry, how a message is cut into parts, how parts and
-//! answers look on the wire. No IO, no clock, no randomness, no runtime: a test proves it with `cargo tree`.
+//! Providers as pure translation: capabilities of a channel, cutting a message into parts, and the
+//! wire form of parts and answers. No IO, no clock, no randomness, no runtime: a test proves it
+//! with `cargo tree`.
 //!
-//! Rooms, lowest first; a room imports only from those before it: `text`, `address`, `smpp`, `contract`, `toolkit`,
-//! `adapt`, `family`, `provider`. The types of [`contract`] are re-exported here: others write `channels::Channel`,
-//! `channels::http::Request`.
+//! Rooms, lowest first; a room imports only from those before it: `text` and `address`, `smpp`,
+//! `contract`, `toolkit`, `adapt` and `family`, `provider`. The types of [`contract`] are
+//! re-exported here, so that users write `channels::Channel` and `channels::http::Request`.
 
 pub mod adapt;
 pub mod address;

@@ -14,8 +14,8 @@ use ::gsm7::{Gsm7Reader, Gsm7Writer};
 use channels::text::gsm7::{HighOctets, Tables, decode, encode, pack, unpack};
 use proptest::prelude::*;
 
-/// Packs a text with the oracle, with a single spare bit at the end cleared; `None` when a character
-/// is missing in its table.
+/// Packs a text with the oracle, with a single spare bit at the end cleared; `None` when a
+/// character is missing in its table.
 fn packed_by_oracle(text: &str) -> Option<Vec<u8>> {
     let mut writer = Gsm7Writer::new(Vec::new());
     writer.write_str(text).ok()?;

@@ -1,4 +1,4 @@
-//! Joining: what splitting made comes back as it was, in any order; what is damaged or missing comes out marked.
+//! Joining: split texts come back unchanged, in any order; damaged or missing parts are marked.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test may panic")]
 
@@ -27,7 +27,7 @@ fn text(joined: &Joined) -> &str {
     }
 }
 
-/// Adds parts in order; the texts that come out, and how many parts were repeats.
+/// Adds parts in order; returns the joined texts, and the number of repeated parts.
 fn run(assembly: &mut Assembly, parts: &[PartReceived]) -> (Vec<String>, usize) {
     let (mut texts, mut repeats) = (Vec::new(), 0);
     for part in parts {
@@ -44,7 +44,7 @@ fn parts_in_any_order_and_repeated() {
     let mut assembly = Assembly::default();
     let again = [c.clone(), a.clone(), c.clone(), b.clone(), b.clone(), a.clone()];
     assert_eq!(run(&mut assembly, &again), (vec!["one two three".into()], 3));
-    // Long after, the same octets under the same reference are a new message.
+    // Much later, the same octets under the same reference are a new message.
     let later = NOW.plus_ms(DONE_MS_MAX);
     assert!(!assembly.add(a, later).repeated);
     assert_eq!(assembly.next_due(HOLD_MS), Some(later.plus_ms(HOLD_MS)));
@@ -92,7 +92,7 @@ fn what_is_held_is_bounded_and_nothing_is_lost() {
     let mut assembly = Assembly::default();
     assert_eq!(assembly.add(part(1, 3, 1, &large), NOW).joined.len(), 0);
     assert_eq!(assembly.add(part(1, 3, 2, &large), NOW).joined[0].missing, [2, 3]);
-    // A header that makes no sense: the part is a message of its own.
+    // With a contradictory header the part is a message of its own.
     for wrong in [part(1, 2, 0, b"x"), part(1, 2, 3, b"x"), part(1, 0, 0, b"x"), part(1, 1, 1, b"x")] {
         assert_eq!(text(&Assembly::default().add(wrong, NOW).joined[0]), "x");
     }
@@ -118,7 +118,7 @@ fn characters_cut_between_parts_come_out_whole() {
     assert_eq!(run(&mut assembly, &mixed).0, ["@م"]);
 }
 
-/// A text through splitting, the wire and joining, its parts in the order of `keys`.
+/// Sends a text through splitting, the wire and joining, with its parts in the order of `keys`.
 fn round_trip(content: &Content, split: Split, keys: &[u64]) -> Joined {
     let parts: Vec<_> = match content {
         Content::Binary(octets) => split::octet_parts(octets, split).collect(),

@@ -1,5 +1,6 @@
-//! Random damage to known samples: nothing that comes from outside may panic, hang or lose octets. A run prints its
-//! seed; `SEED=` repeats it, `FUZZ_SECONDS=` (default 1) says how long each test goes on.
+//! Random damage to known samples: input from outside may not cause a panic, a hang or lost octets.
+//! A run prints its seed; `SEED=` repeats it, `FUZZ_SECONDS=` (default 1) sets the duration of each
+//! test.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a test may panic")]
 
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use channels::{
     address::spelling::{IdBase, lookup_spellings, register_spellings},
-    smpp::receipt::{Source, date, is_receipt, parse},
+    smpp::receipt::{ReceiptPdu, date, is_receipt, parse},
     text::{
         gsm7,
         incoming::{Concat, Decoding, Raw, decode, read, read_udh},
@@ -20,7 +21,7 @@ use message::{
     event::{Alphabet, Concatenation, PartReceived},
 };
 
-/// SplitMix64.
+/// The generator SplitMix64.
 struct Dice(u64);
 
 impl Dice {
@@ -36,7 +37,7 @@ impl Dice {
         (self.roll() % end.max(1) as u64) as usize
     }
 
-    /// A sample with up to eight places damaged.
+    /// Returns a sample with up to eight damaged places.
     fn damaged(&mut self, samples: &[&[u8]]) -> Vec<u8> {
         let mut octets = samples[self.below(samples.len())].to_vec();
         for _ in 0..self.below(9) {
@@ -63,7 +64,7 @@ impl Dice {
     }
 }
 
-/// Names the round that failed.
+/// Names the failed round.
 struct Round(u64);
 
 impl Drop for Round {
@@ -74,7 +75,8 @@ impl Drop for Round {
     }
 }
 
-/// Runs `one` until the time is up. Each round has a seed of its own, so that a failure is repeated at once.
+/// Runs `one` until the time is up. Each round has its own seed, so that a failure can be repeated
+/// at once.
 #[allow(clippy::disallowed_methods, reason = "a test's budget of time and its seed come from the real clock")]
 fn until_time_is_up(name: &str, mut one: impl FnMut(&mut Dice)) {
     let number = |key| std::env::var(key).ok().and_then(|value| value.parse::<u64>().ok());
@@ -182,7 +184,7 @@ fn receipts() {
     until_time_is_up("receipts", |dice| {
         let octets = dice.damaged(RECEIPTS);
         let id = dice.damaged(RECEIPTS);
-        let source = Source {
+        let source = ReceiptPdu {
             esm_class: dice.roll() as u8,
             text: &octets,
             receipted_message_id: (dice.below(2) == 0).then_some(&id),
@@ -233,7 +235,7 @@ fn texts() {
         let Ok(prepared) = split::prepare(&text, &policy, dice.roll() as u16) else { return };
         let made = split::parts(&prepared.text, prepared.split).map(|part| part.text.len()).sum::<usize>();
         assert_eq!(made, prepared.text.len());
-        // A split that belongs to another text is a fault of ours, but no reason to panic.
+        // A split of another text is our own mistake, but must not cause a panic.
         let other = message::event::Split { parts: dice.roll() as u16, ..prepared.split };
         split::parts(&text, other).for_each(drop);
     });

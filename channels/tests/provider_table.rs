@@ -1,4 +1,4 @@
-//! The README tells of every provider what its description says. `UPDATE=1` rewrites the README.
+//! The README's table of providers agrees with their descriptions. `UPDATE=1` rewrites the README.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail by a panic")]
 

@@ -1,13 +1,13 @@
-//! Receipts in every shape seen in the field.
+//! Receipts in every form seen in the field.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
-use channels::smpp::receipt::{Date, Receipt, Source, date, is_receipt, parse};
+use channels::smpp::receipt::{Date, Receipt, ReceiptPdu, date, is_receipt, parse};
 use message::{PartState, PartStatus};
 use proptest::prelude::*;
 
-fn text(octets: &[u8]) -> Source<'_> {
-    Source { text: octets, ..Source::default() }
+fn text(octets: &[u8]) -> ReceiptPdu<'_> {
+    ReceiptPdu { text: octets, ..ReceiptPdu::default() }
 }
 
 fn of(octets: &str) -> Receipt {
@@ -83,7 +83,7 @@ fn octets_that_are_no_ascii() {
 
 #[test]
 fn parameters_win_over_text_and_both_ids_are_tried() {
-    let source = Source {
+    let source = ReceiptPdu {
         esm_class: 0x04,
         receipted_message_id: Some(b"2A5F\0"),
         message_state: Some(2),
@@ -93,13 +93,13 @@ fn parameters_win_over_text_and_both_ids_are_tried() {
     let receipt = parse(&source);
     assert_eq!(receipt.ids.as_slice(), ["2A5F".into(), "10847".into()]);
     assert_eq!((receipt.code().as_str(), receipt.state), ("DELIVRD/005", reached(PartStatus::Delivered)));
-    let bare = Source { text: b"", ..source };
-    assert!(is_receipt(&Source { esm_class: 0, ..bare }));
+    let bare = ReceiptPdu { text: b"", ..source };
+    assert!(is_receipt(&ReceiptPdu { esm_class: 0, ..bare }));
     assert_eq!((parse(&bare).code().as_str(), parse(&bare).network_error), ("DELIVRD/27", Some((3, 27))));
-    let pair = parse(&Source { text: b"001 002", ..source });
+    let pair = parse(&ReceiptPdu { text: b"001 002", ..source });
     assert_eq!(pair.ids.as_slice(), ["2A5F".into()]);
-    // A state that nobody knows leaves the text its say.
-    let odd = parse(&Source { message_state: Some(77), ..source });
+    // With an unknown state, the text decides.
+    let odd = parse(&ReceiptPdu { message_state: Some(77), ..source });
     assert_eq!((odd.state, &*odd.word), (PartState::failure(), "UNDELIV"));
 }
 
@@ -109,14 +109,14 @@ fn messages_are_not_receipts() {
         ["hello", "id:7", "stat:DELIVRD", "my id: is stat: ", "grid:7 instat:X", "", "id 7 stat DELIVRD"]
     {
         assert!(!is_receipt(&text(words.as_bytes())), "{words}");
-        assert!(is_receipt(&Source { esm_class: 0x04, ..text(words.as_bytes()) }));
-        assert!(is_receipt(&Source { esm_class: 0x23, ..text(words.as_bytes()) }));
+        assert!(is_receipt(&ReceiptPdu { esm_class: 0x04, ..text(words.as_bytes()) }));
+        assert!(is_receipt(&ReceiptPdu { esm_class: 0x23, ..text(words.as_bytes()) }));
     }
-    // A user data header, and what a handset acknowledges by itself.
+    // A user data header, and acknowledgements that a handset sends by itself.
     for esm_class in [0x40, 0x08, 0x10, 0x18] {
-        assert!(!is_receipt(&Source { esm_class, ..text(b"id:7 stat:DELIVRD") }));
+        assert!(!is_receipt(&ReceiptPdu { esm_class, ..text(b"id:7 stat:DELIVRD") }));
     }
-    let nothing = parse(&Source { esm_class: 0x04, ..text(b"") });
+    let nothing = parse(&ReceiptPdu { esm_class: 0x04, ..text(b"") });
     assert!(nothing.ids.is_empty() && nothing.unknown && nothing.state == reached(PartStatus::Sent));
 }
 
@@ -165,7 +165,7 @@ proptest! {
 
     #[test]
     fn any_octets_are_taken(octets in proptest::collection::vec(any::<u8>(), 0..300), esm_class: u8) {
-        let source = Source { esm_class, receipted_message_id: Some(&octets), ..text(&octets) };
+        let source = ReceiptPdu { esm_class, receipted_message_id: Some(&octets), ..text(&octets) };
         let receipt = parse(&source);
         prop_assert!(is_receipt(&source) && receipt.ids.iter().all(|id| !id.is_empty()));
     }

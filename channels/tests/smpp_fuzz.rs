@@ -1,5 +1,5 @@
-//! Damaged streams against both ends of a connection: no panic, no PDU of ours that is not one, no outcome lost or
-//! told twice. `SEED=` repeats a run, `FUZZ_SECONDS=` makes it longer (1 by default).
+//! Damaged streams against both ends of a connection: no panic, no invalid PDU from us, no outcome
+//! lost or reported twice. `SEED=` repeats a run, `FUZZ_SECONDS=` sets its length (1 by default).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +30,7 @@ fn below(rng: &mut Pcg64Mcg, limit: usize) -> usize {
     usize::try_from(rng.next_u32()).unwrap() % limit.max(1)
 }
 
-/// Good PDUs of every kind, with sequence numbers that hit what waits.
+/// Valid PDUs of every kind, with sequence numbers that match waiting requests.
 fn stream(rng: &mut Pcg64Mcg, bind: Pdu<'_>) -> Vec<u8> {
     let tlvs = [
         Tlv { tag: tlv::MESSAGE_PAYLOAD, value: &[b'x'; 300] },
@@ -63,7 +63,7 @@ fn stream(rng: &mut Pcg64Mcg, bind: Pdu<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     pdu::write(&bind, 0, 1, &mut out).unwrap();
     for _ in 0..below(rng, 20) {
-        // Unbind, last of all, is rare: it ends the session.
+        // Unbind, the last kind, is rare: it ends the session.
         let kind = below(rng, kinds.len() * 8).min(kinds.len() * 8 - 1);
         let kind = if kind == 0 { kinds.len() - 1 } else { kind % (kinds.len() - 1) };
         let sequence = u32::try_from(below(rng, 12)).unwrap();
@@ -95,7 +95,7 @@ fn damage(rng: &mut Pcg64Mcg, stream: &mut Vec<u8>) {
     }
 }
 
-/// Cuts the body of one PDU and puts its length right: the kind of damage that framing does not catch.
+/// Truncates the body of one PDU and corrects its length: damage that framing does not detect.
 fn cut_a_body(rng: &mut Pcg64Mcg, stream: &mut Vec<u8>) {
     let mut frames = Frames::new(PDU_BYTES_MAX);
     frames.push(stream);

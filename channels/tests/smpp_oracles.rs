@@ -1,5 +1,5 @@
-//! Two foreign SMPP codecs as oracles of ours: PDUs written by one are read by the others. Where they
-//! differ, the difference is listed in [`DIFFERENCES`] with the section of the specification.
+//! Two foreign SMPP codecs as oracles of ours: PDUs written by one are read by the others. Where
+//! they differ, the difference is listed in [`DIFFERENCES`] with the section of the specification.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

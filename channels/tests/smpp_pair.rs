@@ -1,5 +1,5 @@
-//! The two ends of a connection against each other under a virtual clock: bytes in random pieces, answers in any
-//! order, late, twice or never. Whatever happens, each request has exactly one outcome.
+//! The two ends of a connection against each other under a virtual clock: bytes in random pieces,
+//! answers in any order, late, twice or never. Each request has exactly one outcome.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use rand_pcg::{
     rand_core::{RngCore, SeedableRng},
 };
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Fate {
     Sent,
@@ -87,7 +87,7 @@ impl World {
         usize::try_from(self.rng.next_u32()).unwrap() % limit.max(1)
     }
 
-    /// Carries a piece of random size each way, and takes all events.
+    /// Carries a piece of random size in each direction, and takes all events.
     fn carry(&mut self, most: usize) {
         self.session.peer_mut().take_output(&mut self.up);
         self.server.peer_mut().take_output(&mut self.down);
@@ -179,7 +179,7 @@ impl World {
         }
     }
 
-    /// One of the submits that wait is answered, twice, or never.
+    /// Answers one of the waiting submits, twice, or never.
     fn answer(&mut self) {
         if self.held.is_empty() {
             return;
@@ -210,7 +210,7 @@ impl World {
         }
     }
 
-    /// Lets time pass, stopping at each deadline on the way.
+    /// Advances time, stopping at each deadline.
     fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
         let mut rounds = 0;
@@ -291,7 +291,7 @@ proptest! {
     }
 }
 
-/// The property above would hold for ends that do nothing: all fates must occur.
+/// The property above would hold for ends that do nothing: every outcome must occur.
 #[test]
 fn the_random_worlds_reach_every_fate() {
     let mut seen = [0usize; 4];

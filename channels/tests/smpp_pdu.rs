@@ -1,5 +1,5 @@
-//! PDUs: what is written reads back, field order is the specification's, and the damage that peers do is
-//! salvaged as promised.
+//! PDUs: written values read back, fields have the specification's order, and damage by peers is
+//! salvaged.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -129,7 +129,8 @@ proptest! {
         }
     }
 
-    /// Cut anywhere, a message is either refused (before its text) or keeps all that is there.
+    /// A message truncated anywhere is either refused (before its text) or keeps everything
+    /// present.
     #[test]
     fn a_cut_body_is_salvaged_from_its_text_on(short in prop::collection::vec(any::<u8>(), 1..=255), cut in any::<prop::sample::Index>()) {
         let tlvs = [Tlv { tag: 0x1400, value: &[1, 2, 3, 4, 5] }];

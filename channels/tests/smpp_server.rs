@@ -1,4 +1,4 @@
-//! The server's side: what a simulator may do with it, against a real session.
+//! The server's side as simulators use it, against a real session.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may fail by a panic")]
 
 use bytes::BytesMut;

@@ -1,4 +1,4 @@
-//! The rules of a session one by one, with the octets of the other side written by hand.
+//! The rules of a session one by one, with the other side's octets written by hand.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -26,7 +26,7 @@ fn fresh(config: &Config) -> Session<u32> {
     Session::new(config, 0, 0).unwrap()
 }
 
-/// Its PDUs since the last call: command, status, sequence number, body.
+/// Returns the session's PDUs since the last call: command, status, sequence number, body.
 fn sent(session: &mut Session<u32>) -> Vec<(CommandId, u32, u32, Vec<u8>)> {
     let mut frames = Frames::new(PDU_BYTES_MAX);
     frames.push(session.peer().transmit());
@@ -336,7 +336,7 @@ fn too_many_unacknowledged_deliveries_stop_reading_then_are_refused() {
     }
     assert_eq!(sent(&mut session), [(CommandId::DELIVER_SM.reply(), 0x58, 5, vec![0])]);
     assert_eq!((session.peer().unacknowledged(), session.peer().counters().refused), (4, 1));
-    // While we do not read, the peer's silence says nothing.
+    // While reading is paused, the peer's silence means nothing.
     assert_eq!(session.poll_timeout(), None);
     session.handle_timeout(500_000);
     let mut acks: Vec<_> = events(&mut session)

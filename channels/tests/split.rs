@@ -1,11 +1,11 @@
-//! Splitting: the check strings of the facts, and the rules that hold for every text and policy.
+//! Splitting: known check strings, and the rules that hold for every text and policy.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
 
 use channels::text::{
     gsm7::Tables,
     national::Language,
-    split::{self, Adaptation, Policy, Refused},
+    split::{self, Adaptation, Policy, SplitError},
 };
 use message::event::{Alphabet, Concatenation, Split};
 use proptest::prelude::*;
@@ -15,7 +15,7 @@ fn units(part: &split::Part<'_>, alphabet: Alphabet) -> usize {
     if alphabet == Alphabet::Ucs2 { part.octets.len() / 2 } else { part.octets.len() }
 }
 
-/// The alphabet and the units of each part, under the default policy with changes.
+/// Checks the alphabet and the units of each part, under the default policy with changes.
 fn check(text: &str, policy: &Policy, alphabet: Alphabet, expected: &[usize]) {
     let prepared = split::prepare(text, policy, 7).unwrap();
     assert_eq!(prepared.split.alphabet, alphabet, "{text:?}");
@@ -55,7 +55,8 @@ fn the_check_strings() {
 #[test]
 fn a_cluster_moves_whole_to_the_next_part() {
     let family = "👩\u{200D}👩\u{200D}👧";
-    // 8 families of 8 units; the 7 letters bring the whole to 71, and 3 of them still fit the first part.
+    // 8 families of 8 units; the 7 letters bring the total to 71, and 3 of them still fit the first
+    // part.
     check(&(family.repeat(8) + "abcdefg"), &Policy::default(), Alphabet::Ucs2, &[67, 4]);
     // Here the ninth family would be cut after 3 of its units.
     check(&family.repeat(9), &Policy::default(), Alphabet::Ucs2, &[64, 8]);
@@ -70,13 +71,13 @@ fn the_limit_of_the_seed() {
     assert_eq!(parts("a".repeat(1600)), Ok(11));
     assert_eq!(parts("ш".repeat(1600)), Ok(24));
     assert_eq!(parts("🎉".repeat(800)), Ok(25));
-    assert_eq!(parts("a".repeat(1601)), Err(Refused::TooLong { characters: 1601, max: 1600 }));
+    assert_eq!(parts("a".repeat(1601)), Err(SplitError::TooLong { characters: 1601, max: 1600 }));
     let few = Policy { parts_max: 5, ..Policy::default() };
-    assert_eq!(split::plan(&"a".repeat(800), &few, 0), Err(Refused::TooManyParts { parts: 6, max: 5 }));
+    assert_eq!(split::plan(&"a".repeat(800), &few, 0), Err(SplitError::TooManyParts { parts: 6, max: 5 }));
     let no_limit = Policy { characters_max: u32::MAX, parts_max: u16::MAX, ..Policy::default() };
     assert_eq!(
         split::plan(&"a".repeat(153 * 256), &no_limit, 0),
-        Err(Refused::TooManyParts { parts: 256, max: 255 })
+        Err(SplitError::TooManyParts { parts: 256, max: 255 })
     );
 }
 
@@ -149,11 +150,11 @@ fn what_is_changed_is_said() {
         prepared.adapted.as_slice(),
         [Adaptation::NulRemoved, Adaptation::EmojiReplaced, Adaptation::Transliterated]
     );
-    // Only when the whole text fits; NFC alone is no reason either.
+    // Only when the whole text then fits; NFC alone does not justify it.
     let prepared = split::prepare("it’s ш e\u{301}", &policy, 0).unwrap();
     assert_eq!((prepared.text.as_ref(), prepared.adapted.len()), ("it’s ш e\u{301}", 0));
     let only_gsm = Policy { ucs2: false, ..Policy::default() };
-    assert_eq!(split::prepare("aшb", &only_gsm, 0), Err(Refused::NotInAlphabet { character: 'ш' }));
+    assert_eq!(split::prepare("aшb", &only_gsm, 0), Err(SplitError::NotInAlphabet { character: 'ш' }));
     let latin = Policy { gsm7: false, latin1: true, transliterate: true, ..Policy::default() };
     assert_eq!(split::prepare("‘á’", &latin, 0).unwrap().split.alphabet, Alphabet::Latin1);
     assert_eq!(split::prepare("á[]€", &latin, 0).unwrap().split.alphabet, Alphabet::Ucs2);
@@ -252,7 +253,7 @@ proptest! {
 }
 
 proptest! {
-    /// What a provider cuts costs what we would cut.
+    /// Texts cut by a provider cost the same as texts cut by us.
     #[test]
     fn segments_are_counted_as_they_are_cut(text in "[a-z €]{1,400}|[a-zш ]{1,300}") {
         let policy = Policy { transliterate: false, ..Policy::default() };

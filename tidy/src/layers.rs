@@ -33,6 +33,10 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
     ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
     (
+        "channels",
+        &[&["provider"], &["family", "adapt"], &["toolkit"], &["contract"], &["smpp"], &["text", "address"]],
+    ),
+    (
         "storage",
         &[
             &["log", "engine"],

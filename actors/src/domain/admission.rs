@@ -1,5 +1,6 @@
-//! How fast messages of the business are taken while the disk is behind: a rate that falls smoothly with the room that is
-//! left, first come first served, and no further than to a stop. It must never slow what customers or providers send.
+//! Slows the acceptance of the business's messages while checkpoints are behind: a rate that falls
+//! smoothly with the remaining room, first come first served. Must never slow messages of customers
+//! or providers.
 
 use std::time::Duration;
 
@@ -8,25 +9,26 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-/// Up to this share of a bound messages are taken as they come.
+/// Share of the limits up to which messages are accepted without delay.
 pub(crate) const FREE: f64 = 0.5;
-/// Messages a second just above that: more than a machine of a few processors takes, so that the rate falls without a step.
+/// Messages a second just above [`FREE`]: more than a small machine can accept, so that the rate
+/// falls without a step.
 const RATE_MAX: f64 = 200_000.0;
-/// How long one message waits before its sender is told to come again.
+/// Longest wait of a message; after it the sender is told to retry later.
 const WAIT_MAX: Duration = Duration::from_secs(2);
-/// Between two looks at how much room is left.
+/// Interval at which the remaining room is read.
 const LOOK: Duration = Duration::from_millis(10);
-/// What was not used of the rate for so long may be used now: timers are no finer than a millisecond.
+/// Time for which unused rate is saved up, because timers have a resolution of a millisecond.
 const BURST: Duration = Duration::from_millis(5);
 
-/// The line in which messages of the business wait.
+/// The queue in which messages of the business wait for acceptance.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// Whoever holds it is the first in line.
+    /// The holder of the lock is the first in line.
     line: Mutex<Option<Line>>,
 }
 
-/// Messages that went are owed for, at the rate of the moment.
+/// The accepted messages that the current rate has not paid for yet.
 #[derive(Debug)]
 struct Line {
     at: Instant,
@@ -42,7 +44,8 @@ impl Line {
 }
 
 impl Pace {
-    /// Waits until `count` messages may be taken, given how much of the bounds is used. False: not in time.
+    /// Waits until `count` messages may be accepted; `used` reads the used share of the limits.
+    /// Returns false after [`WAIT_MAX`].
     pub(crate) async fn wait(&self, count: usize, used: impl Fn() -> f64) -> bool {
         let until = Instant::now() + WAIT_MAX;
         let Ok(mut line) = timeout_at(until, self.line.lock()).await else { return false };
@@ -67,7 +70,7 @@ impl Pace {
     }
 }
 
-/// Messages a second when so much is used, from 0 to 1 or more; nothing: as many as come.
+/// Returns the messages a second at a used share, which may exceed 1; `None`: no limit.
 fn rate(used: f64) -> Option<f64> {
     if used <= FREE {
         return None;
@@ -97,10 +100,10 @@ mod tests {
         }
     }
 
-    /// A store of so many messages, from which so many a second go; who takes from 32 sides keeps it below its bound,
-    /// waits about as long as what goes needs, and each about as long as the others.
+    /// A store of [`ROOM`] messages that drains at a fixed rate, filled by 32 senders: it stays
+    /// below its limit, and all senders wait about equally long.
     #[tokio::test(start_paused = true)]
-    async fn what_waits_stays_below_its_bound_and_all_wait_alike() {
+    async fn the_store_stays_below_its_limit_and_all_senders_wait_alike() {
         const ROOM: f64 = 100_000.0;
         for per_s in [2_000.0, 15_000.0, 60_000.0] {
             let (pace, taken) = (Arc::new(Pace::default()), Arc::new(AtomicU64::new(0)));
@@ -131,7 +134,8 @@ mod tests {
             while let Some(done) = senders.join_next().await {
                 let (longest, refused) = done.unwrap();
                 assert_eq!(refused, 0, "at {per_s}/s");
-                // 3,200 messages are in line: that is what it takes until they have gone, and not twice as long.
+                // 3,200 messages are in line. The wait is at most twice the time they need to
+                // drain.
                 let fair = Duration::from_secs_f64(3_200.0 / per_s);
                 assert!(longest < fair * 2 + 2 * LOOK, "{longest:?} at {per_s}/s");
             }
@@ -141,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nobody_waits_for_ever_and_room_lets_everyone_go() {
+    async fn a_wait_ends_in_time_and_new_room_releases_all_senders() {
         let pace = Arc::new(Pace::default());
         let from = Instant::now();
         assert!(!pace.wait(1, || 1.0).await);

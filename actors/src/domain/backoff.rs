@@ -1,6 +1,6 @@
-//! When something that failed is tried again: backoff with jitter, pure.
+//! Exponential backoff with a maximum. The caller adds the jitter, since nothing here is random.
 
-/// A growing pause.
+/// A pause that doubles with each failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first_ms: u64,
@@ -9,30 +9,30 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A pause that begins at `first_ms` and doubles up to `max_ms`.
+    /// Creates a backoff that begins at `first_ms` and doubles up to `max_ms`.
     pub fn new(first_ms: u64, max_ms: u64) -> Self {
         Self { first_ms: first_ms.max(1), max_ms: max_ms.max(1), failures: 0 }
     }
 
-    /// The base of the next pause; add [`jitter_of`] of it.
+    /// Counts a failure and returns the next pause. The caller adds a random part of [`jitter_of`].
     pub fn next_ms(&mut self) -> u64 {
         let factor = 1_u64.checked_shl(self.failures.min(40)).unwrap_or(u64::MAX);
         self.failures = self.failures.saturating_add(1);
         self.first_ms.saturating_mul(factor).min(self.max_ms)
     }
 
-    /// It worked: the next pause is the first again.
+    /// Forgets all failures after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// Failures in a row.
+    /// Returns the number of failures in a row.
     pub fn failures(&self) -> u32 {
         self.failures
     }
 }
 
-/// How much of a pause is left to chance: up to a quarter.
+/// Returns the maximum jitter of a pause: a quarter of it.
 pub fn jitter_of(pause_ms: u64) -> u64 {
     pause_ms / 4
 }

@@ -1,63 +1,64 @@
-//! When a provider that does not answer is left alone, and when it is tried again. Pure: told what became of calls,
-//! it says what to do; one look at a time while nobody is known to be there, and after that one part: a provider may
-//! answer questions and take nothing.
+//! A circuit breaker for one provider. While it is open, single probes are tried; after a
+//! successful probe a single part decides, because a provider may answer questions and accept
+//! nothing. Pure: it is told the outcome of calls and returns the transition.
 
 use crate::domain::backoff::Backoff;
 
-/// Calls in a row without an answer after which a provider is left alone.
+/// Calls in a row without an answer that open the circuit.
 const SILENT_MAX: u32 = 3;
-/// The same for answers that say "not now": one sick object among healthy ones must not stop a channel.
+/// Answers "unavailable" in a row that open the circuit; more than silent calls, since one sick
+/// object among healthy ones must not stop a channel.
 const UNAVAILABLE_MAX: u32 = 10;
 const BACKOFF_FIRST_MS: u64 = 1_000;
 const BACKOFF_MAX_MS: u64 = 60_000;
 
-/// What a call says about its provider.
+/// The evidence of one call about its provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// It answers, whatever it says.
+    /// The provider answered.
     There,
-    /// It does not answer, or cannot be reached.
+    /// The provider did not answer, or cannot be reached.
     Silent(String),
-    /// It answers that it cannot.
+    /// The provider answered that it is unavailable.
     Unavailable(String),
-    /// Nothing was learnt.
+    /// The call tells nothing about the provider.
     Nothing,
 }
 
-/// What was asked when a verdict was reached.
+/// The kind of call that gave a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// That it takes a part.
+    /// A call that sends a part.
     Part,
-    /// Something harmless: whether it is there, what is new.
+    /// A harmless call: a probe or a poll.
     Look,
 }
 
-/// What is to be done.
+/// The transition after a verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
-    /// Nothing new.
+    /// No change.
     Stay,
-    /// It is there again: everything may go.
+    /// All calls are allowed.
     Close,
-    /// It answers a look, and has left parts unanswered before: one of them may go.
+    /// A probe was answered after parts were not: one part is allowed.
     Half,
-    /// Leave it alone for so many milliseconds.
+    /// No call is allowed for this number of milliseconds.
     Open(u64),
-    /// The one try came to nothing: give it another.
+    /// The single try told nothing: it is repeated.
     TryAgain,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum CircuitState {
     Closed,
     Open,
     Trial,
-    /// A look was answered, a part is to be.
+    /// A probe was answered, and a part has to be.
     Half,
 }
 
-/// Calls of one kind in a row that came to nothing.
+/// Failed calls of one kind in a row.
 #[derive(Clone, Copy, Debug, Default)]
 struct Failed {
     silent: u32,
@@ -75,46 +76,46 @@ impl Failed {
     }
 }
 
-/// The circuit to one provider.
+/// The circuit breaker of one provider.
 #[derive(Debug)]
 pub(crate) struct Circuit {
-    phase: Phase,
+    phase: CircuitState,
     parts: Failed,
     looks: Failed,
-    /// It was left alone, and has answered for no part since.
+    /// Whether it was open and no part was answered since.
     is_doubted: bool,
     backoff: Backoff,
 }
 
 impl Circuit {
-    /// Nothing is known yet: the first look decides.
+    /// Creates a circuit in which the first call decides.
     pub(crate) fn new() -> Self {
         let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
         let none = Failed::default();
-        Self { phase: Phase::Trial, parts: none, looks: none, is_doubted: false, backoff }
+        Self { phase: CircuitState::Trial, parts: none, looks: none, is_doubted: false, backoff }
     }
 
-    /// Whether calls may go.
+    /// Returns whether calls are allowed.
     pub(crate) fn lets_through(&self) -> bool {
-        self.phase != Phase::Open
+        self.phase != CircuitState::Open
     }
 
-    /// Whether all may go, not one only.
+    /// Returns whether all calls are allowed.
     pub(crate) fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
+        self.phase == CircuitState::Closed
     }
 
-    /// One try may be made.
+    /// Allows a single try after a pause.
     pub(crate) fn trial(&mut self) {
-        self.phase = Phase::Trial;
+        self.phase = CircuitState::Trial;
     }
 
-    /// What a call's verdict changes.
+    /// Applies a verdict.
     pub(crate) fn learn(&mut self, asked: Asked, verdict: &Verdict) -> Turn {
         match verdict {
             Verdict::Nothing => match self.phase {
-                Phase::Trial | Phase::Half => Turn::TryAgain,
-                Phase::Open | Phase::Closed => Turn::Stay,
+                CircuitState::Trial | CircuitState::Half => Turn::TryAgain,
+                CircuitState::Open | CircuitState::Closed => Turn::Stay,
             },
             Verdict::There => self.there(asked),
             Verdict::Silent(_) | Verdict::Unavailable(_) => {
@@ -124,10 +125,10 @@ impl Circuit {
                 };
                 failed.count(matches!(verdict, Verdict::Silent(_)));
                 match self.phase {
-                    Phase::Open => Turn::Stay,
-                    Phase::Closed if !failed.is_enough() => Turn::Stay,
-                    Phase::Closed | Phase::Trial | Phase::Half => {
-                        self.phase = Phase::Open;
+                    CircuitState::Open => Turn::Stay,
+                    CircuitState::Closed if !failed.is_enough() => Turn::Stay,
+                    CircuitState::Closed | CircuitState::Trial | CircuitState::Half => {
+                        self.phase = CircuitState::Open;
                         self.is_doubted = true;
                         Turn::Open(self.backoff.next_ms())
                     }
@@ -141,17 +142,17 @@ impl Circuit {
         if asked == Asked::Part {
             self.parts = Failed::default();
         } else if self.is_doubted {
-            if self.phase != Phase::Trial {
+            if self.phase != CircuitState::Trial {
                 return Turn::Stay;
             }
-            self.phase = Phase::Half;
+            self.phase = CircuitState::Half;
             return Turn::Half;
         }
         self.is_doubted = false;
         self.backoff.reset();
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Closed => Turn::Stay,
-            Phase::Open | Phase::Trial | Phase::Half => Turn::Close,
+        match std::mem::replace(&mut self.phase, CircuitState::Closed) {
+            CircuitState::Closed => Turn::Stay,
+            CircuitState::Open | CircuitState::Trial | CircuitState::Half => Turn::Close,
         }
     }
 }
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn now_and_then_a_failure_opens_nothing() {
+    fn occasional_failures_do_not_open_it() {
         let mut circuit = Circuit::new();
         circuit.learn(Asked::Part, &Verdict::There);
         for _ in 0..1_000 {
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_try_that_teaches_nothing_is_made_again() {
+    fn a_try_without_evidence_is_repeated() {
         let mut circuit = Circuit::new();
         assert_eq!(circuit.learn(Asked::Part, &Verdict::Nothing), Turn::TryAgain);
         circuit.learn(Asked::Part, &silent());
@@ -217,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_that_answers_looks_and_no_part_gets_one_part_at_a_time() {
+    fn a_provider_that_answers_probes_and_no_part_gets_one_part_at_a_time() {
         let mut circuit = Circuit::new();
         assert_eq!(circuit.learn(Asked::Look, &Verdict::There), Turn::Close);
         // What it is asked beside does not excuse it.
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn looks_that_fail_open_it_by_themselves() {
+    fn failed_probes_alone_open_it() {
         let mut circuit = Circuit::new();
         circuit.learn(Asked::Part, &Verdict::There);
         for _ in 0..SILENT_MAX - 1 {

@@ -1,6 +1,6 @@
-//! Receipts find their parts: by the provider's id in every plausible spelling, scoped to the channel and all
-//! its binds. Early ones and those that nobody knows are kept and looked at again. Pure but for the log's
-//! look-up, which is given.
+//! Matches receipts to parts, by the provider's id in every plausible spelling, scoped to the
+//! channel and all its binds. Early and unknown receipts are kept and retried. Pure: the log's
+//! look-up is an argument.
 
 use std::{
     borrow::Cow,
@@ -17,13 +17,14 @@ use storage::Found;
 
 use crate::domain::hash::StreamHash;
 
-/// Answers remembered beside the log, until the log's own look-up has them for sure: two generations of this.
+/// Answers that are remembered until the log's look-ups contain them. Two generations of this size
+/// are kept; the older one is dropped.
 const RECENT_MAX: usize = 65_536;
-/// When a kept receipt is tried again, in milliseconds after it came: an early one waits for its answer, one that
-/// only a guess of its base can match waits for that in vain first.
+/// Retries of a kept receipt, in milliseconds after its arrival. An early receipt waits for its
+/// answer; one that needs a guess of its number base is tried without it first.
 const RETRY_MS: [u64; 6] = [500, 2_000, 10_000, 65_000, 600_000, 3_600_000];
 
-/// A part, as a receipt means it.
+/// The part that a receipt refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PartRef {
     pub(crate) stream: StreamId,
@@ -40,14 +41,14 @@ impl PartRef {
         }
     }
 
-    /// Our own name for the part, for providers that echo one: `<stream hex>-<number>-<part>`.
+    /// Returns our own reference for providers that echo one: `<stream hex>-<number>-<part>`.
     pub(crate) fn to_reference(self) -> String {
         format!("{:032x}-{}-{}", self.stream.0, self.number.0, self.part)
     }
 
-    /// The part of such a name, in any case; `None` for every other text.
+    /// Parses a reference in upper or lower case.
     pub(crate) fn from_reference(text: &str) -> Option<Self> {
-        // What `parse` takes beside digits (a sign) is in no name of ours.
+        // `parse` also accepts a sign, which a reference never contains.
         if !text.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-') {
             return None;
         }
@@ -62,27 +63,27 @@ impl PartRef {
     }
 }
 
-/// A provider's report on a part, of whatever protocol.
+/// A provider's report on a part, independent of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reported {
     pub(crate) state: PartState,
     /// The provider's code, or `<code>: <words>`.
     pub(crate) code: Box<str>,
-    /// The spellings of the part's id, in the order to try them.
+    /// Spellings of the part's id, in the order to try them.
     pub(crate) ids: Vec<Box<str>>,
 }
 
-/// The hexadecimal digits of a stream in a reference.
+/// Number of hexadecimal digits of a stream in a reference.
 const REFERENCE_HEX: usize = 32;
 
-/// A kept receipt.
+/// A receipt that is kept until its part is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parked {
     pub(crate) receipt: UnmatchedReceipt,
-    /// The spellings of its id, in the order to try them.
+    /// Spellings of its id, in the order to try them.
     pub(crate) ids: Vec<Box<str>>,
     pub(crate) since: Timestamp,
-    /// How often it was tried again.
+    /// Retries so far.
     pub(crate) tries: u16,
 }
 
@@ -109,7 +110,7 @@ pub(crate) fn parked_in(snapshot: ChannelSnapshot<'_>) -> impl Iterator<Item = P
     v1.parked.into_iter().map(Parked::from)
 }
 
-/// What one channel knows of receipts.
+/// The receipts and recent answers of one channel.
 #[derive(Debug)]
 pub(crate) struct Correlation {
     channel: ChannelId,
@@ -119,7 +120,7 @@ pub(crate) struct Correlation {
     parked: BTreeMap<u32, Parked>,
     by_key: HashMap<u128, u32, StreamHash>,
     by_stream: HashMap<StreamId, Vec<u32>, StreamHash>,
-    /// When each parked receipt is tried again.
+    /// Next retry of each kept receipt.
     due: BTreeMap<(Timestamp, u32), ()>,
     next_number: u32,
     max: usize,
@@ -141,13 +142,13 @@ impl Correlation {
         }
     }
 
-    /// The look-up keys of an id in a submit's answer.
+    /// Returns the look-up keys of an id in a submit's answer.
     pub(crate) fn keys(&self, provider_id: &str) -> Vec<u128> {
         let spellings = spelling::register_spellings(provider_id);
         spellings.iter().map(|s| address::provider_id_key(&self.channel, s)).collect()
     }
 
-    /// Remembers an answer; gives the number of the receipt that came before it, if one did.
+    /// Remembers an answer. Returns the number of a receipt that arrived before it.
     pub(crate) fn answered(&mut self, keys: &[u128], part: PartRef) -> Option<u32> {
         let [now, before] = &mut self.recent;
         if now.len() >= RECENT_MAX {
@@ -160,8 +161,8 @@ impl Correlation {
         keys.iter().find_map(|key| self.by_key.get(key)).copied()
     }
 
-    /// Finds the part of a receipt. Guesses at another base only when `guess` allows: an early receipt must not
-    /// hit a stranger.
+    /// Finds the part of a receipt. Tries another number base only if `guess` is true, because an
+    /// early receipt must not match an unrelated part.
     pub(crate) fn find(
         &mut self,
         ids: &[Box<str>],
@@ -169,7 +170,7 @@ impl Correlation {
         log: impl Fn(u128) -> Option<Found>,
     ) -> Option<PartRef> {
         let base = if self.base == IdBase::Auto { self.tally.habit() } else { self.base };
-        // As spelled is the rule, and comes first under these two; the other spellings cost more to make.
+        // Most ids come as spelled; the other spellings cost more to compute.
         let exact_first = matches!(base, IdBase::Auto | IdBase::Exact);
         for id in ids {
             if exact_first
@@ -196,7 +197,7 @@ impl Correlation {
         None
     }
 
-    /// The part that is remembered under a spelling.
+    /// Returns the part that is known under a spelling.
     fn known(&self, spelling: &str, log: impl Fn(u128) -> Option<Found>) -> Option<PartRef> {
         let key = address::provider_id_key(&self.channel, spelling);
         let [now, before] = &self.recent;
@@ -204,7 +205,7 @@ impl Correlation {
         found.or_else(|| log(key).map(PartRef::of))
     }
 
-    /// The receipt to be kept, with its number given.
+    /// Creates the event of a receipt to keep and assigns its number.
     pub(crate) fn number(&mut self, receipt: &Reported, customer: &str, did: &str) -> UnmatchedReceipt {
         let number = self.next_number;
         self.next_number = self.next_number.wrapping_add(1).max(1);
@@ -219,7 +220,7 @@ impl Correlation {
         }
     }
 
-    /// Keeps a receipt; gives the one that had to make room for it, if any.
+    /// Keeps a receipt. Returns the oldest one when the limit is exceeded; the caller settles it.
     pub(crate) fn park(&mut self, parked: Parked, stream: StreamId) -> Option<u32> {
         let number = parked.receipt.number;
         self.next_number = self.next_number.max(number.wrapping_add(1));
@@ -239,12 +240,12 @@ impl Correlation {
         self.parked.first_key_value().map(|(number, _)| *number)
     }
 
-    /// A kept receipt.
+    /// A receipt that is kept until its part is known.
     pub(crate) fn get(&self, number: u32) -> Option<&Parked> {
         self.parked.get(&number)
     }
 
-    /// Kept receipts, oldest first.
+    /// Returns the kept receipts, oldest first.
     pub(crate) fn parked(&self) -> impl Iterator<Item = &Parked> {
         self.parked.values()
     }
@@ -254,17 +255,17 @@ impl Correlation {
         ChannelSnapshot::V1(ChannelV1 { parked: self.parked.values().map(ParkedV1::from).collect() })
     }
 
-    /// How many are kept.
+    /// Returns the number of kept receipts.
     pub(crate) fn parked_len(&self) -> usize {
         self.parked.len()
     }
 
-    /// Kept receipts from and to these addresses.
+    /// Returns the kept receipts of one customer and DID.
     pub(crate) fn of_stream(&self, stream: StreamId) -> &[u32] {
         self.by_stream.get(&stream).map_or(&[], Vec::as_slice)
     }
 
-    /// No longer keeps a receipt.
+    /// Removes a kept receipt.
     pub(crate) fn settle(&mut self, number: u32, stream: StreamId) -> Option<Parked> {
         let parked = self.parked.remove(&number)?;
         for id in &parked.ids {
@@ -287,7 +288,8 @@ impl Correlation {
         Some(parked)
     }
 
-    /// The kept receipts that are to be tried again now, at most `limit`.
+    /// Returns at most `limit` kept receipts that are due for a retry, and schedules their next
+    /// one.
     pub(crate) fn due(&mut self, now: Timestamp, limit: usize) -> Vec<u32> {
         let mut numbers = Vec::new();
         while let Some((&(at, number), ())) = self.due.first_key_value() {
@@ -306,7 +308,7 @@ impl Correlation {
         numbers
     }
 
-    /// When [`Correlation::due`] has something.
+    /// Returns the next instant of a retry.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.due.first_key_value().map(|((at, _), ())| *at)
     }

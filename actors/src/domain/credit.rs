@@ -1,19 +1,19 @@
-//! Room that a channel has left over, for its sessions to take without asking: who takes it may record a message and
-//! the intent to send it at once. Never more than the channel has set aside, and nothing while others wait for it.
+//! Room in a channel's window that its sessions may use without asking, so that a message and the
+//! intent to send it are recorded in one commit. Never grants more than the channel has set aside.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The parts of one channel that may be handed over unasked.
+/// The number of parts that the sessions of one channel may submit without asking.
 #[derive(Debug, Default)]
 pub(crate) struct Credit(AtomicUsize);
 
 impl Credit {
-    /// The channel sets more aside.
+    /// Adds parts.
     pub(crate) fn give(&self, parts: usize) {
         self.0.fetch_add(parts, Ordering::AcqRel);
     }
 
-    /// A session takes at most `parts`; so many it got.
+    /// Takes at most `parts`; returns how many were granted.
     pub(crate) fn take(&self, parts: usize) -> usize {
         let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| {
             (left > 0 && parts > 0).then(|| left.saturating_sub(parts))
@@ -21,7 +21,7 @@ impl Credit {
         taken.map_or(0, |left| left.min(parts))
     }
 
-    /// The channel takes back what nobody took.
+    /// Returns the unused parts to the channel.
     pub(crate) fn withdraw(&self) -> usize {
         self.0.swap(0, Ordering::AcqRel)
     }
@@ -35,7 +35,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_is_taken_than_was_given(steps in prop::collection::vec((0u8..3, 0usize..9), 1..100)) {
+        fn sessions_never_get_more_than_was_set_aside(steps in prop::collection::vec((0u8..3, 0usize..9), 1..100)) {
             let credit = Credit::default();
             let (mut given, mut gone) = (0, 0);
             for (what, parts) in steps {

@@ -1,9 +1,9 @@
-//! Hashing of keys that are hashes already: streams and look-up keys are 128 bits of SHA-256. Fixed, so that
-//! a run can be repeated exactly.
+//! A hasher for keys that are hashes already: streams and look-up keys are 128 bits of SHA-256. Not
+//! randomised, so that a simulation can be repeated exactly.
 
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// For maps keyed by [`message::StreamId`] or a look-up key.
+/// The hasher of maps keyed by [`message::StreamId`] or a look-up key.
 pub(crate) type StreamHash = BuildHasherDefault<Folded>;
 
 /// Folds the last 128-bit value written into 64 bits.

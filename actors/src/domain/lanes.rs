@@ -1,5 +1,6 @@
-//! The sessions of a channel that wait for their turn: by lane, first come first served within one. Each
-//! waits at most once. Holds 24 bytes a session, never a message: the log is the backlog.
+//! The sessions of a channel that wait for their turn: one lane for each priority, first come first
+//! served within it. A session waits at most once. Holds 24 bytes a session and never a message,
+//! because the log is the backlog.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -7,14 +8,14 @@ use message::StreamId;
 
 use crate::domain::hash::StreamHash;
 
-/// One lane for each priority, 0 to 10.
+/// Number of lanes: one for each priority, 0 to 10.
 const LANES: usize = 11;
 
 /// The waiting sessions.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     lanes: [VecDeque<(StreamId, u16)>; LANES],
-    /// The lane each waits in, to wait only once and to be moved up.
+    /// The lane in which each session waits.
     waiting: HashMap<StreamId, u8, StreamHash>,
 }
 
@@ -25,8 +26,8 @@ impl Default for Lanes {
 }
 
 impl Lanes {
-    /// Puts a session in its lane with the number of parts it has ready. One that waits in a lower lane moves
-    /// up; its place there is passed over when it comes.
+    /// Appends a session with its number of due parts to a lane. A session that waits in a lower
+    /// lane moves up; its entry there is skipped later.
     pub(crate) fn push(&mut self, stream: StreamId, lane: u8, parts: u16) {
         let lane = lane.min(LANES as u8 - 1);
         match self.waiting.get(&stream) {
@@ -38,7 +39,7 @@ impl Lanes {
         }
     }
 
-    /// The session whose turn it is, and its ready parts.
+    /// Removes the first session of the highest lane, with its number of due parts.
     pub(crate) fn pop(&mut self) -> Option<(StreamId, u16)> {
         for (lane, queue) in self.lanes.iter_mut().enumerate().rev() {
             while let Some((stream, parts)) = queue.pop_front() {
@@ -51,12 +52,12 @@ impl Lanes {
         None
     }
 
-    /// How many wait.
+    /// Returns the number of waiting sessions.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether none wait.
+    /// Returns whether no session waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urgent_first_and_each_once() {
+    fn urgent_sessions_go_first_and_each_once() {
         let mut lanes = Lanes::default();
         let s = |n| StreamId(n);
         lanes.push(s(1), 0, 1);

@@ -1,5 +1,5 @@
-//! Message ids under way: between a request that names one and the log that knows it. Two requests that name the same id
-//! for two customers at the same instant must not both be taken, though two hosts take them.
+//! Message ids of requests in flight, until the log knows them. Two requests with one id for two
+//! customers must not both be accepted, although two hosts handle them.
 
 use std::{
     collections::BTreeMap,
@@ -8,30 +8,30 @@ use std::{
 
 use message::{MessageId, StreamId};
 
-/// The ids under way. No more than the messages of the requests that wait for an answer.
+/// The ids in flight; at most the messages of the requests that wait for an answer.
 #[derive(Default)]
-pub(crate) struct Claims(Mutex<BTreeMap<MessageId, Held>>);
+pub(crate) struct Claims(Mutex<BTreeMap<MessageId, Reservation>>);
 
-struct Held {
+struct Reservation {
     stream: StreamId,
     holders: usize,
 }
 
-/// An id that is under way for one stream only, until this is dropped.
+/// A guard that reserves an id for one stream until it is dropped.
 pub(crate) struct Claim {
     claims: Arc<Claims>,
     id: MessageId,
 }
 
 impl Claims {
-    fn held(&self) -> MutexGuard<'_, BTreeMap<MessageId, Held>> {
+    fn held(&self) -> MutexGuard<'_, BTreeMap<MessageId, Reservation>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Holds an id for a stream, as often as asked; nothing when another stream holds it.
+    /// Reserves an id for a stream, any number of times. `None`: another stream holds it.
     pub(crate) fn claim(self: &Arc<Self>, id: MessageId, stream: StreamId) -> Option<Claim> {
         let mut all = self.held();
-        let held = all.entry(id.clone()).or_insert(Held { stream, holders: 0 });
+        let held = all.entry(id.clone()).or_insert(Reservation { stream, holders: 0 });
         if held.stream != stream {
             return None;
         }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_held_for_one_stream_until_its_last_holder_is_gone() {
+    fn an_id_is_reserved_for_one_stream_until_the_last_guard_is_dropped() {
         let claims = Arc::new(Claims::default());
         let (ours, theirs) = (StreamId(1), StreamId(2));
         let first = claims.claim("a".into(), ours).unwrap();

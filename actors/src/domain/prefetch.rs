@@ -1,51 +1,52 @@
-//! How many parts are made ready beyond what the window has room for. A part holds its place while its intent is flushed:
-//! where flushes take longer than answers, a window would be half empty all the time. Pure. Never more than one window: what
-//! is ready and not sent is in doubt after a crash.
+//! Adapts how many parts are prefetched beyond the free room of the window. While a part's intent
+//! is flushed its place in the window is unused, so with slow flushes and fast answers the window
+//! would never fill. Never more than one window is prefetched, because prefetched parts are in
+//! doubt after a crash.
 
-/// Of the room that nothing was ready for, so much is added at once.
+/// The target grows by 1/`STEP` of the idle window.
 const STEP: usize = 4;
-/// What is never needed while so many windows are sent is not made ready any more.
+/// The target shrinks by what stayed unused during this many windows.
 const WINDOWS: usize = 2;
 
-/// What a channel makes ready ahead.
+/// The prefetch target of a channel.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
     parts: usize,
-    /// Of parts that were ready and not sent, the fewest since it was last looked.
+    /// The fewest ready parts that were left over after sending since the last adjustment.
     least: Option<usize>,
-    /// Parts sent since then.
+    /// Parts sent since the last adjustment.
     sent: usize,
 }
 
-/// What a channel sees after it has sent what it could.
+/// The state of a channel after it has sent the parts that fit.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Seen {
-    /// Parts that may be unanswered at once.
+    /// Maximum number of unanswered parts.
     pub(crate) window: usize,
-    /// Room in the window.
+    /// Free room in the window.
     pub(crate) free: usize,
-    /// Parts that are ready and were not sent.
+    /// Ready parts that were not sent.
     pub(crate) ready: usize,
     /// Parts whose intent is being flushed.
     pub(crate) flushing: usize,
-    /// Whether sessions wait to be asked.
+    /// Whether sessions with due parts wait.
     pub(crate) more: bool,
-    /// Parts sent just now.
+    /// Parts that were just sent.
     pub(crate) sent: usize,
 }
 
 impl Ahead {
-    /// How many.
+    /// Returns the number of parts to prefetch.
     pub(crate) fn parts(&self) -> usize {
         self.parts
     }
 
-    /// None, for the time being.
+    /// Stops prefetching until the next adjustment.
     pub(crate) fn stop(&mut self) {
         *self = Self::default();
     }
 
-    /// Room that nothing is ready for wants more ahead; parts that are always ready want less.
+    /// Raises the target when room was idle, and lowers it by the parts that were always left over.
     pub(crate) fn adapt(&mut self, seen: Seen) {
         let Seen { window, free, ready, flushing, more, sent } = seen;
         if ready == 0 && free > 0 && flushing > 0 && more {
@@ -68,8 +69,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs an SMSC that answers after `answer` turns beside flushes of `flush` turns; the share of the window that was in
-    /// use, and what was ahead, after it has settled.
+    /// Simulates an SMSC that answers after `answer` turns, with flushes of `flush` turns. Returns
+    /// the used share of the window and the target once both have settled.
     fn run(window: usize, flush: usize, answer: usize) -> (f64, usize) {
         let mut ahead = Ahead::default();
         let (mut flushing, mut out) = (std::collections::VecDeque::new(), std::collections::VecDeque::new());
@@ -97,9 +98,10 @@ mod tests {
     }
 
     #[test]
-    fn flushes_are_hidden_by_at_most_one_window_more() {
-        // Window, flush, answer, and the share of the window in use; with nothing ahead it is at most the answer's share
-        // of both, at least a half here; with one window more at most twice that.
+    fn at_most_one_window_of_prefetch_hides_the_flushes() {
+        // Window, flush, answer, and the share of the window in use; with nothing ahead it is at
+        // most the answer's share of both, at least a half here; with one window more at most twice
+        // that.
         for (window, flush, answer, share) in
             [(100, 2, 2, 1.0), (100, 2, 20, 1.0), (10, 3, 30, 1.0), (1_000, 5, 20, 1.0), (100, 9, 3, 0.5)]
         {
@@ -112,7 +114,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_a_window_is_ahead(seen in prop::collection::vec((0usize..200, 0usize..200, 0usize..200, any::<bool>()), 1..100)) {
+        fn the_target_never_exceeds_one_window(seen in prop::collection::vec((0usize..200, 0usize..200, 0usize..200, any::<bool>()), 1..100)) {
             let mut ahead = Ahead::default();
             for (free, ready, flushing, more) in seen {
                 ahead.adapt(Seen { window: 100, free, ready, flushing, more, sent: free });

@@ -1,40 +1,40 @@
-//! The pace of a channel: parts are let through evenly, never more than `send_rate` in any sliding second,
-//! and not at all while the provider asks for a pause. Pure: time is an argument, in milliseconds of any
-//! clock that does not go back.
+//! The send rate of a channel: parts are paced evenly, never more than `send_rate` in any sliding
+//! second, and paused while the provider throttles. Time is an argument, in milliseconds of a
+//! monotonic clock.
 
-/// The window over which the rate holds. Ten milliseconds more than a second, so that what leaves evenly here
-/// does not arrive as one part too many in a second measured there.
+/// Window in which the rate is never exceeded. Ten milliseconds more than a second, so that jitter
+/// on the way does not add a part to a second at the provider.
 const WINDOW_MS: u64 = 1_010;
-/// How far a late timer may be made up for by sending closer together.
+/// Longest delay of a timer that is made up for by sending closer together.
 const CATCH_UP_MS: f64 = 20.0;
-/// The first pause after a throttled answer that names none, and the longest it grows to.
+/// First pause after a throttled answer without a pause of its own.
 const PAUSE_MIN_MS: u64 = 1_000;
-/// The longest own pause.
+/// Longest pause that is chosen without the provider's advice.
 const PAUSE_MAX_MS: u64 = 30_000;
 
-/// The pace of one channel.
+/// The send rate of one channel.
 #[derive(Clone, Debug)]
 pub struct Rate {
-    /// Most parts in a window.
+    /// Maximum number of parts in a window.
     window_max: u32,
     /// Milliseconds between two parts when evenly paced.
     interval_ms: f64,
     /// When the next part is due by the even pace.
     next_slot_ms: f64,
-    /// Parts in each of the last milliseconds, as a ring.
+    /// Ring of the parts sent in each of the last milliseconds.
     sent: Box<[u32]>,
-    /// Their sum.
+    /// Sum of the ring.
     sent_total: u32,
-    /// The millisecond the ring stands at.
+    /// Millisecond of the ring's newest entry.
     at_ms: u64,
-    /// Nothing goes out before.
+    /// End of the current pause.
     paused_until_ms: u64,
-    /// The last pause of our own choosing, which grows while answers stay throttled.
+    /// Last pause that was chosen here; doubles while answers stay throttled.
     pause_ms: u64,
 }
 
 impl Rate {
-    /// A pace of `per_second` parts (above 0), beginning at `now_ms`.
+    /// Creates a rate of `per_second` parts, above 0, that begins at `now_ms`.
     pub fn new(per_second: f64, now_ms: u64) -> Self {
         let per_second = if per_second.is_finite() { per_second.clamp(0.001, 1_000_000.0) } else { 1.0 };
         Self {
@@ -49,15 +49,15 @@ impl Rate {
         }
     }
 
-    /// A pace that begins after another, which is not known any more and may have sent until just now.
+    /// Creates a rate after a restart: parts may have been sent until just now.
     pub fn resumed(per_second: f64, now_ms: u64) -> Self {
         let mut rate = Self::new(per_second, now_ms);
-        // The last part may have gone out late, as far as that is made up for.
+        // The last part before the restart may have been late by the catch-up time.
         rate.next_slot_ms += rate.interval_ms + CATCH_UP_MS;
         rate
     }
 
-    /// How many parts may go out now.
+    /// Returns how many parts may be sent now.
     pub fn allowance(&mut self, now_ms: u64) -> usize {
         self.advance(now_ms);
         if now_ms < self.paused_until_ms {
@@ -83,16 +83,16 @@ impl Rate {
         self.next_slot_ms += self.interval_ms * f64::from(parts);
     }
 
-    /// When to ask again after an allowance of 0.
+    /// Returns when to ask again after an allowance of 0.
     pub fn next_at(&self, now_ms: u64) -> u64 {
         let slot = self.next_slot_ms.ceil() as u64;
         slot.max(self.paused_until_ms).max(now_ms + 1)
     }
 
-    /// The provider asks for less: nothing goes out for `after_ms`, or for a pause of our own that grows.
+    /// Pauses after a throttled answer, for `after_ms` or, if that is 0, for a growing pause.
     pub fn pause(&mut self, after_ms: u64, now_ms: u64) {
         if after_ms == 0 {
-            // Answers to what was out before the pause began must not make it grow.
+            // Answers to parts that were sent before the pause must not extend it.
             if now_ms < self.paused_until_ms {
                 return;
             }
@@ -102,14 +102,14 @@ impl Rate {
         self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(pause));
     }
 
-    /// A part was taken: the next own pause begins small again.
+    /// Resets the growing pause after an accepted part.
     pub fn relax(&mut self, now_ms: u64) {
         if now_ms >= self.paused_until_ms {
             self.pause_ms = 0;
         }
     }
 
-    /// Until when nothing goes out, if that is later than now.
+    /// Returns the end of the current pause.
     pub fn paused_until(&self, now_ms: u64) -> Option<u64> {
         (self.paused_until_ms > now_ms).then_some(self.paused_until_ms)
     }
@@ -137,7 +137,8 @@ mod tests {
 
     use super::*;
 
-    /// Runs a greedy sender whose timer is late by `late(i)` milliseconds; gives the instants of its parts.
+    /// Runs a greedy sender whose timer is late by `late(i)` milliseconds. Returns the instants of
+    /// its parts.
     fn run(rate: f64, duration_ms: u64, late: impl Fn(usize) -> u64, pauses: &[u64]) -> Vec<u64> {
         let mut pace = Rate::new(rate, 0);
         let (mut now, mut sent, mut turns) = (0, Vec::new(), 0);

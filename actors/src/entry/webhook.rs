@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use channels::{
     HttpChannel, InEvent,
-    family::meta::batch::{self, Piece},
+    family::meta::batch::{self, AccountPiece},
     http::{Refused, Reply, Webhook},
 };
 use message::ChannelId;
@@ -160,7 +160,7 @@ fn sharing(context: &Context) -> impl Iterator<Item = (ChannelIx, &dyn HttpChann
     channels.filter_map(|(ix, entry)| Some((ix, entry.http()?))).filter(|(_, h)| !h.shared_ids().is_empty())
 }
 
-fn shares(context: &Context, webhook: &Webhook<'_>, pieces: &[Piece]) -> Shares {
+fn shares(context: &Context, webhook: &Webhook<'_>, pieces: &[AccountPiece]) -> Shares {
     let mut shares = Shares::default();
     // A channel's verdict on the signature is the same for each piece.
     let mut verdicts: Vec<(ChannelIx, Result<(), Refused>)> = Vec::new();

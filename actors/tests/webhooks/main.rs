@@ -75,7 +75,7 @@ async fn a_wrong_call_changes_nothing() {
                 challenge: None,
             },
         ),
-        (paper::signed("good", b"{".to_vec()), WebhookAnswer::Malformed("the body is no JSON".into())),
+        (paper::signed("good", b"{".to_vec()), WebhookAnswer::Malformed("the body is not JSON".into())),
     ];
     for (call, expected) in cases {
         assert_eq!(router.webhook(&id(), &call).await, expected);

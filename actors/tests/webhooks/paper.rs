@@ -124,9 +124,9 @@ impl HttpChannel for Paper {
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said: Value =
-            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is no JSON"))?;
+            serde_json::from_slice(webhook.body).map_err(|_| Malformed::new("the body is not JSON"))?;
         let items = said.pointer("/entry/0/messaging").unwrap_or(&said);
-        let items = items.as_array().ok_or_else(|| Malformed::new("the body is no array"))?;
+        let items = items.as_array().ok_or_else(|| Malformed::new("the body is not an array"))?;
         let events = items.iter().map(event).collect();
         Ok(Received { events, ignored: 0, reply: Some(Reply::json("{\"taken\":true}")) })
     }

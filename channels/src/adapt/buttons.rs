@@ -1,5 +1,5 @@
-//! BUTTON bodies: sent as buttons, as a list of rows, or as a numbered list, depending on the channel.
-//! A payload or a title is never shortened: buttons that do not fit are sent as words.
+//! BUTTON bodies: sent as buttons, as a list of rows, or as a numbered list, depending on the
+//! channel. A payload or a title is never shortened: buttons that do not fit are sent as words.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,8 @@ const ROW_PAYLOAD_BYTES_MAX: usize = 200;
 const ROW_DETAILS_CHARACTERS_MAX: usize = 72;
 /// Maximum length of a section's title, in characters (WhatsApp).
 const SECTION_CHARACTERS_MAX: usize = 24;
-/// Maximum length of the word that opens the list, in characters (WhatsApp); a longer one is dropped.
+/// Maximum length of the word that opens the list, in characters (WhatsApp); a longer one is
+/// dropped.
 const LIST_CHARACTERS_MAX: usize = 20;
 
 /// The form in which buttons are shown.
@@ -75,8 +76,8 @@ pub(super) fn add_buttons(draft: &mut Draft<'_>, json: &str, content: &Content) 
     })
 }
 
-/// Returns the offset of the words that may stand above buttons; the words before it are sent first.
-/// `None` when words are required and missing, or cannot be cut to fit.
+/// Returns the offset of the words that may stand above buttons; the words before it are sent
+/// first. `None` when words are required and missing, or cannot be cut to fit.
 pub(super) fn above(draft: &Draft<'_>, words: &str) -> Option<usize> {
     let max = draft.capabilities.buttons.text_characters_max;
     if words.trim().is_empty() || max == 0 {

@@ -1,4 +1,5 @@
-//! Makes every account at an HTTP provider a [`Channel`] whose bodies are adapted to its capabilities.
+//! Makes every account at an HTTP provider a [`Channel`] whose bodies are adapted to its
+//! capabilities.
 
 use std::sync::Arc;
 

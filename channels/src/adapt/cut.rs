@@ -57,8 +57,8 @@ fn window(rest: &str, max: usize, units: Units) -> Option<usize> {
     None
 }
 
-/// Returns where to cut at or before `window`. A line or word end in the first half of the window is
-/// ignored.
+/// Returns where to cut at or before `window`. A line or word end in the first half of the window
+/// is ignored.
 fn place(rest: &str, window: usize, is_inside: impl Fn(usize) -> bool) -> usize {
     let (mut line, mut word, mut word_inside, mut whole) = (None, None, None, None);
     for (start, grapheme) in rest.grapheme_indices(true) {

@@ -94,8 +94,8 @@ impl<'c> Draft<'c> {
         self.push_text(&adapted.text)
     }
 
-    /// Returns Markdown words in the form of this channel's texts and captions, and notes formatting
-    /// that was removed.
+    /// Returns Markdown words in the form of this channel's texts and captions, and notes
+    /// formatting that was removed.
     pub(super) fn render<'t>(&mut self, markdown: &'t str) -> Cow<'t, str> {
         match self.capabilities.format {
             Format::Plain => self.plain(markdown),
@@ -143,8 +143,8 @@ impl<'c> Draft<'c> {
         })
     }
 
-    /// Returns the pieces of a text, each of at most `max` characters; `None` when there would be more
-    /// than [`PARTS_MAX`].
+    /// Returns the pieces of a text, each of at most `max` characters; `None` when there would be
+    /// more than [`PARTS_MAX`].
     pub(super) fn cut(&self, text: &str, max: usize) -> Option<Vec<Range<usize>>> {
         let marked = match self.capabilities.format {
             Format::Plain => Vec::new(),

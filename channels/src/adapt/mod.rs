@@ -1,6 +1,6 @@
 //! Fits a content to a channel's capabilities by named rules ([`Rule`](message::cim::Rule)): long
-//! texts are cut, files become links, buttons a numbered list, cards messages. Every change is noted
-//! for the business; a content that cannot be sent is refused with the reason. No word of the
+//! texts are cut, files become links, buttons a numbered list, cards messages. Every change is
+//! noted for the business; a content that cannot be sent is refused with the reason. No word of the
 //! business is lost.
 //!
 //! A provider always receives a body in one form, so that it need not check again:
@@ -11,8 +11,8 @@
 //! - a sticker, place, person or URL: without words, which stand in a message before it;
 //! - BUTTON: its words in `markdownText`, at least one; titles without Markdown, all different;
 //!   `additionalDetails.interactive.type` is `button` or `list`; header and footer are present only
-//!   within `frame_characters_max`; details of buttons only in a list, and then a section for all of
-//!   them or for none;
+//!   within `frame_characters_max`; details of buttons only in a list, and then a section for all
+//!   of them or for none;
 //! - CAROUSEL: without words above, each card with a text without Markdown.
 
 mod apart;

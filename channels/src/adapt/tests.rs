@@ -1,4 +1,4 @@
-//! What becomes of each body on channels like the known ones.
+//! The adaptation of each body on channels like the known ones.
 
 mod random;
 
@@ -74,7 +74,7 @@ fn rich(json: &Value) -> Content {
     Content::Rich { body_type, json: json.to_string().into() }
 }
 
-/// Each part in a line: its type and what it says.
+/// Returns a line for each part: its type and its words.
 fn shown(json: &Value, capabilities: &Capabilities) -> (Vec<String>, Vec<Choice>) {
     let prepared = match prepare(&rich(json), capabilities) {
         Ok(prepared) => prepared,
@@ -102,7 +102,7 @@ fn line(part: &Content) -> String {
     }
 }
 
-/// What a customer sees of a part.
+/// Returns the words that a customer sees of a part.
 fn visible(part: &Content) -> Vec<String> {
     let (body_type, json) = match part {
         Content::Text(text) => return vec![text.to_string()],

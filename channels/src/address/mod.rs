@@ -1,4 +1,5 @@
-//! Spellings: of telephone numbers, and of the message ids that providers use in answers and receipts.
+//! Spellings of telephone numbers, and of the message ids that providers use in answers and
+//! receipts.
 
 pub mod number;
 pub mod spelling;

@@ -1,10 +1,11 @@
-//! Telephone numbers as people and providers spell them, in one canonical spelling: digits without `+`.
+//! Telephone numbers as people and providers spell them, in one canonical spelling: digits without
+//! `+`.
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-/// The most digits of a number, by SMPP's address field.
+/// Maximum number of digits, by SMPP's address field; longer addresses are refused.
 const DIGITS_MAX: usize = 20;
 
 /// A customer's address that is not a telephone number: empty, with letters, or too long.
@@ -27,7 +28,7 @@ pub fn customer(address: &str) -> Result<Arc<str>, InvalidNumber> {
     Ok(canonical.into())
 }
 
-/// A number without what people put around its digits; anything with letters as it is, trimmed.
+/// Removes the punctuation around a number's digits; an address with letters is only trimmed.
 pub fn canonical(address: &str) -> String {
     let address = address.trim();
     if address.chars().any(char::is_alphabetic) {
@@ -41,8 +42,9 @@ pub fn canonical(address: &str) -> String {
     }
 }
 
-/// Other numbers that reach the same telephone: Brazil's mobiles with and without the ninth digit, Mexico's with and
-/// without the 1 that was dropped in 2019. Providers mix the spellings within one conversation.
+/// Returns other numbers that reach the same telephone: Brazil's mobiles with and without the ninth
+/// digit, Mexico's with and without the 1 that was dropped in 2019. Providers mix the spellings
+/// within one conversation.
 pub fn variants(canonical: &str) -> SmallVec<[String; 1]> {
     let mut variants = SmallVec::new();
     if !canonical.bytes().all(|b| b.is_ascii_digit()) {
@@ -51,7 +53,7 @@ pub fn variants(canonical: &str) -> SmallVec<[String; 1]> {
     if let Some(national) = canonical.strip_prefix("55") {
         let (area, subscriber) = national.split_at_checked(2).unwrap_or_default();
         match subscriber.as_bytes() {
-            // Eight digits that begin so were always a mobile; landlines begin with 2 to 5.
+            // Eight digits with this beginning were always a mobile; landlines begin with 2 to 5.
             [b'6'..=b'9', ..] if subscriber.len() == 8 => variants.push(format!("55{area}9{subscriber}")),
             [b'9', b'6'..=b'9', ..] if subscriber.len() == 9 => {
                 variants.extend(subscriber.get(1..).map(|old| format!("55{area}{old}")));
@@ -68,7 +70,8 @@ pub fn variants(canonical: &str) -> SmallVec<[String; 1]> {
     variants
 }
 
-/// With `+`, as E.164 providers want it. Short codes (up to 6 digits) and names stay as they are.
+/// Returns a number with `+`, as E.164 providers expect it. Short codes (up to 6 digits) and names
+/// stay unchanged.
 pub fn e164(address: &str) -> String {
     let canonical = canonical(address);
     if canonical.len() > 6 && canonical.bytes().all(|b| b.is_ascii_digit()) {

@@ -1,27 +1,28 @@
-//! The spellings of a provider's message id: what to remember of an id that a submit was answered with, and under
-//! what to look for it when a receipt spells it in another way. An id spelled as it was registered always finds
-//! its own part, so tolerance can never lead a receipt astray that a plain comparison would have placed.
+//! Spellings of a provider's message id: the keys to remember for an id in a submit's answer, and
+//! the keys to look up when a receipt spells it differently. An id spelled as registered always
+//! finds its own part, so tolerance never misplaces a receipt that an exact comparison would have
+//! placed.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
-/// Sets folded keys apart from ids as spelled: an id is a C-string and cannot hold it.
+/// Separates folded keys from ids as spelled: an id is a C-string and cannot contain it.
 const FOLDED: char = '\0';
-/// The most digits of a number whose base may be changed.
+/// Maximum number of digits of a number whose base may be changed.
 const DIGITS_MAX: usize = 16;
-/// How often a change of base must have hit before it is taken for the server's habit.
+/// Number of hits after which a change of base counts as the server's habit.
 const LEARNT_MIN: u32 = 16;
 
-/// How a server's receipts spell the ids of its replies.
+/// The base of ids in a server's receipts compared with its replies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IdBase {
-    /// Not known: as spelled first, then folded, then with the base changed either way.
+    /// Unknown: exact first, then folded, then with the base changed either way.
     #[default]
     Auto,
-    /// As spelled, and nothing else.
+    /// Only the exact spelling.
     Exact,
     /// Replies are hexadecimal, receipts decimal.
     ReplyHexReceiptDec,
@@ -29,10 +30,10 @@ pub enum IdBase {
     ReplyDecReceiptHex,
 }
 
-/// By which rule a spelling was derived from the receipt's.
+/// The rule that derived a spelling from the receipt's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
-    /// As it stands.
+    /// The spelling itself.
     Exact,
     /// Letters in one case, no leading zeros.
     Folded,
@@ -42,17 +43,17 @@ pub enum Rule {
     HexToDecimal,
 }
 
-/// A key to look up, and why.
+/// A key to look up, and the rule that derived it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spelling<'a> {
-    /// The key, as [`register_spellings`] gives them.
+    /// The key, as [`register_spellings`] returns them.
     pub key: Cow<'a, str>,
-    /// By which rule.
+    /// The rule that derived it.
     pub rule: Rule,
 }
 
-/// The keys under which to remember an id from a submit's answer: as spelled, and folded where that is
-/// different. An empty id has none: its part cannot be tracked.
+/// Returns the keys under which to remember an id from a submit's answer: as spelled, and folded
+/// where that differs. An empty id has no keys: its part cannot be tracked.
 pub fn register_spellings(id: &str) -> SmallVec<[Cow<'_, str>; 2]> {
     let mut keys = SmallVec::new();
     if id.is_empty() {
@@ -65,11 +66,13 @@ pub fn register_spellings(id: &str) -> SmallVec<[Cow<'_, str>; 2]> {
     keys
 }
 
-/// The keys under which to look for an id from a receipt, in the order to try them; the first hit counts.
+/// Returns the keys under which to look up an id from a receipt, in the order to try them; the
+/// first hit counts.
 ///
-/// With [`IdBase::Auto`] a changed base is a guess, and a receipt that is early could hit a stranger by it: try
-/// [`Rule::DecimalToHex`] and [`Rule::HexToDecimal`] only when the receipt has waited for its reply in vain. Where
-/// the base is declared, its rule comes first: there a number as spelled is another message's.
+/// With [`IdBase::Auto`] a changed base is a guess, and an early receipt could match a stranger:
+/// try [`Rule::DecimalToHex`] and [`Rule::HexToDecimal`] only when the receipt waited for its reply
+/// in vain. Where the base is declared, its rule comes first: there, a number as spelled belongs to
+/// another message.
 pub fn lookup_spellings(id: &str, base: IdBase) -> SmallVec<[Spelling<'_>; 8]> {
     let mut spellings = SmallVec::new();
     if id.is_empty() {
@@ -112,7 +115,7 @@ pub fn lookup_spellings(id: &str, base: IdBase) -> SmallVec<[Spelling<'_>; 8]> {
     spellings
 }
 
-/// A folded form is registered either as an id that is spelled so, or marked.
+/// A folded form is registered either as an id with that spelling, or marked.
 fn push_folded(spellings: &mut SmallVec<[Spelling<'_>; 8]>, folded: &str, rule: Rule) {
     for key in [folded.to_owned(), marked(folded)] {
         if !spellings.iter().any(|known| known.key == key) {
@@ -128,7 +131,7 @@ fn marked(folded: &str) -> String {
     key
 }
 
-/// Lower case and no leading zeros; borrowed when the id is that already.
+/// Returns an id in lower case without leading zeros; borrowed when it already is.
 fn fold(id: &str) -> Cow<'_, str> {
     let trimmed = id.trim_start_matches('0');
     let trimmed = if trimmed.is_empty() { "0" } else { trimmed };
@@ -138,7 +141,7 @@ fn fold(id: &str) -> Cow<'_, str> {
     Cow::Owned(trimmed.to_ascii_lowercase())
 }
 
-/// The id as a number: plain digits of the base and nothing else, so never a UUID or a word.
+/// Parses an id as a number: digits of the base and nothing else, never a UUID or a word.
 fn number(id: &str, base: u32) -> Option<u64> {
     let digits = id.trim_start_matches('0');
     let plain = id.len() <= DIGITS_MAX + 4 && id.chars().all(|c| c.is_digit(base));
@@ -148,12 +151,12 @@ fn number(id: &str, base: u32) -> Option<u64> {
     u64::from_str_radix(digits, base).ok()
 }
 
-/// Counts by which rules receipts found their parts.
+/// Counts the rules by which receipts found their parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// As spelled.
+    /// Hits of the exact spelling.
     pub exact: u32,
-    /// Folded.
+    /// Hits of the folded spelling.
     pub folded: u32,
     /// Decimal receipts of hexadecimal replies.
     pub decimal_to_hex: u32,
@@ -173,7 +176,8 @@ impl Tally {
         *count = count.saturating_add(1);
     }
 
-    /// The server's habit, once it shows: what a channel set to [`IdBase::Auto`] should go on with.
+    /// Returns the server's habit once it shows: the base with which a channel set to
+    /// [`IdBase::Auto`] should continue.
     pub fn habit(&self) -> IdBase {
         let plain = self.exact.saturating_add(self.folded);
         let shows = |hits: u32, other: u32| hits >= LEARNT_MIN && hits > plain.saturating_add(other);
@@ -259,7 +263,7 @@ mod tests {
         assert_eq!(tally.habit(), IdBase::ReplyHexReceiptDec);
     }
 
-    /// Ids of few letters, so that their spellings do collide.
+    /// Ids of few letters, so that their spellings collide.
     fn ids() -> impl Strategy<Value = Vec<String>> {
         proptest::collection::btree_set("0{0,2}[0-3aAfF]{1,3}(-x)?", 1..40)
             .prop_map(|ids| ids.into_iter().collect())

@@ -1,41 +1,45 @@
-//! What a channel can carry and its limits, as numbers: drives validation, plans, adaptation and the docs.
+//! Capabilities and limits of a channel as numbers: they drive validation, plans, adaptation and
+//! documentation.
 
 use message::BodyType;
 
-/// The capabilities of a channel.
+/// The capabilities and limits of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Body types that go out as they are; every other sendable one is adapted.
+    /// Body types that are sent unchanged; other sendable types are adapted.
     pub native: &'static [BodyType],
-    /// How the provider counts the characters of every limit here.
+    /// The unit in which every limit here counts characters.
     pub units: Units,
-    /// The longest text of one message, in characters.
+    /// Maximum length of one text message, in characters; `long_text` says what happens beyond.
     pub text_characters_max: usize,
-    /// What becomes of a longer text.
+    /// The treatment of longer texts.
     pub long_text: LongText,
-    /// How formatting is written.
+    /// The form of formatted text.
     pub format: Format,
-    /// The longest words beside a file, in characters; 0: a caption goes as a message of its own.
+    /// Maximum length of a caption, in characters; a longer one is sent as a message of its own. 0:
+    /// no captions.
     pub caption_characters_max: usize,
-    /// Files that cannot have a caption even so.
+    /// Files that cannot have a caption in any case.
     pub captionless: &'static [BodyType],
     /// Buttons and lists.
     pub buttons: Buttons,
-    /// The longest header or footer around buttons; 0: they join the words above the buttons.
+    /// Maximum length of a header or footer around buttons, in characters; a longer one joins the
+    /// text above the buttons.
     pub frame_characters_max: usize,
-    /// Cards of one carousel; 0: none.
+    /// Maximum number of cards in one carousel; 0: no carousels.
     pub cards_max: usize,
-    /// The longest words of a card, and as much again below them.
+    /// Maximum length of a card's title, and of its subtitle, in characters.
     pub card_text_characters_max: usize,
-    /// Buttons on one card.
+    /// Maximum number of buttons on one card.
     pub card_buttons_max: usize,
     /// Body types that customers send.
     pub inbound_types: &'static [BodyType],
-    /// Free messages only so long after the customer's last one, in hours; templates always. `None`: always.
+    /// Hours after the customer's last message within which free messages are allowed; templates
+    /// always are. `None`: at any time.
     pub window_hours: Option<u16>,
-    /// The shortest time between two messages to one customer, in milliseconds; 0: none.
+    /// Minimum interval between two messages to one customer, in milliseconds; 0: none.
     pub pair_interval_ms: u32,
-    /// Whether typing can be shown to the customer.
+    /// Whether a typing indicator can be shown to the customer.
     pub typing: bool,
     /// Whether the customer's messages can be marked as read.
     pub mark_read: bool,
@@ -43,20 +47,20 @@ pub struct Capabilities {
     pub receipts: bool,
     /// Whether read receipts come back.
     pub read_receipts: bool,
-    /// Whether customers can write in.
+    /// Whether customers can send messages.
     pub inbound: bool,
 }
 
-/// What becomes of a text that is longer than one message.
+/// The treatment of a text that is longer than one message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LongText {
-    /// It is cut into several messages, at the ends of lines or words.
+    /// The text is cut into several messages, at the ends of lines or words.
     Cut,
-    /// It is refused.
+    /// The text is refused.
     Refuse,
 }
 
-/// How a provider counts characters.
+/// The unit in which a provider counts characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Units {
     /// Unicode code points.
@@ -68,7 +72,7 @@ pub enum Units {
 }
 
 impl Units {
-    /// How many a character is.
+    /// Returns the number of units of a character.
     pub fn of_char(self, c: char) -> usize {
         match self {
             Self::CodePoints => 1,
@@ -77,44 +81,44 @@ impl Units {
         }
     }
 
-    /// How many a text has.
+    /// Returns the number of units of a text.
     pub fn of(self, text: &str) -> usize {
         text.chars().map(|c| self.of_char(c)).sum()
     }
 }
 
-/// How a channel writes formatted words.
+/// The form of formatted text on a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Not at all: marks are taken away before the message is stored.
+    /// Without formatting: Markdown is removed before the message is stored.
     Plain,
-    /// In its own way: the provider translates the marks when it sends.
+    /// The provider's own form: it translates Markdown when it sends.
     Own,
 }
 
-/// What a BUTTON body may be, to go out as it is.
+/// The limits within which a BUTTON body is sent unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buttons {
-    /// Buttons of one message; 0: none.
+    /// Maximum number of buttons of one message; 0: none.
     pub max: usize,
-    /// Rows of a list, where there are lists; 0: none.
+    /// Maximum number of rows of a list; 0: no lists.
     pub rows_max: usize,
-    /// The longest title of a button, in characters.
+    /// Maximum length of a button's title, in characters.
     pub title_characters_max: usize,
-    /// The longest title of a row.
+    /// Maximum length of a row's title, in characters.
     pub row_title_characters_max: usize,
-    /// The longest payload, in octets.
+    /// Maximum length of a payload, in octets.
     pub payload_bytes_max: usize,
-    /// The longest words above them, in characters.
+    /// Maximum length of the text above the buttons, in characters.
     pub text_characters_max: usize,
-    /// Which buttons may open a page; beside replies.
+    /// The buttons that may do more than reply.
     pub opens: Opens,
 }
 
 /// Buttons that open a page or call a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opens {
-    /// None: such a button makes the message a list of words.
+    /// None: such a button turns the message into a numbered list.
     No,
     /// One button alone that opens a page (WhatsApp).
     OnePage,
@@ -125,7 +129,7 @@ pub enum Opens {
 }
 
 impl Buttons {
-    /// None at all.
+    /// No capabilities at all.
     pub const NONE: Self = Self {
         max: 0,
         rows_max: 0,
@@ -138,7 +142,7 @@ impl Buttons {
 }
 
 impl Capabilities {
-    /// Plain texts both ways, nothing else: what a description begins with.
+    /// Plain texts in both directions: the base of most descriptions.
     pub const TEXT: Self = Self {
         native: &[BodyType::Plain],
         units: Units::CodePoints,
@@ -162,7 +166,7 @@ impl Capabilities {
         inbound: true,
     };
 
-    /// Whether a body of this type goes out as it is.
+    /// Returns whether a body of this type is sent unchanged.
     pub fn carries(&self, body_type: BodyType) -> bool {
         self.native.contains(&body_type)
     }

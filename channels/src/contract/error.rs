@@ -4,7 +4,7 @@ use message::event::Cause;
 
 use crate::contract::http::Response;
 
-/// Why a part was not taken.
+/// The reason why a part was not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
     /// Try again later, with backoff; counts as a try.
@@ -13,10 +13,11 @@ pub enum SendError {
     /// An ambiguous refusal: one more try, then final.
     #[error("ambiguous ({}): {}", .0.code, .0.reason)]
     RetryOnce(Cause),
-    /// The provider asks for less: the whole channel slows down and the part waits; not counted as a try.
+    /// The provider asks for a lower rate: the whole channel slows down and the part waits; not
+    /// counted as a try.
     #[error("throttled for {after_ms} ms ({}): {}", .cause.code, .cause.reason)]
     Throttled {
-        /// How long the channel pauses, in milliseconds; 0 = the channel's own growing pause.
+        /// Pause of the channel in milliseconds; 0 means the channel's own growing pause.
         after_ms: u64,
         /// The provider's words.
         cause: Cause,
@@ -24,13 +25,13 @@ pub enum SendError {
     /// Final for this message.
     #[error("rejected ({}): {}", .0.code, .0.reason)]
     Rejected(Cause),
-    /// Final: the customer has opted out.
+    /// Final: the customer opted out.
     #[error("unsubscribed ({}): {}", .0.code, .0.reason)]
     Unsubscribed(Cause),
     /// The channel stops and keeps its queue until its credentials change.
     #[error("credentials refused ({}): {}", .0.code, .0.reason)]
     CredentialsRefused(Cause),
-    /// It may or may not have been taken: in doubt.
+    /// In doubt: the part may have been taken.
     #[error("outcome unknown ({}): {}", .0.code, .0.reason)]
     Unknown(Cause),
 }
@@ -61,12 +62,12 @@ impl SendError {
     }
 }
 
-/// An account that cannot be used. Names the key and the fix; never holds a value of a secret.
+/// An account that cannot be used. It names the key and the fix, never the value of a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct AccountError {
-    /// The key of `[channel.account]`; empty when the whole is meant.
+    /// The key of `[channel.account]`; empty when the whole table is meant.
     pub key: String,
-    /// What is wrong and what is expected.
+    /// The problem and the expected value.
     pub problem: String,
 }

@@ -1,5 +1,5 @@
-//! HTTP as providers see it, without any IO: what to call, what came back, what a webhook brought and how it is
-//! answered. Requests know which of their values are secret; nothing here may show one.
+//! HTTP as providers see it, without any IO: calls, answers, webhooks and their replies. Requests
+//! know which of their values are secret; nothing here may show one.
 
 use std::{fmt, sync::Arc};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::contract::url;
 
-/// The methods providers use.
+/// The HTTP methods that providers use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the names are HTTP's own")]
 pub enum Method {
@@ -18,7 +18,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// As on the wire.
+    /// Returns the method's name on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -32,63 +32,64 @@ impl Method {
 /// A call to a provider.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
-    /// The method.
+    /// `GET` for look-ups, `POST` for most others.
     pub method: Method,
-    /// The whole address, query included.
+    /// The whole address, including the query.
     pub url: String,
     /// Headers beside `Content-Type`, in order.
     pub headers: Vec<Header>,
-    /// What is sent.
+    /// The body to be sent.
     pub body: Body,
-    /// Whether the customer may get something by this call: unanswered, the part is in doubt. A call that only
-    /// prepares (a token, an upload, a look-up) is simply tried again.
+    /// Whether the customer may receive something through this call: without an answer the part is
+    /// in doubt. A call that only prepares (a token, an upload, a look-up) is simply repeated.
     pub effect: bool,
-    /// Values in address, headers and body that must not be shown, each as it stands there.
+    /// Values in address, headers and body that must not be shown, each as it appears there.
     pub secrets: Vec<Box<str>>,
-    /// The most octets of an answer that are of use.
+    /// Maximum number of octets of the answer that are read.
     pub answer_bytes_max: usize,
 }
 
-/// The most octets of a provider's answer, unless a call asks for a file.
+/// Maximum number of octets of a provider's answer, unless a call asks for a file; the rest is cut
+/// off.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 /// A header of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Its name.
+    /// The header's name.
     pub name: &'static str,
-    /// Its value.
+    /// The header's value, which may be secret.
     pub value: String,
 }
 
-/// What a call sends.
+/// The body of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// Nothing.
     None,
-    /// JSON.
+    /// A JSON document.
     Json(String),
-    /// `application/x-www-form-urlencoded`, in order, not yet encoded.
+    /// `application/x-www-form-urlencoded` fields in order, not yet encoded.
     Form(Vec<(&'static str, String)>),
-    /// `multipart/form-data`, in order.
+    /// `multipart/form-data` fields in order.
     Multipart(Vec<Field>),
 }
 
 /// A field of a multipart body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// Its name.
+    /// The field's name.
     pub name: &'static str,
-    /// Its file name, when it is a file.
+    /// The file name, if the field is a file.
     pub file_name: Option<String>,
-    /// Its media type, when it is a file.
+    /// The media type, if the field is a file.
     pub content_type: Option<String>,
-    /// Its octets.
+    /// The content.
     pub value: Bytes,
 }
 
 impl Request {
-    /// A call by which a customer may get something.
+    /// Returns a call through which a customer may receive something.
     pub fn post(url: impl Into<String>, body: Body) -> Self {
         Self {
             method: Method::Post,
@@ -101,26 +102,27 @@ impl Request {
         }
     }
 
-    /// A look-up: nobody gets anything by it.
+    /// Returns a look-up, which has no effect on a customer.
     pub fn get(url: impl Into<String>) -> Self {
         Self { method: Method::Get, effect: false, ..Self::post(url, Body::None) }
     }
 
-    /// The same call, known to have no effect on a customer.
+    /// Marks the call as having no effect on a customer.
     #[must_use]
     pub fn harmless(mut self) -> Self {
         self.effect = false;
         self
     }
 
-    /// With a header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push(Header { name, value: value.into() });
         self
     }
 
-    /// With a header whose value is secret, as a whole and without the word before it (`Bearer`, `Basic`).
+    /// Adds a header whose value is secret, as a whole and without the scheme before it (`Bearer`,
+    /// `Basic`).
     #[must_use]
     pub fn secret_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value = value.into();
@@ -132,7 +134,7 @@ impl Request {
         self
     }
 
-    /// With a value in its address or body that must not be shown. It is hidden in its URL encoding, too.
+    /// Marks a value in address or body as secret, in its URL encoding as well.
     #[must_use]
     pub fn hiding(mut self, secret: &str) -> Self {
         let encoded = url::percent_encode(secret);
@@ -143,7 +145,7 @@ impl Request {
         self
     }
 
-    /// A text with every secret of this call replaced by `***`.
+    /// Returns a text with every secret of this call replaced by `***`.
     pub fn redacted(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
@@ -154,7 +156,7 @@ impl Request {
         out
     }
 
-    /// The body as text for people, files by their size; secrets are hidden.
+    /// Returns the body as text for people, files by their size; secrets are hidden.
     pub fn body_shown(&self) -> String {
         let shown = match &self.body {
             Body::None => String::new(),
@@ -171,7 +173,7 @@ impl Request {
 }
 
 impl Field {
-    /// A field of text.
+    /// Returns a text field.
     pub fn text(name: &'static str, value: impl Into<String>) -> Self {
         Self { name, file_name: None, content_type: None, value: Bytes::from(value.into()) }
     }
@@ -212,72 +214,73 @@ impl fmt::Debug for Request {
 /// A provider's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// Its headers, names in lower case.
+    /// Headers, with names in lower case.
     pub headers: Vec<(Box<str>, Box<str>)>,
-    /// What it says; cut at the call's limit.
+    /// The content, cut at the call's limit.
     pub body: Bytes,
 }
 
 impl Response {
-    /// The first header of this name (lower case).
+    /// Returns the first header of this name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| &**n == name).map(|(_, v)| &**v)
     }
 
-    /// Whether it is 2xx.
+    /// Returns whether the status is 2xx.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
     }
 
-    /// `Retry-After` in milliseconds, when it is a number of seconds; 0 without one. A date is taken as absent:
-    /// the channel's own growing pause then applies.
+    /// Returns `Retry-After` in milliseconds if it is a number of seconds, else 0. A date counts as
+    /// absent: the channel's own growing pause then applies.
     pub fn retry_after_ms(&self) -> u64 {
         let seconds = self.header("retry-after").and_then(|v| v.trim().parse::<f64>().ok());
         seconds.filter(|s| s.is_finite() && *s > 0.0).map_or(0, |s| (s.min(86_400.0) * 1_000.0) as u64)
     }
 
-    /// The beginning of what it says, for people.
+    /// Returns the beginning of the content, for people.
     pub fn words(&self) -> String {
         let text = String::from_utf8_lossy(self.body.get(..WORDS_BYTES_MAX).unwrap_or(&self.body));
         text.trim().to_owned()
     }
 }
 
-/// The most octets of an answer that are told to people.
+/// Maximum number of octets of an answer that are shown to people; the rest is left out.
 const WORDS_BYTES_MAX: usize = 1_024;
 
 /// A call from a provider.
 #[derive(Clone, Copy)]
 pub struct Webhook<'a> {
-    /// `GET` or `POST`, ... upper case.
+    /// The method in upper case.
     pub method: &'a str,
-    /// The whole public address it was sent to, as the provider knows it (`public_url` + path + query).
+    /// The whole public address of the call, as the provider knows it (`public_url` + path +
+    /// query).
     pub url: &'a str,
-    /// The query, without `?`, not decoded.
+    /// The query without `?`, not decoded.
     pub query: &'a str,
-    /// Its headers, names in lower case.
+    /// Headers, with names in lower case.
     pub headers: &'a [(Box<str>, Box<str>)],
     /// The octets as received.
     pub body: &'a [u8],
-    /// Now, in milliseconds since 1970, for signatures that hold a time.
+    /// The current time in milliseconds since 1970, for signatures with a time.
     pub now_ms: i64,
 }
 
 impl Webhook<'_> {
-    /// The first header of this name (lower case).
+    /// Returns the first header of this name (lower case).
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| &**n == name).map(|(_, v)| &**v)
     }
 
-    /// The decoded value of a query parameter.
+    /// Returns the decoded value of a query parameter.
     pub fn parameter(&self, name: &str) -> Option<String> {
         url::form_fields(self.query.as_bytes()).find(|(n, _)| n == name).map(|(_, value)| value)
     }
 
-    /// Returns the decoded parameters of the query, in order. Some senders separate them by `;`, which a text may
-    /// hold, too: it separates only where every piece has a name.
+    /// Returns the decoded parameters of the query, in order. Some senders separate them by `;`,
+    /// which a text may hold, too: it separates only where every piece has a name.
     pub fn parameters(&self) -> Vec<(String, String)> {
         let pieces = || self.query.split(';');
         if !self.query.contains('&') && pieces().count() > 1 && pieces().all(is_named) {
@@ -287,7 +290,7 @@ impl Webhook<'_> {
         url::form_fields(self.query.as_bytes()).take(FORM_FIELDS_MAX).collect()
     }
 
-    /// The decoded fields of a form body, in order.
+    /// Returns the decoded fields of a form body, in order.
     pub fn form(&self) -> Vec<(String, String)> {
         url::form_fields(self.body).take(FORM_FIELDS_MAX).collect()
     }
@@ -298,56 +301,56 @@ fn is_named(piece: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// The most fields of a form that are read.
+/// Maximum number of form fields that are read; further ones are ignored.
 const FORM_FIELDS_MAX: usize = 256;
 
-/// What a webhook is answered with once everything in it is safe.
+/// The reply to a webhook once everything in it is durable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The status.
+    /// The status code.
     pub status: u16,
     /// The media type of the body.
     pub content_type: &'static str,
-    /// The body.
+    /// The content.
     pub body: Arc<str>,
 }
 
 impl Reply {
-    /// 200 with a plain text.
+    /// Returns 200 with a plain text.
     pub fn text(body: &str) -> Self {
         Self { status: 200, content_type: "text/plain; charset=utf-8", body: body.into() }
     }
 
-    /// 200 with JSON.
+    /// Returns 200 with JSON.
     pub fn json(body: &str) -> Self {
         Self { status: 200, content_type: "application/json", body: body.into() }
     }
 }
 
-/// A webhook that changes nothing: its signature is missing or wrong.
+/// A webhook that is refused and changes nothing: its signature is missing or wrong.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Refused {
     /// 401 or 403.
     pub status: u16,
-    /// What is missing or wrong; never the expected value.
+    /// The missing or wrong part, without the expected value.
     pub reason: Box<str>,
-    /// How the caller is to say who it is (`WWW-Authenticate`), where it waits to be asked.
+    /// The `WWW-Authenticate` challenge, for callers that wait to be asked for credentials.
     pub challenge: Option<&'static str>,
 }
 
 impl Refused {
-    /// 401.
+    /// Returns a refusal with 401.
     pub fn new(reason: impl Into<Box<str>>) -> Self {
         Self { status: 401, reason: reason.into(), challenge: None }
     }
 
-    /// 403.
+    /// Returns a refusal with 403.
     pub fn forbidden(reason: impl Into<Box<str>>) -> Self {
         Self { status: 403, ..Self::new(reason) }
     }
 
-    /// The same, asking for credentials.
+    /// Adds a challenge for credentials.
     #[must_use]
     pub fn challenging(self, challenge: &'static str) -> Self {
         Self { challenge: Some(challenge), ..self }
@@ -360,7 +363,7 @@ impl Refused {
 pub struct Malformed(pub Box<str>);
 
 impl Malformed {
-    /// With what is wrong, and where.
+    /// Returns an error that says what is wrong, and where.
     pub fn new(reason: impl Into<Box<str>>) -> Self {
         Self(reason.into())
     }

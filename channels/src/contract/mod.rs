@@ -1,5 +1,5 @@
-//! The contract between providers and the rest of the product: what a provider implements, and the plain data that
-//! passes through. Imports no other room of this crate that knows providers.
+//! The contract between providers and the rest of the product: the interface of a provider, and the
+//! plain data that passes through. Imports only `address` and `smpp` from this crate.
 
 pub mod auth;
 pub mod capability;

@@ -1,4 +1,5 @@
-//! Plain data of what goes out: a part, the calls and answers that submit it, set-up at the provider, fetched files.
+//! Plain outbound data: a part, the calls and answers that submit it, set-up at the provider,
+//! fetched files.
 
 use std::sync::Arc;
 
@@ -6,42 +7,43 @@ use message::Content;
 
 use crate::contract::http::Request;
 
-/// One part on its way out.
+/// A part to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct OutPart<'a> {
-    /// The customer, canonical.
+    /// The customer in the canonical spelling.
     pub customer: &'a str,
     /// The customer as the provider or the business spelled them.
     pub customer_shown: &'a str,
-    /// Our own address as configured.
+    /// Our own address, as configured.
     pub did: &'a str,
-    /// What to send.
+    /// The content to send.
     pub content: &'a Content,
-    /// Our own name for the part, for providers that echo one: up to 64 characters of `[0-9a-zA-Z-]`.
+    /// Our own reference for the part, for providers that echo one: up to 64 characters of
+    /// `[0-9a-zA-Z-]`.
     pub reference: &'a str,
     /// The public address of this channel's webhook.
     pub webhook_url: &'a str,
-    /// The provider's id of the message that is answered, if it is a reply to one.
+    /// The provider's id of the message that this part replies to.
     pub reply_to: Option<&'a str>,
-    /// What is left of its validity, in seconds.
+    /// The remaining validity in seconds.
     pub valid_s: Option<u64>,
-    /// Now, in milliseconds since 1970.
+    /// The current time in milliseconds since 1970.
     pub now_ms: i64,
 }
 
-/// What the answers so far mean.
+/// The meaning of the answers so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The provider took the part.
+    /// The provider accepted the part.
     Sent(Sent),
-    /// One more call.
+    /// A further call is needed.
     Next(Request),
 }
 
-/// A part that the provider took.
+/// A part that the provider accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// The provider's id, as receipts will name it; empty: accepted, its id is not known.
+    /// The provider's id as receipts will name it; empty when it is not known.
     pub id: Arc<str>,
     /// The provider's own spelling of the customer, when it says one and it differs.
     pub customer: Option<Arc<str>>,
@@ -63,28 +65,28 @@ pub struct WebhookUrls<'a> {
     pub shared_url: &'a str,
 }
 
-/// What the answers to a set-up so far mean.
+/// The meaning of the answers to a set-up so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetUp {
-    /// One more call.
+    /// A further call is needed.
     Next(Request),
-    /// All is as it should be.
+    /// Every setting is as desired.
     Done {
-        /// Whether anything had to be changed.
+        /// Whether a setting had to be changed.
         changed: bool,
-        /// What was found and done, for people.
+        /// The result, for people.
         words: Box<str>,
     },
 }
 
-/// What the answers to a fetch so far mean.
+/// The meaning of the answers to a fetch so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fetch {
-    /// One more call.
+    /// A further call is needed.
     Next(Request),
     /// The last answer's body is the file.
     Got,
 }
 
-/// The most octets of a customer's file.
+/// Maximum size of a customer's file, in octets; larger ones are cut off and refused.
 pub const MEDIA_BYTES_MAX: usize = 32 * 1024 * 1024;

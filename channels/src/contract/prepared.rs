@@ -1,4 +1,4 @@
-//! A content made ready for a channel, and the refusal of one that never can be.
+//! A content prepared for a channel, and the rejection of one that can never be sent.
 
 use message::{
     Choice, Content,
@@ -8,20 +8,20 @@ use smallvec::SmallVec;
 
 use crate::address::number::InvalidNumber;
 
-/// A content made ready for a channel.
+/// A content prepared for a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
-    /// What will be sent (adapted, transliterated): what the log keeps.
+    /// The content to be sent (adapted, transliterated), as the log keeps it.
     pub content: Content,
-    /// How it is cut.
+    /// The way it is cut into parts.
     pub split: Split,
-    /// What was changed, in words for the business.
+    /// The changes, in words for the business.
     pub adapted: SmallVec<[Box<str>; 1]>,
-    /// What the customer can answer to a numbered list; empty when there is none.
+    /// The answers to a numbered list; empty without a list.
     pub choices: Box<[Choice]>,
 }
 
-/// A message that this channel will never take.
+/// A message that this channel will never accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} ({})", .0.reason, .0.code)]
 pub struct Rejection(pub Cause);

@@ -1,5 +1,6 @@
-//! The interface every provider implements: its description, the channel made of an account, and the pure functions
-//! that turn parts into calls and answers and webhooks into facts. It never sees a socket, a queue, a retry or a clock.
+//! The interface every provider implements: its description, the channel made of an account, and
+//! pure functions that turn parts into calls, and answers and webhooks into facts. A provider never
+//! sees a socket, a queue, a retry or a clock.
 
 use std::{fmt, sync::Arc};
 
@@ -17,23 +18,23 @@ use crate::{
     smpp,
 };
 
-/// The description of a provider: everything that can be known before an account exists.
+/// A provider's description: everything that is known before an account exists.
 pub struct Provider {
     /// The name used in config, file names, metrics and webhook paths.
     pub name: &'static str,
-    /// What a business may call its channels (`channelTypeCode`), in any case, beside the name.
+    /// Further names (`channelTypeCode`) that a business may use for its channels, in any case.
     pub channel_types: &'static [&'static str],
-    /// What it is, in one line.
+    /// One line for people.
     pub summary: &'static str,
-    /// Where its documentation is.
+    /// The address of the provider's documentation.
     pub documentation: &'static str,
     /// The keys of `[channel.account]` that hold secrets.
     pub secrets: &'static [&'static str],
-    /// How its webhooks are protected.
+    /// The protection of its webhooks.
     pub webhook: Protection,
-    /// What it can carry, before an account narrows it.
+    /// The capabilities before an account narrows them.
     pub capabilities: Capabilities,
-    /// Its words for the state of a part, and what each means.
+    /// The provider's words for the state of a part, with their meanings.
     pub statuses: &'static [(&'static str, Report)],
     /// Checks an account and opens its channel; see [`Provider::open`].
     pub channel: &'static OpenChannel,
@@ -66,26 +67,29 @@ impl fmt::Debug for Provider {
 
 /// A configured account at a provider: the pure side of a channel.
 pub trait Channel: Send + Sync + fmt::Debug {
-    /// Its provider.
+    /// Returns the provider's description.
     fn provider(&self) -> &'static Provider;
 
-    /// What it can carry.
+    /// Returns what the channel can carry.
     fn capabilities(&self) -> Capabilities;
 
-    /// The canonical spelling of a customer's address; an error names what is wrong with it.
+    /// Returns the canonical spelling of a customer's address.
+    ///
+    /// # Errors
+    /// The address is not valid for this channel; the rejection says why.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection>;
 
-    /// The canonical spelling of one of our own addresses.
+    /// Returns the canonical spelling of one of our own addresses.
     fn did(&self, address: &str) -> Arc<str>;
 
-    /// Adapts and cuts a content; `reference` is what a long text's parts will share.
+    /// Adapts and cuts a content; the parts of a long text share `reference`.
     fn prepare(&self, content: &Content, reference: u16) -> Result<Prepared, Rejection>;
 
-    /// The kind of link that carries it.
+    /// Returns the link that carries the channel.
     fn link(&self) -> LinkKind<'_>;
 }
 
-/// The kinds of link.
+/// The link that carries a channel.
 #[derive(Debug)]
 pub enum LinkKind<'a> {
     /// Persistent SMPP binds.
@@ -96,49 +100,51 @@ pub enum LinkKind<'a> {
 
 /// An account at an HTTP provider.
 ///
-/// What every implementation may rely on: `part.content` is of a native body type and within the capabilities'
-/// limits, in the form that [`crate::adapt`] gives it (Markdown stays in texts and captions where the format is
-/// its own: [`crate::text::markup`] translates it); answers are cut at the call's limit; a webhook's body is bounded. What it must keep: every value of a
-/// secret key appears in requests only as `secret_header` or `hiding`, and never in an error.
+/// An implementation may rely on: `part.content` has a native body type and is within the
+/// capabilities' limits, in the form that [`crate::adapt`] gives it (Markdown stays in texts and
+/// captions where the format is the provider's own, and [`crate::text::markup`] translates it);
+/// answers are cut at the call's limit; a webhook's body is bounded. It must guarantee: a secret
+/// appears in requests only through `secret_header` or `hiding`, and never in an error.
 pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
-    /// Its provider.
+    /// Returns the provider's description.
     fn provider(&self) -> &'static Provider;
 
-    /// What it can carry.
+    /// Returns what the account can carry.
     fn capabilities(&self) -> Capabilities {
         self.provider().capabilities
     }
 
-    /// The canonical spelling of a customer's address; telephone numbers unless the provider says otherwise.
+    /// Returns the canonical spelling of a customer's address; a telephone number by default.
     ///
     /// # Errors
-    /// Names what is wrong with it.
+    /// The address is not valid; the rejection says why.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
         Ok(number::customer(address)?)
     }
 
-    /// The canonical spelling of one of our own addresses.
+    /// Returns the canonical spelling of one of our own addresses.
     fn did(&self, address: &str) -> Arc<str> {
         number::canonical(address).into()
     }
 
-    /// The first call for a part.
+    /// Returns the first call for a part.
     ///
     /// # Errors
-    /// When the part cannot be put into a call at all.
+    /// The part cannot be expressed as a call.
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError>;
 
-    /// What the answers so far mean, the newest last: done, or a further call.
+    /// Interprets the answers so far, the newest last: the part was sent, or a further call is
+    /// needed.
     ///
     /// # Errors
-    /// Why the part was not taken: the value alone decides what happens next.
+    /// The part was not taken; the error alone decides what happens next.
     fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError>;
 
-    /// Answers a call that asks whether we are there (a GET with a challenge, an event of its own), without
-    /// reading anything. `None`: it is an ordinary webhook.
+    /// Answers a verification request (a GET with a challenge, an event of its own) without reading
+    /// anything. Returns `None` for an ordinary webhook.
     ///
     /// # Errors
-    /// When the caller does not know what it must.
+    /// The caller does not know the expected word.
     fn handshake(&self, _webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
         Ok(None)
     }
@@ -148,38 +154,39 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         self.provider().webhook
     }
 
-    /// Returns the value of a key of the account that [`protection`](Self::protection) names; nothing when the
-    /// account lacks it.
+    /// Returns the value of a key of the account that [`protection`](Self::protection) names;
+    /// nothing when the account lacks it.
     fn credential(&self, _key: &str) -> Option<&str> {
         None
     }
 
-    /// Verifies that a webhook is the provider's. Nothing of it is read before.
+    /// Verifies that a webhook comes from the provider. Nothing of it is read before.
     ///
     /// # Errors
-    /// When its signature is missing or wrong.
+    /// The signature is missing or wrong.
     fn verify(&self, webhook: &Webhook<'_>) -> Result<(), Refused> {
         verify::verify(&self.protection(), &|key| self.credential(key), webhook)
     }
 
-    /// Reads a webhook that [`verify`](Self::verify) took: every item of a batch; unknown kinds are counted in
-    /// [`Received::ignored`], one broken item becomes one [`InEvent::Broken`](crate::contract::InEvent::Broken) and loses no other.
+    /// Reads a webhook that [`verify`](Self::verify) accepted: every item of a batch. Unknown kinds
+    /// are counted in [`Received::ignored`]; a broken item becomes one
+    /// [`InEvent::Broken`](crate::contract::InEvent::Broken) and does not affect the others.
     ///
     /// # Errors
-    /// When nothing of it can be read.
+    /// Nothing of it can be read.
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed>;
 
-    /// The ids by which entries at the shared Meta address are known to be this account's (`phone_number_id`,
-    /// page id, Instagram account id); empty for all others.
+    /// Returns the ids that mark entries at the shared Meta address as this account's
+    /// (`phone_number_id`, page id, Instagram account id); empty for other providers.
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
         SmallVec::new()
     }
 
-    /// How a file that a customer sent is fetched: calls until [`Fetch::Got`]. By default its address is simply
-    /// asked for.
+    /// Fetches a customer's file: returns calls until [`Fetch::Got`]. Requests the locator as an
+    /// address by default.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// The file cannot be fetched.
     fn fetch(&self, media: &MediaRef, answers: &[Response]) -> Result<Fetch, SendError> {
         match answers {
             [] => Ok(Fetch::Next(Request {
@@ -191,69 +198,70 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         }
     }
 
-    /// The next call when updates are asked for instead of brought; `None`: they are brought by webhooks.
+    /// Returns the next call where updates are polled; `None` where webhooks bring them.
     fn poll(&self, _cursor: Option<&str>) -> Option<Request> {
         None
     }
 
-    /// Reads the answer to such a call.
+    /// Parses the answer to a poll.
     ///
     /// # Errors
-    /// Why there was nothing; the pause follows from it.
+    /// The poll failed; the pause follows from the error.
     fn parse_poll(&self, _cursor: Option<&str>, response: &Response) -> Result<Polled, SendError> {
         Err(SendError::by_status(response))
     }
 
-    /// A harmless call that tells whether the credentials are good.
+    /// Returns a harmless call that tells whether the credentials are valid.
     fn probe(&self) -> Option<Request> {
         None
     }
 
-    /// What such a call's answer means. By default the status decides.
+    /// Interprets the answer to a probe, by its status by default.
     ///
     /// # Errors
-    /// Why the credentials are not good, or why that is not known.
+    /// The credentials are not valid, or their validity is unknown.
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         if response.is_success() { Ok(()) } else { Err(SendError::by_status(response)) }
     }
 
-    /// What the answer to [`probe`](Self::probe) says of our own account, for people: key and value.
+    /// Returns facts about our own account from the answer to [`probe`](Self::probe), for people.
     fn parse_account(&self, _response: &Response) -> Vec<Attribute> {
         Vec::new()
     }
 
-    /// Tells the provider where it finds us and what it is to bring, asking first how that is now: calls until
-    /// [`SetUp::Done`]. `None`: nothing can be told to it by calls, or nothing is to be.
+    /// Registers our webhook with the provider, after asking for the current registration: returns
+    /// calls until [`SetUp::Done`]. `None` when registration by calls is impossible or not wanted.
     ///
     /// # Errors
-    /// Why it could not be set up. Messages go out all the same.
+    /// The registration failed. Messages are sent all the same.
     fn set_up(&self, _ours: WebhookUrls<'_>, _answers: &[Response]) -> Result<Option<SetUp>, SendError> {
         Ok(None)
     }
 
-    /// A call that marks a customer's message as read.
+    /// Returns a call that marks a customer's message as read.
     fn mark_read(&self, _did: &str, _customer: &str, _provider_id: &str) -> Option<Request> {
         None
     }
 
-    /// A call that shows the customer that someone types; `last_id` is the customer's last message.
+    /// Returns a call that shows the customer a typing indicator; `last_id` is the customer's last
+    /// message.
     fn typing(&self, _did: &str, _customer: &str, _last_id: Option<&str>, _on: bool) -> Option<Request> {
         None
     }
 
-    /// A call that asks who a customer is, where their messages do not say so.
+    /// Returns a call that asks for a customer's profile, where messages do not carry it.
     fn profile(&self, _customer: &str) -> Option<Request> {
         None
     }
 
-    /// What the answer to it says, under the names the business sees ([`InMessage::attributes`]); nothing where the
-    /// customer does not want to be known.
+    /// Parses a profile into the attributes that the business sees ([`InMessage::attributes`]);
+    /// empty when the customer withholds it.
     fn parse_profile(&self, _response: &Response) -> Vec<Attribute> {
         Vec::new()
     }
 
-    /// A call to be made once for an event that [`receive`](Self::receive) read (the tap on a Telegram button must
-    /// be answered); its outcome changes nothing.
+    /// Returns a call to make once for a message that [`receive`](Self::receive) read (the tap on a
+    /// Telegram button must be answered); its outcome is ignored.
     fn follow_up(&self, _message: &InMessage) -> Option<Request> {
         None
     }

@@ -22,7 +22,8 @@ pub fn encode_form<'a>(fields: impl IntoIterator<Item = (&'a str, &'a str)>) -> 
     pairs.join("&")
 }
 
-/// Decodes the fields of a form or query, in order. Invalid UTF-8 becomes the replacement character.
+/// Decodes the fields of a form or query, in order. Invalid UTF-8 becomes the replacement
+/// character.
 pub fn form_fields(octets: &[u8]) -> impl Iterator<Item = (String, String)> {
     form_urlencoded::parse(octets).into_owned()
 }

@@ -1,5 +1,5 @@
-//! Descriptions of providers in words for people: the README's table and the keys of an account.
-//! Everything is derived from the descriptions and the accounts.
+//! Descriptions of providers for people, before any account exists: the README's table, and the
+//! keys of an account. Everything is read from the providers and accounts themselves.
 
 use std::fmt::Write as _;
 
@@ -41,7 +41,7 @@ pub fn words(types: &[BodyType]) -> String {
     types.iter().map(word).collect::<Vec<_>>().join(", ")
 }
 
-/// Returns the kinds of receipts.
+/// Returns the receipts that come back.
 pub fn receipts(capabilities: &Capabilities) -> &'static str {
     match (capabilities.receipts, capabilities.read_receipts) {
         (false, false) => "none",
@@ -51,7 +51,7 @@ pub fn receipts(capabilities: &Capabilities) -> &'static str {
     }
 }
 
-/// Returns the limits in words.
+/// Returns the limits as numbers with units.
 pub fn limits(capabilities: &Capabilities) -> Vec<String> {
     let unit = match capabilities.units {
         Units::CodePoints => "characters",
@@ -71,7 +71,7 @@ pub fn limits(capabilities: &Capabilities) -> Vec<String> {
     limits
 }
 
-/// Returns the adaptations of content that the channel cannot carry.
+/// Returns the adaptations that apply.
 pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
     let carries = |body_type| capabilities.carries(body_type);
     let rules = [
@@ -90,16 +90,17 @@ pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
     rules.into_iter().filter(|(_, applies)| *applies).map(|(words, _)| words.to_owned()).collect()
 }
 
-/// Returns the protection of webhooks in words.
+/// Returns how webhooks are authenticated, in words.
 pub fn signature(signature: Signature) -> String {
     match signature {
-        Signature::None => "not signed; there is no scheme, or there are none".into(),
+        Signature::None => "not signed: no scheme exists, or no webhooks".into(),
         Signature::Optional(key) => format!("checked when the account has `{key}`"),
         Signature::Required(key) => format!("always checked, by `{key}`"),
     }
 }
 
-/// Returns the keys of `[channel.account]`, which the account lists when it refuses an unknown one.
+/// Returns the keys of `[channel.account]`, as the account itself lists them when it meets an
+/// unknown key.
 pub fn account_keys(provider: &'static Provider) -> Vec<String> {
     let unknown = toml::Table::from_iter([(UNKNOWN.to_owned(), toml::Value::Boolean(true))]);
     let Err(error) = provider.open(unknown) else { return Vec::new() };
@@ -107,5 +108,5 @@ pub fn account_keys(provider: &'static Provider) -> Vec<String> {
     keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// A key that every account refuses.
+/// A key that is unknown to every account.
 const UNKNOWN: &str = "no such key";

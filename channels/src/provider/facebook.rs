@@ -1,6 +1,6 @@
-//! Facebook Messenger for a page: JSON over HTTPS, webhooks signed with the app's secret; deliveries
-//! and reads are reported up to a time, not by message. Other templates (media, receipt, ...) are sent
-//! as CUSTOM, whose `jsonNode` is the message.
+//! Facebook Messenger for a page: JSON over HTTPS, webhooks signed with the app's secret;
+//! deliveries and reads are reported up to a time, not by message. Other templates (media, receipt,
+//! ...) are sent as CUSTOM, whose `jsonNode` is the message.
 //!
 //! Left out: opt-ins and referrals without a message; sends to `user_ref`, `phone_number` and
 //! `notification_messages_token`; uploads for later use (`message_attachments`).
@@ -30,7 +30,7 @@ use crate::{
     toolkit::account::account,
 };
 
-/// The description.
+/// The description of `facebook`.
 pub const PROVIDER: Provider = Provider {
     name: "facebook",
     channel_types: &["FACEBOOK", "FACEBOOK_MESSENGER", "MESSENGER"],
@@ -92,8 +92,8 @@ const fn capabilities() -> Capabilities {
     }
 }
 
-/// Fields to which the page subscribes: everything that is read, except comments (`feed`), which need
-/// a permission of their own.
+/// Fields to which the page subscribes: everything that is read, except comments (`feed`), which
+/// need a permission of their own.
 const FIELDS: [&str; 6] = [
     "messages",
     "messaging_postbacks",

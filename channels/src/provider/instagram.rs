@@ -1,11 +1,11 @@
 //! Instagram direct messages for a professional account, by Facebook Login (over its page) or
-//! Instagram Login: the envelope of Messenger with fewer features. Deliveries are not reported; reads
-//! name one message.
+//! Instagram Login: the envelope of Messenger with fewer features. Deliveries are not reported;
+//! reads name one message.
 //!
 //! Unconfirmed, each with the default taken: button templates (`button_template`, on); the text's
-//! 1,000 are octets; with Instagram Login webhooks are signed with the Instagram app's secret (which
-//! `app_secret` then holds); titles end at 20 characters, taken as 40 octets, as longer ones are cut
-//! by Instagram, not refused.
+//! 1,000 are octets; with Instagram Login webhooks are signed with the Instagram app's secret
+//! (which `app_secret` then holds); titles end at 20 characters, taken as 40 octets, as longer ones
+//! are cut by Instagram, not refused.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::{
     toolkit::account::account,
 };
 
-/// The description.
+/// The description of `instagram`.
 pub const PROVIDER: Provider = Provider {
     name: "instagram",
     channel_types: &["INSTAGRAM", "INSTAGRAM_DM"],
@@ -101,8 +101,8 @@ const FIELDS: [&str; 6] = [
     "message_edit",
 ];
 
-/// Field to which the page subscribes with Facebook Login: the account's messages arrive once the page
-/// brings anything at all.
+/// Field to which the page subscribes with Facebook Login: the account's messages arrive once the
+/// page brings anything at all.
 const PAGE_FIELDS: [&str; 1] = ["messages"];
 
 /// The way in which the account was connected.

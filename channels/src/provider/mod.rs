@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 
 use crate::contract::Provider;
 
-/// Every provider, in the order of the documentation: SMS, manifests, chats.
+/// Every provider, in the order of the documentation: SMS, those described by a manifest, chats.
 pub static PROVIDERS: LazyLock<Vec<&'static Provider>> =
     LazyLock::new(|| [SMS, manifest::providers(), CHATS].concat());
 

@@ -1,4 +1,5 @@
-//! SMS over SMPP: the channel of an [`Account`]. Texts are cut into parts here; binds belong to [`crate::smpp`].
+//! SMS over SMPP: the channel of an [`Account`]. Texts are cut into parts here; binds belong to
+//! [`crate::smpp`].
 
 use std::sync::Arc;
 
@@ -8,12 +9,12 @@ use smallvec::SmallVec;
 use crate::{
     address::number,
     contract::{AccountError, Capabilities, Channel, LinkKind, Prepared, Protection, Provider, Rejection},
-    smpp::account::{Account, Bind},
+    smpp::account::{Account, BindRole},
     text::split,
     toolkit::account,
 };
 
-/// The description.
+/// The description of `smpp`.
 pub const PROVIDER: Provider = Provider {
     name: "smpp",
     channel_types: &["SMS"],
@@ -41,7 +42,7 @@ impl Channel for Account {
         Capabilities {
             text_characters_max: self.characters_max,
             receipts: self.registered_delivery & 0x03 != 0,
-            inbound: self.bind != Bind::Transmitter,
+            inbound: self.bind != BindRole::Transmitter,
             ..Capabilities::TEXT
         }
     }

@@ -1,9 +1,10 @@
-//! WhatsApp by Twilio: the Messages resource of [`super::twilio`] with `whatsapp:` addresses, places, typing, and
-//! buttons and lists, which Twilio takes only as a content that was made before: one call makes it, the next sends it.
-//! Twilio keeps each such content; there may be any number.
+//! WhatsApp by Twilio: the Messages resource of [`super::twilio`] with `whatsapp:` addresses,
+//! locations, typing, and buttons and lists, which Twilio accepts only as a content created before:
+//! one call creates it, the next sends it. Twilio keeps each such content, without a limit.
 //!
-//! Unconfirmed, with the default taken: contacts, reactions and replies to a message cannot be sent; the description of
-//! a list's row may be left out; a reply to a list comes as `ListId` and `ListTitle`.
+//! Unconfirmed, with the default taken: contacts, reactions and replies to a message cannot be
+//! sent; the description of a list's row is optional; a reply to a list arrives as `ListId` and
+//! `ListTitle`.
 
 use std::sync::Arc;
 
@@ -36,7 +37,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// The description of `twilio_whatsapp`.
 pub const PROVIDER: Provider = Provider {
     name: "twilio_whatsapp",
     channel_types: &["WHATSAPP"],
@@ -82,16 +83,17 @@ pub const PROVIDER: Provider = Provider {
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
-    channel: &|_, table| Ok(Arc::new(Channel::new(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(TwilioWhatsApp::new(account(table)?)?)),
 };
 
-/// Buttons of a message that no one approved; more become a list.
+/// Maximum number of buttons of an unapproved message; more become a list.
 const QUICK_REPLIES_MAX: usize = 3;
 
-/// `[channel.account]` of a `twilio_whatsapp` channel: that of `twilio`, and how buttons are made.
+/// `[channel.account]` of a `twilio_whatsapp` channel: that of `twilio`, and the settings for
+/// buttons.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Account {
+struct TwilioWhatsAppSettings {
     account_sid: Box<str>,
     #[serde(default)]
     auth_token: SecretString,
@@ -109,13 +111,13 @@ struct Account {
     content_url: Box<str>,
     #[serde(default = "default_messaging_url")]
     messaging_url: Box<str>,
-    /// Whether contents are made for buttons and lists; else they go as words.
+    /// Whether contents are created for buttons and lists; otherwise they are sent as words.
     #[serde(default = "yes")]
     create_content: bool,
-    /// The language that such contents are said to be in.
+    /// The declared language of such contents.
     #[serde(default = "default_language")]
     language: Box<str>,
-    /// What is written on the button that opens a list, where the list does not say.
+    /// The label of the button that opens a list, unless the list has its own.
     #[serde(default = "default_list_button")]
     list_button: Box<str>,
 }
@@ -142,7 +144,7 @@ fn default_list_button() -> Box<str> {
 
 /// A configured account.
 #[derive(Debug)]
-struct Channel {
+struct TwilioWhatsApp {
     messages: sms::TwilioAccount,
     content_url: Box<str>,
     messaging_url: Box<str>,
@@ -151,8 +153,8 @@ struct Channel {
     list_button: Box<str>,
 }
 
-impl Channel {
-    fn new(mut account: Account) -> Result<Self, AccountError> {
+impl TwilioWhatsApp {
+    fn new(mut account: TwilioWhatsAppSettings) -> Result<Self, AccountError> {
         address("content_url", &mut account.content_url)?;
         address("messaging_url", &mut account.messaging_url)?;
         let messages = sms::TwilioAccount {
@@ -182,7 +184,8 @@ impl Channel {
         self.messages.message(part, [part.customer, part.did].map(prefixed), content)
     }
 
-    /// The call that makes a content of buttons: quick replies, or a list where there are more or it says so.
+    /// Returns the call that creates a content of buttons: quick replies, or a list where there are
+    /// more or the body asks for one.
     fn content(&self, part: &OutPart<'_>, json: &str) -> Request {
         let buttons: body::Buttons<'_> = body::read(json).unwrap_or_default();
         let frame = &buttons.additional_details.interactive;
@@ -221,17 +224,17 @@ fn payload(button: &Button<'_>) -> String {
     literal(if button.payload.is_empty() { &button.title } else { &button.payload })
 }
 
-/// Words in which no variable is seen: `{{1}}` would be one.
+/// Escapes text so that it contains no variable such as `{{1}}`.
 fn literal(words: &str) -> String {
     words.replace("{{", "{ {")
 }
 
-/// `whatsapp:+<number>`, or `whatsapp:` and a business-scoped user id.
+/// Returns `whatsapp:+<number>`, or `whatsapp:` and a business-scoped user id.
 fn prefixed(address: &str) -> String {
     format!("whatsapp:{}", number::e164(twilio::bare(address)))
 }
 
-impl HttpChannel for Channel {
+impl HttpChannel for TwilioWhatsApp {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }
@@ -282,7 +285,7 @@ impl HttpChannel for Channel {
         }
         match twilio::sid(response) {
             Ok(content) => Ok(Step::Next(self.message(part, [("ContentSid", content)]))),
-            // Nobody got anything by it: it can be made again.
+            // Creating a content reaches no customer: it can be repeated.
             Err(SendError::Unknown(cause)) => Err(SendError::Unavailable(cause)),
             Err(error) => Err(error),
         }
@@ -304,7 +307,7 @@ impl HttpChannel for Channel {
         Some(self.messages.look())
     }
 
-    /// It marks the message as read, too. It ends by itself after 25 seconds or with the answer.
+    /// Also marks the message as read. The indicator ends after 25 seconds or with the reply.
     fn typing(&self, _did: &str, _customer: &str, last_id: Option<&str>, on: bool) -> Option<Request> {
         let last_id = last_id.filter(|_| on)?;
         let url = format!("{}/v3/Indicators/Typing.json", self.messaging_url);
@@ -313,12 +316,12 @@ impl HttpChannel for Channel {
     }
 }
 
-/// Words get their formatting in WhatsApp's way, all else stays.
+/// Translates formatting to WhatsApp's marks in text variables.
 fn formatted(name: &str, value: String) -> String {
     if name == "Body" { markup::whatsapp(&value).into_owned() } else { value }
 }
 
-/// A place: its words, and the point with its name.
+/// Returns a location's words, and the point with its name.
 fn place(json: &str) -> Option<[(&'static str, String); 2]> {
     let place: body::Location<'_> = body::read(json).unwrap_or_default();
     let (latitude, longitude) = (place.location.latitude.0?, place.location.longitude.0?);

@@ -1,8 +1,10 @@
-//! WhatsApp through 360dialog: the Cloud API's messages and webhooks behind an API key that stands for the number.
+//! WhatsApp through 360dialog: the Cloud API's messages and webhooks behind an API key that stands
+//! for the number.
 //!
-//! Webhooks carry no signature of Meta's that could be checked, so the header that is entered together with their address
-//! (`webhook_header`, `webhook_secret`) is required. Unconfirmed, each a setting: the form of `x-360dialog-signature`
-//! (hexadecimal with or without `sha256=`, checked when `platform_secret` is set), the sandbox's address (`base_url`).
+//! Webhooks carry no signature of Meta's that could be verified, so the header that is entered
+//! together with their address (`webhook_header`, `webhook_secret`) is required. Unconfirmed, each
+//! a setting: the form of `x-360dialog-signature` (hexadecimal with or without `sha256=`, verified
+//! when `platform_secret` is set), the sandbox's address (`base_url`).
 
 use std::sync::Arc;
 
@@ -32,7 +34,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// The description of `whatsapp_360dialog`.
 pub const PROVIDER: Provider = Provider {
     name: "whatsapp_360dialog",
     channel_types: &["WHATSAPP", "WHATSAPP_360DIALOG"],
@@ -52,16 +54,16 @@ pub const PROVIDER: Provider = Provider {
     ),
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
-    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(Dialog360Account::checked(account(table)?)?)),
 };
 
 /// `[channel.account]` of a `whatsapp_360dialog` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
-    /// Of one number.
+pub struct Dialog360Account {
+    /// The API key of one number.
     api_key: SecretString,
-    /// The value of the header that webhooks carry.
+    /// The value of the header on webhooks.
     #[serde(default)]
     webhook_secret: SecretString,
     /// The name of that header.
@@ -70,12 +72,12 @@ pub struct Account {
     /// Signs webhooks of partners.
     #[serde(default)]
     platform_secret: Option<SecretString>,
-    /// Webhooks of another number are not read, when it is set.
+    /// The number whose webhooks are read; without it, those of every number.
     #[serde(default)]
     phone_number_id: Option<Box<str>>,
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
-    /// Files are fetched here and uploaded, for addresses that Meta cannot reach.
+    /// Whether files are downloaded and uploaded, for addresses that Meta cannot reach.
     #[serde(default)]
     upload_media: bool,
     #[serde(skip)]
@@ -92,7 +94,7 @@ fn default_base_url() -> Box<str> {
     "https://waba-v2.360dialog.io".into()
 }
 
-impl Account {
+impl Dialog360Account {
     fn checked(mut self) -> Result<Self, AccountError> {
         graph_api::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
         let own =
@@ -117,7 +119,7 @@ impl Account {
         Conversation { messages_url: &self.messages_url, media_url: &self.media_url, media }
     }
 
-    /// A file's address at Meta, asked for at 360dialog, which alone has the token.
+    /// Returns a file's address at Meta, requested through 360dialog, which alone has the token.
     fn at_360dialog(&self, url: &str) -> String {
         let path =
             url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, path)| path);
@@ -125,7 +127,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for Dialog360Account {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }
@@ -208,7 +210,7 @@ impl HttpChannel for Account {
                     && headers.is_some_and(|headers| headers.iter().any(carries))
             }),
             change: Box::new(move |found| {
-                // Other headers that somebody wants there stay.
+                // Headers set by others stay.
                 let mut headers =
                     found.get("headers").filter(|h| h.is_object()).cloned().unwrap_or(json!({}));
                 if let Some(headers) = headers.as_object_mut() {
@@ -237,8 +239,8 @@ impl HttpChannel for Account {
     }
 }
 
-/// 360dialog's own errors: `{"meta":{...}}` or `{"error":"words"}`. It says 400 for three things that are no fault of a
-/// message, by its words alone; 403 is about the path of one call.
+/// 360dialog's own errors: `{"meta":{...}}` or `{"error":"words"}`. Three of its 400s are not a
+/// message's fault and differ in their words alone; 403 concerns the path of one call.
 fn refusal(response: &Response, said: &Value) -> SendError {
     let words = json::some_text(said, "/meta/developer_message")
         .or_else(|| json::some_text(said, "/meta/developerMessage"))

@@ -1,7 +1,9 @@
-//! WhatsApp Business Platform, Cloud API, straight from Meta: JSON over HTTPS, webhooks signed with the app's secret.
+//! WhatsApp Business Platform, Cloud API, directly from Meta: JSON over HTTPS, webhooks signed with
+//! the app's secret.
 //!
-//! Unconfirmed, each with the default taken: the Graph version moves (`graph_version`); a list's words are bounded like
-//! other interactive ones (1,024); whether downloads need a User-Agent (the link sends its own).
+//! Unconfirmed, each with the default taken: the Graph version changes (`graph_version`); a list's
+//! text is limited like that of other interactive messages (1,024); whether downloads need a
+//! User-Agent (the link sends its own).
 
 use std::sync::Arc;
 
@@ -26,7 +28,7 @@ use crate::{
     toolkit::{account::account, classify, json, set_up, upload},
 };
 
-/// The description.
+/// The description of `whatsapp_cloud`.
 pub const PROVIDER: Provider = Provider {
     name: "whatsapp_cloud",
     channel_types: &["WHATSAPP", "WHATSAPP_CLOUD"],
@@ -36,10 +38,11 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
-    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(CloudAccount::checked(account(table)?)?)),
 };
 
-/// What the app is to bring: messages with their statuses, and what happens to the account and its numbers.
+/// Fields to which the app subscribes: messages with their statuses, and notices about the account
+/// and its numbers.
 const FIELDS: [&str; 5] = [
     "messages",
     "account_update",
@@ -51,21 +54,23 @@ const FIELDS: [&str; 5] = [
 /// `[channel.account]` of a `whatsapp_cloud` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
-    /// Of a system user, best one that does not expire.
+pub struct CloudAccount {
+    /// The token of a system user, best one that does not expire.
     access_token: SecretString,
     /// Signs webhooks.
     #[serde(default)]
     app_secret: SecretString,
-    /// What Meta says back when the webhook's address is entered there.
+    /// The word Meta repeats when the webhook's address is entered there.
     #[serde(default)]
     verify_token: Option<SecretString>,
-    /// Meta's id of the number, not the number.
+    /// Meta's id of the number, which is not the number itself.
     phone_number_id: Box<str>,
-    /// The WhatsApp Business Account, whose subscription is then set up; webhooks name it as `entry[].id`.
+    /// The WhatsApp Business Account, whose subscription is then set up; webhooks name it as
+    /// `entry[].id`.
     #[serde(default)]
     business_account_id: Option<Box<str>>,
-    /// The app, whose webhook is then set up, too; without it, one for the business account alone.
+    /// The app, whose webhook is then set up as well; without it, one for the business account
+    /// alone.
     #[serde(default)]
     app_id: Option<Box<str>>,
     #[serde(default = "default_version")]
@@ -75,11 +80,11 @@ pub struct Account {
     /// Adds `appsecret_proof` to calls, for apps that demand it.
     #[serde(default)]
     appsecret_proof: bool,
-    /// Files are fetched here and uploaded, for addresses that Meta cannot reach.
+    /// Whether files are downloaded and uploaded, for addresses that Meta cannot reach.
     #[serde(default)]
     upload_media: bool,
-    /// The shortest time between two messages to one customer. Meta sustains one in 6 s, and lends up to 45 at once;
-    /// what it then refuses is tried again.
+    /// Minimum interval between two messages to one customer, in milliseconds. Meta sustains one in
+    /// 6 s, and allows bursts of 45; messages refused beyond that are tried again.
     #[serde(default)]
     pair_interval_ms: u32,
     #[serde(skip)]
@@ -98,7 +103,7 @@ fn default_base_url() -> Box<str> {
     graph_api::BASE_URL.into()
 }
 
-impl Account {
+impl CloudAccount {
     fn checked(mut self) -> Result<Self, AccountError> {
         self.app().check(
             "it is shown in the app's dashboard under App settings, Basic",
@@ -106,7 +111,7 @@ impl Account {
         )?;
         if self.phone_number_id.is_empty() || !self.phone_number_id.bytes().all(|b| b.is_ascii_alphanumeric())
         {
-            let problem = "is no id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
+            let problem = "is not an id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
             return Err(AccountError { key: "phone_number_id".into(), problem });
         }
         self.root = graph_api::root(&self.base_url, &self.graph_version);
@@ -135,7 +140,7 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for CloudAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }
@@ -179,7 +184,7 @@ impl HttpChannel for Account {
     }
 
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
-        // What happens to the business account names no number.
+        // Notices about the business account name no number.
         std::iter::once(&*self.phone_number_id).chain(self.business_account_id.as_deref()).collect()
     }
 
@@ -187,7 +192,7 @@ impl HttpChannel for Account {
         let base = self.base_url.trim_end_matches('/');
         let file = |url: &str| {
             let request = upload::download(url);
-            // The token is for Meta, whatever address is named.
+            // The token is for Meta only, whatever address is named.
             if graph_api::is_metas(url, base) { self.call(request) } else { request }
         };
         let look_up =

@@ -1,7 +1,8 @@
-//! SMPP 3.4 accounts: the typed `[channel.account]`, address spelling, and what a text becomes on the wire.
+//! The typed `[channel.account]` of SMPP channels.
 //!
-//! Unconfirmed in the field and therefore settings, with the default named: the SMSC's default alphabet
-//! (`gsm7`), the concatenation (`udh8`), TON/NPI of short codes (3/0), the base of receipt ids (`auto`).
+//! Unconfirmed in the field and therefore settings, with their defaults: the SMSC's default
+//! alphabet (`gsm7`), the concatenation (`udh8`), TON/NPI of short codes (3/0), the base of receipt
+//! ids (`auto`).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -12,21 +13,21 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{pdu::BindKind, status::Class};
 use crate::text::{incoming::Decoding, national::Language, split};
 
-/// The role of a bind.
+/// The directions that an account binds for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Bind {
-    /// Both ways on one connection.
+pub enum BindRole {
+    /// Both directions on one connection.
     Transceiver,
     /// A transmitter and a receiver connection for each of `binds`.
     Pair,
-    /// Only out.
+    /// Outbound only.
     Transmitter,
-    /// Only in.
+    /// Inbound only.
     Receiver,
 }
 
-/// The alphabet that data_coding 0 means on this SMSC.
+/// The alphabet of data_coding 0 at this SMSC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DefaultAlphabet {
@@ -36,13 +37,13 @@ pub enum DefaultAlphabet {
     Latin1,
 }
 
-/// How receipt ids are spelled compared with submit_sm_resp ids.
+/// The spelling of receipt ids compared with submit_sm_resp ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptIds {
     /// Every plausible spelling is tried, exact first.
     Auto,
-    /// Only as spelled.
+    /// Only the exact spelling.
     Exact,
     /// Answers are hexadecimal, receipts decimal.
     HexToDecimal,
@@ -56,95 +57,98 @@ pub enum ReceiptIds {
 pub struct Account {
     /// The SMSC's host name or address.
     pub host: Box<str>,
-    /// Its port (2775 plain, 3550 TLS by registration).
+    /// The port (2775 plain, 3550 TLS by registration).
     #[serde(default = "default_port")]
     pub port: u16,
-    /// TLS first, then SMPP inside; the certificate is verified.
+    /// Whether SMPP runs inside TLS; the certificate is verified.
     #[serde(default)]
     pub tls: bool,
-    /// A PEM file with the roots to trust instead of the built-in ones.
+    /// A PEM file with trusted roots instead of the built-in ones.
     #[serde(default)]
     pub tls_ca: Option<Box<str>>,
-    /// At most 15 characters by the standard.
+    /// The account's name: at most 15 characters by the standard.
     pub system_id: Box<str>,
-    /// At most 8 characters by the standard; many servers take more.
+    /// The password: at most 8 characters by the standard, more at many servers.
     pub password: SecretString,
-    /// Often empty; at most 12 characters.
+    /// The system type: at most 12 characters, often empty.
     #[serde(default)]
     pub system_type: Box<str>,
     /// The role of the binds.
     #[serde(default = "default_bind")]
-    pub bind: Bind,
-    /// How many connections (pairs of them for `pair`); 1 to 64.
+    pub bind: BindRole,
+    /// Number of connections (pairs for `pair`): 1 to 64.
     #[serde(default = "default_binds")]
     pub binds: u16,
-    /// Unanswered submits per bind; 1 to 10,000.
+    /// Maximum number of unanswered submits per bind: 1 to 10,000.
     #[serde(default = "default_window")]
     pub window: u16,
-    /// 0x34 for 3.4, 0x50 for 5.0.
+    /// The interface version: 0x34 for 3.4, 0x50 for 5.0.
     #[serde(default = "default_interface_version")]
     pub interface_version: u8,
-    /// The address range asked for by a receiving bind.
+    /// The address range requested by a receiving bind.
     #[serde(default)]
     pub address_range: Box<str>,
-    /// Quiet time before an enquire_link.
+    /// Silence after which an enquire_link is sent.
     #[serde(default = "default_enquire_link", with = "humantime_serde")]
     pub enquire_link: Duration,
-    /// How long an answer may take before the part is in doubt.
+    /// Maximum time to wait for an answer; the part is then in doubt.
     #[serde(default = "default_reply_timeout", with = "humantime_serde")]
     pub reply_timeout: Duration,
-    /// How long a bind may take.
+    /// Maximum duration of a bind.
     #[serde(default = "default_bind_timeout", with = "humantime_serde")]
     pub bind_timeout: Duration,
-    /// How long a connection may take.
+    /// Maximum duration of connecting.
     #[serde(default = "default_connect_timeout", with = "humantime_serde")]
     pub connect_timeout: Duration,
-    /// Sent as registered_delivery: 0 none, 1 always, 2 on failure only; plus 16 for intermediate notices.
+    /// registered_delivery of each submit: 0 none, 1 always, 2 on failure only; plus 16 for
+    /// intermediate notifications.
     #[serde(default = "default_registered_delivery")]
     pub registered_delivery: u8,
-    /// service_type of each submit.
+    /// The service_type of each submit.
     #[serde(default)]
     pub service_type: Box<str>,
-    /// TON of our own address; absent: by its form.
+    /// TON of our own address; derived from its form when absent.
     #[serde(default)]
     pub source_ton: Option<u8>,
-    /// NPI of our own address; absent: by its form.
+    /// NPI of our own address; derived from its form when absent.
     #[serde(default)]
     pub source_npi: Option<u8>,
-    /// TON of the customer's address; absent: by its form.
+    /// TON of the customer's address; derived from its form when absent.
     #[serde(default)]
     pub dest_ton: Option<u8>,
-    /// NPI of the customer's address; absent: by its form.
+    /// NPI of the customer's address; derived from its form when absent.
     #[serde(default)]
     pub dest_npi: Option<u8>,
-    /// What data_coding 0 means here.
+    /// The alphabet of data_coding 0.
     #[serde(default = "default_alphabet")]
     pub default_alphabet: DefaultAlphabet,
-    /// How long texts are marked.
+    /// The way the parts of a long text are marked.
     #[serde(default = "default_concatenation", deserialize_with = "concatenation")]
     pub concatenation: Concatenation,
-    /// Replace typographic characters when the whole text then fits the default alphabet.
+    /// Whether typographic characters are replaced when the whole text then fits the default
+    /// alphabet.
     #[serde(default)]
     pub transliterate: bool,
-    /// With `transliterate`: also drop accents the alphabet lacks.
+    /// With `transliterate`: whether accents that the alphabet lacks are dropped as well.
     #[serde(default)]
     pub strip_accents: bool,
-    /// Send a national shift table when that keeps the text out of UCS-2: `tr`, `es` or `pt`.
+    /// A national shift table (`tr`, `es`, `pt`) to use when it avoids UCS-2.
     #[serde(default, deserialize_with = "national_language")]
     pub national_language: Option<Language>,
-    /// The most parts one message may have.
+    /// Maximum number of parts of one message; a longer one is refused.
     #[serde(default = "default_parts_max")]
     pub parts_max: u16,
-    /// The longest text, in Unicode code points.
+    /// Maximum length of a text, in Unicode code points; a longer one is refused.
     #[serde(default = "default_characters_max")]
     pub characters_max: usize,
-    /// How receipt ids are spelled.
+    /// The spelling of receipt ids.
     #[serde(default = "default_receipt_ids")]
     pub receipt_ids: ReceiptIds,
-    /// Ask with query_sm when no final receipt came for so long; absent: never.
+    /// Time without a final receipt after which query_sm is sent; absent: never.
     #[serde(default, with = "humantime_serde")]
     pub query_after: Option<Duration>,
-    /// Overrides of the error table: status code (decimal or 0x...) to `retry`, `throttled`, `permanent`.
+    /// Overrides of the reaction to a status: code (decimal or 0x...) to `retry`, `throttled`,
+    /// `permanent`.
     #[serde(default, deserialize_with = "error_classes")]
     pub errors: BTreeMap<u32, Class>,
 }
@@ -152,8 +156,8 @@ pub struct Account {
 fn default_port() -> u16 {
     2775
 }
-fn default_bind() -> Bind {
-    Bind::Transceiver
+fn default_bind() -> BindRole {
+    BindRole::Transceiver
 }
 fn default_binds() -> u16 {
     1
@@ -284,7 +288,7 @@ impl Account {
         range("registered_delivery", usize::from(self.registered_delivery), 0, 31)
     }
 
-    /// How texts are cut here.
+    /// Returns how texts are split for this account.
     pub fn policy(&self) -> split::Policy {
         split::Policy {
             gsm7: self.default_alphabet == DefaultAlphabet::Gsm7,
@@ -299,7 +303,7 @@ impl Account {
         }
     }
 
-    /// How inbound texts are read here.
+    /// Returns how inbound texts are decoded for this account.
     pub fn decoding(&self) -> Decoding {
         let default_alphabet = match self.default_alphabet {
             DefaultAlphabet::Gsm7 => Alphabet::Gsm7,
@@ -308,13 +312,13 @@ impl Account {
         Decoding { default_alphabet, ..Decoding::default() }
     }
 
-    /// The binds of one of `binds`: what each connection asks for.
+    /// Returns the kind of each connection to open.
     pub fn connections(&self) -> Vec<BindKind> {
         let one: &[BindKind] = match self.bind {
-            Bind::Transceiver => &[BindKind::Transceiver],
-            Bind::Pair => &[BindKind::Transmitter, BindKind::Receiver],
-            Bind::Transmitter => &[BindKind::Transmitter],
-            Bind::Receiver => &[BindKind::Receiver],
+            BindRole::Transceiver => &[BindKind::Transceiver],
+            BindRole::Pair => &[BindKind::Transmitter, BindKind::Receiver],
+            BindRole::Transmitter => &[BindKind::Transmitter],
+            BindRole::Receiver => &[BindKind::Receiver],
         };
         (0..self.binds).flat_map(|_| one.iter().copied()).collect()
     }

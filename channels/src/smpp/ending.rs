@@ -1,11 +1,12 @@
-//! How requests and connections end, and what was tolerated meanwhile: reports of both ends.
+//! Reports of both ends: how requests and connections ended, and the deviations that were
+//! tolerated.
 
 use super::{
     frame::FrameError,
     pdu::{BodyError, CommandId},
 };
 
-/// Why a request has no answer: whether the peer took it is unknown.
+/// The reason why a request has no answer: whether the peer accepted it is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoReply {
     /// No reply in time; it may still come late.
@@ -14,24 +15,24 @@ pub enum NoReply {
     LinkLost,
 }
 
-/// Something tolerated, for the log; the counters have the sums.
+/// A tolerated deviation, for the log; the counters hold the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Warning {
     /// A body could not be read; the request was refused.
     BadBody(CommandId, BodyError),
-    /// A command that nobody knows; it was refused.
+    /// An unknown command; it was refused.
     UnknownCommand(CommandId),
-    /// A request that does not belong on this bind; it was refused.
+    /// A request that is not allowed on this bind; it was refused.
     WrongState(CommandId),
-    /// A reply to nothing that waits.
+    /// A reply without a waiting request.
     UnknownReply(CommandId, u32),
-    /// The peer asked to be bound to; ignored.
+    /// The peer sent an outbind; ignored.
     Outbind,
     /// A handset is reachable again; ignored.
     Alert,
 }
 
-/// Why the session ended.
+/// The reason why a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// We asked for it.
@@ -42,14 +43,14 @@ pub enum CloseReason {
     BindRefused(u32),
     /// No reply to the bind.
     BindTimeout,
-    /// No reply to enquire_link: a half-open connection shows only so.
+    /// No reply to enquire_link, which is how a half-open connection is detected.
     NoEnquireReply,
-    /// Nothing was heard for too long.
+    /// No PDU arrived for too long.
     Inactive,
-    /// A PDU did not arrive whole in time.
+    /// A PDU did not arrive completely in time.
     Stalled,
     /// The peer closed the connection, or it broke.
     Eof,
-    /// The stream cannot be followed.
+    /// The frame boundaries were lost.
     Framing(FrameError),
 }

@@ -1,5 +1,6 @@
-//! Requests and replies as they are handed to the caller: the peer's octets, shared and unchanged, with views on
-//! them. Never copies a text: what is kept for long should be copied out, as it holds on to the whole read.
+//! Requests and replies as handed to the caller: the peer's octets, shared and unchanged, with
+//! views on them. Never copies a text; copy it out to keep it, as it holds on to the whole read
+//! buffer.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use super::{
     status, tlv,
 };
 
-/// The right to reply to one request of the peer, once. Dropping it leaves the peer without a reply.
+/// The right to reply once to one request of the peer. A dropped token leaves the request without a
+/// reply.
 #[must_use = "the peer waits for a reply to this"]
 #[derive(Debug, PartialEq, Eq)]
 pub struct ReplyToken {
@@ -20,18 +22,18 @@ pub struct ReplyToken {
 }
 
 impl ReplyToken {
-    /// What the request was.
+    /// Returns the request's command.
     pub fn command(&self) -> CommandId {
         self.command
     }
 
-    /// The request's sequence number, as the peer chose it.
+    /// Returns the request's sequence number, as the peer chose it.
     pub fn sequence(&self) -> u32 {
         self.sequence
     }
 }
 
-/// A message from the peer: submit_sm, deliver_sm or data_sm, its octets as they came.
+/// A submit_sm, deliver_sm or data_sm from the peer, as received.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Inbound {
     command: CommandId,
@@ -39,7 +41,7 @@ pub struct Inbound {
 }
 
 impl Inbound {
-    /// Takes a body that can be read.
+    /// Returns the message if its body can be read.
     pub(super) fn new(command: CommandId, body: Bytes) -> Result<(Self, Salvage), BodyError> {
         let salvage = match command {
             CommandId::DATA_SM => pdu::DataSm::read(&body)?.1,
@@ -48,22 +50,22 @@ impl Inbound {
         Ok((Self { command, body }, salvage))
     }
 
-    /// What carried it.
+    /// Returns the command that carried the message.
     pub fn command(&self) -> CommandId {
         self.command
     }
 
-    /// The message. A data_sm has the fields it lacks empty, and its text among the optional parameters.
+    /// Returns the message. Fields that a data_sm lacks are empty; its text is among the TLVs.
     pub fn message(&self) -> ShortMessage<'_> {
         match self.command {
             CommandId::DATA_SM => pdu::DataSm::read(&self.body).map(|(data, _)| data.into()),
             _ => ShortMessage::read(&self.body).map(|(message, _)| message),
         }
-        // The constructor has read it already.
+        // The constructor parsed it before.
         .unwrap_or_default()
     }
 
-    /// The octets of its body, shared.
+    /// Returns the body's octets, shared.
     pub fn body(&self) -> &Bytes {
         &self.body
     }
@@ -78,7 +80,7 @@ impl fmt::Debug for Inbound {
 /// The peer's reply to one of our requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The command status; 0 = taken. A generic_nack never says 0.
+    /// The command status; 0: accepted. A generic_nack never yields 0.
     pub status: u32,
     /// The peer's id of the message; may be empty, even with status 0.
     pub message_id: Bytes,
@@ -86,12 +88,12 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The optional parameters: the reason in words, the network's error code, the congestion.
+    /// Returns the TLVs: the reason in words, the network's error code, the congestion.
     pub fn tlvs(&self) -> Tlvs<'_> {
         Tlvs::wire(&self.tlvs)
     }
 
-    /// The congestion that it speaks of (5.0), 0 to 100.
+    /// Returns the reported congestion (5.0), 0 to 100.
     pub fn congestion(&self) -> Option<u8> {
         self.tlvs().number(tlv::CONGESTION_STATE).and_then(|state| u8::try_from(state).ok())
     }
@@ -106,7 +108,7 @@ impl Answer {
 
     pub(super) fn read(status: u32, mut body: Bytes) -> (Self, Salvage) {
         let (reply, mut salvage) = IdReply::read(&body);
-        // An error reply may come without a body: nothing was repaired.
+        // An error reply may have no body: nothing was repaired.
         salvage.nul_missing &= status == 0;
         let id = reply.message_id.len();
         let tlvs = match reply.tlvs.as_wire() {

@@ -1,5 +1,5 @@
-//! PDU boundaries in a stream of bytes. Never assumes that one read is one PDU, and never holds more of a PDU
-//! than its limit.
+//! Finds PDU boundaries in a stream of bytes. Never assumes that one read is one PDU, and never
+//! holds more of a PDU than its limit.
 
 use std::fmt;
 
@@ -7,29 +7,29 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::pdu::PduHeader;
 
-/// The longest PDU taken by default: a 64 KiB payload and 1 KiB around it.
+/// Default maximum length of a PDU: a payload of 64 KiB and 1 KiB around it.
 pub const PDU_BYTES_MAX: usize = 65 * 1024;
 
-/// The octets of a header.
+/// Length of a header in octets.
 pub const HEADER_BYTES: usize = 16;
 
-/// One PDU, its header read, its body untouched.
+/// One PDU with its parsed header and its unparsed body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
-    /// The header: good even when the body is not.
+    /// The header, valid even when the body is not.
     pub header: PduHeader,
     /// The octets after the header.
     pub body: Bytes,
 }
 
-/// Without the body: it may hold a password, or what a customer wrote.
+/// The body is left out: it may hold a password or a customer's words.
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Frame").field("header", &self.header).field("body_octets", &self.body.len()).finish()
     }
 }
 
-/// A length that no PDU can have: the boundaries are lost, the connection must be closed.
+/// An impossible PDU length: the boundaries are lost and the connection must be closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a PDU claims {length} octets, expected 16 to {max}; the stream cannot be followed, reconnect")]
 pub struct FrameError {
@@ -52,21 +52,23 @@ impl fmt::Debug for Frames {
 }
 
 impl Frames {
-    /// A reader that takes PDUs of up to `pdu_bytes_max` octets.
+    /// Returns a reader that accepts PDUs of up to `pdu_bytes_max` octets.
     pub fn new(pdu_bytes_max: usize) -> Self {
         Self { buffer: BytesMut::new(), max: pdu_bytes_max.max(HEADER_BYTES) }
     }
 
-    /// Adds what was read. Draining with [`Frames::next_frame`] after each call keeps less than one PDU here.
+    /// Appends input. Draining with [`Frames::next_frame`] after each call keeps less than one PDU
+    /// here.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next complete PDU, if it is there.
+    /// Returns the next complete PDU, if present.
     ///
     /// # Errors
     ///
-    /// Fails when the length is impossible, as soon as its four octets are there, and each time from then on.
+    /// The length is impossible: reported as soon as its four octets arrived, and on each later
+    /// call.
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         let Some(length) = self.buffer.first_chunk::<4>() else { return Ok(None) };
         let length = u32::from_be_bytes(*length);
@@ -83,12 +85,12 @@ impl Frames {
         Ok(header.map(|header| Frame { header, body: pdu }))
     }
 
-    /// Whether a PDU has begun and is not complete.
+    /// Returns whether a PDU is incomplete.
     pub fn is_partial(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// How many octets wait for the rest of their PDU.
+    /// Returns the number of octets that wait for the rest of their PDU.
     pub fn buffered(&self) -> usize {
         self.buffer.len()
     }

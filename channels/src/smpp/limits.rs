@@ -1,29 +1,30 @@
-//! What both ends of a connection are configured with, what they count, and why they may decline to send. Plain
-//! data: never decides anything.
+//! Configuration, counters and submit errors of both ends of a connection: plain data, never a
+//! decision.
 
 use super::pdu::EncodeError;
 
-/// What both ends are told about their line.
+/// Configuration of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerConfig {
-    /// How many own requests may wait for their replies: 1 to [`WINDOW_MAX`](super::WINDOW_MAX).
+    /// Maximum number of own requests that wait for replies: 1 to
+    /// [`WINDOW_MAX`](super::WINDOW_MAX). A full window refuses further ones.
     pub window: usize,
-    /// After so long without a sign of life the peer is asked for one; 0 = never.
+    /// Silence after which an enquire_link is sent; 0: never.
     pub enquire_link_ms: u64,
-    /// How long a request waits for its reply.
+    /// Maximum time a request waits for its reply.
     pub reply_timeout_ms: u64,
-    /// After so long without a sign of life the connection is given up; 0 = never.
+    /// Silence after which the connection is closed; 0: never.
     pub inactivity_ms: u64,
-    /// How long a PDU may take to arrive, once begun.
+    /// Maximum time a PDU may take to arrive once begun.
     pub pdu_read_ms: u64,
-    /// How long a reply to unbind is waited for.
+    /// Maximum time to wait for the reply to an unbind.
     pub unbind_timeout_ms: u64,
-    /// The longest PDU taken.
+    /// Maximum length of a PDU; a longer one closes the connection.
     pub pdu_bytes_max: usize,
-    /// How many of the peer's requests may wait for our reply before `wants_read` says no; twice as many are
-    /// refused with `inbound_full_status`.
+    /// Number of the peer's unanswered requests at which `wants_read` turns false; twice as many
+    /// are refused with `inbound_full_status`.
     pub inbound_max: usize,
-    /// What a request beyond twice `inbound_max` is answered with: 0x64, or 0x58.
+    /// The status that refuses a request beyond twice `inbound_max`: 0x64 or 0x58.
     pub inbound_full_status: u32,
     /// The first sequence number of own requests.
     pub first_sequence: u32,
@@ -46,7 +47,7 @@ impl Default for PeerConfig {
     }
 }
 
-/// What was tolerated so far.
+/// Sums of tolerated deviations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     /// PDUs received.
@@ -55,25 +56,26 @@ pub struct Counters {
     pub salvaged: u64,
     /// Bodies that could not be read.
     pub bad_bodies: u64,
-    /// Commands that nobody knows.
+    /// Requests with an unknown command, which were refused.
     pub unknown_commands: u64,
-    /// Requests that do not belong on this bind.
+    /// Requests that are not allowed on this bind.
     pub wrong_state: u64,
-    /// Replies to nothing, or of the wrong kind.
+    /// Replies without a request, or of the wrong kind.
     pub unknown_replies: u64,
-    /// Requests that got no reply in time.
+    /// Requests whose reply was overdue.
     pub timed_out: u64,
     /// Requests of the peer that were refused because too many waited.
     pub refused: u64,
 }
 
-/// Why a request cannot be sent now.
+/// The reason why a request cannot be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// Too many requests wait for their replies, or too many octets for a slow peer: try after the next reply.
+    /// Too many requests wait for replies, or too many octets for a slow peer: try again after the
+    /// next reply.
     #[error("the window is full; submit again after the next reply")]
     WindowFull,
-    /// The bind is not there, not there yet, or closing.
+    /// The connection is not bound, or closing.
     #[error("not bound; submit again on a bound session")]
     NotBound,
     /// This kind of bind cannot carry the request.

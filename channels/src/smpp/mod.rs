@@ -1,5 +1,6 @@
-//! SMPP 3.4 (and what 5.0 adds) without sockets or clocks: PDUs, the ESME's session, and its opposite, the
-//! SMSC's side. Nothing here may block, panic on input, or read the time: `now` is an argument.
+//! SMPP 3.4, and additions of 5.0, without sockets or clocks: PDUs, the ESME's session and its
+//! counterpart, the SMSC's side. Nothing here may block, panic on input, or read the time: `now` is
+//! an argument.
 
 pub mod account;
 mod ending;
@@ -23,5 +24,5 @@ pub use limits::{Counters, PeerConfig, SubmitError};
 pub use peer::{OUTPUT_BYTES_MAX, Peer};
 pub use window::{LATE_MAX, SEQUENCE_MAX, WINDOW_MAX};
 
-/// Milliseconds on a clock that never goes back; only differences matter.
+/// Milliseconds on a monotonic clock; only differences matter.
 pub type Millis = u64;

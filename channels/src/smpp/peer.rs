@@ -1,5 +1,6 @@
-//! What both ends of an SMPP connection share: frames in, bytes out, the window of own requests, the peer's
-//! unanswered requests, and the signs of life. Decides nothing: its owner is told what a PDU or a deadline means.
+//! The part of an SMPP connection that both ends share: frames in, bytes out, the window of own
+//! requests, the peer's unanswered requests, and keep-alive. Decides nothing: its owner interprets
+//! PDUs and deadlines.
 
 use std::fmt;
 
@@ -15,10 +16,11 @@ use super::{
     window::{Late, Pending, RequestWindow},
 };
 
-/// The octets that may wait for a peer that does not read; beyond, nothing more is sent or read.
+/// Maximum number of octets that wait for a peer that does not read; beyond it nothing is sent or
+/// read.
 pub const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 
-/// What a reply belongs to.
+/// The request that a reply belongs to.
 pub(super) enum Matched<T> {
     Waiting(Pending<T>),
     Late(Pending<T>),
@@ -29,7 +31,7 @@ pub(super) enum Matched<T> {
 /// One connection as both of its ends see it. `T` names the owner's requests.
 pub struct Peer<T> {
     pub(super) config: PeerConfig,
-    /// Tells this connection's tokens from those of others.
+    /// Distinguishes this connection's tokens from those of others.
     epoch: u64,
     pub(super) counters: Counters,
     frames: Frames,
@@ -41,13 +43,13 @@ pub struct Peer<T> {
     partial_since: Option<Millis>,
     enquire: Option<(u32, Millis)>,
     inbound: usize,
-    /// No reply is missed before this: we had not been reading.
+    /// Deadlines before this are postponed to it, because reading was paused.
     grace: Millis,
 }
 
 impl<T> fmt::Debug for Peer<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the output: a bind in it has the password.
+        // The output is left out: a bind in it holds the password.
         f.debug_struct("Peer")
             .field("counters", &self.counters)
             .field("output_octets", &self.output.len())
@@ -81,7 +83,7 @@ impl<T: Copy> Peer<T> {
         self.counters
     }
 
-    // Bytes in.
+    // Input.
 
     pub(super) fn push(&mut self, bytes: &[u8], now: Millis) {
         self.heard = self.heard.max(now);
@@ -97,7 +99,7 @@ impl<T: Copy> Peer<T> {
         Ok(frame)
     }
 
-    /// To be called when all complete frames are taken.
+    /// Records since when a PDU is incomplete. Call it after all complete frames are taken.
     pub(super) fn note_partial(&mut self, now: Millis) {
         match self.frames.is_partial() {
             true => self.partial_since = self.partial_since.or(Some(now)),
@@ -109,7 +111,7 @@ impl<T: Copy> Peer<T> {
         self.counters.salvaged += u64::from(!salvage.is_clean());
     }
 
-    // Bytes out.
+    // Output.
 
     /// Returns the octets to be written.
     pub fn transmit(&self) -> &[u8] {
@@ -139,7 +141,7 @@ impl<T: Copy> Peer<T> {
         self.transmit().len() > OUTPUT_BYTES_MAX
     }
 
-    // Our requests.
+    // Own requests.
 
     pub(super) fn window_free(&self) -> usize {
         if self.backlogged() { 0 } else { self.window.free() }
@@ -157,7 +159,8 @@ impl<T: Copy> Peer<T> {
         })
     }
 
-    /// Sends a request whose reply its owner waits for outside the window (bind, unbind, enquire_link).
+    /// Sends a request whose reply the owner awaits outside the window (bind, unbind,
+    /// enquire_link).
     pub(super) fn send(&mut self, pdu: &Pdu<'_>) -> Result<u32, EncodeError> {
         let sequence = self.sequence();
         pdu::write(pdu, 0, sequence, &mut self.output)?;
@@ -183,7 +186,7 @@ impl<T: Copy> Peer<T> {
         Ok(())
     }
 
-    /// What a reply answers. Its kind must be right too, else it answers nothing.
+    /// Returns the request that a reply answers; its command must match as well.
     pub(super) fn matched(&mut self, header: PduHeader) -> Matched<T> {
         let (command, sequence) = (header.command, header.sequence);
         let fits = |asked: CommandId| command == CommandId::GENERIC_NACK || command == asked.reply();
@@ -205,7 +208,7 @@ impl<T: Copy> Peer<T> {
         Matched::Nothing
     }
 
-    /// The next request, in the order sent, that has waited too long.
+    /// Returns the next request, in sending order, whose reply is overdue.
     pub(super) fn expired(&mut self, now: Millis) -> Option<Pending<T>> {
         let due = self.window.oldest()?.deadline.max(self.grace);
         if due > now || self.is_paused() {
@@ -217,15 +220,15 @@ impl<T: Copy> Peer<T> {
         Some(pending)
     }
 
-    /// All requests that wait, in the order sent: the connection is over.
+    /// Drains all waiting requests, in sending order, at the end of the connection.
     pub(super) fn abandon(&mut self) -> impl Iterator<Item = Pending<T>> + '_ {
         self.late.clear();
         std::iter::from_fn(|| self.window.take_oldest())
     }
 
-    // The peer's requests.
+    // Requests of the peer.
 
-    /// Books a request of the peer; none when too many wait, and then it has been refused.
+    /// Admits a request of the peer; refuses it and returns `None` when too many wait.
     pub(super) fn admit(&mut self, header: PduHeader) -> Option<ReplyToken> {
         if self.inbound >= self.config.inbound_max.saturating_mul(2).max(1) {
             self.counters.refused += 1;
@@ -237,7 +240,7 @@ impl<T: Copy> Peer<T> {
         Some(ReplyToken { command, sequence, epoch: self.epoch })
     }
 
-    /// Gives a token back. False when it is another connection's.
+    /// Returns a token. False when it belongs to another connection.
     pub(super) fn settle(&mut self, token: &ReplyToken, now: Millis) -> bool {
         if token.epoch != self.epoch {
             return false;
@@ -251,7 +254,8 @@ impl<T: Copy> Peer<T> {
         true
     }
 
-    /// Replies to a request with a bare status: no body, except for the empty id that some replies must have.
+    /// Replies with a bare status: without a body, except for the empty id that some replies
+    /// require.
     pub(super) fn refuse(&mut self, header: PduHeader, status: u32) {
         self.reply_bare(header.command, header.sequence, status);
     }
@@ -289,7 +293,7 @@ impl<T: Copy> Peer<T> {
         !self.is_paused() && !self.backlogged()
     }
 
-    // Signs of life.
+    // Keep-alive.
 
     pub(super) fn enquire(&mut self, now: Millis) {
         if self.enquire.is_none()
@@ -299,8 +303,8 @@ impl<T: Copy> Peer<T> {
         }
     }
 
-    /// Judges the peer's silence, and asks for a sign of life when it is time. While we do not read on purpose,
-    /// its silence means nothing.
+    /// Checks the peer's silence, and sends an enquire_link when it is due. While reading is
+    /// paused, silence means nothing.
     pub(super) fn check_life(&mut self, now: Millis) -> Result<(), CloseReason> {
         if self.is_paused() {
             return Ok(());
@@ -321,7 +325,7 @@ impl<T: Copy> Peer<T> {
         Ok(())
     }
 
-    /// When [`Peer::expired`] or [`Peer::check_life`] has something to do.
+    /// Returns the time at which [`Peer::expired`] or [`Peer::check_life`] has something to do.
     pub(super) fn next_deadline(&self) -> Option<Millis> {
         if self.is_paused() {
             return None;
@@ -332,7 +336,7 @@ impl<T: Copy> Peer<T> {
             .min()
     }
 
-    /// When the oldest request has waited too long.
+    /// Returns the time at which the oldest request is overdue.
     pub(super) fn oldest_deadline(&self) -> Option<Millis> {
         (!self.is_paused()).then(|| self.window.oldest())?.map(|pending| pending.deadline.max(self.grace))
     }

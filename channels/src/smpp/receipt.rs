@@ -1,24 +1,27 @@
-//! Reads delivery receipts in all the shapes servers give them. Never fails: a receipt is recognised or not, and of
-//! a recognised one everything that can be made out is kept. It must never make up a failure or a delivery.
+//! Parses delivery receipts in all the forms servers send. Never fails: a receipt is recognised or
+//! not, and everything readable in a recognised one is kept. It must never invent a failure or a
+//! delivery.
 
 use message::{PartState, PartStatus};
 use smallvec::SmallVec;
 
 use crate::text::incoming;
 
-/// The most octets of a receipt's text that are looked at.
+/// Maximum number of octets of a receipt's text that are examined; the rest is ignored.
 pub const TEXT_OCTETS_MAX: usize = 4096;
-/// The longest id that is taken from a receipt, in bytes (SMPP allows 64).
+/// Maximum length of an id taken from a receipt, in bytes (SMPP allows 64); longer ones are
+/// ignored.
 pub const ID_BYTES_MAX: usize = 256;
-/// The longest status word and error code that are taken, in bytes.
+/// Maximum length of a status word or error code, in bytes; longer ones are ignored.
 pub const WORD_BYTES_MAX: usize = 32;
 
-/// What of a deliver_sm or data_sm matters here.
+/// The fields of a deliver_sm or data_sm that matter for receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Source<'a> {
-    /// As in the PDU.
+pub struct ReceiptPdu<'a> {
+    /// The PDU's esm_class.
     pub esm_class: u8,
-    /// short_message, or message_payload when that is empty. Its data_coding is not asked for: it is wrong too often.
+    /// short_message, or message_payload when that is empty. Its data_coding is ignored: it is
+    /// wrong too often.
     pub text: &'a [u8],
     /// TLV 0x001E, with or without its NUL.
     pub receipted_message_id: Option<&'a [u8]>,
@@ -28,16 +31,17 @@ pub struct Source<'a> {
     pub network_error_code: Option<[u8; 3]>,
 }
 
-/// What a receipt says.
+/// A parsed receipt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
-    /// The ids to match, in order: the TLV's, then the text's when it is another one.
+    /// The ids to match, in order: the TLV's, then the text's where it differs.
     pub ids: SmallVec<[Box<str>; 2]>,
-    /// What it says of the part; nothing that it does not know for certain.
+    /// The proven state of the part.
     pub state: PartState,
-    /// No more will come, and nobody knows how it ended: UNKNOWN, or no word that is known here.
+    /// The outcome is final and unknown: UNKNOWN, or an unrecognised word.
     pub unknown: bool,
-    /// The status word in capitals; of the TLV's state when the text has none or another. May be empty.
+    /// The status word in capitals; the word of the TLV's state when the text has none or another.
+    /// May be empty.
     pub word: Box<str>,
     /// `err` as spelled, else the TLV's code in decimal.
     pub err: Option<Box<str>>,
@@ -52,7 +56,7 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The provider's code for people and statistics, e.g. `DELIVRD/000`.
+    /// Returns the provider's code for people and statistics, e.g. `DELIVRD/000`.
     pub fn code(&self) -> String {
         match &self.err {
             Some(err) => format!("{}/{err}", self.word),
@@ -61,28 +65,29 @@ impl Receipt {
     }
 }
 
-/// Whether a PDU is a receipt: by its type (receipt 0x04, intermediate notice 0x20), or, for servers that send
-/// them as plain messages, by its TLV or by an `id:` and a `stat:` in its text.
-pub fn is_receipt(source: &Source<'_>) -> bool {
+/// Returns whether a PDU is a receipt: by its type (receipt 0x04, intermediate notification 0x20),
+/// or, for servers that send receipts as plain messages, by its TLV or by `id:` and `stat:` in its
+/// text.
+pub fn is_receipt(source: &ReceiptPdu<'_>) -> bool {
     if matches!(source.esm_class & 0x3C, 0x04 | 0x20) || source.receipted_message_id.is_some() {
         return true;
     }
     if source.esm_class & 0x7C != 0 {
         return false;
     }
-    // Every message of a customer comes by here.
+    // A fast path: every customer's message passes here.
     if source.text.iter().filter(|octet| **octet == b':').take(2).count() < 2 {
         return false;
     }
     let text = text_of(source.text);
-    let fields = Fields::of(&text);
+    let fields = TextFields::of(&text);
     fields.word(Key::Id).is_some() && fields.word(Key::Stat).is_some_and(|word| word.len() <= WORD_BYTES_MAX)
 }
 
-/// Reads a receipt.
-pub fn parse(source: &Source<'_>) -> Receipt {
+/// Parses a receipt.
+pub fn parse(source: &ReceiptPdu<'_>) -> Receipt {
     let text = text_of(source.text);
-    let fields = Fields::of(&text);
+    let fields = TextFields::of(&text);
     let short = |key, bytes_max| fields.word(key).filter(|word: &&str| word.len() <= bytes_max);
     let mut ids: SmallVec<[Box<str>; 2]> = SmallVec::new();
     let tlv_id = source.receipted_message_id.map(c_string);
@@ -115,7 +120,7 @@ pub fn parse(source: &Source<'_>) -> Receipt {
     }
 }
 
-/// How it went, as SMPP numbers it.
+/// The outcome, as SMPP numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Scheduled,
@@ -147,7 +152,8 @@ impl Outcome {
         })
     }
 
-    /// The words of the specification, those seen in the field, and their spellings in full.
+    /// Returns the outcome for a word: the specification's words, those seen in the field, and
+    /// their full spellings.
     fn of_word(word: &str) -> Option<Self> {
         Some(match word {
             "SCHEDULED" | "SCHEDLD" => Outcome::Scheduled,
@@ -179,7 +185,7 @@ impl Outcome {
         }
     }
 
-    /// A receipt for a part proves that the provider took it, whatever it says.
+    /// Returns the state of the part: any receipt proves that the provider accepted it.
     fn part_state(self) -> PartState {
         match self {
             Outcome::Scheduled | Outcome::Enroute => PartState::reached(PartStatus::Enroute),
@@ -194,8 +200,8 @@ impl Outcome {
     }
 }
 
-/// The text, however its data_coding is declared: UTF-16 shows by its zeros, the rest is ASCII with a few
-/// octets of UTF-8 or Latin-1 in the repeated message.
+/// Decodes the text regardless of its data_coding: UTF-16 shows by its zeros; the rest is ASCII
+/// with a few octets of UTF-8 or Latin-1 in the repeated message.
 fn text_of(octets: &[u8]) -> String {
     let octets = octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets);
     let wide = matches!(octets, [0, first, 0, second, ..] if *first > 0 && *second > 0);
@@ -227,7 +233,7 @@ enum Key {
     Text,
 }
 
-/// Longer names before those they begin with. A space in a name may also be `_`, or missing.
+/// Longer names stand before their own prefixes. A space in a name may also be `_`, or missing.
 const KEYS: [(&str, Key); 10] = [
     ("submit date", Key::Submitted),
     ("done date", Key::Done),
@@ -243,20 +249,20 @@ const KEYS: [(&str, Key); 10] = [
 
 struct ReceiptField {
     key: Key,
-    /// Where its name begins, and where its value does.
+    /// Offset of the field's name; its value's offset follows.
     start: usize,
     value: usize,
 }
 
-/// The fields of a receipt's text in their order.
-struct Fields<'t> {
+/// The fields of a receipt's text in order.
+struct TextFields<'t> {
     whole: &'t str,
     fields: Vec<ReceiptField>,
-    /// The index of the first `text:`; what stands after it may be the customer's own words.
+    /// Index of the first `text:`; what follows it may be the customer's own words.
     text: usize,
 }
 
-impl<'t> Fields<'t> {
+impl<'t> TextFields<'t> {
     fn of(whole: &'t str) -> Self {
         let mut fields: Vec<ReceiptField> = Vec::new();
         let mut between = true;
@@ -275,13 +281,13 @@ impl<'t> Fields<'t> {
         Self { whole, fields, text }
     }
 
-    /// The field of a key: the first before `text:`, else the last after it.
+    /// Returns the field of a key: the first before `text:`, else the last after it.
     fn find(&self, key: Key) -> Option<usize> {
         let before = self.fields.iter().take(self.text).position(|field| field.key == key);
         before.or_else(|| self.fields.iter().rposition(|field| field.key == key).filter(|at| *at > self.text))
     }
 
-    /// From a field's colon to the next field, without what separates them.
+    /// Returns the text from a field's colon to the next field, without separators.
     fn value(&self, key: Key) -> Option<&'t str> {
         self.value_at(self.find(key)?)
     }
@@ -292,12 +298,12 @@ impl<'t> Fields<'t> {
         (!value.is_empty()).then_some(value)
     }
 
-    /// The first word of a value.
+    /// Returns the first word of a value.
     fn word(&self, key: Key) -> Option<&'t str> {
         self.value(key)?.split(separates).next()
     }
 
-    /// The repeated message: all the rest, unless id or status were only found behind it.
+    /// Returns the repeated message: the whole rest, unless id or status stand behind it.
     fn text(&self) -> Option<&'t str> {
         let field = self.fields.get(self.text)?;
         let behind =
@@ -317,7 +323,7 @@ fn separates(c: char) -> bool {
     c.is_whitespace() || c.is_control()
 }
 
-/// The key whose name begins at `start`, and where its value begins.
+/// Returns the key whose name begins at `start`, and the offset of its value.
 fn key_at(whole: &str, start: usize) -> Option<(Key, usize)> {
     let rest = whole.as_bytes().get(start..)?;
     if !matches!(rest.first()?.to_ascii_lowercase(), b'd' | b'e' | b'i' | b's' | b't') {
@@ -339,7 +345,7 @@ fn key_at(whole: &str, start: usize) -> Option<(Key, usize)> {
     })
 }
 
-/// A date of a receipt, in the server's own time zone, which it does not tell.
+/// A date of a receipt, in the server's own time zone, which the receipt does not state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names say it")]
 pub struct Date {
@@ -351,8 +357,8 @@ pub struct Date {
     pub second: u8,
 }
 
-/// Reads a date of 10 (`YYMMDDhhmm`), 12 (with seconds, or with a full year when the month would be above 12) or
-/// 14 digits (with both); separators are passed over.
+/// Parses a date of 10 digits (`YYMMDDhhmm`), 12 (with seconds, or with a full year when the month
+/// would exceed 12) or 14 (with both); separators are skipped.
 pub fn date(raw: &str) -> Option<Date> {
     let mut digits: SmallVec<[u8; 14]> = SmallVec::new();
     for c in raw.bytes() {

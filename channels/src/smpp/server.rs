@@ -1,5 +1,6 @@
-//! The SMSC's side of one SMPP connection, for simulators and for tests: the opposite of [`super::session`]. Never
-//! answers a bind or a submit on its own: its caller does, in any order, late, wrongly, or not at all.
+//! The SMSC's side of one SMPP connection, for simulators and tests: the counterpart of
+//! [`super::session`]. Never answers a bind or a submit on its own: its caller does, in any order,
+//! late, wrongly, or not at all.
 
 mod event;
 
@@ -30,7 +31,7 @@ enum ServerState {
     Closed,
 }
 
-/// One connection from an ESME. `T` names the caller's deliveries.
+/// One connection from an ESME. `T` identifies the caller's deliveries.
 #[derive(Debug)]
 pub struct Server<T> {
     config: ServerConfig,
@@ -40,14 +41,14 @@ pub struct Server<T> {
 }
 
 impl<T: Copy> Server<T> {
-    /// A fresh connection, waiting for a bind.
+    /// Returns a new connection that waits for a bind.
     pub fn new(config: ServerConfig, now: Millis) -> Self {
         let deadline = (config.bind_timeout_ms > 0).then(|| now.saturating_add(config.bind_timeout_ms));
         let peer = Peer::new(config.peer, config.epoch, now);
         Self { config, state: ServerState::Open { deadline }, peer, events: VecDeque::new() }
     }
 
-    /// Lets the peer in.
+    /// Accepts a bind; the peer may then use the connection.
     pub fn accept_bind(&mut self, request: &BindRequest) {
         let version = [self.config.interface_version.unwrap_or_default()];
         let list = [Tlv { tag: tlv::SC_INTERFACE_VERSION, value: &version }];
@@ -56,7 +57,7 @@ impl<T: Copy> Server<T> {
         let accepted = Pdu::BindResp(request.kind, BindReply { system_id, tlvs });
         let fallback = Pdu::BindResp(request.kind, BindReply::default());
         if self.peer.reply(&accepted, status::OK, request.sequence).is_err() {
-            // A name too long for the protocol is left out.
+            // A name that is too long for the protocol is left out.
             let _ = self.peer.reply(&fallback, status::OK, request.sequence);
         }
         if matches!(self.state, ServerState::Deciding { .. }) {
@@ -64,7 +65,7 @@ impl<T: Copy> Server<T> {
         }
     }
 
-    /// Keeps the peer out; it may try again on the same connection.
+    /// Refuses a bind; the peer may try again on the same connection.
     pub fn refuse_bind(&mut self, request: &BindRequest, code: u32) {
         self.peer.reply_bare(request.kind.command(), request.sequence, code);
         if let ServerState::Deciding { deadline } = self.state {
@@ -76,7 +77,7 @@ impl<T: Copy> Server<T> {
     ///
     /// # Errors
     ///
-    /// Fails, and the peer gets no reply, when the id is too long.
+    /// The id is too long; the peer receives no reply.
     pub fn reply_submit(
         &mut self,
         token: ReplyToken,
@@ -100,7 +101,7 @@ impl<T: Copy> Server<T> {
     ///
     /// # Errors
     ///
-    /// Fails, and the peer gets no reply, when the PDU breaks the protocol's limits.
+    /// The PDU breaks the protocol's limits; the peer receives no reply.
     pub fn reply(
         &mut self,
         token: ReplyToken,
@@ -122,14 +123,14 @@ impl<T: Copy> Server<T> {
         }
     }
 
-    /// Never replies.
+    /// Leaves a request without a reply.
     pub fn ignore(&mut self, token: ReplyToken, now: Millis) {
         self.peer.settle(&token, now);
     }
 
     fn write_bare(&mut self, header: PduHeader) {
         let mut out = Vec::new();
-        // Without a body it always fits.
+        // A frame without a body always fits.
         let _ = pdu::write_frame(header, &[], &mut out);
         self.peer.raw(&out);
     }
@@ -139,11 +140,11 @@ impl<T: Copy> Server<T> {
         self.peer.raw(octets);
     }
 
-    /// Delivers a message or receipt; its outcome comes as an event with `token`.
+    /// Delivers a message or receipt; its outcome is reported by an event with `token`.
     ///
     /// # Errors
     ///
-    /// Fails without effect when it cannot be sent now, or ever.
+    /// The message cannot be sent now, or never; nothing was written.
     pub fn deliver(&mut self, token: T, message: &ShortMessage<'_>, now: Millis) -> Result<(), SubmitError> {
         self.may_deliver()?;
         self.peer.request(token, CommandId::DELIVER_SM, now, |sequence, out| {
@@ -175,31 +176,31 @@ impl<T: Copy> Server<T> {
     ///
     /// # Errors
     ///
-    /// Fails when a field is too long.
+    /// A field is too long.
     pub fn outbind(&mut self, outbind: &Outbind<'_>) -> Result<(), EncodeError> {
         self.peer.send(&Pdu::Outbind(*outbind)).map(drop)
     }
 
-    /// Tells the peer that a handset is reachable.
+    /// Reports that a handset is reachable.
     ///
     /// # Errors
     ///
-    /// Fails when a field is too long.
+    /// A field is too long.
     pub fn alert(&mut self, alert: &Alert<'_>) -> Result<(), EncodeError> {
         self.peer.send(&Pdu::AlertNotification(*alert)).map(drop)
     }
 
-    /// Asks for a sign of life now.
+    /// Sends an enquire_link now.
     pub fn enquire_link(&mut self, now: Millis) {
         self.peer.enquire(now);
     }
 
-    /// How many deliveries may be sent now.
+    /// Returns the number of deliveries that may be sent now.
     pub fn window_free(&self) -> usize {
         if self.may_deliver().is_ok() { self.peer.window_free() } else { 0 }
     }
 
-    /// How the peer is bound.
+    /// Returns the kind of the peer's bind.
     pub fn bound(&self) -> Option<BindKind> {
         match self.state {
             ServerState::Bound(kind) => Some(kind),
@@ -207,7 +208,7 @@ impl<T: Copy> Server<T> {
         }
     }
 
-    /// Whether it is over.
+    /// Returns whether the connection has ended.
     pub fn is_closed(&self) -> bool {
         self.state == ServerState::Closed
     }
@@ -222,7 +223,7 @@ impl<T: Copy> Server<T> {
         &mut self.peer
     }
 
-    /// Takes what was read, in pieces of any size.
+    /// Takes input in pieces of any size.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Millis) {
         if self.state == ServerState::Closed {
             return;
@@ -241,7 +242,7 @@ impl<T: Copy> Server<T> {
         self.peer.note_partial(now);
     }
 
-    /// Does what is due.
+    /// Performs what is due at `now`.
     pub fn handle_timeout(&mut self, now: Millis) {
         match self.state {
             ServerState::Closed => return,
@@ -264,7 +265,7 @@ impl<T: Copy> Server<T> {
         }
     }
 
-    /// The connection ended.
+    /// Reports the end of the connection.
     pub fn handle_eof(&mut self, _now: Millis) {
         let reason = match self.state {
             ServerState::Unbinding { .. } => CloseReason::Requested,
@@ -288,12 +289,12 @@ impl<T: Copy> Server<T> {
         }
     }
 
-    /// The next thing that happened.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<ServerEvent<T>> {
         self.events.pop_front()
     }
 
-    /// When [`Server::handle_timeout`] has something to do.
+    /// Returns the time at which [`Server::handle_timeout`] must be called.
     pub fn poll_timeout(&self) -> Option<Millis> {
         match self.state {
             ServerState::Closed | ServerState::Deciding { .. } => None,
@@ -306,7 +307,7 @@ impl<T: Copy> Server<T> {
     }
 }
 
-/// What PDUs mean.
+/// Interpretation of PDUs.
 impl<T: Copy> Server<T> {
     fn warn(&mut self, warning: Warning) {
         self.events.push_back(ServerEvent::Protocol(warning));

@@ -1,11 +1,11 @@
-//! The ESME's side of one SMPP connection, from bind to close, as a state machine: bytes, timeouts and submits go
-//! in, events and bytes come out. After a lost link a fresh one is made. Never answers a delivery on its own: the
-//! caller does, when the message is safe.
+//! The ESME's side of one SMPP connection, from bind to close, as a state machine: bytes, timeouts
+//! and submits go in, events and bytes come out. A lost link needs a new session. Never
+//! acknowledges a delivery on its own: the caller does, once the message is durable.
 //!
-//! A driver connects, makes a [`Session`], and repeats: write what [`Session::transmit`] holds; read while
-//! [`Session::wants_read`], into [`Session::handle_bytes`]; sleep until [`Session::poll_timeout`], then
-//! [`Session::handle_timeout`]; after each of these take all events. After [`SessionEvent::Closed`] it writes what
-//! is left and drops the connection.
+//! A driver connects, creates a [`Session`], and repeats: write [`Peer::transmit`]; read while
+//! [`Peer::wants_read`], into [`Session::handle_bytes`]; sleep until [`Session::poll_timeout`],
+//! then call [`Session::handle_timeout`]; after each of these take all events. After
+//! [`SessionEvent::Closed`] it writes the remaining output and drops the connection.
 
 mod event;
 
@@ -38,7 +38,7 @@ enum SessionState {
     Closed,
 }
 
-/// One connection to an SMSC. `T` names the caller's requests.
+/// One connection to an SMSC. `T` identifies the caller's requests.
 #[derive(Debug)]
 pub struct Session<T> {
     bind: BindKind,
@@ -49,14 +49,14 @@ pub struct Session<T> {
 }
 
 impl<T: Copy> Session<T> {
-    /// A session on a fresh connection; its bind waits in [`Session::transmit`].
+    /// Returns a session on a new connection; its bind waits in [`Peer::transmit`].
     ///
-    /// `epoch` is another number for each connection of a channel: an acknowledgement that comes after a
-    /// reconnect must not confirm another delivery, one that happens to have the same sequence number.
+    /// `epoch` differs for each connection of a channel: an acknowledgement that arrives after a
+    /// reconnect must not confirm another delivery with the same sequence number.
     ///
     /// # Errors
     ///
-    /// Fails when a field of the bind is too long, and names it.
+    /// A field of the bind is too long; the error names it.
     pub fn new(config: &Config, epoch: u64, now: Millis) -> Result<Self, EncodeError> {
         let mut peer = Peer::new(config.peer, epoch, now);
         let address_range =
@@ -74,11 +74,11 @@ impl<T: Copy> Session<T> {
         Ok(Self { bind: config.bind, state, peer, events: VecDeque::new(), congestion: 0 })
     }
 
-    /// Submits a part; its outcome comes as an event with `token`.
+    /// Submits a part; its outcome is reported by an event with `token`.
     ///
     /// # Errors
     ///
-    /// Fails without effect when it cannot be sent now, or ever.
+    /// The part cannot be sent now, or never; nothing was written.
     pub fn submit(&mut self, token: T, part: &ShortMessage<'_>, now: Millis) -> Result<(), SubmitError> {
         self.may_submit()?;
         self.peer.request(token, CommandId::SUBMIT_SM, now, |sequence, out| {
@@ -95,7 +95,7 @@ impl<T: Copy> Session<T> {
         self.request(token, &Pdu::DataSm(*part), now)
     }
 
-    /// Asks what became of a message.
+    /// Asks for the state of a message.
     ///
     /// # Errors
     ///
@@ -135,13 +135,14 @@ impl<T: Copy> Session<T> {
         }
     }
 
-    /// How many requests may be sent now.
+    /// Returns the number of requests that may be sent now.
     pub fn window_free(&self) -> usize {
         if self.may_submit().is_ok() { self.peer.window_free() } else { 0 }
     }
 
-    /// Acknowledges a delivery: 0 once it is safe, 0x64 or 0x58 to get it again later, 0x65 for never. A token of
-    /// another connection, or one that comes after the end, does nothing.
+    /// Acknowledges a delivery: 0 once it is durable, 0x64 or 0x58 to receive it again later, 0x65
+    /// to never receive it again. A token of another connection, or one used after the end, is
+    /// ignored.
     pub fn ack(&mut self, ack: AckToken, status: u32, now: Millis) {
         if self.peer.settle(&ack, now) && self.state != SessionState::Closed {
             self.peer.reply_bare(ack.command, ack.sequence, status);
@@ -158,7 +159,7 @@ impl<T: Copy> Session<T> {
         &mut self.peer
     }
 
-    /// Takes what was read, in pieces of any size.
+    /// Takes input in pieces of any size.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Millis) {
         if self.state == SessionState::Closed {
             return;
@@ -177,7 +178,7 @@ impl<T: Copy> Session<T> {
         self.peer.note_partial(now);
     }
 
-    /// Does what is due.
+    /// Performs what is due at `now`.
     pub fn handle_timeout(&mut self, now: Millis) {
         match self.state {
             SessionState::Closed => return,
@@ -200,7 +201,7 @@ impl<T: Copy> Session<T> {
         }
     }
 
-    /// The connection ended.
+    /// Reports the end of the connection.
     pub fn handle_eof(&mut self, _now: Millis) {
         let reason = match self.state {
             SessionState::Unbinding { .. } => CloseReason::Requested,
@@ -209,8 +210,8 @@ impl<T: Copy> Session<T> {
         self.end(reason);
     }
 
-    /// Unbinds, waits for the reply, closes. Wait for the outstanding answers first: what is unanswered at the end
-    /// is in doubt.
+    /// Unbinds, waits for the reply, closes. The caller waits for outstanding answers first: what
+    /// is unanswered at the end is in doubt.
     pub fn close(&mut self, now: Millis) {
         match self.state {
             SessionState::Bound => match self.peer.send(&Pdu::Unbind) {
@@ -225,12 +226,12 @@ impl<T: Copy> Session<T> {
         }
     }
 
-    /// The next thing that happened.
+    /// Returns the next event.
     pub fn poll_event(&mut self) -> Option<SessionEvent<T>> {
         self.events.pop_front()
     }
 
-    /// When [`Session::handle_timeout`] has something to do.
+    /// Returns the time at which [`Session::handle_timeout`] must be called.
     pub fn poll_timeout(&self) -> Option<Millis> {
         match self.state {
             SessionState::Closed => None,
@@ -242,18 +243,18 @@ impl<T: Copy> Session<T> {
         }
     }
 
-    /// Whether requests may be sent.
+    /// Returns whether requests may be sent.
     pub fn is_bound(&self) -> bool {
         self.state == SessionState::Bound
     }
 
-    /// Whether it is over.
+    /// Returns whether the session has ended.
     pub fn is_closed(&self) -> bool {
         self.state == SessionState::Closed
     }
 }
 
-/// What PDUs mean.
+/// Interpretation of PDUs.
 impl<T: Copy> Session<T> {
     fn warn(&mut self, warning: Warning) {
         self.events.push_back(SessionEvent::Protocol(warning));
@@ -304,7 +305,7 @@ impl<T: Copy> Session<T> {
         let header = frame.header;
         match self.state {
             SessionState::Bound if self.bind.receives() => {}
-            // Once we leave, the peer keeps it for the next bind.
+            // The peer keeps the delivery for the next bind.
             SessionState::Unbinding { .. } => return self.peer.refuse(header, status::RETRY_LATER),
             _ => return self.refuse_wrong_state(header),
         }
@@ -329,7 +330,7 @@ impl<T: Copy> Session<T> {
             header.command == CommandId::GENERIC_NACK || header.command == request.reply()
         };
         match self.state {
-            // Some answer every bind as a transceiver's.
+            // Some peers answer every bind as a transceiver's.
             SessionState::Binding { sequence, .. }
                 if sequence == header.sequence
                     && (BindKind::of(header.command).is_some() || answers(self.bind.command())) =>
@@ -355,7 +356,7 @@ impl<T: Copy> Session<T> {
         if frame.header.status != status::OK {
             return self.end(CloseReason::BindRefused(frame.header.status));
         }
-        // A generic_nack of "no error" is still no bind.
+        // A generic_nack with status 0 does not bind.
         let Ok((Pdu::BindResp(_, reply), salvage)) =
             Pdu::read(frame.header.command, frame.header.status, &frame.body)
         else {
@@ -413,7 +414,7 @@ impl<T: Copy> Session<T> {
                 (answer.message_state, answer.error_code) = (reply.message_state, reply.error_code);
             }
             Ok(_) => {}
-            // It says nothing that can be read: as good as refused.
+            // An unreadable reply counts as a refusal.
             Err(error) => {
                 self.peer.counters.bad_bodies += 1;
                 self.warn(Warning::BadBody(command, error));

@@ -1,76 +1,77 @@
-//! Command statuses: their names, what they mean in words, and what to do about each. The default may be
-//! overridden per channel, because vendors reuse and invent codes.
+//! Command statuses: names, meanings in words, and the reaction to each. Channels may override the
+//! reaction, because vendors reuse and invent codes.
 
 use std::collections::BTreeMap;
 
-/// What to do about a status.
+/// The reaction to a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// The request was taken.
+    /// The request was accepted.
     Accepted,
-    /// A passing failure of this part: try again after so long, in milliseconds.
+    /// A temporary failure of this part: try again after a pause.
     Retry {
-        /// How long to wait first.
+        /// The pause in milliseconds.
         after_ms: u64,
     },
-    /// Too fast: pause the whole channel, first so long, growing.
+    /// Too fast: pause the whole channel, with growing pauses.
     Throttled {
-        /// The first pause, in milliseconds; it grows to [`THROTTLE_MS_MAX`].
+        /// The first pause in milliseconds; it grows to [`THROTTLE_MS_MAX`].
         after_ms: u64,
     },
-    /// The provider's queue is full: pause, and go on more slowly.
+    /// The provider's queue is full: pause, then continue more slowly.
     QueueFull {
-        /// How long to wait first.
+        /// The pause in milliseconds.
         after_ms: u64,
     },
     /// Ambiguous: try once more, then give up.
     RetryOnce,
-    /// The part is refused for good.
+    /// The part is refused permanently.
     Permanent,
-    /// Refused for good because the account or channel is set up wrongly.
+    /// Refused permanently because the account or channel is configured wrongly.
     Config,
-    /// The bind is not what the peer thinks it is: bind again and resend.
+    /// The peer considers the bind invalid: bind again and resend.
     Rebind,
-    /// The account is refused: stop the channel (repeated wrong passwords get accounts locked).
+    /// The account is refused: stop the channel, since repeated wrong passwords lock accounts.
     CredentialsRefused,
-    /// The bind failed for now: wait so long before the next try, longer than for a lost link.
+    /// The bind failed for now: wait before the next try, longer than for a lost link.
     BindRetryLater {
-        /// How long to wait.
+        /// The pause in milliseconds.
         after_ms: u64,
     },
 }
 
-/// The longest pause that throttling grows to.
+/// Longest pause that throttling grows to, in milliseconds.
 pub const THROTTLE_MS_MAX: u64 = 30_000;
 const THROTTLE_MS: u64 = 1_000;
 const RETRY_MS: u64 = 30_000;
 const QUEUE_FULL_MS: u64 = 180_000;
-/// The provider must first notice that the old bind is gone.
+/// Pause after "already bound", in milliseconds: the provider must first notice that the old bind
+/// is gone.
 const ALREADY_BOUND_MS: u64 = 60_000;
 const BIND_FAILED_MS: u64 = 300_000;
 
 /// One status of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {
-    /// The code.
+    /// The numeric code.
     pub code: u32,
-    /// The specification's name, without its `ESME_` in front.
+    /// The specification's name without `ESME_`.
     pub name: &'static str,
-    /// What it means.
+    /// The meaning in words.
     pub words: &'static str,
-    /// What to do about it unless the channel says otherwise.
+    /// The default reaction.
     pub class: Class,
 }
 
-/// ESME_ROK.
+/// ESME_ROK: success.
 pub const OK: u32 = 0x00;
-/// ESME_RINVMSGLEN: also said of a body that cannot be read.
+/// ESME_RINVMSGLEN, also used for a body that cannot be read.
 pub const INVALID_LENGTH: u32 = 0x01;
-/// ESME_RINVCMDLEN: the answer to a body that is cut off.
+/// ESME_RINVCMDLEN, the answer to a truncated body.
 pub const INVALID_COMMAND_LENGTH: u32 = 0x02;
-/// ESME_RINVCMDID: the answer to a command that nobody knows.
+/// ESME_RINVCMDID, the answer to an unknown command.
 pub const INVALID_COMMAND: u32 = 0x03;
-/// ESME_RINVBNDSTS: not on this bind.
+/// ESME_RINVBNDSTS: not allowed on this bind.
 pub const INVALID_BIND_STATE: u32 = 0x04;
 /// ESME_RALYBND.
 pub const ALREADY_BOUND: u32 = 0x05;
@@ -86,9 +87,9 @@ pub const INVALID_SYSTEM_ID: u32 = 0x0F;
 pub const QUEUE_FULL: u32 = 0x14;
 /// ESME_RTHROTTLED.
 pub const THROTTLED: u32 = 0x58;
-/// ESME_RX_T_APPN: try the delivery again later.
+/// ESME_RX_T_APPN: deliver again later.
 pub const RETRY_LATER: u32 = 0x64;
-/// ESME_RX_P_APPN: never deliver this again.
+/// ESME_RX_P_APPN: never deliver again.
 pub const NEVER: u32 = 0x65;
 /// ESME_RUNKNOWNERR.
 pub const UNKNOWN_ERROR: u32 = 0xFF;
@@ -172,18 +173,19 @@ pub const STATUSES: &[Status] = &[
     status(0x112, "RINVBCASTCHANIND", "broadcast channel indicator is invalid", Permanent),
 ];
 
-/// What the specification says of a code; none for vendors' and reserved ones.
+/// Returns the specification's entry for a code; `None` for vendors' and reserved codes.
 pub fn of(code: u32) -> Option<&'static Status> {
     let at = STATUSES.binary_search_by_key(&code, |status| status.code).ok()?;
     STATUSES.get(at)
 }
 
-/// What to do about a code: the channel's own table first, then the specification; unknown ones are permanent.
+/// Returns the reaction to a code: from the channel's table first, then the specification; unknown
+/// codes are permanent.
 pub fn class(code: u32, overrides: &BTreeMap<u32, Class>) -> Class {
     overrides.get(&code).copied().or_else(|| Some(of(code)?.class)).unwrap_or(Permanent)
 }
 
-/// A code as people read it: `ESME_RTHROTTLED (0x58): throttled: too many messages`.
+/// Returns a code for people: `ESME_RTHROTTLED (0x58): throttled: too many messages`.
 pub fn describe(code: u32) -> String {
     match of(code) {
         Some(status) => format!("ESME_{} (0x{code:02X}): {}", status.name, status.words),

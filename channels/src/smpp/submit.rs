@@ -1,5 +1,5 @@
-//! A part of a message as a submit_sm: addresses with their type of number, text with its header, validity. Pure
-//! translation; it never decides whether a part is sent.
+//! Turns a part of a message into a submit_sm: addresses with their type of number, text with its
+//! header, validity. Never decides whether a part is sent.
 
 use message::{
     Content,
@@ -15,7 +15,7 @@ use crate::{
     text::parts,
 };
 
-/// A part made ready for the wire: owns what a [`ShortMessage`] borrows.
+/// A part in wire form, which owns the values that a [`ShortMessage`] borrows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmitPart {
     octets: Vec<u8>,
@@ -27,9 +27,9 @@ pub struct SubmitPart {
     validity: String,
 }
 
-/// Makes part `index` (from 0) of a stored content; `None` when there is no such part.
+/// Returns part `index` (from 0) of a stored content; `None` beyond the last part.
 ///
-/// `validity_ms` is what is left of its validity: told to the SMSC as a relative time.
+/// `validity_ms` is the remaining validity, sent to the SMSC as a relative time.
 pub fn part(
     account: &Account,
     content: &Content,
@@ -66,7 +66,7 @@ pub fn part(
 const SHORT_MESSAGE_MAX: usize = 254;
 
 impl SubmitPart {
-    /// Gives the finished submit_sm to `send`; what it borrows lives only so long.
+    /// Passes the finished submit_sm to `send`.
     pub fn with_submit<R>(
         &self,
         account: &Account,
@@ -118,7 +118,8 @@ fn data_coding(account: &Account, alphabet: Alphabet) -> u8 {
     }
 }
 
-/// Our own address: a name when it has anything but digits, a short code when it is short.
+/// Returns our own address: a name when it contains anything but digits, a short code when it is
+/// short.
 fn source_address<'a>(account: &Account, text: &'a str) -> Address<'a> {
     let bare = text.strip_prefix('+').unwrap_or(text);
     let (ton, npi) = if !bare.bytes().all(|b| b.is_ascii_digit()) {
@@ -135,7 +136,7 @@ fn source_address<'a>(account: &Account, text: &'a str) -> Address<'a> {
     }
 }
 
-/// The longest short code, in digits; anything longer is taken for an international number.
+/// Maximum length of a short code, in digits; a longer number is international.
 const SHORT_CODE_DIGITS_MAX: usize = 8;
 
 fn destination_address<'a>(account: &Account, text: &'a str) -> Address<'a> {
@@ -147,11 +148,11 @@ fn destination_address<'a>(account: &Account, text: &'a str) -> Address<'a> {
     }
 }
 
-/// SMPP's relative time, `YYMMDDhhmmss000R`, of at least a second and less than a year of twelve 30-day months.
+/// Returns SMPP's relative time, `YYMMDDhhmmss000R`, of at least a second and at most 63 days.
 fn relative_time(ms: u64) -> String {
     let seconds = ms.div_ceil(1_000).clamp(1, 63 * 24 * 3600);
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    // Months are of no fixed length: servers differ. Days go to 63 days by their two digits, months stay 0.
+    // Months have no fixed length and servers differ: days go up to 63, months stay 0.
     format!("0000{days:02}{:02}{:02}{:02}000R", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 

@@ -1,13 +1,13 @@
-//! Optional parameters (TLVs), known, unknown and vendor-specific alike: a tag, a length and a value. Reading
-//! never fails: a value that reaches past the end is clipped and noted.
+//! Optional parameters (TLVs), known, unknown and vendor-specific alike: a tag, a length and a
+//! value. Reading never fails: a value that exceeds the body is clipped and noted.
 
 use super::wire::{EncodeError, Salvage};
 
-/// `dest_addr_subunit`.
+/// `dest_addr_subunit`, u8: where in the handset a text goes.
 pub const DEST_ADDR_SUBUNIT: u16 = 0x0005;
-/// `additional_status_info_text`: why a request was refused, in words.
+/// `additional_status_info_text`: the reason of a refusal in words.
 pub const ADDITIONAL_STATUS_INFO_TEXT: u16 = 0x001D;
-/// `receipted_message_id`: the id that a receipt is about, a C-string.
+/// `receipted_message_id`: the id of the reported message, a C-string.
 pub const RECEIPTED_MESSAGE_ID: u16 = 0x001E;
 /// `user_message_reference`, u16.
 pub const USER_MESSAGE_REFERENCE: u16 = 0x0204;
@@ -37,14 +37,14 @@ pub const CONGESTION_STATE: u16 = 0x0428;
 /// One optional parameter.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Tlv<'a> {
-    /// Its tag; 0x1400 to 0x3FFF are the vendors'.
+    /// The tag; 0x1400 to 0x3FFF belong to vendors.
     pub tag: u16,
-    /// Its value.
+    /// The octets of the value.
     pub value: &'a [u8],
 }
 
 impl<'a> Tlv<'a> {
-    /// The value as a number, when it has one, two or four octets.
+    /// Returns a value of one, two or four octets as a number.
     pub fn number(&self) -> Option<u32> {
         match *self.value {
             [a] => Some(u32::from(a)),
@@ -54,7 +54,7 @@ impl<'a> Tlv<'a> {
         }
     }
 
-    /// The value up to its NUL, if it has one.
+    /// Returns the value up to its NUL, if present.
     pub fn text(&self) -> &'a [u8] {
         self.value.split(|octet| *octet == 0).next().unwrap_or_default()
     }
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Tlv<'_> {
     }
 }
 
-/// The optional parameters of a PDU: as they came on the wire, or as a list to send.
+/// The optional parameters of a PDU: as received, or a list to send.
 #[derive(Clone, Copy)]
 pub struct Tlvs<'a>(TlvForm<'a>);
 
@@ -87,32 +87,32 @@ impl Default for Tlvs<'_> {
 }
 
 impl<'a> Tlvs<'a> {
-    /// The end of a body, as it came.
+    /// Returns the parameters of a received body.
     pub fn wire(octets: &'a [u8]) -> Self {
         Self(TlvForm::Wire(octets))
     }
 
-    /// A list to send.
+    /// Returns a list to send.
     pub fn list(list: &'a [Tlv<'a>]) -> Self {
         Self(TlvForm::List(list))
     }
 
-    /// All of them, in order, repeated tags too.
+    /// Returns all parameters in order, repeated tags included.
     pub fn iter(&self) -> TlvIter<'a> {
         TlvIter(self.0)
     }
 
-    /// The first with this tag.
+    /// Returns the first parameter with this tag.
     pub fn get(&self, tag: u16) -> Option<Tlv<'a>> {
         self.iter().find(|tlv| tlv.tag == tag)
     }
 
-    /// The first with this tag, as a number.
+    /// Returns the first parameter with this tag, as a number.
     pub fn number(&self, tag: u16) -> Option<u32> {
         self.get(tag)?.number()
     }
 
-    /// Whether there are none.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         match self.0 {
             TlvForm::Wire(octets) => octets.is_empty(),
@@ -120,7 +120,7 @@ impl<'a> Tlvs<'a> {
         }
     }
 
-    /// The octets on the wire, when this came from there.
+    /// Returns the received octets, if these parameters were received.
     pub fn as_wire(&self) -> Option<&'a [u8]> {
         match self.0 {
             TlvForm::Wire(octets) => Some(octets),
@@ -128,7 +128,7 @@ impl<'a> Tlvs<'a> {
         }
     }
 
-    /// Notes in `salvage` whether a value had to be clipped.
+    /// Notes in `salvage` whether a value was clipped.
     pub(super) fn check(self, salvage: &mut Salvage) -> Self {
         if let TlvForm::Wire(mut rest) = self.0 {
             while !rest.is_empty() {
@@ -169,7 +169,7 @@ impl PartialEq for Tlvs<'_> {
 
 impl Eq for Tlvs<'_> {}
 
-/// Optional parameters one by one.
+/// An iterator over optional parameters.
 #[derive(Clone, Copy)]
 pub struct TlvIter<'a>(TlvForm<'a>);
 
@@ -193,7 +193,8 @@ impl<'a> Iterator for TlvIter<'a> {
     }
 }
 
-/// The first TLV, what follows it, and whether it was clipped. Fewer than four octets are no TLV.
+/// Returns the first TLV, the rest, and whether it was clipped. Fewer than four octets are not a
+/// TLV.
 fn split(octets: &[u8]) -> (Option<Tlv<'_>>, &[u8], bool) {
     let Some(([tag_high, tag_low, high, low], rest)) = octets.split_first_chunk() else {
         return (None, &[], true);

@@ -1,17 +1,17 @@
-//! The requests that wait for their replies: found by sequence number, in any order, and kept in the order they
-//! were sent so that the oldest one's deadline is at hand. Never holds more than its limit; allocates only once.
+//! Requests that wait for replies: found by sequence number in any order, and kept in sending order
+//! so that the oldest deadline is at hand. Never holds more than its limit; allocates once.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Millis, pdu::CommandId};
 
-/// The largest window that can be configured.
+/// Largest configurable window; more is rejected.
 pub const WINDOW_MAX: usize = 65_536;
 
-/// How many timed-out requests are remembered for a late answer.
+/// Number of timed-out requests remembered for a late answer; the oldest are forgotten.
 pub const LATE_MAX: usize = 4_096;
 
-/// The largest sequence number a requester may choose; 1 follows it.
+/// Largest sequence number a requester may choose; 1 follows it.
 pub const SEQUENCE_MAX: u32 = 0x7FFF_FFFF;
 
 const NONE: u32 = u32::MAX;
@@ -27,8 +27,8 @@ pub(super) struct Pending<T> {
     newer: u32,
 }
 
-/// A table of slots, one of which belongs to a sequence number by its low bits. A number whose slot is taken is
-/// passed over, so a look-up is one step and a straggler costs one skipped number per turn of the table.
+/// A table of slots, indexed by the low bits of the sequence number. A number whose slot is taken
+/// is skipped, so a look-up is one step and a straggler costs one skipped number per turn.
 #[derive(Debug)]
 pub(super) struct RequestWindow<T> {
     slots: Box<[Option<Pending<T>>]>,
@@ -63,19 +63,19 @@ impl<T: Copy> RequestWindow<T> {
         self.limit - self.used
     }
 
-    /// A sequence number that no waiting request has, and that `taken` does not claim.
+    /// Returns a sequence number that no waiting request uses and that `taken` does not claim.
     pub(super) fn sequence(&mut self, taken: impl Fn(u32) -> bool) -> u32 {
         loop {
             let sequence = self.next;
             self.next = if sequence >= SEQUENCE_MAX { 1 } else { sequence + 1 };
-            // At most half of the slots are full, and `taken` claims few: this ends.
+            // At most half of the slots are full and `taken` claims few, so this terminates.
             if self.slot(sequence & self.mask).is_none() && !taken(sequence) {
                 return sequence;
             }
         }
     }
 
-    /// Puts a request whose sequence number came from [`RequestWindow::sequence`] behind all others.
+    /// Appends a request with a sequence number from [`RequestWindow::sequence`].
     pub(super) fn insert(&mut self, sequence: u32, command: CommandId, token: T, deadline: Millis) {
         let at = sequence & self.mask;
         let older = std::mem::replace(&mut self.newest, at);
@@ -126,7 +126,7 @@ impl<T: Copy> RequestWindow<T> {
     }
 }
 
-/// The requests that timed out, the latest [`LATE_MAX`] of them, so that a late answer still finds its token.
+/// Requests that timed out, the latest [`LATE_MAX`] of them, so that a late answer finds its token.
 #[derive(Debug)]
 pub(super) struct Late<T> {
     known: BTreeMap<u32, Pending<T>>,
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Against a plain list: any order of sending and taking, also over the wrap.
+        /// Compared with a plain list, for any order of sending and taking, across the wrap.
         #[test]
         fn behaves_as_a_list_with_a_limit(
             limit in 1usize..9,

@@ -1,27 +1,27 @@
-//! The primitives of an SMPP body: octets, C-strings and lengths, read from and written to byte slices. Reading
-//! never looks past the body and never fails where something useful can be salvaged.
+//! Primitives of an SMPP body: octets, C-strings and lengths, read from and written to byte slices.
+//! Reading never looks past the body, and never fails where something useful can be salvaged.
 
-/// What had to be repaired while a body was read. Peers do all of these; the message is still good.
+/// Repairs made while a body was read. Peers cause all of these; the message is still usable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Salvage {
-    /// A TLV's length (or its header) reached past the end: its value was clipped.
+    /// The length or header of a TLV exceeded the body: its value was clipped.
     pub tlv_clipped: bool,
-    /// `sm_length` reached past the end: the text was clipped.
+    /// `sm_length` exceeded the body: the text was clipped.
     pub text_clipped: bool,
-    /// The last C-string had no NUL, or was absent altogether.
+    /// The last C-string had no NUL, or was missing.
     pub nul_missing: bool,
-    /// A C-string was longer than the specification allows; it was kept whole.
+    /// A C-string exceeded the specification's limit; it was kept whole.
     pub field_overlong: bool,
 }
 
 impl Salvage {
-    /// Whether nothing had to be repaired.
+    /// Returns whether nothing was repaired.
     pub fn is_clean(self) -> bool {
         self == Self::default()
     }
 }
 
-/// A body that cannot be read: it ends within a mandatory field.
+/// A body that cannot be read because it ends within a mandatory field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body ends inside {field}; expected a complete {field}")]
 pub struct BodyError {
@@ -35,17 +35,17 @@ pub enum EncodeError {
     /// A field has more octets than the protocol can carry.
     #[error("{field} has {actual} octets, at most {max} fit; shorten it")]
     TooLong {
-        /// The field.
+        /// The field, as the specification names it.
         field: &'static str,
-        /// Its length.
+        /// The length found.
         actual: usize,
-        /// The limit.
+        /// The maximum length.
         max: usize,
     },
-    /// A C-string holds a NUL, which would end it early.
+    /// A C-string contains a NUL, which would end it early.
     #[error("{field} contains a NUL octet; remove it")]
     Nul {
-        /// The field.
+        /// The field, as the specification names it.
         field: &'static str,
     },
 }
@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         Ok(*first)
     }
 
-    /// A C-string of at most `max` octets before its NUL. A longer one is kept and noted.
+    /// Reads a C-string of at most `max` octets before its NUL. A longer one is kept and noted.
     #[inline]
     pub(super) fn text(&mut self, field: &'static str, max: usize) -> Result<&'a [u8], BodyError> {
         let at = self.rest.iter().position(|octet| *octet == 0).ok_or(BodyError { field })?;
@@ -78,7 +78,7 @@ impl<'a> Reader<'a> {
         Ok(text)
     }
 
-    /// A C-string that may lack its NUL, or be missing: what is there is taken.
+    /// Reads a C-string that may lack its NUL or be missing.
     pub(super) fn last_text(&mut self, field: &'static str, max: usize) -> &'a [u8] {
         self.text(field, max).unwrap_or_else(|_| {
             let text = std::mem::take(&mut self.rest);
@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The next `length` octets, or as many as there are.
+    /// Returns the next `length` octets, or fewer at the end of the body.
     pub(super) fn octets(&mut self, length: usize) -> &'a [u8] {
         match self.rest.split_at_checked(length) {
             Some((octets, rest)) => {

@@ -1,9 +1,9 @@
 //! The default alphabet of GSM 03.38 (TS 23.038, 6.2.1): the tables that national languages change.
 
-/// The code that announces the extension (single shift) table.
+/// The code that introduces the extension (single shift) table.
 pub(super) const ESCAPE: u8 = 0x1B;
 
-/// The default table. 0x1B is no character; it stands for itself here and is never encoded.
+/// The default table. 0x1B is not a character: it stands for itself here and is never encoded.
 pub(super) const DEFAULT: [char; 128] = [
     '@', '£', '$', '¥', 'è', 'é', 'ù', 'ì', 'ò', 'Ç', '\n', 'Ø', 'ø', '\r', 'Å', 'å', //
     'Δ', '_', 'Φ', 'Γ', 'Λ', 'Ω', 'Π', 'Ψ', 'Σ', 'Θ', 'Ξ', '\u{1B}', 'Æ', 'æ', 'ß', 'É', //
@@ -15,7 +15,7 @@ pub(super) const DEFAULT: [char; 128] = [
     'p', 'q', 'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', 'ä', 'ö', 'ñ', 'ü', 'à',
 ];
 
-/// The default extension table: code after [`ESCAPE`], character.
+/// The default extension table: the code after [`ESCAPE`], and its character.
 pub(super) const EXTENSION: [(u8, char); 10] = [
     (0x0A, '\u{0C}'),
     (0x14, '^'),

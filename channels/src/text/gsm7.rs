@@ -1,5 +1,6 @@
-//! The GSM 03.38 alphabet (TS 23.038): characters to septets and back, one septet an octet as SMPP wants it, and
-//! the packed form for the few peers that insist on it. It must never treat encoded text as a C string: `@` is 0.
+//! The GSM 03.38 alphabet (TS 23.038): characters to septets and back, one septet an octet as SMPP
+//! carries it, and the packed form for the few peers that require it. Encoded text must never be
+//! treated as a C-string: `@` is 0.
 
 use message::event::Alphabet;
 
@@ -10,10 +11,11 @@ use crate::text::{
 
 /// Marks a character that the table lacks.
 const ABSENT: u16 = u16::MAX;
-/// Marks a code that stands after an escape.
+/// Marks a code that follows an escape.
 const ESCAPED: u16 = (ESCAPE as u16) << 8;
 
-/// The default tables turned round for the first 256 characters, which is nearly all GSM text.
+/// The inverse of the default tables for the first 256 characters, which covers nearly all GSM
+/// text.
 const LATIN: [u16; 256] = turned_round();
 
 #[allow(clippy::indexing_slicing, reason = "evaluated by the compiler, which checks the bounds")]
@@ -51,12 +53,12 @@ impl Code {
         Self(ESCAPED | u16::from(code))
     }
 
-    /// How many septets it takes: 1 or 2.
+    /// Returns the number of septets: 1 or 2.
     pub fn septets(self) -> usize {
         if self.0 >= ESCAPED { 2 } else { 1 }
     }
 
-    /// Appends it, one septet an octet.
+    /// Appends the code, one septet an octet.
     pub fn push(self, octets: &mut Vec<u8>) {
         let [first, second] = self.0.to_be_bytes();
         if self.0 >= ESCAPED {
@@ -66,12 +68,12 @@ impl Code {
     }
 }
 
-/// A pair of tables: what a septet means plainly, and what it means after an escape.
+/// A pair of tables: the characters of septets, and of septets after an escape.
 #[derive(Clone, Copy, Debug)]
 pub struct Tables {
     base: &'static [char; 128],
     extension: &'static [(u8, char)],
-    /// Neither table is a national one: the turned-round table can be used.
+    /// Whether neither table is a national one, so that the inverse table can be used.
     standard: bool,
 }
 
@@ -79,8 +81,9 @@ impl Tables {
     /// GSM 03.38 without national tables.
     pub const STANDARD: Tables = Tables { base: &DEFAULT, extension: &EXTENSION, standard: true };
 
-    /// The tables that shift elements of a header ask for (language ids of TS 23.038), and whether one of them
-    /// is a language without a table here: then the standard one stands in, and the text should be marked.
+    /// Returns the tables that shift elements of a header select (language ids of TS 23.038), and
+    /// whether one of them is unknown: the standard table then stands in, and the text should be
+    /// marked.
     pub fn shifted(locking: Option<u8>, single: Option<u8>) -> (Tables, bool) {
         let base = locking.map(national::locking);
         let extension = single.map(national::single);
@@ -91,7 +94,7 @@ impl Tables {
         (Tables { base, extension, standard }, missing)
     }
 
-    /// The tables of an alphabet, when it is a GSM one.
+    /// Returns the tables of a GSM alphabet; `None` for other alphabets.
     pub fn of(alphabet: Alphabet) -> Option<Tables> {
         match alphabet {
             Alphabet::Gsm7 => Some(Self::STANDARD),
@@ -101,7 +104,7 @@ impl Tables {
         }
     }
 
-    /// The code of a character; none when the tables lack it.
+    /// Returns the code of a character; `None` when the tables lack it.
     pub fn code(&self, c: char) -> Option<Code> {
         let standard = standard_code(c);
         if self.standard || standard.is_some_and(|code| self.decode_code(code) == c) {
@@ -125,7 +128,8 @@ impl Tables {
         self.base.get(usize::from(octet)).copied().unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 
-    /// TS 23.038: a code that the extension lacks shows the base table's character; an escape here is a space.
+    /// TS 23.038: a code that the extension lacks shows the base table's character; an escape here
+    /// is a space.
     fn after_escape(&self, octet: u8) -> char {
         if octet == ESCAPE {
             return ' ';
@@ -135,7 +139,7 @@ impl Tables {
     }
 }
 
-/// The code of a character in the standard tables; none when they lack it.
+/// Returns the code of a character in the standard tables; `None` when they lack it.
 pub fn standard_code(c: char) -> Option<Code> {
     if let Some(&code) = LATIN.get(c as usize) {
         return (code != ABSENT).then_some(Code(code));
@@ -157,7 +161,8 @@ pub fn standard_code(c: char) -> Option<Code> {
     Some(Code::plain(code))
 }
 
-/// Appends `text`, one septet an octet. What the tables lack becomes `?`; the answer is whether that happened.
+/// Appends `text`, one septet an octet. Characters that the tables lack become `?`; returns whether
+/// that happened.
 pub fn encode(text: &str, tables: &Tables, octets: &mut Vec<u8>) -> bool {
     let mut lossy = false;
     octets.reserve(text.len());
@@ -173,17 +178,17 @@ pub fn encode(text: &str, tables: &Tables, octets: &mut Vec<u8>) -> bool {
     lossy
 }
 
-/// What an octet of 0x80 and above means where only septets belong.
+/// The meaning of octets of 0x80 and above in GSM text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum HighOctets {
-    /// It is damage: U+FFFD.
+    /// They are damage, shown as U+FFFD.
     #[default]
     Replace,
-    /// The server mixes in Latin-1.
+    /// They are Latin-1, which the server mixes in.
     Latin1,
 }
 
-/// The text of unpacked octets, and whether some of it could not be read.
+/// Decodes unpacked octets; returns the text, and whether part of it could not be read.
 pub fn decode(octets: &[u8], tables: &Tables, high: HighOctets) -> (String, bool) {
     let mut text = String::with_capacity(octets.len());
     let mut lossy = false;
@@ -206,12 +211,13 @@ pub fn decode(octets: &[u8], tables: &Tables, high: HighOctets) -> (String, bool
     (text, lossy)
 }
 
-/// The fill bits that bring the text after a header of so many octets to a septet border.
+/// Returns the number of fill bits that align the text after a header of this length to a septet
+/// boundary.
 pub fn fill_bits(header_octets: usize) -> usize {
     (7 - header_octets * 8 % 7) % 7
 }
 
-/// Packs septets (one an octet) eight into seven octets, after `fill` bits of zero (0 to 6).
+/// Packs septets (one an octet), eight into seven octets, after `fill` zero bits (0 to 6).
 pub fn pack(septets: &[u8], fill: usize) -> Vec<u8> {
     let fill = fill.min(6);
     let mut packed = Vec::with_capacity((septets.len() * 7 + fill).div_ceil(8));
@@ -231,8 +237,8 @@ pub fn pack(septets: &[u8], fill: usize) -> Vec<u8> {
     packed
 }
 
-/// Takes packed septets apart, after `fill` bits. Without a `count` of septets seven spare bits at the end cannot
-/// be told from `@`; they are taken as padding.
+/// Unpacks septets after `fill` bits. Without a `count`, seven spare bits at the end cannot be
+/// distinguished from `@`; they count as padding.
 pub fn unpack(packed: &[u8], fill: usize, count: Option<usize>) -> Vec<u8> {
     let fill = fill.min(6);
     let whole = (packed.len() * 8).saturating_sub(fill) / 7;
@@ -292,7 +298,8 @@ mod tests {
                 );
             }
         }
-        // 127 + 10; 7, 9 and 20 more by single shift; 127 and what the extension adds by locking shift.
+        // 127 + 10; 7, 9 and 20 more by single shift; 127 and what the extension adds by locking
+        // shift.
         assert_eq!(seen, 137 + 144 + 146 + 157 + 136 + 139);
     }
 

@@ -1,5 +1,5 @@
-//! What the octets of an inbound SMS mean: user data header, data_coding, text. Tolerant: whatever comes, as much
-//! as can be is read and the rest is marked; nothing here may fail, panic or drop a message.
+//! Interprets the octets of an inbound SMS: user data header, data_coding, text. Tolerant: as much
+//! as possible is read and the rest is marked; nothing here may fail, panic or drop a message.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -7,28 +7,28 @@ use message::event::Alphabet;
 
 use crate::text::gsm7::{self, HighOctets, Tables};
 
-/// Where a part belongs.
+/// The position of a part in a long message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Concat {
-    /// The reference its parts share.
+    /// The reference shared by the parts.
     pub reference: u16,
-    /// How many there are.
+    /// The number of parts.
     pub total: u8,
-    /// Which this is, from 1.
+    /// The part's number, from 1.
     pub number: u8,
 }
 
 impl Concat {
-    /// TS 23.040: a header that contradicts itself is to be ignored. One of one is a message like any other.
+    /// TS 23.040: a header that contradicts itself is ignored. One of one is an ordinary message.
     fn believed(self) -> Option<Self> {
         (self.number >= 1 && self.number <= self.total && self.total > 1).then_some(self)
     }
 }
 
-/// What a user data header says.
+/// The contents of a user data header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Udh {
-    /// Concatenation with an 8-bit or 16-bit reference.
+pub struct UserDataHeader {
+    /// The concatenation element, with an 8-bit or 16-bit reference.
     pub concatenation: Option<Concat>,
     /// Application ports: destination, source.
     pub ports: Option<(u16, u16)>,
@@ -36,16 +36,16 @@ pub struct Udh {
     pub single_shift: Option<u8>,
     /// Language id of a national locking shift table.
     pub locking_shift: Option<u8>,
-    /// Octets of the header, its length octet included; 0 when it was not believed.
+    /// Length of the header in octets, its length octet included; 0 when it was rejected.
     pub octets: usize,
-    /// A length or value in it was wrong: the rest was salvaged.
+    /// Whether a length or value was wrong and the rest was salvaged.
     pub malformed: bool,
 }
 
-/// Reads the header in front of the text, and gives what follows it. A header that claims more octets than there
-/// are is taken for text: rubbish characters can be seen and reported, lost words cannot.
-pub fn read_udh(octets: &[u8]) -> (Udh, &[u8]) {
-    let mut udh = Udh::default();
+/// Parses the header before the text, and returns the text. A header that claims more octets than
+/// present is taken for text: garbage can be seen and reported, lost words cannot.
+pub fn read_udh(octets: &[u8]) -> (UserDataHeader, &[u8]) {
+    let mut udh = UserDataHeader::default();
     let split = octets.split_first().and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)));
     let Some((mut elements, text)) = split else {
         udh.malformed = true;
@@ -65,8 +65,8 @@ pub fn read_udh(octets: &[u8]) -> (Udh, &[u8]) {
     (udh, text)
 }
 
-impl Udh {
-    /// Of an element that comes twice the last counts (TS 23.040); unknown ones are passed over.
+impl UserDataHeader {
+    /// The last of repeated elements counts (TS 23.040); unknown ones are skipped.
     fn read_element(&mut self, element: u8, value: &[u8]) {
         match (element, value) {
             (0x00, &[reference, total, number]) => {
@@ -94,14 +94,14 @@ impl Udh {
     }
 }
 
-/// How a channel's server spells inbound text.
+/// The way in which a channel's server encodes inbound text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoding {
-    /// What data_coding 0 means: [`Alphabet::Gsm7`], or [`Alphabet::Latin1`] on some servers.
+    /// The alphabet of data_coding 0: [`Alphabet::Gsm7`], or [`Alphabet::Latin1`] on some servers.
     pub default_alphabet: Alphabet,
-    /// What octets above 0x7F in GSM text mean.
+    /// The meaning of octets above 0x7F in GSM text.
     pub high: HighOctets,
-    /// GSM text comes packed.
+    /// Whether GSM text is packed.
     pub packed: bool,
 }
 
@@ -111,20 +111,21 @@ impl Default for Decoding {
     }
 }
 
-/// What a data_coding says of the octets.
+/// The character set that a data_coding announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charset {
-    /// One of ours.
+    /// An alphabet that the log knows.
     Ours(Alphabet),
     /// ISO 8859-5.
     Cyrillic,
     /// ISO 8859-8.
     Hebrew,
-    /// Not read here (Japanese, Korean, compressed, reserved): kept as octets.
+    /// An unsupported set (Japanese, Korean, compressed, reserved): kept as octets.
     Unknown,
 }
 
-/// The meaning of a data_coding (SMPP 3.4, 5.2.19; the GSM groups as in TS 23.038, 4).
+/// Returns the character set of a data_coding (SMPP 3.4, 5.2.19; the GSM groups as in TS 23.038,
+/// 4).
 pub fn charset(data_coding: u8, decoding: &Decoding) -> Charset {
     let default = Charset::Ours(decoding.default_alphabet);
     match data_coding {
@@ -135,7 +136,7 @@ pub fn charset(data_coding: u8, decoding: &Decoding) -> Charset {
         0x06 => Charset::Cyrillic,
         0x07 => Charset::Hebrew,
         0x08 => Charset::Ours(Alphabet::Ucs2),
-        // Reserved by SMPP, but flash messages do come as the GSM general group with a class.
+        // Reserved by SMPP, but flash messages arrive in the GSM general group with a class.
         0x10..=0x1F => match data_coding & 0x0C {
             0x00 => default,
             0x04 => Charset::Ours(Alphabet::Binary),
@@ -150,37 +151,38 @@ pub fn charset(data_coding: u8, decoding: &Decoding) -> Charset {
     }
 }
 
-/// One inbound PDU's text as it came.
+/// The text of one inbound PDU as received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Raw<'a> {
-    /// esm_class says that a user data header is in front (bit 0x40).
+    /// Whether esm_class announces a user data header (bit 0x40).
     pub udhi: bool,
     /// The PDU's data_coding.
     pub data_coding: u8,
     /// short_message, or message_payload when that is empty.
     pub octets: &'a [u8],
-    /// The `sar_*` parameters, when all three are there.
+    /// The `sar_*` parameters, when all three are present.
     pub sar: Option<Concat>,
 }
 
-/// What it means.
+/// The interpreted text of one inbound PDU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Incoming<'a> {
-    /// How to read the octets; with [`decode`].
+    /// The alphabet with which to [`decode`] the octets.
     pub alphabet: Alphabet,
-    /// The text without its header: unpacked, and as UTF-16 where the log has no word for its alphabet.
+    /// The text without its header: unpacked, and as UTF-16 where the log has no name for its
+    /// alphabet.
     pub octets: Cow<'a, [u8]>,
-    /// Where it belongs when it is a part of something longer. A header wins over `sar_*`.
+    /// The position in a longer message. A header takes precedence over `sar_*`.
     pub concatenation: Option<Concat>,
     /// Application ports: destination, source.
     pub ports: Option<(u16, u16)>,
-    /// The header was damaged, or names a language or data_coding that is not known here.
+    /// Whether the header was damaged, or names an unknown language or data_coding.
     pub doubtful: bool,
 }
 
-/// Reads one inbound PDU's text.
+/// Interprets the text of one inbound PDU.
 pub fn read<'a>(raw: &Raw<'a>, decoding: &Decoding) -> Incoming<'a> {
-    let (udh, octets) = if raw.udhi { read_udh(raw.octets) } else { (Udh::default(), raw.octets) };
+    let (udh, octets) = if raw.udhi { read_udh(raw.octets) } else { (UserDataHeader::default(), raw.octets) };
     let mut doubtful = udh.malformed;
     let (alphabet, octets) = match charset(raw.data_coding, decoding) {
         Charset::Ours(Alphabet::Gsm7) => {
@@ -200,13 +202,14 @@ pub fn read<'a>(raw: &Raw<'a>, decoding: &Decoding) -> Incoming<'a> {
     Incoming { alphabet, octets, concatenation, ports: udh.ports, doubtful }
 }
 
-fn gsm<'a>(udh: &Udh, octets: &'a [u8], decoding: &Decoding) -> (Alphabet, Cow<'a, [u8]>, bool) {
+fn gsm<'a>(udh: &UserDataHeader, octets: &'a [u8], decoding: &Decoding) -> (Alphabet, Cow<'a, [u8]>, bool) {
     let mut octets = Cow::Borrowed(octets);
     if decoding.packed {
         octets = Cow::Owned(gsm7::unpack(&octets, gsm7::fill_bits(udh.octets), None));
     }
     let (tables, missing) = Tables::shifted(udh.locking_shift, udh.single_shift);
-    // The log knows one language for both tables; the single shift tables hold all of the default extension.
+    // The log knows one language for both tables; the single shift tables contain the whole default
+    // extension.
     let alphabet = match (udh.locking_shift, udh.single_shift) {
         _ if missing => None,
         (None, None) => Some(Alphabet::Gsm7),
@@ -257,8 +260,8 @@ fn hebrew(octet: u8) -> char {
     }
 }
 
-/// The text of octets, and whether some of it could not be read. Octets without an alphabet are shown in
-/// hexadecimal.
+/// Decodes octets; returns the text, and whether part of it could not be read. Octets without an
+/// alphabet are shown in hexadecimal.
 pub fn decode(alphabet: Alphabet, octets: &[u8]) -> (String, bool) {
     match alphabet {
         Alphabet::Gsm7 | Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => {
@@ -281,7 +284,8 @@ pub fn decode(alphabet: Alphabet, octets: &[u8]) -> (String, bool) {
     }
 }
 
-/// An odd length is damage: plain ASCII under a wrong data_coding is read as that, else the last octet is left out.
+/// An odd length is damage: plain ASCII under a wrong data_coding is read as ASCII, else the last
+/// octet is dropped.
 fn decode_ucs2(octets: &[u8]) -> (String, bool) {
     let (pairs, odd) = octets.as_chunks::<2>();
     let mut lossy = !odd.is_empty();
@@ -317,7 +321,7 @@ mod tests {
         check(b"\x06\x08\x04\x01\x02\x03\x03hi", concat(258, 3, 3), None, false, b"hi");
         let ports = b"\x0B\x05\x04\x0B\x84\x23\xF0\x00\x03\x2A\x02\x01hi";
         check(ports, concat(42, 2, 1), Some((2948, 9200)), false, b"hi");
-        // An unknown element in front, then the same header twice: the last one counts.
+        // An unknown element first, then the same element twice: the last one counts.
         check(
             b"\x0D\x70\x01\xFF\x00\x03\x01\x02\x01\x00\x03\x02\x02\x02hi",
             concat(2, 2, 2),

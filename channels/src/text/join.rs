@@ -1,6 +1,7 @@
-//! Puts the parts of long inbound messages together. A pure state machine for one pair of source and destination:
-//! the caller keeps one [`Assembly`] for each, gives it parts and instants, and delivers what comes out. No octet
-//! that was given to it may be lost: what stays incomplete comes out marked.
+//! Joins the parts of long inbound messages: a pure state machine for one pair of source and
+//! destination. The caller keeps one [`Assembly`] for each pair, feeds it parts and instants, and
+//! delivers the joined messages. No octet may be lost: an incomplete message is delivered with its
+//! gaps marked.
 
 use std::borrow::Cow;
 
@@ -13,25 +14,29 @@ use smallvec::SmallVec;
 
 use crate::text::incoming::decode;
 
-/// The most unfinished messages of one pair; the oldest comes out incomplete when there would be more.
+/// Maximum number of unfinished messages of one pair; beyond it the oldest is delivered incomplete.
 pub const OPEN_MAX: usize = 16;
-/// The most octets held for one pair.
+/// Maximum number of octets held for one pair; beyond it the oldest message is delivered
+/// incomplete.
 pub const OPEN_OCTETS_MAX: usize = 1 << 20;
-/// How many finished messages are remembered, so that parts sent once more by the server are known.
+/// Number of finished messages remembered, so that repeated parts are recognised; the oldest are
+/// forgotten.
 pub const DONE_MAX: usize = 16;
-/// How long they are: as long as a server goes on repeating a deliver_sm whose answer it missed.
+/// Time for which finished messages are remembered, in milliseconds: as long as a server repeats a
+/// deliver_sm whose reply it missed.
 pub const DONE_MS_MAX: u64 = 10 * 60 * 1000;
-/// How long parts wait for the others when the channel says nothing.
+/// Default time for which parts wait for the others, in milliseconds; then the message is delivered
+/// incomplete.
 pub const HOLD_MS: u64 = 2 * 60 * 60 * 1000;
-/// Stands where parts are missing.
+/// The mark in place of missing parts.
 pub const MISSING: &str = "[…]";
 
 /// The unfinished long messages from one source to one destination.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Assembly {
-    /// In the order in which they began.
+    /// In the order of their first parts.
     open: Vec<Group>,
-    /// In the order in which they were finished.
+    /// In the order in which they finished.
     done: Vec<Done>,
 }
 
@@ -40,7 +45,7 @@ struct Group {
     reference: u16,
     total: u8,
     first_at: Timestamp,
-    /// In rising order of their numbers.
+    /// In ascending order of their numbers.
     parts: Vec<Held>,
 }
 
@@ -51,7 +56,7 @@ struct Held {
     octets: Box<[u8]>,
 }
 
-/// A message that was finished: what its parts were, by number and fingerprint.
+/// A finished message: its parts by number and fingerprint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Done {
     reference: u16,
@@ -60,18 +65,18 @@ struct Done {
     prints: Vec<(u8, u64)>,
 }
 
-/// A message put together.
+/// A joined message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Joined {
-    /// What it says; [`MISSING`] stands for each gap.
+    /// The content, with [`MISSING`] in each gap.
     pub content: Content,
-    /// How many parts it has.
+    /// The number of parts.
     pub total: u8,
-    /// The numbers of those that did not come.
+    /// The numbers of the missing parts.
     pub missing: Vec<u8>,
     /// Whether some of it could not be read.
     pub lossy: bool,
-    /// When its first part came.
+    /// The arrival of its first part.
     pub first_at: Timestamp,
 }
 
@@ -84,25 +89,26 @@ impl Joined {
     }
 }
 
-/// What became of a part.
+/// The result of adding a part.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Added {
-    /// It had come before: acknowledge it and forget it.
+    /// Whether the part arrived before: acknowledge it and discard it.
     pub repeated: bool,
-    /// Messages that are finished by it, or had to make room for it.
+    /// Messages that the part completed, or that made room for it.
     pub joined: SmallVec<[Joined; 1]>,
 }
 
 impl Assembly {
-    /// Whether nothing is held or remembered: such an assembly need not be kept.
+    /// Returns whether nothing is held or remembered, so that the assembly can be dropped.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty() && self.done.is_empty()
     }
 
-    /// Takes a part in.
+    /// Adds a part.
     ///
-    /// Parts belong together by reference *and* total. A part with a number that is there already but with other
-    /// octets belongs to a later message under a reference used again: the older one comes out incomplete.
+    /// Parts belong together by reference *and* total. A part whose number is already present with
+    /// other octets belongs to a later message under a reused reference: the older one is delivered
+    /// incomplete.
     pub fn add(&mut self, part: PartReceived, now: Timestamp) -> Added {
         self.done.retain(|done| now.since_ms(done.at) < DONE_MS_MAX);
         let mut added = Added::default();
@@ -139,7 +145,7 @@ impl Assembly {
         added
     }
 
-    /// Gives up the messages whose first part came `hold_ms` ago or earlier.
+    /// Removes the messages whose first part arrived `hold_ms` ago or earlier.
     pub fn overdue(&mut self, now: Timestamp, hold_ms: u64) -> Vec<Joined> {
         let mut joined = Vec::new();
         while self.next_due(hold_ms).is_some_and(|due| due <= now) {
@@ -148,12 +154,13 @@ impl Assembly {
         joined
     }
 
-    /// When [`Assembly::overdue`] will have something to give.
+    /// Returns the time at which [`Assembly::overdue`] will return something.
     pub fn next_due(&self, hold_ms: u64) -> Option<Timestamp> {
         self.open.first().map(|group| group.first_at.plus_ms(hold_ms))
     }
 
-    /// Gives up the oldest unfinished message: what replaying a delivery of an incomplete one does.
+    /// Removes the oldest unfinished message, as replaying a delivery of an incomplete one
+    /// requires.
     pub fn close_oldest(&mut self, now: Timestamp) -> Option<Joined> {
         self.close(0, now)
     }
@@ -265,7 +272,7 @@ impl From<FinishedV1<'_>> for Done {
     }
 }
 
-/// FNV-1a over the octets, for telling a repeated part from a new one.
+/// FNV-1a over the octets, to distinguish a repeated part from a new one.
 fn print(alphabet: Alphabet, octets: &[u8]) -> u64 {
     let kind = if alphabet == Alphabet::Ucs2 { 1 } else { 0 };
     std::iter::once(kind)
@@ -278,7 +285,7 @@ impl Group {
         self.parts.iter().find(|part| part.number == number)
     }
 
-    /// Whether it is complete with this part.
+    /// Inserts a part; returns whether the message is complete.
     fn insert(&mut self, part: PartReceived) -> bool {
         let at = self.parts.partition_point(|held| held.number < part.number);
         self.parts.insert(at, Held { number: part.number, alphabet: part.alphabet, octets: part.octets });
@@ -320,8 +327,8 @@ impl Group {
     }
 }
 
-/// The octets of a run. UTF-16 cut at an odd octet comes out even again when joined; when it does not, an octet
-/// was lost or added somewhere, and each odd part gives up its last one so that the next is not shifted.
+/// Returns the octets of a run. UTF-16 cut at an odd octet is even again when joined; if not, an
+/// octet was lost or added, and each odd part drops its last one so that the next is not shifted.
 fn run_octets(run: &[Held]) -> Vec<u8> {
     let total: usize = run.iter().map(|part| part.octets.len()).sum();
     let uneven = total % 2 == 1 && run.len() > 1 && run.iter().all(|part| part.alphabet == Alphabet::Ucs2);
@@ -333,7 +340,7 @@ fn run_octets(run: &[Held]) -> Vec<u8> {
     octets
 }
 
-/// The content of a message that came whole, and whether some of it could not be read.
+/// Returns the content of a message in one part, and whether some of it could not be read.
 pub fn whole(alphabet: Alphabet, octets: &[u8]) -> (Content, bool) {
     if alphabet == Alphabet::Binary {
         return (Content::Binary(octets.into()), false);

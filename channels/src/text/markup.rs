@@ -1,12 +1,12 @@
-//! Markdown in the marks of a channel that has its own, written when a message is sent. Which words are marked is
-//! decided by the parser of [`message::cim::markdown`] alone; no word is ever lost here.
+//! Writes Markdown in the marks of a channel that has its own, when a message is sent. The parser
+//! of [`message::cim::markdown`] alone decides which words are marked; no word is lost here.
 
 use std::borrow::Cow;
 
 use message::cim::markdown::{Piece, Pieces, Style, close_link, write_plain};
 
-/// A text as WhatsApp shows it: `*bold*`, `_italic_`, `~struck~`, `` `code` ``, links as `words (address)`. Fences
-/// are WhatsApp's own as well and stay.
+/// Returns a text in WhatsApp's marks: `*bold*`, `_italic_`, `~struck~`, `` `code` ``, links as
+/// `words (address)`. Fences are WhatsApp's own as well and stay.
 pub fn whatsapp(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     write_whatsapp(Pieces::new(text), Open::default(), &mut out);
@@ -45,15 +45,15 @@ fn mark(style: Style) -> char {
     }
 }
 
-/// A text as Telegram's HTML: `b`, `i`, `s`, `code` and `a`, everything else escaped. Links that Telegram does not
-/// open are written out, as it would drop their addresses.
+/// Returns a text as Telegram's HTML: `b`, `i`, `s`, `code` and `a`, everything else escaped. Links
+/// that Telegram does not open are written out, as it would drop their addresses.
 pub fn telegram_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 8);
     write_html(Pieces::new(text), Open::default(), &mut out);
     out
 }
 
-/// What Telegram counts of a text sent so: UTF-16 units, without the tags.
+/// Returns the length that Telegram counts: UTF-16 units without the tags.
 pub fn telegram_units(text: &str) -> usize {
     Pieces::new(text).map(units).sum()
 }
@@ -103,11 +103,11 @@ fn write_html(pieces: Pieces<'_>, open: Open, out: &mut String) {
     }
 }
 
-/// How a link is written.
+/// The form of a link.
 enum Link {
-    /// As a tag around its words.
+    /// A tag around its words.
     Tag,
-    /// As a text.
+    /// Plain text.
     Written(String),
 }
 
@@ -145,7 +145,7 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// The styles that are open: none is opened twice, as the second mark would close the first.
+/// The open styles: none is opened twice, as the second mark would close the first.
 #[derive(Clone, Copy, Default)]
 struct Open {
     bold: bool,
@@ -154,7 +154,7 @@ struct Open {
 }
 
 impl Open {
-    /// Those of `styles` that are new, and what is open then.
+    /// Returns the styles of `styles` that are new, and the resulting set.
     fn with(mut self, styles: &[Style]) -> (Vec<Style>, Self) {
         let new = styles.iter().copied().filter(|style| {
             let open = match style {
@@ -202,8 +202,8 @@ mod tests {
         assert_eq!(telegram_units("**a😀** [x](https://x.example)"), 5);
     }
 
-    /// The text of an HTML whose tags close in order; `None` when they do not. Links are written out, as `plain`
-    /// writes them.
+    /// Returns the text of HTML whose tags close in order; `None` when they do not. Links are
+    /// written out, as `plain` writes them.
     fn without_tags(html: &str) -> Option<String> {
         let mut out = String::new();
         let mut open: Vec<(&str, usize, String)> = Vec::new();

@@ -1,4 +1,5 @@
-//! Text to SMS parts and back: alphabets, splitting, transliteration, joining; and Markdown to providers' markup.
+//! Text to SMS parts and back: alphabets, splitting, transliteration, joining; and Markdown to
+//! providers' markup.
 
 mod default_tables;
 pub mod gsm7;

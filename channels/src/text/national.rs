@@ -1,5 +1,5 @@
-//! The national language tables of TS 23.038 annex A that are known here: Turkish, Spanish, Portuguese. A
-//! language without a table answers none; it must never be read with another language's table.
+//! The supported national language tables of TS 23.038 annex A: Turkish, Spanish, Portuguese. A
+//! language without a table returns `None`; it must never be read with another language's table.
 
 use crate::text::default_tables::DEFAULT;
 
@@ -16,7 +16,7 @@ pub enum Language {
 }
 
 impl Language {
-    /// The id in the header.
+    /// Returns the language's id in the header.
     pub fn id(self) -> u8 {
         match self {
             Language::Turkish => 1,
@@ -25,13 +25,13 @@ impl Language {
         }
     }
 
-    /// Whether it has a locking shift table of its own.
+    /// Returns whether the language has a locking shift table.
     pub fn locks(self) -> bool {
         locking(self.id()).is_some()
     }
 }
 
-/// The table that replaces the default one, if the language has it.
+/// Returns the table that replaces the default one, if the language has it.
 pub(crate) fn locking(id: u8) -> Option<&'static [char; 128]> {
     match id {
         1 => Some(&TURKISH_LOCKING),
@@ -40,7 +40,7 @@ pub(crate) fn locking(id: u8) -> Option<&'static [char; 128]> {
     }
 }
 
-/// The table that replaces the extension, if the language is known.
+/// Returns the table that replaces the extension, if the language is known.
 pub(crate) fn single(id: u8) -> Option<&'static [(u8, char)]> {
     match id {
         1 => Some(&TURKISH_SINGLE),

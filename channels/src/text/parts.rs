@@ -1,5 +1,6 @@
-//! The parts of a stored text, made from the text and its [`Split`] alone. The cuts never part an escape from its
-//! code, a surrogate from its other half, or (where it fits one part) a grapheme cluster.
+//! The parts of a stored text, derived from the text and its [`Split`] alone. A cut never separates
+//! an escape from its code, a surrogate from its other half, or (where it fits one part) a grapheme
+//! cluster.
 
 use message::event::{Alphabet, Concatenation, Split};
 use smallvec::SmallVec;
@@ -8,28 +9,28 @@ use unicode_segmentation::GraphemeCursor;
 use crate::text::gsm7::{self, Tables};
 
 /// A user data header with its length octet.
-pub type Header = SmallVec<[u8; 16]>;
+pub type Udh = SmallVec<[u8; 16]>;
 
-/// One part as it goes on the wire.
+/// One part in wire form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part<'t> {
-    /// Which it is, from 1.
+    /// The part's number, from 1.
     pub number: u16,
-    /// How many there are.
+    /// The number of parts.
     pub total: u16,
-    /// What it says; empty for octets that are no text.
+    /// The part's text; empty for binary octets.
     pub text: &'t str,
-    /// The user data header (set bit 0x40 of esm_class when there is one).
-    pub udh: Option<Header>,
-    /// The text encoded, without the header. GSM is unpacked, one septet an octet.
+    /// The user data header; set bit 0x40 of esm_class when present.
+    pub udh: Option<Udh>,
+    /// The encoded text without the header. GSM is unpacked, one septet an octet.
     pub octets: Vec<u8>,
 }
 
-/// How many units (septets, octets, UTF-16 units) of an alphabet one part holds; with
-/// [`Concatenation::None`] a part that stands alone.
+/// Returns the number of units (septets, octets, UTF-16 units) that one part holds; with
+/// [`Concatenation::None`], a part that stands alone.
 ///
-/// `sar_*` parts leave room for a header with a 16-bit reference: the server has to write one towards the phone,
-/// and the `sar_msg_ref_num` that it makes it from has 16 bits. All of them stay far below the 254 octets
+/// `sar_*` parts leave room for a header with a 16-bit reference: the server writes one towards the
+/// phone, and its source, `sar_msg_ref_num`, has 16 bits. All values are far below the 254 octets
 /// of `short_message`.
 pub fn units_per_part(alphabet: Alphabet, concatenation: Concatenation) -> usize {
     let mut header: usize = match concatenation {
@@ -54,17 +55,17 @@ pub fn units_per_part(alphabet: Alphabet, concatenation: Concatenation) -> usize
     }
 }
 
-/// The parts of a text, in order.
+/// Returns the parts of a text in order.
 pub fn parts(text: &str, split: Split) -> Parts<'_> {
     Parts { pieces: pieces(text, split), split, made: 0 }
 }
 
-/// One part of a text, `index` counted from 0 as in the log.
+/// Returns one part of a text, `index` counted from 0 as in the log.
 pub fn part(text: &str, split: Split, index: u16) -> Option<Part<'_>> {
     parts(text, split).nth(usize::from(index))
 }
 
-/// Makes the parts of a text, one at a time.
+/// An iterator over the parts of a text.
 #[derive(Clone, Debug)]
 pub struct Parts<'t> {
     pieces: Pieces<'t>,
@@ -88,7 +89,7 @@ impl<'t> Iterator for Parts<'t> {
         })
     }
 
-    /// Passes over parts without encoding them.
+    /// Skips parts without encoding them.
     fn nth(&mut self, skipped: usize) -> Option<Part<'t>> {
         for _ in 0..skipped {
             self.pieces.next()?;
@@ -98,7 +99,7 @@ impl<'t> Iterator for Parts<'t> {
     }
 }
 
-/// The parts of octets that are no text, in order.
+/// Returns the parts of binary octets in order.
 pub fn octet_parts(octets: &[u8], split: Split) -> OctetParts<'_> {
     let per_part = match split.parts {
         0 | 1 => usize::MAX,
@@ -107,7 +108,7 @@ pub fn octet_parts(octets: &[u8], split: Split) -> OctetParts<'_> {
     OctetParts { rest: Some(octets), per_part, split, made: 0 }
 }
 
-/// Makes the parts of octets, one at a time.
+/// An iterator over the parts of octets.
 #[derive(Clone, Debug)]
 pub struct OctetParts<'t> {
     rest: Option<&'t [u8]>,
@@ -129,7 +130,7 @@ impl<'t> Iterator for OctetParts<'t> {
     }
 }
 
-/// A text in an alphabet. What the alphabet lacks becomes `?`: a plan never lets that happen.
+/// Encodes a text. Characters that the alphabet lacks become `?`, which a plan never lets happen.
 fn encode(text: &str, alphabet: Alphabet) -> Vec<u8> {
     let mut octets = Vec::new();
     match alphabet {
@@ -147,9 +148,9 @@ fn encode(text: &str, alphabet: Alphabet) -> Vec<u8> {
     octets
 }
 
-fn udh(split: Split, number: u16) -> Option<Header> {
+fn udh(split: Split, number: u16) -> Option<Udh> {
     let octet = |value: u16| u8::try_from(value).unwrap_or(u8::MAX);
-    let mut header = Header::new();
+    let mut header = Udh::new();
     header.push(0);
     let [high, low] = split.reference.to_be_bytes();
     match split.concatenation {
@@ -179,7 +180,7 @@ fn pieces(text: &str, split: Split) -> Pieces<'_> {
     pieces_as_many(text, split)
 }
 
-/// The cut text, in as many pieces as it takes, whatever [`Split::parts`] says.
+/// Cuts the text into as many pieces as needed, regardless of [`Split::parts`].
 pub(crate) fn pieces_as_many(text: &str, split: Split) -> Pieces<'_> {
     let capacity = match (split.alphabet, split.concatenation) {
         (_, Concatenation::Payload) => usize::MAX,
@@ -191,7 +192,7 @@ pub(crate) fn pieces_as_many(text: &str, split: Split) -> Pieces<'_> {
     Pieces { rest: Some(text), alphabet: split.alphabet, tables, capacity, at_spaces }
 }
 
-/// Cuts a text greedily.
+/// An iterator that cuts a text greedily.
 #[derive(Clone, Debug)]
 pub(crate) struct Pieces<'t> {
     rest: Option<&'t str>,
@@ -213,7 +214,7 @@ impl<'t> Iterator for Pieces<'t> {
 }
 
 impl Pieces<'_> {
-    /// Where the next piece ends, in bytes: beyond 0 unless the text is empty.
+    /// Returns where the next piece ends, in bytes: above 0 unless the text is empty.
     fn cut(&self, rest: &str) -> usize {
         if self.capacity == usize::MAX {
             return rest.len();
@@ -245,9 +246,10 @@ impl Pieces<'_> {
         }
     }
 
-    /// The start of the grapheme cluster that `at` lies in, when it would fit the next part whole.
+    /// Returns the start of the grapheme cluster around `at` if the cluster fits the next part
+    /// whole.
     fn whole_cluster(&self, rest: &str, at: usize) -> usize {
-        // What lies further away cannot belong to a cluster that fits.
+        // Anything further away cannot belong to a cluster that fits.
         let window = at.saturating_add(self.capacity.saturating_mul(4)).saturating_add(4);
         let window = rest.get(..rest.floor_char_boundary(window)).unwrap_or(rest);
         if is_border(window, at) {
@@ -262,7 +264,7 @@ impl Pieces<'_> {
         if start == 0 || units > self.capacity { at } else { start }
     }
 
-    /// The end of the last space in the last fifth of the piece, else `at`.
+    /// Returns the end of the last space in the last fifth of the piece, else `at`.
     fn space_before(&self, rest: &str, at: usize) -> usize {
         let is_space = |c| matches!(c, ' ' | '\n' | '\t');
         let (piece, next) = rest.split_at_checked(at).unwrap_or((rest, ""));

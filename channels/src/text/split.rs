@@ -1,13 +1,13 @@
-//! How a text is cut into SMS parts: the alphabet, the counts, the cuts. Everything here follows from its
-//! arguments alone: [`parts`] makes the same parts from a stored text and [`Split`] for ever, so its rules must
-//! never change for a split that is already in a log.
+//! Splits a text into SMS parts: the alphabet, the counts, the cuts. The result depends on the
+//! arguments alone: [`parts`] makes the same parts from a stored text and [`Split`] forever, so its
+//! rules must never change for a split that is already in a log.
 
 use std::borrow::Cow;
 
 use message::event::{Alphabet, Concatenation, Split};
 use smallvec::SmallVec;
 
-pub use crate::text::parts::{Header, OctetParts, Part, Parts, octet_parts, part, parts, units_per_part};
+pub use crate::text::parts::{OctetParts, Part, Parts, Udh, octet_parts, part, parts, units_per_part};
 use crate::text::{
     gsm7::{self, Tables},
     national::Language,
@@ -15,39 +15,42 @@ use crate::text::{
     transliterate::{self, Replacements},
 };
 
-/// The most parts that a concatenation header can number.
+/// Maximum number of parts that a concatenation header can number; longer texts are refused.
 pub const PARTS_MAX: u16 = 255;
-/// The longest text that is taken when a channel says nothing, in code points.
+/// Default maximum length of a text, in code points; longer ones are refused.
 pub const CHARACTERS_MAX: u32 = 1600;
-/// The most octets that fit one `message_payload`, by its 16-bit length.
+/// Maximum number of octets of one `message_payload`, by its 16-bit length; longer ones are
+/// refused.
 pub const PAYLOAD_OCTETS_MAX: usize = 65_535;
 
-/// What a channel wants done with texts.
+/// A channel's settings for texts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// GSM 03.38 may be used. Off where the server's default alphabet is Latin-1.
+    /// Whether GSM 03.38 may be used. Off where the server's default alphabet is Latin-1.
     pub gsm7: bool,
-    /// Latin-1 may be used, for servers that take it.
+    /// Whether Latin-1 may be used, for servers that accept it.
     pub latin1: bool,
-    /// UTF-16 may be used.
+    /// Whether UTF-16 may be used.
     pub ucs2: bool,
     /// A language whose shift tables may be used.
     pub national: Option<Language>,
-    /// How parts are marked. [`Concatenation::None`] sends separate texts, cut at spaces where one is near.
+    /// The way parts are marked. [`Concatenation::None`] sends separate texts, cut at nearby
+    /// spaces.
     pub concatenation: Concatenation,
-    /// Typographic characters are replaced when the whole text then fits a cheaper alphabet.
+    /// Whether typographic characters are replaced when the whole text then fits a cheaper
+    /// alphabet.
     pub transliterate: bool,
-    /// The same for accents that GSM lacks.
+    /// Whether accents that GSM lacks are dropped in that case.
     pub strip_accents: bool,
-    /// The same for Greek capitals that look like Latin ones.
+    /// Whether Greek capitals become the Latin letters they resemble in that case.
     pub greek_lookalikes: bool,
-    /// What needs a surrogate pair becomes `?`.
+    /// Whether grapheme clusters that need a surrogate pair become `?`.
     pub replace_emoji: bool,
-    /// CR LF is sent as LF.
+    /// Whether CR LF is sent as LF.
     pub crlf_to_lf: bool,
-    /// The most parts of one text.
+    /// Maximum number of parts of one text; longer ones are refused.
     pub parts_max: u16,
-    /// The longest text as sent, in code points.
+    /// Maximum length of a text as sent, in code points; longer ones are refused.
     pub characters_max: u32,
 }
 
@@ -80,32 +83,32 @@ impl Policy {
     }
 }
 
-/// Why a text cannot be sent as it is. All are final, before anything is sent.
+/// The reason why a text cannot be sent. All are final, before anything is sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// Over [`Policy::characters_max`].
+pub enum SplitError {
+    /// The text exceeds [`Policy::characters_max`].
     #[error("the text has {characters} characters, at most {max} are allowed: shorten it")]
     TooLong {
-        /// Code points as they would be sent.
+        /// The length in code points as sent.
         characters: usize,
-        /// The limit.
+        /// The configured limit.
         max: u32,
     },
-    /// Over [`Policy::parts_max`], or over what a header can number.
+    /// The text exceeds [`Policy::parts_max`], or the number that a header can express.
     #[error("the text needs {parts} parts, at most {max} are allowed: shorten it")]
     TooManyParts {
-        /// The parts it would take.
+        /// The number of parts it would need.
         parts: usize,
-        /// The limit.
+        /// The configured limit.
         max: u16,
     },
-    /// Over what one `message_payload` holds.
+    /// The text exceeds one `message_payload`.
     #[error("the text takes {octets} octets, one payload holds at most {PAYLOAD_OCTETS_MAX}: shorten it")]
     PayloadTooLong {
-        /// Its octets when encoded.
+        /// The encoded length.
         octets: usize,
     },
-    /// No allowed alphabet has this character.
+    /// No allowed alphabet has a character.
     #[error("no alphabet of the channel has the character {character:?}: allow ucs2 or remove it")]
     NotInAlphabet {
         /// The first such character.
@@ -113,7 +116,7 @@ pub enum Refused {
     },
 }
 
-/// What [`prepare`] changed.
+/// A change made by [`prepare`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Adaptation {
     /// NUL characters were removed.
@@ -125,7 +128,7 @@ pub enum Adaptation {
 }
 
 impl Adaptation {
-    /// In words, for the business.
+    /// Returns the change in words for the business.
     pub fn as_str(self) -> &'static str {
         match self {
             Adaptation::NulRemoved => "NUL characters were removed",
@@ -135,39 +138,40 @@ impl Adaptation {
     }
 }
 
-/// A text ready to be stored beside its split.
+/// A text to be stored beside its split.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prepared<'t> {
-    /// The text to store and send; [`parts`] must be given this one.
+pub struct PreparedText<'t> {
+    /// The text to store and send; pass this one to [`parts`].
     pub text: Cow<'t, str>,
-    /// Its cuts.
+    /// The cuts of the text.
     pub split: Split,
-    /// What was changed. Line ends made LF are not listed: nobody sees the difference.
+    /// The changes. CR LF made LF is not listed, since it is invisible.
     pub adapted: SmallVec<[Adaptation; 2]>,
 }
 
-/// What a text will take.
+/// The size of a text in parts and units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// The alphabet.
+    /// The alphabet that the text needs.
     pub alphabet: Alphabet,
-    /// What is submitted: 1 for a payload that the server cuts.
+    /// Number of submits: 1 for a payload that the server cuts.
     pub parts: u16,
-    /// What the phone network carries (a payload is taken to be cut as with an 8-bit header).
+    /// Number of segments in the phone network (a payload is assumed to be cut with an 8-bit
+    /// header).
     pub segments: u16,
     /// Septets, octets or UTF-16 units of the whole text.
     pub units: usize,
-    /// How many of these one segment holds.
+    /// Number of units that one segment holds.
     pub units_per_segment: usize,
 }
 
-/// Makes the changes that the policy wants, and plans the cuts of the result.
+/// Makes the policy's changes, and plans the cuts of the result.
 ///
 /// # Errors
 /// The text is too long, or has a character that no allowed alphabet has.
-pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Prepared<'t>, Refused> {
+pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<PreparedText<'t>, SplitError> {
     if fits_at_sight(text, policy) {
-        return Ok(Prepared { text: Cow::Borrowed(text), split: ONE_GSM7, adapted: SmallVec::new() });
+        return Ok(PreparedText { text: Cow::Borrowed(text), split: ONE_GSM7, adapted: SmallVec::new() });
     }
     too_long_at_sight(text, policy)?;
     let mut adapted = SmallVec::new();
@@ -188,7 +192,7 @@ pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Pre
     if wanted != Replacements::default() && cheap(&text, &survey, policy).is_none() {
         let changed = transliterate::apply(&text, wanted);
         let of_changed = Survey::of(&changed);
-        // With GSM allowed only GSM is cheap enough to change a text for.
+        // Where GSM is allowed, only GSM is cheap enough to change a text for.
         let fits = if policy.gsm7 { of_changed.gsm7 } else { of_changed.latin1 && policy.latin1 };
         if fits {
             text = Cow::Owned(changed);
@@ -197,14 +201,14 @@ pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Pre
         }
     }
     let split = cuts(&text, &survey, policy, reference)?.1;
-    Ok(Prepared { text, split, adapted })
+    Ok(PreparedText { text, split, adapted })
 }
 
-/// Plans the cuts of a text as it is, without changing it.
+/// Plans the cuts of a text without changing it.
 ///
 /// # Errors
 /// As [`prepare`].
-pub fn plan(text: &str, policy: &Policy, reference: u16) -> Result<Split, Refused> {
+pub fn plan(text: &str, policy: &Policy, reference: u16) -> Result<Split, SplitError> {
     if fits_at_sight(text, policy) {
         return Ok(ONE_GSM7);
     }
@@ -212,17 +216,18 @@ pub fn plan(text: &str, policy: &Policy, reference: u16) -> Result<Split, Refuse
     Ok(cuts(text, &Survey::of(text), policy, reference)?.1)
 }
 
-/// What a text would take as [`plan`] cuts it.
+/// Returns the size of a text as [`plan`] cuts it.
 ///
 /// # Errors
 /// As [`prepare`].
-pub fn count(text: &str, policy: &Policy) -> Result<Count, Refused> {
+pub fn count(text: &str, policy: &Policy) -> Result<Count, SplitError> {
     too_long_at_sight(text, policy)?;
     Ok(cuts(text, &Survey::of(text), policy, 0)?.0)
 }
 
-/// The alphabet and the number of SMS that the phone network will carry, and charge, for a text that a provider cuts
-/// by itself, as most do: GSM where it suffices, else UTF-16, with headers of an 8-bit reference.
+/// Returns the alphabet and number of SMS that the phone network carries, and charges, for a text
+/// that a provider cuts by itself, as most do: GSM where it suffices, else UTF-16, with headers of
+/// an 8-bit reference.
 pub fn segments(text: &str) -> (Alphabet, usize) {
     let survey = Survey::of(text);
     let (alphabet, units) =
@@ -230,13 +235,13 @@ pub fn segments(text: &str) -> (Alphabet, usize) {
     (alphabet, segments_as(text, alphabet, units, Concatenation::Udh8))
 }
 
-/// Cuts a text for a provider that takes texts of at most `units_max` UTF-16 units and does its own encoding.
-/// A provider that counts code points is served as well: there are never more of them. The limit is kept in
-/// [`Split::reference`], which has no other use there.
+/// Cuts a text for a provider that accepts texts of at most `units_max` UTF-16 units and encodes
+/// them itself. This also serves a provider that counts code points, of which there are never more.
+/// The limit is kept in [`Split::reference`], which has no other use there.
 ///
 /// # Errors
-/// More than `parts_max` parts.
-pub fn plan_texts(text: &str, units_max: u16, parts_max: u16) -> Result<Split, Refused> {
+/// The text needs more than `parts_max` parts.
+pub fn plan_texts(text: &str, units_max: u16, parts_max: u16) -> Result<Split, SplitError> {
     if text.len() <= usize::from(units_max) || text.encode_utf16().count() <= usize::from(units_max) {
         return Ok(Split::WHOLE);
     }
@@ -245,11 +250,11 @@ pub fn plan_texts(text: &str, units_max: u16, parts_max: u16) -> Result<Split, R
     Ok(split)
 }
 
-/// Cuts octets that are no text.
+/// Cuts binary octets.
 ///
 /// # Errors
 /// More parts than the policy or the header allows.
-pub fn plan_octets(octets: &[u8], policy: &Policy, reference: u16) -> Result<Split, Refused> {
+pub fn plan_octets(octets: &[u8], policy: &Policy, reference: u16) -> Result<Split, SplitError> {
     let concatenation = policy.concatenation;
     let whole = Split { alphabet: Alphabet::Binary, ..Split::WHOLE };
     if octets.len() <= units_per_part(Alphabet::Binary, Concatenation::None) {
@@ -263,14 +268,14 @@ pub fn plan_octets(octets: &[u8], policy: &Policy, reference: u16) -> Result<Spl
     Ok(Split { parts: segments, concatenation, reference: reference_of(concatenation, reference), ..whole })
 }
 
-/// What one pass over a text tells.
+/// The findings of one pass over a text.
 struct Survey {
     characters: usize,
     gsm7: bool,
     septets: usize,
     latin1: bool,
     utf16: usize,
-    /// The first character outside GSM, and outside Latin-1.
+    /// The first character outside GSM, and the first outside Latin-1.
     not_gsm7: char,
     not_latin1: char,
 }
@@ -302,12 +307,12 @@ impl Survey {
     }
 }
 
-/// What most texts are: one part of GSM.
+/// The split of most texts: one part of GSM.
 const ONE_GSM7: Split =
     Split { parts: 1, alphabet: Alphabet::Gsm7, concatenation: Concatenation::None, reference: 0 };
 
-/// The fast path: a short text of characters that are one octet here and one septet there. Nothing in it
-/// needs an escape, and nothing is ever replaced.
+/// Takes the fast path: a short text of characters that are one octet here and one septet there.
+/// Nothing in it needs an escape or is ever replaced.
 fn fits_at_sight(text: &str, policy: &Policy) -> bool {
     const OCTETS_MAX: usize = 160;
     let septet = |octet: u8| matches!(octet, b' '..=b'Z' | b'a'..=b'z' | b'\n' | b'_');
@@ -317,18 +322,19 @@ fn fits_at_sight(text: &str, policy: &Policy) -> bool {
         && text.bytes().all(septet)
 }
 
-/// Spares the walk over a text that is too long however it is counted.
-fn too_long_at_sight(text: &str, policy: &Policy) -> Result<(), Refused> {
+/// Rejects a text that is too long however it is counted, without walking over it.
+fn too_long_at_sight(text: &str, policy: &Policy) -> Result<(), SplitError> {
     let max = policy.characters_max;
-    // CR LF, NUL and clusters may shrink; 64 bytes a character is more than any of that in earnest.
+    // CR LF, NUL and clusters may shrink a text; 64 bytes a character exceed any real text.
     let bytes_max = usize::try_from(max).unwrap_or(usize::MAX).saturating_mul(64);
     if text.len() <= bytes_max {
         return Ok(());
     }
-    Err(Refused::TooLong { characters: text.chars().count(), max })
+    Err(SplitError::TooLong { characters: text.chars().count(), max })
 }
 
-/// The alphabet that sends the text as it is for less than UTF-16, Latin-1 beside GSM not counted.
+/// Returns the alphabet that sends the text unchanged for less than UTF-16; Latin-1 beside GSM is
+/// not considered.
 fn cheap(text: &str, survey: &Survey, policy: &Policy) -> Option<(Alphabet, usize)> {
     if policy.gsm7 && survey.gsm7 {
         return Some((Alphabet::Gsm7, survey.septets));
@@ -339,7 +345,7 @@ fn cheap(text: &str, survey: &Survey, policy: &Policy) -> Option<(Alphabet, usiz
     (!policy.gsm7 && policy.latin1 && survey.latin1).then_some((Alphabet::Latin1, survey.characters))
 }
 
-fn alphabet(text: &str, survey: &Survey, policy: &Policy) -> Result<(Alphabet, usize), Refused> {
+fn alphabet(text: &str, survey: &Survey, policy: &Policy) -> Result<(Alphabet, usize), SplitError> {
     if let Some(found) = cheap(text, survey, policy) {
         return Ok(found);
     }
@@ -350,10 +356,10 @@ fn alphabet(text: &str, survey: &Survey, policy: &Policy) -> Result<(Alphabet, u
         return Ok((Alphabet::Ucs2, survey.utf16));
     }
     let character = if policy.latin1 { survey.not_latin1 } else { survey.not_gsm7 };
-    Err(Refused::NotInAlphabet { character })
+    Err(SplitError::NotInAlphabet { character })
 }
 
-/// The national alphabet that takes fewer parts, with the septets of the text in it.
+/// Returns the national alphabet that needs fewer parts, with the text's septets in it.
 fn national(text: &str, policy: &Policy) -> Option<(Alphabet, usize)> {
     let language = policy.national.filter(|_| policy.gsm7)?;
     let septets = |alphabet| {
@@ -362,7 +368,7 @@ fn national(text: &str, policy: &Policy) -> Option<(Alphabet, usize)> {
         for c in text.chars() {
             septets += tables.code(c)?.septets();
         }
-        // The shift needs a header in each part: it cannot go with sar_* or with a server that cuts.
+        // The shift needs a header in each part: it excludes sar_* and servers that cut.
         let one = septets <= units_per_part(alphabet, Concatenation::None);
         let header = !matches!(policy.concatenation, Concatenation::Sar | Concatenation::Payload);
         (one || header).then_some((alphabet, septets))
@@ -375,7 +381,8 @@ fn national(text: &str, policy: &Policy) -> Option<(Alphabet, usize)> {
         .min_by_key(|&(alphabet, units)| segments_as(text, alphabet, units, policy.concatenation))
 }
 
-/// How the phone network sees what is sent: a payload is cut by the server, with an 8-bit header as a rule.
+/// Returns the concatenation as the phone network sees it: a server cuts a payload, usually with an
+/// 8-bit header.
 fn segmentation(concatenation: Concatenation) -> Concatenation {
     match concatenation {
         Concatenation::Payload => Concatenation::Udh8,
@@ -398,10 +405,10 @@ fn parts_max(policy: &Policy) -> u16 {
     }
 }
 
-fn limited(parts: usize, max: u16) -> Result<u16, Refused> {
+fn limited(parts: usize, max: u16) -> Result<u16, SplitError> {
     match u16::try_from(parts) {
         Ok(count) if count <= max => Ok(count),
-        _ => Err(Refused::TooManyParts { parts, max }),
+        _ => Err(SplitError::TooManyParts { parts, max }),
     }
 }
 
@@ -413,10 +420,10 @@ fn reference_of(concatenation: Concatenation, reference: u16) -> u16 {
     }
 }
 
-fn cuts(text: &str, survey: &Survey, policy: &Policy, reference: u16) -> Result<(Count, Split), Refused> {
+fn cuts(text: &str, survey: &Survey, policy: &Policy, reference: u16) -> Result<(Count, Split), SplitError> {
     let max = policy.characters_max;
     if u32::try_from(survey.characters).map_or(true, |characters| characters > max) {
-        return Err(Refused::TooLong { characters: survey.characters, max });
+        return Err(SplitError::TooLong { characters: survey.characters, max });
     }
     let (alphabet, units) = alphabet(text, survey, policy)?;
     let segments = limited(segments_as(text, alphabet, units, policy.concatenation), parts_max(policy))?;
@@ -427,7 +434,7 @@ fn cuts(text: &str, survey: &Survey, policy: &Policy, reference: u16) -> Result<
     };
     let octets = if alphabet == Alphabet::Ucs2 { units * 2 } else { units };
     if concatenation == Concatenation::Payload && octets > PAYLOAD_OCTETS_MAX {
-        return Err(Refused::PayloadTooLong { octets });
+        return Err(SplitError::PayloadTooLong { octets });
     }
     let units_per_segment = units_per_part(alphabet, segmentation(concatenation));
     let count = Count { alphabet, parts, segments, units, units_per_segment };

@@ -1,23 +1,23 @@
-//! Replacements that let a text fit a cheaper alphabet. Each is a choice of the channel; nothing here decides
-//! whether the result is used, and nothing touches a character that GSM 03.38 already has.
+//! Replacements that let a text fit a cheaper alphabet. Each is a channel's choice; nothing here
+//! decides whether the result is used, and no character of GSM 03.38 is touched.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_segmentation::UnicodeSegmentation;
 
 use crate::text::gsm7;
 
-/// Which replacements are wanted.
+/// The wanted replacements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Replacements {
-    /// Typographic characters by plain ones, after NFC.
+    /// Whether typographic characters become plain ones, after NFC.
     pub typography: bool,
-    /// Accents that GSM lacks are dropped; changes the meaning in some languages.
+    /// Whether accents that GSM lacks are dropped, which changes the meaning in some languages.
     pub accents: bool,
-    /// Greek capitals that GSM lacks become the Latin letters that look the same.
+    /// Whether Greek capitals that GSM lacks become the Latin letters they resemble.
     pub greek: bool,
 }
 
-/// The text with the wanted replacements made.
+/// Returns the text with the wanted replacements.
 pub fn apply(text: &str, wanted: Replacements) -> String {
     let mut changed = String::with_capacity(text.len());
     for c in text.nfc() {
@@ -40,7 +40,8 @@ pub fn apply(text: &str, wanted: Replacements) -> String {
     changed
 }
 
-/// The text with `?` for each grapheme cluster that needs a surrogate pair, for servers that refuse those.
+/// Returns the text with `?` for each grapheme cluster that needs a surrogate pair, for servers
+/// that refuse those.
 pub fn without_emoji(text: &str) -> String {
     let mut changed = String::with_capacity(text.len());
     for cluster in text.graphemes(true) {
@@ -65,7 +66,7 @@ fn typography(c: char) -> Option<&'static str> {
         '‥' => "..",
         '\t' | '\u{A0}' | '\u{2000}'..='\u{200A}' | '\u{202F}' | '\u{205F}' | '\u{3000}' => " ",
         '\u{2028}' | '\u{2029}' => "\n",
-        // Zero-width joiner and non-joiner stay: they shape emoji and scripts.
+        // Zero-width joiner and non-joiner stay, since they shape emoji and scripts.
         '\u{AD}' | '\u{200B}' | '\u{2060}' | '\u{FEFF}' => "",
         '¼' => "1/4",
         '½' => "1/2",

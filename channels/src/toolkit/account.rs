@@ -1,13 +1,14 @@
-//! Reading `[channel.account]` into a provider's typed account, and the checks that all accounts share.
+//! Parses `[channel.account]` into a provider's typed account, and holds the checks that all
+//! accounts share.
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::contract::AccountError;
 
-/// Reads `[channel.account]` into its type.
+/// Parses `[channel.account]` into its type.
 ///
 /// # Errors
-/// Names what is wrong: an unknown or missing key, a wrong type.
+/// An unknown or missing key, or a wrong type, by name.
 pub fn account<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, AccountError> {
     toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| AccountError {
         key: String::new(),
@@ -15,10 +16,10 @@ pub fn account<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, 
     })
 }
 
-/// Checks that a secret says something.
+/// Rejects an empty secret.
 ///
 /// # Errors
-/// Names its key when it is empty.
+/// Names the key.
 pub fn filled(key: &str, secret: &SecretString) -> Result<(), AccountError> {
     if secret.expose_secret().trim().is_empty() {
         return Err(AccountError { key: key.into(), problem: "is empty".into() });
@@ -26,16 +27,16 @@ pub fn filled(key: &str, secret: &SecretString) -> Result<(), AccountError> {
     Ok(())
 }
 
-/// Checks the address of an API: it begins with `https://` or `http://`. What follows is put behind it, so a `/`
-/// at its end is taken away.
+/// Checks the base address of an API: it begins with `https://` or `http://`. A trailing `/` is
+/// removed, since paths are appended.
 ///
 /// # Errors
-/// Names its key when it is none.
+/// Names the key of an invalid address.
 pub fn address(key: &str, url: &mut Box<str>) -> Result<(), AccountError> {
     let trimmed = url.trim().trim_end_matches('/');
     let rest = trimmed.strip_prefix("https://").or_else(|| trimmed.strip_prefix("http://"));
     if rest.is_none_or(|rest| rest.is_empty() || rest.contains(char::is_whitespace)) {
-        let problem = format!("{url:?} is no address: expected https://...");
+        let problem = format!("{url:?} is not a valid URL: expected https://...");
         return Err(AccountError { key: key.into(), problem });
     }
     *url = trimmed.into();

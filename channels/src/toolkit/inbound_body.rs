@@ -1,12 +1,13 @@
-//! CIM bodies for what customers send: files, places, contacts. Files are named `media:<n>`, the n-th of the message's
-//! [`crate::contract::MediaRef`]s; their addresses for the business are put in their place later.
+//! Composes CIM bodies for what customers send: files, places, contacts. Files are named
+//! `media:<n>`, the n-th of the message's [`crate::contract::MediaRef`]s; their addresses for the
+//! business are filled in later.
 
 use message::{BodyType, Content};
 use serde_json::{Map, Value, json};
 
 use crate::contract::{Attribute, InEvent, InMessage, MediaRef};
 
-/// A file: IMAGE, VIDEO, AUDIO or FILE, with the words beside it.
+/// Returns an IMAGE, VIDEO, AUDIO or FILE body with its caption.
 pub fn file(body_type: BodyType, caption: &str, index: usize, media: &MediaRef) -> Content {
     let mut attachment = Map::new();
     attachment.insert("mediaUrl".into(), format!("media:{index}").into());
@@ -22,7 +23,7 @@ pub fn file(body_type: BodyType, caption: &str, index: usize, media: &MediaRef) 
     )
 }
 
-/// The body type of a file by its media type; FILE for all others.
+/// Returns the body type for a media type; FILE for unknown ones.
 pub fn file_type(content_type: &str) -> BodyType {
     match content_type.split('/').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
         "image" => BodyType::Image,
@@ -32,7 +33,8 @@ pub fn file_type(content_type: &str) -> BodyType {
     }
 }
 
-/// The body type of a file by the end of its address, where nobody says its media type; FILE for all others.
+/// Returns the body type for a file name's extension, where the media type is missing; FILE for
+/// unknown ones.
 fn named_type(address: &str) -> BodyType {
     let path = address.split(['?', '#']).next().unwrap_or_default();
     let end = path.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
@@ -44,8 +46,8 @@ fn named_type(address: &str) -> BodyType {
     }
 }
 
-/// A message of words and files: the words go beside the first file, and each further file is a message of its own,
-/// named `<id>#<n>`.
+/// Splits a message of words and files: the words stay with the first file, each further file
+/// becomes a message of its own, named `<id>#<n>`.
 pub fn messages(message: InMessage, words: &str, files: Vec<MediaRef>) -> Vec<InEvent> {
     if files.is_empty() {
         return vec![InEvent::Message(Box::new(InMessage {
@@ -66,7 +68,7 @@ pub fn messages(message: InMessage, words: &str, files: Vec<MediaRef>) -> Vec<In
     files.into_iter().enumerate().map(one).collect()
 }
 
-/// A place.
+/// Returns a LOCATION body.
 pub fn location(latitude: f64, longitude: f64, name: &str, address: &str, url: &str) -> Content {
     rich(
         BodyType::Location,
@@ -76,18 +78,18 @@ pub fn location(latitude: f64, longitude: f64, name: &str, address: &str, url: &
     )
 }
 
-/// One contact with its numbers.
+/// Returns one contact with its numbers.
 pub fn contact(name: &str, phones: &[&str]) -> Value {
     let phones: Vec<Value> = phones.iter().map(|phone| json!({"phone": phone})).collect();
     json!({"name": {"formattedName": name}, "phones": phones})
 }
 
-/// Contacts made by [`contact`].
+/// Returns a CONTACT body of contacts made by [`contact`].
 pub fn contacts(contacts: Vec<Value>) -> Content {
     rich(BodyType::Contact, json!({"type": "CONTACT", "markdownText": Value::Null, "contacts": contacts}))
 }
 
-/// A sticker: a file, or an id where it is none.
+/// Returns a STICKER body: a file, or an id without one.
 pub fn sticker(index: Option<usize>, id: &str) -> Content {
     let url = index.map_or(Value::Null, |index| format!("media:{index}").into());
     rich(
@@ -96,19 +98,20 @@ pub fn sticker(index: Option<usize>, id: &str) -> Content {
     )
 }
 
-/// A page.
+/// Returns a URL body.
 pub fn url(words: &str, address: &str) -> Content {
     rich(BodyType::Url, json!({"type": "URL", "markdownText": words, "mediaUrl": address}))
 }
 
-/// A text, and of a pressed button also its payload as an attribute where it says something else.
+/// Returns the text of a pressed button, and its payload as an attribute where it differs from the
+/// text.
 pub fn pressed(title: &str, payload: &str) -> (Content, Option<Attribute>) {
     let attribute = (payload != title && !payload.is_empty()).then(|| ("payload".into(), payload.into()));
     let words = if title.is_empty() { payload } else { title };
     (Content::Text(words.into()), attribute)
 }
 
-/// Any other body.
+/// Returns a body of any type.
 pub fn rich(body_type: BodyType, json: Value) -> Content {
     Content::Rich { body_type, json: json.to_string().into() }
 }

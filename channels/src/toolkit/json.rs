@@ -1,5 +1,6 @@
-//! Reads providers' JSON by path. Numbers written as texts and texts written as numbers are
-//! accepted, since both occur. Values that are missing, null or of another type are `None`.
+//! Reads providers' JSON by path, lenient about numbers written as texts and texts as numbers,
+//! since both occur. A value that is absent, null or of another kind is `None`; nothing fails
+//! otherwise.
 
 use std::borrow::Cow;
 
@@ -8,12 +9,12 @@ use serde_json::Value;
 
 use crate::contract::{Attribute, http::Response};
 
-/// Parses a body.
+/// Parses a body as JSON.
 pub fn parse(body: &[u8]) -> Option<Value> {
     serde_json::from_slice(body).ok()
 }
 
-/// Sets a member of an object; does nothing to any other value.
+/// Puts a member into an object; other values stay unchanged.
 pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
     if let Some(members) = object.as_object_mut() {
         members.insert(key.into(), value.into());
@@ -21,7 +22,7 @@ pub fn set(object: &mut Value, key: &str, value: impl Into<Value>) {
 }
 
 /// Returns the value at a path of names and indices (`/data/0/id`): a JSON pointer without escapes,
-/// which would cost a copy of every name.
+/// which no provider's names need and which cost a copy of every name.
 pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     let Some(names) = path.strip_prefix('/') else { return path.is_empty().then_some(value) };
     names.split('/').try_fold(value, |value, name| match value {
@@ -31,7 +32,7 @@ pub fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     })
 }
 
-/// Returns the text or number at a path (`/data/0/id`), empty texts included.
+/// Returns the text or number at a path (`/data/0/id`); an empty text is returned as it is.
 pub fn text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     match at(value, pointer)? {
         Value::String(text) => Some(Cow::Borrowed(text)),
@@ -54,7 +55,7 @@ pub fn some_text<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, str>> {
     text(value, pointer).filter(|text| !text.is_empty())
 }
 
-/// Returns the integer at a path, also when written as a text.
+/// Returns the integer at a path, also when it is written as a text.
 pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     match at(value, pointer)? {
         Value::Number(number) => number.as_i64().or_else(|| number.as_f64().map(|f| f as i64)),
@@ -63,19 +64,19 @@ pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     }
 }
 
-/// Returns the items of the array at a path; none for any other value.
+/// Returns the items of the array at a path; empty without an array.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Returns the members of an answer with these names that are not empty: facts about an account.
+/// Returns the non-empty members of an answer by name: facts about an account, for people.
 pub fn members(response: &Response, names: &[&str]) -> Vec<Attribute> {
     let said = parse(&response.body).unwrap_or_default();
     let member = |name: &&str| Some(((*name).into(), (&*some_text(&said, &format!("/{name}"))?).into()));
     names.iter().filter_map(member).collect()
 }
 
-/// Returns a time: RFC 3339, or seconds or milliseconds since 1970 as number or text.
+/// Parses an RFC 3339 time, or seconds or milliseconds since 1970 as number or text.
 pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     let text = text(value, pointer)?;
     if let Ok(number) = text.parse::<u64>() {
@@ -85,7 +86,7 @@ pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     u64::try_from(time.as_millisecond()).ok().map(Timestamp)
 }
 
-/// Smallest number that is read as milliseconds: as seconds it would lie beyond the year 5000.
+/// Numbers from here on are milliseconds: as seconds they would lie beyond the year 5000.
 const MILLISECONDS_FROM: u64 = 100_000_000_000;
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! The addresses under which the business fetches customers' files: a token that names the file and cannot be guessed.
-//! Pure; the key is given and never shown.
+//! Addresses under which the business fetches customers' files: a token that names the file and
+//! cannot be guessed. The key is handed in and never shown.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use crate::{contract::MediaRef, toolkit::auth};
 
-/// The longest token that is looked at.
+/// Maximum length of a token, in octets; longer ones are refused unread.
 pub const TOKEN_BYTES_MAX: usize = 6_144;
 
-/// The token of a file of a channel: what it is, signed.
+/// Returns the signed token of a channel's file.
 pub fn token(key: &[u8], channel: &str, media: &MediaRef) -> String {
     let named = serde_json::json!([media.locator, media.content_type, media.file_name]).to_string();
     let signature = signature(key, channel, named.as_bytes());
     format!("{}.{}", URL_SAFE_NO_PAD.encode(named), URL_SAFE_NO_PAD.encode(signature))
 }
 
-/// The file that a token names, if it is ours.
+/// Returns the file that a token names; `None` unless this key signed it.
 pub fn open(key: &[u8], channel: &str, token: &str) -> Option<MediaRef> {
     let (named, signed) = token.split_once('.').filter(|_| token.len() <= TOKEN_BYTES_MAX)?;
     let named = URL_SAFE_NO_PAD.decode(named).ok()?;
@@ -31,7 +31,7 @@ fn signature(key: &[u8], channel: &str, named: &[u8]) -> Vec<u8> {
     auth::hmac_sha256(key, &[channel.as_bytes(), b"\0", named].concat())
 }
 
-/// The name under which a file is kept: of its channel and locator, nothing else.
+/// Returns the name under which a file is stored, derived from its channel and locator.
 pub fn name(channel: &str, media: &MediaRef) -> String {
     use sha2::{Digest as _, Sha256};
     auth::hex(&Sha256::digest([channel.as_bytes(), b"\0", media.locator.as_bytes()].concat()))

@@ -1,5 +1,5 @@
-//! Tools that providers share: reading JSON, composing inbound bodies, checking signatures, classifying answers.
-//! Pure functions; none of them knows a provider.
+//! Tools that providers share: reading JSON, composing inbound bodies, classifying answers, setting
+//! up webhooks. Pure functions; none of them knows a provider.
 
 pub mod account;
 pub mod classify;

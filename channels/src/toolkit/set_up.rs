@@ -1,5 +1,5 @@
-//! What an account wants to be so at its provider (where webhooks go, what they bring), asked for first and changed
-//! only where it is not so. Pure; nothing is changed that is as it should be.
+//! Reconciles an account's desired settings at its provider (webhook address, subscriptions): asks
+//! first, and changes only what differs.
 
 use serde_json::Value;
 
@@ -8,23 +8,23 @@ use crate::contract::{
     http::{Request, Response},
 };
 
-/// One thing that is to be so.
+/// A desired setting.
 pub struct Desired<'a> {
-    /// What it is about, in a word or two.
+    /// The subject in a word or two, for people.
     pub what: &'static str,
-    /// Asks how it is now.
+    /// The call that asks for the current setting.
     pub ask: Request,
-    /// Whether what was answered is what is wanted.
+    /// Returns whether the answer shows the desired setting.
     pub holds: Box<dyn Fn(&Value) -> bool + 'a>,
-    /// Makes it so, given what was answered.
+    /// Returns the call that changes the setting, given the answer.
     pub change: Box<dyn Fn(&Value) -> Request + 'a>,
 }
 
-/// The next call, or what came of all of them; `read` is what an answer says, or why it says nothing. `None`: nothing
-/// is wished for.
+/// Returns the next call, or the result once all settings are reconciled; `None` when nothing is
+/// desired. `read` parses an answer.
 ///
 /// # Errors
-/// Why something cannot be asked for, or changed.
+/// A setting cannot be asked for, or changed.
 pub fn reconcile(
     desired: &[Desired<'_>],
     answers: &[Response],
@@ -50,19 +50,19 @@ pub fn reconcile(
     Ok(Some(SetUp::Done { changed, words: words.join("; ").into() }))
 }
 
-/// Whether all of these words are in a list of words, or of objects that have them as `name`.
+/// Returns whether a list of words, or of objects with a `name`, contains all wanted words.
 pub fn has_all(list: Option<&Value>, wanted: &[&str]) -> bool {
     let list = words_of(list);
     wanted.iter().all(|word| list.contains(word))
 }
 
-/// The words of a list, or the names of its objects.
+/// Returns the words of a list, or the names of its objects.
 pub fn words_of(list: Option<&Value>) -> Vec<&str> {
     let items = list.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     items.iter().filter_map(|item| item.as_str().or_else(|| item.get("name")?.as_str())).collect()
 }
 
-/// The words of a list and those that are wanted beside them, each once.
+/// Returns the words of a list followed by the wanted words that it lacks.
 pub fn with_all<'a>(list: Option<&'a Value>, wanted: &[&'a str]) -> Vec<&'a str> {
     let mut all = words_of(list);
     for word in wanted {
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(told(std::slice::from_ref(&so)), "GET https://api.example/two");
         assert_eq!(told(&[so.clone(), so.clone()]), "false one: as it should be; two: as it should be");
         assert_eq!(told(std::slice::from_ref(&other)), "POST https://api.example/one");
-        // What the change is answered with is no question: it need not say how it is now.
+        // The answer to a change is not interpreted: it need not show the new setting.
         assert_eq!(told(&[other.clone(), other.clone()]), "GET https://api.example/two");
         assert_eq!(told(&[other.clone(), other.clone(), so]), "true one: changed; two: as it should be");
         assert!(told(std::slice::from_ref(&no)).contains("Rejected"));

@@ -9,7 +9,7 @@ use crate::contract::SendError;
 /// The content of a text message, or of a message with one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextAndMedia<'a> {
-    /// The words; empty where a file goes alone.
+    /// The words; empty when a file stands alone.
     pub text: Cow<'a, str>,
     /// The address of the file.
     pub file: Option<String>,

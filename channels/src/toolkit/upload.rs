@@ -1,5 +1,5 @@
-//! Files of the business on their way out, for providers to which they are brought instead of only named: how a file is
-//! called, and what it means when it cannot be fetched from where it is.
+//! Outbound files for providers that need the content instead of an address: the file's name, the
+//! call that fetches it, and the error when it cannot be fetched.
 
 use message::{cim::body, event::Cause};
 
@@ -11,18 +11,18 @@ use crate::contract::{
 /// A file by its address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
-    /// Where it is.
+    /// The file's address.
     pub link: String,
-    /// Its name: as it is said, else the end of its address, else `file`.
+    /// The name: as stated, else the end of the address, else `file`.
     pub name: String,
-    /// Its media type.
+    /// The media type, or `application/octet-stream`.
     pub content_type: String,
-    /// Its size in octets, if it is said.
+    /// The size in octets, if stated.
     pub size: Option<u64>,
 }
 
 impl File {
-    /// The file of a body.
+    /// Reads the file of a body.
     pub fn of(media: &body::Media<'_>) -> Self {
         let file = &media.attachment;
         let path = file.media_url.split(['?', '#']).next().unwrap_or_default();
@@ -39,18 +39,19 @@ impl File {
         }
     }
 
-    /// The call that fetches it.
+    /// Returns the call that fetches the file.
     pub fn fetched(&self) -> Request {
         download(&self.link)
     }
 }
 
-/// A call for a file.
+/// Returns a call that downloads a file.
 pub fn download(url: &str) -> Request {
     Request { answer_bytes_max: MEDIA_BYTES_MAX, ..Request::get(url) }
 }
 
-/// Why the business's own file server did not give a file: whatever it answers says nothing about the channel.
+/// Returns the error for a file that the business's own server did not deliver: it says nothing
+/// about the channel.
 pub fn not_fetched(response: &Response) -> SendError {
     match SendError::by_status(response) {
         SendError::Unavailable(cause) | SendError::Throttled { cause, .. } => SendError::Unavailable(cause),

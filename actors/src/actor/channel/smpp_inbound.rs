@@ -6,7 +6,7 @@ use channels::{
     smpp::{
         Inbound as Delivered,
         pdu::ShortMessage,
-        receipt::{self, Source},
+        receipt::{self, ReceiptPdu},
         tlv,
     },
     text::{
@@ -45,7 +45,7 @@ pub(crate) fn read(
 ) -> SmppDelivery {
     let message = delivered.message();
     let text = message.text();
-    let source = Source {
+    let source = ReceiptPdu {
         esm_class: message.esm_class,
         text,
         receipted_message_id: message.tlvs.get(tlv::RECEIPTED_MESSAGE_ID).map(|t| t.text()),

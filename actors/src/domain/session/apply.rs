@@ -1,5 +1,5 @@
-//! Applies events to a session. The only place that changes a session, live and in replay, so that a
-//! replay of the log gives the live state. Total: an event that does not fit, such as one about a
+//! Applies events to a session. The only place that changes a session, live and in replay, so that
+//! a replay of the log gives the live state. Total: an event that does not fit, such as one about a
 //! missing part, changes nothing.
 
 use std::sync::Arc;

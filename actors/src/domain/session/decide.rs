@@ -1,6 +1,6 @@
-//! Decides which facts follow from a command, an answer of the provider, a receipt or the passing of
-//! time. Reads the session and the time it is given and changes nothing: its events are appended to
-//! the log and applied.
+//! Decides which facts follow from a command, an answer of the provider, a receipt or the passing
+//! of time. Reads the session and the time it is given and changes nothing: its events are appended
+//! to the log and applied.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub enum Outcome {
 /// A part that a receipt with an unknown id belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DoubtMatch {
-    /// The message.
+    /// Number of the message in the stream.
     pub message: MessageNo,
     /// The part, from 0.
     pub part: u16,
@@ -103,8 +103,8 @@ pub struct DoubtMatch {
     pub events: Events,
 }
 
-/// A message counts as a reply, and gets [`REPLY_PRIORITY`], for this time after the customer's last
-/// message.
+/// A message counts as a reply, and gets [`REPLY_PRIORITY`], for this time after the customer's
+/// last message.
 const REPLY_WITHIN_MS: u64 = 24 * 3600 * 1000;
 /// Priority of a reply whose sender gave none; 0 is bulk.
 const REPLY_PRIORITY: u8 = 5;

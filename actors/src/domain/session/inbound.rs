@@ -124,7 +124,8 @@ impl Session {
         press_content(&choice.title, &choice.payload)
     }
 
-    /// Delivers inbound messages whose missing parts are no longer waited for, marked as incomplete.
+    /// Delivers inbound messages whose missing parts are no longer waited for, marked as
+    /// incomplete.
     pub fn give_up_parts(
         &self,
         policy: &Policy,

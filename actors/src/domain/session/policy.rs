@@ -1,5 +1,5 @@
-//! The policy of a channel's sessions, read from its configuration once. Numbers only: the decisions
-//! are in [`decide`](super::decide).
+//! The policy of a channel's sessions, read from its configuration once. Numbers only: the
+//! decisions are in [`decide`](super::decide).
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ const PRIORITY_SEARCH_MAX: usize = 256;
 /// Parts of one message that may be submitted now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueParts {
-    /// The message.
+    /// Number of the message in the stream.
     pub message: MessageNo,
     /// The parts, from 0; at least one.
     pub parts: SmallVec<[u16; 4]>,
@@ -78,8 +78,8 @@ impl Session {
         earlier(earlier(queued, sent), self.own_instant(policy, now))
     }
 
-    /// Returns the next instant that one message asks for. An event about a message changes this and
-    /// [`Session::own_instant`], and no other message's instant.
+    /// Returns the next instant that one message asks for. An event about a message changes this
+    /// and [`Session::own_instant`], and no other message's instant.
     pub fn instant_of(&self, number: MessageNo, policy: &Policy, now: Timestamp) -> Option<Timestamp> {
         match self.sent.get(&number) {
             Some(sent) => sent.sent_until(policy),

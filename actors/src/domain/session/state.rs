@@ -185,7 +185,7 @@ pub struct Notification {
 /// A delivery that was given up after its tries.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeadLetter {
-    /// The delivery.
+    /// The delivery that was given up.
     pub delivery: Delivery,
     /// The destination's last answer.
     pub cause: Cause,
@@ -225,7 +225,8 @@ impl Session {
         SessionId { stream: self.address.stream(), ordinal: self.counters.sessions }
     }
 
-    /// Returns whether all work on this address is finished, so that the stream may leave the index.
+    /// Returns whether all work on this address is finished, so that the stream may leave the
+    /// index.
     pub fn is_done(&self) -> bool {
         !self.open
             && self.queue.is_empty()

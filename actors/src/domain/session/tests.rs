@@ -1,5 +1,5 @@
-//! Properties of the session as a pure machine: order, one final state whatever the order of answers and receipts,
-//! nothing lost, and replay equal to live.
+//! Properties of the session as a pure state machine: order, one final state for any order of
+//! answers and receipts, nothing lost, and a replay that equals the live state.
 
 use std::sync::Arc;
 
@@ -48,13 +48,13 @@ fn accept(id: &str, parts: u16) -> Accept {
     Accept::plain(id.into(), prepared(parts))
 }
 
-/// A session with its own log, so that replay can be compared at every step.
+/// A session with its log, so that a replay can be compared after every step.
 struct Subject {
     session: Session,
     log: Vec<(Event, Timestamp)>,
     now: Timestamp,
     policy: Policy,
-    /// The timer as a host sets it: of what changed only, until it is due.
+    /// The timer as a host sets it: only from changes, until it is due.
     timer: Option<Timestamp>,
 }
 
@@ -82,7 +82,7 @@ impl Subject {
         assert!(is_early, "the timer is set to {:?}, and something is due at {all:?}", self.timer);
     }
 
-    /// A receipt of an unknown id, come just now.
+    /// Matches a receipt with an unknown id that arrived just now.
     fn doubt_receipt(&self, state: PartState) -> Option<Events> {
         self.session.doubt_receipt(&self.policy, state, "x", self.now).map(|found| found.events)
     }
@@ -130,7 +130,7 @@ fn fate() -> impl Strategy<Value = Fate> {
 }
 
 proptest! {
-    /// Whatever fate each try meets, a message's parts all leave before the next message's first.
+    /// For any outcomes, all parts of a message are accepted before the first of the next message.
     #[test]
     fn messages_leave_in_order_under_random_throttling_and_retries(
         sizes in prop::collection::vec(1u16..4, 1..6),
@@ -182,7 +182,7 @@ proptest! {
         prop_assert_eq!(taken.len(), sizes.iter().map(|s| usize::from(*s)).sum::<usize>());
     }
 
-    /// Answers and receipts in any order, repeated at will, end in one state.
+    /// Answers and receipts in any order, with repetitions, end in one state.
     #[test]
     fn any_order_of_answers_and_receipts_ends_in_one_state(
         parts in 1u16..4,
@@ -233,7 +233,7 @@ proptest! {
         }
         let (one, told) = run(&words);
         let (other, told_other) = run(&shuffled);
-        // A message that is settled takes no more receipts here: those are compared up to finality.
+        // A settled message takes no more receipts here, so states are compared only before that.
         let status = |states: &[PartState]| MessageStatus::of(states.iter().copied());
         let settled = |s: MessageStatus| matches!(s, MessageStatus::Delivered | MessageStatus::Failed);
         if !settled(status(&one)) || !settled(status(&other)) {
@@ -244,7 +244,7 @@ proptest! {
         }
     }
 
-    /// Parts of customers' messages in any order and repeated make each message once.
+    /// Inbound parts in any order, with repetitions, make each message once.
     #[test]
     fn inbound_parts_in_any_order_make_one_message(
         total in 2u8..6,
@@ -291,7 +291,7 @@ fn a_part_in_doubt_is_resent_flagged_or_held() {
         subject.accept("m", 1);
         let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
         subject.record([event]);
-        // The process died here: the next one finds the part with a link that is gone.
+        // The process dies here. The next one finds the part with a link that is gone.
         let events = subject.session.recover(&subject.policy, DoubtCause::Restart, subject.now);
         subject.record(events);
         let message = subject.session.message(MessageNo(1)).unwrap();
@@ -306,7 +306,7 @@ fn a_part_in_doubt_is_resent_flagged_or_held() {
             resent.apply(&again, subject.now);
             assert_eq!(resent.message(MessageNo(1)).unwrap().parts[0].resent, 1, "flagged");
         }
-        // A receipt whose id nobody knows settles it.
+        // A receipt with an unknown id settles it.
         let delivered = PartState::reached(PartStatus::Delivered);
         let events = subject.doubt_receipt(delivered).unwrap();
         subject.record(events);
@@ -337,7 +337,7 @@ fn a_receipt_with_an_unknown_id_settles_nothing_while_it_could_mean_another_part
 fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
     let mut subject = Subject::new(OnUnknown::Resend);
     let delivered = PartState::reached(PartStatus::Delivered);
-    // The first is in doubt, sent again, taken and delivered: its first copy may still report.
+    // The first is in doubt, sent again, accepted and delivered. Its first copy may still report.
     subject.accept("a", 1);
     for _ in 0..2 {
         let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
@@ -352,14 +352,14 @@ fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
     let events = subject.session.receipt(MessageNo(1), 0, delivered, "DELIVRD").unwrap();
     subject.record(events);
     assert!(subject.session.message(MessageNo(1)).is_none(), "delivered and settled");
-    // The second comes in doubt: what reports now may be the first's copy.
+    // The second is in doubt: a receipt may belong to the first's copy.
     subject.accept("b", 1);
     let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
     subject.record([event]);
     let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
     subject.record(events);
     assert!(subject.doubt_receipt(delivered).is_none());
-    // Not for ever; and what came before the second was accepted never belongs to it.
+    // That ends after a time; and a receipt from before the second was accepted never matches it.
     let before = subject.now;
     // The time is kept by the hour, and rounded up.
     subject.now = subject.now.plus_ms(subject.policy.receipt_timeout_ms + 3 * 3_600_000);
@@ -441,7 +441,7 @@ fn ids_that_the_log_does_not_list_are_found_in_the_session() {
         let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
         subject.record([event]);
         if number == MessageNo(1) {
-            // It comes back to the queue, in front.
+            // It returns to the front of the queue.
             subject.outcome(number, 0, Outcome::NotSent);
             let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
             subject.record([event]);
@@ -460,7 +460,7 @@ fn ids_that_the_log_does_not_list_are_found_in_the_session() {
     {
         assert!(has(id), "{id}");
     }
-    // Whoever asks has asked the log before.
+    // Callers have asked the log before.
     assert!(!has("listed") && !has("nobody's"));
 }
 

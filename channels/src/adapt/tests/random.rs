@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Makes bodies and channels from octets; remembers every word it said.
+/// Generates bodies and channels from octets; remembers every word it used.
 struct Dice<'a> {
     octets: std::slice::Iter<'a, u8>,
     words: Vec<String>,
@@ -70,7 +70,7 @@ impl Dice<'_> {
             _ => ("reply", format!("p{number}{}", "x".repeat(self.roll(30)))),
         };
         if kind == "url" {
-            // What a button opens is not seen.
+            // The target of a button is not visible.
             self.words.pop();
         }
         let mut button = json!({ "type": kind, "title": title, "payload": payload });
@@ -150,7 +150,7 @@ impl Dice<'_> {
     }
 }
 
-/// Everything a provider relies on.
+/// Checks everything that a provider relies on.
 fn check(part: &Content, of: &Capabilities) -> Result<(), TestCaseError> {
     let (body_type, json) = match part {
         Content::Text(text) => {

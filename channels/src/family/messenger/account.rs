@@ -34,11 +34,11 @@ pub const HUMAN_AGENT_HOURS: u16 = 7 * 24;
 /// A configured account and the product's values.
 #[derive(Debug)]
 pub struct MessengerAccount {
-    /// The description.
+    /// The provider's description.
     pub provider: &'static Provider,
     /// The product, which decides the wire form.
     pub product: Product,
-    /// What the account can carry.
+    /// Capabilities of the account.
     pub capabilities: Capabilities,
     /// The token of the page, or with Instagram Login of the account.
     pub access_token: SecretString,

@@ -83,8 +83,8 @@ fn class(response: &Response, error: GraphError) -> SendError {
     }
 }
 
-/// Parses a profile: the name, or the user name where it is missing; the address of a picture, which
-/// is valid for some days.
+/// Parses a profile: the name, or the user name where it is missing; the address of a picture,
+/// which is valid for some days.
 pub(super) fn parse_profile(response: &Response) -> Vec<Attribute> {
     let said = json::parse(&response.body).unwrap_or_default();
     let at = |pointer: &str| json::some_text(&said, pointer).map(|text| text.into_owned());

@@ -1,5 +1,5 @@
-//! Webhooks of Messenger and Instagram: every entry, message, postback, report and comment of a batch. One that cannot
-//! be read is said to be broken and costs no other; a kind that means nothing to us is counted.
+//! Reads webhooks of Messenger and Instagram: every entry, message, postback, report and comment of
+//! a batch. A broken item is reported and does not affect the others; irrelevant kinds are counted.
 
 use message::{BodyType, Content, Timestamp};
 use serde_json::{Value, json};
@@ -10,22 +10,22 @@ use crate::{
     toolkit::{inbound_body, json},
 };
 
-/// Reads a webhook; entries of other pages or accounts than `own` are not ours.
+/// Reads a webhook; entries of other pages or accounts than `own` are ignored.
 ///
 /// # Errors
-/// When it is no JSON object.
+/// The body is not a JSON object.
 pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
     if !said.is_object() {
-        return Err(Malformed::new("the body is no JSON object"));
+        return Err(Malformed::new("the body is not a JSON object"));
     }
     let expected = match product {
         Product::Page => "page",
         Product::Instagram => "instagram",
     };
     let mut received = Received::default();
-    // At the address that several accounts share, one call may bring entries of different kinds under one name: an
-    // entry that names our own account is ours all the same.
+    // At the address that several accounts share, one call may contain entries of different kinds
+    // under one object name: an entry that names our own account is accepted all the same.
     let is_named = json::text(&said, "/object").is_some_and(|object| object == expected);
     if !is_named && own.is_none() {
         received.ignored = 1;
@@ -33,7 +33,7 @@ pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<R
     }
     for entry in json::items(&said, "/entry") {
         let account = json::text(entry, "/id").unwrap_or_default();
-        // Of a thread that another app has, nothing is ours.
+        // Threads that another app owns are ignored.
         received.ignored += json::items(entry, "/standby").len();
         let (items, changes) = (json::items(entry, "/messaging"), json::items(entry, "/changes"));
         if own.is_some_and(|own| own != account) {
@@ -59,9 +59,9 @@ pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<R
     Ok(received)
 }
 
-type Read = Result<Vec<InEvent>, Box<str>>;
+type ReadEvents = Result<Vec<InEvent>, Box<str>>;
 
-fn add(received: &mut Received, read: Read) {
+fn add(received: &mut Received, read: ReadEvents) {
     match read {
         Ok(events) if events.is_empty() => received.ignored += 1,
         Ok(events) => received.events.extend(events),
@@ -69,22 +69,22 @@ fn add(received: &mut Received, read: Read) {
     }
 }
 
-/// Who wrote to whom, and when.
-struct Frame<'a> {
+/// The sender, recipient and time of an item.
+struct Envelope<'a> {
     item: &'a Value,
     customer: String,
     did: String,
     time: Option<Timestamp>,
 }
 
-impl Frame<'_> {
+impl Envelope<'_> {
     fn message(&self, id: &str, content: Content) -> InMessage {
         let mut message = InMessage::new(&self.did, &self.customer, id, content);
         message.time = self.time;
         message
     }
 
-    /// An id for what has none: the same in every repetition.
+    /// Returns an id for an item without one, equal in every repetition.
     fn id(&self, of: &str, kind: &str) -> String {
         let at = self.time.map_or(0, |time| time.0);
         format!("{of}#{kind}:{}:{at}", self.customer)
@@ -117,9 +117,9 @@ fn with(message: &mut InMessage, key: &str, value: &str) {
     }
 }
 
-fn item(item: &Value) -> Read {
+fn item(item: &Value) -> ReadEvents {
     let is = |pointer: &str| json::at(item, pointer).and_then(Value::as_bool) == Some(true);
-    // Our own words, and the dashboard's test.
+    // Echoes of our own messages, and the dashboard's test.
     let test = json::text(item, "/message/mid").is_some_and(|mid| mid == "random_mid");
     if is("/message/is_echo") || is("/message/is_self") || is("/is_self") || test {
         return Ok(Vec::new());
@@ -127,7 +127,7 @@ fn item(item: &Value) -> Read {
     let customer = json::some_text(item, "/sender/id").ok_or("messaging[].sender.id is missing")?;
     let did = json::some_text(item, "/recipient/id").ok_or("messaging[].recipient.id is missing")?;
     let time = json::time(item, "/timestamp");
-    let frame = Frame { item, customer: customer.into_owned(), did: did.into_owned(), time };
+    let frame = Envelope { item, customer: customer.into_owned(), did: did.into_owned(), time };
     let has = |key: &str| item.get(key).is_some_and(Value::is_object);
     if has("message") {
         written(&frame)
@@ -146,7 +146,7 @@ fn item(item: &Value) -> Read {
     }
 }
 
-fn written(frame: &Frame<'_>) -> Read {
+fn written(frame: &Envelope<'_>) -> ReadEvents {
     let said = json::at(frame.item, "/message").unwrap_or(&Value::Null);
     let mid = json::some_text(said, "/mid").ok_or("message.mid is missing")?;
     let is = |key: &str| said.get(key).and_then(Value::as_bool) == Some(true);
@@ -162,7 +162,7 @@ fn written(frame: &Frame<'_>) -> Read {
     let mut messages: Vec<InMessage> = Vec::new();
     let mut stickers: Vec<i64> = Vec::new();
     for attachment in json::items(said, "/attachments").iter().take(ATTACHMENTS_MAX) {
-        // A sticker comes twice, as a sticker and as an image.
+        // A sticker arrives twice, as a sticker and as an image.
         if let Some(sticker) = json::number(attachment, "/payload/sticker_id") {
             if stickers.contains(&sticker) {
                 continue;
@@ -170,7 +170,7 @@ fn written(frame: &Frame<'_>) -> Read {
             stickers.push(sticker);
         }
         let caption = if messages.is_empty() { &*text } else { "" };
-        // Each further file is a message of its own.
+        // Each further file becomes a message of its own.
         let id = if messages.is_empty() { mid.to_string() } else { format!("{mid}#{}", messages.len()) };
         messages.push(attached(frame, &id, attachment, caption));
     }
@@ -198,7 +198,7 @@ fn written(frame: &Frame<'_>) -> Read {
     Ok(messages.into_iter().map(event).collect())
 }
 
-/// The most attachments of a message that are read.
+/// Maximum number of attachments of a message that are read; further ones are ignored.
 const ATTACHMENTS_MAX: usize = 64;
 
 fn referral(message: &mut InMessage, referral: Option<&Value>) {
@@ -207,7 +207,7 @@ fn referral(message: &mut InMessage, referral: Option<&Value>) {
     }
 }
 
-fn attached(frame: &Frame<'_>, id: &str, attachment: &Value, caption: &str) -> InMessage {
+fn attached(frame: &Envelope<'_>, id: &str, attachment: &Value, caption: &str) -> InMessage {
     let at = |pointer: &str| json::some_text(attachment, pointer);
     let kind = at("/type").unwrap_or_default();
     let url = at("/payload/url").or_else(|| at("/url")).unwrap_or_default();
@@ -257,7 +257,7 @@ fn attached(frame: &Frame<'_>, id: &str, attachment: &Value, caption: &str) -> I
     message
 }
 
-fn postback(frame: &Frame<'_>) -> Vec<InEvent> {
+fn postback(frame: &Envelope<'_>) -> Vec<InEvent> {
     let (content, attribute) =
         inbound_body::pressed(&frame.text("/postback/title"), &frame.text("/postback/payload"));
     let mid = frame.text("/postback/mid");
@@ -268,8 +268,8 @@ fn postback(frame: &Frame<'_>) -> Vec<InEvent> {
     vec![event(message)]
 }
 
-/// The ids that are named, and everything before a time.
-fn delivered(frame: &Frame<'_>) -> Vec<InEvent> {
+/// Returns receipts for the named ids, and one for everything before a time.
+fn delivered(frame: &Envelope<'_>) -> Vec<InEvent> {
     let mids = json::items(frame.item, "/delivery/mids").iter().filter_map(Value::as_str);
     let mut events: Vec<InEvent> =
         mids.map(|mid| frame.receipt(mid, Report::Delivered, "delivery", None)).collect();
@@ -280,7 +280,7 @@ fn delivered(frame: &Frame<'_>) -> Vec<InEvent> {
 }
 
 /// Messenger names a time, Instagram a message.
-fn seen(frame: &Frame<'_>) -> Vec<InEvent> {
+fn seen(frame: &Envelope<'_>) -> Vec<InEvent> {
     let mid = frame.text("/read/mid");
     if !mid.is_empty() {
         return vec![frame.receipt(&mid, Report::Read, "read", None)];
@@ -289,7 +289,7 @@ fn seen(frame: &Frame<'_>) -> Vec<InEvent> {
     at.map(|at| frame.receipt("", Report::Read, "read", Some(at))).into_iter().collect()
 }
 
-fn reaction(frame: &Frame<'_>) -> Vec<InEvent> {
+fn reaction(frame: &Envelope<'_>) -> Vec<InEvent> {
     let mid = frame.text("/reaction/mid");
     let emoji = frame.text("/reaction/emoji");
     let name = frame.text("/reaction/reaction");
@@ -303,7 +303,7 @@ fn reaction(frame: &Frame<'_>) -> Vec<InEvent> {
     vec![event(message)]
 }
 
-fn edited(frame: &Frame<'_>) -> Read {
+fn edited(frame: &Envelope<'_>) -> ReadEvents {
     let mid = frame.text("/message_edit/mid");
     if mid.is_empty() {
         return Err("message_edit.mid is missing".into());
@@ -315,8 +315,8 @@ fn edited(frame: &Frame<'_>) -> Read {
     Ok(vec![event(message)])
 }
 
-/// What people write below a page's posts; a page's own words are no customer's.
-fn feed(account: &str, value: &Value) -> Read {
+/// Reads comments below a page's posts; a page's own comments are not a customer's.
+fn feed(account: &str, value: &Value) -> ReadEvents {
     let is = |key: &str, word: &str| json::text(value, key).is_some_and(|said| said == word);
     if !is("/item", "comment") || !is("/verb", "add") {
         return Ok(Vec::new());
@@ -324,12 +324,13 @@ fn feed(account: &str, value: &Value) -> Read {
     below(account, value, "/comment_id", "/message", "/post_id")
 }
 
-fn comment(account: &str, value: &Value) -> Read {
+fn comment(account: &str, value: &Value) -> ReadEvents {
     below(account, value, "/id", "/text", "/media/id")
 }
 
-/// `postId` is the comment, so that a private reply to it goes back by the same name; the post is an attribute.
-fn below(account: &str, value: &Value, id: &str, text: &str, post: &str) -> Read {
+/// `postId` is the comment, so that a private reply to it carries the same name; the post is an
+/// attribute.
+fn below(account: &str, value: &Value, id: &str, text: &str, post: &str) -> ReadEvents {
     let id = json::some_text(value, id).ok_or("a comment has no id")?;
     let from = json::some_text(value, "/from/id").ok_or("a comment has no from.id")?;
     if from == account {

@@ -1,4 +1,5 @@
-//! Messages to Messenger and Instagram: each native body as its JSON. Nothing here is cut or adapted: what comes fits.
+//! Messages to Messenger and Instagram: each native body as JSON. Nothing is cut or adapted here:
+//! the content already fits.
 
 use message::{
     BodyType, Content,
@@ -16,22 +17,22 @@ use crate::{
     toolkit::json,
 };
 
-/// By which right a message is sent.
+/// The permission under which a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplyWindow {
-    /// As an answer, in the time for answers.
+    /// A reply within the window.
     Open,
-    /// By a person, after it (tag `HUMAN_AGENT`).
+    /// A person's reply after the window (tag `HUMAN_AGENT`).
     HumanAgent,
 }
 
-/// The buttons of a template; more replies become quick replies.
+/// Maximum number of buttons in a template; more replies become quick replies.
 const TEMPLATE_BUTTONS_MAX: usize = 3;
 
-/// The call for a part, not yet authorised.
+/// Returns the call for a part, without authorisation.
 ///
 /// # Errors
-/// When the part cannot be put into a call.
+/// The part cannot be expressed as a call.
 pub(super) fn message(
     product: Product,
     url: &str,
@@ -51,7 +52,7 @@ pub(super) fn message(
         Content::Rich { body_type, json } => rich(product, *body_type, json)?,
         _ => return Err(rejected("octets cannot be sent here")),
     };
-    // Ids of ours have more behind Meta's own; a comment is answered by its own name alone.
+    // Our ids have a suffix behind Meta's own; a comment is answered by its own id alone.
     let answered = part.reply_to.and_then(|id| id.split('#').next()).filter(|mid| !mid.is_empty());
     if let Some(mid) = answered.filter(|_| recipient.get("id").is_some()) {
         json::set(&mut said, "reply_to", json!({"mid": mid}));
@@ -60,7 +61,7 @@ pub(super) fn message(
     if product == Product::Page {
         json::set(&mut call, "messaging_type", "RESPONSE");
         if let Some(said) = call.pointer_mut("/message") {
-            // It comes back in the echo.
+            // Meta repeats it in the echo.
             json::set(said, "metadata", part.reference);
         }
     }
@@ -101,7 +102,8 @@ fn template(payload: Value) -> Value {
     json!({"attachment": {"type": "template", "payload": payload}})
 }
 
-/// Buttons that reply only may be quick replies, which go away once one is pressed; all others are a template.
+/// Buttons that only reply may be quick replies, which disappear once one is pressed; all others
+/// need a template.
 fn buttons(product: Product, body: &Buttons<'_>) -> Value {
     let only_replies = body.buttons.iter().all(|button| button.press() == Press::Reply);
     let wanted = body.button_message_type.eq_ignore_ascii_case("QUICK_REPLIES");
@@ -116,7 +118,7 @@ fn buttons(product: Product, body: &Buttons<'_>) -> Value {
     template(json!({"template_type": "button", "text": &*body.markdown_text, "buttons": buttons}))
 }
 
-/// What a list would show below its rows stands above quick replies.
+/// Text that a list would show below its rows stands above quick replies.
 fn words(body: &Buttons<'_>) -> String {
     let mut words = body.markdown_text.to_string();
     let mut section = "";
@@ -165,7 +167,8 @@ fn element(card: &Card<'_>) -> Value {
     out
 }
 
-/// A COMMENT is sent as a message: a private reply to the comment that `postId` names, or to the customer.
+/// A COMMENT is sent as a message: a private reply to the comment that `postId` names, or to the
+/// customer.
 fn comment(body: &Comment<'_>) -> Result<Value, SendError> {
     let says = ["TEXT", "PRIVATE_REPLY", "IMAGE", "VIDEO"];
     let kind = says.iter().find(|kind| kind.eq_ignore_ascii_case(&body.item_type));
@@ -185,7 +188,8 @@ fn comment(body: &Comment<'_>) -> Result<Value, SendError> {
     }
 }
 
-/// CUSTOM: `jsonNode` is the `message` of the call; whom it goes to stays ours. Without one its words are sent.
+/// CUSTOM: `jsonNode` is the `message` of the call; the recipient stays ours. Without it the words
+/// are sent.
 fn custom(json: &str) -> Result<Value, SendError> {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
     if let Some(node) =

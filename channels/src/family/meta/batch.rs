@@ -1,39 +1,39 @@
-//! The address that all accounts of one Meta app share: a call is taken apart into what each account is meant by.
-//! Pure; it decides nothing, and loses nothing that names an account.
+//! The address that all accounts of one Meta app share: splits a call into the pieces for each
+//! account. Pure; nothing that names an account is lost.
 
 use serde_json::{Map, Value, json};
 
 use crate::{contract::http::Malformed, toolkit::json};
 
-/// The most pieces of one call; Meta puts up to 1,000 updates into one.
+/// Maximum number of pieces of one call; Meta puts up to 1,000 updates into one. More are refused.
 pub const PIECES_MAX: usize = 10_000;
 
-/// The longest id of an account.
+/// Maximum length of an account's id, in octets; longer ones are ignored.
 const ID_BYTES_MAX: usize = 64;
 
-/// What of a call is meant for one account.
+/// The piece of a call for one account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// The id by which the account is known: the number's where one is named, else the page's or account's.
+pub struct AccountPiece {
+    /// The id of the account: the phone number's where one is named, else the page's or account's.
     pub id: Option<Box<str>>,
-    /// The body with nothing else in it.
+    /// The body with only this piece in it.
     pub body: Vec<u8>,
 }
 
-/// Takes a call apart: WhatsApp's by the number that each change names, Messenger's and Instagram's by entry. The
-/// order is kept.
+/// Splits a call: WhatsApp's by the number that each change names, Messenger's and Instagram's by
+/// entry. The order is kept.
 ///
 /// # Errors
-/// When it is no JSON object with `entry`, or holds more than [`PIECES_MAX`] pieces.
-pub fn split(body: &[u8]) -> Result<Vec<Piece>, Malformed> {
-    let said: Value = serde_json::from_slice(body).map_err(|_| Malformed::new("the body is no JSON"))?;
+/// The body is not a JSON object with `entry`, or has more than [`PIECES_MAX`] pieces.
+pub fn split(body: &[u8]) -> Result<Vec<AccountPiece>, Malformed> {
+    let said: Value = serde_json::from_slice(body).map_err(|_| Malformed::new("the body is not JSON"))?;
     let object = said.get("object").filter(|object| id_of(object).is_some()).cloned().unwrap_or(Value::Null);
     let entries = said.get("entry").and_then(Value::as_array);
     let entries = entries.ok_or_else(|| Malformed::new("entry is missing, or no list"))?;
     let mut pieces = Vec::new();
     for entry in entries {
         let changes = entry.get("changes").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        // What stands beside the changes (Messenger's messages) is a piece of its own.
+        // Entries beside the changes (Messenger's messages) are a piece of their own.
         let rest = changes.is_empty() || entry.get("messaging").is_some() || entry.get("standby").is_some();
         if rest {
             pieces.push(piece(&object, entry, None));
@@ -46,13 +46,13 @@ pub fn split(body: &[u8]) -> Result<Vec<Piece>, Malformed> {
     Ok(pieces)
 }
 
-fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> Piece {
+fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> AccountPiece {
     let number = change.and_then(|change| json::at(change, "/value/metadata/phone_number_id"));
-    // A number that is named is meant, and no other of the same account.
+    // A named number is the only addressee, even within the same account.
     let id = number.and_then(id_of).or_else(|| entry.get("id").filter(|_| number.is_none()).and_then(id_of));
     let mut alone = Map::new();
     for (key, value) in entry.as_object().into_iter().flatten() {
-        // Not signed yet: what every change of an entry repeats must be small.
+        // The body is not verified yet: values repeated for every change must be small.
         let kept = match (key.as_str(), change) {
             ("changes", _) => false,
             ("id", _) => id_of(value).is_some(),
@@ -66,10 +66,10 @@ fn piece(object: &Value, entry: &Value, change: Option<&Value>) -> Piece {
     if let Some(change) = change {
         alone.insert("changes".into(), json!([change]));
     }
-    Piece { id, body: json!({ "object": object, "entry": [alone] }).to_string().into_bytes() }
+    AccountPiece { id, body: json!({ "object": object, "entry": [alone] }).to_string().into_bytes() }
 }
 
-/// Ids come as texts, and in some samples as numbers.
+/// Ids are texts, and in some samples numbers.
 fn id_of(value: &Value) -> Option<Box<str>> {
     match value {
         Value::String(text) if !text.is_empty() && text.len() <= ID_BYTES_MAX => Some(text.as_str().into()),
@@ -84,7 +84,7 @@ mod tests {
 
     use crate::family::meta::batch::*;
 
-    fn id(piece: &Piece) -> &str {
+    fn id(piece: &AccountPiece) -> &str {
         piece.id.as_deref().unwrap_or_default()
     }
 

@@ -1,5 +1,5 @@
-//! What all providers on Meta's Graph API share: the handshake and signature of webhooks, the shape of an error, the
-//! steps to a file. What a code means is each provider's own; nothing here decides it.
+//! Meta's Graph API as all its providers share it: the handshake of webhooks, the form of errors,
+//! the steps to a file. The meaning of a code is each provider's own.
 
 use message::event::Cause;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -14,16 +14,16 @@ use crate::{
     toolkit::{auth, json},
 };
 
-/// The version of the API that is spoken unless the account names another.
+/// The API version unless the account names another.
 pub const VERSION: &str = "v25.0";
 
-/// The address of the API.
+/// The API's base address.
 pub const BASE_URL: &str = "https://graph.facebook.com";
 
 /// Refuses an empty secret; `where_to_find` completes the sentence.
 ///
 /// # Errors
-/// When it is empty.
+/// The secret is empty.
 pub fn not_empty(key: &str, secret: &SecretString, where_to_find: &str) -> Result<(), AccountError> {
     if secret.expose_secret().trim().is_empty() {
         return Err(AccountError { key: key.into(), problem: format!("is empty; {where_to_find}") });
@@ -31,10 +31,10 @@ pub fn not_empty(key: &str, secret: &SecretString, where_to_find: &str) -> Resul
     Ok(())
 }
 
-/// Answers Meta's `hub.challenge`; every other call is none of it.
+/// Answers Meta's `hub.challenge`; returns `None` for other calls.
 ///
 /// # Errors
-/// When the caller does not know the token, or there is none to know.
+/// The caller does not know the token, or none is configured.
 pub fn handshake(token: Option<&SecretString>, webhook: &Webhook<'_>) -> Result<Option<Reply>, Refused> {
     let Some(mode) = webhook.parameter("hub.mode").filter(|_| webhook.method == "GET") else {
         return Ok(None);
@@ -58,31 +58,31 @@ pub const PROTECTION: Protection = Protection::Hmac(Hmac::sha256_hex(
     SecretKey::Required("app_secret"),
 ));
 
-/// Where calls go: the API's address with its version.
+/// Returns the API's address with its version.
 pub fn root(base_url: &str, version: &str) -> String {
     format!("{}/{version}", base_url.trim_end_matches('/'))
 }
 
-/// What every account at Meta has of its app.
+/// An account's values of its app.
 #[derive(Clone, Copy, Debug)]
 pub struct App<'a> {
-    /// Sent as Bearer token.
+    /// Sent as a Bearer token.
     pub access_token: &'a SecretString,
     /// Signs webhooks.
     pub app_secret: &'a SecretString,
-    /// What Meta says back when the webhook's address is entered there.
+    /// The word Meta repeats when the webhook's address is entered there.
     pub verify_token: Option<&'a SecretString>,
-    /// The app itself, for its own subscriptions.
+    /// The app's id, for its own subscriptions.
     pub app_id: Option<&'a str>,
-    /// Each call proves that the caller knows the app's secret, which apps may demand.
+    /// Whether each call proves knowledge of the app's secret, which apps may demand.
     pub proof: bool,
 }
 
 impl App<'_> {
-    /// Checks that nothing of it is empty; the words complete where to find the secret and the token.
+    /// Checks that no secret is empty; the arguments complete where to find secret and token.
     ///
     /// # Errors
-    /// Names the key that is empty.
+    /// Names the empty key.
     pub fn check(&self, secret: &str, token: &str) -> Result<(), AccountError> {
         not_empty("app_secret", self.app_secret, secret)?;
         not_empty("access_token", self.access_token, token)?;
@@ -93,7 +93,7 @@ impl App<'_> {
         number("app_id", self.app_id, "it is shown at the top of the app's dashboard")
     }
 
-    /// The call with its authorisation.
+    /// Adds authorisation to a call.
     pub fn call(&self, mut request: Request) -> Request {
         let token = self.access_token.expose_secret();
         if self.proof {
@@ -106,7 +106,7 @@ impl App<'_> {
         request.secret_header("Authorization", auth::bearer(token))
     }
 
-    /// A call about the app itself, with its own token; none where the app is not known.
+    /// Returns a call about the app itself, with the app's token; `None` for an unknown app.
     pub fn of_the_app(&self, request: Request) -> Option<Request> {
         let secret = self.app_secret.expose_secret();
         let token = format!("{}|{secret}", self.app_id?);
@@ -114,37 +114,37 @@ impl App<'_> {
     }
 }
 
-/// Checks that an id, where there is one, is a number.
+/// Checks that an id, if present, is a number.
 ///
 /// # Errors
-/// When it is none; `where_to_find` completes the sentence.
+/// It is not; `where_to_find` completes the sentence.
 pub fn number(key: &str, id: Option<&str>, where_to_find: &str) -> Result<(), AccountError> {
     if id.is_some_and(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_digit())) {
-        return Err(AccountError { key: key.into(), problem: format!("is no number; {where_to_find}") });
+        return Err(AccountError { key: key.into(), problem: format!("is not a number; {where_to_find}") });
     }
     Ok(())
 }
 
-/// An error as Graph writes it.
+/// An error in Graph's form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphError {
     /// Meta's code.
     pub code: i64,
-    /// Narrows the code; 0: none.
+    /// Narrows the code; 0 without a subcode.
     pub subcode: i64,
-    /// Meta says that another try may do.
+    /// Whether Meta says that another try may succeed.
     pub transient: bool,
     /// `<code>` or `<code>/<subcode>`, and Meta's words.
     pub cause: Cause,
 }
 
 impl GraphError {
-    /// The error of an answer (`{"error":{...}}`); `None` where there is none with a code.
+    /// Returns the error of an answer (`{"error":{...}}`); `None` without a code.
     pub fn of(said: &Value) -> Option<Self> {
         Self::read(json::at(said, "/error")?)
     }
 
-    /// An error object by itself, as in failed statuses.
+    /// Parses a bare error object, as in failed statuses.
     pub fn read(error: &Value) -> Option<Self> {
         let code = json::number(error, "/code")?;
         let subcode = json::number(error, "/error_subcode").unwrap_or(0);
@@ -164,13 +164,14 @@ impl GraphError {
         Some(Self { code, subcode, transient, cause: Cause::new(name, reason) })
     }
 
-    /// `<code>: <words>`, for receipts.
+    /// Returns `<code>: <words>`, for receipts.
     pub fn shown(&self) -> String {
         format!("{}: {}", self.cause.code, self.cause.reason)
     }
 }
 
-/// Whether the token may be shown to this address: Meta's own hosts, or the API as configured.
+/// Returns whether the token may be sent to this address: Meta's own hosts, or the API as
+/// configured.
 pub fn is_metas(url: &str, base_url: &str) -> bool {
     if url.strip_prefix(base_url).is_some_and(|rest| rest.starts_with(['/', '?'])) {
         return true;
@@ -182,11 +183,11 @@ pub fn is_metas(url: &str, base_url: &str) -> bool {
         .any(|domain| host.ends_with(domain) && !host.contains(['@', ':', '\\']))
 }
 
-/// What the answer to a file's look-up or download means, when it is no success.
+/// Returns the error of a failed look-up or download of a file.
 pub fn no_file(response: &Response) -> SendError {
     let said = json::parse(&response.body).unwrap_or_default();
     match GraphError::of(&said) {
-        // The files of customers go away; the channel stays good.
+        // Customers' files expire; the channel itself stays usable.
         Some(error) if response.status != 401 && response.status < 500 && response.status != 429 => {
             if error.code == 190 {
                 SendError::CredentialsRefused(error.cause)
@@ -199,10 +200,11 @@ pub fn no_file(response: &Response) -> SendError {
     }
 }
 
-/// The steps from a file's id over its look-up to the file: `address` turns what the look-up names into the call.
+/// Steps from a file's id through its look-up to the file: `address` turns the look-up's result
+/// into the call.
 ///
 /// # Errors
-/// Why it cannot be had.
+/// The file cannot be fetched.
 pub fn fetch(
     look_up: impl FnOnce() -> Request,
     address: impl FnOnce(&str) -> Request,

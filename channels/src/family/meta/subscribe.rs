@@ -1,8 +1,8 @@
-//! What Meta is to bring, and where: the subscriptions of an app, of a page or account, and what a Messenger profile
-//! shows. Each is asked for first; fields that somebody else subscribed to stay.
+//! Subscriptions at Meta: of an app, of a page or account, and the Messenger profile. Current
+//! settings are asked for first; fields that others subscribed to stay.
 //!
-//! Unconfirmed: the app's own subscriptions and the Messenger profile are as Meta's documentation has them, and were
-//! not seen at work; both are set up only when an account has the keys for it.
+//! Unconfirmed: the app's own subscriptions and the Messenger profile follow Meta's documentation
+//! and were not observed; both are set up only when an account has the keys for it.
 
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
@@ -20,17 +20,17 @@ use crate::{
     },
 };
 
-/// What an answer says.
+/// Parses an answer.
 ///
 /// # Errors
-/// Why it says nothing.
+/// The answer is an error.
 pub fn read(response: &Response) -> Result<Value, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     if response.is_success() {
         return Ok(said);
     }
     Err(match GraphError::of(&said) {
-        // A right that is missing here may be no matter for messages.
+        // A permission that is missing here may not matter for messages.
         Some(error) if error.code != 190 && (400..500).contains(&response.status) => {
             SendError::Rejected(error.cause)
         }
@@ -39,13 +39,14 @@ pub fn read(response: &Response) -> Result<Value, SendError> {
     })
 }
 
-/// Where the app's calls go: to the address that all its accounts share, when this one is known there by an id.
+/// Returns the address for the app's webhooks: the shared one when this account is known there by
+/// an id.
 pub fn callback<'a>(ours: WebhookUrls<'a>, is_shared: bool) -> &'a str {
     if is_shared { ours.shared_url } else { ours.webhook_url }
 }
 
-/// The app brings these fields of this kind of object here. Only when the account names its app and its
-/// `verify_token`, which Meta shows us while the change is under way.
+/// Returns the app's desired subscription to these fields of one kind of object. Needs the
+/// account's app and its `verify_token`, which Meta repeats to us during the change.
 pub fn app<'a>(
     app: App<'a>,
     root: &str,
@@ -84,9 +85,9 @@ pub fn app<'a>(
     })
 }
 
-/// A page or account brings these fields to the app.
+/// Returns the desired subscription of a page or account.
 pub fn page<'a>(app: App<'a>, address: String, fields: &'static [&'static str]) -> Desired<'a> {
-    // Which of the apps is ours only its id tells; without it, one that has all of them will do.
+    // Only its id identifies our app; without one, an app with all fields suffices.
     let is_ours =
         move |item: &&Value| app.app_id.is_none_or(|id| json::text(item, "/id").is_some_and(|of| of == id));
     Desired {
@@ -105,39 +106,39 @@ pub fn page<'a>(app: App<'a>, address: String, fields: &'static [&'static str]) 
     }
 }
 
-/// A question that people are shown before they write for the first time.
+/// A question shown before the first message.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IceBreaker {
-    /// What they may tap on.
+    /// The words to tap.
     pub question: Box<str>,
-    /// What comes in as `payload` then.
+    /// The payload that arrives as `payload`.
     pub payload: Box<str>,
 }
 
-/// The most ice breakers.
+/// Maximum number of ice breakers; more are refused.
 const ICE_BREAKERS_MAX: usize = 4;
-/// The longest question, in characters.
+/// Maximum length of a question, in characters; a longer one is refused.
 const QUESTION_CHARACTERS_MAX: usize = 80;
-/// The longest payload, in octets.
+/// Maximum length of a payload, in octets; a longer one is refused.
 const PAYLOAD_BYTES_MAX: usize = 1_000;
 
-/// What a Messenger profile is to show; empty: what it shows is left alone.
+/// The desired Messenger profile; an empty one is left alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile<'a> {
     /// The payload of the Get Started button.
     pub get_started: Option<&'a str>,
-    /// What people are asked before they write.
+    /// Questions shown before the first message.
     pub ice_breakers: &'a [IceBreaker],
-    /// `instagram`, where the profile is not a page's.
+    /// `instagram`, where the profile does not belong to a page.
     pub platform: Option<&'static str>,
 }
 
 impl<'a> Profile<'a> {
-    /// Checks that Meta would take it.
+    /// Checks the values against Meta's limits.
     ///
     /// # Errors
-    /// Names the key that it would not.
+    /// Names the key that Meta would refuse.
     pub fn check(&self) -> Result<(), AccountError> {
         let wrong = |key: &str, problem: String| Err(AccountError { key: key.into(), problem });
         let fits = |payload: &str| (1..=PAYLOAD_BYTES_MAX).contains(&payload.len());
@@ -159,7 +160,7 @@ impl<'a> Profile<'a> {
         Ok(())
     }
 
-    /// What is to be so at Meta.
+    /// Returns the desired profile; `None` when it is empty.
     pub fn desired(self, app: App<'a>, address: &str) -> Option<Desired<'a>> {
         let mut wanted = json!({});
         if let Some(payload) = self.get_started {
@@ -197,8 +198,8 @@ impl<'a> Profile<'a> {
     }
 }
 
-/// A WhatsApp Business Account brings what happens to the app; with `ours` to there alone, whatever the app's own webhook
-/// is.
+/// Returns the desired subscription of a WhatsApp Business Account to the app; with `ours`, to that
+/// address alone, whatever the app's own webhook is.
 pub fn business_account<'a>(app: App<'a>, address: String, ours: Option<WebhookUrls<'a>>) -> Desired<'a> {
     let is_ours = move |item: &&Value| {
         app.app_id

@@ -1,5 +1,5 @@
-//! WhatsApp as Meta's Cloud API and its resellers speak it: one message format, one webhook format, one table of errors.
-//! Addresses, credentials and signatures are each provider's own and never known here.
+//! WhatsApp as Meta's Cloud API and its resellers implement it: one message format, one webhook
+//! format, one table of errors. Addresses, credentials and signatures are each provider's own.
 
 mod receive;
 mod send;
@@ -23,7 +23,7 @@ use crate::{
 pub use receive::read;
 pub use send::{Conversation, Media};
 
-/// Its words for the state of a message.
+/// WhatsApp's words for the state of a message.
 pub const STATUSES: &[(&str, Report)] = &[
     ("sent", Report::Sent),
     ("delivered", Report::Delivered),
@@ -34,7 +34,7 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("warning", Report::Nothing),
 ];
 
-/// What WhatsApp carries.
+/// Returns WhatsApp's capabilities.
 pub const fn capabilities() -> Capabilities {
     Capabilities {
         native: &[
@@ -85,16 +85,17 @@ pub const fn capabilities() -> Capabilities {
     }
 }
 
-/// A telephone number, or the business-scoped id (`US.1234`) of a customer who shows none.
+/// Returns a telephone number, or the business-scoped id (`US.1234`) of a customer who hides the
+/// number.
 ///
 /// # Errors
-/// When it is neither.
+/// The address is neither.
 pub fn customer(address: &str) -> Result<Arc<str>, Rejection> {
     let address = address.trim();
     if is_user_id(address) { Ok(address.into()) } else { Ok(number::customer(address)?) }
 }
 
-/// Whether an address is a business-scoped id: a country, a dot, letters, digits and dots.
+/// Returns whether an address is a business-scoped id: a country, a dot, letters, digits and dots.
 fn is_user_id(address: &str) -> bool {
     let Some((country, rest)) = address.split_once('.') else { return false };
     country.len() == 2
@@ -103,16 +104,16 @@ fn is_user_id(address: &str) -> bool {
         && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.')
 }
 
-/// The longest business-scoped id, after its country.
+/// Maximum length of a business-scoped id after its country, in octets.
 const USER_ID_BYTES_MAX: usize = 150;
 
-/// How long the channel pauses when WhatsApp takes it for a source of spam.
+/// Pause of the channel when WhatsApp considers it a source of spam, in milliseconds.
 const SPAM_PAUSE_MS: u64 = 600_000;
 
-/// What the answer to a send means; `own` knows the errors that are not Meta's.
+/// Parses the answer to a send; `own` knows errors that are not Meta's.
 ///
 /// # Errors
-/// Why the message was not taken.
+/// The message was not taken.
 pub fn sent(
     part: &OutPart<'_>,
     response: &Response,
@@ -133,7 +134,7 @@ pub fn sent(
     Ok(Step::Sent(Sent { id: (&*id).into(), customer }))
 }
 
-/// The class of Meta's codes for WhatsApp.
+/// Classifies Meta's codes for WhatsApp.
 pub fn class(response: &Response, error: GraphError) -> SendError {
     let GraphError { code, transient, cause, .. } = error;
     match code {
@@ -141,7 +142,7 @@ pub fn class(response: &Response, error: GraphError) -> SendError {
         4 | 613 | 80_007 | 130_429 | 133_016 => {
             SendError::Throttled { after_ms: response.retry_after_ms(), cause }
         }
-        // 131056 limits one pair of addresses: the others need not wait.
+        // 131056 limits one pair of addresses: other customers need not wait.
         1 | 2 | 131_000 | 131_016 | 131_053 | 131_056 | 131_057 => SendError::Unavailable(cause),
         0 | 3 | 10 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_037 | 131_042 | 131_045 | 133_010 => {
             SendError::CredentialsRefused(cause)
@@ -155,7 +156,8 @@ pub fn class(response: &Response, error: GraphError) -> SendError {
     }
 }
 
-/// Marks a message, and those before it, as read; with the sign of typing, which lasts 25 s or until something is sent.
+/// Returns a call that marks a message and those before it as read, optionally with a typing
+/// indicator, which lasts 25 s or until something is sent.
 pub fn sign(url: String, message_id: &str, typing: bool) -> Request {
     let mut body = json!({"messaging_product": "whatsapp", "status": "read", "message_id": message_id});
     if typing {

@@ -1,5 +1,5 @@
-//! Webhooks of WhatsApp: every entry, change, message and status of a batch. One that cannot be read is said to be
-//! broken and costs no other; a kind that means nothing to us is counted, never lost in silence.
+//! Reads webhooks of WhatsApp: every entry, change, message and status of a batch. A broken item is
+//! reported and does not affect the others; irrelevant kinds are counted.
 
 use message::{BodyType, Content};
 use serde_json::{Value, json};
@@ -10,18 +10,18 @@ use crate::{
     toolkit::{inbound_body, json},
 };
 
-/// Reads a webhook; changes of other numbers than `phone_number_id` are not ours.
+/// Reads a webhook; changes of other numbers than `phone_number_id` are ignored.
 ///
 /// # Errors
-/// When it is no JSON, or not of the shape at all.
+/// The body is not JSON of the expected form.
 pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malformed> {
-    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is no JSON"))?;
+    let said = json::parse(body).ok_or_else(|| Malformed::new("the body is not JSON"))?;
     if !said.is_object() {
-        return Err(Malformed::new("the body is no JSON object"));
+        return Err(Malformed::new("the body is not a JSON object"));
     }
     let mut received = Received::default();
-    // At the address that several accounts share, one call may bring entries of different kinds under one name: what
-    // names our own number is ours all the same.
+    // At the address that several accounts share, one call may contain entries of different kinds
+    // under one object name: a change that names our own number is accepted all the same.
     let is_named = json::text(&said, "/object").is_some_and(|object| object == "whatsapp_business_account");
     if !is_named && phone_number_id.is_none() {
         received.ignored = 1;
@@ -36,7 +36,7 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
             if field == "messages" && ours {
                 read_value(value, &mut received);
             } else if ours && ACCOUNT_FIELDS.contains(&&*field) {
-                // Of several templates each has its own.
+                // Each of several templates has its own.
                 let template = json::text(value, "/message_template_name").unwrap_or_default();
                 let about = format!("{field} {template}").trim_end().into();
                 received.events.push(InEvent::Account { about, says: facts(value) });
@@ -51,7 +51,7 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
     Ok(received)
 }
 
-/// Fields that tell of the account, its numbers and its templates.
+/// Fields that report on the account, its numbers and its templates.
 const ACCOUNT_FIELDS: [&str; 7] = [
     "account_alerts",
     "account_review_update",
@@ -61,17 +61,17 @@ const ACCOUNT_FIELDS: [&str; 7] = [
     "phone_number_name_update",
     "phone_number_quality_update",
 ];
-/// The most characters that are told of one.
+/// Maximum number of characters reported of such a field; the rest is cut off.
 const FACTS_CHARACTERS_MAX: usize = 500;
 
-/// What such a field says: its own words, whatever they are, as `key: value`.
+/// Returns the content of such a field as `key: value`.
 fn facts(value: &Value) -> Box<str> {
     let mut all = Vec::new();
     for (key, value) in value.as_object().into_iter().flatten() {
         match value {
             Value::String(text) => all.push(format!("{key}: {text}")),
             Value::Number(_) | Value::Bool(_) => all.push(format!("{key}: {value}")),
-            // Why an account is banned or a template refused stands one level below.
+            // The reason of a ban or of a refused template stands one level below.
             Value::Object(inner) => {
                 let inner = inner.iter().filter(|(_, value)| !value.is_object() && !value.is_array());
                 all.extend(inner.map(|(key, value)| {
@@ -108,14 +108,14 @@ fn read_value(value: &Value, received: &mut Received) {
     }
 }
 
-/// What a message says, of any kind.
-struct Said {
+/// The content of a message of any kind.
+struct MessageBody {
     content: Content,
     media: Vec<MediaRef>,
     attributes: Vec<Attribute>,
 }
 
-impl Said {
+impl MessageBody {
     fn of(content: Content) -> Self {
         Self { content, media: Vec::new(), attributes: Vec::new() }
     }
@@ -135,7 +135,7 @@ impl Said {
 fn message(value: &Value, item: &Value) -> Result<Option<InMessage>, Box<str>> {
     let id = json::some_text(item, "/id").ok_or("messages[].id is missing")?;
     let contact = contact_of(value, item);
-    // A customer without a number has a business-scoped id, here or in `from` itself.
+    // A customer who hides the number has a business-scoped id, here or in `from` itself.
     let names = [
         json::some_text(item, "/from"),
         json::some_text(contact, "/wa_id"),
@@ -176,14 +176,14 @@ fn message(value: &Value, item: &Value) -> Result<Option<InMessage>, Box<str>> {
     Ok(Some(message))
 }
 
-/// The message that is answered, reacted to, changed or taken back.
+/// Returns the message that is replied to, reacted to, edited or deleted.
 fn answered(item: &Value) -> Option<std::borrow::Cow<'_, str>> {
     ["/context/id", "/reaction/message_id", "/revoke/original_message_id", "/edit/original_message_id"]
         .iter()
         .find_map(|pointer| json::some_text(item, pointer))
 }
 
-/// What is known of the sender: by number or id, else the only contact there is.
+/// Returns the sender's contact: by number or id, else the only one present.
 fn contact_of<'a>(value: &'a Value, item: &Value) -> &'a Value {
     let contacts = json::items(value, "/contacts");
     let from = json::text(item, "/from").unwrap_or_default();
@@ -198,17 +198,17 @@ fn contact_of<'a>(value: &'a Value, item: &Value) -> &'a Value {
         .unwrap_or(&Value::Null)
 }
 
-/// An edit holds a message, and no further edit.
+/// Maximum depth of edits: an edit contains a message, and not a further edit.
 const EDITS_DEPTH_MAX: usize = 1;
 
-fn said(item: &Value, edits: usize) -> Result<Option<Said>, Box<str>> {
+fn said(item: &Value, edits: usize) -> Result<Option<MessageBody>, Box<str>> {
     let kind = json::text(item, "/type").unwrap_or_default();
     let text = |pointer: &str| json::text(item, pointer).unwrap_or_default();
     let needed = |pointer: &str| {
         json::text(item, pointer).ok_or_else(|| format!("a message of type {kind} has no {pointer}"))
     };
     Ok(Some(match &*kind {
-        "text" => Said::text(&needed("/text/body")?),
+        "text" => MessageBody::text(&needed("/text/body")?),
         "image" => file(item, "image", BodyType::Image),
         "video" => file(item, "video", BodyType::Video),
         "audio" => file(item, "audio", BodyType::Audio),
@@ -221,17 +221,17 @@ fn said(item: &Value, edits: usize) -> Result<Option<Said>, Box<str>> {
             if emoji.is_empty() {
                 return Ok(None);
             }
-            Said::text(&emoji).with("reaction", &emoji)
+            MessageBody::text(&emoji).with("reaction", &emoji)
         }
         "button" => pressed(&text("/button/text"), &text("/button/payload")),
         "interactive" => interactive(item),
         "order" => order(item),
-        "system" => Said::text(&text("/system/body")).with("system", &text("/system/type")),
+        "system" => MessageBody::text(&text("/system/body")).with("system", &text("/system/type")),
         "revoke" => {
             let id = needed("/revoke/original_message_id")?;
             let body =
                 json!({"type": "DELETEDNOTIFICATION", "messageId": &*id, "timestamp": text("/timestamp")});
-            Said::of(inbound_body::rich(BodyType::DeletedNotification, body))
+            MessageBody::of(inbound_body::rich(BodyType::DeletedNotification, body))
         }
         "edit" if edits > 0 => {
             let id = needed("/edit/original_message_id")?;
@@ -243,12 +243,12 @@ fn said(item: &Value, edits: usize) -> Result<Option<Said>, Box<str>> {
     }))
 }
 
-fn file(item: &Value, kind: &str, body_type: BodyType) -> Said {
+fn file(item: &Value, kind: &str, body_type: BodyType) -> MessageBody {
     let at = |key: &str| json::some_text(item, &format!("/{kind}/{key}"));
     let caption = at("caption").unwrap_or_default();
-    // Some resellers tell of files that they could not get.
+    // Some resellers announce files that they could not fetch.
     let Some(locator) = at("id").or_else(|| at("url")) else {
-        return Said::text(&format!("[{kind} without a file] {caption}")).with("unsupported", kind);
+        return MessageBody::text(&format!("[{kind} without a file] {caption}")).with("unsupported", kind);
     };
     let media = MediaRef {
         locator: (&*locator).into(),
@@ -256,7 +256,7 @@ fn file(item: &Value, kind: &str, body_type: BodyType) -> Said {
         file_name: at("filename").map(|text| Box::from(&*text)),
     };
     let voice = json::at(item, "/audio/voice").and_then(Value::as_bool) == Some(true);
-    let said = Said {
+    let said = MessageBody {
         content: inbound_body::file(body_type, &caption, 0, &media),
         media: vec![media],
         attributes: Vec::new(),
@@ -264,7 +264,7 @@ fn file(item: &Value, kind: &str, body_type: BodyType) -> Said {
     if voice { said.with("voice", "true") } else { said }
 }
 
-fn sticker(item: &Value) -> Said {
+fn sticker(item: &Value) -> MessageBody {
     let mut said = file(item, "sticker", BodyType::File);
     let index = (!said.media.is_empty()).then_some(0);
     if index.is_some() {
@@ -273,17 +273,23 @@ fn sticker(item: &Value) -> Said {
     said
 }
 
-fn location(item: &Value) -> Result<Said, Box<str>> {
+fn location(item: &Value) -> Result<MessageBody, Box<str>> {
     let degrees = |key: &str| {
         let value = json::at(item, &format!("/location/{key}")).and_then(Value::as_f64);
         value.ok_or_else(|| format!("a location has no {key}"))
     };
     let text = |key: &str| json::text(item, &format!("/location/{key}")).unwrap_or_default();
     let (latitude, longitude) = (degrees("latitude")?, degrees("longitude")?);
-    Ok(Said::of(inbound_body::location(latitude, longitude, &text("name"), &text("address"), &text("url"))))
+    Ok(MessageBody::of(inbound_body::location(
+        latitude,
+        longitude,
+        &text("name"),
+        &text("address"),
+        &text("url"),
+    )))
 }
 
-fn contacts(item: &Value) -> Said {
+fn contacts(item: &Value) -> MessageBody {
     let contact = |contact: &Value| {
         let name = json::text(contact, "/name/formatted_name").unwrap_or_default();
         let phone = |p: &Value| {
@@ -292,28 +298,28 @@ fn contacts(item: &Value) -> Said {
         let phones: Vec<String> = json::items(contact, "/phones").iter().filter_map(phone).collect();
         inbound_body::contact(&name, &phones.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    Said::of(inbound_body::contacts(json::items(item, "/contacts").iter().map(contact).collect()))
+    MessageBody::of(inbound_body::contacts(json::items(item, "/contacts").iter().map(contact).collect()))
 }
 
-fn pressed(title: &str, payload: &str) -> Said {
+fn pressed(title: &str, payload: &str) -> MessageBody {
     let (content, attribute) = inbound_body::pressed(title, payload);
-    Said { attributes: attribute.into_iter().collect(), ..Said::of(content) }
+    MessageBody { attributes: attribute.into_iter().collect(), ..MessageBody::of(content) }
 }
 
-fn interactive(item: &Value) -> Said {
+fn interactive(item: &Value) -> MessageBody {
     let kind = json::text(item, "/interactive/type").unwrap_or_default();
     let text = |key: &str| json::text(item, &format!("/interactive/{kind}/{key}")).unwrap_or_default();
     match &*kind {
         "button_reply" | "list_reply" => pressed(&text("title"), &text("id")),
-        "nfm_reply" => {
-            Said::text(&text("body")).with("flow", &text("name")).with("flowResponse", &text("response_json"))
-        }
+        "nfm_reply" => MessageBody::text(&text("body"))
+            .with("flow", &text("name"))
+            .with("flowResponse", &text("response_json")),
         other => unsupported(item, other),
     }
 }
 
-/// What a customer ordered from a catalogue.
-fn order(item: &Value) -> Said {
+/// Returns an order from a catalogue.
+fn order(item: &Value) -> MessageBody {
     let mut currency = String::new();
     let lines: Vec<Value> = json::items(item, "/order/product_items")
         .iter()
@@ -328,16 +334,18 @@ fn order(item: &Value) -> Said {
         .collect();
     let body = json!({"type": "RECEIPT", "templateType": "receipt", "currency": currency, "elements": lines,
         "markdownText": json::text(item, "/order/text")});
-    Said::of(inbound_body::rich(BodyType::Receipt, body))
+    MessageBody::of(inbound_body::rich(BodyType::Receipt, body))
         .with("catalogId", &json::text(item, "/order/catalog_id").unwrap_or_default())
 }
 
-/// WhatsApp tells that there was something, not what.
-fn unsupported(item: &Value, kind: &str) -> Said {
+/// WhatsApp reports that a message existed, not its content.
+fn unsupported(item: &Value, kind: &str) -> MessageBody {
     let what = json::some_text(item, "/unsupported/type").unwrap_or_else(|| kind.into());
     let error = json::at(item, "/errors/0").and_then(GraphError::read);
     let words = error.map(|error| error.shown()).unwrap_or_default();
-    Said::text(&format!("[unsupported message: {what}]")).with("unsupported", &what).with("error", &words)
+    MessageBody::text(&format!("[unsupported message: {what}]"))
+        .with("unsupported", &what)
+        .with("error", &words)
 }
 
 fn receipt(value: &Value, item: &Value) -> Option<InReceipt> {

@@ -1,5 +1,5 @@
-//! Messages to WhatsApp: each native body as its JSON, and the calls by which a file is brought to Meta when Meta is
-//! not to fetch it. Nothing here is cut or adapted: what comes fits.
+//! Messages to WhatsApp: each native body as JSON, and the calls that upload a file when Meta
+//! cannot fetch it. Nothing is cut or adapted here: the content already fits.
 
 use message::{
     BodyType, Content,
@@ -20,31 +20,31 @@ use crate::{
     },
 };
 
-/// How files go out.
+/// The way files are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// By their address: Meta fetches them.
+    /// By their address, which Meta fetches.
     Link,
-    /// They are fetched and uploaded first, for addresses that Meta cannot reach.
+    /// Downloaded and uploaded first, for addresses that Meta cannot reach.
     Upload,
 }
 
-/// The calls of one part.
+/// The calls that send one part.
 #[derive(Debug)]
 pub struct Conversation<'a> {
-    /// Where messages are posted.
+    /// The address for messages.
     pub messages_url: &'a str,
-    /// Where files are posted.
+    /// The address for uploads.
     pub media_url: &'a str,
-    /// How files go out.
+    /// The way files are sent.
     pub media: Media,
 }
 
 impl Conversation<'_> {
-    /// The first call, not yet authorised, and whether it is one to the provider.
+    /// Returns the first call, without authorisation, and whether it goes to the provider.
     ///
     /// # Errors
-    /// When the part cannot be put into a call.
+    /// The part cannot be expressed as a call.
     pub fn first(&self, part: &OutPart<'_>) -> Result<(Request, bool), SendError> {
         match self.to_upload(part) {
             Some(file) => Ok((file.fetched(), false)),
@@ -52,10 +52,11 @@ impl Conversation<'_> {
         }
     }
 
-    /// The next call, if the answers so far are those of an upload; `None`: the last answer is a send's.
+    /// Returns the next call while the answers belong to an upload; `None` when the last answer
+    /// belongs to a send.
     ///
     /// # Errors
-    /// Why the file did not get to Meta; `refused` reads its refusals.
+    /// The file did not reach Meta; `refused` parses refusals.
     pub fn next(
         &self,
         part: &OutPart<'_>,
@@ -143,7 +144,7 @@ fn text_object(text: &str) -> Value {
     json!({"body": text, "preview_url": preview})
 }
 
-/// The name and the object of a rich body.
+/// Returns the name and the object of a rich body.
 fn rich(
     body_type: BodyType,
     json: &str,
@@ -188,7 +189,7 @@ fn media(json: &str, kind: &str, uploaded: Option<&str>) -> Value {
     object
 }
 
-/// A place has no page there: it stands behind the address.
+/// A location has no page at WhatsApp: it is appended to the address.
 fn location(body: &Location<'_>) -> Value {
     let place = &body.additional_details;
     let mut object = json!({
@@ -205,7 +206,7 @@ fn location(body: &Location<'_>) -> Value {
     object
 }
 
-/// A body's own number of contacts.
+/// Returns the body's own contacts in WhatsApp's form.
 fn contacts(json: &str) -> Value {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
     json::items(&body, "/contacts").iter().map(contact).collect()
@@ -225,7 +226,7 @@ fn contact(contact: &Value) -> Value {
             json::set(&mut name, theirs, &*value);
         }
     }
-    // A name needs a second word for it beside the whole.
+    // A name needs a second member beside the formatted one.
     if name.as_object().is_none_or(|members| members.len() < 2) {
         json::set(&mut name, "first_name", &*whole);
     }
@@ -250,7 +251,7 @@ fn phone(phone: &Value) -> Value {
     out
 }
 
-/// The word on a list's button where the body has none.
+/// The label of a list's button where the body has none.
 const LIST_BUTTON: &str = "Menu";
 
 fn interactive(body: &Buttons<'_>) -> Value {
@@ -283,12 +284,12 @@ fn interactive(body: &Buttons<'_>) -> Value {
     out
 }
 
-/// What comes back; ids must not be empty.
+/// Returns the id that comes back; ids must not be empty.
 fn payload<'a>(button: &'a Button<'_>) -> &'a str {
     if button.payload.is_empty() { &button.title } else { &button.payload }
 }
 
-/// Rows under one title after the other are one section.
+/// Adjacent rows under one title form one section.
 fn sections(body: &Buttons<'_>) -> Vec<Value> {
     let mut sections: Vec<(&str, Vec<Value>)> = Vec::new();
     for button in body.buttons.iter() {
@@ -302,7 +303,7 @@ fn sections(body: &Buttons<'_>) -> Vec<Value> {
             _ => sections.push((&details.section_title, vec![row])),
         }
     }
-    // Several sections must all have a title.
+    // With several sections, all need a title.
     let untitled = if sections.len() > 1 { "-" } else { "" };
     let title = |title: &str| if title.is_empty() { untitled.to_owned() } else { title.to_owned() };
     sections.into_iter().map(|(words, rows)| json!({"title": title(words), "rows": rows})).collect()
@@ -333,8 +334,8 @@ fn component(component: &Value) -> Value {
     out.into()
 }
 
-/// `{parameterType: "image", additionalParameterDetails: {"link": ...}}`; the details may also be the value itself, or
-/// hold it under the type's name.
+/// `{parameterType: "image", additionalParameterDetails: {"link": ...}}`; the details may also be
+/// the value itself, or hold it under the type's name.
 fn parameter(parameter: &Value) -> Value {
     let kind = json::text(parameter, "/parameterType").unwrap_or_default().to_ascii_lowercase();
     let details = json::at(parameter, "/additionalParameterDetails").cloned().unwrap_or_default();
@@ -355,8 +356,9 @@ fn members(value: Option<&Value>) -> Map<String, Value> {
     value.and_then(Value::as_object).cloned().unwrap_or_default()
 }
 
-/// CUSTOM: `jsonNode` is the message's own part of the call (`{"type":"reaction","reaction":{...}}`); whom it goes to
-/// stays ours. Without one its words are sent.
+/// CUSTOM: `jsonNode` is the message's own part of the call
+/// (`{"type":"reaction","reaction":{...}}`); the recipient stays ours. Without it the words are
+/// sent.
 fn custom(json: &str, message: &mut Value) -> Result<(&'static str, Value), SendError> {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
     let node = members(json::at(&body, "/jsonNode"));

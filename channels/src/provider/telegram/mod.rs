@@ -1,8 +1,9 @@
-//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (known by a secret header, and set
-//! where it is not) or asked for. There are no receipts; what the API took is sent and stays so.
+//! Telegram bots: JSON over HTTPS with the token in the address, updates by webhook (authenticated
+//! by a secret header, and registered automatically) or by polling. Receipts do not exist; a part
+//! that the API accepted stays sent.
 //!
-//! Unconfirmed: the sizes up to which Telegram itself fetches a file (5 and 20 MB); one that it could not fetch is
-//! fetched here and uploaded.
+//! Unconfirmed: the sizes up to which Telegram itself fetches a file (5 and 20 MB); a file that it
+//! could not fetch is downloaded here and uploaded.
 
 mod receive;
 mod send;
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 
-/// The description.
+/// The description of `telegram`.
 pub const PROVIDER: Provider = Provider {
     name: "telegram",
     channel_types: &["TELEGRAM"],
@@ -45,7 +46,7 @@ pub const PROVIDER: Provider = Provider {
     },
     capabilities: capabilities(),
     statuses: &[],
-    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(TelegramAccount::checked(account(table)?)?)),
 };
 
 const fn capabilities() -> Capabilities {
@@ -92,24 +93,24 @@ const fn capabilities() -> Capabilities {
     }
 }
 
-/// How updates come.
+/// The way updates arrive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Updates {
-    /// Telegram brings them.
+    /// Telegram calls the webhook.
     #[default]
     Webhook,
-    /// They are asked for, where Telegram cannot reach us.
+    /// Updates are polled, where Telegram cannot reach us.
     Poll,
 }
 
 /// `[channel.account]` of a `telegram` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
-    /// Of the bot, by BotFather.
+pub struct TelegramAccount {
+    /// The bot's token from BotFather.
     token: SecretString,
-    /// What Telegram sends with each webhook.
+    /// The secret that Telegram sends with each webhook.
     #[serde(default)]
     secret_token: SecretString,
     #[serde(default)]
@@ -122,7 +123,7 @@ fn default_base_url() -> Box<str> {
     "https://api.telegram.org".into()
 }
 
-/// What is asked for, and should be subscribed to: all that [`receive`] reads.
+/// Update types that are polled, and subscribed to: everything that [`receive`] reads.
 const ALLOWED_UPDATES: [&str; 8] = [
     "message",
     "edited_message",
@@ -134,13 +135,13 @@ const ALLOWED_UPDATES: [&str; 8] = [
     "poll_answer",
 ];
 
-/// How long Telegram holds a question for updates, in seconds: less than any call may take.
+/// Time for which Telegram holds a poll, in seconds: less than the limit of any call.
 const POLL_S: u32 = 20;
 
-/// The longest secret that Telegram takes.
+/// Maximum length of the secret, in octets; Telegram refuses longer ones.
 const SECRET_BYTES_MAX: usize = 256;
 
-impl Account {
+impl TelegramAccount {
     fn checked(mut self) -> Result<Self, AccountError> {
         let own = "choose 1 to 256 of A-Z a-z 0-9 _ - and give it to setWebhook as secret_token";
         graph_api::not_empty("secret_token", &self.secret_token, own)?;
@@ -158,20 +159,21 @@ impl Account {
         if !parts.is_some_and(|(bot, key)| {
             is_word(key) && !bot.is_empty() && bot.bytes().all(|b| b.is_ascii_digit())
         }) {
-            let problem = "is no bot token (<digits>:<key>); BotFather shows it".into();
+            let problem = "is not a bot token (<digits>:<key>); BotFather shows it".into();
             return Err(AccountError { key: "token".into(), problem });
         }
         self.base_url = self.base_url.trim_end_matches('/').into();
         Ok(self)
     }
 
-    /// A method of the API.
+    /// Returns a call of a method of the API.
     fn call(&self, method: &str, body: Body) -> Request {
         let token = self.token.expose_secret();
         Request::post(format!("{}/bot{token}/{method}", self.base_url), body).hiding(token)
     }
 
-    /// Updates are brought here. Which secret is set Telegram does not tell, but that we refused another.
+    /// Returns the desired webhook. Telegram does not reveal the set secret, only that we refused
+    /// another one.
     fn webhook<'a>(&'a self, url: &'a str) -> Desired<'a> {
         let secret = self.secret_token.expose_secret();
         Desired {
@@ -191,7 +193,7 @@ impl Account {
         }
     }
 
-    /// Updates cannot be asked for as long as there is a webhook. What waits is kept.
+    /// Returns the desired absence of a webhook, which polling requires. Pending updates are kept.
     fn no_webhook(&self) -> Desired<'_> {
         Desired {
             what: "no webhook",
@@ -202,12 +204,12 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for TelegramAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }
 
-    /// The number of a chat, or `@name` of a public group or channel.
+    /// The id of a chat, or the `@name` of a public group or channel.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
         let address = address.trim();
         if let Ok(chat) = address.parse::<i64>() {
@@ -218,7 +220,7 @@ impl HttpChannel for Account {
             return Ok(address.into());
         }
         let reason = format!(
-            "channelCustomerIdentifier {address:?} is no chat: expected its number, or @name of a public channel"
+            "channelCustomerIdentifier {address:?} is not a chat: expected its number, or @name of a public channel"
         );
         Err(Rejection(Cause::new("400", reason)))
     }
@@ -257,7 +259,7 @@ impl HttpChannel for Account {
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said = json::parse(webhook.body).filter(Value::is_object);
-        let said = said.ok_or_else(|| Malformed::new("the body is no JSON object"))?;
+        let said = said.ok_or_else(|| Malformed::new("the body is not a JSON object"))?;
         let mut received = Received::default();
         receive::update(&said, &mut received);
         Ok(received)
@@ -332,7 +334,7 @@ impl HttpChannel for Account {
         on.then(|| self.call("sendChatAction", Body::Json(body.to_string())).harmless())
     }
 
-    /// A button that was pressed waits until it is told so.
+    /// A pressed button shows progress until it is acknowledged.
     fn follow_up(&self, message: &InMessage) -> Option<Request> {
         let (_, id) = message.attributes.iter().find(|(key, _)| &**key == receive::CALLBACK)?;
         let body = json!({"callback_query_id": &**id});

@@ -1,5 +1,6 @@
-//! Updates of Telegram: messages, changes of them, pressed buttons, reactions, votes, being sent away or let in again. A
-//! chat is the customer, so that answers go where the words came from; in groups the person is an attribute.
+//! Reads Telegram's updates: messages, edits, pressed buttons, reactions, votes, membership of the
+//! bot. The chat is the customer, so that replies go where the words came from; in groups the
+//! person is an attribute.
 
 use message::{BodyType, Content};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use crate::{
     toolkit::{inbound_body, json},
 };
 
-/// The attribute that holds the id by which a pressed button is answered.
+/// The attribute with the id by which a pressed button is acknowledged.
 pub(super) const CALLBACK: &str = "callbackQueryId";
 
 /// Reads one update.
@@ -21,10 +22,10 @@ pub(super) fn update(update: &Value, received: &mut Received) {
     }
 }
 
-type Read = Result<Option<InEvent>, Box<str>>;
-type Kind = (&'static str, fn(&Value) -> Read);
+type ReadUpdate = Result<Option<InEvent>, Box<str>>;
+type Kind = (&'static str, fn(&Value) -> ReadUpdate);
 
-fn read(update: &Value) -> Read {
+fn read(update: &Value) -> ReadUpdate {
     let kinds: [Kind; 7] = [
         ("message", written),
         ("business_message", written),
@@ -56,7 +57,7 @@ fn with(message: &mut InMessage, key: &str, value: &str) {
     }
 }
 
-fn written(item: &Value) -> Read {
+fn written(item: &Value) -> ReadUpdate {
     let chat = needed(item, "/chat/id")?;
     let id = format!("{chat}:{}", needed(item, "/message_id")?);
     let Some(said) = said(item) else { return Ok(None) };
@@ -87,7 +88,7 @@ fn written(item: &Value) -> Read {
     Ok(event(message))
 }
 
-/// Who wrote, and in which group.
+/// Adds the sender, and the group, to a message.
 fn person(message: &mut InMessage, item: &Value, who: &str) {
     let text = |key: &str| json::text(item, &format!("{who}/{key}")).unwrap_or_default();
     let name = format!("{} {}", text("first_name"), text("last_name"));
@@ -102,7 +103,7 @@ fn person(message: &mut InMessage, item: &Value, who: &str) {
     }
 }
 
-fn edited(item: &Value) -> Read {
+fn edited(item: &Value) -> ReadUpdate {
     let changed = json::text(item, "/edit_date").unwrap_or_default().into_owned();
     Ok(written(item)?.map(|mut event| {
         if let InEvent::Message(message) = &mut event {
@@ -115,19 +116,19 @@ fn edited(item: &Value) -> Read {
     }))
 }
 
-/// What a message says.
-struct Said {
+/// The content of a message.
+struct UpdateBody {
     content: Content,
     media: Vec<MediaRef>,
     attributes: Vec<(&'static str, String)>,
 }
 
-fn words(text: impl Into<Box<str>>) -> Said {
-    Said { content: Content::Text(text.into()), media: Vec::new(), attributes: Vec::new() }
+fn words(text: impl Into<Box<str>>) -> UpdateBody {
+    UpdateBody { content: Content::Text(text.into()), media: Vec::new(), attributes: Vec::new() }
 }
 
-/// Of what kind a file of Telegram is, and its media type where Telegram does not say it. An animation has a document
-/// beside it, a venue a location: the order matters.
+/// File kinds with their body type, and the media type where Telegram does not state it. The order
+/// matters: an animation is accompanied by a document, a venue by a location.
 const FILES: [(&str, BodyType, &str); 6] = [
     ("animation", BodyType::Video, "video/mp4"),
     ("video", BodyType::Video, "video/mp4"),
@@ -137,11 +138,11 @@ const FILES: [(&str, BodyType, &str); 6] = [
     ("document", BodyType::File, ""),
 ];
 
-/// Contents that Telegram has and we do not; all else that is no content is about the chat.
+/// Contents that have no counterpart here; other members without content concern the chat.
 const UNSUPPORTED: [&str; 8] =
     ["story", "game", "invoice", "successful_payment", "paid_media", "checklist", "giveaway", "gift"];
 
-fn said(item: &Value) -> Option<Said> {
+fn said(item: &Value) -> Option<UpdateBody> {
     let text = |pointer: &str| json::text(item, pointer).unwrap_or_default();
     if item.get("text").is_some() {
         return Some(words(&*text("/text")));
@@ -165,29 +166,29 @@ fn said(item: &Value) -> Option<Said> {
     if let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude")) {
         let content =
             inbound_body::location(latitude, longitude, &text("/venue/title"), &text("/venue/address"), "");
-        return Some(Said { content, ..words("") });
+        return Some(UpdateBody { content, ..words("") });
     }
     if item.get("contact").is_some() {
         let name = format!("{} {}", text("/contact/first_name"), text("/contact/last_name"));
         let contact = inbound_body::contact(name.trim(), &[&text("/contact/phone_number")]);
-        return Some(Said { content: inbound_body::contacts(vec![contact]), ..words("") });
+        return Some(UpdateBody { content: inbound_body::contacts(vec![contact]), ..words("") });
     }
     if item.get("poll").is_some() {
         let options = json::items(item, "/poll/options").iter().filter_map(|o| json::text(o, "/text"));
         let lines: Vec<String> =
             std::iter::once(text("/poll/question")).chain(options).map(|line| line.into_owned()).collect();
         let attributes = vec![("pollId", text("/poll/id").into_owned())];
-        return Some(Said { attributes, ..words(lines.join("\n")) });
+        return Some(UpdateBody { attributes, ..words(lines.join("\n")) });
     }
     if item.get("dice").is_some() {
         return Some(words(format!("{} {}", text("/dice/emoji"), text("/dice/value"))));
     }
     let kind = UNSUPPORTED.iter().find(|kind| item.get(**kind).is_some())?;
     let attributes = vec![("unsupported", (*kind).to_owned())];
-    Some(Said { attributes, ..words(format!("[unsupported message: {kind}]")) })
+    Some(UpdateBody { attributes, ..words(format!("[unsupported message: {kind}]")) })
 }
 
-fn file(file: &Value, body_type: BodyType, mime_type: &str, caption: &str) -> Said {
+fn file(file: &Value, body_type: BodyType, mime_type: &str, caption: &str) -> UpdateBody {
     let at = |pointer: &str| json::some_text(file, pointer);
     let Some(locator) = at("/file_id") else { return words(format!("[file without an id] {caption}")) };
     let content_type = at("/mime_type").unwrap_or_else(|| mime_type.into());
@@ -197,10 +198,10 @@ fn file(file: &Value, body_type: BodyType, mime_type: &str, caption: &str) -> Sa
         file_name: at("/file_name").map(|name| Box::from(&*name)),
     };
     let content = inbound_body::file(body_type, caption, 0, &media);
-    Said { content, media: vec![media], attributes: Vec::new() }
+    UpdateBody { content, media: vec![media], attributes: Vec::new() }
 }
 
-fn sticker(sticker: &Value) -> Said {
+fn sticker(sticker: &Value) -> UpdateBody {
     let is = |key: &str| sticker.get(key).and_then(Value::as_bool) == Some(true);
     let mime_type = if is("is_animated") {
         "application/x-tgsticker"
@@ -218,8 +219,8 @@ fn sticker(sticker: &Value) -> Said {
     said
 }
 
-/// A pressed button: Telegram knows its data; what was written on it is on the message's own keyboard.
-fn pressed(item: &Value) -> Read {
+/// Reads a pressed button: Telegram sends its data; its label is on the message's own keyboard.
+fn pressed(item: &Value) -> ReadUpdate {
     let id = needed(item, "/id")?;
     let person_id = needed(item, "/from/id")?;
     let chat = json::some_text(item, "/message/chat/id").map_or_else(|| person_id, |chat| chat.into_owned());
@@ -240,8 +241,8 @@ fn pressed(item: &Value) -> Read {
     Ok(event(message))
 }
 
-/// The bot was sent away, or let in again.
-fn membership(item: &Value, update_id: &str) -> Read {
+/// Reads that the bot was removed, or admitted again.
+fn membership(item: &Value, update_id: &str) -> ReadUpdate {
     let customer = needed(item, "/chat/id")?.into();
     let out = match needed(item, "/new_chat_member/status")?.as_str() {
         "kicked" | "left" => true,
@@ -252,7 +253,7 @@ fn membership(item: &Value, update_id: &str) -> Read {
     Ok(Some(InEvent::OptOut { did: "".into(), customer, out, id }))
 }
 
-fn reaction(item: &Value) -> Read {
+fn reaction(item: &Value) -> ReadUpdate {
     let chat = needed(item, "/chat/id")?;
     let of = format!("{chat}:{}", needed(item, "/message_id")?);
     let emoji: Vec<_> =
@@ -271,8 +272,8 @@ fn reaction(item: &Value) -> Read {
     Ok(event(message))
 }
 
-/// A vote in a poll that is not anonymous; options are counted from 0 as Telegram does.
-fn vote(item: &Value) -> Read {
+/// Reads a vote in a poll that is not anonymous; options are counted from 0 as Telegram does.
+fn vote(item: &Value) -> ReadUpdate {
     let poll = needed(item, "/poll_id")?;
     let Some(person_id) = json::some_text(item, "/user/id") else { return Ok(None) };
     let options: Vec<String> = json::items(item, "/option_ids").iter().map(Value::to_string).collect();

@@ -1,5 +1,6 @@
-//! Messages to Telegram: the method and fields of each native body, and what is tried when Telegram says how to do
-//! better: a group that moved, marks that it cannot read, a file that it cannot fetch. Each is tried once.
+//! Messages to Telegram: the method and fields of each native body, and the retries that Telegram
+//! suggests: a group that moved, marks that it cannot parse, a file that it cannot fetch. Each is
+//! tried once.
 
 use bytes::Bytes;
 use message::{
@@ -25,7 +26,7 @@ use crate::{
     },
 };
 
-/// Where the conversation about one part is.
+/// The state of the conversation about one part.
 #[derive(Clone, Debug)]
 pub(super) struct State {
     chat: String,
@@ -36,11 +37,11 @@ pub(super) struct State {
 
 #[derive(Clone, Debug)]
 enum FileBy {
-    /// Telegram fetches it.
+    /// Telegram fetches the file.
     Link,
-    /// It is being fetched.
+    /// The file is being downloaded.
     Fetching,
-    /// It is here.
+    /// The file is in memory.
     Here(Bytes),
 }
 
@@ -49,12 +50,12 @@ impl State {
         Self { chat: part.customer.to_owned(), moved: false, marks: true, file: FileBy::Link }
     }
 
-    /// The file that has to be fetched before anything can be said.
+    /// Returns the file that must be downloaded before the next call.
     pub(super) fn file_to_fetch(&self, part: &OutPart<'_>) -> Option<File> {
         if matches!(self.file, FileBy::Fetching) { file(part.content) } else { None }
     }
 
-    /// Takes an answer: the end, an error, or another try.
+    /// Handles an answer: returns the sent part, an error, or `None` for another try.
     pub(super) fn hear(&mut self, part: &OutPart<'_>, answer: &Response) -> Result<Option<Sent>, SendError> {
         if matches!(self.file, FileBy::Fetching) {
             if !answer.is_success() {
@@ -71,7 +72,7 @@ impl State {
             }
             Err(error) => return Err(error),
         };
-        // An album is several messages.
+        // The answer to an album holds several messages.
         let message = json::at(&said, "/0").unwrap_or(&said);
         let chat = json::some_text(message, "/chat/id");
         match (json::some_text(message, "/message_id"), chat) {
@@ -83,7 +84,7 @@ impl State {
         }
     }
 
-    /// Whether a refusal says what to do instead.
+    /// Updates the state if a refusal suggests another try; returns whether it does.
     fn learns(&mut self, part: &OutPart<'_>, answer: &Response) -> bool {
         let said = json::parse(&answer.body).unwrap_or_default();
         let words = json::text(&said, "/description").unwrap_or_default().to_lowercase();
@@ -109,7 +110,7 @@ impl State {
         false
     }
 
-    /// The method and what it is given.
+    /// Returns the method and its body.
     pub(super) fn call(&self, part: &OutPart<'_>) -> Result<(String, Body), SendError> {
         let (method, mut fields) = self.method(part)?;
         fields.insert("chat_id".into(), self.chat.as_str().into());
@@ -139,7 +140,7 @@ impl State {
         Ok((method.to_owned(), fields))
     }
 
-    /// Words with their marks, or without where Telegram could not read them.
+    /// Adds a text with its marks, or without them where Telegram could not parse them.
     fn words(&self, fields: &mut Map<String, Value>, key: &str, words: &str) {
         if self.marks {
             fields.insert(key.into(), markup::telegram_html(words).into());
@@ -178,7 +179,7 @@ impl State {
                     fields.extend(contact);
                     return Ok("sendContact");
                 }
-                // Several at once, or one without a number, have no method.
+                // Several contacts, or one without a number, have no method.
                 let words = cim::words_of(content, Marks::Kept).map_err(|e| rejected(&e.to_string()))?;
                 self.words(fields, "text", &words.text);
                 Ok("sendMessage")
@@ -194,8 +195,8 @@ impl State {
         }
     }
 
-    /// CUSTOM: `jsonNode` is a method that sends, and its fields (`{"method":"sendPoll",...}`); whom it goes to stays
-    /// ours. Without one its words are sent.
+    /// CUSTOM: `jsonNode` is a method that sends, with its fields (`{"method":"sendPoll",...}`);
+    /// the recipient stays ours. Without it the words are sent.
     fn custom(&self, json: &str) -> Result<(String, Map<String, Value>), SendError> {
         let body: Value = serde_json::from_str(json).unwrap_or_default();
         let mut node = json::at(&body, "/jsonNode").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -221,7 +222,7 @@ fn rejected(reason: &str) -> SendError {
     SendError::Rejected(Cause::new("400", reason))
 }
 
-/// The number of the message that is answered, of `<chat>:<message>` and what of ours follows.
+/// Returns the message number of an id `<chat>:<message>`, which may have a suffix of ours.
 fn answered(id: &str) -> Option<i64> {
     let (chat, message) = id.split_once(':')?;
     chat.parse::<i64>().ok()?;
@@ -246,7 +247,7 @@ fn file_method(body_type: BodyType, mime_type: &str) -> (&'static str, &'static 
     }
 }
 
-/// The field that a file is uploaded in.
+/// Returns the field in which a file is uploaded.
 fn upload_field(method: &str) -> Option<&'static str> {
     let fields = [
         ("sendAnimation", "animation"),
@@ -259,7 +260,7 @@ fn upload_field(method: &str) -> Option<&'static str> {
     fields.iter().find(|(known, _)| *known == method).map(|(_, field)| *field)
 }
 
-/// The fields of files, and those beside them.
+/// Fields of a file, and those beside them.
 const MULTIPART_FIELDS: [&str; 4] = ["chat_id", "caption", "parse_mode", "reply_parameters"];
 
 fn multipart(fields: Map<String, Value>, name: &'static str, file: File, octets: Bytes) -> Body {
@@ -277,7 +278,7 @@ fn multipart(fields: Map<String, Value>, name: &'static str, file: File, octets:
     Body::Multipart(all)
 }
 
-/// A place with a name or address is a venue, which needs both.
+/// A location with a name or address is a venue, which needs both.
 fn location(body: &Location<'_>, fields: &mut Map<String, Value>) -> &'static str {
     for (key, degrees) in [("latitude", body.location.latitude), ("longitude", body.location.longitude)] {
         fields.insert(key.into(), degrees.0.unwrap_or_default().into());
@@ -313,10 +314,10 @@ fn button(button: &Button<'_>) -> Value {
     }
 }
 
-/// The `result` of an answer.
+/// Parses the `result` of an answer.
 ///
 /// # Errors
-/// What Telegram refused, and why.
+/// Telegram's refusal.
 pub(super) fn result(response: &Response) -> Result<Value, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     if json::at(&said, "/ok").and_then(Value::as_bool) == Some(true) && response.is_success() {
@@ -331,7 +332,7 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
             let after_ms = seconds.unsigned_abs().saturating_mul(1_000).max(response.retry_after_ms());
             SendError::Throttled { after_ms, cause }
         }
-        // 404 is what a token that never was is answered with.
+        // An unknown token is answered with 404.
         401 | 404 => SendError::CredentialsRefused(cause),
         403 => gone(&words, cause),
         409 | 500..=599 => SendError::Unavailable(cause),
@@ -340,7 +341,7 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
     })
 }
 
-/// The customer has gone, or sent the bot away; every other 403 is about one chat, too.
+/// The customer is gone, or removed the bot; every other 403 concerns one chat as well.
 fn gone(words: &str, cause: Cause) -> SendError {
     let words = words.to_lowercase();
     let phrases = [

@@ -1,9 +1,9 @@
-//! Viber bots (REST Bot API): JSON over HTTPS, every answer 200 with a status inside, webhooks signed with the bot's own
-//! token.
+//! Viber bots (REST Bot API): JSON over HTTPS, every answer 200 with a status inside, webhooks
+//! signed with the bot's own token.
 //!
-//! Unconfirmed, each with the default taken: rich media needs `min_api_version` 7; 12 rows of a keyboard, 6 cards of a
-//! carousel; a keyboard goes away with the next message; the 100 messages an hour to one customer who does not answer
-//! are told apart by the words of status 12.
+//! Unconfirmed, each with the default taken: rich media needs `min_api_version` 7; 12 rows of a
+//! keyboard, 6 cards of a carousel; a keyboard disappears with the next message; the limit of 100
+//! messages an hour to a customer who does not answer is recognised by the words of status 12.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use crate::{
 
 mod send;
 
-/// The description.
+/// The description of `viber`.
 pub const PROVIDER: Provider = Provider {
     name: "viber",
     channel_types: &["VIBER"],
@@ -43,7 +43,7 @@ pub const PROVIDER: Provider = Provider {
     }),
     capabilities: capabilities(),
     statuses: STATUSES,
-    channel: &|_, table| Ok(Arc::new(Account::checked(account(table)?)?)),
+    channel: &|_, table| Ok(Arc::new(ViberAccount::checked(account(table)?)?)),
 };
 
 const STATUSES: &[(&str, Report)] =
@@ -99,16 +99,16 @@ const fn capabilities() -> Capabilities {
 /// `[channel.account]` of a `viber` channel.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Account {
-    /// Of the bot: authorises calls and signs webhooks.
+pub struct ViberAccount {
+    /// The bot's token, which authorises calls and signs webhooks.
     #[serde(default)]
     auth_token: SecretString,
-    /// Who the customer sees as the sender.
+    /// The sender's name as the customer sees it.
     name: Box<str>,
     /// The sender's picture.
     #[serde(default)]
     avatar: Option<Box<str>>,
-    /// What is said to people who open the chat before they write.
+    /// The greeting for people who open the chat before they write.
     #[serde(default)]
     welcome: Option<Box<str>>,
     #[serde(default = "default_base_url")]
@@ -119,17 +119,17 @@ fn default_base_url() -> Box<str> {
     "https://chatapi.viber.com".into()
 }
 
-/// What webhooks are to bring beside messages.
+/// Events to subscribe to beside messages.
 const EVENTS: [&str; 6] =
     ["delivered", "seen", "failed", "subscribed", "unsubscribed", "conversation_started"];
-/// The longest name of a sender.
+/// Maximum length of a sender's name, in characters; a longer one is refused.
 const NAME_CHARACTERS_MAX: usize = 28;
-/// The longest id of a customer that is taken.
+/// Maximum length of a customer's id, in octets; a longer one is refused.
 const ID_BYTES_MAX: usize = 128;
-/// How status 12 says that a customer has had too many messages without answering.
+/// Phrases by which status 12 says that a customer received too many messages without answering.
 const UNANSWERED_PHRASES: [&str; 2] = ["without reply", "without a reply"];
 
-impl Account {
+impl ViberAccount {
     fn checked(mut self) -> Result<Self, AccountError> {
         graph_api::not_empty(
             "auth_token",
@@ -160,12 +160,12 @@ impl Account {
     }
 }
 
-impl HttpChannel for Account {
+impl HttpChannel for ViberAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
     }
 
-    /// An opaque id, as it came with the customer's message.
+    /// An opaque id, as received with the customer's message.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
         let address = address.trim();
         let is_id = (1..=ID_BYTES_MAX).contains(&address.len())
@@ -176,7 +176,7 @@ impl HttpChannel for Account {
             return Ok(address.into());
         }
         let reason = format!(
-            "channelCustomerIdentifier {address:?} is no user id of Viber: expected the id that came with the customer's message"
+            "channelCustomerIdentifier {address:?} is not a user id of Viber: expected the id that came with the customer's message"
         );
         Err(Rejection(Cause::new("400", reason)))
     }
@@ -207,7 +207,7 @@ impl HttpChannel for Account {
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said = json::parse(webhook.body).filter(Value::is_object);
-        let said = said.ok_or_else(|| Malformed::new("the body is no JSON object"))?;
+        let said = said.ok_or_else(|| Malformed::new("the body is not a JSON object"))?;
         let mut received = Received::default();
         let event = json::text(&said, "/event").unwrap_or_default();
         let read = match &*event {
@@ -219,7 +219,7 @@ impl HttpChannel for Account {
                 received.reply = self.welcomed();
                 Ok(None)
             }
-            // `webhook` asks whether we are there; others may come.
+            // `webhook` is Viber's verification; other events may follow.
             _ => Ok(None),
         };
         match read {
@@ -247,7 +247,7 @@ impl HttpChannel for Account {
             what: "webhook",
             ask: self.call("get_account_info", &json!({})).harmless(),
             holds: Box::new(move |info| {
-                // Without a list it brings everything.
+                // Without a list, every event is brought.
                 let events = info.get("event_types").filter(|events| events.is_array());
                 json::text(info, "/webhook").is_some_and(|set| set == url)
                     && events.is_none_or(|events| set_up::has_all(Some(events), &EVENTS))
@@ -261,8 +261,9 @@ impl HttpChannel for Account {
     }
 }
 
-impl Account {
-    /// The one message to somebody who has only opened the chat is the webhook's answer.
+impl ViberAccount {
+    /// Returns the greeting: the reply to the webhook is the only message allowed to a person who
+    /// has just opened the chat.
     fn welcomed(&self) -> Option<Reply> {
         let words = self.welcome.as_deref()?;
         let message = json!({"sender": self.sender(), "type": "text", "text": words});
@@ -270,10 +271,10 @@ impl Account {
     }
 }
 
-/// What Viber says, when its status is 0.
+/// Parses an answer with status 0.
 ///
 /// # Errors
-/// What its status means.
+/// Any other status, classified.
 fn taken(response: &Response) -> Result<Value, SendError> {
     let said = json::parse(&response.body).unwrap_or_default();
     let Some(status) = json::number(&said, "/status").filter(|_| response.is_success()) else {
@@ -286,7 +287,7 @@ fn taken(response: &Response) -> Result<Value, SendError> {
         0 => return Ok(said),
         2 | 7 | 8 | 9 | 15 | 24 => SendError::CredentialsRefused(cause),
         6 => SendError::Unsubscribed(cause),
-        // This customer has had too many without answering: nothing is wrong with the channel.
+        // This customer received too many messages without answering: the channel is not at fault.
         12 if UNANSWERED_PHRASES.iter().any(|phrase| lower.contains(phrase)) => SendError::Rejected(cause),
         12 => SendError::Throttled { after_ms: response.retry_after_ms(), cause },
         10 => SendError::Unavailable(cause),
@@ -301,7 +302,8 @@ fn opt(said: &Value, pointer: &str, out: bool) -> Option<InEvent> {
     Some(InEvent::OptOut { did: "".into(), customer, out, id })
 }
 
-/// A report on one of our messages; on messages of customers they come, too, and find nothing.
+/// Reads a report on one of our messages; reports on customers' messages arrive as well and match
+/// nothing.
 fn reported(said: &Value, event: &str) -> Result<InEvent, Box<str>> {
     let token = json::some_text(said, "/message_token").ok_or("message_token is missing")?;
     let report = Report::of(STATUSES, event).unwrap_or(Report::Nothing);

@@ -1,5 +1,5 @@
-//! Messages to Viber: each native body as its JSON, buttons as a keyboard, cards as rich media. Nothing here is cut or
-//! adapted: what comes fits.
+//! Messages to Viber: each native body as JSON, buttons as a keyboard, cards as rich media. Nothing
+//! is cut or adapted here: the content already fits.
 
 use message::{
     BodyType, Content,
@@ -16,10 +16,10 @@ use crate::{
     toolkit::{json, upload::File},
 };
 
-/// The message, without whom it goes to and comes from.
+/// Returns the message without sender and recipient.
 ///
 /// # Errors
-/// When the content cannot be put into one.
+/// The content cannot be expressed as a message.
 pub(super) fn message(content: &Content) -> Result<Value, SendError> {
     let (body_type, json) = match content {
         Content::Text(text) => return Ok(text_message(text)),
@@ -32,7 +32,7 @@ pub(super) fn message(content: &Content) -> Result<Value, SendError> {
         BodyType::Location => {
             let body: Location<'_> = body::read(json).unwrap_or_default();
             let place = &body.additional_details;
-            // A place has no name there: what is said about it stays words.
+            // A location has no name at Viber: further details are sent as words.
             if [&place.name, &place.address, &place.url].iter().any(|words| !words.is_empty()) {
                 return worded(content);
             }
@@ -42,7 +42,7 @@ pub(super) fn message(content: &Content) -> Result<Value, SendError> {
         }
         BodyType::Contact => match contact(&body::read(json).unwrap_or_default()) {
             Some(contact) => json!({"type": "contact", "contact": contact}),
-            // Several at once, or with more than a name and a number, have no type.
+            // Several contacts, or one with more than a name and a number, have no type.
             None => return worded(content),
         },
         BodyType::Url => {
@@ -65,7 +65,7 @@ fn rejected(reason: &str) -> SendError {
     SendError::Rejected(Cause::new("400", reason))
 }
 
-/// What it says, as words.
+/// Returns the content as words.
 fn worded(content: &Content) -> Result<Value, SendError> {
     let words = cim::words_of(content, Marks::Removed).map_err(|e| rejected(&e.to_string()))?;
     Ok(text_message(&words.text))
@@ -75,14 +75,15 @@ fn text_message(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
-/// The largest video that Viber takes, in octets, and the largest file.
+/// Maximum size of a video at Viber, in octets, and below of a file; larger ones are sent as an
+/// address.
 const VIDEO_BYTES_MAX: u64 = 26 * 1024 * 1024;
 const FILE_BYTES_MAX: u64 = 50 * 1024 * 1024;
-/// The longest name of a file.
+/// Maximum length of a file's name, in characters; a longer one is cut.
 const FILE_NAME_CHARACTERS_MAX: usize = 256;
 
-/// A picture by its address. Videos and files need their size, too: without it, or too large, they are sent as words and
-/// an address.
+/// Returns a file by its address. Videos and files need their size as well: without it, or too
+/// large, they are sent as words and an address.
 fn file(body_type: BodyType, json: &str) -> Value {
     let body: body::Media<'_> = body::read(json).unwrap_or_default();
     let file = File::of(&body);
@@ -103,7 +104,7 @@ fn file(body_type: BodyType, json: &str) -> Value {
     message
 }
 
-/// Stickers are Viber's own, by number; others are pictures.
+/// Stickers are Viber's own, by number; others become pictures.
 fn sticker(body: &Link<'_>) -> Value {
     match body.sticker_id.parse::<u64>() {
         Ok(id) => json!({"type": "sticker", "sticker_id": id}),
@@ -111,7 +112,7 @@ fn sticker(body: &Link<'_>) -> Value {
     }
 }
 
-/// The longest name and number of a contact.
+/// Maximum length of a contact's name and number, in characters; a longer one is cut.
 const CONTACT_NAME_CHARACTERS_MAX: usize = 28;
 const CONTACT_PHONE_CHARACTERS_MAX: usize = 18;
 
@@ -126,9 +127,9 @@ fn contact(body: &Contacts<'_>) -> Option<Value> {
     (fits && whole).then(|| json!({"name": name, "phone_number": &*phone.phone}))
 }
 
-/// More buttons than these stand two in a row.
+/// Number of buttons from which on two stand in a row.
 const FULL_ROWS_MAX: usize = 6;
-/// The columns of a keyboard.
+/// Columns of a keyboard.
 const COLUMNS: usize = 6;
 
 fn keyboard(body: &Buttons<'_>) -> Value {
@@ -143,17 +144,17 @@ fn button(button: &Button<'_>, columns: usize) -> Value {
         "Text": escaped(&button.title), "TextSize": "regular", "Silent": action == "open-url"})
 }
 
-/// Titles are read as HTML.
+/// Titles are interpreted as HTML.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The rows of a card.
+/// Number of rows of every card.
 const CARD_ROWS: usize = 7;
-/// Those of its picture.
+/// Rows that a card's picture takes.
 const PICTURE_ROWS: usize = 3;
 
-/// Cards stand side by side: each takes the same cells, whatever it holds, or the next would begin in it.
+/// Cards stand side by side: each takes the same cells, or the next would begin inside it.
 fn carousel(body: &Carousel<'_>) -> Value {
     let cells: Vec<Value> = body.elements.iter().flat_map(|card| self::card(card)).collect();
     let words: Vec<&str> = body.elements.iter().map(|card| &*card.text.0).collect();
@@ -188,8 +189,8 @@ fn card(card: &Card<'_>) -> Vec<Value> {
     cells
 }
 
-/// CUSTOM: `jsonNode` is the message's own part of the call, with its `type`; whom it goes to and comes from stays ours.
-/// Without one its words are sent.
+/// CUSTOM: `jsonNode` is the message's own part of the call, with its `type`; sender and recipient
+/// stay ours. Without it the words are sent.
 fn custom(json: &str) -> Result<Value, SendError> {
     let body: Value = serde_json::from_str(json).unwrap_or_default();
     let node = json::at(&body, "/jsonNode").and_then(Value::as_object);

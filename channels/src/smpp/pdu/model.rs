@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::smpp::tlv::{self, Tlvs};
 
-/// What a PDU is. A reply's id is its request's with the top bit set.
+/// The command of a PDU. A reply's id is its request's id with the top bit set.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommandId(pub u32);
 
@@ -31,24 +31,24 @@ impl CommandId {
 impl CommandId {
     pub(super) const REPLY: u32 = 0x8000_0000;
 
-    /// Whether this is a reply (generic_nack is one).
+    /// Returns whether this is a reply (generic_nack is one).
     pub fn is_reply(self) -> bool {
         self.0 & Self::REPLY != 0
     }
 
-    /// The reply to this request.
+    /// Returns the reply to this request.
     #[must_use]
     pub fn reply(self) -> Self {
         Self(self.0 | Self::REPLY)
     }
 
-    /// The request that this replies to.
+    /// Returns the request of this reply.
     #[must_use]
     pub fn request(self) -> Self {
         Self(self.0 & !Self::REPLY)
     }
 
-    /// The specification's name of the request, the same for its reply; none when unknown.
+    /// Returns the specification's name of the request, also for its reply; `None` when unknown.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::GENERIC_NACK => "generic_nack",
@@ -89,19 +89,19 @@ impl fmt::Debug for CommandId {
     }
 }
 
-/// The first 16 octets of a PDU, its length left out.
+/// The header of a PDU without its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PduHeader {
-    /// What it is.
+    /// The command that tells how to read the body.
     pub command: CommandId,
     /// 0 in requests; the outcome in replies.
     pub status: u32,
-    /// Chosen by the requester, echoed by the reply, whatever it is.
+    /// The number chosen by the requester and echoed by the reply; any value occurs.
     pub sequence: u32,
 }
 
 impl PduHeader {
-    /// Reads the header of a PDU; none when there are fewer than 16 octets.
+    /// Parses the header of a PDU; `None` for fewer than 16 octets.
     pub fn read(pdu: &[u8]) -> Option<Self> {
         let (words, _) = pdu.as_chunks::<4>();
         let [_, command, status, sequence, ..] = words else { return None };
@@ -113,7 +113,7 @@ impl PduHeader {
     }
 }
 
-/// Which way messages go on a bind.
+/// The direction of messages on a bind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub enum BindKind {
     /// Inbound only.
@@ -126,7 +126,7 @@ pub enum BindKind {
 }
 
 impl BindKind {
-    /// The request that asks for it.
+    /// Returns the request that asks for this kind.
     pub fn command(self) -> CommandId {
         match self {
             Self::Receiver => CommandId::BIND_RECEIVER,
@@ -135,7 +135,7 @@ impl BindKind {
         }
     }
 
-    /// What a bind request, or the reply to one, is about.
+    /// Returns the kind of a bind request, or of its reply.
     pub fn of(command: CommandId) -> Option<Self> {
         match command.request() {
             CommandId::BIND_RECEIVER => Some(Self::Receiver),
@@ -145,12 +145,12 @@ impl BindKind {
         }
     }
 
-    /// Whether the ESME may submit.
+    /// Returns whether the ESME may submit.
     pub fn submits(self) -> bool {
         self != Self::Receiver
     }
 
-    /// Whether the SMSC may deliver.
+    /// Returns whether the SMSC may deliver.
     pub fn receives(self) -> bool {
         self != Self::Transmitter
     }
@@ -163,7 +163,7 @@ pub struct Address<'a> {
     pub ton: u8,
     /// Numbering plan.
     pub npi: u8,
-    /// The number or name, at most 20 octets (64 in data_sm).
+    /// The number or name, of at most 20 octets (64 in data_sm).
     pub text: &'a [u8],
 }
 
@@ -176,11 +176,11 @@ impl fmt::Debug for Address<'_> {
 /// The body of a bind request.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Bind<'a> {
-    /// Who binds, at most 15 octets.
+    /// The account's name at the SMSC, at most 15 octets.
     pub system_id: &'a [u8],
-    /// The password: at most 8 octets by the book, more by many servers.
+    /// The password: at most 8 octets by the specification, more at many servers.
     pub password: &'a [u8],
-    /// At most 12 octets, often empty.
+    /// The system type: at most 12 octets, often empty.
     pub system_type: &'a [u8],
     /// 0x34, or 0x50 for 5.0.
     pub interface_version: u8,
@@ -200,7 +200,7 @@ impl fmt::Debug for Bind<'_> {
     }
 }
 
-/// A submit_sm or a deliver_sm: they have one form.
+/// A submit_sm or a deliver_sm, which share one form.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct ShortMessage<'a> {
@@ -216,12 +216,12 @@ pub struct ShortMessage<'a> {
     pub replace_if_present: u8,
     pub data_coding: u8,
     pub sm_default_msg_id: u8,
-    /// At most 254 octets in 3.4, 255 in 5.0. May hold NULs: `@` is one.
+    /// At most 254 octets in 3.4, 255 in 5.0. May contain NULs: `@` is 0 in GSM 03.38.
     pub short_message: &'a [u8],
     pub tlvs: Tlvs<'a>,
 }
 
-/// Without the text: what customers write does not belong into logs.
+/// The text is left out: customers' words do not belong in logs.
 impl fmt::Debug for ShortMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ShortMessage")
@@ -237,7 +237,8 @@ impl fmt::Debug for ShortMessage<'_> {
 }
 
 impl<'a> ShortMessage<'a> {
-    /// The text with its user data header, if any: `short_message`, or `message_payload` when that is empty.
+    /// Returns the text with its user data header, if any: `short_message`, or `message_payload`
+    /// when that is empty.
     pub fn text(&self) -> &'a [u8] {
         if !self.short_message.is_empty() {
             return self.short_message;
@@ -246,7 +247,7 @@ impl<'a> ShortMessage<'a> {
     }
 }
 
-/// A data_sm: its text is a `message_payload`.
+/// A data_sm, whose text is a `message_payload`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct DataSm<'a> {
@@ -274,12 +275,12 @@ impl<'a> From<DataSm<'a>> for ShortMessage<'a> {
     }
 }
 
-/// The reply to submit_sm, deliver_sm or data_sm. Empty when an error reply came without a body.
+/// The reply to submit_sm, deliver_sm or data_sm. Empty when an error reply has no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct IdReply<'a> {
     /// The SMSC's id of the message, at most 64 octets; empty in the reply to a deliver_sm.
     pub message_id: &'a [u8],
-    /// What else was said.
+    /// Further parameters.
     pub tlvs: Tlvs<'a>,
 }
 
@@ -288,11 +289,11 @@ pub struct IdReply<'a> {
 pub struct BindReply<'a> {
     /// The SMSC's name.
     pub system_id: &'a [u8],
-    /// `sc_interface_version`, if said.
+    /// `sc_interface_version`, if present.
     pub tlvs: Tlvs<'a>,
 }
 
-/// A query_sm.
+/// A query_sm request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct QuerySm<'a> {
@@ -300,7 +301,7 @@ pub struct QuerySm<'a> {
     pub source: Address<'a>,
 }
 
-/// The reply to a query_sm. Empty when an error reply came without a body.
+/// The reply to a query_sm. Empty when an error reply has no body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct QueryReply<'a> {
@@ -310,7 +311,7 @@ pub struct QueryReply<'a> {
     pub error_code: u8,
 }
 
-/// A cancel_sm.
+/// A cancel_sm request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct CancelSm<'a> {
@@ -320,7 +321,7 @@ pub struct CancelSm<'a> {
     pub destination: Address<'a>,
 }
 
-/// A replace_sm.
+/// A replace_sm request.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct ReplaceSm<'a> {
@@ -334,7 +335,7 @@ pub struct ReplaceSm<'a> {
     pub tlvs: Tlvs<'a>,
 }
 
-/// Without the text, as [`ShortMessage`].
+/// The text is left out, as in [`ShortMessage`].
 impl fmt::Debug for ReplaceSm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let id = self.message_id.escape_ascii().to_string();
@@ -345,13 +346,13 @@ impl fmt::Debug for ReplaceSm<'_> {
     }
 }
 
-/// The reply to a submit_multi: the id, and how many destinations were refused.
+/// The reply to a submit_multi: the id, and the number of refused destinations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct MultiReply<'a> {
     pub message_id: &'a [u8],
     pub no_unsuccess: u8,
-    /// The refused destinations (ton, npi, C-string, status each), then TLVs, as they came.
+    /// The refused destinations (ton, npi, C-string, status each), then TLVs, as received.
     pub rest: &'a [u8],
 }
 
@@ -364,7 +365,7 @@ pub struct Alert<'a> {
     pub tlvs: Tlvs<'a>,
 }
 
-/// An outbind: the SMSC asks to be bound to.
+/// An outbind, by which the SMSC asks for a bind.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 #[allow(missing_docs, reason = "the specification's own names")]
 pub struct Outbind<'a> {
@@ -397,7 +398,7 @@ pub enum Pdu<'a> {
     CancelSmResp,
     ReplaceSm(ReplaceSm<'a>),
     ReplaceSmResp,
-    /// Its octets: it is refused, not read.
+    /// The unparsed body: the request is refused, not read.
     SubmitMulti(&'a [u8]),
     SubmitMultiResp(MultiReply<'a>),
     Unbind,
@@ -407,12 +408,12 @@ pub enum Pdu<'a> {
     GenericNack,
     Outbind(Outbind<'a>),
     AlertNotification(Alert<'a>),
-    /// Something else, with its octets.
+    /// An unknown command with its body.
     Unknown(CommandId, &'a [u8]),
 }
 
 impl Pdu<'_> {
-    /// What it is.
+    /// Returns the PDU's command.
     pub fn command(&self) -> CommandId {
         match self {
             Self::Bind(kind, _) => kind.command(),
@@ -443,7 +444,7 @@ impl Pdu<'_> {
     }
 }
 
-/// Without texts and passwords: the kinds whose octets are not read apart show their names only.
+/// Texts and passwords are left out; kinds without a parsed body show their names only.
 impl fmt::Debug for Pdu<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = self.command();
@@ -463,7 +464,7 @@ impl fmt::Debug for Pdu<'_> {
     }
 }
 
-/// The limits of C-strings, without their NUL.
+/// Maximum lengths of C-strings, without their NUL.
 pub(super) mod max {
     pub(in crate::smpp) const SERVICE_TYPE: usize = 5;
     pub(in crate::smpp) const ADDRESS: usize = 20;
@@ -472,7 +473,7 @@ pub(super) mod max {
     pub(in crate::smpp) const TIME: usize = 16;
     pub(in crate::smpp) const MESSAGE_ID: usize = 64;
     pub(in crate::smpp) const SYSTEM_ID: usize = 15;
-    /// The book says 8; many servers take more, and only they can say how much.
+    /// The specification says 8; many servers accept more.
     pub(in crate::smpp) const PASSWORD: usize = 64;
     pub(in crate::smpp) const SYSTEM_TYPE: usize = 12;
     pub(in crate::smpp) const TEXT: usize = 255;

@@ -1,4 +1,4 @@
-//! Reading bodies. Fails only when a mandatory field is cut off and nothing useful can be taken from the rest.
+//! Parses bodies. Fails only when a mandatory field is cut off and nothing useful can be salvaged.
 
 use super::model::{
     Address, Alert, Bind, BindKind, BindReply, CancelSm, CommandId, DataSm, IdReply, MultiReply, Outbind,
@@ -20,11 +20,11 @@ impl<'a> Reader<'a> {
 }
 
 impl<'a> ShortMessage<'a> {
-    /// Reads the body of a submit_sm or deliver_sm, and says what had to be repaired.
+    /// Parses the body of a submit_sm or deliver_sm, and returns the repairs made.
     ///
     /// # Errors
     ///
-    /// Fails when the body ends before `sm_length`.
+    /// The body ends before `sm_length`.
     pub fn read(body: &'a [u8]) -> Result<(Self, Salvage), BodyError> {
         let mut from = Reader::new(body);
         let mut message = Self {
@@ -50,7 +50,8 @@ impl<'a> ShortMessage<'a> {
 }
 
 impl<'a> IdReply<'a> {
-    /// Reads the body of a reply to submit_sm, deliver_sm or data_sm. Never fails: an absent body is an empty id.
+    /// Parses the body of a reply to submit_sm, deliver_sm or data_sm. Never fails: a missing body
+    /// is an empty id.
     pub fn read(body: &'a [u8]) -> (Self, Salvage) {
         let mut from = Reader::new(body);
         let message_id = from.last_text("message_id", max::MESSAGE_ID);
@@ -92,11 +93,11 @@ impl<'a> ReplaceSm<'a> {
 }
 
 impl<'a> DataSm<'a> {
-    /// Reads the body of a data_sm, and says what had to be repaired.
+    /// Parses the body of a data_sm, and returns the repairs made.
     ///
     /// # Errors
     ///
-    /// Fails when the body ends before the optional parameters.
+    /// The body ends before the TLVs.
     pub fn read(body: &'a [u8]) -> Result<(Self, Salvage), BodyError> {
         let mut from = Reader::new(body);
         let data = Self {
@@ -127,11 +128,11 @@ fn bind<'a>(from: &mut Reader<'a>) -> Result<Bind<'a>, BodyError> {
 }
 
 impl<'a> Pdu<'a> {
-    /// Reads a body of any kind, and says what had to be repaired.
+    /// Parses a body of any kind, and returns the repairs made.
     ///
     /// # Errors
     ///
-    /// Fails when a mandatory field is cut off. The header stays good: the request can be answered.
+    /// A mandatory field is cut off. The header stays valid: the request can be answered.
     pub fn read(command: CommandId, status: u32, body: &'a [u8]) -> Result<(Self, Salvage), BodyError> {
         let mut from = Reader::new(body);
         if let Some(kind) = BindKind::of(command) {

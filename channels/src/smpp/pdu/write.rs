@@ -1,4 +1,5 @@
-//! Writing PDUs straight into an output buffer. A PDU that cannot be written leaves the buffer as it was.
+//! Writes PDUs directly into an output buffer. A PDU that cannot be written leaves the buffer
+//! unchanged.
 
 use super::model::{Address, Bind, CommandId, DataSm, IdReply, Pdu, PduHeader, ReplaceSm, ShortMessage, max};
 use crate::smpp::wire::{EncodeError, put_text};
@@ -7,13 +8,13 @@ use crate::smpp::wire::{EncodeError, put_text};
 ///
 /// # Errors
 ///
-/// Fails, with nothing appended, when a field is too long or a C-string holds a NUL.
+/// A field is too long or a C-string contains a NUL; nothing was appended.
 pub fn write(pdu: &Pdu<'_>, status: u32, sequence: u32, out: &mut Vec<u8>) -> Result<(), EncodeError> {
     let header = PduHeader { command: pdu.command(), status, sequence };
     framed(header, out, |out| put_body(pdu, out))
 }
 
-/// Appends a submit_sm or deliver_sm without the detour over [`Pdu`]: the hot path.
+/// Appends a submit_sm or deliver_sm without constructing a [`Pdu`]: the hot path.
 ///
 /// # Errors
 ///
@@ -27,11 +28,11 @@ pub fn write_submit(
     framed(PduHeader { command, status: 0, sequence }, out, |out| put_message(message, out))
 }
 
-/// Appends a PDU whose body is there as octets.
+/// Appends a PDU with an encoded body.
 ///
 /// # Errors
 ///
-/// Fails when the body has more octets than a length can say.
+/// The body is longer than a PDU's length can express.
 pub fn write_frame(header: PduHeader, body: &[u8], out: &mut Vec<u8>) -> Result<(), EncodeError> {
     framed(header, out, |out| {
         out.extend_from_slice(body);
@@ -39,7 +40,7 @@ pub fn write_frame(header: PduHeader, body: &[u8], out: &mut Vec<u8>) -> Result<
     })
 }
 
-/// Writes the header, the body, then the length over the place kept for it.
+/// Writes the header and the body, then the length into its place.
 #[inline]
 fn framed(
     header: PduHeader,

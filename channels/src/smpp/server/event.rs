@@ -1,4 +1,4 @@
-//! How a server is configured and what it reports: plain data, never a decision.
+//! A server's configuration and its events: plain data, never a decision.
 
 use std::fmt;
 
@@ -14,13 +14,14 @@ use crate::smpp::{
 /// The server's name and limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Said in the reply to a bind.
+    /// The SMSC's name in the reply to a bind.
     pub system_id: String,
-    /// `sc_interface_version` in the reply to a bind; none leaves it out.
+    /// `sc_interface_version` in the reply to a bind; `None` leaves it out.
     pub interface_version: Option<u8>,
-    /// Tells this connection's tokens from those of other connections; a token of another does nothing.
+    /// Distinguishes this connection's tokens from those of others; a token of another connection
+    /// is ignored.
     pub epoch: u64,
-    /// After so long without a bind the connection is closed; 0 = never.
+    /// Time without a bind after which the connection is closed; 0: never.
     pub bind_timeout_ms: u64,
     /// Window, timers and limits.
     pub peer: PeerConfig,
@@ -47,16 +48,16 @@ pub struct BindRequest {
 }
 
 impl BindRequest {
-    /// Which way messages shall go.
+    /// Returns the requested direction of messages.
     pub fn kind(&self) -> BindKind {
         self.kind
     }
 
-    /// Who binds, with which password.
+    /// Returns the bind's values, the password included.
     pub fn bind(&self) -> Bind<'_> {
         match Pdu::read(self.kind.command(), 0, &self.body) {
             Ok((Pdu::Bind(_, bind), _)) => bind,
-            // It has been read before.
+            // The body was parsed before.
             _ => Bind::default(),
         }
     }
@@ -68,7 +69,7 @@ impl fmt::Debug for BindRequest {
     }
 }
 
-/// A query_sm, cancel_sm, replace_sm or submit_multi, its octets as they came.
+/// A query_sm, cancel_sm, replace_sm or submit_multi as received.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerRequest {
     pub(super) command: CommandId,
@@ -82,63 +83,63 @@ impl fmt::Debug for PeerRequest {
 }
 
 impl PeerRequest {
-    /// What is asked.
+    /// Returns the request as a PDU.
     pub fn pdu(&self) -> Pdu<'_> {
         match Pdu::read(self.command, 0, &self.body) {
             Ok((pdu, _)) => pdu,
-            // It has been read before.
+            // The body was parsed before.
             Err(_) => Pdu::Unknown(self.command, &self.body),
         }
     }
 }
 
-/// What happened.
+/// An event for the owner of a [`Server`](super::Server).
 #[derive(Debug)]
 pub enum ServerEvent<T> {
-    /// The peer wants to bind.
+    /// The peer asks to bind.
     Bind(BindRequest),
-    /// A submit_sm or data_sm came.
+    /// A submit_sm or data_sm arrived.
     Submitted {
-        /// To be given back with the reply.
+        /// The token to reply with.
         reply: ReplyToken,
-        /// The message.
+        /// The submitted message.
         message: Inbound,
     },
-    /// Something else was asked.
+    /// Another request arrived.
     Requested {
-        /// To be given back with the reply.
+        /// The token to reply with.
         reply: ReplyToken,
-        /// The request.
+        /// The peer's request.
         request: PeerRequest,
     },
     /// A delivery was acknowledged, or refused.
     Answered {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// The status; 0 = taken.
+        /// The status; 0: accepted.
         status: u32,
     },
     /// A delivery was not acknowledged.
     Unanswered {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// Why.
+        /// The reason.
         cause: NoReply,
     },
-    /// A delivery reported as unanswered (timeout) was acknowledged after all.
+    /// A delivery that was reported as unanswered (timeout) was acknowledged after all.
     LateAnswer {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// The status; 0 = taken.
+        /// The status; 0: accepted.
         status: u32,
     },
-    /// The peer's reply to a PDU of [`super::Server::raw`], or to nothing: its header.
+    /// The header of a reply to a PDU of [`super::Server::raw`], or to no request.
     UnknownReply(PduHeader),
-    /// Something was tolerated.
+    /// A deviation was tolerated.
     Protocol(Warning),
-    /// The connection is over; nothing follows.
+    /// The connection ended; no event follows.
     Closed {
-        /// Why.
+        /// Why it ended.
         reason: CloseReason,
     },
 }

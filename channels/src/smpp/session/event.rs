@@ -1,4 +1,4 @@
-//! How a session is configured and what it reports: plain data, never a decision.
+//! A session's configuration and its events: plain data, never a decision.
 
 use std::fmt;
 
@@ -11,16 +11,16 @@ use crate::smpp::{
     pdu::BindKind,
 };
 
-/// How to bind, and the session's limits.
+/// Values of the bind, and the session's limits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Which way messages go.
+    /// The direction of messages.
     pub bind: BindKind,
-    /// Who binds.
+    /// The account's name at the SMSC.
     pub system_id: String,
     /// The password; forgotten when the bind is written.
     pub password: String,
-    /// Often empty.
+    /// The system type, often empty.
     pub system_type: String,
     /// 0x34, or 0x50 when the operator asks for 5.0.
     pub interface_version: u8,
@@ -30,7 +30,7 @@ pub struct Config {
     pub addr_npi: u8,
     /// The addresses served.
     pub address_range: String,
-    /// How long the reply to the bind is waited for.
+    /// Maximum time to wait for the reply to the bind.
     pub bind_timeout_ms: u64,
     /// Window, timers and limits.
     pub peer: PeerConfig,
@@ -64,76 +64,77 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The peer's word on a message that was asked about.
+/// The peer's reply to a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueryAnswer {
-    /// The command status; 0 = the rest is said.
+    /// The command status; the other fields are valid when it is 0.
     pub status: u32,
-    /// The message.
+    /// The id of the queried message.
     pub message_id: Bytes,
-    /// When it ended, as the peer wrote it; empty when it has not.
+    /// The final date as the peer wrote it; empty while the message is pending.
     pub final_date: Bytes,
-    /// Its state.
+    /// The message's state, as SMPP numbers it.
     pub message_state: u8,
     /// The network's error code.
     pub error_code: u8,
 }
 
-/// What happened.
+/// An event for the owner of a [`Session`](super::Session).
 #[derive(Debug, PartialEq, Eq)]
 pub enum SessionEvent<T> {
-    /// The bind was taken.
+    /// The bind was accepted.
     Bound {
-        /// The peer's name.
+        /// The SMSC's name.
         system_id: Bytes,
-        /// `sc_interface_version`, if said.
+        /// `sc_interface_version`, if present.
         peer_version: Option<u8>,
     },
-    /// A request was answered: the only outcome it will have.
+    /// A request was answered; no further outcome follows.
     Answered {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// The answer.
+        /// The peer's answer.
         answer: Answer,
     },
-    /// A query was answered: the only outcome it will have.
+    /// A query was answered; no further outcome follows.
     QueryAnswered {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// The answer.
+        /// The peer's answer.
         answer: QueryAnswer,
     },
-    /// A request was not answered: the caller holds it in doubt.
+    /// A request was not answered: the caller treats it as in doubt.
     Unanswered {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// Why.
+        /// The reason.
         cause: NoReply,
     },
-    /// A request reported as unanswered (timeout) was answered after all.
+    /// A request that was reported as unanswered (timeout) was answered after all.
     LateAnswer {
-        /// The caller's name for it.
+        /// The caller's token.
         token: T,
-        /// The answer.
+        /// The peer's answer.
         answer: Answer,
     },
-    /// A message or receipt came. Acknowledge it with [`super::Session::ack`] once it is safe.
+    /// A message or receipt arrived. Acknowledge it with [`super::Session::ack`] once it is
+    /// durable.
     Delivered {
-        /// To be given back with the outcome.
+        /// The token to acknowledge with.
         ack: AckToken,
-        /// The message.
+        /// The delivered message.
         message: Inbound,
     },
     /// The peer's congestion changed (5.0): slow down above 80.
     Congestion {
-        /// 0 to 100.
+        /// Congestion from 0 to 100.
         state: u8,
     },
-    /// Something was tolerated.
+    /// A deviation was tolerated.
     Protocol(Warning),
-    /// The session is over; nothing follows.
+    /// The session ended; no event follows.
     Closed {
-        /// Why.
+        /// Why it ended.
         reason: CloseReason,
     },
 }
