@@ -21,3 +21,28 @@ pub(super) fn of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Box<Response<Body>
 pub(super) fn limit_of(asked: Option<usize>) -> usize {
     asked.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Page {
+        limit: Option<usize>,
+    }
+
+    #[test]
+    fn a_limit_out_of_bounds_is_moved_to_the_bound() {
+        let used = |uri: &'static str| {
+            let page: Page = of(&Uri::from_static(uri)).unwrap();
+            limit_of(page.limit)
+        };
+        assert_eq!(used("/api/sessions?limit=999999"), 1_000);
+        assert_eq!(used("/api/sessions?limit=1000"), 1_000);
+        assert_eq!(used("/api/sessions?limit=7"), 7);
+        assert_eq!(used("/api/sessions?limit=0"), 1);
+        assert_eq!(used("/api/sessions"), 100);
+    }
+}

@@ -304,7 +304,8 @@ fn protection(source: &ManifestText<'_>, file: &ManifestFile) -> Result<Protecti
     })
 }
 
-/// Checks that every pointer is empty or begins with `/`, or with `@` in a receipt that has `each`.
+/// Checks that every pointer is empty or begins with `/`. In a receipt it may also name a parameter
+/// of the webhook's address (`?name`), and begin with `@` where the receipt has `each`.
 fn check_pointers(source: &ManifestText<'_>, file: &ManifestFile) -> Result<(), ManifestError> {
     let conditions = |condition: &Option<super::file::Condition>| {
         condition.iter().flat_map(|condition| condition.at.clone()).collect::<Vec<_>>()
@@ -335,6 +336,8 @@ fn check_pointers(source: &ManifestText<'_>, file: &ManifestFile) -> Result<(), 
         if receipt.each.is_some() {
             of_item = of_item.iter().map(|path| path.strip_prefix('@').unwrap_or(path).to_owned()).collect();
         }
+        let is_parameter = |path: &str| path.strip_prefix('?').is_some_and(|name| !name.is_empty());
+        of_item.retain(|path| !is_parameter(path));
         pointers.extend(of_item);
         pointers.extend(receipt.each.iter().cloned());
         pointers.extend(conditions(&receipt.when));

@@ -323,7 +323,8 @@ pub(super) struct ReceiptRule {
     pub(super) each: Option<String>,
     #[serde(default)]
     pub(super) id: Vec<String>,
-    /// Our own reference, where the provider echoes it.
+    /// Our own reference, where the provider echoes it; `?name` reads a parameter of the address
+    /// that the message gave for its receipts.
     #[serde(default)]
     pub(super) reference: Vec<String>,
     pub(super) status: Vec<String>,

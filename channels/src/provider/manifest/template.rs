@@ -83,7 +83,7 @@ impl Message<'_> {
             Placeholder::Text => self.text.to_owned(),
             Placeholder::File => self.file?.to_owned(),
             Placeholder::Reference => self.part.reference.to_owned(),
-            Placeholder::WebhookUrl => self.part.webhook_url.to_owned(),
+            Placeholder::WebhookUrl => Some(self.part.webhook_url).filter(|url| !url.is_empty())?.to_owned(),
             Placeholder::ValidS => self.part.valid_s?.to_string(),
         })
     }

@@ -34,7 +34,7 @@ pub(super) fn receive(file: &ManifestFile, webhook: &Webhook<'_>) -> Result<Rece
             _ => received.events = written(inbound, &said)?,
         }
     } else if let Some(receipt) = file.receipt.as_ref().filter(|receipt| wanted(&receipt.when)) {
-        received.events = reported(receipt, &said);
+        received.events = reported(receipt, &said, webhook);
     } else {
         received.ignored = 1;
     }
@@ -133,21 +133,21 @@ fn opted(rule: &OptOutRule, said: &Value) -> Option<bool> {
     if among(&rule.out) { Some(true) } else { among(&rule.back).then_some(false) }
 }
 
-fn reported(rule: &ReceiptRule, said: &Value) -> Vec<InEvent> {
+fn reported(rule: &ReceiptRule, said: &Value, webhook: &Webhook<'_>) -> Vec<InEvent> {
     let items = match &rule.each {
         Some(path) => json::items(said, path),
         None => std::slice::from_ref(said),
     };
-    items.iter().take(ITEMS_MAX).flat_map(|item| receipt(rule, said, item)).collect()
+    items.iter().take(ITEMS_MAX).flat_map(|item| receipt(rule, said, item, webhook)).collect()
 }
 
-fn receipt(rule: &ReceiptRule, said: &Value, item: &Value) -> Vec<InEvent> {
+fn receipt(rule: &ReceiptRule, said: &Value, item: &Value, webhook: &Webhook<'_>) -> Vec<InEvent> {
     let value = |paths: &[String]| {
-        let found = paths.iter().find_map(|path| match path.strip_prefix('@') {
-            Some(path) => json::some_text(item, path),
-            None => json::some_text(said, path),
-        });
-        found.map(Cow::into_owned)
+        paths.iter().find_map(|path| match (path.strip_prefix('@'), path.strip_prefix('?')) {
+            (Some(path), _) => json::some_text(item, path).map(Cow::into_owned),
+            (None, Some(name)) => webhook.parameter(name).filter(|value| !value.is_empty()),
+            (None, None) => json::some_text(said, path).map(Cow::into_owned),
+        })
     };
     let broken = |what: &str, paths: &[String]| {
         vec![InEvent::Broken(format!("{what} is missing at {}", paths.join(" or ")).into())]
