@@ -23,7 +23,7 @@ enum Content {
 impl<'a> RequestFields<'a> {
     pub(super) fn read(request: &'a Request, format: Format) -> Self {
         let content = match format {
-            // JSON:API and others have media types of their own, such as `application/vnd.api+json`.
+            // JSON:API and others have their own media types, such as `application/vnd.api+json`.
             Format::Json if request.content_type().ends_with("+json") => {
                 serde_json::from_slice(&request.body).ok().map(Content::Json)
             }
