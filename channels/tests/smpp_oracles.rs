@@ -122,7 +122,7 @@ const DIFFERENCES: &[Difference] = &[
         "4.4.1: a time has 16 characters or none",
         4,
         0,
-        b"\0\0\0\0\0\0\0\0\0\00000010000\0\0\0\0\0\0\0",
+        b"\0\0\0\0\0\0\0\0\0\x000000010000\0\0\0\0\0\0\0",
         [Taken, Refused, Refused],
     ),
     row(
@@ -169,7 +169,7 @@ const DIFFERENCES: &[Difference] = &[
         "4.7.1: addresses of data_sm have up to 64 characters",
         0x103,
         0,
-        b"\0\0\0123456789012345678901\0\0\0\0\0\0\0",
+        b"\0\0\x00123456789012345678901\0\0\0\0\0\0\0",
         [Taken, Refused, Refused],
     ),
     row("4.3: generic_nack", 0x8000_0000, 3, b"", [Taken, Taken, Refused]),
