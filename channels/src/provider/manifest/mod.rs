@@ -47,7 +47,10 @@ pub fn load(name: &str, text: &str) -> Result<&'static Provider, ManifestError> 
 
 #[cfg(test)]
 mod tests {
+    use message::Content;
+
     use super::*;
+    use crate::contract::{LinkKind, OutPart, http::Body};
 
     #[test]
     fn every_built_in_manifest_can_be_loaded() {
@@ -101,6 +104,11 @@ text = ["/text"]
             ("id = [\"/id\"]", "", &["line 13", "id_of"]),
             ("json =", "form = {}\njson =", &["line 7", "json and form"]),
             ("bearer = \"token\"", "bearer = \"tokn\"", &["line 3", "auth: ", "tokn"]),
+            (
+                "[inbound]",
+                "[receipt]\nreference = [\"?\"]\nstatus = [\"/s\"]\nstatuses = {}\n[inbound]",
+                &["line 14", "reference: ", "not a pointer"],
+            ),
             ("optional = true", "optional = true, default = \"eu\"", &["line 6", "optional", "default"]),
         ] {
             let error = refused(from, to);
@@ -108,6 +116,37 @@ text = ["/text"]
                 assert!(error.contains(word), "{to:?}: {word:?} is not in {error}");
             }
         }
+    }
+
+    #[test]
+    fn an_address_for_receipts_is_left_out_when_none_is_known() {
+        let text = ACME.replace("text = \"{text}\"", "dlr = \"{webhook_url}?part={reference}\"");
+        let account = toml::toml! {
+            token = "t"
+            region = "eu"
+        };
+        let channel = load("acme", &text).unwrap().open(account).unwrap();
+        let LinkKind::Http(http) = channel.link() else { panic!("no link over HTTP") };
+        let body = |webhook_url| {
+            let part = OutPart {
+                customer: "+15550100002",
+                customer_shown: "+15550100002",
+                did: "+15550100001",
+                content: &Content::Text("hello".into()),
+                reference: "ref-1",
+                webhook_url,
+                reply_to: None,
+                valid_s: None,
+                now_ms: 0,
+            };
+            let Body::Json(body) = http.send(&part).unwrap().body else { panic!("no JSON") };
+            body
+        };
+        assert_eq!(body(""), r#"{"to":"+15550100002"}"#);
+        assert_eq!(
+            body("https://p.example/webhooks/acme"),
+            r#"{"dlr":"https://p.example/webhooks/acme?part=ref-1","to":"+15550100002"}"#
+        );
     }
 
     #[test]
