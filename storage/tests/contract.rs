@@ -1,4 +1,4 @@
-//! What every engine must give the log: each story runs in memory and on sled.
+//! The contract between the log and an engine. Every test runs in memory, on files and on sled.
 
 #![allow(
     clippy::unwrap_used,

@@ -134,7 +134,7 @@ fn kinds(original: &Path) -> BTreeMap<&'static str, Vec<PathBuf>> {
     kinds
 }
 
-/// What became of a damaged log.
+/// The result of opening and reading a damaged log.
 #[derive(Debug, PartialEq)]
 enum Outcome {
     /// The start, a read or a look-up failed with this.

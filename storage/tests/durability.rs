@@ -139,7 +139,7 @@ fn is_blob(call: &Call) -> bool {
     call.text.split(',').next().is_some_and(|file| file.contains("/blobs/"))
 }
 
-/// What a trace shows of the order of commits.
+/// The commits in a trace, and whether each was acknowledged in the right order.
 #[derive(Debug, Default)]
 struct Commits {
     acknowledged: u32,

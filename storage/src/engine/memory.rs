@@ -99,7 +99,7 @@ impl MemoryDisk {
         disk.failing_flush = Some(disk.flushes.saturating_add(flushes));
     }
 
-    /// Sets the free bytes.
+    /// Overrides how much space the disk claims to have left.
     pub fn set_free_bytes(&self, bytes: u64) {
         self.lock().free_bytes = Some(bytes);
     }
