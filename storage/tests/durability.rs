@@ -132,7 +132,7 @@ fn calls(lines: &[String]) -> Vec<(usize, Call)> {
 /// The file of a call's first argument, as strace -y writes it.
 fn file_of(call: &Call) -> Option<&str> {
     let path = call.text.split_once('<')?.1.split_once('>')?.0;
-    Some(Path::new(path).file_name()?.to_str()?)
+    Path::new(path).file_name()?.to_str()
 }
 
 fn is_blob(call: &Call) -> bool {

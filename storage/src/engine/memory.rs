@@ -309,7 +309,7 @@ fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
     (key.as_ref().into(), value.clone())
 }
 
-fn block((key, value): (&Box<[u8]>, &Value)) -> (Seq, Value) {
+fn block<K: AsRef<[u8]>>((key, value): (K, &Value)) -> (Seq, Value) {
     let number = key.as_ref().try_into().map_or(0, u64::from_be_bytes);
     (Seq(number), value.clone())
 }
