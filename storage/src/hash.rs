@@ -1,5 +1,5 @@
-//! Maps over keys that are uniformly distributed already, and the halves of such a key. Not for keys
-//! that a peer chooses.
+//! Maps over keys that are uniformly distributed already, and the halves of such a key. Not for
+//! keys that a peer chooses.
 
 use std::{
     collections::HashMap,

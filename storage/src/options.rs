@@ -29,14 +29,14 @@ pub struct Options {
     /// Free bytes on the disk below which [`crate::Log::room`] refuses new work.
     pub disk_reserve_bytes: u64,
     /// Bytes of blocks after which the look-ups of the active segment are written to a file, or a
-    /// sixteenth of a segment if that is more. A checkpoint and a start write them after a sixteenth
-    /// of that. A start reads the blocks of the look-ups that are not in a file.
+    /// sixteenth of a segment if that is more. A checkpoint and a start write them after a
+    /// sixteenth of that. A start reads the blocks of the look-ups that are not in a file.
     pub part_bytes: u64,
     /// Maximum memory for the filters of look-up files, in bytes; the newest files keep theirs. A
     /// look-up in a file without its filter reads two or three pages.
     pub filter_bytes_max: usize,
-    /// Maximum number of look-up files that stay open between look-ups; more are opened when they are read. The files of
-    /// the segment that grows (at most about 24) are open besides.
+    /// Maximum number of look-up files that stay open between look-ups; more are opened when they
+    /// are read. The files of the segment that grows (at most about 24) are open besides.
     pub open_files_max: usize,
     /// Pause of a checkpoint between two batches, which leaves the disk to commits.
     pub checkpoint_pause: Duration,

@@ -1,5 +1,5 @@
-//! The file that blocks lie in: what a crash can leave of a write is cut and reported, everything else that is not as
-//! it was written stops the start and is named; old segments are read, and the log goes on in the new form.
+//! The block file: the remains of an interrupted write are cut and reported; any other change stops
+//! the start and is named.
 
 #![allow(
     clippy::unwrap_used,
@@ -73,7 +73,8 @@ fn goes_on(world: &mut Disk, whole: u32, is_torn: bool) {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// A power cut leaves any of the pages of the last write, here of any size and place, and zeros or nothing behind.
+    /// A power cut leaves any of the pages of the last write, here of any size and place, followed
+    /// by zeros or by the end of the file.
     #[test]
     fn what_a_crash_leaves_of_the_last_write_is_cut_and_reported(
         blocks in 1u32..8,

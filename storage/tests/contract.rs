@@ -1,4 +1,4 @@
-//! What every engine must give the log: each story runs in memory and on sled.
+//! The contract between the log and an engine. Every test runs in memory, on files and on sled.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,18 +14,19 @@ mod support;
 use message::{Seq, StreamId, Timestamp};
 use storage::{AppendError, Due, Entry, Found, NoRoom, Options, Prev, verify};
 use support::{
-    Folders, Memory, Told, World, append_blocks, drive, first, inline, item, keyed, number_of, open,
-    open_with, spread, tell,
+    Folders, Memory, SledFolders, Told, World, append_blocks, drive, first, inline, item, keyed, number_of,
+    open, open_with, spread, tell,
 };
 
-macro_rules! in_both_worlds {
+macro_rules! every_engine {
     ($($story:ident)*) => {
         mod memory { $(#[test] fn $story() { super::$story::<super::Memory>(); })* }
-        mod folders { $(#[test] fn $story() { super::$story::<super::Folders>(); })* }
+        mod file { $(#[test] fn $story() { super::$story::<super::Folders>(); })* }
+        mod sled { $(#[test] fn $story() { super::$story::<super::SledFolders>(); })* }
     };
 }
 
-in_both_worlds! {
+every_engine! {
     what_was_committed_is_read_back
     what_was_not_flushed_is_not_there_after_a_crash
     history_walks_a_stream_backwards

@@ -1,4 +1,5 @@
-//! Damage and failure: what is torn is cut and reported, what is corrupt stops, a failed flush poisons.
+//! Damage and failure: a torn block is cut and reported, a corrupt one stops the start, and a
+//! failed flush poisons the log.
 
 #![allow(
     clippy::unwrap_used,

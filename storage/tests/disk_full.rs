@@ -1,5 +1,9 @@
-//! A disk that fills up for real. Needs a small file system of its own, so it runs when told where one is:
-//! `mount -t tmpfs -o size=48m none /mnt/small && PATCHBAY_SMALL_DISK=/mnt/small cargo test -p storage --test disk_full`.
+//! A real disk that fills up. Runs only if `PATCHBAY_SMALL_DISK` names a small file system:
+//!
+//! ```text
+//! mount -t tmpfs -o size=48m none /mnt/small
+//! PATCHBAY_SMALL_DISK=/mnt/small cargo test -p storage --test disk_full
+//! ```
 
 #![allow(
     clippy::unwrap_used,

@@ -132,14 +132,14 @@ fn calls(lines: &[String]) -> Vec<(usize, Call)> {
 /// The file of a call's first argument, as strace -y writes it.
 fn file_of(call: &Call) -> Option<&str> {
     let path = call.text.split_once('<')?.1.split_once('>')?.0;
-    Some(Path::new(path).file_name()?.to_str()?)
+    Path::new(path).file_name()?.to_str()
 }
 
 fn is_blob(call: &Call) -> bool {
     call.text.split(',').next().is_some_and(|file| file.contains("/blobs/"))
 }
 
-/// What a trace shows of the order of commits.
+/// The commits in a trace, and whether each was acknowledged in the right order.
 #[derive(Debug, Default)]
 struct Commits {
     acknowledged: u32,

@@ -1,4 +1,4 @@
-//! Files of every format version, written once and read for ever. `UPDATE=1` writes those that are missing.
+//! Files of every format version that must stay readable. `UPDATE=1` writes the missing ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -40,7 +40,8 @@ fn golden(name: &str, written: &[u8]) -> Vec<u8> {
     golden
 }
 
-/// Fails to compile when an event is added, as a reminder to add it to [`events`] in a new golden file.
+/// Fails to compile when an event is added, as a reminder to add it to [`events`] in a new golden
+/// file.
 fn variant(event: &Event) -> usize {
     match event {
         Event::SessionOpened(_) => 0,
@@ -204,7 +205,7 @@ fn part_events() -> Vec<Event> {
     ]
 }
 
-/// What came with conversations over HTTP.
+/// The events that conversations over HTTP added.
 fn conversation_events() -> Vec<Event> {
     let choice =
         |label: &str| Choice { label: label.into(), title: "Sales".into(), payload: "go-sales".into() };
@@ -321,7 +322,8 @@ fn block_files_and_runs_version_1_are_written_as_ever() {
     }
 }
 
-/// A log of two segments, the first of which is sealed, and the look-ups of that, if they are to be replaced.
+/// Checks a log of two segments whose first is sealed, with that one's look-ups replaced by the
+/// file `replaced` if it is given. Returns the look-ups as they were written.
 fn check_look_ups(replaced: Option<&str>) -> Vec<u8> {
     let disk = MemoryDisk::new();
     let (log, _) = Log::open(disk.engine(), inline()).unwrap();

@@ -1,4 +1,5 @@
-//! kill -9 at random instants: a child appends, checkpoints and says what was acknowledged; all of it must be there.
+//! kill -9 at random instants: a child process appends, checkpoints and prints the acknowledged
+//! numbers; all of those events must be in the log afterwards.
 
 #![allow(
     clippy::unwrap_used,
@@ -98,7 +99,8 @@ fn child() {
     }
 }
 
-/// Lets a child run for `ms` after its first acknowledgement, kills it, and gives the last number it acknowledged.
+/// Lets a child run for `ms` after its first acknowledgement and kills it. Returns the last number
+/// that it acknowledged.
 fn run_and_kill(folder: &Path, engine: EngineKind, ms: u64) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads", "1"])

@@ -1,5 +1,5 @@
-//! Any sequence of appends, index changes, checkpoints, failures and crashes equals a model that keeps every
-//! event in a list and folds it anew each time.
+//! After any sequence of appends, index changes, checkpoints, failures and crashes the log equals a
+//! model that keeps every event in a list and computes each answer from it.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,7 +41,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What an event makes of a stream's entry. Each sixth finishes the stream.
+/// Returns a stream's entry after an event. Every sixth event finishes the stream.
 fn apply(entry: Option<Entry>, seq: Seq, number: u32) -> Option<Entry> {
     if number.is_multiple_of(6) {
         return None;
@@ -52,7 +52,8 @@ fn apply(entry: Option<Entry>, seq: Seq, number: u32) -> Option<Entry> {
     Some(Entry { applied: seq, due, bytes: bytes.into() })
 }
 
-/// Of some streams the checkpoint is told what they had before; of the others it finds out.
+/// Applies an event to the index. A third of the streams leave it to the checkpoint to find out
+/// which entry they had before.
 fn apply_to_index(log: &Log, stream: StreamId, seq: Seq, number: u32) {
     let old = log.index().get(stream).unwrap();
     let before = match &old {

@@ -41,7 +41,7 @@ fn item(number: u64, keys: u64) -> Item {
     keyed(1, u32::try_from(number).unwrap(), spread(number % keys))
 }
 
-/// What each key leads to.
+/// Asserts the event that each key leads to.
 fn check(log: &Log, newest: &BTreeMap<u64, u64>, keys: u64) {
     for key in 0..keys + 20 {
         assert_eq!(log.find(spread(key)).map(|found| found.b), newest.get(&key).copied(), "key {key}");
@@ -158,7 +158,7 @@ fn in_parts() -> (Folders, BTreeMap<u64, u64>) {
     (world, newest)
 }
 
-/// What comes of a log of which a file was changed.
+/// Opens a copy of the log after changing one of its files, and checks the result.
 fn with(
     world: &Folders,
     file: &str,

@@ -200,7 +200,7 @@ fn what_a_crash_leaves_of_writing_and_merging_is_tidied_away() {
     assert_eq!(all(&*store, &[], &[0xff], 1_000), expected(&model, &[], &[0xff], 1_000));
 }
 
-/// Waits until the merging beside has left at most so many runs.
+/// Waits until compaction has left at most `most` runs.
 fn merged_to(world: &Folders, most: usize) {
     for _ in 0..10_000 {
         if files(world).len() <= most {

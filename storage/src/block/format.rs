@@ -8,8 +8,8 @@
 //! key    = hash u128 | a u128 | tag u8 (0: own seq, 1: a value follows) | value u64
 //! ```
 //!
-//! The checksum covers everything but itself. Nothing in a record depends on the record's number, so
-//! that it can be encoded before the number is known. Version 1 must never change.
+//! The checksum covers everything but itself. Nothing in a record depends on the record's number,
+//! so that it can be encoded before the number is known. Version 1 must never change.
 
 use message::{Event, Seq, StreamId, Timestamp};
 

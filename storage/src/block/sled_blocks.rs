@@ -1,11 +1,11 @@
 //! The sled engine: the blocks of one segment in one sled tree. The only file that names sled.
 //!
 //! Layout: slots. Keys 0, 1, ... get empty values [`SLOTS_AHEAD`] before they are needed, so that
-//! sled splits its pages while they are tiny; each slot is filled once, and so each block is written
-//! once. A filled slot is the block's number (u64, big-endian) and its bytes.
+//! sled splits its pages while they are tiny; each slot is filled once, and so each block is
+//! written once. A filled slot is the block's number (u64, big-endian) and its bytes.
 //!
-//! sled's `flush` writes to the file without an fsync. A commit is therefore: insert, flush, our own
-//! `fdatasync` of sled's file, the flush marker, and only then the acknowledgement. Values above a
+//! sled's `flush` writes to the file without an fsync. A commit is therefore: insert, flush, our
+//! own `fdatasync` of sled's file, the flush marker, and then the acknowledgement. Values above a
 //! quarter of a sled segment go to files in `blobs`, which sled never syncs: `syncfs` replaces the
 //! `fdatasync` then. sled ends a damaged file without an error; the marker tells that blocks are
 //! missing.

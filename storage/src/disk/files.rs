@@ -1,4 +1,4 @@
-//! Whole files and folders that survive a power cut. What is here knows nothing of what the files hold.
+//! Writes whole files and folders so that they survive a power cut. Knows nothing of their content.
 
 use std::{
     fs::{self, File},
@@ -29,8 +29,8 @@ pub(crate) fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> Result<(),
     write_parts(folder, file, &mut || Ok(part.take()))
 }
 
-/// Writes a file atomically from parts. Each is synced before the next is asked for, so that commits meanwhile find the
-/// disk free.
+/// Writes a file atomically from parts. Each is synced before the next is asked for, so that
+/// commits get the disk in between.
 pub(crate) fn write_parts(folder: &Path, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
     let (path, unfinished) = (folder.join(file), folder.join(format!("{file}{PART_SUFFIX}")));
     let fail = |e: io::Error| EngineError::new(format!("write {}", path.display()), e);

@@ -99,7 +99,7 @@ impl MemoryDisk {
         disk.failing_flush = Some(disk.flushes.saturating_add(flushes));
     }
 
-    /// Sets the free bytes.
+    /// Overrides how much space the disk claims to have left.
     pub fn set_free_bytes(&self, bytes: u64) {
         self.lock().free_bytes = Some(bytes);
     }
@@ -309,7 +309,7 @@ fn pair<K: AsRef<[u8]>>((key, value): (K, &Value)) -> Pair {
     (key.as_ref().into(), value.clone())
 }
 
-fn block((key, value): (&Box<[u8]>, &Value)) -> (Seq, Value) {
+fn block<K: AsRef<[u8]>>((key, value): (K, &Value)) -> (Seq, Value) {
     let number = key.as_ref().try_into().map_or(0, u64::from_be_bytes);
     (Seq(number), value.clone())
 }

@@ -19,7 +19,7 @@ pub struct Entry {
     pub bytes: Box<[u8]>,
 }
 
-/// The answer of [`Index::lookup`].
+/// The answer of [`crate::Index::lookup`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
     /// The stream is open.

@@ -39,7 +39,7 @@ const SEALING_MAX: usize = 1;
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
 /// After a flush that this many appends shared, the writer pauses so that more share the next: a
 /// flush costs the same processor time for one event and for a hundred. A single appender never
-/// waits for the pause, and there is none if as many appends wait already.
+/// waits for the pause, and the writer skips it if as many appends wait already.
 const GATHER_APPENDS: usize = 8;
 const GATHER: Duration = Duration::from_micros(300);
 /// Factor of the maximum block size up to which a block's buffer is reused.
@@ -188,7 +188,8 @@ impl Shared {
         Some((segment, Seq(queue.next.0.saturating_sub(1))))
     }
 
-    /// Keeps the filters of the newest look-ups in memory, up to [`crate::Options::filter_bytes_max`].
+    /// Keeps the filters of the newest look-ups in memory, up to
+    /// [`crate::Options::filter_bytes_max`].
     pub(crate) fn keep_resident(&self) {
         if self.poisoned().is_none()
             && let Err(e) = self.chain.keep_resident(self.options.filter_bytes_max)

@@ -9,7 +9,7 @@ use crate::sorted::Note;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Facts {
     pub(crate) first: Seq,
-    /// Before `first` if there are no events.
+    /// Before `first` without events.
     pub(crate) last: Seq,
     /// The earliest time.
     pub(crate) from: Timestamp,

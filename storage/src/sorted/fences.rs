@@ -6,7 +6,7 @@ use crate::{
     sorted::{PAGE_BYTES, Shape, filter::Filter},
 };
 
-/// A range of keys.
+/// The keys that a page of the file can hold, without an upper bound for the last page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct KeyRange {
     pub(super) from: Box<[u8]>,

@@ -10,13 +10,16 @@
 //! pages | fences | filter | trailer
 //!
 //! page    = records | zeros | number of records u32 | crc32 of the page so far u32
-//! record  = key, 16 bytes | value, 24 bytes                                          (Shape::Uniform)
-//!         | key length u8 | value length u32 (all ones: a tombstone) | key | value   (Shape::Variable)
-//! fences  = for each page: the first 8 bytes of its first key                        (Shape::Uniform)
-//!         | key length u8 | its first key | offset u64 | length u32                  (Shape::Variable)
+//! record  = with Shape::Uniform:  key, 16 bytes | value, 24 bytes
+//!           with Shape::Variable: key length u8 | value length u32 (all ones: a tombstone)
+//!                                 | key | value
+//! fences  = for each page
+//!           with Shape::Uniform:  the first 8 bytes of its first key
+//!           with Shape::Variable: key length u8 | its first key | offset u64 | length u32
 //! filter  = words of 8 bytes
-//! trailer = "patchsrt" | version u32 | shape u32 | pages u64 | bytes of all pages u64 | records u64
-//!         | bytes of all fences u64 | words of the filter u64 | crc32 of the fences u32 | crc32 of the filter u32
+//! trailer = "patchsrt" | version u32 | shape u32 | pages u64 | bytes of all pages u64
+//!         | records u64 | bytes of all fences u64 | words of the filter u64
+//!         | crc32 of the fences u32 | crc32 of the filter u32
 //!         | the owner's note, 7 words of 8 bytes | crc32 of the trailer so far u32
 //! ```
 //!

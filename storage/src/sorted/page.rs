@@ -65,12 +65,12 @@ pub(super) fn end_page(shape: Shape, start: usize, records: u32, to: &mut Vec<u8
     overwrite(to, crc_at, &crc.to_le_bytes());
 }
 
-/// The records of a page.
+/// An iterator over one page, in key order; it ends early where a record does not fit.
 #[derive(Clone, Copy)]
 pub(super) struct PageRecords<'a> {
     pub(super) shape: Shape,
     pub(super) rest: Cursor<'a>,
-    /// PageRecords that were not taken yet.
+    /// Records that the iterator has not returned yet.
     pub(super) left: u32,
 }
 

@@ -11,7 +11,6 @@ const VERSION: u32 = 1;
 const NOTE_WORDS: usize = 7;
 /// Maximum number of records that a trailer may promise: a file is not worth more memory than that.
 const RECORDS_MAX: u64 = 1 << 32;
-/// Bytes of the trailer.
 pub(super) const TRAILER_BYTES: usize = 8 + 4 + 4 + 5 * 8 + 4 + 4 + NOTE_WORDS * 8 + 4;
 
 /// Words that the owner of a file stores with it.
@@ -91,7 +90,6 @@ impl Trailer {
         is_sound.then_some(trailer)
     }
 
-    /// Bytes of the filter.
     pub(super) fn filter_bytes(&self) -> u64 {
         self.filter_words.saturating_mul(8)
     }

@@ -1,5 +1,5 @@
-//! An engine that fails for good after a number of writes, as in a power cut. The last write is done in part, or whole
-//! without being reported.
+//! An engine that fails permanently after a number of writes, as in a power cut. The last write is
+//! done in part, or in full without being reported.
 
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
 

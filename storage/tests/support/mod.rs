@@ -1,4 +1,4 @@
-//! The worlds that the contract runs in, and items to append. Nothing here knows how the log works inside.
+//! The disks on which the tests run, and items to append. Knows nothing of the log's internals.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(missing_docs, unreachable_pub, reason = "test support")]
@@ -102,7 +102,7 @@ impl<C: Choice> World for OnDisk<C> {
     }
 }
 
-/// A copy as if everything had stopped at one instant: begun again if a file was named or removed meanwhile.
+/// Copies a folder as of one instant: starts over if a file was renamed or removed meanwhile.
 pub fn copy(from: &Path, to: &Path) {
     while !is_copied(from, to) {
         fs::remove_dir_all(to).unwrap();
