@@ -1,9 +1,9 @@
 //! Every kind of file of both engines, with a flipped bit, cut short or removed: no answer is ever
-//! silently wrong. Damage to blocks stops the start, or the read, and names the segment; every other
-//! file is rebuilt and gives the same answers as before.
+//! silently wrong. Damage to blocks stops the start, or the read, and names the segment; every
+//! other file is rebuilt and gives the same answers as before.
 //!
-//! `SEED=` repeats a run. `FLIPS=300` is the long form: it flips that many bits of each kind of file,
-//! and cuts and removes every file instead of a few of each kind.
+//! `SEED=` repeats a run. `FLIPS=300` is the long form: it flips that many bits of each kind of
+//! file, and cuts and removes every file instead of a few of each kind.
 
 #![allow(
     clippy::unwrap_used,
