@@ -9,7 +9,7 @@
 //! | [`ready`] | which parts are due, and when to look again |
 //! | [`window`] | whether the provider allows a content now |
 //! | [`policy`] | the configuration that decisions read |
-//! | [`snapshot`] | the state as the index stores it |
+//! | `snapshot` | the state as the index stores it |
 //!
 //! # Lifecycle
 //!

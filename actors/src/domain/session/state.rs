@@ -1,6 +1,6 @@
 //! The state of the sessions on one address: the open one, if any, and the unfinished work of
 //! earlier ones. Plain data with questions about it; only [`apply`](super::apply) changes it, and
-//! only [`snapshot`](super::snapshot) knows how it is stored.
+//! only `snapshot` knows how it is stored.
 
 use std::{
     collections::{BTreeMap, VecDeque},
