@@ -53,7 +53,7 @@ pub struct Request {
 /// off.
 pub const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
-/// A header of a call.
+/// An HTTP header of a request to a provider; a secret value is redacted in traces.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// The header's name.

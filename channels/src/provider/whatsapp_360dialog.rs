@@ -63,10 +63,10 @@ pub const PROVIDER: Provider = Provider {
 pub struct Dialog360Account {
     /// The API key of one number.
     api_key: SecretString,
-    /// The value of the header on webhooks.
+    /// The secret that 360dialog sends in the header `webhook_header` of every webhook.
     #[serde(default)]
     webhook_secret: SecretString,
-    /// The name of that header.
+    /// The name of the header that carries `webhook_secret`.
     #[serde(default = "default_webhook_header")]
     webhook_header: Box<str>,
     /// Signs webhooks of partners.

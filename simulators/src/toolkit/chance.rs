@@ -15,7 +15,7 @@ pub enum Pattern {
     Always,
     /// Exactly every Nth time, written `1/100`.
     Every(u32),
-    /// With this probability, from 0 to 1, written `0.5%`.
+    /// At random, with this probability from 0 to 1; written as a percentage such as `0.5%`.
     Rate(f64),
 }
 

@@ -150,7 +150,7 @@ pub trait Engine: Send + Sync {
     fn free_bytes(&self) -> Result<u64, EngineError>;
 }
 
-/// Takes a key and its value.
+/// A callback for each pair of key and value; its error ends the walk.
 pub type VisitPair<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), EngineError> + 'a;
 
 /// The keys that damaged parts of a [`KeyValueStore`] held.
