@@ -7,6 +7,7 @@ use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use storage::{DiskEngine, EngineKind, Log, Options, Recovery};
 use tokio::{
+    runtime::{Handle, RuntimeFlavor},
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::JoinSet,
@@ -185,8 +186,18 @@ pub fn open_log(
         Some(engine) => DiskEngine::open(folder, engine),
         None => DiskEngine::open_existing(folder),
     };
-    let engine = engine.map_err(|e| failed(&e))?;
+    let engine = engine.map_err(|e| failed(&e))?.around_reads(around_reads);
     Log::open(engine, options).map_err(|e| failed(&e))
+}
+
+/// Makes a read that may wait for the disk. A worker of the runtime first gives its other tasks to
+/// another thread.
+fn around_reads(read: &mut dyn FnMut()) {
+    let flavor = Handle::try_current().map(|runtime| runtime.runtime_flavor());
+    match flavor {
+        Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(read),
+        _ => read(),
+    }
 }
 
 impl Running {

@@ -147,7 +147,7 @@ impl fmt::Debug for DestinationConfig {
 /// Limits of memory and work.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Number of session hosts, and of the threads on which they read the log.
+    /// Number of session hosts.
     pub hosts: usize,
     /// Maximum number of sessions in memory over all hosts; idle ones beyond it are evicted.
     pub live_sessions_max: usize,

@@ -40,6 +40,7 @@ mod options;
 mod sorted;
 
 pub use codec::{decode_snapshot, encode_snapshot};
+pub use disk::around::AroundRead;
 pub use disk::seam::{
     BlockStore, Engine, KeyValueStore, LostKeys, NextPart, Pair, Reader, Restore, Tail, Value, VisitPair,
     Write,

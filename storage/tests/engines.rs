@@ -11,10 +11,10 @@
 
 mod support;
 
-use std::{fs, sync::Arc};
+use std::{cell::Cell, fs, sync::Arc};
 
-use message::Seq;
-use storage::{BlockStore, DiskEngine, Engine, EngineError, EngineKind, Log, verify};
+use message::{Seq, StreamId};
+use storage::{BlockStore, DiskEngine, Engine, EngineError, EngineKind, Entry, Log, Options, verify};
 use support::{Folders, Memory, SledFolders, World, append_blocks, inline, keyed, spread};
 
 /// Runs each test in memory and with both engines on a disk.
@@ -257,4 +257,47 @@ fn a_flipped_bit_in_sled_s_file_stops_the_start_or_changes_no_answer() {
     }
     println!("{stopped} of {flips} flipped bits stopped the start");
     assert!(stopped > 0);
+}
+
+thread_local! {
+    static HOOKED: Cell<u32> = const { Cell::new(0) };
+}
+
+fn count_reads(read: &mut dyn FnMut()) {
+    HOOKED.set(HOOKED.get() + 1);
+    read();
+}
+
+/// Returns what `work` found, and whether it called the hook.
+fn hooked<T>(work: impl FnOnce() -> T) -> (T, bool) {
+    HOOKED.set(0);
+    let found = work();
+    (found, HOOKED.get() > 0)
+}
+
+#[test]
+fn every_cold_read_runs_inside_the_hook_and_a_warm_one_does_not() {
+    for kind in EngineKind::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || DiskEngine::open(folder.path(), kind).unwrap().around_reads(count_reads);
+        let options = || Options { segment_bytes: 16 * 1024, ..inline() };
+        let (log, _) = Log::open(open(), options()).unwrap();
+        append_blocks(&log, (1..=600).map(|n| keyed(n.into(), n, spread(n.into()))));
+        assert_eq!(hooked(|| log.find(spread(600)).is_some()), (true, false), "{kind}: from memory");
+        for n in 1..=600_u32 {
+            let entry = Entry { applied: Seq(n.into()), due: None, bytes: [7; 40].into() };
+            log.index().put(StreamId(n.into()), entry);
+        }
+        log.checkpoint(log.committed()).unwrap();
+        log.close().unwrap();
+        let (log, _) = Log::open(open(), options()).unwrap();
+        assert_eq!(hooked(|| log.find(spread(3)).is_some()), (true, true), "{kind}: a key");
+        assert_eq!(hooked(|| log.event(Seq(3)).unwrap().is_some()), (true, true), "{kind}: an event");
+        assert_eq!(hooked(|| log.history(Seq(200)).count()), (1, true), "{kind}: a stream's past");
+        assert_eq!(hooked(|| log.read(Seq(400)).take(9).count()), (9, true), "{kind}: a walk");
+        let entry = || log.index().get(StreamId(5)).unwrap().is_some();
+        assert_eq!(hooked(entry), (true, true), "{kind}: an entry");
+        let unknown = || log.index().get(StreamId(u128::MAX / 7)).unwrap().is_some();
+        assert!(!hooked(unknown).0, "{kind}: no such entry");
+    }
 }

@@ -119,17 +119,14 @@ impl Actor for RootActor {
 }
 
 impl RootState {
-    /// Starts an actor below the root on the reader thread numbered `thread`.
-    async fn start_on_reader<A: Actor>(
+    /// Starts an actor below the root.
+    async fn start<A: Actor>(
         &mut self,
-        thread: usize,
         role: Role,
         actor: A,
         arguments: A::Arguments,
     ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
-        let spawned = Actor::spawn_linked(None, actor, arguments, self.myself.get_cell());
-        let started = self.context.readers.run_on(thread, spawned).await;
-        let (actor, _) = started.ok_or("an actor panicked while it was started")??;
+        let (actor, _) = Actor::spawn_linked(None, actor, arguments, self.myself.get_cell()).await?;
         self.roles.insert(actor.get_id(), role);
         Ok(actor)
     }
@@ -138,7 +135,7 @@ impl RootState {
         let mut inboxes = Vec::new();
         for n in 0..self.context.hosts.count() {
             let arguments = (self.context.clone(), n);
-            let host = self.start_on_reader(n, Role::Host(n), SessionHost, arguments).await?;
+            let host = self.start(Role::Host(n), SessionHost, arguments).await?;
             inboxes.push(Inbox::new(Recipient::of(host)));
         }
         self.context.hosts.set(inboxes).then_some(()).ok_or_else(|| "hosts are started once".into())
@@ -147,7 +144,7 @@ impl RootState {
     async fn start_channel(&mut self, channel: ChannelIx) -> Result<(), ActorProcessingErr> {
         let arguments = (self.context.clone(), channel);
         let role = Role::Channel(channel);
-        let actor = self.start_on_reader(channel.0, role, ChannelActor, arguments).await?;
+        let actor = self.start(role, ChannelActor, arguments).await?;
         if let Some(entry) = self.context.directory.channel(channel) {
             entry.actor.store(Some(Arc::new(Recipient::of(actor))));
         }
@@ -155,10 +152,8 @@ impl RootState {
     }
 
     async fn start_destination(&mut self, destination: DestinationIx) -> Result<(), ActorProcessingErr> {
-        let cell = self.myself.get_cell();
         let arguments = (self.context.clone(), destination);
-        let (actor, _) = Actor::spawn_linked(None, DestinationActor, arguments, cell).await?;
-        self.roles.insert(actor.get_id(), Role::Destination(destination));
+        let actor = self.start(Role::Destination(destination), DestinationActor, arguments).await?;
         if let Some(entry) = self.context.directory.destination(destination) {
             entry.actor.store(Some(Arc::new(Recipient::of(actor))));
         }
@@ -167,7 +162,7 @@ impl RootState {
 
     async fn start_timers(&mut self) -> Result<(), ActorProcessingErr> {
         let context = self.context.clone();
-        self.timers = Some(self.start_on_reader(0, Role::Timers, TimersActor, context).await?);
+        self.timers = Some(self.start(Role::Timers, TimersActor, context).await?);
         Ok(())
     }
 

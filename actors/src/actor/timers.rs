@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     actor::host::load,
-    context::Context,
+    context::{Context, blocking},
     protocol::{channel::ChannelMessage, destination::DestinationMessage, host::HostMessage, task::Op},
 };
 
@@ -192,7 +192,7 @@ impl TimersState {
         #[allow(clippy::disallowed_methods, reason = "one run, which reports its end to this actor")]
         tokio::spawn(async move {
             let retained = context.clone();
-            context.readers.block(move || retain(&retained, retention_ms)).await;
+            blocking::run(move || retain(&retained, retention_ms)).await;
             let _timers_gone = myself.cast(TimersMessage::RetentionDone);
         });
     }
@@ -225,7 +225,7 @@ pub(crate) async fn checkpoint(context: &Arc<Context>) -> Option<Seq> {
     }
     let gathered_ms = context.monotonic_ms().saturating_sub(begun_ms);
     let log = context.log.clone();
-    let done = context.readers.block(move || log.checkpoint(upto)).await?;
+    let done = blocking::run(move || log.checkpoint(upto)).await?;
     let took_ms = context.monotonic_ms().saturating_sub(begun_ms);
     match done {
         Ok(stats) => {

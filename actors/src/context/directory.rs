@@ -184,7 +184,6 @@ pub(crate) struct Directory {
     channel_ix: BTreeMap<ChannelId, ChannelIx>,
     destinations: Vec<DestinationEntry>,
     destination_ix: BTreeMap<DestinationId, DestinationIx>,
-    has_aliases: bool,
     /// The channels that have a service identifier, by its spelling. This follows from the
     /// configuration alone; asking a thousand channels costs more than the rest of an acceptance.
     spellings: RwLock<BTreeMap<Box<str>, Arc<[ChannelIx]>>>,
@@ -215,14 +214,7 @@ impl Directory {
             let dids = dids_of(channel, &destination_ix)?;
             channels.push(ChannelEntry::new(channel, dids, config.limits.session_queue_max));
         }
-        Ok(Self {
-            has_aliases: channels.iter().any(|entry: &ChannelEntry| entry.has_aliases),
-            channels,
-            channel_ix,
-            destinations,
-            destination_ix,
-            spellings: RwLock::default(),
-        })
+        Ok(Self { channels, channel_ix, destinations, destination_ix, spellings: RwLock::default() })
     }
 
     pub(crate) fn channel(&self, ix: ChannelIx) -> Option<&ChannelEntry> {
@@ -240,11 +232,6 @@ impl Directory {
 
     pub(crate) fn channels(&self) -> impl ExactSizeIterator<Item = (ChannelIx, &ChannelEntry)> {
         self.channels.iter().enumerate().map(|(n, entry)| (ChannelIx(n), entry))
-    }
-
-    /// Whether customers of any channel may have several names.
-    pub(crate) fn has_aliases(&self) -> bool {
-        self.has_aliases
     }
 
     pub(crate) fn destination(&self, ix: DestinationIx) -> Option<&DestinationEntry> {

@@ -1,19 +1,18 @@
 //! Everything that the actors of one router share: configuration, log, seams, and the addresses of
 //! one another. It holds no state of any session or channel, and imports no actor.
 
+pub(crate) mod blocking;
 pub(crate) mod directory;
 pub(crate) mod hosts;
 pub(crate) mod lifecycle;
 pub(crate) mod media_queue;
 pub(crate) mod media_store;
-pub(crate) mod readers;
 pub(crate) mod tail;
 
 use std::sync::Arc;
 
 use message::{Address, Timestamp};
 use storage::Log;
-use tokio::runtime::Handle;
 
 use crate::{
     config::Config,
@@ -22,7 +21,6 @@ use crate::{
         hosts::Hosts,
         lifecycle::Lifecycle,
         media_queue::MediaQueue,
-        readers::Readers,
         tail::Tail,
     },
     domain::{
@@ -42,10 +40,6 @@ pub(crate) struct Context {
     /// For appending and maintenance; reads go through `reader`.
     pub(crate) log: Log,
     pub(crate) reader: LogReader,
-    /// The threads on which `reader` may be used.
-    pub(crate) readers: Readers,
-    /// The runtime of sockets, POSTs and calls.
-    pub(crate) network: Handle,
     pub(crate) seams: Seams,
     pub(crate) directory: Directory,
     pub(crate) hosts: Hosts,
@@ -63,7 +57,7 @@ pub(crate) struct Context {
 impl Context {
     /// # Errors
     ///
-    /// Returns an error if the configuration contradicts itself or a thread cannot be started.
+    /// Returns an error if the configuration contradicts itself.
     pub(crate) fn new(
         config: Config,
         log: Log,
@@ -71,14 +65,10 @@ impl Context {
         media: Option<MediaQueue>,
     ) -> Result<Self, StartError> {
         let directory = Directory::new(&config)?;
-        let readers = Readers::start(config.limits.hosts)
-            .map_err(|error| StartError::Actor(format!("a reader thread: {error}")))?;
         Ok(Self {
             directory,
             hosts: Hosts::new(config.limits.hosts),
-            reader: LogReader::new(log.clone(), readers.is_inline()),
-            readers,
-            network: Handle::current(),
+            reader: LogReader::new(log.clone()),
             config,
             log,
             seams,

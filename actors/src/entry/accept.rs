@@ -77,26 +77,13 @@ pub(crate) async fn wait_for_room(context: &Context, count: usize) -> Result<(),
 
 /// Turns messages into tasks and sends them to their hosts. Each message's answer is put into
 /// `answers`: at once if it is refused, else after its flush.
-pub(crate) async fn submit(
-    context: &Arc<Context>,
+pub(crate) fn submit(
+    context: &Context,
     messages: Vec<cim::Message>,
     origin: &Origin,
-    answers: Arc<Answers>,
+    answers: &Arc<Answers>,
 ) {
-    let needs_reads = |message| needs_reads(context, message);
-    if !context.directory.has_aliases() || !messages.iter().any(needs_reads) {
-        return context.hosts.work(tasks_for(context, messages, origin, &answers));
-    }
-    let (shared, origin) = (context.clone(), origin.clone());
-    let tasks = context.readers.read(move || tasks_for(&shared, messages, &origin, &answers)).await;
-    if let Some(tasks) = tasks {
-        context.hosts.work(tasks);
-    }
-}
-
-/// Returns whether a message's session is found by reading the log.
-fn needs_reads(context: &Context, message: &cim::Message) -> bool {
-    context.directory.route(message).is_ok_and(|found| found.entry.has_aliases)
+    context.hosts.work(tasks_for(context, messages, origin, answers));
 }
 
 fn tasks_for(

@@ -21,7 +21,7 @@ use crate::{
     },
     config::Config,
     context::{
-        Context,
+        Context, blocking,
         media_queue::{MediaQueue, NoFile},
         media_store::MediaFile,
     },
@@ -88,7 +88,7 @@ impl Router {
             }
         });
         let replayed = context.clone();
-        let replayed = context.readers.block(move || replay::replay(&replayed)).await;
+        let replayed = blocking::run(move || replay::replay(&replayed)).await;
         replayed.unwrap_or_else(|| Err(StartError::Log("the replay panicked".to_owned())))?;
         let (root, _) = Actor::spawn(None, RootActor, context.clone())
             .await
@@ -111,7 +111,7 @@ impl Router {
             return vec![Err(refusal); count];
         }
         let (answers, wait) = Answers::new(count);
-        accept::submit(&self.context, messages, origin, answers).await;
+        accept::submit(&self.context, messages, origin, &answers);
         let lost = || Err(ask::no_answer());
         match timeout(ANSWER_WAIT, wait).await {
             Ok(Ok(answers)) => answers.into_iter().map(|a| a.unwrap_or_else(lost)).collect(),
@@ -127,22 +127,16 @@ impl Router {
     pub async fn plan(&self, message: cim::Message, origin: &Origin) -> Result<PlanView, Refusal> {
         let found = self.context.directory.route(&message)?;
         let identity =
-            ask::identity_of(&self.context, found.entry, &message.service_identifier, &message.customer)
-                .await?;
+            self.context.identity_of(found.entry, &message.service_identifier, &message.customer)?;
         let stream = identity.address.stream();
-        let id = message.id.clone();
-        let policy = found.entry.policy.clone();
-        let (accepted_before, heard_at) = ask::read(&self.context, move |context| {
-            let key = id.map(|id| address::message_key(id.as_str()));
-            let accepted_before = key.is_some_and(|key| context.reader.find(key).is_some());
-            Ok((accepted_before, lookup::heard_at(&context.reader, stream, &policy)))
-        })
-        .await?;
-        if let Some(id) = message.id.as_ref().filter(|_| accepted_before) {
+        let reader = &self.context.reader;
+        let was_accepted = |id: &&MessageId| reader.find(address::message_key(id.as_str())).is_some();
+        if let Some(id) = message.id.as_ref().filter(was_accepted) {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
         }
+        let heard_at = lookup::heard_at(reader, stream, &found.entry.policy);
         let now = self.context.now();
         let from = message.scheduling.send_at.unwrap_or(now).max(now);
         if let Some(cause) = window::closed(&found.entry.policy, &message.content, heard_at, from) {
@@ -162,7 +156,7 @@ impl Router {
     ///
     /// Returns an error if no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
-        let (stream, number) = ask::locate(&self.context, id).await?;
+        let (stream, number) = ask::locate(&self.context, id)?;
         ask::ask(&self.context, stream, |reply| Request::ViewMessage { number, reply }).await
     }
 
@@ -189,7 +183,7 @@ impl Router {
     ///
     /// Returns an error if the message is being sent or is settled.
     pub async fn cancel(&self, id: &MessageId) -> Result<(), Refusal> {
-        let (stream, number) = ask::locate(&self.context, id).await?;
+        let (stream, number) = ask::locate(&self.context, id)?;
         ask::ask(&self.context, stream, |reply| Request::Cancel { number, reply }).await
     }
 
@@ -203,8 +197,7 @@ impl Router {
         let found =
             self.context.directory.find_channel(&request.service_identifier, request.channel.as_deref())?;
         let identity =
-            ask::identity_of(&self.context, found.entry, &request.service_identifier, &request.customer)
-                .await?;
+            self.context.identity_of(found.entry, &request.service_identifier, &request.customer)?;
         let OpenSession { handler, takeover, .. } = request;
         let stream = identity.address.stream();
         ask::ask(&self.context, stream, |reply| Request::Open { identity, handler, takeover, reply }).await
@@ -226,8 +219,7 @@ impl Router {
     /// Returns an error if the channel does not exist or no session is open.
     pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
         let entry = self.context.directory.find_channel(service_identifier, None)?.entry;
-        let stream =
-            ask::identity_of(&self.context, entry, service_identifier, customer).await?.address.stream();
+        let stream = self.context.identity_of(entry, service_identifier, customer)?.address.stream();
         let position = ask::queue_position(&self.context, stream).await?;
         if !position.open {
             return Err(Refusal::NotFound("open session"));
@@ -354,7 +346,7 @@ impl Router {
     ///
     /// Returns an error if the part is not held.
     pub async fn settle_doubt(&self, id: &MessageId, part: u16, by: DoubtSettlement) -> Result<(), Refusal> {
-        let (stream, number) = ask::locate(&self.context, id).await?;
+        let (stream, number) = ask::locate(&self.context, id)?;
         let part = part.checked_sub(1).ok_or(Refusal::NotFound("part; the first is 1"))?;
         ask::ask(&self.context, stream, |reply| Request::SettleDoubt { number, part, by, reply }).await
     }
@@ -396,11 +388,6 @@ impl Router {
     /// Returns the log's watermark: the last flushed event.
     pub fn committed(&self) -> Seq {
         self.context.log.committed()
-    }
-
-    /// Returns the number of log reads made on the network runtime: 0, unless there is a bug.
-    pub fn misplaced_reads(&self) -> u64 {
-        self.context.reader.misplaced()
     }
 
     /// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the

@@ -14,7 +14,6 @@ mod conversation;
 mod files;
 mod once;
 mod paper;
-mod reads;
 mod stage;
 
 use std::{

@@ -38,6 +38,7 @@ use crate::{
         scan::{Scanned, checked, empty_index, next_block, scan},
     },
     disk::{
+        around::Around,
         files::{sync_folder, write_whole},
         seam::{BlockStore, Tail, Value},
         window::Window,
@@ -58,6 +59,7 @@ pub(crate) struct FileBlocks {
     name: String,
     folder: PathBuf,
     file: Arc<File>,
+    around: Around,
     /// Held while a block is written.
     writing: Mutex<()>,
     offsets: RwLock<OffsetIndex>,
@@ -73,7 +75,7 @@ pub(crate) struct FileBlocks {
 
 impl FileBlocks {
     /// Opens the blocks of a folder, and creates the file if it is missing.
-    pub(crate) fn open(folder: &Path, name: &str) -> Result<Self, EngineError> {
+    pub(crate) fn open(folder: &Path, name: &str, around: Around) -> Result<Self, EngineError> {
         let fail = |e: io::Error| EngineError::new(format!("open {name}/{FILE}"), e);
         let path = folder.join(FILE);
         let is_new = !path.exists();
@@ -125,6 +127,7 @@ impl FileBlocks {
             folder: folder.to_owned(),
             preallocator: Preallocator::new(file.clone(), len),
             file,
+            around,
             writing: Mutex::default(),
             offsets: RwLock::new(offsets),
             tail: Tail { torn_bytes, flushed: marker.as_ref().and_then(|marker| marker.found) },
@@ -205,22 +208,26 @@ impl BlockStore for FileBlocks {
     }
 
     fn at_or_below(&self, seq: Seq) -> Result<Option<(Seq, Value)>, EngineError> {
-        let Some((frame, mut window)) = self.find(seq)? else { return Ok(None) };
-        let value = frame.value(&mut window).map_err(self.fail("read"))?;
-        Ok(Some((frame.block, value)))
+        self.around.run(|| {
+            let Some((frame, mut window)) = self.find(seq)? else { return Ok(None) };
+            let value = frame.value(&mut window).map_err(self.fail("read"))?;
+            Ok(Some((frame.block, value)))
+        })
     }
 
     fn range(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Value)>, EngineError> {
-        let mut at = self.find(after)?.map_or(HEADER_BYTES, |(frame, _)| frame.end());
-        let end = self.offsets().end;
-        let mut window = Window::new(&self.file, WALK_BYTES);
-        let mut found = Vec::new();
-        while at < end && found.len() < limit {
-            let frame = Frame::read(&mut window, at).map_err(self.fail("read"))?;
-            found.push((frame.block, frame.value(&mut window).map_err(self.fail("read"))?));
-            at = frame.end();
-        }
-        Ok(found)
+        self.around.run(|| {
+            let mut at = self.find(after)?.map_or(HEADER_BYTES, |(frame, _)| frame.end());
+            let end = self.offsets().end;
+            let mut window = Window::new(&self.file, WALK_BYTES);
+            let mut found = Vec::new();
+            while at < end && found.len() < limit {
+                let frame = Frame::read(&mut window, at).map_err(self.fail("read"))?;
+                found.push((frame.block, frame.value(&mut window).map_err(self.fail("read"))?));
+                at = frame.end();
+            }
+            Ok(found)
+        })
     }
 
     fn cut(&self, block: Seq) -> Result<(), EngineError> {

@@ -26,6 +26,7 @@ use message::Seq;
 use crate::{
     block::{flush_marker, flush_marker::FlushMarker, format::Block, offsets::OffsetIndex},
     disk::{
+        around::Around,
         files::{sync_folder, write_whole},
         seam::{BlockStore, Tail, Value},
     },
@@ -62,6 +63,7 @@ pub(crate) struct SledBlocks {
     folder: PathBuf,
     db: sled::Db,
     tree: sled::Tree,
+    around: Around,
     /// State of the writer, held while a block is written.
     writing: Mutex<WriterState>,
     offsets: RwLock<OffsetIndex>,
@@ -85,7 +87,7 @@ type Changed = (i64, i64);
 
 impl SledBlocks {
     /// Opens the blocks of a folder, and creates sled's files if they are missing.
-    pub(crate) fn open(folder: &Path, name: &str) -> Result<Self, EngineError> {
+    pub(crate) fn open(folder: &Path, name: &str, around: Around) -> Result<Self, EngineError> {
         let fail = |e: io::Error| EngineError::new(format!("open {name}/{FILE}"), e);
         let is_new = !folder.join(FILE).exists();
         let db = open_db(folder, name)?;
@@ -124,6 +126,7 @@ impl SledBlocks {
             folder: folder.to_owned(),
             db,
             tree,
+            around,
             writing: Mutex::new(WriterState { file, folder: handle, reserved, blobs_changed }),
             offsets: RwLock::new(offsets),
             tail: Tail { torn_bytes: None, flushed: marker.as_ref().and_then(|marker| marker.found) },
@@ -212,21 +215,24 @@ impl BlockStore for SledBlocks {
     }
 
     fn at_or_below(&self, seq: Seq) -> Result<Option<(Seq, Value)>, EngineError> {
-        Ok(self.find(seq)?.map(|(_, block, value)| (block, block_of(&value))))
+        let found = self.around.run(|| self.find(seq))?;
+        Ok(found.map(|(_, block, value)| (block, block_of(&value))))
     }
 
     fn range(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Value)>, EngineError> {
-        let from = self.find(after)?.map_or(0, |(slot, ..)| slot + 1);
-        let end = self.offsets().end.max(from);
-        let mut found = Vec::new();
-        for pair in self.tree.range(slot_key(from)..slot_key(end)).take(limit) {
-            let (_, value) = pair.map_err(self.fail("read"))?;
-            let Some(block) = number_of(&value) else {
-                return Err(damaged(&self.name, &self.folder, "a block is missing"));
-            };
-            found.push((block, block_of(&value)));
-        }
-        Ok(found)
+        self.around.run(|| {
+            let from = self.find(after)?.map_or(0, |(slot, ..)| slot + 1);
+            let end = self.offsets().end.max(from);
+            let mut found = Vec::new();
+            for pair in self.tree.range(slot_key(from)..slot_key(end)).take(limit) {
+                let (_, value) = pair.map_err(self.fail("read"))?;
+                let Some(block) = number_of(&value) else {
+                    return Err(damaged(&self.name, &self.folder, "a block is missing"));
+                };
+                found.push((block, block_of(&value)));
+            }
+            Ok(found)
+        })
     }
 
     fn cut(&self, block: Seq) -> Result<(), EngineError> {

@@ -9,7 +9,10 @@ use std::{
 };
 
 use crate::{
-    disk::seam::{NextPart, Reader},
+    disk::{
+        around::Around,
+        seam::{NextPart, Reader},
+    },
     error::EngineError,
 };
 
@@ -46,6 +49,7 @@ pub(crate) fn write_parts(folder: &Path, file: &str, next: &mut NextPart<'_>) ->
 struct OpenFile {
     file: File,
     path: PathBuf,
+    around: Around,
 }
 
 impl OpenFile {
@@ -60,17 +64,22 @@ impl Reader for OpenFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError> {
-        let mut filled = 0;
-        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(self.fail()(e)),
-            }
-        }
-        Ok(filled)
+        self.around.run(|| read_full(&self.file, offset, buffer)).map_err(self.fail())
     }
+}
+
+/// Reads until the buffer is full or the file ends, and returns the number of bytes read.
+pub(crate) fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, offset + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(filled)
 }
 
 /// The whole files of one folder.
@@ -78,12 +87,13 @@ impl Reader for OpenFile {
 pub(crate) struct Folder {
     path: PathBuf,
     name: Box<str>,
+    around: Around,
 }
 
 impl Folder {
     /// A folder that exists; `name` stands for it in errors.
-    pub(crate) fn new(path: PathBuf, name: &str) -> Self {
-        Self { path, name: name.into() }
+    pub(crate) fn new(path: PathBuf, name: &str, around: Around) -> Self {
+        Self { path, name: name.into(), around }
     }
 
     /// The name of a file in errors.
@@ -109,8 +119,9 @@ impl Folder {
     /// Opens a file to be read; `None` if it is missing.
     pub(crate) fn open(&self, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
         let path = self.path.join(file);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(Arc::new(OpenFile { file, path }))),
+        let around = self.around;
+        match around.run(|| File::open(&path)) {
+            Ok(file) => Ok(Some(Arc::new(OpenFile { file, path, around }))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(EngineError::new(format!("open {}", path.display()), e)),
         }

@@ -1,7 +1,7 @@
 //! The interfaces between the log and a disk: blocks of a segment, the database of the index, and
 //! whole files beside them. Nothing here knows which engine implements them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use message::Seq;
 
@@ -146,6 +146,11 @@ pub trait Engine: Send + Sync {
     fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Returns the bytes that a folder takes on the disk.
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
+    /// Returns how long the log's writer pauses after a flush that several appends shared, so that
+    /// more share the next: longer where a flush costs more processor time.
+    fn gather_pause(&self) -> Duration {
+        Duration::from_micros(300)
+    }
     /// Returns the bytes that may still be written.
     fn free_bytes(&self) -> Result<u64, EngineError>;
 }

@@ -1,6 +1,8 @@
 //! A part of a file in memory, moved where it is needed. It never writes.
 
-use std::{fs::File, io, os::unix::fs::FileExt};
+use std::{fs::File, io};
+
+use crate::disk::files::read_full;
 
 /// A part of a file in memory, moved where it is needed.
 pub(crate) struct Window<'a> {
@@ -31,15 +33,7 @@ impl<'a> Window<'a> {
     fn load(&mut self, at: u64, len: usize) -> io::Result<()> {
         self.start = at;
         self.bytes.resize(len, 0);
-        let mut filled = 0;
-        while let Some(rest) = self.bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, at + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
+        let filled = read_full(self.file, at, &mut self.bytes)?;
         self.bytes.truncate(filled);
         Ok(())
     }

@@ -7,6 +7,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
         sled_blocks::{self, SledBlocks},
     },
     disk::{
+        around::{Around, AroundRead},
         files::{Folder, sync_folder},
         seam::{BlockStore, Engine, KeyValueStore, NextPart, Reader},
     },
@@ -24,6 +26,11 @@ use crate::{
     sorted::runs::RunStore,
 };
 
+/// See [`Engine::gather_pause`]. A flush of sled's wakes its seven threads and waits for one of them;
+/// with 1 ms, `cargo bench --bench system -- outbound` takes a fifth less processor time than with
+/// 0.3 ms, at the same latency.
+const GATHER_SLED: Duration = Duration::from_millis(1);
+const GATHER_FILE: Duration = Duration::from_micros(300);
 /// Prefix of folders that are being removed.
 const REMOVED: &str = "removed-";
 /// The file that is locked while a process has the directory open.
@@ -33,6 +40,7 @@ const LOCK_FILE: &str = "lock";
 pub struct DiskEngine {
     root: PathBuf,
     kind: EngineKind,
+    around: Around,
     /// Held, not read: dropping it releases the lock.
     _lock: File,
 }
@@ -71,9 +79,16 @@ impl DiskEngine {
     }
 
     fn start(root: PathBuf, kind: EngineKind, lock: File) -> Result<Self, EngineError> {
-        let engine = Self { root, kind, _lock: lock };
+        let engine = Self { root, kind, around: Around::default(), _lock: lock };
         engine.finish_removals()?;
         Ok(engine)
+    }
+
+    /// Runs every read that may wait for the disk inside `hook`, so that an asynchronous runtime
+    /// can let another thread take over meanwhile. What is found in memory does not call it.
+    #[must_use]
+    pub fn around_reads(self, hook: AroundRead) -> Self {
+        Self { around: hook.into(), ..self }
     }
 
     /// Returns the engine of the blocks.
@@ -93,7 +108,7 @@ impl DiskEngine {
     }
 
     fn files(&self, name: &str) -> Folder {
-        Folder::new(self.root.join(name), name)
+        Folder::new(self.root.join(name), name, self.around)
     }
 
     /// Returns the path of a folder, and creates it if it is missing.
@@ -140,14 +155,17 @@ fn folders(root: &Path) -> Result<Vec<String>, EngineError> {
 impl Engine for DiskEngine {
     fn open_blocks(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
         let folder = self.folder(name)?;
-        Ok(match self.kind {
-            EngineKind::Sled => Arc::new(SledBlocks::open(&folder, name)?),
-            EngineKind::File => Arc::new(FileBlocks::open(&folder, name)?),
+        let around = self.around;
+        around.run(|| -> Result<Arc<dyn BlockStore>, EngineError> {
+            Ok(match self.kind {
+                EngineKind::Sled => Arc::new(SledBlocks::open(&folder, name, around)?),
+                EngineKind::File => Arc::new(FileBlocks::open(&folder, name, around)?),
+            })
         })
     }
 
     fn open_index(&self, name: &str) -> Result<Arc<dyn KeyValueStore>, EngineError> {
-        Ok(Arc::new(RunStore::open(Folder::new(self.folder(name)?, name))?))
+        Ok(Arc::new(RunStore::open(Folder::new(self.folder(name)?, name, self.around))?))
     }
 
     fn names(&self) -> Result<Vec<String>, EngineError> {
@@ -188,6 +206,13 @@ impl Engine for DiskEngine {
 
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
         folder_bytes(&self.root.join(name), 2).map_err(|e| EngineError::new(format!("measure {name}"), e))
+    }
+
+    fn gather_pause(&self) -> Duration {
+        match self.kind {
+            EngineKind::Sled => GATHER_SLED,
+            EngineKind::File => GATHER_FILE,
+        }
     }
 
     fn free_bytes(&self) -> Result<u64, EngineError> {

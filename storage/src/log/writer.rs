@@ -9,7 +9,6 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::{self, JoinHandle},
-    time::Duration,
 };
 
 use message::Seq;
@@ -39,9 +38,9 @@ const SEALING_MAX: usize = 1;
 const SAMPLE_BYTES: u64 = 4 * 1024 * 1024;
 /// After a flush that this many appends shared, the writer pauses so that more share the next: a
 /// flush costs the same processor time for one event and for a hundred. A single appender never
-/// waits for the pause, and the writer skips it if as many appends wait already.
+/// waits for the pause ([`crate::Engine::gather_pause`]), and the writer skips it if as many
+/// appends wait already.
 const GATHER_APPENDS: usize = 8;
-const GATHER: Duration = Duration::from_micros(300);
 /// Factor of the maximum block size up to which a block's buffer is reused.
 const KEEP_FACTOR: usize = 2;
 
@@ -210,10 +209,11 @@ impl Shared {
                 self.poison(&"the sealing thread ended");
             }
         };
+        let pause = self.engine.gather_pause();
         loop {
             while let Some(appends) = self.cycle_with(&send) {
                 if gathers(appends, self.queue().appends()) {
-                    thread::sleep(GATHER);
+                    thread::sleep(pause);
                 }
             }
             let mut queue = self.queue();

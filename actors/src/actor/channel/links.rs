@@ -57,7 +57,7 @@ impl Links {
         Ok(links)
     }
 
-    /// Starts a link's actor, on the network runtime.
+    /// Starts a link's actor.
     ///
     /// # Errors
     ///
@@ -76,18 +76,14 @@ impl Links {
         let entry = context.directory.channel(*channel).ok_or("no such channel")?;
         let is_http = entry.http().is_some();
         let cell = cell.clone();
-        let started = context.network.spawn(async move {
-            if is_http {
-                let (actor, _) = Actor::spawn_linked(None, HttpLink, arguments, cell).await?;
-                Ok(LinkActor { id: actor.get_id(), commands: Recipient::of(actor) })
-            } else {
-                let (actor, _) = Actor::spawn_linked(None, SmppLink, arguments, cell).await?;
-                Ok(LinkActor { id: actor.get_id(), commands: Recipient::of(actor) })
-            }
+        let failed = |error: ractor::SpawnErr| format!("a link: {error}");
+        slot.actor = Some(if is_http {
+            let (actor, _) = Actor::spawn_linked(None, HttpLink, arguments, cell).await.map_err(failed)?;
+            LinkActor { id: actor.get_id(), commands: Recipient::of(actor) }
+        } else {
+            let (actor, _) = Actor::spawn_linked(None, SmppLink, arguments, cell).await.map_err(failed)?;
+            LinkActor { id: actor.get_id(), commands: Recipient::of(actor) }
         });
-        let started: Result<LinkActor, ractor::SpawnErr> =
-            started.await.map_err(|error| format!("a link: {error}"))?;
-        slot.actor = Some(started.map_err(|error| format!("a link: {error}"))?);
         Ok(())
     }
 

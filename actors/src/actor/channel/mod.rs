@@ -1,9 +1,6 @@
 //! A channel: asks its sessions for due parts while a link has window and the rate allows, hands
 //! them to the links, and returns answers, receipts and customers' messages to the sessions. It
 //! holds no message that the log does not.
-//!
-//! A channel looks up names and receipts in the log, so it runs on a reader thread; its links run
-//! on the network runtime.
 
 mod http_inbound;
 mod input;

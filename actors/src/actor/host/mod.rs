@@ -2,9 +2,6 @@
 //! decides through the sessions' pure side, appends the events to the log, and lets effects follow
 //! the flush. A panic in one session is caught at its boundary, and that session is rebuilt from
 //! the log.
-//!
-//! Hosts read the log while they work, so each runs on a reader thread, never on the network
-//! runtime.
 
 mod batch;
 mod commit;

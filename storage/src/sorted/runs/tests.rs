@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::mpsc};
 
 use super::*;
+use crate::disk::around::Around;
 
 type Model = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -14,7 +15,7 @@ fn key(n: u32) -> Box<[u8]> {
 }
 
 fn open(path: &Path) -> RunStore {
-    RunStore::open(Folder::new(path.to_owned(), "index")).unwrap()
+    RunStore::open(Folder::new(path.to_owned(), "index", Around::default())).unwrap()
 }
 
 /// The changes of one write: some keys are new, some changed, some removed.
