@@ -2,7 +2,7 @@
 //! folder, readable by its owner only.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
@@ -42,6 +42,8 @@ pub(crate) fn in_folder(folder: &Path) -> io::Result<Arc<[u8]>> {
     file.write_all(&key)?;
     file.sync_all()?;
     fs::rename(&unfinished, &path)?;
+    // Without it, a power cut could take the key back after files were signed with it.
+    File::open(folder)?.sync_all()?;
     Ok(key.to_vec().into())
 }
 

@@ -28,4 +28,5 @@ mod crash_loop;
 mod damage_and_full_disks_lose_nothing_acknowledged;
 mod faults_that_cost_others_messages;
 mod independent_peers;
+mod power_cuts;
 mod providers;

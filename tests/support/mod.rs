@@ -3,6 +3,8 @@
 
 pub(crate) mod api;
 pub(crate) mod cim;
+pub(crate) mod forgetful_disk;
+pub(crate) mod history;
 pub(crate) mod http;
 pub(crate) mod patchbay;
 pub(crate) mod peer;

@@ -26,6 +26,22 @@ pub(crate) fn sync_folder(path: &Path) -> Result<(), EngineError> {
         .map_err(|e| EngineError::new(format!("sync folder {}", path.display()), e))
 }
 
+/// Creates a folder and those above it, if they are missing. They survive a power cut when this
+/// returns.
+pub(crate) fn create_folder(path: &Path) -> Result<(), EngineError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_folder(above)?;
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            Err(EngineError::new(format!("create {}", path.display()), e))
+        }
+        _ => sync_folder(above),
+    }
+}
+
 /// Writes a file atomically: it has all of its bytes, on the disk, when it gets its name.
 pub(crate) fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> Result<(), EngineError> {
     let mut part = Some(bytes.to_vec());

@@ -18,7 +18,7 @@ use crate::{
     },
     disk::{
         around::{Around, AroundRead},
-        files::{Folder, sync_folder},
+        files::{Folder, create_folder, sync_folder},
         seam::{BlockStore, Engine, KeyValueStore, NextPart, Reader},
     },
     engine::kind::{EngineKind, remember, remembered},
@@ -114,18 +114,14 @@ impl DiskEngine {
     /// Returns the path of a folder, and creates it if it is missing.
     fn folder(&self, name: &str) -> Result<PathBuf, EngineError> {
         let folder = self.root.join(name);
-        if !folder.exists() {
-            fs::create_dir_all(&folder)
-                .map_err(|e| EngineError::new(format!("create {}", folder.display()), e))?;
-            sync_folder(&self.root)?;
-        }
+        create_folder(&folder)?;
         Ok(folder)
     }
 }
 
 fn lock(root: &Path) -> Result<File, EngineError> {
     let at = |what: &str| format!("{what} {}", root.display());
-    fs::create_dir_all(root).map_err(|e| EngineError::new(at("create"), e))?;
+    create_folder(root)?;
     let path = root.join(LOCK_FILE);
     let lock = File::options().create(true).truncate(false).write(true).open(&path);
     let lock = lock.map_err(|e| EngineError::new(at("lock"), e))?;

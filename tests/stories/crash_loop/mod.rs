@@ -3,25 +3,28 @@
 //! answered. Everything acknowledged is kept, duplicates are flagged, sessions are unchanged, and
 //! the replayed log equals the live state.
 
+mod load;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
     process::Command,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use serde_json::{Value, json};
-use simulators::smsc::{Mo, MoId, Smsc};
+use simulators::smsc::MoId;
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 
+pub(crate) use self::load::Force;
+use self::load::Load;
 use crate::support::{
-    Chance, Http, Patchbay, Peer, Setup, Sink,
-    cim::{self, customer},
+    Chance, Patchbay, Peer, Setup, Sink,
+    cim::customer,
     figure,
+    forgetful_disk::{ForgetfulDisk, Forgotten},
+    history,
     peer::With,
     seed, until,
 };
@@ -30,32 +33,6 @@ use crate::support::{
 const CRASHES: u64 = 12;
 /// Number of crashes after which the load pauses and all sessions are compared.
 const REST_EVERY: u64 = 6;
-/// The intensity of the load.
-#[derive(Clone, Copy)]
-struct Force {
-    loaders: usize,
-    /// Pause between two requests of a loader.
-    pause: Duration,
-    /// Maximum number of crashes of one log, because the list of parts in doubt is bounded.
-    crashes_of_a_log: u64,
-}
-
-impl Force {
-    /// A moderate load, for a machine that runs other tests too.
-    const USUAL: Self = Self { loaders: 4, pause: Duration::from_millis(4), crashes_of_a_log: 60 };
-    /// The maximum load.
-    const FULL: Self = Self { loaders: 16, pause: Duration::ZERO, crashes_of_a_log: 6 };
-
-    /// Reads the load from `LOAD=full`.
-    fn asked() -> Self {
-        match std::env::var("LOAD").as_deref() {
-            Err(_) => Self::USUAL,
-            Ok("full") => Self::FULL,
-            Ok(other) => panic!("LOAD={other}: only \"full\" is known"),
-        }
-    }
-}
-
 /// Number of messages in a request.
 const BATCH: usize = 10;
 /// Number of customers of each channel.
@@ -66,89 +43,16 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const RESEND: &str = "5155";
 const HOLD: &str = "6000";
 
-/// The records of the load.
-#[derive(Default)]
-struct Load {
-    /// Every id with a 202.
-    accepted: Mutex<BTreeSet<String>>,
-    written: Mutex<Vec<(MoId, String)>>,
-    next: AtomicUsize,
-    /// Number of loaders that are between two requests.
-    idle: AtomicUsize,
-    rests: AtomicBool,
-}
-
-/// Posts batches without end; a batch without an answer is posted again with equal ids.
-async fn load(load: Arc<Load>, pause: Duration, mut url: watch::Receiver<Option<String>>) {
-    let http = Http::default();
-    loop {
-        load.idle.fetch_add(1, Ordering::SeqCst);
-        while load.rests.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        load.idle.fetch_sub(1, Ordering::SeqCst);
-        let from = load.next.fetch_add(BATCH, Ordering::SeqCst);
-        let batch: Vec<Value> = (from..from + BATCH)
-            .map(|n| {
-                let did = if n % 2 == 0 { RESEND } else { HOLD };
-                let id = format!("{did}-{n}");
-                cim::text_from(did, &id, &customer(n % CUSTOMERS), &id)
-            })
-            .collect();
-        let body = Value::from(batch).to_string();
-        loop {
-            let at = url.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-            let Ok(answer) = http.post(&at, body.clone()).await else {
-                // The process was killed: wait until it is back.
-                tokio::time::sleep(Duration::from_millis(5)).await;
-                continue;
-            };
-            if answer.status == 503 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-                continue;
-            }
-            assert_eq!(answer.status, 202, "{}", answer.text);
-            for result in answer.json().as_array().unwrap() {
-                assert_eq!(result["status"], "ACCEPTED", "{result}");
-                load.accepted.lock().unwrap().insert(result["messageId"].as_str().unwrap().to_owned());
-            }
-            break;
-        }
-        if !pause.is_zero() {
-            tokio::time::sleep(pause).await;
-        }
-    }
-}
-
-/// Lets customers write without end, one after the other.
-async fn write(load: Arc<Load>, smsc: Smsc) {
-    let mut n = 0;
-    loop {
-        tokio::time::sleep(Duration::from_millis(8)).await;
-        if load.rests.load(Ordering::SeqCst) {
-            continue;
-        }
-        let text = format!("mo-{n}");
-        let (from, to) = (customer(n % CUSTOMERS), if n % 2 == 0 { RESEND } else { HOLD });
-        let mo = Mo {
-            system_id: to.into(),
-            from: from.trim_start_matches('+').into(),
-            to: to.into(),
-            text: text.clone(),
-            ..Mo::default()
-        };
-        let id = smsc.send_mo(&mo).unwrap();
-        load.written.lock().unwrap().push((id, text));
-        n += 1;
-    }
-}
-
 struct Crashes {
     peer: Peer,
     sink: Sink,
     patchbay: Option<Patchbay>,
     load: Arc<Load>,
     force: Force,
+    disk: Option<ForgetfulDisk>,
+    /// What a power cut forgets.
+    chance: Chance,
+    forgotten: Forgotten,
     url: watch::Sender<Option<String>>,
     recovered_ms: Vec<u128>,
     torn: usize,
@@ -157,7 +61,7 @@ struct Crashes {
 }
 
 impl Crashes {
-    async fn begin(engine: &str, force: Force, broken: Option<(&Path, &str)>) -> Self {
+    async fn begin(Play { seed, engine, force, broken, disk, .. }: Play<'_>) -> Self {
         let script = json!({ "latency_ms": 5, "latency_jitter_ms": 10, "receipt_delay_ms": 30, "receipt_jitter_ms": 50 });
         let peer = Peer::start(With::Sim, script).await;
         let sink = Sink::start().await;
@@ -179,6 +83,9 @@ impl Crashes {
                 &format!("on_unknown = \"hold\"\n{doubt}"),
                 &format!("system_id = \"{HOLD}\""),
             );
+        if let Some(disk) = &disk {
+            setup = setup.data(&disk.path().join("data"));
+        }
         if let Some((binary, bug)) = broken {
             setup = setup.binary(binary).environment("PATCHBAY_SABOTAGE", bug);
         }
@@ -187,15 +94,18 @@ impl Crashes {
         let load_state = Arc::new(Load::default());
         let mut tasks = JoinSet::new();
         for _ in 0..force.loaders {
-            tasks.spawn(load(load_state.clone(), force.pause, watched.clone()));
+            tasks.spawn(load::post(load_state.clone(), force.pause, watched.clone()));
         }
-        tasks.spawn(write(load_state.clone(), peer.smsc().clone()));
+        tasks.spawn(load::write(load_state.clone(), peer.smsc().clone()));
         Self {
             peer,
             sink,
             patchbay: Some(patchbay),
             load: load_state,
             force,
+            disk,
+            chance: Chance(seed ^ 1),
+            forgotten: Forgotten::default(),
             url,
             recovered_ms: Vec::new(),
             torn: 0,
@@ -211,6 +121,9 @@ impl Crashes {
     async fn crash(&mut self) {
         self.url.send_replace(None);
         let (setup, folder) = self.patchbay.take().unwrap().kill().await;
+        if let Some(disk) = &mut self.disk {
+            self.forgotten += disk.cut(&mut self.chance);
+        }
         let started = Instant::now();
         let patchbay = setup.start_in(folder).await.unwrap_or_else(|told| panic!("after kill -9: {told}"));
         self.recovered_ms.push(started.elapsed().as_millis());
@@ -335,6 +248,7 @@ impl Crashes {
             undecided += 1;
         }
         let came = self.inbound();
+        figure(&format!("checked by another: {}", self.history(&times, &held).await));
         figure(&format!(
             "after {} crashes: {} accepted, {} submits, {twice} sent again after doubt (each flagged), {} held in doubt (each listed), {} receipts, {} of them unmatched (listed; {undecided} held messages are among theirs), {came}",
             self.recovered_ms.len(),
@@ -344,6 +258,22 @@ impl Crashes {
             smsc.counts().receipts_acked,
             unmatched.len(),
         ));
+    }
+
+    /// Has the history checked by a script that shares no code with these tests.
+    async fn history(&self, times: &BTreeMap<String, usize>, held: &BTreeSet<String>) -> String {
+        let about = |what: &str, id: &str| json!({ "who": "router", "what": what, "id": id });
+        let mut router: Vec<Value> = held.iter().map(|id| about("held", id)).collect();
+        for (id, _) in times.iter().filter(|(_, times)| **times > 1) {
+            let view = self.patchbay().message(id).await;
+            router.push(json!({ "who": "router", "what": "resent", "id": id,
+                "times": view["parts"][0]["resentInDoubt"].as_u64().unwrap() }));
+        }
+        let smsc = self.peer.smsc();
+        let written: BTreeMap<String, MoId> =
+            self.load.written.lock().unwrap().iter().map(|(id, text)| (text.clone(), *id)).collect();
+        let sent = |text: &str| written.get(text).and_then(|id| smsc.mo(*id)).map_or(0, |state| state.sent);
+        self.load.history.check(smsc, &self.sink, router, sent)
     }
 
     /// Checks that every acknowledged message of a customer reached the business.
@@ -373,9 +303,22 @@ fn is_to(id: &str, receipt: &Value) -> bool {
     receipt["did"] == did && receipt["customer"] == to.trim_start_matches('+')
 }
 
-async fn play(crashes: u64, seed: u64, engine: &str, force: Force, broken: Option<(&Path, &str)>) {
+/// One run of the loop, on one log.
+pub(crate) struct Play<'a> {
+    pub(crate) crashes: u64,
+    pub(crate) seed: u64,
+    pub(crate) engine: &'a str,
+    pub(crate) force: Force,
+    /// A binary with a deliberate bug, and the bug.
+    pub(crate) broken: Option<(&'a Path, &'a str)>,
+    /// The disk of the log, whose power is cut with each crash.
+    pub(crate) disk: Option<ForgetfulDisk>,
+}
+
+pub(crate) async fn play(play: Play<'_>) {
+    let Play { crashes, seed, engine, .. } = play;
     let mut chance = Chance(seed);
-    let mut story = Crashes::begin(engine, force, broken).await;
+    let mut story = Crashes::begin(play).await;
     for crash in 1..=crashes {
         let pause = Duration::from_millis(20 + chance.below(500));
         tokio::time::sleep(pause).await;
@@ -394,6 +337,12 @@ async fn play(crashes: u64, seed: u64, engine: &str, force: Force, broken: Optio
             story.check().await;
             story.load.rests.store(false, Ordering::SeqCst);
         }
+    }
+    if story.disk.is_some() {
+        let Forgotten { writes, of_writes, names } = story.forgotten;
+        figure(&format!(
+            "power cuts, engine {engine}: {writes} of {of_writes} unflushed writes were lost or torn, and {names} unflushed names lost"
+        ));
     }
     let recovered = &mut story.recovered_ms;
     recovered.sort_unstable();
@@ -424,9 +373,15 @@ async fn nothing_acknowledged_is_lost() {
     while left > 0 {
         let now = left.min(force.crashes_of_a_log).min(crashes.div_ceil(2));
         let engine = engines.next().unwrap_or_default();
-        play(now, chance.below(u64::MAX), &engine, force, None).await;
+        let seed = chance.below(u64::MAX);
+        play(Play { crashes: now, seed, engine: &engine, force, broken: None, disk: None }).await;
         left -= now;
     }
+}
+
+#[test]
+fn the_checker_of_histories_finds_every_forgery() {
+    figure(&history::script("forge.py", None));
 }
 
 /// Proves that the loop can fail: it does with a bug in the order of answer and flush. Builds the
@@ -446,7 +401,15 @@ async fn sabotage_is_found() {
     assert!(built.unwrap().success());
     let binary: &'static Path = Box::leak(target.join("debug/patchbay-sabotaged").into_boxed_path());
     for bug in ["accept_before_flush", "acknowledge_before_flush", "resend_on_hold"] {
-        let played = tokio::spawn(play(60, seed(), "sled", Force::USUAL, Some((binary, bug)))).await;
+        let run = Play {
+            crashes: 60,
+            seed: seed(),
+            engine: "sled",
+            force: Force::USUAL,
+            broken: Some((binary, bug)),
+            disk: None,
+        };
+        let played = tokio::spawn(play(run)).await;
         let panic = played.expect_err("the loop must fail with this bug").into_panic();
         let told = panic.downcast_ref::<String>().cloned().unwrap_or_default();
         figure(&format!("with the bug {bug} the loop fails: {}", told.lines().next().unwrap_or_default()));
