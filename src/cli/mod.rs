@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod demo;
+mod explain;
 pub mod log;
 mod probe;
 mod providers;
@@ -44,6 +45,8 @@ enum Command {
     Tail(tail::TailArguments),
     /// List the providers; with a name, show its account keys, limits and statuses
     Providers(providers::ProvidersArguments),
+    /// Explain a provider's code: what it means, what usually causes it, and what helps
+    Explain(explain::ExplainArguments),
     /// Read the event log of a Patchbay that is not running
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -81,6 +84,9 @@ fn perform(command: Command) -> Result<(), Failure> {
     if let Command::Providers(arguments) = command {
         return providers::perform(&arguments);
     }
+    if let Command::Explain(arguments) = command {
+        return explain::perform(&arguments);
+    }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::running)?;
     let done = runtime.block_on(async {
@@ -91,7 +97,7 @@ fn perform(command: Command) -> Result<(), Failure> {
             Command::Sim(arguments) => sim::perform(arguments).await,
             Command::Send(arguments) => send::perform(arguments).await,
             Command::Tail(arguments) => tail::perform(arguments).await,
-            Command::Log(_) | Command::Providers(_) => Ok(()),
+            Command::Log(_) | Command::Providers(_) | Command::Explain(_) => Ok(()),
         }
     });
     // Abandoned work (resolving a name) must not delay the exit.

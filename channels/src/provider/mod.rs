@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 mod describe;
+mod explain;
 pub mod facebook;
 pub mod instagram;
 pub mod manifest;
@@ -16,6 +17,7 @@ pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
 
 pub use describe::{account_keys, adapted, limits, receipts, signature, table, words};
+pub use explain::{Explanation, codes, explain};
 
 use std::sync::LazyLock;
 
