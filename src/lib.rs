@@ -9,16 +9,18 @@
 //! run                            one running process
 //! http                           the public and the admin listener
 //! ui                             the web page
-//! seams, telemetry, media_key    time, ids, connections; logs and metrics; the key of file URLs
+//! seams, telemetry               time, ids, connections; logs and metrics
+//! descriptors, data_keys         the limit on open files; the keys of the data folder
 //! config, console, instant       settings, terminal output, instants as text
 //! ```
 
 pub mod cli;
 pub mod config;
 pub mod console;
+mod data_keys;
+mod descriptors;
 pub mod http;
 pub mod instant;
-mod media_key;
 pub mod run;
 pub mod seams;
 pub mod telemetry;

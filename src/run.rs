@@ -16,8 +16,9 @@ use tokio::{
 
 use crate::{
     config::{EdgeLimits, Settings},
+    data_keys,
+    descriptors::Descriptors,
     http::{admin, keys::Keys, public, serve::Listener, tls},
-    media_key,
     seams::{self, Stopwatch},
 };
 
@@ -82,23 +83,31 @@ pub async fn start_on(
     let watch = Stopwatch::start();
     #[cfg(feature = "sabotage")]
     sabotage()?;
-    let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let shares = Descriptors::obtain(outbound(&settings.router), settings.http.limits.connections_max);
+    let seams = seams::real(settings.trust.as_deref(), shares.idle).map_err(Failure::running)?;
     let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
-    let (log, recovery) = open(&settings).await?;
+    let (log, recovery) = open(&settings, &shares).await?;
     let public_url = settings.http.public_url.clone().unwrap_or_else(|| public.url());
-    let router = actors::Config { media: Some(media(&settings.data_dir, public_url)?), ..settings.router };
+    let stream_key = data_keys::stream(&settings.data_dir, recovery.last.0 == 0)
+        .map_err(|e| Failure::Running(format!("the key of the event log: {e}")))?;
+    let media = media(&settings.data_dir, public_url, shares.media)?;
+    let router = actors::Config { media: Some(media), stream_key, ..settings.router };
     let router = Router::start(router, log.clone(), seams).await.map_err(Failure::running)?;
     let (stop, stopping) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
-    let limits = settings.http.limits;
+    let limits = EdgeLimits { connections_max: shares.public, ..settings.http.limits };
     let handler = public::PublicHandler::new(
         router.clone(),
         Keys::new(settings.http.api_keys),
         limits,
         settings.http.public_url,
     );
-    servers.spawn(public.serve(limits, move |r| handler.clone().handle(r), stopping.clone()));
+    let handle = move |seat, request| handler.clone().handle(seat, request);
+    servers.spawn(public.named("public").serve(limits, handle, stopping.clone()));
     let handler = admin::AdminHandler::new(admin::Admin {
         router: router.clone(),
         token: settings.admin.token,
@@ -107,8 +116,9 @@ pub async fn start_on(
         stop: stopping.clone(),
         any_host: !settings.admin.listen.ip().is_loopback(),
     });
-    let admin_limits = EdgeLimits { connections_max: 512, ..limits };
-    servers.spawn(admin.serve(admin_limits, move |r| handler.clone().handle(r), stopping));
+    let admin_limits = EdgeLimits { connections_max: shares.admin, ..limits };
+    let handle = move |seat, request| handler.clone().handle(seat, request);
+    servers.spawn(admin.named("admin").serve(admin_limits, handle, stopping));
     Ok(Running {
         router,
         public_url,
@@ -126,14 +136,19 @@ pub async fn start_on(
 const MEDIA_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Returns where customers' files are kept, and how their URLs are made.
-fn media(data_dir: &Path, public_url: String) -> Result<actors::config::MediaConfig, Failure> {
-    let key = media_key::in_folder(data_dir)
+fn media(
+    data_dir: &Path,
+    public_url: String,
+    readers_max: usize,
+) -> Result<actors::config::MediaConfig, Failure> {
+    let key = data_keys::media(data_dir)
         .map_err(|e| Failure::Running(format!("the key of customers' files: {e}")))?;
     Ok(actors::config::MediaConfig {
         public_url: public_url.into(),
         key,
         folder: data_dir.join("media").into(),
         bytes_max: MEDIA_BYTES_MAX,
+        readers_max,
     })
 }
 
@@ -155,11 +170,23 @@ async fn bind(address: SocketAddr, tls: Option<&crate::config::Tls>) -> Result<L
     Listener::bind(address, acceptor).await.map_err(Failure::running)
 }
 
-async fn open(settings: &Settings) -> Result<(Log, Recovery), Failure> {
+/// Returns the number of connections to providers and destinations that a configuration allows.
+fn outbound(config: &actors::Config) -> usize {
+    let links = config.channels.iter().map(|channel| match channel.channel.link() {
+        // A bind may be a transmitter and a receiver.
+        channels::LinkKind::Smpp(account) => 2 * usize::from(account.binds),
+        channels::LinkKind::Http(_) => channel.http.connections,
+    });
+    let destinations = config.destinations.iter().map(|destination| destination.connections);
+    links.chain(destinations).fold(0, usize::saturating_add)
+}
+
+async fn open(settings: &Settings, shares: &Descriptors) -> Result<(Log, Recovery), Failure> {
     let options = Options {
         segment_bytes: settings.segment_bytes,
         filter_bytes_max: usize::try_from(settings.filter_bytes_max).unwrap_or(usize::MAX),
         disk_reserve_bytes: settings.disk_reserve_bytes,
+        open_files_max: shares.lookup_files,
         ..Options::default()
     };
     let (folder, engine) = (settings.data_dir.clone(), settings.engine);

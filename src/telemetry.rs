@@ -1,6 +1,8 @@
 //! The process's own log (to standard error or a rotated file) and Prometheus metrics. Never
 //! contains a message's text or a secret.
 
+mod repeats;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
@@ -24,7 +26,7 @@ const SECONDS: [f64; 14] =
 pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
     let filter = std::env::var("PATCHBAY_LOG").unwrap_or_else(|_| settings.filter.clone());
     let filter = filter_of(&filter).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter).with(repeats::RepeatLimit::default());
     let layer = tracing_subscriber::fmt::layer().with_target(true);
     let started = match (&settings.file, settings.json) {
         (Some(path), true) => registry.with(layer.json().with_writer(file(path, settings)?)).try_init(),

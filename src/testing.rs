@@ -41,6 +41,7 @@ pub(crate) const LIMITS: EdgeLimits = EdgeLimits {
     body_bytes_max: 8 * 1024,
     connections_max: 64,
     header_timeout: Duration::from_secs(5),
+    ..EdgeLimits::DEFAULT
 };
 /// The URL at which providers reach the router under test, as configured.
 pub(crate) const PUBLIC_URL: &str = "https://example.org/";
@@ -84,7 +85,7 @@ impl TestRouter {
         let heard = deliveries.clone();
         players.spawn(business.serve(
             LIMITS,
-            move |request| business_answer(heard.clone(), request),
+            move |_, request| business_answer(heard.clone(), request),
             stopping,
         ));
         let folder = tempfile::tempdir().unwrap();
@@ -94,7 +95,7 @@ impl TestRouter {
         let log_options = Options { disk_reserve_bytes: 1 << 20, ..Options::default() };
         let (log, _) = Log::open(disk.engine(), log_options).unwrap();
         let config = actors::Config { media: Some(media(folder.path())), ..settings.router };
-        let router = Router::start(config, log.clone(), seams::real(None).unwrap()).await.unwrap();
+        let router = Router::start(config, log.clone(), seams::real(None, 64).unwrap()).await.unwrap();
         Self {
             router,
             log,
@@ -258,6 +259,7 @@ fn media(folder: &Path) -> MediaConfig {
         key: b"key".as_slice().into(),
         folder: folder.join("media").into(),
         bytes_max: 1 << 20,
+        readers_max: 8,
     }
 }
 

@@ -10,7 +10,7 @@ use actors::domain::session::{Accept, Identity, Outcome, Policy, Session};
 use channels::Prepared;
 use message::{
     Address, Content, Event, MessageNo, PartState, PartStatus, Timestamp,
-    event::{Alphabet, Concatenation, Split},
+    event::{Alphabet, Split},
 };
 
 const ROUNDS: usize = 9;
@@ -20,12 +20,11 @@ const TEXT: &str =
 
 fn identity() -> Identity {
     let address = Address { channel: "sms".into(), did: "5155".into(), customer: "4917600000001".into() };
-    Identity { address, customer_shown: "+4917600000001".into(), did_shown: "5155".into() }
+    Identity { address, customer_shown: "+4917600000001".into(), did_shown: "5155".into(), reached: None }
 }
 
 fn accept(id: &str) -> Accept {
-    let split =
-        Split { parts: 1, alphabet: Alphabet::Gsm7, concatenation: Concatenation::None, reference: 1 };
+    let split = Split { alphabet: Alphabet::Gsm7, reference: 1, ..Split::WHOLE };
     let content = Content::Text(TEXT.into());
     let prepared = Prepared { content, split, adapted: Default::default(), choices: Default::default() };
     Accept::plain(id.into(), prepared)

@@ -9,7 +9,7 @@ use actors::domain::session::{Accept, Identity, Inbound, InboundBody, Outcome, P
 use channels::Prepared;
 use message::{
     Address, Content, Event, MessageNo, Timestamp,
-    event::{Alphabet, Concatenation, Split},
+    event::{Alphabet, Split},
     snapshot::SessionSnapshot,
 };
 
@@ -21,12 +21,11 @@ const NOW: Timestamp = Timestamp(1_760_000_000_000);
 
 fn identity() -> Identity {
     let address = Address { channel: "sms".into(), did: "5155".into(), customer: "4917600000001".into() };
-    Identity { address, customer_shown: "+4917600000001".into(), did_shown: "5155".into() }
+    Identity { address, customer_shown: "+4917600000001".into(), did_shown: "5155".into(), reached: None }
 }
 
 fn accept(id: &str) -> Accept {
-    let split =
-        Split { parts: 1, alphabet: Alphabet::Gsm7, concatenation: Concatenation::None, reference: 1 };
+    let split = Split { alphabet: Alphabet::Gsm7, reference: 1, ..Split::WHOLE };
     let content = Content::Text(TEXT.into());
     let prepared = Prepared { content, split, adapted: Default::default(), choices: Default::default() };
     Accept::plain(id.into(), prepared)
@@ -42,6 +41,9 @@ fn inbound(id: &str) -> Inbound {
         aliases: None,
         media: Vec::new(),
         reply_to: None,
+        is_written: true,
+        moved: None,
+        reference: None,
     }
 }
 
@@ -56,7 +58,7 @@ fn record(session: &mut Session, events: impl IntoIterator<Item = Event>) {
 fn session(sent: u32, queued: u32, deliveries: u32) -> Session {
     let policy = Policy { queue_max: 1_000, receipt_timeout_ms: 86_400_000, ..Policy::default() };
     let mut session = Session::new(identity().address, Default::default());
-    let events = session.open_for(&identity(), "ann", false).unwrap();
+    let events = session.open_for((message::StreamId(1), &identity()), "ann", false).unwrap();
     record(&mut session, events);
     for n in 1..=sent + queued {
         let events = session.accept(&policy, &identity(), accept(&format!("order-{n}")), NOW).unwrap();

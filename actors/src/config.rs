@@ -4,7 +4,7 @@
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
 use channels::Channel;
-use message::{ChannelId, DestinationId};
+use message::{ChannelId, DestinationId, address::StreamKey};
 
 use crate::egress::Route;
 
@@ -21,6 +21,8 @@ pub struct Config {
     pub retention: Option<Duration>,
     /// Storage of customers' files; `None` if they are not fetched.
     pub media: Option<MediaConfig>,
+    /// The secret in the ids of sessions; always the same for one log.
+    pub stream_key: StreamKey,
 }
 
 /// One account at a provider.
@@ -34,8 +36,8 @@ pub struct ChannelConfig {
     pub channel: Arc<dyn Channel>,
     /// Our own addresses on it.
     pub dids: Vec<Did>,
-    /// Parts per second; above 0, at most 100,000.
-    pub send_rate: f64,
+    /// Parts per second; above 0, at most 100,000. `None`: unlimited.
+    pub send_rate: Option<f64>,
     /// Time without messages after which a session is closed; `None` for never.
     pub inactivity_timeout: Option<Duration>,
     /// The treatment of parts in doubt.
@@ -56,6 +58,8 @@ pub struct ChannelConfig {
     pub reassembly_timeout: Duration,
     /// Settings of calls to the provider's HTTP API.
     pub http: HttpConfig,
+    /// Whether webhooks are accepted although nothing proves who sent them.
+    pub unsigned: bool,
 }
 
 /// Settings of calls to a provider's HTTP API.
@@ -197,6 +201,8 @@ pub struct MediaConfig {
     pub folder: Arc<Path>,
     /// Maximum size of all files, in bytes; beyond it the oldest are removed.
     pub bytes_max: u64,
+    /// Maximum number of files that are read at once; further callers are told to come again.
+    pub readers_max: usize,
 }
 
 impl fmt::Debug for MediaConfig {

@@ -41,6 +41,11 @@ pub enum Refusal {
     /// The message id was used for another customer. Answer 409.
     #[error("message id {0} was used before for another address")]
     IdTaken(MessageId),
+    /// The message id was used for another content. Answer 409.
+    #[error(
+        "message id {0} was used before for another content; this one was not accepted: give it an id of its own"
+    )]
+    IdDiffers(MessageId),
     /// No destination has this id. Answer 400.
     #[error("no destination has the id {0}")]
     UnknownDestination(DestinationId),

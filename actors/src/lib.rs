@@ -31,10 +31,11 @@ pub mod seams;
 pub mod view;
 
 pub use config::Config;
-pub use context::{media_queue::NoFile, media_store::MediaFile};
+pub use context::media_store::{MediaFile, NoFile};
 pub use entry::{
     accept::Origin,
     router::{OpenSession, Router},
+    scoped::ScopedRouter,
 };
 pub use error::{Refusal, StartError};
 pub use protocol::{answers::Acceptance, webhook};

@@ -19,6 +19,14 @@ pub enum Sabotage {
     ResendOnHold,
     /// Customers' messages are acknowledged before their flush.
     AcknowledgeBeforeFlush,
+    /// A receipt finds its part by the provider's id, whomever it names.
+    MatchByIdAlone,
+    /// A text in the form of a receipt is one, whatever its type.
+    TextBeforeType,
+    /// Retention removes events without asking what is still owed.
+    RetentionTakesOwed,
+    /// A jump of the wall clock is believed at once.
+    BelieveTheClock,
 }
 
 #[cfg(feature = "sabotage")]
@@ -30,8 +38,8 @@ mod chosen {
     static CHOSEN: AtomicU8 = AtomicU8::new(0);
 
     impl Sabotage {
-        /// All of them, with the names to choose them by.
-        pub const ALL: [(&str, Self); 7] = [
+        /// Those that a few hundred seeds find, with the names to choose them by.
+        pub const ALL: [(&str, Self); 10] = [
             ("accept_before_flush", Self::AcceptBeforeFlush),
             ("forget_part", Self::ForgetPart),
             ("status_goes_back", Self::StatusGoesBack),
@@ -39,6 +47,9 @@ mod chosen {
             ("drop_queue_on_reconnect", Self::DropQueueOnReconnect),
             ("resend_on_hold", Self::ResendOnHold),
             ("acknowledge_before_flush", Self::AcknowledgeBeforeFlush),
+            ("match_by_id_alone", Self::MatchByIdAlone),
+            ("text_before_type", Self::TextBeforeType),
+            ("believe_the_clock", Self::BelieveTheClock),
         ];
 
         /// Activates this bug for the whole process, instead of any other.

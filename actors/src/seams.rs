@@ -21,10 +21,12 @@ use crate::egress::Route;
 /// A boxed future, as the seams give them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Wall-clock time.
+/// The two clocks of a machine.
 pub trait Clock: Send + Sync {
-    /// Returns the current time.
+    /// Returns the wall-clock time, which may jump.
     fn now(&self) -> Timestamp;
+    /// Returns milliseconds of a clock that goes on evenly and never jumps, from any beginning.
+    fn monotonic_ms(&self) -> u64;
 }
 
 /// New ids and jitter.

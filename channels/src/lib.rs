@@ -16,9 +16,9 @@ pub mod text;
 pub mod toolkit;
 
 pub use contract::{
-    AccountError, Attribute, Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
-    LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Protection, Provider, Received,
-    Rejection, Report, SendError, Sent, SetUp, Signature, Step, WebhookUrls, capability, http, protection,
-    url,
+    AccountError, Attribute, Capabilities, Channel, EventKind, Fetch, HttpChannel, InEvent, InMessage,
+    InMove, InReceipt, LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Protection, Provider,
+    Received, Rejection, Report, SendError, Sent, SetUp, Signature, Step, UNSIGNED, Unproven, WebhookUrls,
+    capability, events, http, protection, url,
 };
 pub use provider::{PROVIDERS, provider};

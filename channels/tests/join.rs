@@ -4,7 +4,7 @@
 
 use channels::text::{
     incoming::{Concat, Decoding, Raw, read},
-    join::{Assembly, DONE_MS_MAX, HOLD_MS, Joined, OPEN_MAX, OPEN_OCTETS_MAX},
+    join::{Assembly, DONE_MAX, DONE_MS_MAX, HOLD_MS, Joined, OPEN_MAX, OPEN_OCTETS_MAX, SETTLE_MS},
     national::Language,
     split::{self, Policy},
 };
@@ -64,6 +64,170 @@ fn a_reference_used_again_does_not_mix_messages() {
     );
     assert_eq!(texts, ["old[…]", "new message"]);
     assert_eq!(text(&assembly.close_oldest(NOW).unwrap()), "other total[…]");
+}
+
+/// Messages under one reference that never changes, from letters: upper case begins a message, each
+/// letter is a part. `parts` names them as message and part number; what is said at once, and after
+/// the time in which a part may still come.
+struct Constant {
+    why: &'static str,
+    messages: &'static [&'static [&'static str]],
+    parts: &'static [(usize, u8)],
+    at_once: &'static [&'static str],
+    later: &'static [&'static str],
+}
+
+/// TS 23.040, 9.2.3.24.1: the reference "shall be constant for every short message which makes up a
+/// particular concatenated short message" and nothing obliges a sender to change it (vumi and
+/// Kannel lists tell of modems and applications that always use 1).
+const CONSTANT: &[Constant] = &[
+    Constant {
+        why: "bills with the same last part",
+        messages: &[&["May 10. ", "Regards"], &["June 20. ", "Regards"]],
+        parts: &[(0, 1), (0, 2), (1, 1), (1, 2)],
+        at_once: &["May 10. Regards", "June 20. Regards"],
+        later: &[],
+    },
+    Constant {
+        why: "letters with the same first part",
+        messages: &[&["Dear customer, ", "May 10."], &["Dear customer, ", "June 20."]],
+        parts: &[(0, 1), (0, 2), (1, 1), (1, 2)],
+        at_once: &["Dear customer, May 10.", "Dear customer, June 20."],
+        later: &[],
+    },
+    Constant {
+        why: "the same middle and last parts",
+        messages: &[&["A ", "mid ", "end"], &["B ", "mid ", "end"], &["C ", "mid ", "end"]],
+        parts: &[(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)],
+        at_once: &["A mid end", "B mid end", "C mid end"],
+        later: &[],
+    },
+    Constant {
+        why: "only the middle differs",
+        messages: &[&["Dear ", "A", ", bye"], &["Dear ", "B", ", bye"]],
+        parts: &[(0, 1), (0, 2), (0, 3), (1, 1), (1, 2), (1, 3)],
+        at_once: &["Dear A, bye", "Dear B, bye"],
+        later: &[],
+    },
+    Constant {
+        why: "the whole is repeated after a lost link, in any order",
+        messages: &[&["A ", "end"]],
+        parts: &[(0, 1), (0, 2), (0, 1), (0, 2), (0, 2), (0, 1)],
+        at_once: &["A end"],
+        later: &[],
+    },
+    Constant {
+        why: "one part is repeated before the next message",
+        messages: &[&["A ", "end"], &["B ", "fin"]],
+        parts: &[(0, 1), (0, 2), (0, 2), (1, 1), (1, 2)],
+        at_once: &["A end", "B fin"],
+        later: &[],
+    },
+    Constant {
+        why: "the first part is repeated before the next message",
+        messages: &[&["A ", "end"], &["B ", "fin"]],
+        parts: &[(0, 1), (0, 2), (0, 1), (1, 1), (1, 2)],
+        at_once: &["A end", "B fin"],
+        later: &[],
+    },
+    Constant {
+        why: "out of order, with the same last part first",
+        messages: &[&["A ", "end"], &["B ", "end"]],
+        parts: &[(0, 1), (0, 2), (1, 2), (1, 1)],
+        at_once: &["A end"],
+        later: &["B end"],
+    },
+    Constant {
+        why: "both out of order, different",
+        messages: &[&["A ", "end"], &["B ", "fin"]],
+        parts: &[(0, 2), (0, 1), (1, 2), (1, 1)],
+        at_once: &["A end", "B fin"],
+        later: &[],
+    },
+    Constant {
+        why: "part counts that differ, between each other",
+        messages: &[&["A ", "end"], &["A ", "mid ", "end"]],
+        parts: &[(0, 1), (1, 1), (1, 2), (0, 2), (1, 3)],
+        at_once: &["A end", "A mid end"],
+        later: &[],
+    },
+    Constant {
+        why: "a repetition while the message is open, and after it",
+        messages: &[&["A ", "mid ", "end"]],
+        parts: &[(0, 1), (0, 1), (0, 3), (0, 3), (0, 2), (0, 2), (0, 1)],
+        at_once: &["A mid end"],
+        later: &[],
+    },
+    Constant {
+        why: "three parts, a repetition of the last one between",
+        messages: &[&["A ", "mid ", "end"], &["B ", "two ", "fin"]],
+        parts: &[(0, 1), (0, 2), (0, 3), (0, 3), (1, 1), (1, 2), (1, 3)],
+        at_once: &["A mid end", "B two fin"],
+        later: &[],
+    },
+];
+
+#[test]
+fn a_reference_that_never_changes_mixes_nothing_and_loses_nothing() {
+    for case in CONSTANT {
+        let mut assembly = Assembly::default();
+        let of = |(message, number): &(usize, u8)| {
+            let parts = case.messages[*message];
+            part(1, parts.len() as u8, *number, parts[usize::from(*number) - 1].as_bytes())
+        };
+        let parts: Vec<_> = case.parts.iter().map(of).collect();
+        assert_eq!(run(&mut assembly, &parts).0, case.at_once, "{}", case.why);
+        let settled = NOW.plus_ms(SETTLE_MS);
+        let texts = |joined: Vec<Joined>| joined.iter().map(|j| text(j).to_owned()).collect::<Vec<_>>();
+        assert_eq!(texts(assembly.overdue(settled, HOLD_MS)), case.later, "{}", case.why);
+        assert!(assembly.overdue(NOW.plus_ms(HOLD_MS), HOLD_MS).is_empty(), "{}", case.why);
+        assert_eq!(assembly.next_due(HOLD_MS), None, "{}", case.why);
+    }
+}
+
+#[test]
+fn a_repetition_pushes_no_message_out_and_is_forgotten() {
+    let mut assembly = Assembly::default();
+    run(&mut assembly, &[part(1, 2, 1, b"A "), part(1, 2, 2, b"end"), part(2, 2, 1, b"open ")]);
+    for total in 3..40 {
+        run(&mut assembly, &(1..=total).map(|n| part(1, total, n, b"x")).collect::<Vec<_>>());
+        assert!(assembly.add(part(1, total, 1, b"x"), NOW).repeated);
+    }
+    assert_eq!(run(&mut assembly, &[part(2, 2, 2, b"still")]).0, ["open still"]);
+    // Ten minutes later the first part is the beginning of a new message.
+    let later = NOW.plus_ms(DONE_MS_MAX);
+    let added = assembly.add(part(1, 39, 1, b"x"), later);
+    assert!(!added.repeated && added.changed);
+    assert_eq!(text(&assembly.overdue(later.plus_ms(HOLD_MS), HOLD_MS)[0]), "x[…]");
+}
+
+#[test]
+fn a_new_message_keeps_a_first_part_that_was_said_before() {
+    // The second letter begins just before the first one is forgotten, by time or by number, and
+    // goes on just after that.
+    let letter = [part(1, 2, 1, b"Dear customer, "), part(1, 2, 2, b"May 10.")];
+    let last = part(1, 2, 2, b"June 20.");
+    for (others, began, went_on) in [(0, DONE_MS_MAX - 1, DONE_MS_MAX + 1), (DONE_MAX as u16, 1, 2)] {
+        let mut assembly = Assembly::default();
+        run(&mut assembly, &letter);
+        assert!(assembly.add(letter[0].clone(), NOW.plus_ms(began)).repeated);
+        for reference in 100..100 + others {
+            run(&mut assembly, &[part(reference, 2, 1, b"x"), part(reference, 2, 2, b"y")]);
+        }
+        let added = assembly.add(last.clone(), NOW.plus_ms(went_on));
+        assert_eq!(added.joined.first().map(text), Some("Dear customer, June 20."), "{others}");
+    }
+}
+
+#[test]
+fn an_incomplete_message_is_completed_by_what_comes_late() {
+    let mut assembly = Assembly::default();
+    run(&mut assembly, &[part(1, 2, 1, b"A ")]);
+    let given_up = NOW.plus_ms(HOLD_MS);
+    assert_eq!(text(&assembly.overdue(given_up, HOLD_MS)[0]), "A […]");
+    // The server repeats both parts after its trouble: now the message is whole.
+    assert!(assembly.add(part(1, 2, 1, b"A "), given_up).joined.is_empty());
+    assert_eq!(text(&assembly.add(part(1, 2, 2, b"end"), given_up).joined[0]), "A end");
 }
 
 #[test]
@@ -166,6 +330,42 @@ fn round_trip(content: &Content, split: Split, keys: &[u64]) -> Joined {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    /// Messages in order under one reference, with repetitions of parts of earlier ones at any
+    /// place between messages: each message comes out once, unless it equals an earlier one.
+    #[test]
+    fn messages_under_one_reference_come_out_whole(
+        bodies in proptest::collection::vec(("[ab]", "[ab]", "[ab]"), 1..12),
+        repeats in proptest::collection::vec((0_usize..12, 1_u8..=3, 0_usize..12), 0..8),
+    ) {
+        let of = |n: usize, number: u8| {
+            let (a, b, c) = &bodies[n];
+            part(1, 3, number, [a, b, c][usize::from(number) - 1].as_bytes())
+        };
+        let mut assembly = Assembly::default();
+        let (mut came, mut expected) = (Vec::new(), Vec::<String>::new());
+        let mut now = NOW;
+        for (n, (a, b, c)) in bodies.iter().enumerate() {
+            for number in 1..=3 {
+                let added = assembly.add(of(n, number), now);
+                came.extend(added.joined.iter().map(|joined| text(joined).to_owned()));
+            }
+            let whole = format!("{a}{b}{c}");
+            if !expected.contains(&whole) {
+                expected.push(whole);
+            }
+            for (of_message, number, after) in &repeats {
+                // The last parts only: a repetition of a first one may begin the next message.
+                if *after == n && *of_message == n && *number == 3 {
+                    came.extend(assembly.add(of(n, 3), now).joined.iter().map(|j| text(j).to_owned()));
+                }
+            }
+            now = now.plus_ms(SETTLE_MS);
+            came.extend(assembly.overdue(now, HOLD_MS).iter().map(|joined| text(joined).to_owned()));
+        }
+        prop_assert_eq!(came, expected);
+        prop_assert!(assembly.overdue(now.plus_ms(HOLD_MS), HOLD_MS).is_empty());
+    }
 
     #[test]
     fn what_is_split_comes_back_joined(

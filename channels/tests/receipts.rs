@@ -1,19 +1,38 @@
 //! Receipts in every form seen in the field.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test may panic, and tells"
+)]
 
-use channels::smpp::receipt::{Date, Receipt, ReceiptPdu, date, is_receipt, parse};
+use std::collections::BTreeSet;
+
+use channels::smpp::receipt::{Date, Kind, Receipt, ReceiptPdu, date, kind, parse, words::ReceiptWords};
 use message::{PartState, PartStatus};
 use proptest::prelude::*;
+use serde::Deserialize;
 
+/// A PDU whose type is that of a receipt.
 fn text(octets: &[u8]) -> ReceiptPdu<'_> {
-    ReceiptPdu { text: octets, ..ReceiptPdu::default() }
+    ReceiptPdu { esm_class: 0x04, text: octets, ..ReceiptPdu::default() }
+}
+
+fn words(table: &str) -> ReceiptWords {
+    toml::from_str(table).unwrap()
+}
+
+fn kind_of(source: &ReceiptPdu<'_>) -> Kind {
+    kind(source, &ReceiptWords::default())
+}
+
+fn read(source: &ReceiptPdu<'_>) -> Receipt {
+    parse(source, kind_of(source), &ReceiptWords::default())
 }
 
 fn of(octets: &str) -> Receipt {
-    let source = text(octets.as_bytes());
-    assert!(is_receipt(&source), "{octets}");
-    parse(&source)
+    read(&text(octets.as_bytes()))
 }
 
 fn check(octets: &str, id: &str, code: &str, state: PartState) {
@@ -59,6 +78,8 @@ fn what_servers_make_of_it() {
         ("ACCEPTD", reached(PartStatus::Sent)),
         ("ACKED", reached(PartStatus::Sent)),
         ("EXPIRED", PartState::failure()),
+        ("FAILED", PartState::failure()),
+        ("UNDELIVERABLE", PartState::failure()),
         ("DELETED", PartState::failure()),
         ("UNDELIV", PartState::failure()),
         ("REJECTD", PartState::failure()),
@@ -67,17 +88,18 @@ fn what_servers_make_of_it() {
         ("MYSTERY", reached(PartStatus::Sent)),
     ] {
         check(&format!("id:7 stat:{word} err:1"), "7", &format!("{word}/1"), state);
-        let unknown = of(&format!("id:7 stat:{word}")).unknown;
-        assert_eq!(unknown, matches!(word, "UNKNOWN" | "MYSTERY"), "{word}");
+        let receipt = of(&format!("id:7 stat:{word}"));
+        assert_eq!(receipt.unknown, matches!(word, "UNKNOWN" | "MYSTERY"), "{word}");
+        assert_eq!(receipt.unread, word == "MYSTERY", "{word}");
     }
 }
 
 #[test]
 fn octets_that_are_no_ascii() {
     let wide: Vec<u8> = "id:7 stat:DELIVRD text:مر".encode_utf16().flat_map(u16::to_be_bytes).collect();
-    let receipt = parse(&text(&wide));
+    let receipt = read(&text(&wide));
     assert_eq!((&*receipt.ids[0], &*receipt.word, receipt.text.as_deref()), ("7", "DELIVRD", Some("مر")));
-    let receipt = parse(&text(b"id:7 stat:DELIVRD text:caf\xE9 \xFF"));
+    let receipt = read(&text(b"id:7 stat:DELIVRD text:caf\xE9 \xFF"));
     assert_eq!((&*receipt.word, receipt.text.as_deref()), ("DELIVRD", Some("café ÿ")));
 }
 
@@ -90,34 +112,118 @@ fn parameters_win_over_text_and_both_ids_are_tried() {
         network_error_code: Some([3, 0, 27]),
         text: b"id:10847 stat:UNDELIV err:005",
     };
-    let receipt = parse(&source);
+    let receipt = read(&source);
     assert_eq!(receipt.ids.as_slice(), ["2A5F".into(), "10847".into()]);
     assert_eq!((receipt.code().as_str(), receipt.state), ("DELIVRD/005", reached(PartStatus::Delivered)));
     let bare = ReceiptPdu { text: b"", ..source };
-    assert!(is_receipt(&ReceiptPdu { esm_class: 0, ..bare }));
-    assert_eq!((parse(&bare).code().as_str(), parse(&bare).network_error), ("DELIVRD/27", Some((3, 27))));
-    let pair = parse(&ReceiptPdu { text: b"001 002", ..source });
+    assert_eq!(kind_of(&ReceiptPdu { esm_class: 0, ..bare }), Kind::Receipt);
+    assert_eq!((read(&bare).code().as_str(), read(&bare).network_error), ("DELIVRD/27", Some((3, 27))));
+    let pair = read(&ReceiptPdu { text: b"001 002", ..source });
     assert_eq!(pair.ids.as_slice(), ["2A5F".into()]);
     // With an unknown state, the text decides.
-    let odd = parse(&ReceiptPdu { message_state: Some(77), ..source });
+    let odd = read(&ReceiptPdu { message_state: Some(77), ..source });
     assert_eq!((odd.state, &*odd.word), (PartState::failure(), "UNDELIV"));
 }
 
 #[test]
-fn messages_are_not_receipts() {
-    for words in
-        ["hello", "id:7", "stat:DELIVRD", "my id: is stat: ", "grid:7 instat:X", "", "id 7 stat DELIVRD"]
-    {
-        assert!(!is_receipt(&text(words.as_bytes())), "{words}");
-        assert!(is_receipt(&ReceiptPdu { esm_class: 0x04, ..text(words.as_bytes()) }));
-        assert!(is_receipt(&ReceiptPdu { esm_class: 0x23, ..text(words.as_bytes()) }));
+fn the_type_decides_before_the_text() {
+    let of_class = |esm_class, octets| kind_of(&ReceiptPdu { esm_class, ..text(octets) });
+    for octets in [&b"hello"[..], b"id:7", b"id:7 stat:DELIVRD", b""] {
+        for esm_class in [0x04, 0x07, 0x24, 0x44, 0x84, 0x0C] {
+            assert_eq!(of_class(esm_class, octets), Kind::Receipt, "{esm_class:#x}");
+        }
+        for esm_class in [0x20, 0x23, 0x60, 0xA0] {
+            assert_eq!(of_class(esm_class, octets), Kind::Intermediate, "{esm_class:#x}");
+        }
     }
-    // A user data header, and acknowledgements that a handset sends by itself.
-    for esm_class in [0x40, 0x08, 0x10, 0x18] {
-        assert!(!is_receipt(&ReceiptPdu { esm_class, ..text(b"id:7 stat:DELIVRD") }));
+    // A plain message, one with a mode or a reply path, and acknowledgements by the handset.
+    for esm_class in [0, 0x01, 0x03, 0x80, 0x08, 0x10, 0x18] {
+        assert_eq!(of_class(esm_class, b"id:7 stat:DELIVRD"), Kind::Perhaps, "{esm_class:#x}");
+        assert_eq!(of_class(esm_class, b"hello"), Kind::Message, "{esm_class:#x}");
+        let of = |id, message_state, octets| {
+            let parameters = ReceiptPdu { receipted_message_id: id, message_state, ..text(octets) };
+            kind_of(&ReceiptPdu { esm_class, ..parameters })
+        };
+        assert_eq!(of(Some(&b"7\0"[..]), None, b"hello"), Kind::Receipt);
+        assert_eq!(of(None, Some(2), b"id:7"), Kind::Receipt);
+        assert_eq!(of(Some(b"\0"), None, b"hello"), Kind::Message, "an empty id says nothing");
+        assert_eq!(of(None, Some(2), b"hello"), Kind::Message, "such a receipt leads nowhere");
     }
-    let nothing = parse(&ReceiptPdu { esm_class: 0x04, ..text(b"") });
-    assert!(nothing.ids.is_empty() && nothing.unknown && nothing.state == reached(PartStatus::Sent));
+    assert_eq!(of_class(0x40, b"id:7 stat:DELIVRD"), Kind::Message, "a part of a longer message");
+    let nothing = of("");
+    assert!(nothing.ids.is_empty() && nothing.unread && nothing.state == reached(PartStatus::Sent));
+}
+
+#[test]
+fn a_text_alone_is_a_receipt_only_in_its_whole_form() {
+    let of = |octets: &str| kind_of(&ReceiptPdu { esm_class: 0, ..text(octets.as_bytes()) });
+    for form in [
+        "id:7 stat:DELIVRD",
+        "stat:delivrd id:7",
+        "\nID:7\r\nSTAT:FAILED\r\n",
+        "id: 7 sub: 001 submit date: 2026-11-30 12:00 done date:2611301200 stat: DELIVRD err: text:where is it?",
+        "id:7,stat:DELIVRD,err:0",
+        "text:anything id:7 stat:DELIVRD",
+    ] {
+        assert_eq!(of(form), Kind::Perhaps, "{form}");
+    }
+    for message in [
+        "hello",
+        "id:7",
+        "stat:DELIVRD",
+        "my id: is stat: ",
+        "grid:7 instat:X",
+        "id 7 stat DELIVRD",
+        "Order id: 4711, status: still nothing here. Please call me!",
+        "id:4711 stat:open when do you deliver?",
+        "id:4711 stat:delivered when?",
+        "id:47 11 stat:DELIVRD",
+        "My id:7 stat:DELIVRD",
+        "id:7 stat:DELIVRD err:0 thanks",
+        "id:7 done date:tomorrow stat:DELIVRD",
+        "id:7 stat:NOT_DELIVERED",
+    ] {
+        assert_eq!(of(message), Kind::Message, "{message}");
+    }
+    let own = words("not_delivered = \"failed\"");
+    let source = ReceiptPdu { esm_class: 0, ..text(b"id:7 stat:NOT_DELIVERED") };
+    assert_eq!(kind(&source, &own), Kind::Perhaps);
+}
+
+#[test]
+fn an_intermediate_report_is_never_final() {
+    for word in ["UNDELIV", "DELIVRD", "EXPIRED", "FAILED", "MYSTERY"] {
+        for message_state in [None, Some(2), Some(5), Some(1), Some(77)] {
+            let octets = format!("id:7 stat:{word} err:027");
+            let source = ReceiptPdu { esm_class: 0x20, message_state, ..text(octets.as_bytes()) };
+            let receipt = read(&source);
+            assert_eq!((receipt.state, receipt.unread), (reached(PartStatus::Enroute), false));
+            assert_eq!(receipt.err.as_deref(), Some("027"));
+        }
+    }
+}
+
+#[test]
+fn an_account_gives_its_vendors_words_a_meaning() {
+    let own = words("Not_Delivered = \"failed\"\n9 = \"delivered\"\n77 = \"enroute\"\nUNKNOWN = \"failed\"");
+    let of = |octets: &[u8], message_state| {
+        let source = ReceiptPdu { message_state, ..text(octets) };
+        parse(&source, kind(&source, &own), &own)
+    };
+    let failed = of(b"id:7 stat:NOT_delivered err:3", None);
+    assert_eq!((failed.state, failed.code().as_str()), (PartState::failure(), "NOT_DELIVERED/3"));
+    assert_eq!(of(b"id:7 stat:9", None).state, reached(PartStatus::Delivered));
+    assert_eq!(of(b"id:7", Some(77)).state, reached(PartStatus::Enroute));
+    assert_eq!(
+        of(b"id:7 stat:UNKNOWN", None).state,
+        PartState::failure(),
+        "it counts before what is built in"
+    );
+    assert_eq!(of(b"id:7 stat:EXPIRED", None).state, PartState::failure());
+    let unread = of(b"id:7 stat:8", None);
+    assert!(unread.unread && &*unread.word == "8" && unread.state == reached(PartStatus::Sent));
+    let error = toml::from_str::<ReceiptWords>("LOST = \"sometimes\"").unwrap_err().to_string();
+    assert!(error.contains("receipt_words.LOST is \"sometimes\", expected delivered"), "{error}");
 }
 
 #[test]
@@ -131,6 +237,86 @@ fn dates() {
     for wrong in ["", "0000000000", "2513201530", "251120", "202511201530450", "25112015x0", "2511202430"] {
         assert_eq!(date(wrong), None, "{wrong}");
     }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Captured {
+    vendor: String,
+    source: String,
+    text: String,
+    #[serde(default = "of_receipt")]
+    esm_class: u8,
+    id: Option<String>,
+    state: Option<u8>,
+    error: Option<[u8; 3]>,
+    #[serde(default)]
+    ucs2: bool,
+    #[serde(default)]
+    words: ReceiptWords,
+    expect: String,
+}
+
+#[derive(Deserialize)]
+struct Corpus {
+    receipt: Vec<Captured>,
+}
+
+fn of_receipt() -> u8 {
+    0x04
+}
+
+impl Captured {
+    /// Its reading, in the form of `expect`.
+    fn reading(&self) -> String {
+        let wide = || self.text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let octets: Vec<u8> = if self.ucs2 { wide() } else { self.text.as_bytes().to_vec() };
+        let source = ReceiptPdu {
+            esm_class: self.esm_class,
+            text: &octets,
+            receipted_message_id: self.id.as_deref().map(str::as_bytes),
+            message_state: self.state,
+            network_error_code: self.error,
+        };
+        let of_kind = kind(&source, &self.words);
+        let receipt = parse(&source, of_kind, &self.words);
+        let name = match of_kind {
+            Kind::Message => return "message".to_owned(),
+            Kind::Perhaps => "perhaps",
+            Kind::Receipt if receipt.unread => "unread",
+            Kind::Receipt => "receipt",
+            Kind::Intermediate => "intermediate",
+        };
+        let state = if receipt.state.failed {
+            "failed"
+        } else {
+            match receipt.state.reached {
+                PartStatus::Enroute => "enroute",
+                PartStatus::Sent => "sent",
+                PartStatus::Delivered => "delivered",
+                _ => "?",
+            }
+        };
+        format!("{name} {} {state} {}", receipt.ids.first().map_or("-", |id| id), receipt.code())
+    }
+}
+
+#[test]
+fn what_public_reports_show_is_understood() {
+    let corpus: Corpus = toml::from_str(include_str!("../fixtures/captured/receipts.toml")).unwrap();
+    let all = &corpus.receipt;
+    let wrong: Vec<String> = all
+        .iter()
+        .filter(|captured| captured.reading() != captured.expect)
+        .map(|captured| {
+            let Captured { vendor, source, expect, .. } = captured;
+            format!("{vendor} ({source}): {:?}, expected {expect:?}", captured.reading())
+        })
+        .collect();
+    let vendors: BTreeSet<&str> = all.iter().map(|captured| captured.vendor.as_str()).collect();
+    println!("{} of {} receipts of {} shapes", all.len() - wrong.len(), all.len(), vendors.len());
+    assert!(all.len() >= 60 && vendors.len() >= 25, "{} {}", all.len(), vendors.len());
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 proptest! {
@@ -166,7 +352,8 @@ proptest! {
     #[test]
     fn any_octets_are_taken(octets in proptest::collection::vec(any::<u8>(), 0..300), esm_class: u8) {
         let source = ReceiptPdu { esm_class, receipted_message_id: Some(&octets), ..text(&octets) };
-        let receipt = parse(&source);
-        prop_assert!(is_receipt(&source) && receipt.ids.iter().all(|id| !id.is_empty()));
+        let (of_kind, receipt) = (kind_of(&source), read(&source));
+        prop_assert!(receipt.ids.iter().all(|id| !id.is_empty()));
+        prop_assert!(of_kind != Kind::Intermediate || !receipt.state.is_final());
     }
 }

@@ -6,7 +6,7 @@ use std::{fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::id::{ChannelId, StreamId};
+use crate::id::{ChannelId, MessageNo, StreamId};
 
 /// A customer's address on a channel and DID. One address has at most one open session.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -20,9 +20,33 @@ pub struct Address {
 }
 
 impl Address {
-    /// Returns the stream of the log that holds this address's sessions.
-    pub fn stream(&self) -> StreamId {
-        stream_of(b'a', &[self.channel.as_str(), &self.did, &self.customer])
+    /// Returns the address of a later owner of a name, whose first owner's stream lives on under
+    /// the name itself. `change` is that of the event which released the name.
+    pub fn of_later_owner(channel: ChannelId, did: Arc<str>, name: &str, change: u64) -> Self {
+        // No provider's customers have a name with `~`.
+        Self { channel, did, customer: format!("{name}~{change:x}").into() }
+    }
+
+    /// Returns the name of which the address of a later owner was made.
+    pub fn later_name(&self) -> Option<&str> {
+        Some(self.customer.split_once('~')?.0)
+    }
+
+    /// Returns the stream of the log that holds this address's sessions. Session ids contain it, so
+    /// it depends on a secret: nobody can compute the id of a session from a number.
+    pub fn stream(&self, key: &StreamKey) -> StreamId {
+        hash_of(&key.0, b'a', &[self.channel.as_str(), &self.did, &self.customer])
+    }
+}
+
+/// The secret on which the streams of addresses depend. A log is readable only with the key with
+/// which it was written. The default serves tests.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamKey(pub [u8; 32]);
+
+impl fmt::Debug for StreamKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StreamKey(***)")
     }
 }
 
@@ -54,6 +78,28 @@ pub fn provider_id_key(channel: &ChannelId, provider_id: &str) -> u128 {
     stream_of(b'r', &[channel.as_str(), provider_id]).0
 }
 
+/// Returns the end of a customer's address as a number, which look-up keys can hold.
+pub fn scope_of(tail: &str) -> u64 {
+    stream_of(b't', &[tail]).0 as u64
+}
+
+/// Returns the look-up key of a provider's id for a part, as spelled, on a channel, among the
+/// customers whose addresses have this end.
+pub fn scoped_id_key(channel: &ChannelId, scope: u64, provider_id: &str) -> u128 {
+    stream_of(b'q', &[channel.as_str(), &format!("{scope:016x}"), provider_id]).0
+}
+
+/// Returns the look-up key of the newest session with a customer whose address has this end.
+pub fn scope_key(channel: &ChannelId, scope: u64) -> u128 {
+    stream_of(b'u', &[channel.as_str(), &format!("{scope:016x}")]).0
+}
+
+/// Returns the look-up key that says that a provider gave an id, as spelled, to parts of several
+/// customers of a channel.
+pub fn shared_id_key(channel: &ChannelId, provider_id: &str) -> u128 {
+    stream_of(b's', &[channel.as_str(), provider_id]).0
+}
+
 /// Returns the look-up key of an inbound message's provider id on a channel.
 pub fn inbound_key(channel: &ChannelId, provider_id: &str) -> u128 {
     stream_of(b'i', &[channel.as_str(), provider_id]).0
@@ -63,6 +109,12 @@ pub fn inbound_key(channel: &ChannelId, provider_id: &str) -> u128 {
 /// customer's session.
 pub fn alias_key(channel: &ChannelId, did: &str, name: &str) -> u128 {
     stream_of(b'n', &[channel.as_str(), did, name]).0
+}
+
+/// Returns the look-up key of the newest event that tells where the customer of a stream is
+/// reached, if that is another address than the stream's own.
+pub fn reached_key(stream: StreamId) -> u128 {
+    stream_of(b'v', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
 /// Returns the look-up key of an inbound message's id towards the business; it leads to its event.
@@ -75,15 +127,41 @@ pub fn heard_key(stream: StreamId) -> u128 {
     stream_of(b'w', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
+/// Returns the look-up key of what the customer of a stream said in a message without an id.
+pub fn said_key(stream: StreamId, said: &str) -> u128 {
+    stream_of(b's', &[std::str::from_utf8(&stream.hex()).unwrap_or_default(), said]).0
+}
+
 /// Returns the look-up key of the head of a finished stream.
 pub fn head_key(stream: StreamId) -> u128 {
     stream_of(b'h', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
 }
 
+/// Returns the look-up key of the newest event of a settled message.
+pub fn settled_key(stream: StreamId, number: MessageNo) -> u128 {
+    // A stream's id is a hash already, and the factor is odd: different numbers stay different.
+    stream.0.rotate_left(64) ^ (u128::from(number.0) + 1).wrapping_mul(SETTLED_FACTOR)
+}
+
+/// Spreads the numbers of a stream's messages over all bits.
+const SETTLED_FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
+/// Returns the stream of what the log records about itself; its id is a key of its newest event,
+/// too.
+pub fn log_stream() -> StreamId {
+    stream_of(b'l', &[])
+}
+
 /// Returns 128 bits of SHA-256 over the fields. Each is hashed with its length, so that different
 /// lists of fields never hash the same bytes.
 fn stream_of(kind: u8, fields: &[&str]) -> StreamId {
+    hash_of(&[], kind, fields)
+}
+
+/// Returns the same over a key and the fields.
+fn hash_of(key: &[u8], kind: u8, fields: &[&str]) -> StreamId {
     let mut hash = Sha256::new();
+    hash.update(key);
     hash.update([kind]);
     for field in fields {
         hash.update((field.len() as u64).to_le_bytes());
@@ -104,11 +182,21 @@ mod tests {
     #[test]
     fn fields_do_not_run_into_each_other() {
         let of = |c: &str, d: &str, k: &str| {
-            Address { channel: c.into(), did: d.into(), customer: k.into() }.stream()
+            let address = Address { channel: c.into(), did: d.into(), customer: k.into() };
+            address.stream(&StreamKey::default())
         };
         assert_ne!(of("a", "b", "c"), of("ab", "", "c"));
         assert_ne!(of("a", "b", "c"), of("a", "bc", ""));
         assert_eq!(of("a", "b", "c"), of("a", "b", "c"));
+    }
+
+    #[test]
+    fn a_stream_is_not_known_without_the_key() {
+        let address = Address { channel: "sms".into(), did: "5155".into(), customer: "+491".into() };
+        let with = |octet| address.stream(&StreamKey([octet; 32]));
+        assert_ne!(with(1), with(2));
+        assert_eq!(with(1), with(1));
+        assert_eq!(format!("{:?}", StreamKey([7; 32])), "StreamKey(***)");
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod body;
 mod check;
 mod choice;
 mod error;
+mod handling;
 mod header;
 mod lenient;
 pub mod markdown;

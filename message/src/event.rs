@@ -15,7 +15,7 @@ use crate::{
     address::Address,
     content::{Choice, Content},
     counters::Counters,
-    id::{ChannelId, DestinationId, MessageId, MessageNo, Timestamp},
+    id::{ChannelId, DestinationId, MessageId, MessageNo, Seq, Timestamp},
     status::{MessageStatus, PartState},
 };
 
@@ -186,6 +186,20 @@ pub enum Event {
     },
     /// An accepted message was sent as a numbered list that the customer can answer.
     Offered(Box<Offered>),
+    /// The customer is reached at another address from now on, or at none.
+    CustomerMoved(Box<CustomerMoved>),
+    /// A piece of a session's state, told again before retention removes the events that tell it.
+    Carried {
+        /// Number of the message that the piece is about, if it is about one.
+        message: Option<MessageNo>,
+        /// The piece in the snapshot format, opaque here.
+        snapshot: Box<[u8]>,
+    },
+    /// Log stream: retention removes every event before this one.
+    SegmentsRemoved {
+        /// The first event that stays.
+        before: Seq,
+    },
 }
 
 /// The parts of a message that failed together.
@@ -204,6 +218,8 @@ pub struct SessionOpened {
     pub address: Address,
     /// The session's number on this address, from 1.
     pub ordinal: u32,
+    /// The canonical address to which messages go, where it is not `address.customer`.
+    pub reached: Option<Arc<str>>,
     /// The customer's address as the business should see it, e.g. with `+`.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
@@ -221,6 +237,8 @@ pub struct SessionOpened {
 pub struct Revived {
     /// The customer's address on the channel and DID.
     pub address: Address,
+    /// The canonical address to which messages go, where it is not `address.customer`.
+    pub reached: Option<Arc<str>>,
     /// The customer's address as the business should see it.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
@@ -280,6 +298,8 @@ pub enum CloseReason {
     Business,
     /// The customer ended it.
     Customer,
+    /// The address passed to the customer of another session.
+    Reassigned,
 }
 
 /// An accepted outbound message.
@@ -320,12 +340,46 @@ pub struct Split {
     pub concatenation: Concatenation,
     /// The reference number that all parts share.
     pub reference: u16,
+    /// Wishes for the telephone.
+    pub handling: SmsHandling,
+}
+
+/// Wishes for the telephone that gets an SMS: its class, and an application's ports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SmsHandling {
+    /// The message class (TS 23.038, 4): 0 is shown at once and not kept ("flash"), 1 goes to the
+    /// telephone, 2 to the SIM, 3 to a connected device.
+    pub class: Option<u8>,
+    /// The ports of applications.
+    pub ports: Option<SmsPorts>,
+}
+
+impl SmsHandling {
+    /// An ordinary message.
+    pub const PLAIN: SmsHandling = SmsHandling { class: None, ports: None };
+}
+
+/// The ports of applications between which an SMS goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SmsPorts {
+    /// The port of the customer's application.
+    pub destination: u16,
+    /// The port of ours; 0 without one.
+    pub source: u16,
+    /// Whether they are sent in the user data header (TS 23.040, 9.2.3.24.4), which takes room from
+    /// the text, and not as parameters of SMPP.
+    pub in_header: bool,
 }
 
 impl Split {
     /// One part that the provider may cut by itself.
-    pub const WHOLE: Split =
-        Split { parts: 1, alphabet: Alphabet::Provider, concatenation: Concatenation::None, reference: 0 };
+    pub const WHOLE: Split = Split {
+        parts: 1,
+        alphabet: Alphabet::Provider,
+        concatenation: Concatenation::None,
+        reference: 0,
+        handling: SmsHandling::PLAIN,
+    };
 }
 
 /// An SMS alphabet.
@@ -346,6 +400,9 @@ pub enum Alphabet {
     Gsm7Single(u8),
     /// GSM 03.38 with national locking and single shift tables: 1 Turkish, 3 Portuguese.
     Gsm7Locking(u8),
+    /// The set that SMPP 3.4 names by this data_coding: 5 JIS X 0208, 6 ISO 8859-5, 7 ISO 8859-8,
+    /// 9 pictograms, 10 ISO-2022-JP, 13 JIS X 0212, 14 KS C 5601. Inbound only.
+    Coded(u8),
 }
 
 /// How the parts of a long SMS are marked.
@@ -413,6 +470,26 @@ pub struct CustomerKnown {
     pub aliases: Vec<Arc<str>>,
 }
 
+/// A change of the address at which a customer is reached. The stream stays the customer's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerMoved {
+    /// The address that names the stream: the first one of the customer.
+    pub address: Address,
+    /// The canonical address to which messages go from now on. Empty: none is known.
+    pub reached: Arc<str>,
+    /// That address as the business should see it.
+    pub customer_shown: Arc<str>,
+    /// Canonical names that lead to this stream from now on.
+    pub names: Vec<Arc<str>>,
+    /// Names that belong to nobody from an instant on: the next customer who writes from one is
+    /// another.
+    pub released: Vec<(Arc<str>, Timestamp)>,
+    /// When it changed, by the provider's clock.
+    pub at: Timestamp,
+    /// Tells this change from every other one; it is part of the next owner's address.
+    pub change: u64,
+}
+
 /// The answers that a customer can give to a message that was sent as a numbered list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offered {
@@ -439,6 +516,9 @@ pub struct Received {
     pub incomplete: Option<Incomplete>,
     /// Further facts from the provider, as key and value.
     pub attributes: Vec<(Box<str>, Box<str>)>,
+    /// Whether the customer wrote it, or did what counts as writing: it opens the window for free
+    /// messages. Otherwise it tells of something.
+    pub is_written: bool,
 }
 
 /// The count of a message of which parts are missing.
@@ -482,4 +562,17 @@ pub struct UnmatchedReceipt {
     pub state: PartState,
     /// The provider's code.
     pub code: Box<str>,
+    /// Set when it came as a message: if it leads to no part of this customer, it is one.
+    pub words: Option<Box<CustomerWords>>,
+}
+
+/// A customer's message in the form of a receipt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CustomerWords {
+    /// The id under which the business would see it.
+    pub id: MessageId,
+    /// The customer's address as the business would see it.
+    pub customer_shown: Arc<str>,
+    /// The text.
+    pub content: Content,
 }

@@ -17,7 +17,7 @@ use crate::{
     content::{Choice, Content},
     counters::Counters,
     event::{Alphabet, Cause, CloseReason, Received, Split, UnmatchedReceipt},
-    id::{DestinationId, MessageId, MessageNo, Timestamp},
+    id::{DestinationId, MessageId, MessageNo, Seq, Timestamp},
     status::{MessageStatus, PartState},
 };
 
@@ -35,11 +35,57 @@ pub enum ChannelSnapshot<'a> {
     V1(ChannelV1<'a>),
 }
 
+/// A piece of a session's state in the log, beyond the life of the events that told it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CarriedSnapshot<'a> {
+    /// The first version.
+    V1(CarriedV1<'a>),
+}
+
+/// A piece of a session's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CarriedV1<'a> {
+    /// The first piece: everything but the lists, whose items follow in pieces of their own.
+    Session(Box<CarriedSessionV1<'a>>),
+    /// A message that is not settled.
+    Message(Box<OutboundV1<'a>>),
+    /// A delivery that the destination has not accepted.
+    Delivery(Box<DeliveryV1<'a>>),
+    /// A delivery that was given up.
+    DeadLetter(Box<DeadLetterV1<'a>>),
+    /// The last piece, if there are others than the first: all of them are in the log.
+    End,
+}
+
+/// The first piece of a session's state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CarriedSessionV1<'a> {
+    /// The session with empty lists.
+    pub session: SessionV1<'a>,
+    /// Messages that are not settled; all others are forgotten.
+    pub messages: Vec<MessageNo>,
+    /// Deliveries that wait.
+    pub deliveries: Vec<u32>,
+    /// Deliveries that were given up.
+    pub dead_letters: Vec<u32>,
+}
+
+/// Where a stream's events are in the log.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ChainsV1 {
+    /// The opening of the newest session.
+    pub opening: Seq,
+    /// The newest event of each message that is not settled, by rising number.
+    pub heads: Vec<(MessageNo, Seq)>,
+}
+
 /// The sessions on one address.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionV1<'a> {
     /// The customer's address on the channel and DID.
     pub address: Cow<'a, Address>,
+    /// The canonical address to which messages go, where it is not `address.customer`.
+    pub reached: Option<Arc<str>>,
     /// The customer's address as the business sees it.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
@@ -70,6 +116,12 @@ pub struct SessionV1<'a> {
     pub assembly: AssemblyV1<'a>,
     /// Answers that the customer can give to the newest numbered list.
     pub choices: Option<ChoicesV1<'a>>,
+    /// When the oldest event happened from which this state follows.
+    pub since: Timestamp,
+    /// Further names that lead to the session.
+    pub aliases: Vec<Arc<str>>,
+    /// Where its events are in the log.
+    pub chains: ChainsV1,
 }
 
 /// An outbound message.
@@ -228,6 +280,8 @@ pub struct GroupV1<'a> {
     pub first_at: Timestamp,
     /// The parts that arrived, by rising number.
     pub parts: Vec<HeldPartV1<'a>>,
+    /// When it is delivered although one of its parts may be a repetition.
+    pub settles_at: Option<Timestamp>,
 }
 
 /// A part of an inbound message that waits for the others.
@@ -239,6 +293,8 @@ pub struct HeldPartV1<'a> {
     pub alphabet: Alphabet,
     /// The part's octets.
     pub octets: Cow<'a, [u8]>,
+    /// Whether it may repeat a part of a finished message.
+    pub repeats: bool,
 }
 
 /// An inbound message that was finished, remembered to recognise repeated parts.

@@ -378,6 +378,46 @@ async fn telegram_accepts_messages_and_sends_its_secret() {
 }
 
 #[tokio::test]
+async fn telegram_has_topics_and_business_chats_and_repeats_what_is_sent_there() {
+    let mut world = World::scripted("telegram", |script| script.echo_ms = 5).await;
+    let send = format!("{BOT}/sendMessage");
+    for (place, why) in [
+        (json!({"message_thread_id": 1}), "message thread not found"),
+        (json!({"business_connection_id": ""}), "BUSINESS_CONNECTION_INVALID"),
+        (json!({"business_connection_id": "bc", "message_thread_id": 7}), "BUSINESS_PEER_INVALID"),
+    ] {
+        let mut bad = place.as_object().unwrap().clone();
+        bad.extend(json!({"chat_id": 5_550_001, "text": "x"}).as_object().unwrap().clone());
+        let answer = world.post(&send, &[], &Value::Object(bad)).await;
+        assert!(answer.status == 400 && answer.text().contains(why), "{place}: {}", answer.text());
+    }
+    for (within, kind, pointer, value) in [
+        ("topic=7", "message", "/message_thread_id", json!(7)),
+        ("business=bc", "business_message", "/business_connection_id", json!("bc")),
+        ("direct=77", "message", "/direct_messages_topic/topic_id", json!(77)),
+    ] {
+        let update = world.writes(json!({"text": "hi", "within": within})).await.json();
+        assert_eq!(update[kind].pointer(pointer), Some(&value), "{update}");
+    }
+    let gone = world.writes(json!({"kind": "delete", "within": "business=bc", "about": "x:55"})).await.json();
+    assert_eq!(gone["deleted_business_messages"]["message_ids"], json!([55]));
+
+    let good = json!({"chat_id": 5_550_001, "text": "ours", "business_connection_id": "bc"});
+    let sent = world.post(&send, &[], &good).await.json()["result"].clone();
+    assert_eq!(sent["business_connection_id"], "bc");
+    let echo = world.hook.next().await.json()["business_message"].clone();
+    assert_eq!((&echo["message_id"], &echo["text"]), (&sent["message_id"], &json!("ours")));
+    assert!(
+        echo["sender_business_bot"]["is_bot"] == true && echo["from"]["id"] != echo["chat"]["id"],
+        "{echo}"
+    );
+    let edit = world.hook.next().await.json()["edited_business_message"].clone();
+    assert!(edit["edit_date"].is_number() && edit["sender_business_bot"].is_object(), "{edit}");
+    let owner = world.hook.next().await.json()["business_message"].clone();
+    assert!(owner["sender_business_bot"].is_null() && owner["from"]["id"] == 42, "{owner}");
+}
+
+#[tokio::test]
 async fn telegram_is_polled_while_no_webhook_is_set() {
     let world = World::start("telegram").await;
     let updates = |query: &str| format!("{BOT}/getUpdates?{query}");

@@ -56,7 +56,7 @@ fn certificates(settings: &Settings) -> Result<(), Failure> {
     for tls in [&settings.http.tls, &settings.admin.tls].into_iter().flatten() {
         tls::acceptor(tls).map_err(|e| Failure::Usage(e.to_string()))?;
     }
-    seams::real(settings.trust.as_deref()).map_err(|e| Failure::Usage(e.to_string())).map(|_| ())
+    seams::real(settings.trust.as_deref(), 0).map_err(|e| Failure::Usage(e.to_string())).map(|_| ())
 }
 
 fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
@@ -67,7 +67,8 @@ fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
             .map(|p| serde_json::json!({ "what": p.what, "ok": p.result.is_ok(), "problem": p.result.as_ref().err() }))
             .collect();
         let ok = probes.iter().all(|p| p.get("ok") == Some(&serde_json::Value::Bool(true)));
-        let view = serde_json::json!({ "ok": ok, "channels": channels, "destinations": destinations, "probes": probes });
+        let warnings = settings.warnings();
+        let view = serde_json::json!({ "ok": ok, "channels": channels, "destinations": destinations, "warnings": warnings, "probes": probes });
         console::line(view.to_string());
         return;
     }
@@ -77,6 +78,9 @@ fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
         console::counted(channels, "channel"),
         console::counted(destinations, "destination")
     ));
+    for warning in settings.warnings() {
+        console::line(format!("  WARNING  {warning}"));
+    }
     for probe in probes {
         match &probe.result {
             Ok(took) => {

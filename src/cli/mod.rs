@@ -43,7 +43,7 @@ enum Command {
     Send(send::SendArguments),
     /// Follow the events of a running Patchbay
     Tail(tail::TailArguments),
-    /// List the providers; with a name, show its account keys, limits and statuses
+    /// List the providers; with a name, show its account keys, limits, statuses and events
     Providers(providers::ProvidersArguments),
     /// Explain a provider's code: what it means, what usually causes it, and what helps
     Explain(explain::ExplainArguments),

@@ -43,7 +43,7 @@ pub(super) struct Probe {
 
 /// Probes every channel and every destination.
 pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
-    let seams = seams::real(settings.trust.as_deref()).map_err(Failure::running)?;
+    let seams = seams::real(settings.trust.as_deref(), 0).map_err(Failure::running)?;
     let mut probes = Vec::new();
     for channel in &settings.router.channels {
         let (what, result) = match channel.channel.link() {

@@ -44,7 +44,8 @@ fn all_about(about: &'static Provider) {
     said("channel types", &about.channel_types.join(", "));
     for (n, key) in provider::account_keys(about).iter().enumerate() {
         let secret = if about.secrets.contains(&key.as_str()) { " (secret)" } else { "" };
-        said(if n == 0 { "account" } else { "" }, &format!("{key}{secret}"));
+        let words = provider::account_key(about, key).map(|words| format!(": {words}")).unwrap_or_default();
+        said(if n == 0 { "account" } else { "" }, &format!("{key}{secret}{words}"));
     }
     said("webhooks", &provider::signature(about.signature()));
     said("goes out", &provider::words(capabilities.native));
@@ -56,11 +57,18 @@ fn all_about(about: &'static Provider) {
     for (n, limit) in provider::limits(&capabilities).iter().enumerate() {
         said(if n == 0 { "limits" } else { "" }, limit);
     }
+    said("send rate", &provider::send_rate(&capabilities));
     for (n, rule) in provider::adapted(&capabilities).iter().enumerate() {
         said(if n == 0 { "adapted" } else { "" }, rule);
     }
     for (n, (word, report)) in about.statuses.iter().enumerate() {
         said(if n == 0 { "states" } else { "" }, &format!("{word}: {}", meaning(*report)));
+    }
+    for (n, kind) in about.events.iter().enumerate() {
+        said(
+            if n == 0 { "events" } else { "" },
+            &format!("{} {}: {}", kind.place, kind.name, kind.fate.words()),
+        );
     }
 }
 

@@ -33,6 +33,7 @@ struct Summary {
     data_dir: String,
     channels: Vec<String>,
     destinations: Vec<String>,
+    warnings: Vec<String>,
     open_to_all: bool,
     token: bool,
 }
@@ -48,6 +49,7 @@ impl Summary {
             data_dir: settings.data_dir.display().to_string(),
             channels: channels.collect(),
             destinations: destinations.collect(),
+            warnings: settings.warnings(),
             open_to_all: settings.http.api_keys.is_empty(),
             token: settings.admin.token.is_some(),
         }
@@ -77,6 +79,9 @@ impl Summary {
         }
         several("channels", &self.channels);
         several("destinations", &self.destinations);
+        for warning in &self.warnings {
+            console::line(format!("  WARNING       {warning}"));
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::config::{ChannelConfig, DestinationConfig, Did, HttpConfig, OnUnknown};
-use channels::{Channel, PROVIDERS, Provider};
+use channels::{Channel, PROVIDERS, Provider, UNSIGNED};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use toml::de::DeValue;
@@ -27,16 +27,11 @@ pub(super) fn read(
     let id = id(&section);
     let name: Option<String> = section.optional("name");
     let account_section = section.table("account");
+    let unsigned = section.or(UNSIGNED, false);
     let channel = provider(&section, account_section.as_ref())
-        .and_then(|provider| account(&section, account_section, provider));
-    let dids = dids(&section, destinations);
-    let send_rate = section.or("send_rate", 100.0);
-    if !(send_rate > 0.0 && send_rate <= SEND_RATE_MAX) {
-        section.problem(
-            "send_rate",
-            format!("found {send_rate}; expected parts per second, above 0 and at most {SEND_RATE_MAX}"),
-        );
-    }
+        .and_then(|provider| account(&section, account_section, provider, unsigned));
+    let dids = dids(&section, destinations, channel.as_deref());
+    let send_rate = send_rate(&section, channel.as_deref());
     let common = Common {
         inactivity_timeout: section.or("inactivity_timeout", OrOff(Some(DAY))).0,
         on_unknown: on_unknown(&section),
@@ -47,6 +42,7 @@ pub(super) fn read(
         backoff_max: section.or("backoff_max", Duration::from_secs(300)),
         receipt_timeout: section.or("receipt_timeout", 3 * DAY),
         reassembly_timeout: section.or("reassembly_timeout", Duration::from_secs(2 * 3600)),
+        unsigned,
     };
     let http = match (&id, &channel) {
         (Some(id), Some(channel)) => calls::read(&section, id, &**channel, public_url),
@@ -69,6 +65,7 @@ struct Common {
     backoff_max: Duration,
     receipt_timeout: Duration,
     reassembly_timeout: Duration,
+    unsigned: bool,
 }
 
 impl Common {
@@ -78,7 +75,7 @@ impl Common {
         name: String,
         channel: Arc<dyn Channel>,
         dids: Vec<Did>,
-        send_rate: f64,
+        send_rate: Option<f64>,
         http: HttpConfig,
     ) -> ChannelConfig {
         ChannelConfig {
@@ -97,8 +94,24 @@ impl Common {
             receipt_timeout: self.receipt_timeout,
             reassembly_timeout: self.reassembly_timeout,
             http,
+            unsigned: self.unsigned,
         }
     }
+}
+
+/// Reads the send rate; without one the provider's own limit holds, and SMPP has none.
+fn send_rate(section: &Section<'_>, channel: Option<&dyn Channel>) -> Option<f64> {
+    let Some(rate) = section.optional::<f64>("send_rate") else {
+        let default = channel?.capabilities().send_rate.per_second;
+        return (default > 0).then(|| f64::from(default));
+    };
+    if !(rate > 0.0 && rate <= SEND_RATE_MAX) {
+        section.problem(
+            "send_rate",
+            format!("found {rate}; expected parts per second, above 0 and at most {SEND_RATE_MAX}"),
+        );
+    }
+    Some(rate)
 }
 
 fn on_unknown(section: &Section<'_>) -> OnUnknown {
@@ -135,6 +148,7 @@ fn account(
     section: &Section<'_>,
     account: Option<Section<'_>>,
     provider: &'static Provider,
+    unsigned: bool,
 ) -> Option<Arc<dyn Channel>> {
     let Some(account) = account else {
         if section.get("account").is_none() {
@@ -162,8 +176,13 @@ fn account(
     if !whole {
         return None;
     }
-    match provider.open(table) {
+    let opened = if unsigned { provider.open_unsigned(table) } else { provider.open(table) };
+    match opened {
         Ok(channel) => Some(channel),
+        Err(error) if error.key == UNSIGNED => {
+            section.problem(UNSIGNED, error.problem);
+            None
+        }
         Err(error) => {
             let (key, problem) = explained(error.key, error.problem);
             account.problem(&key, problem);
@@ -185,7 +204,11 @@ fn explained(key: String, problem: String) -> (String, String) {
     }
 }
 
-fn dids(section: &Section<'_>, destinations: &[DestinationConfig]) -> Option<Vec<Did>> {
+fn dids(
+    section: &Section<'_>,
+    destinations: &[DestinationConfig],
+    channel: Option<&dyn Channel>,
+) -> Option<Vec<Did>> {
     let Some(value) = section.get("dids") else {
         let text = "is missing; expected your own numbers or names on this channel: [{ number = \"5155\", destination = \"...\" }]";
         section.problem("dids", text);
@@ -195,12 +218,27 @@ fn dids(section: &Section<'_>, destinations: &[DestinationConfig]) -> Option<Vec
         section.wrong("dids", value, "a list such as [{ number = \"5155\", destination = \"...\" }]");
         return None;
     };
-    let dids: Vec<Option<Did>> = items.iter().map(|item| did(section, item, destinations)).collect();
+    let checked = |item: &toml::Spanned<DeValue<'_>>| {
+        let did = did(section, item, destinations)?;
+        let problem = channel.and_then(|channel| channel.check_did(&did.number).err());
+        if let Some(problem) = problem {
+            section.problem_at(&item.span(), "dids", problem);
+            return None;
+        }
+        Some(did)
+    };
+    let dids: Vec<Option<Did>> = items.iter().map(checked).collect();
     let all: Option<Vec<Did>> = dids.into_iter().collect();
-    let mut numbers: Vec<&str> = all.iter().flatten().map(|d| &*d.number).collect();
+    let canonical = |number: &Arc<str>| channel.map_or_else(|| number.clone(), |c| c.did(number));
+    let mut numbers: Vec<_> = all.iter().flatten().map(|d| (canonical(&d.number), &*d.number)).collect();
     numbers.sort_unstable();
-    if let Some([twice, _]) = numbers.windows(2).find(|pair| matches!(pair, [a, b] if a == b)) {
-        section.problem("dids", format!("{twice:?} is listed twice"));
+    let is_twice = |pair: &&[(Arc<str>, &str)]| matches!(pair, [(a, _), (b, _)] if a == b);
+    if let Some([(_, one), (_, other)]) = numbers.windows(2).find(is_twice) {
+        let text = match one == other {
+            true => format!("{one:?} is listed twice"),
+            false => format!("{one:?} and {other:?} are one address; remove one of them"),
+        };
+        section.problem("dids", text);
         return None;
     }
     all

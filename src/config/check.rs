@@ -2,8 +2,8 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use actors::config::{DestinationConfig, Limits};
-use message::DestinationId;
+use actors::config::{ChannelConfig, DestinationConfig, Limits};
+use message::{DestinationId, address::StreamKey};
 use secrecy::{ExposeSecret, SecretString};
 use storage::EngineKind;
 use toml::de::DeTable;
@@ -21,6 +21,35 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest value of `[http] body_max`, in bytes.
 const BODY_BYTES_MAX: u64 = 64 * MB;
+
+impl EdgeLimits {
+    /// The limits of a listener that the file does not mention.
+    pub const DEFAULT: Self = Self {
+        max_in_flight: 10_000,
+        body_bytes_max: 4 << 20,
+        connections_max: 10_000,
+        header_timeout: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(30),
+        bodies_bytes_max: 512 << 20,
+        unverified_bytes_max: 32 << 20,
+    };
+}
+
+impl Settings {
+    /// Returns what an operator should know about a valid configuration.
+    pub fn warnings(&self) -> Vec<String> {
+        let unsigned = self.router.channels.iter().filter(|channel| channel.unsigned);
+        let text = |channel: &ChannelConfig| {
+            format!(
+                "[[channel]] {:?} accepts webhooks from anyone who knows its address (unsigned = true): \
+                 nothing proves that {} sent them",
+                channel.id.as_str(),
+                channel.channel.provider().name
+            )
+        };
+        unsigned.map(text).collect()
+    }
+}
 
 /// Reads and checks the whole file.
 pub(super) fn settings(text: &str, file: &str, folder: &Path) -> Result<Settings, ConfigError> {
@@ -71,6 +100,8 @@ fn read(root: &Section<'_>) -> Settings {
             limits: limits(root.table("limits")),
             retention: root.or("retention", OrOff(Some(30 * DAY))).0,
             media: None,
+            // Read from the data folder at start.
+            stream_key: StreamKey::default(),
         },
         http,
         admin,
@@ -133,12 +164,7 @@ fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Secti
         listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
         public_url: None,
         api_keys: of_destinations,
-        limits: EdgeLimits {
-            max_in_flight: 10_000,
-            body_bytes_max: as_usize(4 * MB),
-            connections_max: 10_000,
-            header_timeout: Duration::from_secs(10),
-        },
+        limits: EdgeLimits::DEFAULT,
         tls: None,
     };
     let Some(section) = section else { return http };
@@ -157,7 +183,18 @@ fn http(section: Option<Section<'_>>, of_destinations: Vec<ApiKey>, root: &Secti
         body_bytes_max: as_usize(size(&section, "body_max", 1024..=BODY_BYTES_MAX, 4 * MB)),
         connections_max: as_usize(section.number("connections_max", 1..=1_000_000, 10_000)),
         header_timeout: section.or("header_timeout", Duration::from_secs(10)),
+        write_timeout: section.or("write_timeout", Duration::from_secs(30)),
+        bodies_bytes_max: as_usize(size(&section, "bodies_max", MB..=64 * GB, 512 * MB)),
+        unverified_bytes_max: as_usize(size(&section, "unverified_bodies_max", MB..=64 * GB, 32 * MB)),
     };
+    for (key, bytes_max) in [
+        ("bodies_max", http.limits.bodies_bytes_max),
+        ("unverified_bodies_max", http.limits.unverified_bytes_max),
+    ] {
+        if bytes_max < http.limits.body_bytes_max {
+            section.problem(key, "is less than body_max, so that no body of that size could be read");
+        }
+    }
     http.tls = tls(section.table("tls"));
     if !http.listen.ip().is_loopback() && http.api_keys.is_empty() {
         let text = format!(

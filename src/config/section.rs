@@ -208,6 +208,11 @@ impl<'a> Section<'a> {
         self.add(&span, key, text);
     }
 
+    /// Reports a problem with a part of a key's value.
+    pub(super) fn problem_at(&self, span: &Range<usize>, key: &str, text: impl AsRef<str>) {
+        self.add(span, key, text);
+    }
+
     /// Reports a value that is not as expected, and quotes it.
     pub(super) fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = shown(value.get_ref());

@@ -64,10 +64,17 @@ pub struct EdgeLimits {
     pub max_in_flight: usize,
     /// The largest request body, in bytes; larger ones get 413.
     pub body_bytes_max: usize,
-    /// The largest number of open connections; further ones wait to be accepted.
+    /// The largest number of open connections. Beyond it, those without a key or signature make
+    /// room for new ones, the oldest first.
     pub connections_max: usize,
-    /// How long the head of a request may take to arrive.
+    /// How long the head of a request may take to arrive, and a connection may wait for it.
     pub header_timeout: Duration,
+    /// How long a peer may take nothing of an answer before its connection is closed.
+    pub write_timeout: Duration,
+    /// The memory for bodies that are being read from senders with a key, in bytes.
+    pub bodies_bytes_max: usize,
+    /// The memory for bodies that are being read from all others, in bytes.
+    pub unverified_bytes_max: usize,
 }
 
 /// The `[admin]` table.

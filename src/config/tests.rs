@@ -42,7 +42,7 @@ fn the_smallest_configuration_gets_the_documented_defaults() {
     assert_eq!(settings.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(settings.admin.listen.to_string(), "127.0.0.1:9090");
     let channel = &settings.router.channels[0];
-    assert_eq!((&*channel.name, channel.send_rate), ("sms-main", 100.0));
+    assert_eq!((&*channel.name, channel.send_rate), ("sms-main", None));
     assert_eq!(channel.dids[0].destination.as_str(), "support");
 }
 
@@ -107,6 +107,41 @@ fn mistakes_in_channels_and_destinations_are_told_with_line_key_and_way_out() {
             with("\"sms-main\"", "\"sms main\""),
             &["c.toml:6: ", "id: found \"sms main\"; expected at most 64 letters"],
         ),
+    ]);
+}
+
+#[test]
+fn senders_and_keys_that_no_smsc_takes_are_told_with_line_key_and_limit() {
+    let did = |number: &str| with("number = \"5155\"", &format!("number = \"{number}\""));
+    let account = |keys: &str| format!("{GOOD}{keys}\n");
+    let name = "a name has at most 11 characters of GSM-7";
+    told(&[
+        (
+            did("PatchBayShopping2026"),
+            &["c.toml:8: ", "[[channel]] \"sms-main\" dids: ", "takes 20 characters", name],
+        ),
+        (did("Caf\u{e9}s"), &["c.toml:8: ", "dids: ", "has the character 'é'", name]),
+        (did("[PatchBay]x"), &["c.toml:8: ", "takes 13 characters", name]),
+        (did("+1234567890123456"), &["c.toml:8: ", "at most 15 digits (E.164)"]),
+        (
+            with("{ number = \"5155\", destination = \"support\" }", "\"5155\",\n\"Twelve chars\""),
+            &["c.toml:9: ", "takes 12 characters", name],
+        ),
+        (
+            with("{ number = \"5155\", destination = \"support\" }", "\"+49 1760000001\", \"491760000001\""),
+            &["c.toml:8: ", "are one address"],
+        ),
+        (account("addr_ton = 9"), &["c.toml:13: ", "account addr_ton: is 9, expected 0 to 7"]),
+        (
+            account("country_code = \"0\""),
+            &["c.toml:13: ", "account country_code: is \"0\", expected 1 to 3 digits"],
+        ),
+        (
+            account("trunk_prefix = \"0\""),
+            &["c.toml:13: ", "trunk_prefix: has no effect without country_code"],
+        ),
+        (account("alphabet_out = \"ucs2\""), &["c.toml:13: ", "alphabet_out: is \"ucs2\", expected"]),
+        (account("aphabet_in = \"gsm7\""), &["c.toml:13: ", "did you mean \"alphabet_in\"?"]),
     ]);
 }
 
@@ -299,4 +334,37 @@ fn mistakes_in_a_manifest_are_told_with_both_files_and_lines() {
             assert!(error.contains(word), "{word:?} is not in {error}");
         }
     }
+}
+
+/// An account of Bandwidth without and with a password of webhooks.
+fn bandwidth(channel: &str, account: &str) -> Result<Settings, String> {
+    let http = "[http]\npublic_url = \"https://example.org\"\n";
+    let text = with(
+        "provider = \"smpp\"\ndids = [{ number = \"5155\", destination = \"support\" }]\n[channel.account]\n\
+         host = \"127.0.0.1\"\nsystem_id = \"patchbay\"\npassword = \"pa55word\"",
+        &format!(
+            "provider = \"bandwidth\"\ndids = [{{ number = \"5155\", destination = \"support\" }}]\n{channel}\n\
+             [channel.account]\naccount_id = \"1\"\napplication_id = \"a\"\nusername = \"u\"\n\
+             password = \"p\"\n{account}"
+        ),
+    );
+    check(&format!("{http}{text}"))
+}
+
+#[test]
+fn webhooks_that_nothing_proves_are_accepted_only_in_writing() {
+    let told = bandwidth("", "").unwrap_err();
+    for words in ["callback_password", "anyone could write in a customer's name", "unsigned = true"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let secret = "callback_user_id = \"hook\"\ncallback_password = \"hook-pass\"";
+    assert!(!bandwidth("", secret).unwrap().router.channels[0].unsigned);
+    let open = bandwidth("unsigned = true", "").unwrap();
+    assert!(open.router.channels[0].unsigned);
+    let warnings = open.warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("bandwidth"), "{warnings:?}");
+    let told = bandwidth("unsigned = true", secret).unwrap_err();
+    assert!(told.contains("unsigned: is true, but callback_password proves webhooks"), "{told}");
+    let told = check(&with("provider = \"smpp\"", "provider = \"smpp\"\nunsigned = true")).unwrap_err();
+    assert!(told.contains("there are no webhooks"), "{told}");
 }

@@ -63,7 +63,9 @@ pub fn status_of(refusal: &Refusal) -> StatusCode {
         Refusal::UnknownChannel { .. } | Refusal::NotFound(_) => StatusCode::NOT_FOUND,
         Refusal::Unsendable(_) | Refusal::UnknownDestination(_) => StatusCode::BAD_REQUEST,
         Refusal::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::Held { .. } | Refusal::TooLate(_) | Refusal::IdTaken(_) => StatusCode::CONFLICT,
+        Refusal::Held { .. } | Refusal::TooLate(_) | Refusal::IdTaken(_) | Refusal::IdDiffers(_) => {
+            StatusCode::CONFLICT
+        }
     }
 }
 

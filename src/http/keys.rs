@@ -2,17 +2,36 @@
 
 use actors::Origin;
 use http::{HeaderMap, header};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
+use sha2::{Digest as _, Sha256};
 
 use crate::config::ApiKey;
 
-/// The API keys of the public listener, each with the origin of its messages.
-pub struct Keys(Vec<(SecretString, Origin)>);
+/// The API keys of the public listener, each with the origin of its messages. Only their hashes are
+/// kept.
+pub struct Keys(Vec<(Digest, Origin)>);
+
+/// The SHA-256 of a key. Comparing hashes tells nothing of the length of a key.
+type Digest = [u8; 32];
+
+fn digest(key: &[u8]) -> Digest {
+    Sha256::digest(key).into()
+}
 
 impl Keys {
     /// Takes the configured keys. Without any key, every request is admitted.
     pub fn new(keys: Vec<ApiKey>) -> Self {
-        Self(keys.into_iter().map(|k| (k.key, Origin { destination: k.destination })).collect())
+        let origin = |destination| Origin { destination };
+        Self(
+            keys.into_iter()
+                .map(|k| (digest(k.key.expose_secret().as_bytes()), origin(k.destination)))
+                .collect(),
+        )
+    }
+
+    /// Whether every request is admitted, because a key is not configured.
+    pub fn is_open(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Returns the origin of a request; `None` when its key is missing or wrong.
@@ -21,10 +40,11 @@ impl Keys {
             return Some(Origin::default());
         }
         let given = bearer(headers).or_else(|| headers.get("x-api-key").map(|v| v.as_bytes()))?;
+        let given = digest(given);
         // Every key is compared, so that the time taken does not depend on which one matches.
         let mut found = None;
         for (key, origin) in &self.0 {
-            if same(given, key.expose_secret().as_bytes()) {
+            if same(&given, key) {
                 found = Some(origin);
             }
         }
@@ -39,8 +59,13 @@ pub fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
 }
 
+/// Compares two secrets. The time taken tells neither where they differ nor how long they are.
+pub fn same_secret(a: &[u8], b: &[u8]) -> bool {
+    same(&digest(a), &digest(b))
+}
+
 /// Compares two values in a time that depends on their lengths only.
-pub fn same(a: &[u8], b: &[u8]) -> bool {
+fn same(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |all, (x, y)| std::hint::black_box(all | (x ^ y)));
     a.len() == b.len() && std::hint::black_box(differing) == 0
 }

@@ -1,9 +1,15 @@
 //! The HTTP listeners: the public one (send API, sessions, webhooks) and the admin one. Everything
-//! that arrives is limited: connections, requests in flight, heads, bodies, lists.
+//! that arrives or leaves is limited: connections, requests in flight, heads, bodies, lists,
+//! answers.
 
 pub mod admin;
 pub mod answer;
+mod body;
+mod budget;
+mod connections;
 pub mod keys;
 pub mod public;
 pub mod serve;
+mod site;
+mod timed_io;
 pub mod tls;

@@ -1,6 +1,9 @@
-//! Wall-clock time. No other file may read the clock.
+//! The machine's clocks. No other file may read them.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
 
 use actors::seams::Clock;
 use message::Timestamp;
@@ -15,7 +18,15 @@ impl Clock for SystemClock {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
     }
+
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(FIRST_READ.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
 }
+
+/// The beginning of monotonic time.
+#[allow(clippy::disallowed_methods, reason = "this is the clock seam")]
+static FIRST_READ: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// Measures elapsed time, for messages to people.
 #[derive(Clone, Copy, Debug)]

@@ -22,16 +22,16 @@ pub use ids::RandomIds;
 pub use poster::HttpPoster;
 
 /// Returns the real seams. `trust` is a PEM file with roots to trust beside the built-in ones for
-/// destinations.
+/// destinations; up to `idle_max` connections to providers are kept for their next calls.
 ///
 /// # Errors
 /// The PEM file cannot be used.
-pub fn real(trust: Option<&Path>) -> io::Result<Seams> {
+pub fn real(trust: Option<&Path>, idle_max: usize) -> io::Result<Seams> {
     Ok(Seams {
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         connector: Arc::new(TcpConnector::default()),
         poster: Arc::new(HttpPoster::new(trust)?),
-        client: Arc::new(ProviderClient::default()),
+        client: Arc::new(ProviderClient::new(idle_max)),
     })
 }

@@ -131,6 +131,23 @@ impl<I: PooledIo> Idle<I> {
         }
     }
 
+    /// Returns the number of connections.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns since when the longest unused connection is idle.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        self.0.first().map(|open| open.idle_since)
+    }
+
+    /// Closes the longest unused connection.
+    pub(super) fn drop_oldest(&mut self) {
+        if !self.0.is_empty() {
+            self.0.remove(0);
+        }
+    }
+
     /// Closes connections that were idle for too long; returns whether none is left.
     pub(super) fn drop_expired(&mut self) -> bool {
         let expired = self.0.iter().take_while(|open| open.is_expired()).count();

@@ -21,6 +21,7 @@ const LIMITS: EdgeLimits = EdgeLimits {
     body_bytes_max: 1024,
     connections_max: 16,
     header_timeout: Duration::from_secs(5),
+    ..EdgeLimits::DEFAULT
 };
 
 /// Starts a destination that records what it gets and answers 429 with a pause and a large body.
@@ -29,7 +30,7 @@ async fn destination() -> (SocketAddr, mpsc::UnboundedReceiver<http::request::Pa
     let address = listener.address();
     let (tell, told) = mpsc::unbounded_channel();
     let (stop, stopping) = watch::channel(false);
-    let handle = move |request: Request<Incoming>| {
+    let handle = move |_, request: Request<Incoming>| {
         _ = tell.send(request.into_parts().0);
         async {
             Response::builder()

@@ -74,6 +74,9 @@ fn channel_card(channel: &ChannelView) -> Markup {
                 div.right { (state(channel.status)) (since(channel.since)) }
             }
             @if !channel.reason.is_empty() { p.reason { (channel.reason) } }
+            @if channel.unsigned {
+                p.reason.warn { "Webhooks are accepted from anyone: nothing proves that the provider sent them (unsigned = true)" }
+            }
             @if let Some(until) = channel.paused_until {
                 p.reason.warn { "The provider throttles this channel: paused until " (super::parts::time(until)) }
             }
@@ -94,7 +97,7 @@ fn channel_card(channel: &ChannelView) -> Markup {
             }
             dl.grid {
                 div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
-                div { dt { "Rate" } dd { (channel.send_rate) " parts/s" } }
+                div { dt { "Rate" } dd { @match channel.send_rate { Some(rate) => { (rate) " parts/s" }, None => "unlimited" } } }
                 div { dt { "Sessions waiting" } dd { (count(channel.sessions_waiting as u64)) } }
                 div { dt { "Parts in flight" } dd { (count(channel.parts_outstanding as u64)) } }
                 div { dt { "Sent" } dd { (count(counts.submitted)) } }
@@ -115,7 +118,7 @@ fn channel_card(channel: &ChannelView) -> Markup {
                                 td { (state(link.status)) }
                                 td { (since(link.since)) }
                                 td.num { (link.outstanding) }
-                                td.quiet { (link.reason) @if link.attempts > 1 { " (" (link.attempts) " attempts)" } }
+                                td.quiet { (link.reason) @if let Some(at) = link.next_try { " (at " (super::parts::time(at)) ")" } @if link.attempts > 1 { " (" (link.attempts) " attempts)" } }
                             }
                         }
                     }

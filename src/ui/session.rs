@@ -8,7 +8,7 @@ use axum::{
 };
 use channels::url::percent_encode;
 use maud::{Markup, html};
-use message::{SessionId, Timestamp};
+use message::{Seq, SessionId, Timestamp};
 use serde::Deserialize;
 
 use super::{
@@ -74,6 +74,7 @@ fn row(session: &SessionView) -> Markup {
 pub(super) struct SessionQuery {
     id: String,
     at: Option<String>,
+    before: Option<u64>,
 }
 
 pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<SessionQuery>) -> Response {
@@ -90,7 +91,11 @@ pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<Sess
         Ok(at) => at,
         Err(e) => return problem(e),
     };
-    let now = match router.session(id, None).await {
+    let now = match wanted.before {
+        Some(before) => router.session_before(id, Seq(before)).await,
+        None => router.session(id, None).await,
+    };
+    let now = match now {
         Ok(now) => now,
         Err(refusal) => return refused("/sessions", title, &refusal),
     };
@@ -130,6 +135,9 @@ fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp
         }
         p.quiet.break { (view.session_id.0) }
         h2 { "History" }
+        @if let Some(earlier) = view.earlier {
+            p { a href=(format!("{to_now}&before={}", earlier.0)) { "Older events" } }
+        }
         (timeline(&view.events, |event| Some(format!("{to_now}&at={}", event.at.0))))
         @if let Some(snapshot) = &view.snapshot {
             details { summary { "Full state" } pre { (snapshot) } }

@@ -185,6 +185,42 @@ pub enum OpenError {
         /// The segment's folder.
         segment: String,
     },
+    /// Segments are missing before the first one.
+    #[error(
+        "the log begins at event {begin}, but retention left everything from event {left} on: the segments before are missing; restore their folders from a backup"
+    )]
+    NoBeginning {
+        /// The first event that retention left.
+        left: Seq,
+        /// The first event that is there.
+        begin: Seq,
+    },
+    /// The newest segment is older than it was.
+    #[error(
+        "the log ends at event {last}, but event {committed} was written: the newest segment is an older copy or is missing; restore its folder from a backup"
+    )]
+    Behind {
+        /// The last event that is there.
+        last: Seq,
+        /// An event that was flushed.
+        committed: Seq,
+    },
+    /// A sealed segment holds other blocks than it did.
+    #[error(
+        "segment {segment} should begin with event {first}{}; restore its folder from a backup",
+        found.map_or_else(|| ", which is not there".to_owned(), |found| format!(", but begins with event {found}"))
+    )]
+    OtherBlocks {
+        /// The segment's folder.
+        segment: String,
+        /// Its first event.
+        first: Seq,
+        /// The first event that is there.
+        found: Option<Seq>,
+    },
+    /// A record of the log about itself cannot be read.
+    #[error(transparent)]
+    Read(ReadError),
     /// A sealed segment lost blocks at its end.
     #[error(
         "segment {segment} was cut short: {bytes} bytes of blocks of {sealed}; restore its folder from a backup"

@@ -16,6 +16,9 @@ pub struct Item {
     pub stream: StreamId,
     /// The stream's previous event.
     pub prev: Prev,
+    /// The previous event about the same subject, as the caller sees subjects; [`Seq::NONE`] for
+    /// the first. Following it costs as much as the subject has events.
+    pub about: Prev,
     /// When it happened.
     pub at: Timestamp,
     /// Keys under which [`crate::Log::find`] finds it later; at most [`KEYS_MAX`].
@@ -24,10 +27,10 @@ pub struct Item {
     pub event: Event,
 }
 
-/// The previous event of a stream.
+/// An earlier event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prev {
-    /// An event that has its number already; [`Seq::NONE`] for the first of its stream.
+    /// An event that has its number already; [`Seq::NONE`]: it is missing.
     At(Seq),
     /// An earlier item of the same append, by its index.
     Earlier(u32),
@@ -69,6 +72,8 @@ pub struct Stored {
     pub seq: Seq,
     /// The stream's previous event; [`Seq::NONE`] for its first.
     pub prev: Seq,
+    /// The previous event about the same subject; [`Seq::NONE`] for its first.
+    pub about: Seq,
     /// The stream it belongs to.
     pub stream: StreamId,
     /// When it happened.

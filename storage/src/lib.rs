@@ -48,7 +48,7 @@ pub use disk::seam::{
 pub use engine::{
     folders::DiskEngine,
     kind::{EngineKind, UnknownEngine},
-    memory::{Crash, MemoryDisk, MemoryEngine},
+    memory::{Crash, FileDamage, MemoryDisk, MemoryEngine},
 };
 pub use error::{
     AppendError, BadBlock, BlockFault, CodecError, EngineError, IndexError, NoRoom, OpenError, Poisoned,

@@ -243,6 +243,7 @@ fn an_item_of_the_largest_size_is_kept_and_a_larger_one_refused() {
             provider_time: None,
             incomplete: None,
             attributes: vec![],
+            is_written: true,
         }));
         item
     };

@@ -44,6 +44,7 @@ fn large(number: u32) -> Item {
         provider_time: None,
         incomplete: None,
         attributes: vec![],
+        is_written: true,
     };
     Item { event: Event::Received(Box::new(received)), ..first(1, number) }
 }

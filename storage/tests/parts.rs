@@ -461,7 +461,8 @@ fn what_retention_removes_while_it_is_asked_is_no_damage() {
         }
         is_over.store(true, std::sync::atomic::Ordering::Relaxed);
     });
-    assert!(log.stats().unwrap().segments < segments / 10);
+    // The records of what was removed take a few.
+    assert!(log.stats().unwrap().segments < segments / 5);
     assert_eq!(log.poisoned(), None);
     assert!(log.find(spread(599)).is_some());
 }

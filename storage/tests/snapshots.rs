@@ -8,8 +8,11 @@ use std::{borrow::Cow, fmt::Debug, fs, path::PathBuf, sync::Arc};
 
 use message::{
     Address, ChannelId, Choice, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus,
-    PartState, PartStatus, Timestamp,
-    event::{Alphabet, Cause, CloseReason, Concatenation, Incomplete, Received, Split, UnmatchedReceipt},
+    PartState, PartStatus, Seq, Timestamp,
+    event::{
+        Alphabet, Cause, CloseReason, Concatenation, CustomerWords, Incomplete, Received, SmsHandling, Split,
+        UnmatchedReceipt,
+    },
     snapshot::*,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -52,6 +55,7 @@ fn outbound<'a>(number: u32, parts: impl IntoIterator<Item = PartV1>) -> Outboun
             alphabet: Alphabet::Gsm7Locking(3),
             concatenation: Concatenation::Udh16,
             reference: 513,
+            handling: SmsHandling { class: Some(0), ports: None },
         },
         priority: 5,
         accepted_at: Timestamp(1_700_000_000_003),
@@ -88,6 +92,7 @@ fn received() -> Received {
         provider_time: Some(Timestamp(5)),
         incomplete: Some(Incomplete { arrived: 1, total: 3 }),
         attributes: vec![("profile".into(), "Ann".into())],
+        is_written: true,
     }
 }
 
@@ -103,9 +108,20 @@ fn notification<'a>() -> NotificationV1<'a> {
 }
 
 fn assembly<'a>() -> AssemblyV1<'a> {
-    let parts = vec![HeldPartV1 { number: 2, alphabet: Alphabet::Ucs2, octets: Cow::Owned(vec![0, 65]) }];
+    let parts = vec![HeldPartV1 {
+        number: 2,
+        alphabet: Alphabet::Ucs2,
+        octets: Cow::Owned(vec![0, 65]),
+        repeats: true,
+    }];
     AssemblyV1 {
-        open: vec![GroupV1 { reference: 77, total: 3, first_at: Timestamp(1_700_000_000_008), parts }],
+        open: vec![GroupV1 {
+            reference: 77,
+            total: 3,
+            first_at: Timestamp(1_700_000_000_008),
+            parts,
+            settles_at: Some(Timestamp(1_700_000_005_008)),
+        }],
         done: vec![FinishedV1 {
             reference: 76,
             total: 2,
@@ -123,6 +139,7 @@ fn session<'a>() -> SessionV1<'a> {
             did: "5155".into(),
             customer: "491701".into(),
         }),
+        reached: Some("491702".into()),
         customer_shown: "+491701".into(),
         did_shown: "51 55".into(),
         open: true,
@@ -150,7 +167,36 @@ fn session<'a>() -> SessionV1<'a> {
         }],
         assembly: assembly(),
         choices: Some(ChoicesV1 { choices: Cow::Owned(vec![choice]), answered: true }),
+        since: Timestamp(1_700_000_000_014),
+        aliases: vec!["de.1234".into()],
+        chains: ChainsV1 { opening: Seq(70), heads: vec![(MessageNo(300), Seq(1 << 40))] },
     }
+}
+
+#[test]
+fn carried_pieces_keep_their_bytes() {
+    let first = CarriedSessionV1 {
+        session: session(),
+        messages: vec![MessageNo(299), MessageNo(300)],
+        deliveries: vec![1, 2],
+        dead_letters: vec![3],
+    };
+    let parts = [part(PhaseV1::Submitting, ""), part(PhaseV1::Waiting, "")];
+    let letter = DeadLetterV1 {
+        delivery: delivery(3, DeliveryKindV1::EndChat(CloseReason::Inactivity)),
+        cause: Cow::Owned(Cause::new("http 404", "not found")),
+    };
+    let pieces = vec![
+        CarriedSnapshot::V1(CarriedV1::Session(Box::new(first))),
+        CarriedSnapshot::V1(CarriedV1::Message(Box::new(outbound(300, parts)))),
+        CarriedSnapshot::V1(CarriedV1::Delivery(Box::new(delivery(
+            2,
+            DeliveryKindV1::Notification(notification()),
+        )))),
+        CarriedSnapshot::V1(CarriedV1::DeadLetter(Box::new(letter))),
+        CarriedSnapshot::V1(CarriedV1::End),
+    ];
+    check("carried-v1.bin", &pieces);
 }
 
 #[test]
@@ -168,6 +214,11 @@ fn a_channel_snapshot_keeps_its_bytes() {
         did: "5155".into(),
         state: PartState::reached(PartStatus::Read),
         code: "UNDELIV/001".into(),
+        words: Some(Box::new(CustomerWords {
+            id: MessageId::new("in-1"),
+            customer_shown: "+491701".into(),
+            content: Content::Text("id:0A1b stat:UNDELIV".into()),
+        })),
     };
     let ids = vec!["0A1b".into(), "2587".into()];
     let since = Timestamp(1_700_000_000_000);

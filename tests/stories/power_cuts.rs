@@ -1,6 +1,6 @@
-//! The real binary under load on a disk that forgets, at a power cut, what was not flushed:
-//! `CUTS=` times for each engine (a few in the suite). What `crash_loop` promises after a kill holds
-//! after a cut, and a disk that lies about its flushes is found out.
+//! The real binary under load on a disk that forgets, at a power cut, what was not flushed: `CUTS=`
+//! times for each engine (a few in the suite). What `crash_loop` promises after a kill holds after
+//! a cut, and a disk that lies about its flushes is found out.
 
 use std::io;
 

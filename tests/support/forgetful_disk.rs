@@ -20,7 +20,7 @@ use fuser::{
 
 use super::Chance;
 
-/// What the kernel may cache: everything, since only the kernel changes anything while mounted.
+/// The kernel may cache everything, since only the kernel changes anything while mounted.
 const TTL: Duration = Duration::from_secs(3_600);
 /// Size that a write to a real disk is torn at, in bytes.
 const SECTOR: u64 = 512;
@@ -36,7 +36,7 @@ pub(crate) struct ForgetfulDisk {
     _folder: tempfile::TempDir,
 }
 
-/// What a power cut did to writes that were not flushed.
+/// The unflushed writes and names that a power cut has lost.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Forgotten {
     pub(crate) writes: usize,

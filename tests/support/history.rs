@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::sink::Sink;
 
-/// What the client and the customers did, each with its start and end.
+/// The acts of the client and the customers, each with its start and end.
 pub(crate) struct History {
     begun: Instant,
     /// Posts of the client, by message id.

@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     /// The engine of the log; the product's default without one.
     engine: Option<String>,
     environment: Vec<(String, String)>,
+    /// The limit on open files.
+    descriptors: Option<usize>,
 }
 
 impl Setup {
@@ -33,10 +35,13 @@ impl Setup {
             top: String::new(),
             http: String::new(),
             tables: String::new(),
-            binary: env!("CARGO_BIN_EXE_patchbay").into(),
+            // `PATCHBAY_BINARY` names another build, such as a release.
+            binary: std::env::var_os("PATCHBAY_BINARY")
+                .map_or_else(|| env!("CARGO_BIN_EXE_patchbay").into(), PathBuf::from),
             data: None,
             engine: std::env::var("ENGINE").ok(),
             environment: Vec::new(),
+            descriptors: None,
         }
     }
 
@@ -106,6 +111,12 @@ impl Setup {
         self
     }
 
+    /// Limits its open files.
+    pub(crate) fn descriptors(mut self, limit: usize) -> Self {
+        self.descriptors = Some(limit);
+        self
+    }
+
     /// Puts the log into another folder.
     pub(crate) fn data(mut self, folder: &Path) -> Self {
         self.data = Some(folder.into());
@@ -137,7 +148,14 @@ impl Setup {
         fs::write(folder.path().join("config.toml"), config).unwrap();
         let stderr =
             fs::OpenOptions::new().create(true).append(true).open(folder.path().join("stderr")).unwrap();
-        let mut command = Command::new(&self.binary);
+        let mut command = match self.descriptors {
+            None => Command::new(&self.binary),
+            Some(limit) => {
+                let mut shell = Command::new("sh");
+                shell.arg("-c").arg(format!("ulimit -n {limit} && exec \"$0\" \"$@\"")).arg(&self.binary);
+                shell
+            }
+        };
         command
             .args(["run", "--config", "config.toml"])
             .current_dir(folder.path())
@@ -246,6 +264,13 @@ impl Patchbay {
 
     pub(crate) fn data(&self) -> PathBuf {
         self.setup.data.clone().unwrap_or_else(|| self.folder.path().join("data"))
+    }
+
+    /// Returns the most memory that it ever had, in bytes.
+    pub(crate) fn memory_peak(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     pub(crate) fn stderr(&self) -> String {

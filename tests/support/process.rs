@@ -40,6 +40,11 @@ impl Process {
         self.lines.recv().await
     }
 
+    /// The number of the process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and waits until it is gone.
     pub(crate) fn kill(&mut self) {
         // It may be gone already.

@@ -57,7 +57,7 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
             &["run"],
             &["http"],
             &["ui"],
-            &["seams", "telemetry", "media_key"],
+            &["seams", "telemetry", "descriptors", "data_keys"],
             &["config", "console", "instant"],
         ],
     ),

@@ -19,8 +19,8 @@ use crate::{
     config::ChannelIx,
     context::{
         Context,
-        media_queue::{FetchRequest, NoFile},
-        media_store::MediaFile,
+        media_queue::FetchRequest,
+        media_store::{FetchedFile, MediaFile, NoFile},
     },
     seams::Call,
 };
@@ -46,11 +46,18 @@ pub(crate) async fn file(
     let ix = context.directory.channel_ix(channel).ok_or(NoFile::Unknown)?;
     let file = media_token::open(&media.config.key, channel.as_str(), token).ok_or(NoFile::Unknown)?;
     let name = media_token::name(channel.as_str(), &file);
-    if let Some(kept) = media.store.read(&name).await {
-        return Ok(MediaFile { name: file.file_name, ..kept });
-    }
-    let _slot = media.try_slot().ok_or(NoFile::Busy)?;
-    fetch(context, ix, &file).await
+    let found = match media.store.open(&name).await? {
+        Some(kept) => kept,
+        None => {
+            let slot = media.try_slot().ok_or(NoFile::Busy)?;
+            let fetched = fetch(context, ix, &file).await?;
+            match media.store.open(&name).await? {
+                Some(kept) => kept,
+                None => MediaFile::fetched(fetched, slot),
+            }
+        }
+    };
+    Ok(found.named(file.file_name))
 }
 
 /// Fetches queued files and removes old ones, until the router ends.
@@ -68,7 +75,7 @@ pub(crate) async fn run(context: Weak<Context>, mut requests: mpsc::Receiver<Fet
         let Some(context) = context.upgrade() else { return };
         let Some(media) = &context.media else { return };
         match next {
-            None => media.store.sweep(context.config.retention, context.now()).await,
+            None => media.store.sweep(context.config.retention, context.moment().sure).await,
             Some(next) => {
                 let Some(slot) = media.slot().await else { return };
                 let context = context.clone();
@@ -85,16 +92,15 @@ pub(crate) async fn run(context: Weak<Context>, mut requests: mpsc::Receiver<Fet
 }
 
 /// Fetches a file from the provider and stores it.
-async fn fetch(context: &Arc<Context>, channel: ChannelIx, wanted: &MediaRef) -> Result<MediaFile, NoFile> {
+async fn fetch(context: &Arc<Context>, channel: ChannelIx, wanted: &MediaRef) -> Result<FetchedFile, NoFile> {
     let caller = Caller::new(context.clone(), channel).ok_or(NoFile::Unknown)?;
     let fetched = call(&caller, wanted).await;
     let label = if fetched.is_ok() { "fetched" } else { "failed" };
     metrics::counter!("patchbay_media_total", "outcome" => label).increment(1);
     let response = fetched?;
     let content_type = wanted.content_type.as_deref().or_else(|| response.header("content-type"));
-    let file = MediaFile {
+    let file = FetchedFile {
         content_type: content_type.unwrap_or("application/octet-stream").into(),
-        name: wanted.file_name.clone(),
         octets: response.body,
     };
     if let (Some(media), Some(entry)) = (&context.media, context.directory.channel(channel)) {

@@ -9,7 +9,11 @@ use storage::Lookup;
 use crate::{
     actor::host::{live::Slot, load},
     context::Context,
-    domain::{hash::StreamHash, session::Session},
+    domain::{
+        chains::{self, Position},
+        hash::StreamHash,
+        session::Session,
+    },
     error::StartError,
 };
 
@@ -28,7 +32,11 @@ pub(crate) fn replay(context: &Context) -> Result<(), StartError> {
         }
         let slot = sessions.of(stored.stream)?;
         if stored.seq > slot.head {
-            slot.session.apply(&stored.event, stored.at);
+            // The first events of a stream may be gone with retention. What it still owes is told
+            // again after that; what came between is over.
+            if !slot.session.is_blank() || chains::opens(&stored.event) {
+                slot.apply(&stored.event, stored.at, Position::At(stored.seq));
+            }
             slot.head = stored.seq;
         }
     }
@@ -92,6 +100,9 @@ impl<'a> ReplayedSessions<'a> {
         let index = self.context.log.index();
         for (_, mut slot) in self.young.drain().chain(self.old.drain()) {
             if slot.session.is_done() {
+                if slot.session.is_blank() {
+                    load::leave_out(self.context, slot.stream, slot.head);
+                }
                 index.remove(slot.stream, slot.head);
             } else {
                 write(self.context, &mut slot, self.now);
@@ -109,10 +120,14 @@ impl<'a> ReplayedSessions<'a> {
 
 fn load_stream(context: &Context, stream: StreamId) -> Result<Slot, StartError> {
     match context.reader.lookup(stream).map_err(failed)? {
-        Lookup::Open(entry) => match load::decode(&entry) {
-            Ok(session) => Ok(Slot::new(stream, session, entry.applied)),
-            // A snapshot of another version: the session is rebuilt from the log.
-            Err(_) => load::from_log(context, stream, entry.applied).map_err(failed),
+        Lookup::Open(entry) => match load::slot_in(stream, &entry) {
+            Ok(slot) => Ok(slot),
+            // The entry was lost to damage, or has another version: the session is rebuilt from
+            // the log.
+            Err(_) => {
+                let rebuilt = load::from_log(context, stream, entry.applied).map_err(failed)?;
+                Ok(rebuilt.unwrap_or_else(|| Slot::new(stream, Session::blank(), entry.applied)))
+            }
         },
         // Removed since the checkpoint: events that were applied before are not applied again.
         Lookup::Finished(applied) => Ok(Slot::new(stream, Session::blank(), applied)),
@@ -131,5 +146,6 @@ fn is_of_channel(event: &Event) -> bool {
             | Event::ChannelStarted
             | Event::ReceiptUnmatched(_)
             | Event::ReceiptSettled { .. }
+            | Event::SegmentsRemoved { .. }
     )
 }

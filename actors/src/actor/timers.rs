@@ -3,14 +3,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use message::{Seq, Timestamp};
+use message::{Seq, StreamId, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
 use crate::{
     actor::host::load,
     context::{Context, blocking},
-    protocol::{channel::ChannelMessage, destination::DestinationMessage, host::HostMessage, task::Op},
+    protocol::{
+        channel::ChannelMessage, completion::Completion, destination::DestinationMessage, host::HostMessage,
+        task::Op,
+    },
 };
 
 /// Time between two ticks, in milliseconds.
@@ -27,6 +30,8 @@ const RETENTION_EVERY_MS_MIN: u64 = 1_000;
 const RETENTION_RUNS: u64 = 8;
 /// Number of index entries read at once to find the oldest open session.
 const OLDEST_PAGE: usize = 5_000;
+/// Number of sessions whose state is told again at once, before retention.
+const CARRIED_AT_ONCE: usize = 256;
 /// Number of channels ticked at once. More channels take turns, because what is due to the
 /// millisecond they time themselves.
 const CHANNELS_A_TICK: usize = 64;
@@ -53,6 +58,8 @@ pub(crate) struct TimersState {
     myself: ActorRef<TimersMessage>,
     /// Sessions due up to here were woken.
     cursor: Option<storage::Due>,
+    /// The number of the clock's changes at the last tick.
+    clock_changes: u64,
     /// The number of ticks.
     turn: usize,
     checkpoint_at_ms: u64,
@@ -77,6 +84,7 @@ impl Actor for TimersActor {
             checkpoint_seq: context.log.index().checkpoint_seq(),
             checkpoint_at_ms: context.monotonic_ms(),
             retention_at_ms: context.monotonic_ms(),
+            clock_changes: context.clock_changes(),
             context,
             myself,
             cursor: None,
@@ -126,6 +134,9 @@ impl TimersState {
     /// Publishes the quantities that grow when the disk is too slow.
     fn set_gauges(&self) {
         let context = &self.context;
+        metrics::gauge!("patchbay_log_rebuilt_files").set(context.log.rebuilt_files() as f64);
+        let doubt_ms = context.clock_doubt_ms().unwrap_or(0);
+        metrics::gauge!("patchbay_clock_doubt_seconds").set(doubt_ms as f64 / 1e3);
         metrics::gauge!("patchbay_replay_events").set(context.replay_events() as f64);
         let delta = context.log.index().delta();
         metrics::gauge!("patchbay_index_delta_bytes").set((delta.live_bytes + delta.frozen_bytes) as f64);
@@ -135,9 +146,17 @@ impl TimersState {
     }
 
     /// Wakes the sessions that are due, in memory or not. Each is found once; a session that is put
-    /// off beyond the cursor is found again.
+    /// off beyond the cursor is found again. All are found again when the clock came into doubt or
+    /// out of it.
     fn wake_due(&mut self) {
-        let now = self.context.now();
+        let now = self.context.moment().sure;
+        let changes = self.context.clock_changes();
+        if std::mem::replace(&mut self.clock_changes, changes) != changes {
+            self.cursor = None;
+        }
+        // What is put off while the clock is a step back must not fall behind the cursor.
+        let latest = storage::Due { at: now, stream: StreamId(u128::MAX) };
+        self.cursor = self.cursor.map(|cursor| cursor.min(latest));
         for _ in 0..WAKE_PAGES {
             let page = match self.context.reader.due(now, self.cursor, WAKE_PAGE) {
                 Ok(page) => page,
@@ -191,8 +210,7 @@ impl TimersState {
         let (context, myself) = (self.context.clone(), self.myself.clone());
         #[allow(clippy::disallowed_methods, reason = "one run, which reports its end to this actor")]
         tokio::spawn(async move {
-            let retained = context.clone();
-            blocking::run(move || retain(&retained, retention_ms)).await;
+            retain(&context, retention_ms).await;
             let _timers_gone = myself.cast(TimersMessage::RetentionDone);
         });
     }
@@ -241,29 +259,77 @@ pub(crate) async fn checkpoint(context: &Arc<Context>) -> Option<Seq> {
 }
 
 /// Removes segments past retention. A segment with an open session's history is kept, up to twice
-/// the time of retention, so that the disk stays limited.
-fn retain(context: &Context, retention_ms: u64) {
-    let now = context.now();
+/// the time of retention, so that the disk stays limited. What sessions still owe is told again
+/// before the events go that told it; if that fails, the segments stay.
+async fn retain(context: &Arc<Context>, retention_ms: u64) {
+    let planned = context.clone();
+    let plan = blocking::run(move || plan_retention(&planned, retention_ms)).await.flatten();
+    let Some(plan) = plan else { return };
+    for streams in plan.streams.chunks(CARRIED_AT_ONCE) {
+        let (all, answer) = Completion::new();
+        for stream in streams {
+            let completion = all.share();
+            context.hosts.perform(*stream, Op::Carry { upto: plan.upto, completion });
+        }
+        all.complete();
+        if answer.await != Ok(true) {
+            return tracing::warn!("old segments stay: what sessions owe could not be told again");
+        }
+    }
+    let log = context.log.clone();
+    match blocking::run(move || log.retain(plan.before, plan.needed)).await {
+        Some(Ok(retained)) => tracing::debug!(?retained, carried = plan.streams.len(), "retention"),
+        Some(Err(error)) => tracing::warn!(%error, "old segments cannot be removed"),
+        None => {}
+    }
+}
+
+/// The plan of one run of retention.
+struct RetentionPlan {
+    before: Timestamp,
+    needed: Seq,
+    /// The latest instant of an event that goes.
+    upto: Timestamp,
+    /// Sessions whose state follows from events up to then.
+    streams: Vec<StreamId>,
+}
+
+/// Returns what to remove; `None` if nothing can be removed now.
+fn plan_retention(context: &Context, retention_ms: u64) -> Option<RetentionPlan> {
+    // What is removed does not come back: no clock's jump may remove it.
+    let now = context.moment().sure;
     let latest = Timestamp(now.0.saturating_sub(retention_ms));
     let earliest = Timestamp(now.0.saturating_sub(retention_ms.saturating_mul(2)));
+    let needed = Seq(context.log.index().checkpoint_seq().0.saturating_add(1));
+    context.log.removable(latest, needed)?;
     let mut oldest_open = latest;
+    let mut begun = Vec::new();
     let mut after = None;
-    while oldest_open > earliest {
-        let Ok(page) = context.reader.scan(after, OLDEST_PAGE) else { return };
+    loop {
+        let page = context.reader.scan(after, OLDEST_PAGE).ok()?;
         let Some(last) = page.last() else { break };
         after = Some(last.stream);
         for open in &page {
-            if let Ok(session) = load::decode(&open.entry)
-                && session.open
-            {
+            if open.entry.bytes.is_empty() {
+                // Lost to damage: its state is rebuilt from the log while that is there.
+                begun.push((Timestamp(0), open.stream));
+            }
+            let Ok(session) = load::decode(&open.entry) else { continue };
+            if session.open {
                 oldest_open = oldest_open.min(session.opened_at);
+            }
+            if !session.is_done() {
+                begun.push((session.since, open.stream));
             }
         }
     }
     let before = oldest_open.max(earliest);
-    let needed = Seq(context.log.index().checkpoint_seq().0.saturating_add(1));
-    match context.log.retain(before, needed) {
-        Ok(retained) => tracing::debug!(?retained, "retention"),
-        Err(error) => tracing::warn!(%error, "old segments cannot be removed"),
-    }
+    let upto = context.log.removable(before, needed)?;
+    begun.retain(|(since, _)| *since <= upto);
+    Some(RetentionPlan {
+        before,
+        needed,
+        upto,
+        streams: begun.into_iter().map(|(_, stream)| stream).collect(),
+    })
 }

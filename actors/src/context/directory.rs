@@ -3,12 +3,15 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock, PoisonError, RwLock, atomic::AtomicUsize},
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use arc_swap::ArcSwapOption;
 use channels::{Channel, HttpChannel, LinkKind};
-use message::{Address, ChannelId, DestinationId, cim};
+use message::{Address, ChannelId, DestinationId, Timestamp, cim};
 
 use crate::{
     config::{ChannelConfig, ChannelIx, Config, DestinationConfig, DestinationIx},
@@ -51,6 +54,8 @@ pub(crate) struct ChannelEntry {
     pub(crate) credit: Credit,
     /// The number of sessions that wait for their turn on it.
     pub(crate) waiting: AtomicUsize,
+    /// When the provider may last have missed an acknowledgement, in milliseconds; 0: never.
+    lost_at: AtomicU64,
     /// The HTTP calls between the channel and its provider.
     pub(crate) trace: HttpTrace,
     /// Counters of its webhooks, created with the first one.
@@ -67,10 +72,22 @@ impl ChannelEntry {
             dids,
             credit: Credit::default(),
             waiting: AtomicUsize::new(0),
+            lost_at: AtomicU64::new(0),
             trace: HttpTrace::default(),
             webhooks: OnceLock::new(),
             actor: ArcSwapOption::empty(),
         }
+    }
+
+    /// Notes that the provider may have missed an acknowledgement and repeats what it brought: a
+    /// link was lost, or a call was not answered.
+    pub(crate) fn note_loss(&self, now: Timestamp) {
+        self.lost_at.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    /// Returns when that was last noted.
+    pub(crate) fn lost_at(&self) -> Timestamp {
+        Timestamp(self.lost_at.load(Ordering::Relaxed))
     }
 
     /// The provider's side of the channel.
@@ -84,6 +101,11 @@ impl ChannelEntry {
             LinkKind::Http(http) => Some(http),
             LinkKind::Smpp(_) => None,
         }
+    }
+
+    /// Whether the channel is an SMPP channel.
+    pub(crate) fn is_smpp(&self) -> bool {
+        matches!(self.channel().link(), LinkKind::Smpp(_))
     }
 
     /// Returns the destination of a DID's deliveries. A DID that is no longer configured gets the
@@ -107,6 +129,7 @@ impl ChannelEntry {
             did_shown: known.map_or_else(|| Arc::from(did), |known| known.shown.clone()),
             address: Address { channel: self.config.id.clone(), did: canonical, customer },
             customer_shown: Arc::from(shown),
+            reached: None,
         }
     }
 
@@ -242,6 +265,14 @@ impl Directory {
         self.destination_ix.get(id).copied()
     }
 
+    /// Returns the id of the destination of an address; empty if its channel is not configured.
+    pub(crate) fn destination_of(&self, address: &Address) -> DestinationId {
+        let found = self.channel_by_id(&address.channel).and_then(|(_, entry)| {
+            self.destination(entry.destination(&address.did)).map(|found| found.config.id.clone())
+        });
+        found.unwrap_or_else(|| "".into())
+    }
+
     pub(crate) fn destinations(&self) -> impl Iterator<Item = (DestinationIx, &DestinationEntry)> {
         self.destinations.iter().enumerate().map(|(n, entry)| (DestinationIx(n), entry))
     }
@@ -252,7 +283,9 @@ impl Directory {
     ///
     /// Returns a refusal that names configured identifiers if no channel fits.
     pub(crate) fn route(&self, message: &cim::Message) -> Result<Found<'_>, Refusal> {
-        self.find_channel(&message.service_identifier, message.channel_type.as_deref())
+        self.find(&message.service_identifier, message.channel_type.as_deref(), |entry| {
+            entry.channel().sends().is_ok()
+        })
     }
 
     /// Chooses a channel by service identifier and, if given, channel type.
@@ -265,16 +298,26 @@ impl Directory {
         service_identifier: &str,
         channel_type: Option<&str>,
     ) -> Result<Found<'_>, Refusal> {
+        self.find(service_identifier, channel_type, |_| true)
+    }
+
+    /// Chooses the first channel that is preferred, else the first one.
+    fn find(
+        &self,
+        service_identifier: &str,
+        channel_type: Option<&str>,
+        is_preferred: impl Fn(&ChannelEntry) -> bool,
+    ) -> Result<Found<'_>, Refusal> {
         let with_did = self.with_did(service_identifier);
-        let mut fitting = with_did
-            .iter()
-            .filter_map(|ix| Some((*ix, self.channel(*ix)?)))
-            .filter(|(_, entry)| channel_type.is_none_or(|wanted| entry.has_type(wanted)));
-        let Some((ix, entry)) = fitting.next() else {
-            return Err(self.unknown_channel(service_identifier));
+        let fitting = || {
+            let known = with_did.iter().filter_map(|ix| Some((*ix, self.channel(*ix)?)));
+            known.filter(|(_, entry)| channel_type.is_none_or(|wanted| entry.has_type(wanted)))
         };
-        let others = fitting.count();
-        Ok(Found { ix, entry, others })
+        let preferred = fitting().find(|(_, entry)| is_preferred(entry));
+        let Some((ix, entry)) = preferred.or_else(|| fitting().next()) else {
+            return Err(self.unknown_channel(service_identifier, None));
+        };
+        Ok(Found { ix, entry, others: fitting().count().saturating_sub(1) })
     }
 
     /// Returns the channels that have a DID, in the order of the configuration.
@@ -298,9 +341,12 @@ impl Directory {
         found
     }
 
-    fn unknown_channel(&self, service_identifier: &str) -> Refusal {
-        let all: Vec<&str> =
-            self.channels.iter().flat_map(|c| c.config.dids.iter().map(|d| &*d.number)).collect();
+    /// Returns the refusal of a service identifier that no channel has. It names the configured
+    /// ones, or those of one destination.
+    pub(crate) fn unknown_channel(&self, service_identifier: &str, only: Option<&DestinationId>) -> Refusal {
+        let dids = self.channels.iter().flat_map(|channel| &channel.config.dids);
+        let dids = dids.filter(|did| only.is_none_or(|only| did.destination == *only));
+        let all: Vec<&str> = dids.map(|did| &*did.number).collect();
         let mut known = all.iter().take(KNOWN_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
         if all.len() > KNOWN_SHOWN_MAX {
             known.push_str(", ...");

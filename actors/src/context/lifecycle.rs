@@ -1,6 +1,9 @@
 //! Whether the router runs, drains, or has failed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    fmt::Display,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::watch;
 
@@ -25,6 +28,20 @@ impl Lifecycle {
             failure.get_or_insert(reason);
             first
         });
+    }
+
+    /// Returns what was looked for. A failed read ends the router: if it meant "not found", what
+    /// depends on it would be lost.
+    pub(crate) fn found<T>(&self, what: impl Display, read: Result<Option<T>, impl Display>) -> Option<T> {
+        read.unwrap_or_else(|error| {
+            self.fail(format!("{what} cannot be read: {error}"));
+            None
+        })
+    }
+
+    /// Whether the router cannot continue.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.borrow().is_some()
     }
 
     /// Waits for a failure and returns its reason.

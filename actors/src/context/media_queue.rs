@@ -16,20 +16,6 @@ const FETCHES_MAX: usize = 8;
 /// Maximum number of files that wait to be fetched ahead; further ones are fetched on demand.
 const WAITING_MAX: usize = 1_024;
 
-/// The reason why a file cannot be given.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoFile {
-    /// Nothing has this address. Answer 404.
-    #[error("no such file")]
-    Unknown,
-    /// The provider does not give it. Answer 502.
-    #[error("the provider does not give the file: {0}")]
-    Refused(String),
-    /// Too many fetches are in flight. Answer 503.
-    #[error("too many files are fetched at once")]
-    Busy,
-}
-
 /// A file to be fetched ahead.
 pub(crate) struct FetchRequest {
     pub(crate) channel: ChannelIx,
@@ -48,7 +34,7 @@ impl MediaQueue {
     /// Returns the queue and the receiver of what is to be fetched ahead.
     pub(crate) fn new(config: &MediaConfig) -> (Self, mpsc::Receiver<FetchRequest>) {
         let (waiting, requests) = mpsc::channel(WAITING_MAX);
-        let store = MediaStore::new(config.folder.clone(), config.bytes_max);
+        let store = MediaStore::new(config.folder.clone(), config.bytes_max, config.readers_max);
         let slots = Arc::new(Semaphore::new(FETCHES_MAX));
         (Self { config: config.clone(), store, slots, waiting }, requests)
     }

@@ -9,10 +9,13 @@ pub(crate) mod media_queue;
 pub(crate) mod media_store;
 pub(crate) mod tail;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
 
-use message::{Address, Timestamp};
-use storage::Log;
+use message::{Address, StreamId, Timestamp};
+use storage::{Log, ReadError};
 
 use crate::{
     config::Config,
@@ -25,12 +28,14 @@ use crate::{
     },
     domain::{
         admission::Pace,
-        names::{self, Names},
+        clock::{ClockChange, Moment, SteadyClock},
+        names::{self, NameState, Names},
         pending_ids::Claims,
         session::Identity,
     },
     error::{Refusal, StartError},
     history::{lookup, reader::LogReader},
+    sabotage::Sabotage,
     seams::Seams,
 };
 
@@ -51,6 +56,11 @@ pub(crate) struct Context {
     /// Customers' files; `None` when they are not kept.
     pub(crate) media: Option<MediaQueue>,
     pub(crate) tail: Tail,
+    clock: Mutex<SteadyClock>,
+    /// How often the clock came into doubt or out of it.
+    clock_changes: AtomicU64,
+    /// When this run began.
+    pub(crate) begun_at: Timestamp,
     started: tokio::time::Instant,
 }
 
@@ -65,6 +75,16 @@ impl Context {
         media: Option<MediaQueue>,
     ) -> Result<Self, StartError> {
         let directory = Directory::new(&config)?;
+        let (wall, monotonic_ms) = (seams.clock.now(), seams.clock.monotonic_ms());
+        let mut clock = SteadyClock::new(wall, monotonic_ms, newest_at(&log)?);
+        let begun_at = clock.read(wall, monotonic_ms).0.now;
+        if let Some(ahead_ms) = clock.doubt_ms() {
+            tracing::warn!(
+                wall = wall.0,
+                ahead_ms,
+                "the clock does not fit the log: what cannot be undone waits"
+            );
+        }
         Ok(Self {
             directory,
             hosts: Hosts::new(config.limits.hosts),
@@ -77,12 +97,48 @@ impl Context {
             admission: Pace::default(),
             media,
             tail: Tail::default(),
+            clock: Mutex::new(clock),
+            clock_changes: AtomicU64::new(0),
+            begun_at,
             started: tokio::time::Instant::now(),
         })
     }
 
+    /// Returns the stream of an address.
+    pub(crate) fn stream_of(&self, address: &Address) -> StreamId {
+        address.stream(&self.config.stream_key)
+    }
+
+    /// The time to record and to schedule by.
     pub(crate) fn now(&self) -> Timestamp {
-        self.seams.clock.now()
+        self.moment().now
+    }
+
+    /// The time, with its bounds while the wall clock is in doubt.
+    pub(crate) fn moment(&self) -> Moment {
+        let (wall, monotonic_ms) = (self.seams.clock.now(), self.seams.clock.monotonic_ms());
+        if Sabotage::BelieveTheClock.is_chosen() {
+            return wall.into();
+        }
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (moment, change) = clock.read(wall, monotonic_ms);
+        drop(clock);
+        if let Some(change) = change {
+            self.clock_changes.fetch_add(1, Ordering::AcqRel);
+            tell_clock(change, moment);
+        }
+        moment
+    }
+
+    /// Returns how often the clock came into doubt or out of it, as noticed by [`Self::moment`].
+    pub(crate) fn clock_changes(&self) -> u64 {
+        self.clock_changes.load(Ordering::Acquire)
+    }
+
+    /// Returns the milliseconds by which the wall clock is ahead of the believed time; `None` while
+    /// it is not in doubt.
+    pub(crate) fn clock_doubt_ms(&self) -> Option<i64> {
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner).doubt_ms()
     }
 
     /// Milliseconds since the start, on a clock that never goes back.
@@ -96,18 +152,33 @@ impl Context {
         pause_ms + self.seams.ids.jitter(crate::domain::backoff::jitter_of(pause_ms))
     }
 
-    /// Finds the address of the session to which one of a customer's names leads. A log that cannot
-    /// be read fails the router.
-    pub(crate) fn address_of(
+    /// Finds where one of a customer's names leads. A log that cannot be read fails the router.
+    pub(crate) fn name_state(
         &self,
         entry: &ChannelEntry,
         did: &Arc<str>,
         name: &Arc<str>,
-    ) -> Option<Address> {
-        lookup::address_of(&self.reader, &entry.config.id, did, name).unwrap_or_else(|error| {
-            self.lifecycle.fail(format!("a customer's name cannot be looked up: {error}"));
-            None
-        })
+    ) -> Option<NameState> {
+        let key = &self.config.stream_key;
+        self.found(lookup::name_state(&self.reader, key, &entry.config.id, did, name))
+    }
+
+    /// Finds the canonical address at which the customer of a session is reached.
+    pub(crate) fn customer_of(&self, address: &Address) -> Arc<str> {
+        self.reached(address).unwrap_or_else(|| address.customer.clone())
+    }
+
+    /// Finds the address at which a customer is reached, where that is not the session's own.
+    pub(crate) fn reached(&self, address: &Address) -> Option<Arc<str>> {
+        let (_, entry) = self.directory.channel_by_id(&address.channel)?;
+        if !entry.has_aliases {
+            return None;
+        }
+        self.found(lookup::reached(&self.reader, self.stream_of(address)))
+    }
+
+    fn found<T>(&self, found: Result<Option<T>, ReadError>) -> Option<T> {
+        self.lifecycle.found("a customer's name", found)
     }
 
     /// Finds the session's identity for a customer that the business names. Reads the log on
@@ -127,8 +198,9 @@ impl Context {
         if entry.has_aliases {
             let names: Names = names::names(entry.channel(), [&canonical]);
             let did = &identity.address.did;
-            if let Some(known) = names.iter().find_map(|name| self.address_of(entry, did, name)) {
-                identity.address = known;
+            if let Some(known) = names.iter().find_map(|name| self.name_state(entry, did, name)) {
+                identity.address = known.into_address();
+                identity.reached = (identity.address.customer != canonical).then_some(canonical);
             }
         }
         Ok(identity)
@@ -169,4 +241,28 @@ impl Context {
             .room()
             .map_err(|no_room| Refusal::Busy { reason: no_room.to_string().into(), retry_after_s: 10 })
     }
+}
+
+fn tell_clock(change: ClockChange, moment: Moment) {
+    match change {
+        ClockChange::Jumped(by_ms) => {
+            metrics::counter!("patchbay_clock_jumps_total").increment(1);
+            tracing::warn!(
+                by_ms,
+                now = moment.now.0,
+                "the wall clock jumped: time goes on as before, and nothing that cannot be undone is done \
+                 until the jump has lasted five minutes"
+            );
+        }
+        ClockChange::CameBack => tracing::info!(now = moment.now.0, "the wall clock came back"),
+        ClockChange::Believed => {
+            tracing::warn!(now = moment.now.0, "the wall clock's jump has lasted and is believed")
+        }
+    }
+}
+
+/// Returns the time of the newest event.
+fn newest_at(log: &Log) -> Result<Option<Timestamp>, StartError> {
+    let newest = log.event(log.committed()).map_err(|error| StartError::Log(error.to_string()))?;
+    Ok(newest.map(|stored| stored.at))
 }

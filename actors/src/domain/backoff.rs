@@ -8,6 +8,10 @@ pub struct Backoff {
     failures: u32,
 }
 
+/// Pauses while a provider refuses the credentials: a wrong password that is repeated too often
+/// locks accounts.
+pub(crate) const CREDENTIALS: Backoff = Backoff { first_ms: 10_000, max_ms: 600_000, failures: 0 };
+
 impl Backoff {
     /// Creates a backoff that begins at `first_ms` and doubles up to `max_ms`.
     pub fn new(first_ms: u64, max_ms: u64) -> Self {
@@ -52,5 +56,12 @@ mod tests {
         assert!((60..70).contains(&tries), "{tries}");
         backoff.reset();
         assert_eq!(backoff.next_ms(), 1_000);
+    }
+
+    #[test]
+    fn refused_credentials_are_tried_rarely_and_for_ever() {
+        let mut backoff = CREDENTIALS;
+        let pauses: Vec<u64> = (0..8).map(|_| backoff.next_ms() / 1_000).collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 600, 600]);
     }
 }

@@ -110,6 +110,14 @@ impl Circuit {
         self.phase = CircuitState::Trial;
     }
 
+    /// Allows no call until a probe is accepted: the provider refuses the credentials. A single
+    /// part decides then, because a probe does not show everything.
+    pub(crate) fn suspend(&mut self) {
+        self.phase = CircuitState::Open;
+        self.is_doubted = true;
+        self.parts = Failed::default();
+    }
+
     /// Applies a verdict.
     pub(crate) fn learn(&mut self, asked: Asked, verdict: &Verdict) -> Turn {
         match verdict {

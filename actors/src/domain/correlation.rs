@@ -1,28 +1,24 @@
-//! Matches receipts to parts, by the provider's id in every plausible spelling, scoped to the
-//! channel and all its binds. Early and unknown receipts are kept and retried. Pure: the log's
-//! look-up is an argument.
+//! Finds the part that a receipt is about: by the provider's id in every plausible spelling, scoped
+//! to the channel and all its binds and, where receipts name addresses, to the customer. Pure: the
+//! log's look-up is an argument.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
+use std::collections::HashMap;
+
+use channels::address::{
+    number,
+    spelling::{self, IdBase, Rule, Tally},
 };
+use message::{ChannelId, MessageNo, PartState, StreamId, address};
+use smallvec::SmallVec;
+use storage::{Found, Key, Tag};
 
-use channels::address::spelling::{self, IdBase, Rule, Tally};
-use message::{
-    ChannelId, MessageNo, PartState, StreamId, Timestamp, address,
-    event::UnmatchedReceipt,
-    snapshot::{ChannelSnapshot, ChannelV1, ParkedV1},
-};
-use storage::Found;
-
-use crate::domain::hash::StreamHash;
+use crate::{domain::hash::StreamHash, sabotage::Sabotage};
 
 /// Answers that are remembered until the log's look-ups contain them. Two generations of this size
 /// are kept; the older one is dropped.
 const RECENT_MAX: usize = 65_536;
-/// Retries of a kept receipt, in milliseconds after its arrival. An early receipt waits for its
-/// answer; one that needs a guess of its number base is tried without it first.
-const RETRY_MS: [u64; 6] = [500, 2_000, 10_000, 65_000, 600_000, 3_600_000];
+/// Maximum number of parts remembered under one id; the oldest is dropped for another.
+const SHARED_MAX: usize = 16;
 
 /// The part that a receipt refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +35,12 @@ impl PartRef {
             number: MessageNo((found.b >> 16) as u32),
             part: (found.b & 0xffff) as u16,
         }
+    }
+
+    /// Returns a look-up key that leads to the part.
+    pub(crate) fn to_key(self, hash: u128) -> Key {
+        let b = Tag::Value(u64::from(self.number.0) << 16 | u64::from(self.part));
+        Key { hash, a: self.stream.0, b }
     }
 
     /// Returns our own reference for providers that echo one: `<stream hex>-<number>-<part>`.
@@ -63,6 +65,13 @@ impl PartRef {
     }
 }
 
+/// Returns a spelling under which a message is found in its conversation, however its id is
+/// spelled. `token` is the part of the id that all spellings share.
+pub(crate) fn in_conversation(stream: StreamId, token: &str) -> String {
+    // Neither occurs in an id as spelled.
+    format!("{stream}\0{token}")
+}
+
 /// A provider's report on a part, independent of the protocol.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reported {
@@ -76,89 +85,123 @@ pub(crate) struct Reported {
 /// Number of hexadecimal digits of a stream in a reference.
 const REFERENCE_HEX: usize = 32;
 
-/// A receipt that is kept until its part is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parked {
-    pub(crate) receipt: UnmatchedReceipt,
-    /// Spellings of its id, in the order to try them.
-    pub(crate) ids: Vec<Box<str>>,
-    pub(crate) since: Timestamp,
-    /// Retries so far.
-    pub(crate) tries: u16,
+/// Whom a receipt names. Either of its addresses may be the customer's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Named {
+    /// The sessions between the two addresses, in the order to try them.
+    pub(crate) streams: SmallVec<[StreamId; 2]>,
+    /// Sessions with customers whose addresses end alike. They must compare the whole.
+    pub(crate) alike: SmallVec<[StreamId; 2]>,
+    /// The ends of the addresses; empty where the provider's id alone decides, or where the receipt
+    /// names nobody.
+    pub(crate) scopes: SmallVec<[u64; 2]>,
 }
 
-impl<'a> From<&'a Parked> for ParkedV1<'a> {
-    fn from(parked: &'a Parked) -> Self {
-        Self {
-            receipt: Cow::Borrowed(&parked.receipt),
-            ids: Cow::Borrowed(&parked.ids),
-            since: parked.since,
-            tries: parked.tries,
-        }
+/// Returns the end of an address as look-up keys hold it.
+pub(crate) fn scope(address: &str) -> u64 {
+    address::scope_of(&number::tail(address))
+}
+
+impl Named {
+    /// The session of a place among those that it names or may name, and whether it names it.
+    pub(crate) fn session(&self, place: u8) -> Option<(StreamId, bool)> {
+        let named = self.streams.iter().map(|stream| (*stream, true));
+        named.chain(self.alike.iter().map(|stream| (*stream, false))).nth(usize::from(place))
+    }
+
+    /// All sessions that it names or may name.
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = StreamId> {
+        self.streams.iter().chain(&self.alike).copied()
     }
 }
 
-impl From<ParkedV1<'_>> for Parked {
-    fn from(v1: ParkedV1<'_>) -> Self {
-        Self { receipt: v1.receipt.into_owned(), ids: v1.ids.into_owned(), since: v1.since, tries: v1.tries }
-    }
+/// A part with the id of a receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Match {
+    pub(crate) part: PartRef,
+    /// Whether the receipt names the part's session as it is spelled. Otherwise only the end of an
+    /// address agrees, and the session must compare the whole.
+    pub(crate) is_certain: bool,
 }
 
-/// Returns the kept receipts of a snapshot, oldest first.
-pub(crate) fn parked_in(snapshot: ChannelSnapshot<'_>) -> impl Iterator<Item = Parked> {
-    let ChannelSnapshot::V1(v1) = snapshot;
-    v1.parked.into_iter().map(Parked::from)
-}
-
-/// The receipts and recent answers of one channel.
+/// The parts with ids of one channel.
 #[derive(Debug)]
 pub(crate) struct Correlation {
     channel: ChannelId,
     base: IdBase,
+    /// Whether receipts name addresses, so that an id belongs to a customer.
+    is_scoped: bool,
     tally: Tally,
-    recent: [HashMap<u128, PartRef, StreamHash>; 2],
-    parked: BTreeMap<u32, Parked>,
-    by_key: HashMap<u128, u32, StreamHash>,
-    by_stream: HashMap<StreamId, Vec<u32>, StreamHash>,
-    /// Next retry of each kept receipt.
-    due: BTreeMap<(Timestamp, u32), ()>,
-    next_number: u32,
-    max: usize,
+    recent: [HashMap<u128, SmallVec<[PartRef; 1]>, StreamHash>; 2],
 }
 
 impl Correlation {
-    pub(crate) fn new(channel: ChannelId, base: IdBase, max: usize) -> Self {
-        Self {
-            channel,
-            base,
-            tally: Tally::default(),
-            recent: Default::default(),
-            parked: BTreeMap::new(),
-            by_key: HashMap::default(),
-            by_stream: HashMap::default(),
-            due: BTreeMap::new(),
-            next_number: 1,
-            max,
-        }
+    pub(crate) fn new(channel: ChannelId, base: IdBase, is_scoped: bool) -> Self {
+        Self { channel, base, is_scoped, tally: Tally::default(), recent: Default::default() }
     }
 
-    /// Returns the look-up keys of an id in a submit's answer.
-    pub(crate) fn keys(&self, provider_id: &str) -> Vec<u128> {
+    /// Whether receipts name addresses, so that an id belongs to a customer.
+    pub(crate) fn is_scoped(&self) -> bool {
+        self.is_scoped
+    }
+
+    /// Returns the look-up keys of an id in a submit's answer, for customers with these ends of
+    /// their addresses.
+    pub(crate) fn keys(&self, provider_id: &str, scopes: &[u64]) -> Vec<u128> {
         let spellings = spelling::register_spellings(provider_id);
-        spellings.iter().map(|s| address::provider_id_key(&self.channel, s)).collect()
+        let scopes = if self.is_scoped { scopes } else { &[] };
+        let scoped = spellings
+            .iter()
+            .flat_map(|s| scopes.iter().map(|scope| address::scoped_id_key(&self.channel, *scope, s)));
+        let plain = spellings.iter().map(|s| address::provider_id_key(&self.channel, s));
+        plain.chain(scoped).collect()
     }
 
-    /// Remembers an answer. Returns the number of a receipt that arrived before it.
-    pub(crate) fn answered(&mut self, keys: &[u128], part: PartRef) -> Option<u32> {
+    /// Remembers the id of an accepted part to a customer. Returns its look-up keys.
+    ///
+    /// `token` is another spelling of the id, for this conversation only. An id that was given to
+    /// another customer before is noted as shared. The log is asked only
+    /// while the memory of this process is short.
+    pub(crate) fn on_accepted(
+        &mut self,
+        provider_id: &str,
+        scope: u64,
+        token: Option<&str>,
+        part: PartRef,
+        log: impl Fn(u128) -> Option<Found>,
+    ) -> Vec<u128> {
+        let mut keys = self.keys(provider_id, &[scope]);
+        keys.extend(token.map(|token| address::provider_id_key(&self.channel, token)));
+        let is_young = self.recent.last().is_some_and(HashMap::is_empty);
+        let shared: Vec<u128> = spelling::register_spellings(provider_id)
+            .iter()
+            .filter(|_| self.is_scoped)
+            .filter(|s| {
+                let key = address::provider_id_key(&self.channel, s);
+                let stored = if is_young { log(key).map(PartRef::of) } else { None };
+                self.recent(key).chain(stored).any(|known| known.stream != part.stream)
+            })
+            .map(|s| address::shared_id_key(&self.channel, s))
+            .collect();
         let [now, before] = &mut self.recent;
         if now.len() >= RECENT_MAX {
             *before = std::mem::take(now);
         }
-        now.extend(keys.iter().map(|key| (*key, part)));
-        if self.by_key.is_empty() {
-            return None;
+        for key in &keys {
+            let parts = now.entry(*key).or_default();
+            parts.retain(|known| *known != part);
+            if parts.len() >= SHARED_MAX {
+                parts.remove(0);
+            }
+            parts.push(part);
         }
-        keys.iter().find_map(|key| self.by_key.get(key)).copied()
+        keys.extend(shared);
+        keys
+    }
+
+    /// The parts remembered under a key, the newest first.
+    fn recent(&self, key: u128) -> impl Iterator<Item = PartRef> {
+        self.recent.iter().flat_map(move |parts| parts.get(&key).into_iter().flatten().rev().copied())
     }
 
     /// Finds the part of a receipt. Tries another number base only if `guess` is true, because an
@@ -166,19 +209,47 @@ impl Correlation {
     pub(crate) fn find(
         &mut self,
         ids: &[Box<str>],
+        named: &Named,
         guess: bool,
         log: impl Fn(u128) -> Option<Found>,
+    ) -> Option<Match> {
+        self.first(ids, guess, |this, spelling| this.known(spelling, named, &log))
+    }
+
+    /// Finds the part of a receipt by the id alone, if only one customer was sent parts with it.
+    pub(crate) fn find_alone(
+        &mut self,
+        ids: &[Box<str>],
+        log: impl Fn(u128) -> Option<Found>,
     ) -> Option<PartRef> {
+        let found = self.first(ids, false, |this, spelling| {
+            let key = address::provider_id_key(&this.channel, spelling);
+            let stored = log(key).map(PartRef::of);
+            let newest = this.recent(key).next().or(stored)?;
+            let of_another = this.recent(key).chain(stored).any(|part| part.stream != newest.stream);
+            let is_shared = of_another || log(address::shared_id_key(&this.channel, spelling)).is_some();
+            Some((!is_shared).then_some(newest))
+        });
+        found.flatten()
+    }
+
+    /// Returns what `known` finds for the first of the ids' spellings for which it finds something.
+    fn first<T>(
+        &mut self,
+        ids: &[Box<str>],
+        guess: bool,
+        known: impl Fn(&Self, &str) -> Option<T>,
+    ) -> Option<T> {
         let base = if self.base == IdBase::Auto { self.tally.habit() } else { self.base };
         // Most ids come as spelled; the other spellings cost more to compute.
         let exact_first = matches!(base, IdBase::Auto | IdBase::Exact);
         for id in ids {
             if exact_first
                 && !id.is_empty()
-                && let Some(part) = self.known(id, &log)
+                && let Some(found) = known(self, id)
             {
                 self.tally.hit(Rule::Exact);
-                return Some(part);
+                return Some(found);
             }
             for spelling in spelling::lookup_spellings(id, base) {
                 if exact_first && spelling.rule == Rule::Exact {
@@ -188,139 +259,134 @@ impl Correlation {
                 if guessed && !guess && base == IdBase::Auto {
                     continue;
                 }
-                if let Some(part) = self.known(&spelling.key, &log) {
+                if let Some(found) = known(self, &spelling.key) {
                     self.tally.hit(spelling.rule);
-                    return Some(part);
+                    return Some(found);
                 }
             }
         }
         None
     }
 
-    /// Returns the part that is known under a spelling.
-    fn known(&self, spelling: &str, log: impl Fn(u128) -> Option<Found>) -> Option<PartRef> {
-        let key = address::provider_id_key(&self.channel, spelling);
-        let [now, before] = &self.recent;
-        let found = now.get(&key).or_else(|| before.get(&key)).copied();
-        found.or_else(|| log(key).map(PartRef::of))
-    }
-
-    /// Creates the event of a receipt to keep and assigns its number.
-    pub(crate) fn number(&mut self, receipt: &Reported, customer: &str, did: &str) -> UnmatchedReceipt {
-        let number = self.next_number;
-        self.next_number = self.next_number.wrapping_add(1).max(1);
-        UnmatchedReceipt {
-            number,
-            channel: self.channel.clone(),
-            provider_id: receipt.ids.first().map_or_else(|| "".into(), |id| (**id).into()),
-            customer: customer.into(),
-            did: did.into(),
-            state: receipt.state,
-            code: receipt.code.clone(),
+    /// Returns the part that is known under a spelling: of the session that the receipt names, else
+    /// the newest of a customer whose address ends alike.
+    fn known(&self, spelling: &str, named: &Named, log: impl Fn(u128) -> Option<Found>) -> Option<Match> {
+        if !self.is_scoped || Sabotage::MatchByIdAlone.is_chosen() {
+            let key = address::provider_id_key(&self.channel, spelling);
+            let part = self.recent(key).next().or_else(|| log(key).map(PartRef::of))?;
+            return Some(Match { part, is_certain: true });
         }
-    }
-
-    /// Keeps a receipt. Returns the oldest one when the limit is exceeded; the caller settles it.
-    pub(crate) fn park(&mut self, parked: Parked, stream: StreamId) -> Option<u32> {
-        let number = parked.receipt.number;
-        self.next_number = self.next_number.max(number.wrapping_add(1));
-        for id in &parked.ids {
-            for spelling in spelling::lookup_spellings(id, IdBase::Exact) {
-                self.by_key.insert(address::provider_id_key(&self.channel, &spelling.key), number);
+        let mut alike = None;
+        for scope in &named.scopes {
+            let key = address::scoped_id_key(&self.channel, *scope, spelling);
+            let is_named = |part: &PartRef| named.streams.contains(&part.stream);
+            let certain = self.recent(key).find(is_named);
+            let stored = if certain.is_none() { log(key).map(PartRef::of) } else { None };
+            if let Some(part) = certain.or(stored.filter(is_named)) {
+                return Some(Match { part, is_certain: true });
             }
+            alike = alike.or_else(|| self.recent(key).next()).or(stored);
         }
-        self.by_stream.entry(stream).or_default().push(number);
-        if let Some(wait) = RETRY_MS.get(usize::from(parked.tries)) {
-            self.due.insert((parked.since.plus_ms(*wait), number), ());
-        }
-        self.parked.insert(number, parked);
-        if self.parked.len() <= self.max {
-            return None;
-        }
-        self.parked.first_key_value().map(|(number, _)| *number)
-    }
-
-    /// A receipt that is kept until its part is known.
-    pub(crate) fn get(&self, number: u32) -> Option<&Parked> {
-        self.parked.get(&number)
-    }
-
-    /// Returns the kept receipts, oldest first.
-    pub(crate) fn parked(&self) -> impl Iterator<Item = &Parked> {
-        self.parked.values()
-    }
-
-    /// Returns the state that the index keeps.
-    pub(crate) fn to_snapshot(&self) -> ChannelSnapshot<'_> {
-        ChannelSnapshot::V1(ChannelV1 { parked: self.parked.values().map(ParkedV1::from).collect() })
-    }
-
-    /// Returns the number of kept receipts.
-    pub(crate) fn parked_len(&self) -> usize {
-        self.parked.len()
-    }
-
-    /// Returns the kept receipts of one customer and DID.
-    pub(crate) fn of_stream(&self, stream: StreamId) -> &[u32] {
-        self.by_stream.get(&stream).map_or(&[], Vec::as_slice)
-    }
-
-    /// Removes a kept receipt.
-    pub(crate) fn settle(&mut self, number: u32, stream: StreamId) -> Option<Parked> {
-        let parked = self.parked.remove(&number)?;
-        for id in &parked.ids {
-            for spelling in spelling::lookup_spellings(id, IdBase::Exact) {
-                let key = address::provider_id_key(&self.channel, &spelling.key);
-                if self.by_key.get(&key) == Some(&number) {
-                    self.by_key.remove(&key);
-                }
-            }
-        }
-        if let Some(numbers) = self.by_stream.get_mut(&stream) {
-            numbers.retain(|n| *n != number);
-            if numbers.is_empty() {
-                self.by_stream.remove(&stream);
-            }
-        }
-        if let Some(wait) = RETRY_MS.get(usize::from(parked.tries)) {
-            self.due.remove(&(parked.since.plus_ms(*wait), number));
-        }
-        Some(parked)
-    }
-
-    /// Returns at most `limit` kept receipts that are due for a retry, and schedules their next
-    /// one.
-    pub(crate) fn due(&mut self, now: Timestamp, limit: usize) -> Vec<u32> {
-        let mut numbers = Vec::new();
-        while let Some((&(at, number), ())) = self.due.first_key_value() {
-            if at > now || numbers.len() >= limit {
-                break;
-            }
-            self.due.pop_first();
-            if let Some(parked) = self.parked.get_mut(&number) {
-                parked.tries += 1;
-                if let Some(wait) = RETRY_MS.get(usize::from(parked.tries)) {
-                    self.due.insert((parked.since.plus_ms(*wait), number), ());
-                }
-                numbers.push(number);
-            }
-        }
-        numbers
-    }
-
-    /// Returns the next instant of a retry.
-    pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.due.first_key_value().map(|((at, _), ())| *at)
+        alike.map(|part| Match { part, is_certain: false })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use message::Address;
     use proptest::prelude::*;
 
     use super::*;
 
+    /// Numbers of which several share their last seven digits.
+    const CUSTOMERS: [&str; 5] =
+        ["4917600000001", "4917600000002", "4315500000001", "15550100002", "5511987654321"];
+
+    fn stream(customer: &str, did: &str) -> StreamId {
+        Address { channel: "sms".into(), did: did.into(), customer: customer.into() }
+            .stream(&message::address::StreamKey::default())
+    }
+
+    /// Whom a receipt between two addresses names, as a channel finds it.
+    fn named(source: &str, destination: &str) -> Named {
+        let canonical = number::canonical;
+        let (source, destination) = (canonical(source), canonical(destination));
+        Named {
+            streams: [stream(&source, &destination), stream(&destination, &source)].into_iter().collect(),
+            alike: SmallVec::new(),
+            scopes: [&source, &destination].into_iter().map(|address| scope(address)).collect(),
+        }
+    }
+
+    /// One spelling of a customer's number, and the other address, on either side.
+    fn spelled(customer: &str, style: u8) -> (String, String) {
+        let did = "5155".to_owned();
+        match style % 6 {
+            0 => (format!("+{customer}"), did),
+            1 => (format!("00{customer}"), did),
+            2 => (customer.get(2..).map(|rest| format!("0{rest}")).unwrap(), "INFO".into()),
+            3 => (did, customer.to_owned()),
+            4 => ("INFO".into(), format!("+{customer}")),
+            _ => (customer.to_owned(), did),
+        }
+    }
+
     proptest! {
+        /// However customers share ids, and however receipts spell their addresses, an id never
+        /// leads to a part of a customer whom the receipt does not name; and it does lead to the
+        /// newest part with this id of the one whom it names.
+        #[test]
+        fn an_id_belongs_to_a_customer(
+            accepted in prop::collection::vec((0usize..5, 1u8..4), 1..24),
+            receipts in prop::collection::vec((0usize..5, 1u8..4, any::<u8>()), 1..24),
+            restarts in 0usize..24,
+        ) {
+            let log = std::cell::RefCell::new(BTreeMap::<u128, Found>::new());
+            let look_up = |key: u128| log.borrow().get(&key).copied();
+            let new = || Correlation::new("sms".into(), IdBase::Auto, true);
+            let mut correlation = new();
+            let mut newest: BTreeMap<(usize, u8), PartRef> = BTreeMap::new();
+            for (at, (who, id)) in accepted.iter().enumerate() {
+                if at == restarts {
+                    correlation = new();
+                }
+                let part = PartRef {
+                    stream: stream(CUSTOMERS[*who], "5155"),
+                    number: MessageNo(at as u32 + 1),
+                    part: 0,
+                };
+                let scope = scope(CUSTOMERS[*who]);
+                for key in correlation.on_accepted(&id.to_string(), scope, None, part, look_up) {
+                    let b = u64::from(part.number.0) << 16;
+                    log.borrow_mut().insert(key, Found { a: part.stream.0, b });
+                }
+                newest.insert((*who, *id), part);
+            }
+            for (who, id, style) in receipts {
+                let (source, destination) = spelled(CUSTOMERS[who], style);
+                let ids = [Box::from(id.to_string())];
+                let found = correlation.find(&ids, &named(&source, &destination), false, look_up);
+                // The session compares the whole address where only its end agrees.
+                let own = found.filter(|found| {
+                    let customer = CUSTOMERS.iter().find(|c| stream(c, "5155") == found.part.stream).unwrap();
+                    found.is_certain || [&source, &destination].iter().any(|a| number::is_same(customer, a))
+                });
+                let right = newest.get(&(who, id)).copied();
+                prop_assert!(own.is_none_or(|own| Some(own.part) == right), "{:?} {:?}", own, right);
+                let ends_alike = newest.keys().any(|(other, i)| {
+                    *i == id && *other != who && number::tail(CUSTOMERS[*other]) == number::tail(CUSTOMERS[who])
+                });
+                prop_assert!(ends_alike || own.map(|own| own.part) == right, "{:?} {:?}", own, right);
+                // By the id alone it is found only if nobody else was given it.
+                let others = newest.keys().filter(|(_, i)| *i == id).count();
+                let alone = correlation.find_alone(&ids, look_up);
+                prop_assert!(others <= 1 || alone.is_none(), "{:?}", alone);
+                prop_assert!(others != 1 || alone.is_some());
+            }
+        }
+
         #[test]
         fn a_reference_is_read_again_in_any_case(stream: u128, number: u32, part: u16) {
             let part = PartRef { stream: StreamId(stream), number: MessageNo(number), part };

@@ -15,6 +15,8 @@ const PAUSE_MAX_MS: u64 = 30_000;
 /// The send rate of one channel.
 #[derive(Clone, Debug)]
 pub struct Rate {
+    /// Whether only pauses hold parts back.
+    is_unlimited: bool,
     /// Maximum number of parts in a window.
     window_max: u32,
     /// Milliseconds between two parts when evenly paced.
@@ -34,10 +36,14 @@ pub struct Rate {
 }
 
 impl Rate {
-    /// Creates a rate of `per_second` parts, above 0, that begins at `now_ms`.
-    pub fn new(per_second: f64, now_ms: u64) -> Self {
-        let per_second = if per_second.is_finite() { per_second.clamp(0.001, 1_000_000.0) } else { 1.0 };
+    /// Creates a rate of `per_second` parts, above 0, that begins at `now_ms`; `None`: unlimited,
+    /// so that only pauses hold parts back.
+    pub fn new(per_second: impl Into<Option<f64>>, now_ms: u64) -> Self {
+        let per_second = per_second.into();
+        let is_unlimited = per_second.is_none();
+        let per_second = per_second.filter(|rate| rate.is_finite()).unwrap_or(1.0).clamp(0.001, 1_000_000.0);
         Self {
+            is_unlimited,
             window_max: (per_second.ceil() as u32).max(1),
             interval_ms: WINDOW_MS as f64 / per_second,
             next_slot_ms: now_ms as f64,
@@ -50,7 +56,7 @@ impl Rate {
     }
 
     /// Creates a rate after a restart: parts may have been sent until just now.
-    pub fn resumed(per_second: f64, now_ms: u64) -> Self {
+    pub fn resumed(per_second: impl Into<Option<f64>>, now_ms: u64) -> Self {
         let mut rate = Self::new(per_second, now_ms);
         // The last part before the restart may have been late by the catch-up time.
         rate.next_slot_ms += rate.interval_ms + CATCH_UP_MS;
@@ -59,9 +65,14 @@ impl Rate {
 
     /// Returns how many parts may be sent now.
     pub fn allowance(&mut self, now_ms: u64) -> usize {
-        self.advance(now_ms);
+        if !self.is_unlimited {
+            self.advance(now_ms);
+        }
         if now_ms < self.paused_until_ms {
             return 0;
+        }
+        if self.is_unlimited {
+            return usize::MAX;
         }
         let now = now_ms as f64;
         self.next_slot_ms = self.next_slot_ms.max(now - CATCH_UP_MS.max(self.interval_ms.min(1.0)));
@@ -74,6 +85,9 @@ impl Rate {
 
     /// Counts `parts` as sent; at most what [`Rate::allowance`] gave.
     pub fn sent(&mut self, parts: usize, now_ms: u64) {
+        if self.is_unlimited {
+            return;
+        }
         self.advance(now_ms);
         let parts = u32::try_from(parts).unwrap_or(u32::MAX);
         if let Some(slot) = self.sent.get_mut((self.at_ms % WINDOW_MS) as usize) {
@@ -85,7 +99,7 @@ impl Rate {
 
     /// Returns when to ask again after an allowance of 0.
     pub fn next_at(&self, now_ms: u64) -> u64 {
-        let slot = self.next_slot_ms.ceil() as u64;
+        let slot = if self.is_unlimited { 0 } else { self.next_slot_ms.ceil() as u64 };
         slot.max(self.paused_until_ms).max(now_ms + 1)
     }
 
@@ -190,6 +204,17 @@ mod tests {
             let first_half = sent.iter().filter(|t| **t % 1_000 < 500).count() as f64 / sent.len() as f64;
             assert!((0.4..=0.6).contains(&first_half) || rate < 2.0, "{rate}: bunched, {first_half}");
         }
+    }
+
+    #[test]
+    fn without_a_limit_only_pauses_hold_parts_back() {
+        let mut pace = Rate::resumed(None, 7);
+        assert_eq!((pace.allowance(7), pace.next_at(7)), (usize::MAX, 8));
+        pace.sent(1_000_000, 7);
+        assert_eq!(pace.allowance(7), usize::MAX);
+        pace.pause(0, 7);
+        assert_eq!((pace.allowance(1_006), pace.next_at(8)), (0, 1_007));
+        assert_eq!(pace.allowance(1_007), usize::MAX);
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub(crate) fn message_of(event: &Event) -> Option<MessageNo> {
         Event::Accepted(a) => Some(a.number),
         Event::LateReceipt(l) => Some(l.message),
         Event::Offered(o) => Some(o.message),
+        Event::Carried { message, .. } => *message,
         Event::Submitting { message, .. }
         | Event::Submitted { message, .. }
         | Event::Deferred { message, .. }

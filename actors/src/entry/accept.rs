@@ -129,7 +129,7 @@ fn post(
     let identity = context.identity_of(entry, &message.service_identifier, &message.customer)?;
     let now = context.now();
     let id = message.id.clone().unwrap_or_else(|| context.seams.ids.message_id());
-    let stream = identity.address.stream();
+    let stream = context.stream_of(&identity.address);
     if let Some(signal) = signal_of(&message.content) {
         if let Some(http) = entry.http()
             && let Some(request) = signal_call(context, http, &identity, &signal)
@@ -146,6 +146,7 @@ fn post(
         channel,
         id,
         content: message.content,
+        handling: message.handling,
         priority: message.priority,
         send_at: message.scheduling.send_at.filter(|at| *at > now),
         expires_at,
@@ -165,8 +166,9 @@ fn signal_call(
     identity: &Identity,
     signal: &Signal,
 ) -> Option<Request> {
-    let stream = identity.address.stream();
-    let (did, customer) = (&*identity.did_shown, &*identity.address.customer);
+    let stream = context.stream_of(&identity.address);
+    let (did, customer) = (&*identity.did_shown, context.customer_of(&identity.address));
+    let customer = &*customer;
     match signal {
         Signal::Typing(on) => {
             let last = lookup::last_received(&context.reader, stream).map(|received| received.provider_id);

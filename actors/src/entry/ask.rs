@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use message::{MessageId, MessageNo, StreamId, address};
+use storage::Found;
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     context::Context,
+    domain::message_key,
     error::Refusal,
     protocol::{
         answers::Reply,
@@ -23,14 +25,24 @@ pub(crate) fn no_answer() -> Refusal {
     Refusal::Busy { reason: "the router did not answer in time".into(), retry_after_s: 5 }
 }
 
+/// Finds the entry of a message by the business's id.
+///
+/// # Errors
+///
+/// Returns a refusal if the log cannot tell whether a message has this id.
+pub(crate) fn find_message(context: &Context, id: &MessageId) -> Result<Option<Found>, Refusal> {
+    let found = context.reader.find_now(address::message_key(id.as_str()));
+    found.map_err(|poisoned| Refusal::Busy { reason: poisoned.to_string().into(), retry_after_s: 10 })
+}
+
 /// Finds a message's stream and number by the business's id.
 ///
 /// # Errors
 ///
-/// Returns a refusal if no message has this id.
+/// Returns a refusal if no message has this id, or the log cannot tell.
 pub(crate) fn locate(context: &Context, id: &MessageId) -> Result<(StreamId, MessageNo), Refusal> {
-    let found = context.reader.find(address::message_key(id.as_str())).ok_or(Refusal::NotFound("message"))?;
-    Ok((StreamId(found.a), MessageNo(u32::try_from(found.b).unwrap_or(u32::MAX))))
+    let found = find_message(context, id)?.ok_or(Refusal::NotFound("message"))?;
+    Ok((StreamId(found.a), message_key::number(found)))
 }
 
 /// Sends a request to a session's host and waits for the answer.

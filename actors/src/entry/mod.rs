@@ -2,6 +2,8 @@
 
 pub(crate) mod accept;
 mod ask;
+mod past;
 mod plan;
 pub(crate) mod router;
+pub(crate) mod scoped;
 mod webhook;

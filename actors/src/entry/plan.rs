@@ -1,14 +1,16 @@
 //! Dry run: what accepting a message would send, to whom and why. Changes nothing.
 
+use std::sync::Arc;
+
 use channels::{Channel, Prepared, text::split};
 use message::{
-    Content, DestinationId, SessionId, cim,
+    Content, DestinationId, SessionId, StreamId, Timestamp, cim,
     event::{Alphabet, Concatenation},
 };
 
 use crate::{
     context::directory::Found,
-    domain::session::Identity,
+    domain::session::{Identity, Session},
     error::Refusal,
     protocol::task::QueuePosition,
     view::{PlanView, PlannedMessage, SessionIdText},
@@ -21,13 +23,25 @@ use crate::{
 /// Returns a refusal if the channel cannot send the message.
 pub(crate) fn plan(
     found: &Found<'_>,
-    identity: &Identity,
+    (stream, identity): (StreamId, &Identity),
     message: &cim::Message,
     position: QueuePosition,
     destination: Option<DestinationId>,
+    customer: Arc<str>,
+    now: Timestamp,
 ) -> Result<PlanView, Refusal> {
     let entry = found.entry;
-    let prepared = entry.channel().prepare(&message.content, 1).map_err(|r| Refusal::Unsendable(r.0))?;
+    let mut prepared = entry
+        .channel()
+        .prepare_as(&message.content, 1, message.handling)
+        .map_err(|rejection| Refusal::Unsendable(rejection.0))?;
+    let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
+    let from = message.scheduling.send_at.unwrap_or(now).max(now);
+    let valid_ms = message.scheduling.expiry(now).map(|at| at.since_ms(from)).or(validity);
+    if let Some(refusal) = Session::is_over(message.scheduling.expiry(now), now) {
+        return Err(refusal);
+    }
+    prepared.adapted.extend(valid_ms.and_then(|ms| entry.channel().untold_validity(ms)));
     let ordinal = if position.open { position.ordinal } else { position.ordinal.saturating_add(1) };
     let messages = planned(entry.channel(), &prepared);
     let text = match &prepared.content {
@@ -38,9 +52,9 @@ pub(crate) fn plan(
         channel: entry.config.id.clone(),
         provider: entry.channel().provider().name,
         because: found.because(&message.service_identifier, message.channel_type.as_deref()),
-        customer: identity.address.customer.clone(),
+        customer,
         did: identity.did_shown.clone(),
-        session_id: SessionIdText(SessionId { stream: identity.address.stream(), ordinal }),
+        session_id: SessionIdText(SessionId { stream, ordinal }),
         session_open: position.open,
         text,
         alphabet: alphabet(prepared.split.alphabet),
@@ -89,6 +103,7 @@ fn alphabet(alphabet: Alphabet) -> String {
         Alphabet::Ucs2 => "UCS-2".to_owned(),
         Alphabet::Latin1 => "Latin-1".to_owned(),
         Alphabet::Binary => "binary".to_owned(),
+        Alphabet::Coded(data_coding) => format!("data_coding {data_coding}"),
         Alphabet::Gsm7Single(id) => format!("GSM-7 with the single shift table {id}"),
         Alphabet::Gsm7Locking(id) => format!("GSM-7 with the locking and single shift tables {id}"),
     }

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use message::{
-    Address, ChannelId, MessageId, Seq, SessionId, StreamId, Timestamp, address, cim,
+    Address, ChannelId, DestinationId, MessageId, Seq, SessionId, StreamId, Timestamp, cim,
     event::{CloseReason, DoubtSettlement},
 };
 use ractor::{Actor, ActorRef};
@@ -22,13 +22,14 @@ use crate::{
     config::Config,
     context::{
         Context, blocking,
-        media_queue::{MediaQueue, NoFile},
-        media_store::MediaFile,
+        media_queue::MediaQueue,
+        media_store::{MediaFile, NoFile},
     },
     domain::session::window,
     entry::{
         accept::{self, Origin},
         ask::{self, ANSWER_WAIT},
+        past::{self, Extent},
         plan, webhook,
     },
     error::{Refusal, StartError},
@@ -128,10 +129,11 @@ impl Router {
         let found = self.context.directory.route(&message)?;
         let identity =
             self.context.identity_of(found.entry, &message.service_identifier, &message.customer)?;
-        let stream = identity.address.stream();
+        let stream = self.context.stream_of(&identity.address);
         let reader = &self.context.reader;
-        let was_accepted = |id: &&MessageId| reader.find(address::message_key(id.as_str())).is_some();
-        if let Some(id) = message.id.as_ref().filter(was_accepted) {
+        if let Some(id) = &message.id
+            && ask::find_message(&self.context, id)?.is_some()
+        {
             return Err(Refusal::TooLate(
                 format!("message id {id} was accepted before: nothing would be sent").into(),
             ));
@@ -147,7 +149,8 @@ impl Router {
             let ix = found.entry.destination(&identity.address.did);
             self.context.directory.destination(ix).map(|d| d.config.id.clone())
         });
-        plan::plan(&found, &identity, &message, position, destination)
+        let customer = self.context.customer_of(&identity.address);
+        plan::plan(&found, (stream, &identity), &message, position, destination, customer, now)
     }
 
     /// Returns a message with its timeline.
@@ -199,17 +202,44 @@ impl Router {
         let identity =
             self.context.identity_of(found.entry, &request.service_identifier, &request.customer)?;
         let OpenSession { handler, takeover, .. } = request;
-        let stream = identity.address.stream();
+        let stream = self.context.stream_of(&identity.address);
         ask::ask(&self.context, stream, |reply| Request::Open { identity, handler, takeover, reply }).await
     }
 
-    /// Returns a session, or its state at the instant `at`.
+    /// Returns an error unless the customers of a session to be opened write to a destination.
+    pub(crate) fn own_channel(&self, request: &OpenSession, only: &DestinationId) -> Result<(), Refusal> {
+        let directory = &self.context.directory;
+        let found = directory.find_channel(&request.service_identifier, request.channel.as_deref())?;
+        let did = found.entry.channel().did(&request.service_identifier);
+        let own = directory.destination(found.entry.destination(&did));
+        if own.is_some_and(|own| own.config.id == *only) {
+            return Ok(());
+        }
+        Err(directory.unknown_channel(&request.service_identifier, Some(only)))
+    }
+
+    /// Returns the milliseconds by which the wall clock is ahead of the believed time; `None` while
+    /// it is not in doubt.
+    pub fn clock_doubt_ms(&self) -> Option<i64> {
+        self.context.clock_doubt_ms()
+    }
+
+    /// Returns a session with its newest events, or its state at the instant `at`.
     ///
     /// # Errors
     ///
     /// Returns an error if no session has this id.
     pub async fn session(&self, id: SessionId, at: Option<Timestamp>) -> Result<SessionView, Refusal> {
-        ask::ask(&self.context, id.stream, |reply| Request::View { id, at, reply }).await
+        past::session(&self.context, id, Extent { at, before: None }).await
+    }
+
+    /// Returns a session with its newest events before one of them: the next page of its past.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no session has this id.
+    pub async fn session_before(&self, id: SessionId, before: Seq) -> Result<SessionView, Refusal> {
+        past::session(&self.context, id, Extent { at: None, before: Some(before) }).await
     }
 
     /// Finds a customer's open session by the addresses that the business uses.
@@ -219,7 +249,8 @@ impl Router {
     /// Returns an error if the channel does not exist or no session is open.
     pub async fn find_session(&self, service_identifier: &str, customer: &str) -> Result<SessionId, Refusal> {
         let entry = self.context.directory.find_channel(service_identifier, None)?.entry;
-        let stream = self.context.identity_of(entry, service_identifier, customer)?.address.stream();
+        let identity = self.context.identity_of(entry, service_identifier, customer)?;
+        let stream = self.context.stream_of(&identity.address);
         let position = ask::queue_position(&self.context, stream).await?;
         if !position.open {
             return Err(Refusal::NotFound("open session"));
@@ -396,6 +427,12 @@ impl Router {
         webhook::bytes_max(&self.context, channel)
     }
 
+    /// Returns whether any channel takes webhooks at the address that all accounts of a Meta app
+    /// share.
+    pub fn shares_webhooks(&self) -> bool {
+        webhook::is_shared(&self.context)
+    }
+
     /// Handles a provider's call. Its events are durable when the answer is
     /// [`WebhookAnswer::Reply`]; otherwise the provider must repeat the call, which changes nothing
     /// if it was stored after all.
@@ -446,6 +483,7 @@ impl Router {
     pub fn stream_of(&self, channel: &ChannelId, did: &str, customer: &str) -> Option<StreamId> {
         let (_, entry) = self.context.directory.channel_by_id(channel)?;
         let customer = entry.channel().customer(customer).ok()?;
-        Some(Address { channel: channel.clone(), did: entry.channel().did(did), customer }.stream())
+        let address = Address { channel: channel.clone(), did: entry.channel().did(did), customer };
+        Some(self.context.stream_of(&address))
     }
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use channels::{
-    HttpChannel, InEvent,
+    HttpChannel, InEvent, Protection, Received,
     family::meta::batch::{self, AccountPiece},
     http::{Refused, Reply, Webhook},
 };
@@ -19,7 +19,9 @@ use crate::{
     protocol::{
         channel::ChannelMessage,
         completion::Completion,
-        webhook::{BODY_BYTES_MAX, SHARED_BODY_BYTES_MAX, WebhookAnswer, WebhookCall, WebhookCounters},
+        webhook::{
+            BODY_BYTES_MAX, SHARED_BODY_BYTES_MAX, WebhookAnswer, WebhookCall, WebhookCounters, with_unknown,
+        },
     },
 };
 
@@ -32,8 +34,13 @@ const RETRY_AFTER_S: u32 = 5;
 /// is unknown or takes no webhooks.
 pub(crate) fn bytes_max(context: &Context, channel: &ChannelId) -> Option<usize> {
     let (_, entry) = context.directory.channel_by_id(channel)?;
-    let http = entry.http()?;
+    let http = entry.http().filter(|http| http.protection() != Protection::NoWebhooks)?;
     Some(if http.shared_ids().is_empty() { BODY_BYTES_MAX } else { SHARED_BODY_BYTES_MAX })
+}
+
+/// Returns whether any channel takes webhooks at the shared address.
+pub(crate) fn is_shared(context: &Context) -> bool {
+    sharing(context).next().is_some()
 }
 
 /// Handles a call to one channel's address.
@@ -42,8 +49,10 @@ pub(crate) async fn handle(context: &Context, channel: &ChannelId, call: &Webhoo
         return WebhookAnswer::Unknown;
     };
     let answer = match entry.http() {
-        Some(http) => verify_and_store(context, entry, http, call).await,
-        None => WebhookAnswer::Unknown,
+        Some(http) if http.protection() != Protection::NoWebhooks => {
+            verify_and_store(context, entry, http, call).await
+        }
+        _ => WebhookAnswer::Unknown,
     };
     entry.webhooks.get_or_init(|| WebhookCounters::of(channel)).count(channel, &answer);
     answer
@@ -61,27 +70,47 @@ async fn verify_and_store(
         Ok(Some(reply)) => return WebhookAnswer::Reply(reply),
         Err(error) => return refused(error),
     }
-    if let Err(error) = http.verify(&webhook) {
+    if !entry.config.unsigned
+        && let Err(error) = http.verify(&webhook)
+    {
         return refused(error);
     }
     if let Err(Refusal::Busy { reason, retry_after_s }) = context.accepting() {
         return WebhookAnswer::Busy { reason, retry_after_s };
     }
     let received = match http.receive(&webhook) {
-        Ok(received) => received,
+        Ok(received) => with_unknown(entry.config.id.as_str(), received),
         Err(malformed) => return WebhookAnswer::Malformed(malformed.0),
     };
-    if received.events.is_empty() || store(entry, received.events).await {
+    if received.events.is_empty() || store(context, entry, received.events).await {
         return WebhookAnswer::Reply(received.reply.unwrap_or_else(|| Reply::text("")));
     }
     not_stored()
 }
 
 /// Sends events to a channel; returns whether all of them were flushed in time.
-async fn store(entry: &ChannelEntry, events: Vec<InEvent>) -> bool {
+async fn store(context: &Context, entry: &ChannelEntry, events: Vec<InEvent>) -> bool {
     let (completion, answer) = Completion::new();
+    let mut call = UnansweredCall { context, entry, is_answered: false };
     entry.tell(ChannelMessage::Events(events, completion));
-    matches!(timeout(DURABLE_WAIT, answer).await, Ok(Ok(true)))
+    call.is_answered = matches!(timeout(DURABLE_WAIT, answer).await, Ok(Ok(true)));
+    call.is_answered
+}
+
+/// A drop guard that notes when a call ends without a good answer, also when the caller went away:
+/// the provider repeats it.
+struct UnansweredCall<'a> {
+    context: &'a Context,
+    entry: &'a ChannelEntry,
+    is_answered: bool,
+}
+
+impl Drop for UnansweredCall<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.entry.note_loss(self.context.now());
+        }
+    }
 }
 
 /// The parts of a call to the shared address.
@@ -182,7 +211,11 @@ fn shares(context: &Context, webhook: &Webhook<'_>, pieces: &[AccountPiece]) -> 
             continue;
         }
         shares.signed += 1;
-        match http.receive(&Webhook { body: &piece.body, ..*webhook }) {
+        let read = http.receive(&Webhook { body: &piece.body, ..*webhook });
+        let channel = context.directory.channel(ix).map(|entry| &entry.config.id);
+        match read
+            .map(|received| channel.map_or_else(Received::default, |id| with_unknown(id.as_str(), received)))
+        {
             Ok(received) if received.events.is_empty() => {}
             Ok(received) => match shares.events.iter_mut().find(|(of, _)| *of == ix) {
                 Some((_, events)) => events.extend(received.events),

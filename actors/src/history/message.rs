@@ -1,23 +1,25 @@
 //! A message as its history in the log tells it, also long after it was settled.
 
 use message::{
-    Event, MessageNo, MessageStatus, PartState, Seq,
+    Event, MessageStatus, PartState, Seq,
     event::{LateNotification, LateReceipt},
 };
-use storage::{Item, Stored};
+use storage::{Item, Prev, Stored};
 
 use crate::{
-    domain::{session::Outbound, subject::message_of},
+    domain::session::{Outbound, carried},
     history::reader::LogReader,
 };
 
-/// Maximum number of events read for one message; a message further back is not found.
-const WALK_MAX: usize = 1_000_000;
+/// Maximum number of events read for one message; one with more is not shown.
+const WALK_MAX: usize = 100_000;
 
 /// A message rebuilt from its events.
 pub(crate) struct MessageRecord {
     pub(crate) message: Outbound,
     pub(crate) events: Vec<Stored>,
+    /// The event before the first: the opening of its session.
+    pub(crate) opening: Seq,
     /// The highest status that was reported to the business.
     notified: MessageStatus,
 }
@@ -25,46 +27,56 @@ pub(crate) struct MessageRecord {
 /// Returns a pending event as `Stored`, with `Seq::NONE`.
 fn stored(item: &Item) -> Stored {
     let Item { stream, at, keys, event, .. } = item.clone();
-    Stored { seq: Seq::NONE, prev: Seq::NONE, stream, at, keys, event }
+    Stored { seq: Seq::NONE, prev: Seq::NONE, about: Seq::NONE, stream, at, keys, event }
+}
+
+/// Whether a message's history begins with an event.
+fn begins(event: &Event) -> bool {
+    matches!(event, Event::Accepted(_) | Event::Carried { .. })
 }
 
 impl MessageRecord {
-    /// Reads a message's history, walking back from `head`, its stream's newest event. `pending`
-    /// are the stream's events after that, which have no number yet.
+    /// Returns the message's newest event before the first that is pending, if it has a number.
+    pub(crate) fn before(first: &Item) -> Option<Seq> {
+        match first.about {
+            Prev::At(seq) if !begins(&first.event) => Some(seq),
+            _ => None,
+        }
+    }
+
+    /// Reads a message's events back from its newest one, and only those. `pending` are its events
+    /// after that, which have no number yet.
     ///
     /// # Errors
     ///
     /// Returns the reason if an event cannot be read.
     pub(crate) fn read<'a>(
         reader: &LogReader,
-        head: Seq,
-        number: MessageNo,
+        head: Option<Seq>,
         pending: impl Iterator<Item = &'a Item>,
     ) -> Result<Option<Self>, String> {
-        let mut events = Vec::new();
-        for earlier in reader.history(head).take(WALK_MAX) {
-            let earlier = earlier.map_err(|e| e.to_string())?;
-            if message_of(&earlier.event) != Some(number) {
-                continue;
-            }
-            let first = matches!(earlier.event, Event::Accepted(_));
+        let (mut events, mut next) = (Vec::new(), head.unwrap_or(Seq::NONE));
+        while next != Seq::NONE && events.len() < WALK_MAX {
+            let Some(earlier) = reader.event(next).map_err(|e| e.to_string())? else { break };
+            let is_first = begins(&earlier.event);
+            // A damaged link must not make it walk in circles.
+            next = if is_first || earlier.about >= next { Seq::NONE } else { earlier.about };
             events.push(earlier);
-            if first {
-                events.reverse();
-                let pending = pending.filter(|item| message_of(&item.event) == Some(number));
-                events.extend(pending.map(stored));
-                return Ok(Self::of(events));
-            }
         }
-        Ok(None)
+        events.reverse();
+        events.extend(pending.map(stored));
+        Ok(Self::of(events))
     }
 
     fn of(events: Vec<Stored>) -> Option<Self> {
         let mut all = events.iter();
         let first = all.next()?;
-        let Event::Accepted(accepted) = &first.event else { return None };
-        let mut message = Outbound::new(accepted, first.at);
-        let mut notified = MessageStatus::Queued;
+        let mut message = match &first.event {
+            Event::Accepted(accepted) => Outbound::new(accepted, first.at),
+            Event::Carried { snapshot, .. } => carried::message_in(snapshot)?,
+            _ => return None,
+        };
+        let (opening, mut notified) = (first.about, message.notified);
         for stored in all {
             message.apply(&stored.event, stored.at);
             notified = match &stored.event {
@@ -73,7 +85,7 @@ impl MessageRecord {
                 _ => message.status(),
             };
         }
-        Some(Self { message, events, notified })
+        Some(Self { message, events, opening, notified })
     }
 
     /// Returns the event for a receipt that arrives after the message was settled; `None` when it

@@ -3,4 +3,5 @@
 
 pub(crate) mod lookup;
 pub(crate) mod message;
+pub(crate) mod opening;
 pub(crate) mod reader;

@@ -3,7 +3,7 @@
 //! the thread's other work to another thread meanwhile.
 
 use message::{Seq, StreamId, Timestamp};
-use storage::{Due, Entry, Found, Log, Lookup, OpenStream, ReadError, Stored};
+use storage::{Due, Entry, Found, History, Log, Lookup, OpenStream, Poisoned, ReadError, Stored};
 
 /// Reads a log and its index.
 pub(crate) struct LogReader(Log);
@@ -13,9 +13,22 @@ impl LogReader {
         Self(log)
     }
 
-    /// Finds the newest entry under a look-up key.
+    /// Finds the newest entry under a look-up key. Also returns `None` if the disk cannot answer,
+    /// which fails the log: only for decisions that take effect after a flush.
     pub(crate) fn find(&self, key: u128) -> Option<Found> {
         self.0.find(key)
+    }
+
+    /// Finds the newest entry under a look-up key, for an answer that waits for no flush.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the log failed if nothing was found after that: it may be there.
+    pub(crate) fn find_now(&self, key: u128) -> Result<Option<Found>, Poisoned> {
+        match self.find(key) {
+            None => self.0.poisoned().map_or(Ok(None), Err),
+            found => Ok(found),
+        }
     }
 
     /// Reads one event.
@@ -28,7 +41,7 @@ impl LogReader {
     }
 
     /// Walks a stream's events backwards from its head.
-    pub(crate) fn history(&self, head: Seq) -> impl Iterator<Item = Result<Stored, ReadError>> {
+    pub(crate) fn history(&self, head: Seq) -> History<'_> {
         self.0.history(head)
     }
 

@@ -1,5 +1,7 @@
 //! Messages to a channel.
 
+use std::sync::Arc;
+
 use channels::{InEvent, http::Request};
 use message::StreamId;
 use tokio::sync::oneshot;
@@ -9,7 +11,7 @@ use crate::{
         completion::Completion,
         link::LinkReport,
         part::{InboundAck, Job, Query},
-        task::StrayReceipt,
+        task::{ReceiptClaim, StrayReceipt},
     },
     view::{ChannelView, UnmatchedView},
 };
@@ -17,7 +19,7 @@ use crate::{
 /// A message to a channel's actor.
 pub(crate) enum ChannelMessage {
     /// The results of a host's batch, after its flush.
-    FromHost(HostBatch),
+    FromHost(Box<HostBatch>),
     /// Events on one of its links.
     FromLink(LinkReport),
     /// Retries unmatched receipts and publishes figures.
@@ -59,6 +61,18 @@ pub(crate) struct HostBatch {
     pub(crate) matched_by_reference: u64,
     /// Receipts whose reference belongs to no part of this channel.
     pub(crate) strays: Vec<StrayReceipt>,
+    /// Receipts whose id led to a part of a customer whom they do not name.
+    pub(crate) disowned: Vec<ReceiptClaim>,
+    /// Sessions whose customers are reached elsewhere from now on.
+    pub(crate) moved: Vec<MovedSession>,
+}
+
+/// A session whose customer is reached at another address from now on.
+pub(crate) struct MovedSession {
+    pub(crate) stream: StreamId,
+    /// The canonical address. Empty: none is known.
+    pub(crate) customer: Arc<str>,
+    pub(crate) shown: Arc<str>,
 }
 
 /// A session that has parts to send.
@@ -69,10 +83,25 @@ pub(crate) struct ReadySession {
     pub(crate) parts: u16,
 }
 
-/// The result of trying an unmatched receipt on a session.
+/// The result of trying a kept receipt on a session.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TriedReceipt {
     /// The number under which the channel keeps it.
     pub(crate) parked: u32,
-    pub(crate) matched: bool,
+    pub(crate) found: Tried,
+}
+
+/// A session's answer about a kept receipt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tried {
+    /// It is recorded for a part.
+    Recorded,
+    /// It is recorded as the customer's message.
+    Delivered,
+    /// Its id led to this session, and it names another customer.
+    Disowned,
+    /// The session may have the part, and cannot tell yet.
+    Undecided,
+    /// There was never such a session; it was the one of this place among those that are named.
+    NoSession { place: u8 },
 }

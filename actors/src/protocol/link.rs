@@ -23,8 +23,11 @@ pub(crate) enum LinkCommand {
     Acknowledge(Vec<ReplyToken>),
     /// Asks the provider about the fate of parts.
     Query(Vec<Query>),
-    /// Connects now, after a stop or during a pause.
-    Restart,
+    /// Connects now, after a stop or during a pause. Refusals of what was begun before do not
+    /// count.
+    Restart { epoch: u32 },
+    /// Stays away until a probe is accepted, with growing pauses: the credentials are refused.
+    Suspend(Cause),
     /// Unbinds and does not connect again.
     Stop,
     /// Makes a call whose outcome changes nothing.
@@ -46,6 +49,8 @@ pub(crate) struct LinkToken {
     pub(crate) token: u32,
     /// The part that the request concerns.
     pub(crate) part: PartRef,
+    /// The end of the customer's address; 0 where ids are not scoped to customers.
+    pub(crate) scope: u64,
 }
 
 /// The token number of every query.
@@ -85,10 +90,10 @@ pub(crate) enum LinkEvent {
     Trial,
     /// The connection is lost.
     Down { reason: String },
-    /// The link is not up; `status` tells why.
-    Trying { attempts: u32, status: LinkStatus, reason: String },
-    /// The provider refuses the credentials.
-    CredentialsRefused(Cause),
+    /// The link is not up; `status` tells why, and `next_ms` in how long the next attempt is due.
+    Trying { attempts: u32, status: LinkStatus, reason: String, next_ms: Option<u64> },
+    /// The provider refuses the credentials, to a call or bind of this epoch.
+    CredentialsRefused { cause: Cause, epoch: u32 },
     /// A submit has an outcome.
     Answered(LinkToken, PartAnswer),
     /// A message or receipt arrived.
@@ -118,7 +123,8 @@ pub(crate) enum LinkStatus {
     Bound,
     /// An HTTP link may make calls.
     Ready,
-    /// No attempt is made until an operator restarts the channel.
+    /// The provider refuses the credentials: the next attempt is due after a long pause. While the
+    /// channel drains: no attempt is made.
     Stopped,
 }
 

@@ -20,6 +20,7 @@ pub(crate) struct Job {
 }
 
 /// A message as its link needs it.
+#[derive(Clone)]
 pub(crate) struct JobMessage {
     pub(crate) id: MessageId,
     pub(crate) content: Content,
@@ -45,6 +46,8 @@ pub(crate) enum Ack {
     Link(InboundAck),
     /// The caller of a webhook, or the poller of a provider.
     Caller(Completion),
+    /// The channel that kept a customer's words as a receipt, under this number.
+    Kept { channel: ChannelIx, parked: u32 },
 }
 
 /// The right to acknowledge a delivery on the link on which it arrived.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use channels::InReceipt;
 use message::{
-    Content, DestinationId, MessageId, MessageNo, PartState, SessionId, StreamId, Timestamp,
-    event::{Cause, CloseReason, DoubtSettlement},
+    Address, Content, DestinationId, MessageId, MessageNo, PartState, Seq, SessionId, StreamId, Timestamp,
+    event::{Cause, CloseReason, CustomerWords, DoubtSettlement, SmsHandling},
 };
 
 use crate::{
     config::{ChannelIx, DestinationIx},
     domain::{
+        correlation::Reported,
         names::Names,
         session::{Identity, Inbound, Outcome},
     },
@@ -53,6 +54,9 @@ pub(crate) enum Op {
     AddAliases { names: Names },
     /// Tries an unmatched receipt, kept by the channel, on the parts in doubt.
     DoubtReceipt(Box<DoubtReceipt>),
+    /// Ends the work of a customer whose address passed to another session; `same` if that session
+    /// is the same customer's. `change` tells which change of address it was.
+    LoseAddress { same: bool, change: u64, ack: Ack },
     /// Records a message of the customer. `key` is the look-up key of the provider's id for it.
     Receive { identity: Box<Identity>, inbound: Box<Inbound>, key: Option<u128>, ack: Option<Ack> },
     /// Offers waiting deliveries to a destination.
@@ -61,6 +65,9 @@ pub(crate) enum Op {
     DeliveryAccepted { destination: DestinationIx, deliveries: Vec<u32> },
     /// Records a delivery that a destination gave up.
     DeadLetter { delivery: u32, cause: Cause },
+    /// Tells the state again if it follows from events up to an instant, because retention is
+    /// about to remove them. Without an answer, nothing may be removed.
+    Carry { upto: Timestamp, completion: Completion },
     /// Applies everything that is due by now.
     Wake,
 }
@@ -77,12 +84,23 @@ pub(crate) enum Request {
     SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
     /// Puts a dead letter back into the deliveries.
     ReplayDeadLetter { delivery: u32, reply: Reply<()> },
-    /// Shows a session, now or at a past instant.
-    View { id: SessionId, at: Option<Timestamp>, reply: Reply<SessionView> },
+    /// Shows the newest state of a stream; its past is read from the log by the caller.
+    View { reply: Reply<NewestState> },
     /// Shows a message with its timeline.
     ViewMessage { number: MessageNo, reply: Reply<MessageView> },
     /// Tells the place that a new message would have in the session's queue.
     QueuePosition { reply: Reply<QueuePosition> },
+}
+
+/// The newest state of a stream.
+#[derive(Clone, Debug)]
+pub(crate) struct NewestState {
+    /// The newest event of the stream.
+    pub(crate) head: Seq,
+    /// The session in memory, without events; `None` for a finished stream.
+    pub(crate) live: Option<SessionView>,
+    /// The number of the newest session.
+    pub(crate) ordinal: u32,
 }
 
 /// The place that a new message would have in its session's queue.
@@ -103,6 +121,7 @@ pub(crate) struct AcceptTask {
     pub(crate) channel: ChannelIx,
     pub(crate) id: MessageId,
     pub(crate) content: Content,
+    pub(crate) handling: SmsHandling,
     pub(crate) priority: Option<u8>,
     pub(crate) send_at: Option<Timestamp>,
     pub(crate) expires_at: Option<Timestamp>,
@@ -123,8 +142,12 @@ pub(crate) enum ReceiptFrom {
     /// The provider, by our own reference. A part of another channel makes it a stray receipt,
     /// which returns to this channel.
     Reference { channel: ChannelIx, stray: StrayReceipt },
-    /// The channel, which kept it under a number until now.
-    Kept { channel: ChannelIx, parked: u32 },
+    /// The provider. It belongs to the session only if its claim names the session's customer;
+    /// otherwise it returns to this channel.
+    Claimed { channel: ChannelIx, claim: Box<ReceiptClaim> },
+    /// The channel, which kept it under a number until now. With addresses, one of them must be the
+    /// customer's.
+    Kept { channel: ChannelIx, parked: u32, addresses: Option<[Arc<str>; 2]> },
     /// The provider's answer to a query; no one waits.
     Query,
 }
@@ -135,11 +158,29 @@ pub(crate) struct StrayReceipt {
     pub(crate) completion: Completion,
 }
 
+/// A receipt of an SMSC, or what looks like one, with the addresses that it names.
+pub(crate) struct ReceiptClaim {
+    pub(crate) reported: Reported,
+    /// The session that it names when its source is the customer.
+    pub(crate) address: Address,
+    /// Set when it came as a message: if it leads to no part of this customer, it is one.
+    pub(crate) words: Option<Box<CustomerWords>>,
+    pub(crate) ack: Ack,
+}
+
 /// An unmatched receipt to be tried on parts in doubt.
 pub(crate) struct DoubtReceipt {
     pub(crate) channel: ChannelIx,
     /// The number under which the channel keeps it.
     pub(crate) parked: u32,
+    /// The place of the session among those that the receipt names.
+    pub(crate) place: u8,
+    /// Set where the session may be another customer's: one of these must be the customer's
+    /// address.
+    pub(crate) addresses: Option<[Arc<str>; 2]>,
+    /// Whether it may be about a part that is with a link, whose answer is overdue.
+    pub(crate) may_be_unanswered: bool,
+    pub(crate) provider_id: Arc<str>,
     pub(crate) state: PartState,
     pub(crate) code: Box<str>,
     pub(crate) came_at: Timestamp,

@@ -1,7 +1,10 @@
 //! Calls from providers, and the answers to them.
 
 use bytes::Bytes;
-use channels::http::{Reply, Webhook};
+use channels::{
+    InEvent, Received,
+    http::{Reply, Webhook},
+};
 use message::ChannelId;
 
 /// Maximum size of a webhook's body, in bytes.
@@ -64,6 +67,23 @@ pub enum WebhookAnswer {
         /// Time until the repetition, in seconds.
         retry_after_s: u32,
     },
+}
+
+/// Counts events without a meaning here, and those of kinds that the provider's table does not
+/// list; the latter are shown with the channel's status.
+pub(crate) fn with_unknown(channel: &str, mut received: Received) -> Received {
+    let labels = [("channel", channel.to_owned())];
+    if received.ignored > 0 {
+        metrics::counter!("patchbay_events_ignored_total", &labels).increment(received.ignored as u64);
+    }
+    if !received.unknown.is_empty() {
+        let kinds = received.unknown.join(", ");
+        metrics::counter!("patchbay_events_unknown_total", &labels).increment(received.unknown.len() as u64);
+        tracing::warn!(channel, kinds, "events are of kinds that are not known");
+        let about = "unknown events".into();
+        received.events.push(InEvent::Account { about, says: kinds.into() });
+    }
+    received
 }
 
 const OUTCOMES: [&str; 5] = ["taken", "unknown", "refused", "malformed", "busy"];

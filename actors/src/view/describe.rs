@@ -149,6 +149,14 @@ fn describe_inbound(event: &Event) -> (&'static str, Option<u16>, String) {
             let names = k.aliases.iter().map(|a| format!(", also {a}")).collect::<String>();
             ("customer_known", None, format!("{}{names}", k.customer_shown))
         }
+        Event::CustomerMoved(m) if m.reached.is_empty() => {
+            ("customer_moved", None, "the address passed to another customer".into())
+        }
+        Event::CustomerMoved(m) => {
+            let left =
+                m.released.iter().map(|(name, _)| format!(", no longer at {name}")).collect::<String>();
+            ("customer_moved", None, format!("reached at {}{left}", m.reached))
+        }
         Event::InReplyTo { provider_id, .. } => {
             ("in_reply_to", None, format!("answers the provider's {provider_id:?}"))
         }
@@ -176,6 +184,10 @@ fn describe_inbound(event: &Event) -> (&'static str, Option<u16>, String) {
         Event::ReceiptSettled { number, matched } => {
             let fate = if *matched { "found its part" } else { "was given up" };
             ("receipt_settled", None, format!("kept receipt {number} {fate}"))
+        }
+        Event::Carried { .. } => ("carried", None, "told again, before older events are removed".into()),
+        Event::SegmentsRemoved { before } => {
+            ("segments_removed", None, format!("retention removed the events before {before}"))
         }
         _ => ("event", None, String::new()),
     }

@@ -7,7 +7,7 @@ pub(crate) mod page;
 
 use std::sync::Arc;
 
-use message::{ChannelId, DestinationId, MessageId, MessageStatus, SessionId, Timestamp};
+use message::{ChannelId, DestinationId, MessageId, MessageStatus, Seq, SessionId, Timestamp};
 use serde::Serialize;
 
 pub use self::{describe::EventView, http_trace::ExchangeView};
@@ -28,6 +28,8 @@ pub struct MessageView {
     pub customer: Arc<str>,
     /// Our own address.
     pub did: Arc<str>,
+    /// The destination of its notifications.
+    pub destination: DestinationId,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// Notes on changes that were made to fit the channel.
@@ -77,6 +79,8 @@ pub struct SessionView {
     pub channel: ChannelId,
     /// Our own address.
     pub did: Arc<str>,
+    /// The destination of what the customer writes.
+    pub destination: DestinationId,
     /// The customer's address as the business sees it.
     pub customer: Arc<str>,
     /// The handler; empty until the session is taken.
@@ -99,6 +103,9 @@ pub struct SessionView {
     /// Its events, oldest first (only when asked for one session).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventView>,
+    /// The first of the events, if there are older ones: ask for those with `before`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<Seq>,
 }
 
 /// A channel as the admin port shows it.
@@ -121,8 +128,14 @@ pub struct ChannelView {
     pub since: Timestamp,
     /// State of each link.
     pub links: Vec<LinkView>,
-    /// Parts per second.
-    pub send_rate: f64,
+    /// Whether webhooks are accepted although nothing proves who sent them.
+    pub unsigned: bool,
+    /// Parts per second; missing when unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_rate: Option<f64>,
+    /// Set while messages wait for the send rate alone: the key and its value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limited_by: Option<String>,
     /// Set while the provider throttles: until when nothing is sent.
     pub paused_until: Option<Timestamp>,
     /// Sessions waiting for their turn.
@@ -177,6 +190,9 @@ pub struct LinkView {
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
+    /// When the next attempt is due, while it waits for one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
     /// Connection attempts since it was last bound.
     pub attempts: u32,
     /// Unanswered submits.
@@ -199,6 +215,8 @@ pub struct ChannelCounts {
     pub receipts: u64,
     /// Receipts that matched no part at first.
     pub receipts_unmatched: u64,
+    /// Receipts whose word for the state has no known meaning.
+    pub receipts_unread: u64,
     /// Inbound messages (their parts).
     pub received: u64,
     /// Answers that asked to send less.

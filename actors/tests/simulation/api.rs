@@ -60,6 +60,7 @@ impl HttpChannel for Account {
         let id = String::from_utf8_lossy(&last.body).into_owned();
         match last.status {
             200 => Ok(Step::Sent(Sent::id(id))),
+            402 => Err(SendError::CredentialsRefused(Cause::new("402", "unpaid"))),
             422 => Err(SendError::RetryOnce(Cause::new("422", "perhaps"))),
             _ => Err(SendError::by_status(last)),
         }
@@ -110,6 +111,7 @@ impl Account {
                 time: None,
                 reply_to: None,
                 attributes: Vec::new(),
+                is_written: true,
             })),
             word => InEvent::Receipt(Box::new(InReceipt {
                 reference: said["reference"].as_str().map(Arc::from),
@@ -345,7 +347,7 @@ fn called_back(inner: &mut Inner, api: usize, job: usize) -> (Value, bool) {
     let slot = &mut inner.smscs[api].jobs[job];
     slot.sends += 1;
     let body = match slot.kind.clone() {
-        JobKind::Receipt { copy, id, word, with_tlv } => {
+        JobKind::Receipt { copy, id, word, with_tlv, .. } => {
             let copy = &inner.smscs[api].copies[copy];
             // Some providers give our own name for a part back, some do not.
             let reference = copy.reference.as_deref().filter(|_| with_tlv);

@@ -53,7 +53,7 @@ async fn perform(world: &World, router: &Router, op: &Op) {
     }
 }
 
-fn cim_of(plan: &MessagePlan) -> cim::Message {
+pub(crate) fn cim_of(plan: &MessagePlan) -> cim::Message {
     cim::Message {
         id: Some(MessageId::new(plan.id.as_str())),
         customer: plan.customer.as_str().into(),
@@ -72,6 +72,7 @@ fn cim_of(plan: &MessagePlan) -> cim::Message {
             validity_ms: plan.validity_ms,
             expires_at: None,
         },
+        handling: message::event::SmsHandling::PLAIN,
         content: Content::Text(plan.text.as_str().into()),
         channel_data_json: None,
     }
@@ -179,7 +180,9 @@ pub(crate) async fn look(world: &World, router: &Router, n: usize) -> Option<act
         Ok(view) => view,
         Err(Refusal::Busy { .. }) => return None,
         Err(refusal) => {
-            if accepted {
+            // Retention forgets a message that is over; the oracle knows whether it was owed.
+            let retention_ms = world.lock().script.retention_s.map(|s| s * 1_000);
+            if accepted && retention_ms.is_none_or(|ms| world.now_ms() < ms) {
                 world.fail(format!("m{n} was accepted, and now: {refusal}"));
             }
             return None;

@@ -25,10 +25,15 @@ use tokio::{
 
 use crate::{
     rng::Rng,
-    script::{MoPlan, did},
+    script::{Manners, MoPlan, did},
     smsc::{Arrival, Copy, JobKind, JobState},
     world::World,
 };
+
+/// A bind is accepted, and the connection closed at once.
+pub(crate) const HANGS_UP: u32 = 0;
+/// A bind gets no answer.
+pub(crate) const NO_ANSWER: u32 = u32::MAX;
 
 enum Action {
     Answer { token: ReplyToken, code: u32, id: String },
@@ -187,6 +192,11 @@ impl Connection {
         self.world
             .note(|| format!("smsc{smsc}: connection {number} binds as {kind:?}, refused: {refused:?}"));
         match refused {
+            Some(HANGS_UP) => {
+                self.server.accept_bind(request);
+                self.hung_up = true;
+            }
+            Some(NO_ANSWER) => {}
             Some(code) => self.server.refuse_bind(request, code),
             None => {
                 self.server.accept_bind(request);
@@ -222,9 +232,11 @@ impl Connection {
             }
             let kind = inner.smscs[self.smsc].jobs[job].kind.clone();
             let sent = match &kind {
-                JobKind::Receipt { copy, id, word, with_tlv } => {
-                    let copy = inner.smscs[self.smsc].copies[*copy].clone();
-                    receipt(&mut self.server, self.smsc, job, &copy, (id, word, *with_tlv), now)
+                JobKind::Receipt { copy, id, word, with_tlv, shape } => {
+                    let customer = inner.smscs[self.smsc].copies[*copy].customer.clone();
+                    let manners = inner.script.channels[self.smsc].manners;
+                    let report = Report { id, word, with_tlv: *with_tlv, manners, shape: *shape };
+                    receipt(&mut self.server, self.smsc, job, &customer, &report, now)
                 }
                 JobKind::Mo { mo, part } => {
                     let mo = inner.script.mos[*mo].clone();
@@ -267,7 +279,13 @@ impl Connection {
         let plan = &inner.script.channels[self.smsc];
         let throttling = plan.throttling.iter().any(|(from, to)| (*from..*to).contains(&now));
         let faults = if inner.quiet { 0 } else { plan.faults };
-        let fate = Fate::draw(&mut inner.rng, throttling, faults);
+        let is_full = plan.full_for.as_ref().is_some_and(|customer| {
+            now < plan.full_until && (customer.is_empty() || copy.customer.ends_with(customer.as_str()))
+        });
+        let fate = match is_full {
+            true => Fate::Refuse(0x14),
+            false => Fate::draw(&mut inner.rng, throttling, faults),
+        };
         let answer_ms = match fate {
             Fate::TakeLate => 6_000 + inner.rng.below(4_000),
             _ => inner.rng.pick(&[0, 0, 10, 80, 400]),
@@ -355,26 +373,60 @@ fn read(message: &ShortMessage<'_>, now: u64) -> Option<Copy> {
     })
 }
 
+struct Report<'a> {
+    id: &'a str,
+    word: &'a str,
+    with_tlv: bool,
+    manners: Manners,
+    shape: u8,
+}
+
+impl Report<'_> {
+    /// Its source and destination.
+    fn addresses(&self, customer: &str, did: &str) -> (String, String) {
+        let (customer, did) = (customer.to_owned(), did.to_owned());
+        if self.manners != Manners::Spelled {
+            return (customer, did);
+        }
+        match self.shape {
+            0 => (format!("+{customer}"), did),
+            1 => (format!("00{customer}"), did),
+            2 => (customer.replacen("49", "0", 1), did),
+            3 => (did, customer),
+            4 => (did, format!("+{customer}")),
+            5 => (customer, "INFO".to_owned()),
+            6 => (customer.replacen("49", "0", 1), "INFO".to_owned()),
+            _ => (customer, did),
+        }
+    }
+}
+
 fn receipt(
     server: &mut Server<u64>,
     smsc: usize,
     job: usize,
-    copy: &Copy,
-    (id, word, with_tlv): (&str, &str, bool),
+    customer: &str,
+    report: &Report<'_>,
     now: u64,
 ) -> bool {
+    let Report { id, word, with_tlv, manners, .. } = *report;
     let text = format!(
         "id:{id} sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:{word} err:000 text:-"
     );
     let value = format!("{id}\0");
     let list = [Tlv { tag: tlv::RECEIPTED_MESSAGE_ID, value: value.as_bytes() }];
-    let number = did(smsc);
+    let (source, destination) = report.addresses(customer, &did(smsc));
+    let is_typed = manners != Manners::Untyped;
     let message = ShortMessage {
-        source: Address { ton: 1, npi: 1, text: copy.customer.as_bytes() },
-        destination: Address { ton: 3, npi: 0, text: number.as_bytes() },
-        esm_class: if word == "ENROUTE" { 0x20 } else { 0x04 },
+        source: Address { ton: 1, npi: 1, text: source.as_bytes() },
+        destination: Address { ton: 3, npi: 0, text: destination.as_bytes() },
+        esm_class: match word {
+            _ if !is_typed => 0,
+            "ENROUTE" => 0x20,
+            _ => 0x04,
+        },
         short_message: text.as_bytes(),
-        tlvs: if with_tlv { Tlvs::list(&list) } else { Tlvs::default() },
+        tlvs: if with_tlv && is_typed { Tlvs::list(&list) } else { Tlvs::default() },
         ..ShortMessage::default()
     };
     server.deliver(job as u64, &message, now).is_ok()

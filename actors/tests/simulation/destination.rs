@@ -18,6 +18,8 @@ pub(crate) struct Taken {
     /// The message's own id, or the event's for all others.
     pub(crate) id: String,
     pub(crate) text: String,
+    /// The message that it may repeat, as it was told.
+    pub(crate) repeats: Option<String>,
 }
 
 /// The seam.
@@ -117,6 +119,13 @@ fn take(world: &World, number: usize, post: &Post) {
             kind: kind.to_owned(),
             id: text(&item["id"]),
             text: text(&item["body"]["markdownText"]),
+            repeats: repeats_of(item),
         });
     }
+}
+
+fn repeats_of(item: &Value) -> Option<String> {
+    let attributes = item["header"]["channelData"]["additionalAttributes"].as_array()?;
+    let repeats = attributes.iter().find(|attribute| attribute["key"] == "possibleRepeatOf")?;
+    Some(repeats["value"].as_str()?.to_owned())
 }

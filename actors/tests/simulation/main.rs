@@ -16,11 +16,17 @@
 
 mod api;
 mod business;
+#[cfg(not(feature = "sabotage"))]
+mod clock;
 mod connection;
 mod destination;
 #[cfg(not(feature = "sabotage"))]
 mod hour;
+#[cfg(not(feature = "sabotage"))]
+mod ids;
 mod oracle;
+#[cfg(not(feature = "sabotage"))]
+mod refusals;
 mod rng;
 mod run;
 mod script;

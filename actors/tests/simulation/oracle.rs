@@ -8,12 +8,12 @@ use actors::{
     domain::session::{DeliveryKind, Session},
     view::{MessageView, UnmatchedView},
 };
-use message::{Event, MessageStatus, PartState, PartStatus, StreamId, event::DoubtCause};
+use message::{Content, Event, MessageStatus, PartState, PartStatus, StreamId, event::DoubtCause};
 use storage::Stored;
 
 use crate::{
     run::{Shown, streams},
-    script::{Script, channel_id, destination_id},
+    script::{IdStyle, Manners, MoPlan, Script, channel_id, destination_id},
     smsc::{Copy, JobKind, state_of},
     told::{Told, told},
     world::{Inner, World, virtual_ms},
@@ -76,6 +76,10 @@ pub(crate) fn same(world: &World, before: &Shown, after: &Shown) {
     for (n, view) in &before.messages {
         let again = after.messages.get(n);
         let waits = before.doubts.iter().any(|d| d.held && d.message_id == view.message_id);
+        let may_be_gone = world.lock().script.retention_s.is_some() && !waits;
+        if again.is_none() && may_be_gone {
+            continue;
+        }
         let same = |again: &&MessageView| (again.status == view.status && again.parts == view.parts) || waits;
         if again.filter(same).is_none() {
             world.fail(format!("m{n} was {view:?} before the restart and is {again:?} after it"));
@@ -192,6 +196,18 @@ impl Judge<'_> {
                         if *r.provider_id == **id && r.channel.as_str() == channel_id(channel))
                 });
                 let known = told.ids(copy.part).contains(&copy.id.as_str());
+                // One with the type of a message that led to no part is the customer's message.
+                let as_message = |events: &[Stored]| {
+                    events.iter().any(|stored| {
+                        matches!(&stored.event, Event::Received(received)
+                            if matches!(&received.content, Content::Text(text)
+                                if text.contains(&format!("id:{id} ")) && text.contains(word)))
+                    })
+                };
+                let untyped = self.script.channels[channel].manners == Manners::Untyped;
+                if !moved && untyped && as_message(&self.shown.events) {
+                    continue;
+                }
                 if !moved && (known || !kept) {
                     failures.push(format!(
                         "the receipt {id} {word} for m{}.{} is lost (id known: {known}, kept: {kept}): {:?}",
@@ -205,6 +221,10 @@ impl Judge<'_> {
     fn statuses(&self, failures: &mut Vec<String>) {
         for (n, told) in self.told {
             let Some(view) = self.shown.messages.get(n) else {
+                let is_over = told.is_over() && self.script.retention_s.is_some();
+                if is_over {
+                    continue;
+                }
                 failures.push(format!("m{n} is in the log and not shown"));
                 continue;
             };
@@ -242,6 +262,14 @@ impl Judge<'_> {
         }
         for copy in self.copies(n).filter(|copy| copy.part == part) {
             most = most.join(PartState::reached(PartStatus::Sent));
+            let mos = self.script.mos.iter().filter(|mo| mo.channel == self.script.messages[n].channel);
+            for mo in mos.filter(|mo| self.may_mean(mo, copy)) {
+                most = most.join(if mo.text.contains("DELIVRD") {
+                    state_of("DELIVRD")
+                } else {
+                    state_of("FAILED")
+                });
+            }
             if told.has(|e| matches!(e, Event::Queried { .. })) {
                 most = most.join(copy.final_state());
             }
@@ -250,6 +278,15 @@ impl Judge<'_> {
             matches!(e, Event::PartFailed { .. } | Event::Expired { .. } | Event::Cancelled { .. })
         };
         if told.has(failed) { most.join(PartState::failure()) } else { most }
+    }
+
+    /// Whether a customer's words in the form of a receipt may be taken for one of this copy: only
+    /// if the customer knows the id of what was sent to nobody else.
+    fn may_mean(&self, mo: &MoPlan, copy: &Copy) -> bool {
+        let style = self.script.channels[mo.channel].style;
+        let is_own = mo.forged && mo.customer == copy.customer;
+        let spells = !matches!(style, IdStyle::Decimal | IdStyle::Nodes);
+        is_own && (spells || mo.text.starts_with(&format!("id:{} ", copy.id)))
     }
 
     fn order(&self, failures: &mut Vec<String>) {
@@ -439,19 +476,29 @@ impl Judge<'_> {
     fn customers(&self, failures: &mut Vec<String>) {
         for (n, mo) in self.script.mos.iter().enumerate() {
             let tag = format!("<o{n}>");
-            let mut ids: Vec<&str> = Vec::new();
+            let (mut ids, mut firsts): (Vec<&str>, Vec<&str>) = (Vec::new(), Vec::new());
             for taken in self.inner.taken.iter().filter(|t| t.kind == "message" && t.text.contains(&tag)) {
                 if taken.text != mo.text {
                     failures.push(format!("the customer's message {n} came as {:?}", taken.text));
                 }
                 ids.push(&taken.id);
+                firsts.push(taken.repeats.as_deref().unwrap_or(&taken.id));
             }
-            ids.sort_unstable();
-            ids.dedup();
+            for all in [&mut ids, &mut firsts] {
+                all.sort_unstable();
+                all.dedup();
+            }
+            if firsts.len() > 1 {
+                failures.push(format!(
+                    "the customer's message {n} came as {ids:?}, and it is not said that they may be one"
+                ));
+            }
             let jobs = self.inner.smscs[mo.channel].jobs.iter();
             let sends = jobs.filter(|job| matches!(job.kind, JobKind::Mo { mo, .. } if mo == n));
             let repeats: u32 = sends.map(|job| job.sends.saturating_sub(1)).sum();
-            if ids.is_empty() {
+            let mut copies = self.inner.smscs[mo.channel].copies.iter();
+            let is_receipt = mo.forged && copies.any(|copy| self.may_mean(mo, copy));
+            if ids.is_empty() && !is_receipt {
                 failures.push(format!("the customer's message {n} was acknowledged and never delivered"));
             }
             // An API names what it brings; an SMSC does not, and a repeat of it looks like another

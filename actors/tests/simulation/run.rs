@@ -8,10 +8,10 @@ use actors::{
     view::{ChannelView, DestinationView, DoubtView, MessageView, UnmatchedView},
 };
 use message::{
-    Event, Seq, SessionId, StreamId,
+    Event, SessionId, StreamId,
     event::{CloseReason, DoubtCause},
 };
-use storage::{Crash, Driver, Log, MemoryDisk, Options, Stored};
+use storage::{Crash, Driver, FileDamage, Log, MemoryDisk, Options, Stored};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::{
@@ -28,6 +28,11 @@ const SETTLE_MS: u64 = 900_000;
 const RETRIED_MS: u64 = 12_000;
 /// How long a router whose disk refused a flush may take to say that it failed.
 const FAIL_WAIT: Duration = Duration::from_secs(60);
+
+/// Time between two looks at what was flushed.
+const REMEMBER_MS: u64 = 3_000;
+/// A run with retention goes on for this many times of it, so that what is owed outlives it.
+const RETENTIONS: u64 = 4;
 
 /// How long the log's writer may sleep while there is nothing to write.
 const IDLE_FLUSH_MS: u64 = 30;
@@ -106,11 +111,16 @@ pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
 }
 
 /// Everything that many runs together must have met, or they prove less than they seem to.
-pub(crate) const CORNERS: [&str; 20] = [
+pub(crate) const CORNERS: [&str; 25] = [
     "cancelled",
     "crash",
     "crash in a flush",
+    "carried",
+    "clock jumped",
+    "damaged file",
     "deferred",
+    "failed calls",
+    "faulty read",
     "doubt held",
     "doubt resent",
     "doubt by restart",
@@ -132,6 +142,7 @@ pub(crate) const CORNERS: [&str; 20] = [
 fn corner(event: &Event) -> Option<&'static str> {
     Some(match event {
         Event::Cancelled { .. } => "cancelled",
+        Event::Carried { .. } => "carried",
         Event::Deferred { .. } => "deferred",
         Event::InDoubt { cause: DoubtCause::Restart, .. } => "doubt by restart",
         Event::InDoubt { resend_at: None, .. } => "doubt held",
@@ -168,7 +179,56 @@ fn live(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option<Shown
     // The plug is pulled before anything is dropped: what is dropped must not write any more.
     disk.crash(how);
     drop(runtime);
+    damage_files(world, disk);
     shown
+}
+
+/// Damages or removes files that can be rebuilt.
+fn damage_files(world: &World, disk: &MemoryDisk) {
+    for (name, file) in disk.files() {
+        let damage = {
+            let mut inner = world.lock();
+            let most = inner.script.damaged_files;
+            let rng = &mut inner.rng;
+            let (is_chosen, bit) = (rng.chance(most), rng.next());
+            is_chosen.then(|| rng.pick(&[FileDamage::Flip(bit), FileDamage::Cut, FileDamage::Remove]))
+        };
+        if let Some(damage) = damage
+            && disk.damage_file(&name, &file, damage)
+        {
+            world.note(|| format!("{name}/{file}: {damage:?}"));
+            world.met("damaged file");
+        }
+    }
+}
+
+/// Remembers what is flushed long before retention could remove it.
+async fn remember(world: Arc<World>, log: Log) {
+    if world.lock().script.retention_s.is_none() {
+        return;
+    }
+    loop {
+        sleep(Duration::from_millis(REMEMBER_MS)).await;
+        world.remember(&log);
+    }
+}
+
+/// Makes some reads of files return what is not there.
+async fn fault_reads(world: Arc<World>, disk: MemoryDisk) {
+    let faulty = world.lock().script.faulty_reads.clone();
+    for at_ms in faulty {
+        if at_ms < world.now_ms() {
+            continue;
+        }
+        sleep_until(world.instant(at_ms)).await;
+        let damage = {
+            let rng = &mut world.lock().rng;
+            let bit = rng.next();
+            rng.pick(&[FileDamage::Flip(bit), FileDamage::Cut])
+        };
+        disk.fault_read_after(0, damage);
+        world.met("faulty read");
+    }
 }
 
 async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option<Shown> {
@@ -204,6 +264,8 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
         }
     };
     tokio::spawn(drive(world.clone(), log.clone()));
+    tokio::spawn(fault_reads(world.clone(), disk.clone()));
+    tokio::spawn(remember(world.clone(), log.clone()));
     business::start(world, &router);
     let apis: Vec<usize> = {
         let inner = world.lock();
@@ -249,6 +311,7 @@ async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router
         End::Kill { .. } => "crash",
         End::KillInFlush { .. } => "crash in a flush",
         End::FlushFails { .. } => "failed flush",
+        End::CallsFail { .. } => "failed calls",
     });
     match end {
         End::Kill { look_first, .. } => {
@@ -259,6 +322,11 @@ async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router
         End::KillInFlush { .. } => {
             disk.fail_flush_after(0);
             log.drive();
+        }
+        End::CallsFail { after, count, reason, .. } => {
+            disk.fail_calls_after(after, count, reason);
+            // It may go on, if nothing that it cannot do without was among them.
+            let _went_on = timeout(FAIL_WAIT, router.failed()).await;
         }
         End::FlushFails { .. } => {
             let after = world.lock().rng.below(3);
@@ -278,10 +346,11 @@ async fn replays(world: &World, log: &Log, router: &Router) {
     let mut lives = Vec::new();
     for id in sessions {
         if let Ok(view) = router.session(id, None).await {
-            lives.push((id, view.snapshot.unwrap_or_default()));
+            // A finished session has no state any more.
+            lives.extend(view.snapshot.map(|live| (id, live)));
         }
     }
-    let events: Vec<Stored> = log.read(Seq(1)).map_while(Result::ok).collect();
+    let events = world.remember(log);
     for (id, live) in lives {
         if let Some(lines) = oracle::replay_lacks(&events, id.stream, &live) {
             world.fail(format!("{id} is not what its log says: {lines}"));
@@ -307,7 +376,9 @@ async fn settle(world: &Arc<World>, log: &Log, router: &Router) -> Shown {
     loop {
         sleep(Duration::from_millis(3_000)).await;
         let mut shown = Shown::default();
+        let outlives_ms = world.lock().script.retention_s.map_or(0, |s| RETENTIONS * s * 1_000);
         let why = match waiting(world) {
+            None if world.now_ms() < outlives_ms => continue,
             Some(why) => Some(why),
             None => show(world, router, &mut shown).await,
         };
@@ -317,7 +388,7 @@ async fn settle(world: &Arc<World>, log: &Log, router: &Router) -> Shown {
             Some(_) => continue,
             None => replays(world, log, router).await,
         }
-        shown.events = log.read(Seq(1)).map_while(Result::ok).collect();
+        shown.events = world.remember(log);
         return shown;
     }
 }
@@ -359,7 +430,13 @@ async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<Strin
         if world.lock().known[n].accepted.is_none() {
             continue;
         }
-        let Some(view) = view else { return Some(format!("m{n} is not shown")) };
+        let Some(view) = view else {
+            if world.lock().script.retention_s.is_some() {
+                // The oracle knows whether it was owed.
+                continue;
+            }
+            return Some(format!("m{n} is not shown"));
+        };
         let held = shown.doubts.iter().any(|d| d.held && d.message_id == view.message_id);
         let over = view.events.iter().any(|e| matches!(e.event, "settled" | "cancelled"));
         let final_parts = view.parts.iter().all(|p| p.status > message::MessageStatus::Sent);

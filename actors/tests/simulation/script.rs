@@ -1,7 +1,7 @@
 //! The script of one run, drawn from its seed before it begins: channels, messages, faults,
 //! crashes.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use actors::config::{ChannelConfig, Config, DestinationConfig, Did, HttpConfig, Limits, OnUnknown};
 use channels::Channel;
@@ -24,6 +24,19 @@ pub(crate) enum IdStyle {
     CaseChanges,
     /// Leading zeros in answers only.
     ZerosVanish,
+    /// Three nodes count from 1, each for its own customers: customers share ids.
+    Nodes,
+}
+
+/// How an SMSC writes receipts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// With the type of a receipt, from the customer to the DID.
+    Proper,
+    /// The customer's number in any spelling, on either side, or beside another DID.
+    Spelled,
+    /// With the type of a message.
+    Untyped,
 }
 
 /// A channel's nature.
@@ -35,6 +48,7 @@ pub(crate) struct ChannelPlan {
     pub(crate) window: usize,
     pub(crate) destination: usize,
     pub(crate) style: IdStyle,
+    pub(crate) manners: Manners,
     pub(crate) account: String,
     pub(crate) inactivity_s: Option<u64>,
     pub(crate) doubt_grace_ms: u64,
@@ -44,6 +58,9 @@ pub(crate) struct ChannelPlan {
     pub(crate) closed: Vec<(u64, u64)>,
     pub(crate) bindless: Vec<(u64, u64, u32)>,
     pub(crate) throttling: Vec<(u64, u64)>,
+    /// The customer whose queue is always full, until `full_until`; empty: everybody's is.
+    pub(crate) full_for: Option<String>,
+    pub(crate) full_until: u64,
     /// Faults in a thousand submits.
     pub(crate) faults: u64,
     /// It is an HTTP API instead of an SMSC.
@@ -80,6 +97,8 @@ pub(crate) struct MoPlan {
     pub(crate) text: String,
     pub(crate) parts: Vec<Vec<u8>>,
     pub(crate) reference: u8,
+    /// It has the form of a receipt.
+    pub(crate) forged: bool,
     pub(crate) at_ms: u64,
 }
 
@@ -107,12 +126,17 @@ pub(crate) enum End {
     KillInFlush { at_ms: u64 },
     /// The disk refuses a flush: the router must fail by itself.
     FlushFails { at_ms: u64 },
+    /// Some calls to the disk fail: the router fails by itself, or goes on.
+    CallsFail { at_ms: u64, after: u64, count: u64, reason: &'static str },
 }
 
 impl End {
     pub(crate) fn at_ms(self) -> u64 {
         match self {
-            Self::Kill { at_ms, .. } | Self::KillInFlush { at_ms } | Self::FlushFails { at_ms } => at_ms,
+            Self::Kill { at_ms, .. }
+            | Self::KillInFlush { at_ms }
+            | Self::FlushFails { at_ms }
+            | Self::CallsFail { at_ms, .. } => at_ms,
         }
     }
 }
@@ -140,6 +164,22 @@ pub(crate) struct Script {
     pub(crate) segment_bytes: u64,
     /// The longest pause between two turns of the log's writer.
     pub(crate) flush_ms_max: u64,
+    /// Times for which the wall clock is wrong.
+    pub(crate) jumps: Vec<ClockJump>,
+    /// Between two lives, files that can be rebuilt are damaged or removed: this many in a
+    /// thousand.
+    pub(crate) damaged_files: u64,
+    /// Reads of files that return a wrong bit or too few bytes, by their times.
+    pub(crate) faulty_reads: Vec<u64>,
+    /// Retention, in seconds; sessions then owe things for longer than it.
+    pub(crate) retention_s: Option<u64>,
+}
+
+/// A time for which the wall clock is wrong.
+#[derive(Clone, Debug)]
+pub(crate) struct ClockJump {
+    pub(crate) during: Range<u64>,
+    pub(crate) by_ms: i64,
 }
 
 fn windows(rng: &mut Rng, per_mille: u64, longest_ms: u64) -> Vec<(u64, u64)> {
@@ -158,11 +198,15 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
         IdStyle::DecimalThenHex,
         IdStyle::CaseChanges,
         IdStyle::ZerosVanish,
+        IdStyle::Nodes,
+        IdStyle::Nodes,
     ]);
     let receipt_ids = match style {
         IdStyle::HexThenDecimal if rng.chance(500) => "hex_to_decimal",
         IdStyle::DecimalThenHex if rng.chance(500) => "decimal_to_hex",
         IdStyle::Decimal if rng.chance(300) => "exact",
+        // So small numbers mean something in every base.
+        IdStyle::Nodes => "exact",
         _ => "auto",
     };
     let bind = rng.pick(&["transceiver", "transceiver", "pair"]);
@@ -175,7 +219,8 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
         rng.within(1_500, 5_000),
         rng.pick(&["udh8", "udh8", "udh16", "sar"]),
     );
-    if rng.chance(250) {
+    // A query names no customer.
+    if rng.chance(250) && style != IdStyle::Nodes {
         account.push_str("query_after = \"15s\"\n");
     }
     let api = rng.chance(350).then(|| ApiPlan {
@@ -192,6 +237,10 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
         destination: rng.below(destinations as u64) as usize,
         // What an API calls a part it calls it everywhere.
         style: if api.is_some() { IdStyle::Decimal } else { style },
+        manners: match api {
+            Some(_) => Manners::Proper,
+            None => rng.pick(&[Manners::Proper, Manners::Spelled, Manners::Spelled, Manners::Untyped]),
+        },
         account,
         inactivity_s: rng.chance(600).then(|| rng.within(5, 40)),
         doubt_grace_ms: rng.within(200, 6_000),
@@ -203,6 +252,8 @@ fn channel(rng: &mut Rng, n: usize, destinations: usize) -> ChannelPlan {
             .map(|(from, to)| (from, to, rng.pick(&[0x08, 0x08, 0x05, 0x0E])))
             .collect(),
         throttling: windows(rng, 250, 6_000),
+        full_for: rng.chance(150).then(|| if rng.chance(500) { customer(rng, 1) } else { String::new() }),
+        full_until: rng.below(QUIET_MS),
         faults: rng.pick(&[0, 50, 150, 400]),
         api,
     }
@@ -280,6 +331,7 @@ fn mo(rng: &mut Rng, n: usize, channels: usize, many: u64) -> MoPlan {
         text,
         parts,
         reference: n as u8,
+        forged: count == 1 && rng.chance(400),
         at_ms: rng.below(QUIET_MS - 15_000),
     }
 }
@@ -289,15 +341,41 @@ fn ends(rng: &mut Rng) -> Vec<End> {
     let mut ends: Vec<End> = (0..count)
         .map(|_| {
             let at_ms = rng.within(20, QUIET_MS - 2_000);
-            match rng.weighed(&[5, 3, 2]) {
+            match rng.weighed(&[5, 3, 2, 3]) {
                 0 => End::Kill { at_ms, look_first: rng.chance(400) },
                 1 => End::KillInFlush { at_ms },
-                _ => End::FlushFails { at_ms },
+                2 => End::FlushFails { at_ms },
+                _ => End::CallsFail {
+                    at_ms,
+                    after: rng.pick(&[0, 1, 7, 60]),
+                    count: rng.pick(&[1, 3, 1_000]),
+                    reason: rng.pick(&[
+                        "Too many open files (os error 24)",
+                        "No space left on device (os error 28)",
+                    ]),
+                },
             }
         })
         .collect();
     ends.sort_by_key(|end| end.at_ms());
     ends
+}
+
+/// Jumps of the wall clock within one life of the router: a life that begins in one has nothing to
+/// compare it with.
+fn jumps(rng: &mut Rng, ends: &[End]) -> Vec<ClockJump> {
+    let mut jumps = Vec::new();
+    while rng.chance(300) && jumps.len() < 2 {
+        let from = rng.within(2_000, QUIET_MS - 5_000);
+        let during = from..(from + rng.pick(&[1_000, 3_000, 20_000, QUIET_MS])).min(QUIET_MS);
+        let by_ms = rng.pick(&[3, -3, 30]) * rng.pick(&[10_000, 3_600_000, 24 * 3_600_000]);
+        // A router whose flush failed may take a minute to end.
+        let (first, last) = (during.start.saturating_sub(62_000), during.end + 1_000);
+        if ends.iter().all(|end| !(first..last).contains(&end.at_ms())) {
+            jumps.push(ClockJump { during, by_ms });
+        }
+    }
+    jumps
 }
 
 impl Script {
@@ -330,10 +408,19 @@ impl Script {
             },
             segment_bytes: rng.pick(&[4 * 1024, 64 * 1024, 16 * 1024 * 1024]),
             flush_ms_max: rng.pick(&[3, 20, 80]),
+            jumps: Vec::new(),
+            damaged_files: rng.pick(&[0, 0, 100, 400]),
+            faulty_reads: Vec::new(),
+            retention_s: rng.chance(60).then_some(100),
         };
+        while rng.chance(300) && script.faulty_reads.len() < 3 {
+            script.faulty_reads.push(rng.below(QUIET_MS));
+        }
+        script.jumps = jumps(rng, &script.ends);
         for mo in &mut script.mos {
             if script.channels[mo.channel].api.is_some() {
                 mo.parts = vec![mo.parts.concat()];
+                mo.forged = false;
             }
         }
         script.operate(rng, messages, many);
@@ -376,12 +463,14 @@ impl Script {
             self.ops.push((rng.below(QUIET_MS), Op::End(channel, customer(rng, many))));
         }
         for channel in 0..self.channels.len() {
-            // A channel whose credentials were refused needs a person.
+            // Refused credentials recover by themselves; an operator may be faster, or too early.
             let ends: Vec<u64> = self.channels[channel].bindless.iter().map(|(_, to, _)| to + 500).collect();
             for at_ms in ends {
-                self.ops.push((at_ms, Op::Restart(channel)));
+                if rng.chance(500) {
+                    let early = rng.below(2_000);
+                    self.ops.push((at_ms.saturating_sub(early), Op::Restart(channel)));
+                }
             }
-            self.ops.push((QUIET_MS + 100, Op::Restart(channel)));
         }
         self.ops.sort_by_key(|(at_ms, _)| *at_ms);
     }
@@ -399,7 +488,7 @@ impl Script {
                 number: did(n).into(),
                 destination: destination_id(plan.destination).as_str().into(),
             }],
-            send_rate: plan.send_rate,
+            send_rate: Some(plan.send_rate),
             inactivity_timeout: plan.inactivity_s.map(Duration::from_secs),
             on_unknown: plan.on_unknown,
             doubt_grace: Duration::from_millis(plan.doubt_grace_ms),
@@ -414,6 +503,7 @@ impl Script {
                 connections: api.connections,
                 ..HttpConfig::default()
             }),
+            unsigned: false,
         });
         let destinations = self.destinations.iter().enumerate().map(|(n, plan)| DestinationConfig {
             id: destination_id(n).as_str().into(),
@@ -430,8 +520,9 @@ impl Script {
             channels: channels.collect(),
             destinations: destinations.collect(),
             limits: self.limits.clone(),
-            retention: None,
+            retention: self.retention_s.map(Duration::from_secs),
             media: None,
+            stream_key: message::address::StreamKey([7; 32]),
         }
     }
 }

@@ -43,7 +43,7 @@ pub(crate) struct Job {
 
 #[derive(Clone, Debug)]
 pub(crate) enum JobKind {
-    Receipt { copy: usize, id: String, word: &'static str, with_tlv: bool },
+    Receipt { copy: usize, id: String, word: &'static str, with_tlv: bool, shape: u8 },
     Mo { mo: usize, part: usize },
 }
 
@@ -58,6 +58,8 @@ pub(crate) enum JobState {
 pub(crate) struct Smsc {
     style: IdStyle,
     next_number: u64,
+    /// The next number of each node.
+    nodes: [u64; 3],
     pub(crate) copies: Vec<Copy>,
     pub(crate) arrivals: Vec<Arrival>,
     pub(crate) jobs: Vec<Job>,
@@ -83,6 +85,7 @@ impl Smsc {
         Self {
             style,
             next_number: base,
+            nodes: [0; 3],
             copies: Vec::new(),
             arrivals: Vec::new(),
             jobs: Vec::new(),
@@ -126,10 +129,23 @@ impl Smsc {
         }
     }
 
+    /// The number of the next part to a customer.
+    fn number(&mut self, customer: &str) -> u64 {
+        let counter = match self.style {
+            IdStyle::Nodes => {
+                let node = customer.bytes().map(usize::from).sum::<usize>() % self.nodes.len();
+                &mut self.nodes[node]
+            }
+            _ => &mut self.next_number,
+        };
+        *counter += 1;
+        *counter
+    }
+
     /// The id in an answer, and in receipts.
     fn spell(&self, number: u64) -> (String, String) {
         match self.style {
-            IdStyle::Decimal => (number.to_string(), number.to_string()),
+            IdStyle::Decimal | IdStyle::Nodes => (number.to_string(), number.to_string()),
             IdStyle::HexThenDecimal => (format!("{number:x}"), number.to_string()),
             IdStyle::DecimalThenHex => (number.to_string(), format!("{number:X}")),
             IdStyle::CaseChanges => (format!("AB{number:X}"), format!("ab{number:x}")),
@@ -139,8 +155,7 @@ impl Smsc {
 
     /// Takes a part, and plans what will be reported of it; gives its id.
     pub(crate) fn take(&mut self, mut copy: Copy, answer_ms: u64, quiet: bool, rng: &mut Rng) -> String {
-        self.next_number += 1;
-        let number = self.next_number;
+        let number = self.number(&copy.customer);
         let (answered, reported) = self.spell(number);
         copy.id = answered.clone();
         let now = copy.at_ms;
@@ -176,7 +191,8 @@ impl Smsc {
                 _ => rng.within(1, 9_000),
             };
             let with_tlv = rng.chance(400);
-            self.add(JobKind::Receipt { copy: at, id: reported.clone(), word, with_tlv }, now + delay, rng);
+            let (id, shape) = (reported.clone(), rng.below(8) as u8);
+            self.add(JobKind::Receipt { copy: at, id, word, with_tlv, shape }, now + delay, rng);
         }
         answered
     }

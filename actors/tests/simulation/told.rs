@@ -29,6 +29,11 @@ impl Told {
             .collect()
     }
 
+    /// Whether nothing more can happen to it but a late receipt.
+    pub(crate) fn is_over(&self) -> bool {
+        self.outbound.settled() || self.has(|e| matches!(e, Event::Settled { .. } | Event::Cancelled { .. }))
+    }
+
     pub(crate) fn has(&self, which: impl Fn(&Event) -> bool) -> bool {
         self.events.iter().any(which)
     }

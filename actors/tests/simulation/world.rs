@@ -9,7 +9,8 @@ use std::{
 };
 
 use actors::seams::{BoxFuture, Clock, Connector, Ids, Seams, Stream, Target};
-use message::{MessageId, MessageStatus, SessionId, Timestamp};
+use message::{MessageId, MessageStatus, Seq, SessionId, Timestamp};
+use storage::{Log, Stored};
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
     connection,
     destination::{Destinations, Taken},
     rng::Rng,
-    script::Script,
+    script::{IdStyle, Script},
     smsc::Smsc,
 };
 
@@ -46,6 +47,8 @@ pub(crate) struct Inner {
     /// Operations that are done.
     pub(crate) done: Vec<bool>,
     pub(crate) failures: Vec<String>,
+    /// Every event that was flushed, also those that retention has removed since.
+    pub(crate) flushed: BTreeMap<Seq, Stored>,
     pub(crate) sessions: BTreeMap<SessionId, ()>,
     next_connection: u64,
     next_id: u64,
@@ -73,8 +76,18 @@ impl World {
         Self::with(script, rng, verbose)
     }
 
-    pub(crate) fn with(script: Script, mut rng: Rng, verbose: bool) -> Arc<Self> {
+    pub(crate) fn with(mut script: Script, mut rng: Rng, verbose: bool) -> Arc<Self> {
         let base = 1_000_000_000 + rng.below(1_000_000);
+        for (n, mo) in script.mos.iter_mut().enumerate().filter(|(_, mo)| mo.forged) {
+            // Often the id of a part, mostly of somebody else's.
+            let from = if script.channels[mo.channel].style == IdStyle::Nodes { 0 } else { base };
+            mo.text = format!(
+                "id:{} stat:{} text:<o{n}>",
+                from + rng.within(1, 12),
+                rng.pick(&["DELIVRD", "FAILED"])
+            );
+            mo.parts = vec![mo.text.clone().into_bytes()];
+        }
         let mut smscs: Vec<Smsc> = script.channels.iter().map(|plan| Smsc::new(base, plan.style)).collect();
         for (n, mo) in script.mos.iter().enumerate() {
             smscs[mo.channel].write(n, mo, &mut rng);
@@ -88,6 +101,7 @@ impl World {
             smscs,
             taken: Vec::new(),
             failures: Vec::new(),
+            flushed: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_connection: 0,
             next_id: 0,
@@ -154,6 +168,15 @@ impl World {
         }
     }
 
+    /// Remembers what was flushed, before retention can remove it, and returns all of it.
+    pub(crate) fn remember(&self, log: &Log) -> Vec<Stored> {
+        let next = self.lock().flushed.last_key_value().map_or(Seq(1), |(last, _)| Seq(last.0 + 1));
+        let newer: Vec<Stored> = log.read(next).map_while(Result::ok).collect();
+        let mut inner = self.lock();
+        inner.flushed.extend(newer.into_iter().map(|stored| (stored.seq, stored)));
+        inner.flushed.values().cloned().collect()
+    }
+
     pub(crate) fn hash(&self) -> u64 {
         self.lock().hash
     }
@@ -193,7 +216,18 @@ struct SimClock(Arc<World>);
 
 impl Clock for SimClock {
     fn now(&self) -> Timestamp {
-        wall(self.0.now_ms())
+        let now = self.0.now_ms();
+        let mut inner = self.0.lock();
+        let off =
+            inner.script.jumps.iter().find(|jump| jump.during.contains(&now)).map_or(0, |jump| jump.by_ms);
+        if off != 0 {
+            *inner.met.entry("clock jumped").or_default() += 1;
+        }
+        Timestamp(wall(now).0.saturating_add_signed(off))
+    }
+
+    fn monotonic_ms(&self) -> u64 {
+        self.0.now_ms()
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 const HOUR_MS: u64 = 3_600_000;
 
 /// The business posts a message.
-async fn post(router: &Router, message: Value) -> Result<MessageId, Refusal> {
+pub(crate) async fn post(router: &Router, message: Value) -> Result<MessageId, Refusal> {
     let message = cim::parse(message.to_string().as_bytes()).unwrap();
     let answer = router.accept(vec![message], &Origin::default()).await.pop().unwrap();
     answer.map(|acceptance| acceptance.message_id)
@@ -35,16 +35,16 @@ fn to(customer: &str, id: &str, body: Value) -> Value {
     })
 }
 
-fn text(customer: &str, id: &str, text: &str) -> Value {
+pub(crate) fn text(customer: &str, id: &str, text: &str) -> Value {
     to(customer, id, json!({ "type": "PLAIN", "markdownText": text }))
 }
 
-async fn brings(router: &Router, items: &[Value]) {
+pub(crate) async fn brings(router: &Router, items: &[Value]) {
     let answer = router.webhook(&id(), &paper::call(items)).await;
     assert!(taken(&answer), "{answer:?}");
 }
 
-fn session_of(delivery: &Value) -> String {
+pub(crate) fn session_of(delivery: &Value) -> String {
     delivery["header"]["channelSessionId"].as_str().unwrap().to_owned()
 }
 

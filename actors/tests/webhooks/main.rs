@@ -10,10 +10,16 @@
     reason = "a test ends on the first surprise, and lives in real time"
 )]
 
+mod clock;
 mod conversation;
 mod files;
+mod moves;
 mod once;
+mod owed;
 mod paper;
+mod past;
+mod repeats;
+mod spellings;
 mod stage;
 
 use std::{

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use actors::webhook::WebhookCall;
 use channels::{
-    Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart, Protection,
-    Provider, Received, Report, SendError, Sent, Step,
+    Capabilities, Channel, Fetch, HttpChannel, InEvent, InMessage, InMove, InReceipt, MediaRef, OutPart,
+    Protection, Provider, Received, Report, SendError, Sent, Step,
     http::{Body, Malformed, Refused, Reply, Request, Response, Webhook},
     protection::{Place, SecretKey},
 };
-use message::{BodyType, Content, event::Cause};
+use message::{BodyType, Content, Timestamp, event::Cause};
 use serde_json::{Value, json};
 use smallvec::SmallVec;
 
@@ -22,6 +22,7 @@ pub(crate) const PROVIDER: Provider = Provider {
     webhook: Protection::Token { place: Place::Header("x-word"), secret: SecretKey::Required("key") },
     capabilities: Capabilities::TEXT,
     statuses: &[],
+    events: &[],
     channel: &|_, _| Ok(Arc::new(Paper::default())),
 };
 
@@ -88,6 +89,11 @@ impl HttpChannel for Paper {
         Ok(Step::Sent(Sent { id: id.into(), customer }))
     }
 
+    fn message_token(&self, id: &str) -> Option<Box<str>> {
+        // `p-1` and `q-1` are one message.
+        id.strip_prefix("p-").or_else(|| id.strip_prefix("q-")).map(Into::into)
+    }
+
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
         self.shared.iter().copied().collect()
     }
@@ -128,7 +134,7 @@ impl HttpChannel for Paper {
         let items = said.pointer("/entry/0/messaging").unwrap_or(&said);
         let items = items.as_array().ok_or_else(|| Malformed::new("the body is not an array"))?;
         let events = items.iter().map(event).collect();
-        Ok(Received { events, ignored: 0, reply: Some(Reply::json("{\"taken\":true}")) })
+        Ok(Received { events, reply: Some(Reply::json("{\"taken\":true}")), ..Received::default() })
     }
 }
 
@@ -161,6 +167,21 @@ fn event(item: &Value) -> InEvent {
             watermark_ms: item["watermark"].as_i64(),
         }));
     }
+    if item["moved"].is_object() {
+        let all = |key: &str| {
+            let names = item["moved"][key].as_array().into_iter().flatten();
+            names.map(|name| Arc::from(name.as_str().unwrap())).collect::<Vec<Arc<str>>>()
+        };
+        let names = all("to");
+        let mut notice = InMessage::notice("", &names[0], text("id"), "moved", json!({"moved": true}));
+        notice.time = item["at"].as_u64().map(Timestamp);
+        return InEvent::Moved(Box::new(InMove {
+            previous: all("from").into(),
+            names: names.into(),
+            released: all("free").into(),
+            notice,
+        }));
+    }
     let content = match item["body"].as_str() {
         Some(json) => Content::Rich { body_type: BodyType::Image, json: json.into() },
         None => Content::Text(text("text").into()),
@@ -175,6 +196,7 @@ fn event(item: &Value) -> InEvent {
         file_name: Some("shelf.png".into()),
     };
     message.media = files.map(file).collect();
+    message.time = item["at"].as_u64().map(Timestamp);
     message.reply_to = item["replyTo"].as_str().map(Into::into);
     if let Some(payload) = item["payload"].as_str() {
         message.attributes.push(("payload".into(), payload.into()));

@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -41,6 +41,10 @@ pub(crate) struct World {
     /// Files at the provider: address, type, octets; and how often one was asked for.
     pub(crate) files: Mutex<Vec<(String, &'static str, Vec<u8>)>>,
     pub(crate) fetches: AtomicU64,
+    /// By how many milliseconds the wall clock is wrong.
+    pub(crate) skew: AtomicI64,
+    /// Whether the destination answers 503.
+    pub(crate) is_down: AtomicBool,
     /// Where the router keeps its own.
     folder: Option<tempfile::TempDir>,
 }
@@ -55,6 +59,8 @@ impl World {
             sent: Mutex::default(),
             files: Mutex::default(),
             fetches: AtomicU64::new(0),
+            skew: AtomicI64::new(0),
+            is_down: AtomicBool::new(false),
             folder: None,
         })
     }
@@ -146,7 +152,12 @@ impl World {
         limits: Limits,
         channels: Vec<(&str, Arc<dyn Channel>)>,
     ) -> (Router, Log) {
-        let options = Options { disk_reserve_bytes: 0, ..Options::default() };
+        self.start_as(Options::default(), Config { limits, ..config(channels) }).await
+    }
+
+    /// Starts a router with a configuration of [`config`], changed.
+    pub(crate) async fn start_as(self: &Arc<Self>, options: Options, config: Config) -> (Router, Log) {
+        let options = Options { disk_reserve_bytes: 0, ..options };
         let (log, _) = Log::open(self.disk.engine(), options).unwrap();
         let seams = Seams {
             clock: Arc::new(Hand(self.clone())),
@@ -160,20 +171,21 @@ impl World {
             key: b"key".as_slice().into(),
             folder: folder.path().into(),
             bytes_max: 1 << 20,
+            readers_max: 2,
         });
-        let config = Config { media, limits, ..config(channels) };
+        let config = Config { media, ..config };
         (Router::start(config, log.clone(), seams).await.unwrap(), log)
     }
 }
 
-fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
+pub(crate) fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
     let second = Duration::from_secs(1);
     let channel = |(n, (id, channel)): (usize, (&str, Arc<dyn Channel>))| ChannelConfig {
         id: id.into(),
         name: "Paper".into(),
         channel,
         dids: vec![Did { number: (5155 + n).to_string().into(), destination: "support".into() }],
-        send_rate: 1_000.0,
+        send_rate: Some(1_000.0),
         inactivity_timeout: None,
         on_unknown: OnUnknown::Resend,
         doubt_grace: second,
@@ -184,8 +196,10 @@ fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
         receipt_timeout: 3_600 * second,
         reassembly_timeout: second,
         http: HttpConfig::default(),
+        unsigned: false,
     };
     Config {
+        stream_key: message::address::StreamKey([7; 32]),
         channels: channels.into_iter().enumerate().map(channel).collect(),
         destinations: vec![DestinationConfig {
             id: "support".into(),
@@ -212,7 +226,12 @@ struct Hand(Arc<World>);
 
 impl Clock for Hand {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.now())
+        Timestamp(self.0.now().saturating_add_signed(self.0.skew.load(Ordering::SeqCst)))
+    }
+
+    /// Moved by hand, both clocks agree unless the wall clock is wrong.
+    fn monotonic_ms(&self) -> u64 {
+        self.0.now()
     }
 }
 
@@ -234,6 +253,9 @@ impl Connector for Hand {
 
 impl Poster for Hand {
     fn post(&self, post: Post) -> BoxFuture<'static, PostResult> {
+        if self.0.is_down.load(Ordering::SeqCst) {
+            return Box::pin(async { Ok(PostAnswer { status: 503, retry_after_s: None }) });
+        }
         let body: Value = serde_json::from_slice(&post.body).unwrap();
         let mut taken = self.0.taken.lock().unwrap();
         if !taken.iter().any(|v| v["id"] == body["id"]) {

@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-/// Maximum number of digits, by SMPP's address field; longer addresses are refused.
-const DIGITS_MAX: usize = 20;
+/// Maximum number of digits (E.164); longer addresses are refused.
+const DIGITS_MAX: usize = 15;
+/// Number of digits at the end of a number that a national spelling keeps in every country.
+const TAIL_DIGITS: usize = 7;
+/// Maximum number of digits before a national number: the country's, and one for mobiles.
+const PREFIX_DIGITS_MAX: usize = 4;
 
 /// A customer's address that is not a telephone number: empty, with letters, or too long.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,9 +32,10 @@ pub fn customer(address: &str) -> Result<Arc<str>, InvalidNumber> {
     Ok(canonical.into())
 }
 
-/// Removes the punctuation around a number's digits; an address with letters is only trimmed.
+/// Removes the punctuation around a number's digits, and the type that an SMPP channel writes
+/// behind them (`;ton=2`); an address with letters is only trimmed.
 pub fn canonical(address: &str) -> String {
-    let address = address.trim();
+    let address = address.split_once(";ton=").map_or(address, |(digits, _)| digits).trim();
     if address.chars().any(char::is_alphabetic) {
         return address.to_owned();
     }
@@ -70,11 +75,47 @@ pub fn variants(canonical: &str) -> SmallVec<[String; 1]> {
     variants
 }
 
-/// Returns a number with `+`, as E.164 providers expect it. Short codes (up to 6 digits) and names
-/// stay unchanged.
+/// Returns the end of an address that all spellings of it share: the last seven digits of a number,
+/// whatever stands before them; a name in lower case. Different addresses may share it, see
+/// [`is_same`].
+pub fn tail(address: &str) -> String {
+    let canonical = canonical(address);
+    if !canonical.bytes().all(|b| b.is_ascii_digit()) {
+        return canonical.to_lowercase();
+    }
+    let digits = canonical.trim_start_matches('0');
+    digits.get(digits.len().saturating_sub(TAIL_DIGITS)..).unwrap_or(digits).to_owned()
+}
+
+/// Returns whether two addresses may be spellings of one: with `+`, `00`, a national `0` or without
+/// the country, with and without the digits of [`variants`]. Two whole international numbers are
+/// never one.
+pub fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (canonical(one), canonical(other));
+    if one.is_empty() || other.is_empty() {
+        return false;
+    }
+    let are_numbers = [&one, &other].into_iter().all(|a| a.bytes().all(|b| b.is_ascii_digit()));
+    if !are_numbers {
+        return one.to_lowercase() == other.to_lowercase();
+    }
+    let (one, other) = (one.trim_start_matches('0'), other.trim_start_matches('0'));
+    if one.is_empty() || other.is_empty() {
+        return false;
+    }
+    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
+    let national = short.len() >= TAIL_DIGITS && long.ends_with(short);
+    short == long
+        || (national && long.len() - short.len() <= PREFIX_DIGITS_MAX)
+        || variants(long).iter().chain(&variants(short)).any(|variant| variant == short || variant == long)
+}
+
+/// Returns a number with `+`, as E.164 providers expect it. Short codes (up to 6 digits), names,
+/// and national numbers with their 0 stay unchanged: no international number begins with 0.
 pub fn e164(address: &str) -> String {
     let canonical = canonical(address);
-    if canonical.len() > 6 && canonical.bytes().all(|b| b.is_ascii_digit()) {
+    let is_digits = canonical.bytes().all(|b| b.is_ascii_digit());
+    if canonical.len() > 6 && is_digits && !canonical.starts_with('0') {
         return format!("+{canonical}");
     }
     canonical
@@ -105,7 +146,59 @@ mod tests {
         }
     }
 
+    #[test]
+    fn spellings_of_one_number_are_the_same_and_share_their_tail() {
+        for (one, other) in [
+            ("4917600000001", "+4917600000001"),
+            ("4917600000001", "004917600000001"),
+            ("4917600000001", "017600000001"),
+            ("4917600000001", "17600000001"),
+            ("15550100002", "5550100002"),
+            ("3545550001", "5550001"),
+            ("5511987654321", "551187654321"),
+            ("525512345678", "5215512345678"),
+            ("7600003300", "+49 7600 003300"),
+            ("5155", "05155"),
+            ("Cafe", "CAFE"),
+        ] {
+            assert!(is_same(one, other) && is_same(other, one), "{one} {other}");
+            assert_eq!(tail(one), tail(other), "{one} {other}");
+        }
+        for (one, other) in [
+            ("4917600000001", "4917600000002"),
+            ("4915500000001", "4316500000001"),
+            ("4917600000001", "0000001"),
+            ("5155", "95155"),
+            ("", ""),
+            ("0", "00"),
+            ("Cafe", "Tea"),
+            ("4917600000001", "INFO"),
+        ] {
+            assert!(!is_same(one, other) && !is_same(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn only_international_numbers_get_a_plus() {
+        for (address, expected) in [
+            ("4917600000001", "+4917600000001"),
+            ("0049 176 00000001", "+4917600000001"),
+            ("+1 (202) 555-0100", "+12025550100"),
+            ("0176 00000001", "017600000001"),
+            ("72727", "72727"),
+            ("Patch Bay", "Patch Bay"),
+        ] {
+            assert_eq!(e164(address), expected, "{address}");
+        }
+        assert!(customer("1234567890123456").is_err());
+    }
+
     proptest! {
+        #[test]
+        fn what_is_the_same_shares_its_tail(one in "[+0]{0,2}[0-9]{0,14}", other in "[+0]{0,2}[0-9]{0,14}") {
+            prop_assert!(!is_same(&one, &other) || tail(&one) == tail(&other));
+        }
+
         #[test]
         fn a_variant_leads_back(number in "(55|52|521|49)?[0-9]{0,12}") {
             for variant in variants(&number) {

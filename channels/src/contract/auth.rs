@@ -1,7 +1,13 @@
 //! Credentials and signatures as providers use them: pure, in constant time where a secret is
 //! compared.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{
+    Engine as _, alphabet,
+    engine::{
+        DecodePaddingMode,
+        general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD},
+    },
+};
 use ed25519_dalek::{Signature, VerifyingKey};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
@@ -62,6 +68,15 @@ pub fn base64(octets: &[u8]) -> String {
 /// Octets of standard base64 with padding.
 pub fn unbase64(text: &str) -> Option<Vec<u8>> {
     STANDARD.decode(text.trim()).ok()
+}
+
+/// Octets of base64 in either alphabet, with or without padding.
+pub fn from_base64(text: &str) -> Option<Vec<u8>> {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let alphabet = if text.contains(['-', '_']) { alphabet::URL_SAFE } else { alphabet::STANDARD };
+    GeneralPurpose::new(&alphabet, config).decode(text.trim()).ok()
 }
 
 /// Whether an Ed25519 signature holds.

@@ -39,6 +39,8 @@ pub struct Capabilities {
     pub window_hours: Option<u16>,
     /// Minimum interval between two messages to one customer, in milliseconds; 0: none.
     pub pair_interval_ms: u32,
+    /// The send rate of a channel whose configuration gives none.
+    pub send_rate: DefaultRate,
     /// Whether a typing indicator can be shown to the customer.
     pub typing: bool,
     /// Whether the customer's messages can be marked as read.
@@ -49,6 +51,15 @@ pub struct Capabilities {
     pub read_receipts: bool,
     /// Whether customers can send messages.
     pub inbound: bool,
+}
+
+/// The send rate of a channel whose configuration gives none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DefaultRate {
+    /// Parts per second; 0: unlimited.
+    pub per_second: u32,
+    /// The provider's statement behind the number, for people.
+    pub basis: &'static str,
 }
 
 /// The treatment of a text that is longer than one message.
@@ -159,6 +170,7 @@ impl Capabilities {
         inbound_types: &[BodyType::Plain],
         window_hours: None,
         pair_interval_ms: 0,
+        send_rate: DefaultRate { per_second: 100, basis: "the provider documents no limit" },
         typing: false,
         mark_read: false,
         receipts: true,

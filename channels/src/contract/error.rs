@@ -14,10 +14,28 @@ pub enum SendError {
     #[error("ambiguous ({}): {}", .0.code, .0.reason)]
     RetryOnce(Cause),
     /// The provider asks for a lower rate: the whole channel slows down and the part waits; not
-    /// counted as a try.
+    /// counted as a try. A limit that may be one customer's is one of the next two.
     #[error("throttled for {after_ms} ms ({}): {}", .cause.code, .cause.reason)]
     Throttled {
         /// Pause of the channel in milliseconds; 0 means the channel's own growing pause.
+        after_ms: u64,
+        /// The provider's words.
+        cause: Cause,
+    },
+    /// A limit of this customer alone: only this customer waits; not counted as a try.
+    #[error("throttled for this customer for {after_ms} ms ({}): {}", .cause.code, .cause.reason)]
+    CustomerThrottled {
+        /// Pause of the customer in milliseconds; 0 means a growing pause.
+        after_ms: u64,
+        /// The provider's words.
+        cause: Cause,
+    },
+    /// A limit of this customer or of the whole channel, which the answer does not tell: the
+    /// customer waits, and the channel too when several customers are refused and few accepted; not
+    /// counted as a try.
+    #[error("busy for {after_ms} ms ({}): {}", .cause.code, .cause.reason)]
+    Busy {
+        /// Pause in milliseconds; 0 means a growing pause.
         after_ms: u64,
         /// The provider's words.
         cause: Cause,
@@ -28,7 +46,12 @@ pub enum SendError {
     /// Final: the customer opted out.
     #[error("unsubscribed ({}): {}", .0.code, .0.reason)]
     Unsubscribed(Cause),
-    /// The channel stops and keeps its queue until its credentials change.
+    /// Access was denied, to the account or to one object or recipient: the link asks the
+    /// provider's probe. If the credentials are accepted, the part gets one more try.
+    #[error("forbidden ({}): {}", .0.code, .0.reason)]
+    Forbidden(Cause),
+    /// Proof that the account cannot be used: the channel stops, keeps its queue, and probes with
+    /// growing pauses.
     #[error("credentials refused ({}): {}", .0.code, .0.reason)]
     CredentialsRefused(Cause),
     /// In doubt: the part may have been taken.
@@ -39,8 +62,9 @@ pub enum SendError {
 impl SendError {
     /// Classifies a status other than 2xx, for providers whose answer says nothing more precise.
     ///
-    /// 401 and 403 stop the channel; 408, 425 and 5xx are tried again; 429, and 503 with
-    /// `Retry-After`, slow the whole channel; other 4xx are final.
+    /// 401 and 403 may concern the account or one object, so the probe decides; 408, 425 and 5xx
+    /// are tried again; 429, and 503 with `Retry-After`, slow the whole channel; other 4xx are
+    /// final.
     pub fn by_status(response: &Response) -> Self {
         let code = format!("http {}", response.status);
         Self::of_status(response, Cause::new(code, response.words()))
@@ -49,7 +73,7 @@ impl SendError {
     /// Classifies a status as [`by_status`](Self::by_status) does, with the provider's own cause.
     pub fn of_status(response: &Response, cause: Cause) -> Self {
         match response.status {
-            401 | 403 => Self::CredentialsRefused(cause),
+            401 | 403 => Self::Forbidden(cause),
             429 => Self::Throttled { after_ms: response.retry_after_ms(), cause },
             503 if response.retry_after_ms() > 0 => {
                 Self::Throttled { after_ms: response.retry_after_ms(), cause }
@@ -58,6 +82,15 @@ impl SendError {
             300..=499 => Self::Rejected(cause),
             // A success that the provider could not read, or an answer that is not final.
             _ => Self::Unknown(cause),
+        }
+    }
+
+    /// Interprets an answer to a probe: a probe concerns nothing but the account, so access denied
+    /// to it means refused credentials.
+    pub fn of_probe(self) -> Self {
+        match self {
+            Self::Forbidden(cause) => Self::CredentialsRefused(cause),
+            other => other,
         }
     }
 }

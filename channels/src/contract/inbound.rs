@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use message::{Content, PartState, PartStatus, Timestamp};
+use message::{BodyType, Content, PartState, PartStatus, Timestamp};
+use serde_json::{Value, json};
 use smallvec::SmallVec;
 
 use crate::contract::http::Reply;
@@ -50,6 +51,8 @@ pub struct Received {
     pub events: Vec<InEvent>,
     /// Number of items of kinds that have no meaning here.
     pub ignored: usize,
+    /// Kinds of items that are not in the provider's table of events, in its words.
+    pub unknown: Vec<Box<str>>,
     /// The reply to the webhook; `None` means 200 without a body.
     pub reply: Option<Reply>,
 }
@@ -72,6 +75,8 @@ pub enum InEvent {
         /// A key for deduplication: the provider's id of the cause, equal in every repetition.
         id: Arc<str>,
     },
+    /// The customer is reached at another address from now on.
+    Moved(Box<InMove>),
     /// A notice about our own account: verified, its quality fell, its name was refused, ...
     Account {
         /// The subject, in the provider's word.
@@ -106,6 +111,22 @@ pub struct InMessage {
     /// Further facts: the customer's profile name as `customerName`, a pressed button's payload as
     /// `payload`, ...
     pub attributes: Vec<Attribute>,
+    /// Whether the customer wrote it, or did what the provider counts as writing: it opens the
+    /// window for free messages. Otherwise it tells of something.
+    pub is_written: bool,
+}
+
+/// A change of the address at which a customer is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InMove {
+    /// The names that the customer had, as the provider spells them.
+    pub previous: SmallVec<[Arc<str>; 2]>,
+    /// The names from now on; messages go to the first.
+    pub names: SmallVec<[Arc<str>; 2]>,
+    /// Names among `previous` that may get another owner, such as telephone numbers.
+    pub released: SmallVec<[Arc<str>; 1]>,
+    /// The notice to the business in the conversation; its `customer` is the first of `names`.
+    pub notice: InMessage,
 }
 
 /// A further fact about a message: key and value.
@@ -124,7 +145,17 @@ impl InMessage {
             time: None,
             reply_to: None,
             attributes: Vec::new(),
+            is_written: true,
         }
+    }
+
+    /// Returns a NOTIFICATION that tells the business of something in the conversation. `data` are
+    /// the members of its `notificationData`, whose first word says what it is about.
+    pub fn notice(did: &str, customer: &str, id: &str, words: &str, data: Value) -> Self {
+        let body = json!({"type": "NOTIFICATION", "markdownText": words, "notificationType": "INFO",
+            "notificationData": data});
+        let content = Content::Rich { body_type: BodyType::Notification, json: body.to_string().into() };
+        Self { is_written: false, ..Self::new(did, customer, id, content) }
     }
 }
 

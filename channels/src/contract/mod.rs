@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod capability;
 mod error;
+pub mod events;
 pub mod http;
 mod inbound;
 mod outbound;
@@ -16,9 +17,10 @@ mod verify;
 pub use self::{
     capability::Capabilities,
     error::{AccountError, SendError},
-    inbound::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Polled, Received, Report},
+    events::EventKind,
+    inbound::{Attribute, InEvent, InMessage, InMove, InReceipt, MediaRef, Polled, Received, Report},
     outbound::{Fetch, MEDIA_BYTES_MAX, OutPart, Sent, SetUp, Step, WebhookUrls},
     prepared::{Prepared, Rejection},
-    protection::{Protection, Signature},
-    provider::{Channel, HttpChannel, LinkKind, OpenChannel, Provider},
+    protection::{Protection, Signature, Unproven},
+    provider::{Channel, HttpChannel, LinkKind, OpenChannel, Provider, UNSIGNED},
 };

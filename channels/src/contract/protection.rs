@@ -3,8 +3,10 @@
 /// The protection of a provider's webhooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
-    /// Nothing but the unguessable address, or no webhooks at all.
-    None,
+    /// The provider calls no webhooks; calls are refused.
+    NoWebhooks,
+    /// Nothing: the provider offers no proof. A channel must say that it accepts that.
+    Unsigned,
     /// A keyed hash.
     Hmac(Hmac),
     /// A signature by a private key, of which the account has the public half.
@@ -132,7 +134,8 @@ pub enum Place {
 pub enum SecretKey {
     /// The account must have it.
     Required(&'static str),
-    /// Without it webhooks are accepted unprotected.
+    /// The account may lack it. If nothing else proves a webhook then, the channel must say that it
+    /// accepts unsigned ones.
     Optional(&'static str),
 }
 
@@ -148,6 +151,8 @@ impl SecretKey {
 /// Whether webhooks are signed, and by which key of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signature {
+    /// The provider calls no webhooks.
+    NoWebhooks,
     /// Never.
     None,
     /// When the account has this key.
@@ -156,11 +161,43 @@ pub enum Signature {
     Required(&'static str),
 }
 
+/// Why nothing proves that an account's webhooks come from its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unproven {
+    /// The provider offers no proof.
+    NoScheme,
+    /// The account lacks this key.
+    Lacks(&'static str),
+}
+
 impl Protection {
+    /// Returns why webhooks of an account are accepted from anyone; `None` if they are proved, or
+    /// if the provider calls no webhooks. `credential` looks up a key of the account.
+    pub fn unproven<'a>(&self, credential: &dyn Fn(&str) -> Option<&'a str>) -> Option<Unproven> {
+        let lacks = |key: &'static str| {
+            let has = credential(key).is_some_and(|value| !value.trim().is_empty());
+            (!has).then_some(Unproven::Lacks(key))
+        };
+        match self {
+            Self::NoWebhooks => None,
+            Self::Unsigned => Some(Unproven::NoScheme),
+            Self::Hmac(Hmac { secret: key, .. })
+            | Self::Basic { password: key, .. }
+            | Self::Token { secret: key, .. } => lacks(key.name()),
+            Self::Ed25519(scheme) => lacks(scheme.public_key),
+            // Each is enough, and each is checked for which the account has the secret.
+            Self::Both(first, second) => {
+                first.unproven(credential).filter(|_| second.unproven(credential).is_some())
+            }
+            Self::ByMethod { get, other } => get.unproven(credential).or_else(|| other.unproven(credential)),
+        }
+    }
+
     /// Returns the key of the account by which webhooks are protected; of two, the first.
     pub fn signature(&self) -> Signature {
         match self {
-            Self::None => Signature::None,
+            Self::NoWebhooks => Signature::NoWebhooks,
+            Self::Unsigned => Signature::None,
             Self::Hmac(Hmac { secret: key, .. })
             | Self::Basic { password: key, .. }
             | Self::Token { secret: key, .. } => match key {
@@ -170,5 +207,45 @@ impl Protection {
             Self::Ed25519(scheme) => Signature::Required(scheme.public_key),
             Self::Both(first, _) | Self::ByMethod { other: first, .. } => first.signature(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn token(secret: SecretKey) -> Protection {
+        Protection::Token { place: Place::Header("x"), secret }
+    }
+
+    const REQUIRED: Protection = token(SecretKey::Required("a"));
+    const OPTIONAL: Protection = token(SecretKey::Optional("b"));
+
+    #[test]
+    fn webhooks_are_proved_or_it_is_said_why_not() {
+        let lacks = |key| Some(Unproven::Lacks(key));
+        let both = Protection::Both(&REQUIRED, &OPTIONAL);
+        let by_method = Protection::ByMethod { get: &OPTIONAL, other: &REQUIRED };
+        let basic = Protection::Basic { user: "u", password: SecretKey::Optional("b") };
+        let hmac = Protection::Hmac(Hmac::sha256_hex("x", Prefix::None, SecretKey::Optional("b")));
+        for (protection, has, expected) in [
+            (Protection::NoWebhooks, &[][..], None),
+            (Protection::Unsigned, &["a", "b"], Some(Unproven::NoScheme)),
+            (REQUIRED, &["a"], None),
+            (REQUIRED, &["b"], lacks("a")),
+            (OPTIONAL, &[], lacks("b")),
+            (basic, &["u"], lacks("b")),
+            (hmac, &["a"], lacks("b")),
+            (both, &["a"], None),
+            (both, &["b"], None),
+            (both, &[], lacks("a")),
+            (by_method, &["a", "b"], None),
+            (by_method, &["a"], lacks("b")),
+            (by_method, &["b"], lacks("a")),
+        ] {
+            let credential = |key: &str| has.contains(&key).then_some("secret");
+            assert_eq!(protection.unproven(&credential), expected, "{protection:?} {has:?}");
+        }
+        assert_eq!(OPTIONAL.unproven(&|_| Some(" ")), lacks("b"), "an empty secret proves nothing");
     }
 }

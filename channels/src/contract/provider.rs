@@ -4,14 +4,15 @@
 
 use std::{fmt, sync::Arc};
 
-use message::Content;
+use message::{Content, event::SmsHandling};
 use smallvec::SmallVec;
 
 use crate::{
     address::number,
     contract::{
-        AccountError, Attribute, Capabilities, Fetch, InMessage, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled,
-        Prepared, Protection, Received, Rejection, Report, SendError, SetUp, Signature, Step, WebhookUrls,
+        AccountError, Attribute, Capabilities, EventKind, Fetch, InMessage, MEDIA_BYTES_MAX, MediaRef,
+        OutPart, Polled, Prepared, Protection, Received, Rejection, Report, SendError, SetUp, Signature,
+        Step, Unproven, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
         verify,
     },
@@ -36,8 +37,22 @@ pub struct Provider {
     pub capabilities: Capabilities,
     /// The provider's words for the state of a part, with their meanings.
     pub statuses: &'static [(&'static str, Report)],
+    /// Every kind of event in the provider's reference, and what becomes of it; empty where no
+    /// audit was made.
+    pub events: &'static [EventKind],
     /// Checks an account and opens its channel; see [`Provider::open`].
     pub channel: &'static OpenChannel,
+}
+
+/// The key of a channel that accepts webhooks which nothing proves.
+pub const UNSIGNED: &str = "unsigned";
+
+/// Returns why webhooks of a channel are accepted from anyone, if they are.
+fn unproven(channel: &dyn Channel) -> Option<Unproven> {
+    match channel.link() {
+        LinkKind::Smpp(_) => None,
+        LinkKind::Http(http) => http.protection().unproven(&|key| http.credential(key)),
+    }
 }
 
 /// Checks an account and opens its channel.
@@ -45,12 +60,48 @@ pub type OpenChannel =
     dyn Fn(&'static Provider, toml::Table) -> Result<Arc<dyn Channel>, AccountError> + Send + Sync;
 
 impl Provider {
-    /// Checks an account and opens its channel.
+    /// Checks an account and opens its channel. Its webhooks must be proved by a secret.
     ///
     /// # Errors
     /// Names the key that is wrong and the fix.
     pub fn open(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
-        (self.channel)(self, account)
+        let channel = (self.channel)(self, account)?;
+        let Some(unproven) = unproven(&*channel) else { return Ok(channel) };
+        let anyone = "anyone could write in a customer's name";
+        let (key, problem) = match unproven {
+            Unproven::Lacks(key) => (
+                key,
+                format!("is missing, so {anyone}; set it, or unsigned = true in [[channel]] to accept that"),
+            ),
+            Unproven::NoScheme => {
+                let name = self.name;
+                (
+                    UNSIGNED,
+                    format!(
+                        "is missing: {name} does not sign webhooks, so {anyone}; set unsigned = true to accept that"
+                    ),
+                )
+            }
+        };
+        Err(AccountError { key: key.to_owned(), problem })
+    }
+
+    /// Checks an account whose webhooks nothing proves, and opens its channel.
+    ///
+    /// # Errors
+    /// Names the key that is wrong and the fix. Proved webhooks are an error, and so is a provider
+    /// that calls none.
+    pub fn open_unsigned(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+        let channel = (self.channel)(self, account)?;
+        if unproven(&*channel).is_some() {
+            return Ok(channel);
+        }
+        let why = match self.signature() {
+            Signature::NoWebhooks => "there are no webhooks".to_owned(),
+            Signature::Optional(key) | Signature::Required(key) => format!("{key} proves webhooks"),
+            Signature::None => "webhooks are proved".to_owned(),
+        };
+        Err(AccountError { key: UNSIGNED.to_owned(), problem: format!("is true, but {why}; remove it") })
     }
 
     /// Returns whether webhooks are signed, and by which key of the account.
@@ -82,8 +133,46 @@ pub trait Channel: Send + Sync + fmt::Debug {
     /// Returns the canonical spelling of one of our own addresses.
     fn did(&self, address: &str) -> Arc<str>;
 
+    /// Checks that one of our own addresses can be used as a sender.
+    ///
+    /// # Errors
+    /// The words say what is wrong with the address, and what is expected.
+    fn check_did(&self, _address: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Checks that the channel can send at all.
+    ///
+    /// # Errors
+    /// It only receives; the rejection names the key to change.
+    fn sends(&self) -> Result<(), Rejection> {
+        Ok(())
+    }
+
+    /// Returns what of a message's validity the provider is not told, in words for the business.
+    fn untold_validity(&self, _ms: u64) -> Option<Box<str>> {
+        None
+    }
+
     /// Adapts and cuts a content; the parts of a long text share `reference`.
     fn prepare(&self, content: &Content, reference: u16) -> Result<Prepared, Rejection>;
+
+    /// Prepares a content that a telephone is to treat in a certain way. A channel that cannot say
+    /// so leaves it out and says that.
+    fn prepare_as(
+        &self,
+        content: &Content,
+        reference: u16,
+        handling: SmsHandling,
+    ) -> Result<Prepared, Rejection> {
+        let mut prepared = self.prepare(content, reference)?;
+        let asked =
+            [("messageClass", handling.class.is_some()), ("destinationPort", handling.ports.is_some())];
+        for (name, _) in asked.into_iter().filter(|(_, is_asked)| *is_asked) {
+            prepared.adapted.push(format!("{name} means nothing on this channel and was left out").into());
+        }
+        Ok(prepared)
+    }
 
     /// Returns the link that carries the channel.
     fn link(&self) -> LinkKind<'_>;
@@ -168,13 +257,20 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         verify::verify(&self.protection(), &|key| self.credential(key), webhook)
     }
 
-    /// Reads a webhook that [`verify`](Self::verify) accepted: every item of a batch. Unknown kinds
-    /// are counted in [`Received::ignored`]; a broken item becomes one
-    /// [`InEvent::Broken`](crate::contract::InEvent::Broken) and does not affect the others.
+    /// Reads a webhook that [`verify`](Self::verify) accepted: every item of a batch. Kinds
+    /// that are ignored on purpose are counted in [`Received::ignored`]; an unknown one is
+    /// named in [`Received::unknown`]; a broken item becomes one
+    /// [`InEvent::Broken`](crate::contract::InEvent::Broken). Neither affects the others.
     ///
     /// # Errors
     /// Nothing of it can be read.
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed>;
+
+    /// Returns the part of a message's id that is the same in each of its spellings, where the
+    /// provider spells ids in several ways.
+    fn message_token(&self, _id: &str) -> Option<Box<str>> {
+        None
+    }
 
     /// Returns the ids that mark entries at the shared Meta address as this account's
     /// (`phone_number_id`, page id, Instagram account id); empty for other providers.
@@ -216,12 +312,17 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
         None
     }
 
-    /// Interprets the answer to a probe, by its status by default.
+    /// Interprets the answer to a probe, by its status by default. 403 may concern the probe alone
+    /// (a key that may send and not list), so it stays [`SendError::Forbidden`].
     ///
     /// # Errors
     /// The credentials are not valid, or their validity is unknown.
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
-        if response.is_success() { Ok(()) } else { Err(SendError::by_status(response)) }
+        match SendError::by_status(response) {
+            _ if response.is_success() => Ok(()),
+            error if response.status == 401 => Err(error.of_probe()),
+            error => Err(error),
+        }
     }
 
     /// Returns facts about our own account from the answer to [`probe`](Self::probe), for people.

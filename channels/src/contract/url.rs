@@ -1,7 +1,7 @@
 //! Percent-encoding (RFC 3986) and `application/x-www-form-urlencoded`, the two encodings of
 //! addresses and forms. Secrets are hidden in encoded form as well, so this stands below `http`.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 /// Everything except the unreserved characters of RFC 3986.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -10,6 +10,11 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 /// becomes `%XX`.
 pub fn percent_encode(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
+}
+
+/// Decodes what [`percent_encode`] encoded. Invalid UTF-8 becomes the replacement character.
+pub fn percent_decode(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 /// Encodes fields as a form, in order. A space becomes `%20`, which every form decoder accepts and

@@ -15,36 +15,50 @@ const CHALLENGE: &str = "Basic realm=\"patchbay\"";
 /// Verifies a webhook. `credential` looks up a key of the account.
 ///
 /// # Errors
-/// When its proof is missing or wrong, or when the account lacks a secret that it must have.
+/// When its proof is missing or wrong, and when the account has no secret that could prove it.
 pub(super) fn verify<'a>(
     protection: &Protection,
     credential: &dyn Fn(&str) -> Option<&'a str>,
     webhook: &Webhook<'_>,
 ) -> Result<(), Refused> {
+    if is_proved(protection, credential, webhook)? {
+        return Ok(());
+    }
+    Err(Refused::new("nothing proves who sent it"))
+}
+
+/// Checks every proof for which the account has the secret; returns whether there is one.
+fn is_proved<'a>(
+    protection: &Protection,
+    credential: &dyn Fn(&str) -> Option<&'a str>,
+    webhook: &Webhook<'_>,
+) -> Result<bool, Refused> {
     match protection {
-        Protection::None => Ok(()),
+        Protection::NoWebhooks | Protection::Unsigned => Ok(false),
         Protection::Hmac(scheme) => match secret(scheme.secret, credential)? {
-            Some(secret) => hmac(scheme, secret, webhook),
-            None => Ok(()),
+            Some(secret) => hmac(scheme, secret, webhook).map(|()| true),
+            None => Ok(false),
         },
         Protection::Ed25519(scheme) => {
             let key = secret(SecretKey::Required(scheme.public_key), credential)?;
-            ed25519(scheme, key.unwrap_or_default(), webhook)
+            ed25519(scheme, key.unwrap_or_default(), webhook).map(|()| true)
         }
         Protection::Basic { user, password } => match secret(*password, credential)? {
-            Some(secret) => basic((user, credential(user)), (password.name(), secret), webhook),
-            None => Ok(()),
+            Some(secret) => {
+                basic((user, credential(user)), (password.name(), secret), webhook).map(|()| true)
+            }
+            None => Ok(false),
         },
         Protection::Token { place, secret: key } => match secret(*key, credential)? {
-            Some(secret) => token(*place, (key.name(), secret), credential, webhook),
-            None => Ok(()),
+            Some(secret) => token(*place, (key.name(), secret), credential, webhook).map(|()| true),
+            None => Ok(false),
         },
         Protection::Both(first, second) => {
-            verify(first, credential, webhook)?;
-            verify(second, credential, webhook)
+            let is_first_proved = is_proved(first, credential, webhook)?;
+            Ok(is_proved(second, credential, webhook)? || is_first_proved)
         }
-        Protection::ByMethod { get, .. } if webhook.method == "GET" => verify(get, credential, webhook),
-        Protection::ByMethod { other, .. } => verify(other, credential, webhook),
+        Protection::ByMethod { get, .. } if webhook.method == "GET" => is_proved(get, credential, webhook),
+        Protection::ByMethod { other, .. } => is_proved(other, credential, webhook),
     }
 }
 
@@ -259,7 +273,7 @@ mod tests {
             (SecretKey::Required("key"), None, false),
             (SecretKey::Required("key"), Some(""), false),
             (SecretKey::Optional("key"), Some(" "), false),
-            (SecretKey::Optional("key"), None, true),
+            (SecretKey::Optional("key"), None, false),
         ] {
             let protection = Protection::Hmac(Hmac::sha256_hex("x-mac", Prefix::None, key));
             let got = verify(&protection, &|_| secret, &webhook);

@@ -8,13 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::{
     contract::{
-        InEvent, InMessage, InReceipt, MediaRef, Protection, Received, Report, SendError,
+        EventKind, InEvent, InMessage, InReceipt, MediaRef, Protection, Received, Report, SendError,
         http::{Malformed, Reply, Response, Webhook},
         protection::{Algorithm, Encoding, Hmac, Over, Prefix, SecretKey},
         url,
     },
+    text::markup,
     toolkit::{
-        auth, classify, inbound_body, json,
+        auth, classify,
+        events::{Fate, fate, note_unknown, row},
+        group::GroupNumbers,
+        inbound_body, json,
         refusals::{RefusalClass, Refusals},
     },
 };
@@ -34,6 +38,44 @@ pub const STATUSES: &[(&str, Report)] = &[
     ("canceled", Report::Failed),
     ("receiving", Report::Nothing),
     ("received", Report::Nothing),
+];
+
+const INBOUND: &str = "the state of a customer's message on its way to us";
+
+/// Every state of a message, every type of a customer's message, and every kind of opt-out keyword,
+/// in Twilio's words.
+pub const EVENTS: &[EventKind] = &[
+    row("status", "accepted", Fate::Receipt),
+    row("status", "scheduled", Fate::Receipt),
+    row("status", "queued", Fate::Receipt),
+    row("status", "sending", Fate::Receipt),
+    row("status", "sent", Fate::Receipt),
+    row("status", "partially_delivered", Fate::Receipt),
+    row("status", "delivered", Fate::Receipt),
+    row("status", "read", Fate::Receipt),
+    row("status", "undelivered", Fate::Receipt),
+    row("status", "failed", Fate::Receipt),
+    row("status", "canceled", Fate::Receipt),
+    row("status", "receiving", Fate::Ignored(INBOUND)),
+    row("status", "received", Fate::Ignored(INBOUND)),
+    row("message", "text", Fate::Message),
+    row("message", "image", Fate::Message),
+    row("message", "audio", Fate::Message),
+    row("message", "video", Fate::Message),
+    row("message", "document", Fate::Message),
+    row("message", "sticker", Fate::Message),
+    row("message", "contacts", Fate::Message),
+    row("message", "location", Fate::Message),
+    row("message", "button", Fate::Message),
+    row("message", "interactive", Fate::Message),
+    row("message", "order", Fate::Message),
+    row("message", "reaction", Fate::Message),
+    row("message", "system", Fate::Message),
+    row("message", "unsupported", Fate::Message),
+    row("message", "unknown", Fate::Message),
+    row("opt_out", "STOP", Fate::Notice),
+    row("opt_out", "START", Fate::Notice),
+    row("opt_out", "HELP", Fate::Message),
 ];
 
 /// Parameter of a status callback's address that holds our reference. The signature covers it.
@@ -74,17 +116,23 @@ pub fn sid(response: &Response) -> Result<String, SendError> {
 }
 
 /// Codes of refusals. Those of the families 21, 30 and 63 are about one message, whatever the
-/// status: a 403 with one of them does not stop the channel.
+/// status: a 403 with one of them does not stop the channel. The probe checks the credentials
+/// (20003); a sender or resource that is unknown (20404, 21606, 63007) may be one message's.
 const REFUSALS: Refusals = Refusals {
     code: &["/code"],
     words: &["/message"],
     classes: &[
         (RefusalClass::Unsubscribed, &["21610"]),
         (
-            RefusalClass::CredentialsRefused,
-            &["20003", "20005", "20404", "21606", "21659", "63007", "63020", "63041"],
+            RefusalClass::Forbidden,
+            &["20003", "20004", "20006", "20008", "20404", "21606", "21659", "63007", "63020", "63041"],
         ),
-        (RefusalClass::Throttled, &["20429", "14107", "21611", "30022", "63010", "63017", "63018"]),
+        (RefusalClass::CredentialsRefused, &["20005"]),
+        // More than 30 messages in 30 seconds between one pair of numbers.
+        (RefusalClass::CustomerThrottled, &["14107"]),
+        // Queue or rate of a sender, which one recipient may also exhaust (63018).
+        (RefusalClass::Busy, &["21611", "30022", "63010", "63017", "63018"]),
+        (RefusalClass::Throttled, &["20429"]),
         (RefusalClass::ThrottledFor(DAILY_LIMIT_PAUSE_MS), &["63038"]),
         (
             RefusalClass::Unavailable,
@@ -150,15 +198,20 @@ pub fn receive(webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         webhook.form()
     });
     let mut received = Received { reply: Some(nothing_to_say()), ..Received::default() };
-    let status = form.get("SmsStatus");
-    if !form.get("MessageStatus").is_empty() {
-        received.events = reported(&form, form.get("MessageStatus"), webhook)?;
-    } else if matches!(status, "" | "received" | "receiving") && form.has_words() {
-        received.events = written(&form)?;
-    } else if !status.is_empty() && status != "received" && status != "receiving" {
-        received.events = reported(&form, status, webhook)?;
-    } else {
-        received.ignored = 1;
+    let is_message = form.get("MessageStatus").is_empty()
+        && matches!(form.get("SmsStatus"), "" | "received" | "receiving")
+        && form.has_words();
+    if is_message {
+        written(&form, &mut received)?;
+        return Ok(received);
+    }
+    let status = [form.get("MessageStatus"), form.get("SmsStatus")];
+    let status = status.into_iter().find(|status| !status.is_empty()).unwrap_or_default();
+    match fate(EVENTS, "status", status) {
+        Some(Fate::Ignored(_)) => received.ignored = 1,
+        Some(_) => received.events = reported(&form, status, webhook)?,
+        None if status.is_empty() => note_unknown(&mut received.unknown, "call", "without words or status"),
+        None => note_unknown(&mut received.unknown, "status", status),
     }
     Ok(received)
 }
@@ -183,9 +236,20 @@ impl Form {
     }
 
     fn has_words(&self) -> bool {
-        ["Body", "NumMedia", "Latitude", "ButtonPayload", "ListId"]
+        ["Body", "NumMedia", "Latitude", "ButtonPayload", "ListId", "MessageType"]
             .iter()
             .any(|name| !self.get(name).is_empty())
+    }
+
+    /// Returns the other recipients of a group message: `OtherRecipients0` and so on, some of which
+    /// may be missing, or `OtherRecipients` repeated.
+    fn others(&self) -> Vec<&str> {
+        let is_other = |name: &str| {
+            let number = name.strip_prefix("OtherRecipients");
+            number.is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+        };
+        let found = self.0.iter().filter(|(name, value)| is_other(name) && !value.trim().is_empty());
+        found.map(|(_, value)| value.as_str()).take(RECIPIENTS_MAX).collect()
     }
 
     /// Returns the files `MediaUrl0`, `MediaUrl1` and so on.
@@ -202,6 +266,9 @@ impl Form {
         (0..MEDIA_MAX).map_while(numbered).collect()
     }
 }
+
+/// Maximum number of other recipients of a message that are read; further ones are left out.
+const RECIPIENTS_MAX: usize = 100;
 
 /// Maximum number of files in one message. Further ones are not read.
 const MEDIA_MAX: usize = 10;
@@ -239,7 +306,7 @@ fn reported(form: &Form, status: &str, webhook: &Webhook<'_>) -> Result<Vec<InEv
     Ok([Some(receipt), opt_out].into_iter().flatten().collect())
 }
 
-fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
+fn written(form: &Form, received: &mut Received) -> Result<(), Malformed> {
     let (customer, did) = (bare(form.needed("From")?), bare(form.needed("To")?));
     let id = form.needed("MessageSid").or_else(|_| form.needed("SmsMessageSid"))?;
     let mut message = InMessage::new(did, customer, id, Content::Text("".into()));
@@ -252,14 +319,24 @@ fn written(form: &Form) -> Result<Vec<InEvent>, Malformed> {
     let reply_to = form.get("OriginalRepliedMessageSid");
     message.reply_to = (!reply_to.is_empty()).then(|| reply_to.into());
     message.attributes = attributes(form);
-    let mut events = contents(form, message);
-    let out = match form.get("OptOutType").to_ascii_uppercase().as_str() {
-        "STOP" => true,
-        "START" => false,
-        _ => return Ok(events),
+    // The Messages resource reaches one number: an answer goes to the writer alone.
+    GroupNumbers::of(did, std::iter::once(customer).chain(form.others())).address_message(&mut message, 0);
+    let kind = form.get("MessageType");
+    if !kind.is_empty() && fate(EVENTS, "message", kind).is_none() {
+        note_unknown(&mut received.unknown, "message", kind);
+    }
+    received.events = contents(form, message);
+    let word = form.get("OptOutType").to_ascii_uppercase();
+    let out = match (fate(EVENTS, "opt_out", &word), word.as_str()) {
+        (Some(Fate::Notice), word) => word == "STOP",
+        (None, word) if !word.is_empty() => {
+            note_unknown(&mut received.unknown, "opt_out", form.get("OptOutType"));
+            return Ok(());
+        }
+        _ => return Ok(()),
     };
-    events.push(InEvent::OptOut { did: did.into(), customer: customer.into(), out, id: id.into() });
-    Ok(events)
+    received.events.push(InEvent::OptOut { did: did.into(), customer: customer.into(), out, id: id.into() });
+    Ok(())
 }
 
 /// Returns the further facts of a message, under the names that the business sees.
@@ -298,7 +375,17 @@ fn contents(form: &Form, mut message: InMessage) -> Vec<InEvent> {
         message.attributes.extend(attribute);
         return vec![InEvent::Message(Box::new(message))];
     }
-    inbound_body::messages(message, &words(form.get("Body")), form.media())
+    let (mut body, files, kind) = (words(form.get("Body")), form.media(), form.get("MessageType"));
+    if form.get("From").trim().starts_with("whatsapp:") {
+        body = markup::from_chat(&body).into_owned();
+    }
+    // A type that Twilio does not describe by other fields, as an order.
+    if body.is_empty() && files.is_empty() && !matches!(kind, "" | "text") {
+        message.attributes.push(("unsupported".into(), kind.into()));
+        message.content = Content::Text(format!("[unsupported message: {kind}]").into());
+        return vec![InEvent::Message(Box::new(message))];
+    }
+    inbound_body::messages(message, &body, files)
 }
 
 /// Minimum length of a body that may be base64, in octets. Shorter ones are text.

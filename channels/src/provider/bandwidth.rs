@@ -14,15 +14,19 @@ use serde_json::{Value, json};
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Fetch, HttpChannel, InEvent, InMessage, InReceipt, MEDIA_BYTES_MAX,
-        MediaRef, OutPart, Protection, Provider, Received, Report, SendError, Sent, Step,
-        capability::LongText,
+        AccountError, Capabilities, EventKind, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
+        MEDIA_BYTES_MAX, MediaRef, OutPart, Protection, Provider, Received, Rejection, Report, SendError,
+        Sent, Step,
+        capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
         protection::SecretKey,
     },
     toolkit::{
         account::{account, address, filled},
-        auth, classify, inbound_body, json,
+        auth, classify,
+        events::{Fate, fate, note_unknown, row},
+        group::{self, GroupNumbers},
+        inbound_body, json,
         text_and_media::TextAndMedia,
     },
 };
@@ -41,14 +45,38 @@ pub const PROVIDER: Provider = Provider {
     capabilities: Capabilities {
         native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         text_characters_max: 2_048,
+        send_rate: DefaultRate {
+            per_second: 1,
+            basis: "Bandwidth's default for an account; ask for more and set send_rate",
+        },
         long_text: LongText::Cut,
         caption_characters_max: 2_048,
         inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: STATUSES,
+    events: EVENTS,
     channel: &|_, table| Ok(Arc::new(account::<BandwidthAccount>(table)?.checked()?)),
 };
+
+const RBM: &str = "RCS is not offered";
+
+/// Every callback type of the reference, and the directions of a message.
+const EVENTS: &[EventKind] = &[
+    row("event", "message-received", Fate::Message),
+    row("event", "request-location-response", Fate::Ignored(RBM)),
+    row("event", "suggestion-response", Fate::Ignored(RBM)),
+    row("event", "message-sending", Fate::Receipt),
+    row("event", "message-sent", Fate::Receipt),
+    row("event", "message-delivered", Fate::Receipt),
+    row("event", "message-failed", Fate::Receipt),
+    row("event", "message-read", Fate::Receipt),
+    row("direction", "in", Fate::Message),
+    row("direction", "out", Fate::Ignored("our own message: two routers would answer each other for ever")),
+];
+
+/// Maximum number of members of a group that one message reaches.
+const MEMBERS_MAX: usize = 10;
 
 const STATUSES: &[(&str, Report)] = &[
     ("message-sending", Report::Enroute),
@@ -73,7 +101,7 @@ pub struct BandwidthAccount {
     /// The user of webhooks.
     #[serde(default)]
     callback_user_id: Option<Box<str>>,
-    /// The password of webhooks. Without it they are not verified.
+    /// The password of webhooks. Without it the channel must have `unsigned = true`.
     #[serde(default)]
     callback_password: Option<SecretString>,
     /// `default` or `high`.
@@ -114,11 +142,16 @@ impl HttpChannel for BandwidthAccount {
         &PROVIDER
     }
 
+    /// A number, or the numbers of a group separated by commas.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        group::customer(address, MEMBERS_MAX)
+    }
+
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
         let mut message = json!({
             "applicationId": &*self.application_id,
             "from": number::e164(part.did),
-            "to": [number::e164(part.customer)],
+            "to": group::members(part.customer),
             "tag": part.reference,
         });
         let content = TextAndMedia::of(part.content)?;
@@ -164,15 +197,14 @@ impl HttpChannel for BandwidthAccount {
         for item in items {
             let kind = json::text(item, "/type").unwrap_or_default();
             let direction = json::text(item, "/message/direction").unwrap_or_default();
-            match (&*kind, &*direction) {
-                // Our own messages are ignored: otherwise two routers would answer each other
-                // forever.
-                ("message-received", "out") => received.ignored += 1,
-                ("message-received", _) => received.events.extend(written(item)),
-                (word, _) => match Report::of(STATUSES, word) {
-                    Some(report) => received.events.extend(reported(item, word, report)),
-                    None => received.ignored += 1,
-                },
+            match (fate(EVENTS, "event", &kind), Report::of(STATUSES, &kind)) {
+                (Some(Fate::Message), _) if direction == "out" => received.ignored += 1,
+                (Some(Fate::Message), _) => received.events.extend(written(item)),
+                (Some(Fate::Receipt), Some(report)) => {
+                    received.events.extend(reported(item, &kind, report));
+                }
+                (Some(_), _) => received.ignored += 1,
+                (None, _) => note_unknown(&mut received.unknown, "event", &kind),
             }
         }
         Ok(received)
@@ -197,11 +229,13 @@ impl HttpChannel for BandwidthAccount {
     }
 
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
-        match SendError::by_status(response) {
+        match refusal(response, &json::parse(&response.body).unwrap_or_default()) {
             _ if response.is_success() => Ok(()),
             // The credentials were accepted; only the filter was not.
             SendError::Rejected(_) if response.status == 400 => Ok(()),
-            error => Err(error),
+            // A user may send and not list messages.
+            error if response.status == 403 => Err(error),
+            error => Err(error.of_probe()),
         }
     }
 }
@@ -215,7 +249,7 @@ fn expiration(now_ms: i64, valid_s: u64) -> Option<String> {
 fn refusal(response: &Response, said: &Value) -> SendError {
     let Some(kind) = json::some_text(said, "/type").or_else(|| json::some_text(said, "/error")) else {
         return match response.status {
-            404 => SendError::CredentialsRefused(not_found(response)),
+            404 => SendError::Forbidden(not_found(response)),
             _ => SendError::by_status(response),
         };
     };
@@ -226,12 +260,12 @@ fn refusal(response: &Response, said: &Value) -> SendError {
         reason.push_str(&format!("; {name}: {problem}"));
     }
     match response.status {
-        404 => SendError::CredentialsRefused(not_found(response)),
+        404 => SendError::Forbidden(not_found(response)),
         _ => SendError::of_status(response, Cause::new(&*kind, reason)),
     }
 }
 
-/// Returns the cause of a 404, which every message would get.
+/// Returns the cause of a 404: a wrong address, which the probe confirms.
 fn not_found(response: &Response) -> Cause {
     Cause::new("http 404", format!("account_id or base_url is wrong: {}", response.words()))
 }
@@ -248,7 +282,11 @@ fn written(item: &Value) -> Vec<InEvent> {
     let files: Vec<MediaRef> =
         files.map(|url| MediaRef { locator: url.into(), content_type: None, file_name: None }).collect();
     let time = json::time(item, "/message/time").or_else(|| json::time(item, "/time"));
-    let message = InMessage { time, ..InMessage::new(&did, &customer, &id, Content::Text("".into())) };
+    let mut message = InMessage { time, ..InMessage::new(&did, &customer, &id, Content::Text("".into())) };
+    let everyone = group::texts(json::items(item, "/message/to"), "");
+    let group =
+        GroupNumbers::of(&did, std::iter::once(&*customer).chain(everyone.iter().map(String::as_str)));
+    group.address_message(&mut message, MEMBERS_MAX);
     inbound_body::messages(message, &json::text(item, "/message/text").unwrap_or_default(), files)
 }
 
@@ -264,8 +302,10 @@ fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {
     let did: Arc<str> = json::some_text(item, "/message/owner")
         .map_or_else(|| owned("/message/from"), |owner| (&*owner).into());
     // Receipts of a group name their recipient; others may name none.
-    let customer: Arc<str> =
+    let member: Arc<str> =
         json::some_text(item, "/to").map_or_else(|| owned("/message/to/0"), |to| (&*to).into());
+    let everyone = group::texts(json::items(item, "/message/to"), "");
+    let group = GroupNumbers::of(&did, everyone.iter().map(String::as_str)).address(MEMBERS_MAX);
     let report = match error.as_deref() {
         // The carrier's receipt timed out: the message may have arrived.
         Some("9902") => Report::Sent,
@@ -279,12 +319,12 @@ fn reported(item: &Value, word: &str, report: Report) -> Vec<InEvent> {
         report,
         code: error.map_or_else(|| word.to_owned(), |code| format!("{code}: {words}")).into(),
         did: did.clone(),
-        customer: customer.clone(),
+        customer: group.unwrap_or_else(|| member.clone()),
         watermark_ms: None,
     };
     let mut events = vec![InEvent::Receipt(Box::new(receipt))];
     if opted_out {
-        events.push(InEvent::OptOut { did, customer, out: true, id });
+        events.push(InEvent::OptOut { did, customer: member, out: true, id });
     }
     events
 }

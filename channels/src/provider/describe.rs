@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use message::BodyType;
 
-use super::PROVIDERS;
+use super::{PROVIDERS, smpp};
 use crate::contract::{
     Capabilities, Provider, Signature,
-    capability::{Format, LongText, Units},
+    capability::{DefaultRate, Format, LongText, Units},
 };
 
 /// Returns every provider as a Markdown table.
@@ -71,6 +71,13 @@ pub fn limits(capabilities: &Capabilities) -> Vec<String> {
     limits
 }
 
+/// Returns the send rate of a channel whose configuration gives none, and its basis.
+pub fn send_rate(capabilities: &Capabilities) -> String {
+    let DefaultRate { per_second, basis } = capabilities.send_rate;
+    let rate = if per_second == 0 { "unlimited".into() } else { format!("{per_second} parts per second") };
+    format!("{rate} unless send_rate is set: {basis}")
+}
+
 /// Returns the adaptations that apply.
 pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
     let carries = |body_type| capabilities.carries(body_type);
@@ -93,8 +100,11 @@ pub fn adapted(capabilities: &Capabilities) -> Vec<String> {
 /// Returns how webhooks are authenticated, in words.
 pub fn signature(signature: Signature) -> String {
     match signature {
-        Signature::None => "not signed: no scheme exists, or no webhooks".into(),
-        Signature::Optional(key) => format!("checked when the account has `{key}`"),
+        Signature::NoWebhooks => "none".into(),
+        Signature::None => "never signed; the channel must have `unsigned = true`".into(),
+        Signature::Optional(key) => {
+            format!("checked by `{key}`; without it the channel must have `unsigned = true`")
+        }
         Signature::Required(key) => format!("always checked, by `{key}`"),
     }
 }
@@ -106,6 +116,13 @@ pub fn account_keys(provider: &'static Provider) -> Vec<String> {
     let Err(error) = provider.open(unknown) else { return Vec::new() };
     let keys = error.problem.split_once("expected").map(|(_, keys)| keys).unwrap_or_default();
     keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Returns the meaning, the values and the default of a key of `[channel.account]`, where they are
+/// written down.
+pub fn account_key(provider: &'static Provider, key: &str) -> Option<&'static str> {
+    let keys: &[(&str, &str)] = if provider.name == smpp::PROVIDER.name { smpp::KEYS } else { &[] };
+    keys.iter().find(|(known, _)| *known == key).map(|(_, words)| *words)
 }
 
 /// A key that is unknown to every account.

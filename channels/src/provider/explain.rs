@@ -1,4 +1,4 @@
-//! What a code means, what usually causes it, and what helps: one file for each family of
+//! Explanations of codes: meaning, usual cause and usual fix. There is one file for each family of
 //! providers in `codes/`, and one for the reasons that Patchbay gives by itself.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::LazyLock};
@@ -10,11 +10,11 @@ use crate::smpp::status;
 /// An explanation of a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// What happened, in words.
+    /// The meaning, in words.
     pub meaning: Cow<'static, str>,
-    /// What usually causes it.
+    /// The usual cause.
     pub cause: Cow<'static, str>,
-    /// What usually helps.
+    /// The usual fix.
     pub fix: Cow<'static, str>,
     /// The provider's own page about it.
     pub link: Option<String>,
@@ -26,12 +26,12 @@ struct Codes {
     /// The provider's page; `{code}` stands for the code.
     #[serde(default)]
     link: Option<String>,
-    codes: BTreeMap<String, Words>,
+    codes: BTreeMap<String, CodeWords>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Words {
+struct CodeWords {
     meaning: String,
     cause: String,
     fix: String,
@@ -68,10 +68,10 @@ fn file_of(provider: &str) -> &str {
 /// if nothing is known about it.
 pub fn explain(provider: &str, code: &str) -> Option<Explanation> {
     let spellings = spellings(provider, code.trim());
-    for file in [file_of(provider), OWN] {
-        let Some(codes) = CODES.get(file) else { continue };
-        let found = spellings.iter().find_map(|code| Some((code, codes.codes.get(code)?)));
-        if let Some((code, words)) = found {
+    for spelling in &spellings {
+        let known = |file| Some((CODES.get(file)?, CODES.get(file)?.codes.get(spelling)?));
+        if let Some((codes, words)) = known(file_of(provider)).or_else(|| known(OWN)) {
+            let code = spelling;
             return Some(Explanation {
                 meaning: Cow::Borrowed(&words.meaning),
                 cause: Cow::Borrowed(&words.cause),
@@ -93,8 +93,8 @@ pub fn codes(provider: &str) -> impl Iterator<Item = &'static str> {
     CODES.get(file_of(provider)).into_iter().flat_map(|codes| codes.codes.keys().map(String::as_str))
 }
 
-/// Returns the spellings under which a code may be listed: as it is, without a subcode or a vendor's
-/// error, and for SMPP as a command status.
+/// Returns the spellings under which a code may be listed: as it is, without a subcode or a
+/// vendor's error, and for SMPP as a command status.
 fn spellings(provider: &str, code: &str) -> Vec<String> {
     let mut spellings = vec![code.to_owned()];
     if let Some((code, _)) = code.split_once('/') {
@@ -126,7 +126,7 @@ mod tests {
     fn every_file_is_read_and_every_code_says_what_to_do() {
         assert_eq!(CODES.len(), FILES.len());
         for (name, codes) in &*CODES {
-            for (code, Words { meaning, cause, fix }) in &codes.codes {
+            for (code, CodeWords { meaning, cause, fix }) in &codes.codes {
                 for words in [meaning, cause, fix] {
                     assert!(words.ends_with('.') && words.len() > 10, "{name} {code}: {words:?}");
                 }

@@ -2,7 +2,7 @@
 //! deliveries and reads are reported up to a time, not by message. Other templates (media, receipt,
 //! ...) are sent as CUSTOM, whose `jsonNode` is the message.
 //!
-//! Left out: opt-ins and referrals without a message; sends to `user_ref`, `phone_number` and
+//! Left out: sends to `user_ref`, `phone_number` and
 //! `notification_messages_token`; uploads for later use (`message_attachments`).
 //!
 //! Unconfirmed, each with the default taken: the Graph version changes (`graph_version`); titles of
@@ -18,10 +18,10 @@ use serde::Deserialize;
 use crate::{
     contract::{
         AccountError, Capabilities, Channel, Provider, Report,
-        capability::{Buttons, LongText, Opens},
+        capability::{Buttons, DefaultRate, LongText, Opens},
     },
     family::{
-        messenger::{AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
+        messenger::{self, AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
         meta::{
             graph_api::{self, App},
             subscribe::IceBreaker,
@@ -40,6 +40,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: capabilities(),
     statuses: STATUSES,
+    events: messenger::events::OF_PAGE,
     channel: &channel,
 };
 
@@ -83,8 +84,10 @@ const fn capabilities() -> Capabilities {
             BodyType::Url,
             BodyType::Comment,
             BodyType::DeletedNotification,
+            BodyType::Notification,
         ],
         window_hours: Some(WINDOW_HOURS),
+        send_rate: DefaultRate { per_second: 300, basis: "Messenger's limit of texts for a page" },
         typing: true,
         mark_read: true,
         read_receipts: true,
@@ -94,13 +97,18 @@ const fn capabilities() -> Capabilities {
 
 /// Fields to which the page subscribes: everything that is read, except comments (`feed`), which
 /// need a permission of their own.
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 11] = [
     "messages",
     "messaging_postbacks",
     "message_deliveries",
     "message_reads",
+    "message_edits",
     "message_reactions",
     "messaging_referrals",
+    "messaging_optins",
+    "messaging_account_linking",
+    "messaging_handovers",
+    "messaging_policy_enforcement",
 ];
 
 /// The party that may take up a page's chats.

@@ -16,10 +16,10 @@ use serde::Deserialize;
 use crate::{
     contract::{
         AccountError, Capabilities, Channel, Provider, Report,
-        capability::{Buttons, LongText, Opens, Units},
+        capability::{Buttons, DefaultRate, LongText, Opens, Units},
     },
     family::{
-        messenger::{AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
+        messenger::{self, AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
         meta::{
             graph_api::{self, App},
             subscribe::IceBreaker,
@@ -38,6 +38,7 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: capabilities(),
     statuses: STATUSES,
+    events: messenger::events::OF_INSTAGRAM,
     channel: &channel,
 };
 
@@ -80,8 +81,10 @@ const fn capabilities() -> Capabilities {
             BodyType::Url,
             BodyType::Comment,
             BodyType::DeletedNotification,
+            BodyType::Notification,
         ],
         window_hours: Some(WINDOW_HOURS),
+        send_rate: DefaultRate { per_second: 300, basis: "Instagram's limit of texts for an account" },
         typing: true,
         mark_read: true,
         receipts: false,
@@ -92,13 +95,15 @@ const fn capabilities() -> Capabilities {
 
 /// Fields to which the account subscribes: everything that is read, except comments, which need a
 /// permission of their own.
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 8] = [
     "messages",
     "messaging_postbacks",
     "messaging_seen",
     "message_reactions",
     "messaging_referral",
     "message_edit",
+    "messaging_optins",
+    "messaging_handover",
 ];
 
 /// Field to which the page subscribes with Facebook Login: the account's messages arrive once the

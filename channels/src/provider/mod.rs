@@ -16,7 +16,9 @@ pub mod voipms;
 pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
 
-pub use describe::{account_keys, adapted, limits, receipts, signature, table, words};
+pub use describe::{
+    account_key, account_keys, adapted, limits, receipts, send_rate, signature, table, words,
+};
 pub use explain::{Explanation, codes, explain};
 
 use std::sync::LazyLock;

@@ -14,16 +14,16 @@ use serde_json::json;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, SendError, Sent,
-        Step,
-        capability::LongText,
+        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, Rejection,
+        SendError, Sent, Step,
+        capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
         protection::Ed25519,
     },
-    family::telnyx_events,
+    family::telnyx_events::{self, Dialect},
     toolkit::{
         account::{account, address, filled},
-        auth, classify, json,
+        auth, classify, group, json,
         refusals::{RefusalClass, Refusals},
         text_and_media::TextAndMedia,
     },
@@ -46,14 +46,20 @@ pub const PROVIDER: Provider = Provider {
     capabilities: Capabilities {
         native: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         text_characters_max: 1_530,
+        send_rate: DefaultRate { per_second: 50, basis: "Telnyx's limit of SMS for an account" },
         long_text: LongText::Cut,
         caption_characters_max: 1_530,
         inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: telnyx_events::STATUSES,
+    events: telnyx_events::EVENTS,
     channel: &|_, table| Ok(Arc::new(TelnyxAccount::checked(account(table)?)?)),
 };
+
+/// How webhooks are read. A group MMS reaches up to eight numbers.
+const DIALECT: Dialect =
+    Dialect { events: telnyx_events::EVENTS, statuses: telnyx_events::STATUSES, members_max: 8 };
 
 /// Pause of the channel after a carrier's daily limit, in milliseconds. It is retried after each
 /// pause.
@@ -108,13 +114,24 @@ impl HttpChannel for TelnyxAccount {
         &PROVIDER
     }
 
+    /// A number, or the numbers of a group separated by commas.
+    fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
+        group::customer(address, DIALECT.members_max)
+    }
+
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
+        let members = group::members(part.customer);
+        let is_group = members.len() > 1;
         let mut message = json!({
-            "to": number::e164(part.customer),
+            "to": members,
             "webhook_url": part.webhook_url,
             "use_profile_webhooks": false,
         });
-        if !self.number_pool {
+        if !is_group {
+            json::set(&mut message, "to", number::e164(part.customer));
+        }
+        // The numbers of a pool have no groups.
+        if is_group || !self.number_pool {
             json::set(&mut message, "from", number::e164(part.did));
         }
         let content = TextAndMedia::of(part.content)?;
@@ -122,10 +139,10 @@ impl HttpChannel for TelnyxAccount {
         if let Some(file) = content.file {
             json::set(&mut message, "media_urls", json!([file]));
         }
-        if let Some(profile) = &self.messaging_profile_id {
+        if let Some(profile) = self.messaging_profile_id.as_ref().filter(|_| !is_group) {
             json::set(&mut message, "messaging_profile_id", &**profile);
         }
-        let url = format!("{}/v2/messages", self.base_url);
+        let url = format!("{}/v2/messages{}", self.base_url, if is_group { "/group_mms" } else { "" });
         Ok(self.call(Request::post(url, Body::Json(message.to_string()))))
     }
 
@@ -146,7 +163,7 @@ impl HttpChannel for TelnyxAccount {
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-        telnyx_events::read(webhook.body, telnyx_events::STATUSES)
+        telnyx_events::read(webhook.body, DIALECT)
     }
 
     fn probe(&self) -> Option<Request> {
@@ -162,12 +179,11 @@ const REFUSALS: Refusals = Refusals {
     classes: &[
         (RefusalClass::Unsubscribed, &["40300"]),
         (
-            RefusalClass::CredentialsRefused,
-            &[
-                "10009", "10010", "20002", "20006", "20012", "20013", "20014", "20015", "20016", "20017",
-                "20100",
-            ],
+            // The probe checks the key. A permission may be one object's.
+            RefusalClass::Forbidden,
+            &["10009", "10010", "20002", "20006"],
         ),
+        (RefusalClass::CredentialsRefused, &["20012", "20013", "20014", "20015", "20016", "20017", "20100"]),
         (RefusalClass::Throttled, &["10011", "40011", "40018", "40318"]),
         (RefusalClass::ThrottledFor(DAILY_LIMIT_PAUSE_MS), &["40016"]),
         (RefusalClass::Unavailable, &["10007", "10008", "40006"]),

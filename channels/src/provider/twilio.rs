@@ -17,7 +17,7 @@ use crate::{
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart, Provider,
         Received, SendError, Sent, Step,
-        capability::LongText,
+        capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
     },
     family::twilio::{self, Templates},
@@ -46,11 +46,16 @@ pub const PROVIDER: Provider = Provider {
             BodyType::Template,
         ],
         long_text: LongText::Cut,
+        send_rate: DefaultRate {
+            per_second: 100,
+            basis: "Twilio's highest rate of a sender; it queues what exceeds a slower one's",
+        },
         caption_characters_max: 1_600,
         inbound_types: &[BodyType::Plain, BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File],
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
+    events: twilio::EVENTS,
     channel: &|_, table| Ok(Arc::new(account::<TwilioAccount>(table)?.checked()?)),
 };
 

@@ -23,7 +23,7 @@ use crate::{
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection,
         SendError, Sent, Step,
-        capability::{Buttons, Format, LongText, Opens},
+        capability::{Buttons, DefaultRate, Format, LongText, Opens},
         http::{Body, Malformed, Request, Response, Webhook},
     },
     family::{
@@ -78,11 +78,13 @@ pub const PROVIDER: Provider = Provider {
             BodyType::Location,
         ],
         window_hours: Some(24),
+        send_rate: DefaultRate { per_second: 80, basis: "Twilio's default throughput of a WhatsApp sender" },
         typing: true,
         read_receipts: true,
         ..Capabilities::TEXT
     },
     statuses: twilio::STATUSES,
+    events: twilio::EVENTS,
     channel: &|_, table| Ok(Arc::new(TwilioWhatsApp::new(account(table)?)?)),
 };
 

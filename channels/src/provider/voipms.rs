@@ -19,13 +19,13 @@ use super::manifest;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Channel, HttpChannel, InEvent, InMessage, MediaRef, OutPart, Protection,
-        Provider, Received, Rejection, SendError, Sent, Step,
+        AccountError, Capabilities, Channel, EventKind, HttpChannel, InEvent, InMessage, MediaRef, OutPart,
+        Protection, Provider, Received, Rejection, SendError, Sent, Step,
         capability::LongText,
         http::{Body, Field, Malformed, Reply, Request, Response, Webhook},
         protection::{Hmac, Place, Prefix, SecretKey},
     },
-    family::telnyx_events,
+    family::telnyx_events::{self, Dialect},
     toolkit::{
         account::{account, address, filled},
         auth, classify, inbound_body, json,
@@ -53,6 +53,7 @@ pub const PROVIDER: Provider = Provider {
     },
     capabilities: CAPABILITIES,
     statuses: telnyx_events::GENERAL_STATUSES,
+    events: EVENTS,
     channel: &|_, table| open(table),
 };
 
@@ -64,6 +65,13 @@ const CAPABILITIES: Capabilities = Capabilities {
     read_receipts: true,
     ..Capabilities::TEXT
 };
+
+/// Every callback of VoIP.ms: the classic one, and events in Telnyx's form.
+const EVENTS: &[EventKind] = telnyx_events::GENERAL_EVENTS;
+
+/// How a webhook in Telnyx's form is read. An answer reaches one number.
+const DIALECT: Dialect =
+    Dialect { events: EVENTS, statuses: telnyx_events::GENERAL_STATUSES, members_max: 0 };
 
 /// Maximum length of an SMS, in octets of UTF-8. A longer text goes as MMS.
 const SMS_BYTES_MAX: usize = 160;
@@ -82,7 +90,7 @@ struct Keys {
     #[serde(default)]
     api_secret: Option<SecretString>,
     /// Protects webhooks: it signs those with JSON and is the parameter `token` of classic ones.
-    /// Without it all are accepted.
+    /// Without it the channel must have `unsigned = true`.
     #[serde(default)]
     webhook_secret: Option<SecretString>,
     /// The verify address of the General interface.
@@ -157,6 +165,18 @@ impl VoipmsAccount {
     }
 }
 
+impl VoipmsAccount {
+    /// Returns the call that sends a part, as SMS or MMS.
+    fn message(&self, part: &OutPart<'_>, method: &str) -> Result<Request, SendError> {
+        let mut fields =
+            vec![Field::text("did", ten_digits(part.did)), Field::text("dst", ten_digits(part.customer))];
+        let content = TextAndMedia::of(part.content)?;
+        fields.push(Field::text("message", content.text));
+        fields.extend(content.file.map(|file| Field::text("media1", file)));
+        Ok(self.call(method, fields))
+    }
+}
+
 impl HttpChannel for VoipmsAccount {
     fn provider(&self) -> &'static Provider {
         &PROVIDER
@@ -176,17 +196,12 @@ impl HttpChannel for VoipmsAccount {
     }
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
-        let mut fields =
-            vec![Field::text("did", ten_digits(part.did)), Field::text("dst", ten_digits(part.customer))];
         let content = TextAndMedia::of(part.content)?;
         let is_sms = content.file.is_none() && content.text.len() <= SMS_BYTES_MAX;
-        let method = if is_sms { "sendSMS" } else { "sendMMS" };
-        fields.push(Field::text("message", content.text));
-        fields.extend(content.file.map(|file| Field::text("media1", file)));
-        Ok(self.call(method, fields))
+        self.message(part, if is_sms { "sendSMS" } else { "sendMMS" })
     }
 
-    fn answer(&self, _part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
+    fn answer(&self, part: &OutPart<'_>, answers: &[Response]) -> Result<Step, SendError> {
         let Some(response) = answers.last() else { return Err(classify::nothing()) };
         if !response.is_success() {
             return Err(SendError::by_status(response));
@@ -194,6 +209,11 @@ impl HttpChannel for VoipmsAccount {
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
             Some(word) if word == "success" => {}
+            // VoIP.ms counts some characters twice (' and "): what is too long for an SMS goes as
+            // MMS, as a longer text does from the start.
+            Some(word) if word == "sms_toolong" && answers.len() == 1 => {
+                return Ok(Step::Next(self.message(part, "sendMMS")?));
+            }
             Some(word) => return Err(refusal(&word)),
             None => return Err(classify::unreadable(response, "status")),
         }
@@ -210,7 +230,7 @@ impl HttpChannel for VoipmsAccount {
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let received = match webhook.method {
             "GET" => classic(&webhook.parameters()),
-            _ => telnyx_events::read(webhook.body, telnyx_events::GENERAL_STATUSES)?,
+            _ => telnyx_events::read(webhook.body, DIALECT)?,
         };
         // VoIP.ms repeats the message every half hour unless the answer is this.
         Ok(Received { reply: Some(Reply::text("ok")), ..received })
@@ -222,12 +242,12 @@ impl HttpChannel for VoipmsAccount {
 
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         if !response.is_success() {
-            return Err(SendError::by_status(response));
+            return Err(SendError::by_status(response).of_probe());
         }
         let said = json::parse(&response.body).unwrap_or_default();
         match json::some_text(&said, "/status") {
             Some(word) if word == "success" => Ok(()),
-            Some(word) => Err(refusal(&word)),
+            Some(word) => Err(refusal(&word).of_probe()),
             None => Err(classify::unreadable(response, "status")),
         }
     }
@@ -237,12 +257,13 @@ impl HttpChannel for VoipmsAccount {
 fn refusal(word: &str) -> SendError {
     let cause = |reason: &str| Cause::new(word, reason);
     match word {
-        "invalid_credentials" | "missing_credentials" => SendError::CredentialsRefused(cause(
-            "api_key is the account's e-mail, api_secret its API password",
-        )),
-        "api_not_enabled" => SendError::CredentialsRefused(cause("switch the API on in the portal")),
+        // The probe checks all three.
+        "invalid_credentials" | "missing_credentials" => {
+            SendError::Forbidden(cause("api_key is the account's e-mail, api_secret its API password"))
+        }
+        "api_not_enabled" => SendError::Forbidden(cause("switch the API on in the portal")),
         "ip_not_enabled" => {
-            SendError::CredentialsRefused(cause("put this machine's address on the list in the portal"))
+            SendError::Forbidden(cause("put this machine's address on the list in the portal"))
         }
         "limit_reached" => SendError::Throttled {
             after_ms: DAILY_LIMIT_PAUSE_MS,

@@ -54,6 +54,7 @@ pub const PROVIDER: Provider = Provider {
     ),
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
+    events: whatsapp::EVENTS,
     channel: &|_, table| Ok(Arc::new(Dialog360Account::checked(account(table)?)?)),
 };
 
@@ -160,6 +161,10 @@ impl HttpChannel for Dialog360Account {
             "platform_secret" => self.platform_secret.as_ref().map(|secret| secret.expose_secret()),
             _ => None,
         }
+    }
+
+    fn message_token(&self, id: &str) -> Option<Box<str>> {
+        whatsapp::token(id)
     }
 
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {

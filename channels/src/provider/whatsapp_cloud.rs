@@ -38,13 +38,17 @@ pub const PROVIDER: Provider = Provider {
     webhook: graph_api::PROTECTION,
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
+    events: whatsapp::EVENTS,
     channel: &|_, table| Ok(Arc::new(CloudAccount::checked(account(table)?)?)),
 };
 
-/// Fields to which the app subscribes: messages with their statuses, and notices about the account
-/// and its numbers.
-const FIELDS: [&str; 5] = [
+/// Fields to which the app subscribes: messages with their statuses, customers' preferences, and
+/// notices about the account, its numbers and its templates.
+const FIELDS: [&str; 8] = [
     "messages",
+    "user_preferences",
+    "message_template_status_update",
+    "account_alerts",
     "account_update",
     "account_review_update",
     "phone_number_quality_update",
@@ -179,6 +183,10 @@ impl HttpChannel for CloudAccount {
         (key == "app_secret").then(|| self.app_secret.expose_secret())
     }
 
+    fn message_token(&self, id: &str) -> Option<Box<str>> {
+        whatsapp::token(id)
+    }
+
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         whatsapp::read(webhook.body, Some(&self.phone_number_id))
     }
@@ -210,6 +218,10 @@ impl HttpChannel for CloudAccount {
     fn probe(&self) -> Option<Request> {
         let fields = "display_phone_number,verified_name,code_verification_status,quality_rating";
         Some(self.call(Request::get(format!("{}/{}?fields={fields}", self.root, self.phone_number_id))))
+    }
+
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
+        graph_api::probed(response)
     }
 
     fn parse_account(&self, response: &Response) -> Vec<Attribute> {

@@ -10,7 +10,13 @@ use message::event::{Alphabet, Concatenation};
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use super::{pdu::BindKind, status::Class};
+use super::{
+    numbering::Numbering,
+    pdu::BindKind,
+    receipt::words::ReceiptWords,
+    settings::{DefaultAlphabet, RELATIVE_DAYS_MAX, Transliteration, UnknownNumbers, ValidityForm},
+    status::Class,
+};
 use crate::text::{incoming::Decoding, national::Language, split};
 
 /// The directions that an account binds for.
@@ -27,16 +33,6 @@ pub enum BindRole {
     Receiver,
 }
 
-/// The alphabet of data_coding 0 at this SMSC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DefaultAlphabet {
-    /// GSM 03.38.
-    Gsm7,
-    /// ISO 8859-1.
-    Latin1,
-}
-
 /// The spelling of receipt ids compared with submit_sm_resp ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,6 +45,17 @@ pub enum ReceiptIds {
     HexToDecimal,
     /// Answers are decimal, receipts hexadecimal.
     DecimalToHex,
+}
+
+/// The extent of one receipt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReceiptScope {
+    /// One part; a message of several parts has several receipts.
+    #[default]
+    Part,
+    /// The whole message, under the id of any of its parts.
+    Message,
 }
 
 /// `[channel.account]` of an `smpp` channel.
@@ -88,6 +95,12 @@ pub struct Account {
     /// The address range requested by a receiving bind.
     #[serde(default)]
     pub address_range: Box<str>,
+    /// TON of the address range: 0 to 7.
+    #[serde(default)]
+    pub addr_ton: u8,
+    /// NPI of the address range: 0 to 18.
+    #[serde(default)]
+    pub addr_npi: u8,
     /// Silence after which an enquire_link is sent.
     #[serde(default = "default_enquire_link", with = "humantime_serde")]
     pub enquire_link: Duration,
@@ -119,16 +132,34 @@ pub struct Account {
     /// NPI of the customer's address; derived from its form when absent.
     #[serde(default)]
     pub dest_npi: Option<u8>,
-    /// The alphabet of data_coding 0.
+    /// The country of national numbers, which makes them international.
+    #[serde(default)]
+    pub country_code: Box<str>,
+    /// With `country_code`: the prefix of national numbers that international ones lack; the
+    /// country's when absent.
+    #[serde(default)]
+    pub trunk_prefix: Option<Box<str>>,
+    /// With `country_code`: the meaning of inbound numbers of unknown type.
+    #[serde(default = "default_unknown_numbers")]
+    pub unknown_numbers: UnknownNumbers,
+    /// The form of the validity on the wire.
+    #[serde(default = "default_validity_form")]
+    pub validity_form: ValidityForm,
+    /// The alphabet of data_coding 0 in both directions.
     #[serde(default = "default_alphabet")]
     pub default_alphabet: DefaultAlphabet,
+    /// The alphabet of data_coding 0 in what the SMSC delivers; absent: `default_alphabet`.
+    #[serde(default)]
+    pub alphabet_in: Option<DefaultAlphabet>,
+    /// The alphabet of data_coding 0 in what is submitted; absent: `default_alphabet`.
+    #[serde(default)]
+    pub alphabet_out: Option<DefaultAlphabet>,
     /// The way the parts of a long text are marked.
     #[serde(default = "default_concatenation", deserialize_with = "concatenation")]
     pub concatenation: Concatenation,
-    /// Whether typographic characters are replaced when the whole text then fits the default
-    /// alphabet.
-    #[serde(default)]
-    pub transliterate: bool,
+    /// When typographic characters are replaced so that the text fits the default alphabet.
+    #[serde(default = "Transliteration::off")]
+    pub transliterate: Transliteration,
     /// With `transliterate`: whether accents that the alphabet lacks are dropped as well.
     #[serde(default)]
     pub strip_accents: bool,
@@ -144,6 +175,13 @@ pub struct Account {
     /// The spelling of receipt ids.
     #[serde(default = "default_receipt_ids")]
     pub receipt_ids: ReceiptIds,
+    /// The extent of one receipt: `part` or `message`.
+    #[serde(default)]
+    pub receipts: ReceiptScope,
+    /// Words and numbers of the vendor for the state of a part: word to `delivered`, `failed`,
+    /// `expired`, `rejected`, `sent`, `enroute`.
+    #[serde(default)]
+    pub receipt_words: ReceiptWords,
     /// Time without a final receipt after which query_sm is sent; absent: never.
     #[serde(default, with = "humantime_serde")]
     pub query_after: Option<Duration>,
@@ -185,6 +223,12 @@ fn default_registered_delivery() -> u8 {
 }
 fn default_alphabet() -> DefaultAlphabet {
     DefaultAlphabet::Gsm7
+}
+fn default_unknown_numbers() -> UnknownNumbers {
+    UnknownNumbers::International
+}
+fn default_validity_form() -> ValidityForm {
+    ValidityForm::Relative
 }
 fn default_concatenation() -> Concatenation {
     Concatenation::Udh8
@@ -230,9 +274,13 @@ fn error_classes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<
         let class = match word.as_str() {
             "retry" => Class::Retry { after_ms: 30_000 },
             "throttled" => Class::Throttled { after_ms: 0 },
+            "queue_full" => Class::QueueFull,
             "permanent" => Class::Permanent,
+            "credentials" => Class::CredentialsRefused,
             other => {
-                let problem = format!("errors.{code} is {other:?}, expected retry, throttled or permanent");
+                let problem = format!(
+                    "errors.{code} is {other:?}, expected retry, throttled, queue_full, permanent or credentials"
+                );
                 return Err(D::Error::custom(problem));
             }
         };
@@ -285,17 +333,116 @@ impl Account {
         range("window", usize::from(self.window), 1, 10_000)?;
         range("parts_max", usize::from(self.parts_max), 1, 255)?;
         range("characters_max", self.characters_max, 1, 65_535)?;
-        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)
+        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)?;
+        for (key, ton) in
+            [("addr_ton", Some(self.addr_ton)), ("source_ton", self.source_ton), ("dest_ton", self.dest_ton)]
+        {
+            range(key, usize::from(ton.unwrap_or_default()), 0, 7)?;
+        }
+        for (key, npi) in
+            [("addr_npi", Some(self.addr_npi)), ("source_npi", self.source_npi), ("dest_npi", self.dest_npi)]
+        {
+            range(key, usize::from(npi.unwrap_or_default()), 0, 18)?;
+        }
+        for (key, text) in [
+            ("system_id", &self.system_id),
+            ("system_type", &self.system_type),
+            ("address_range", &self.address_range),
+            ("service_type", &self.service_type),
+        ] {
+            if !text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
+                return wrong(key, format!("is {text:?}, expected ASCII: SMPP carries nothing else there"));
+            }
+        }
+        self.check_numbers()?;
+        self.check_alphabets()
+    }
+
+    fn check_numbers(&self) -> Result<(), InvalidSetting> {
+        let wrong = |key, problem: String| Err(InvalidSetting { key, problem });
+        let digits = |text: &str, most: usize| text.len() <= most && text.bytes().all(|b| b.is_ascii_digit());
+        let code = &self.country_code;
+        if !digits(code, 3) || code.starts_with('0') {
+            return wrong("country_code", format!("is {code:?}, expected 1 to 3 digits such as \"44\""));
+        }
+        if let Some(trunk) = self.trunk_prefix.as_deref().filter(|trunk| !digits(trunk, 3)) {
+            return wrong("trunk_prefix", format!("is {trunk:?}, expected up to 3 digits such as \"0\""));
+        }
+        let needs = "has no effect without country_code: add country_code = \"...\", or remove this key";
+        match code.is_empty() {
+            true if self.trunk_prefix.is_some() => wrong("trunk_prefix", needs.into()),
+            true if self.unknown_numbers == UnknownNumbers::National => {
+                wrong("unknown_numbers", needs.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_alphabets(&self) -> Result<(), InvalidSetting> {
+        let wrong = |key, problem: String| Err(InvalidSetting { key, problem });
+        let (out, key) = match self.alphabet_out {
+            Some(out) => (out, "alphabet_out"),
+            None => (self.default_alphabet, "default_alphabet"),
+        };
+        if !out.is_outbound() {
+            let fix = match self.alphabet_out {
+                Some(_) => "expected \"gsm7\", \"latin1\" or \"ascii\"",
+                None => "which is only for inbound texts: set alphabet_in",
+            };
+            return wrong(key, format!("is {:?}, {fix}", out.word()));
+        }
+        if self.national_language.is_some() && out != DefaultAlphabet::Gsm7 {
+            let problem = format!("needs GSM 03.38, but {key} is {:?}: remove one of them", out.word());
+            return wrong("national_language", problem);
+        }
+        if self.strip_accents && self.transliterate == Transliteration::Off {
+            return wrong(
+                "strip_accents",
+                "has no effect without transliterate: set transliterate = \"on\"".into(),
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns how numbers become addresses for this account.
+    pub fn numbering(&self) -> Numbering<'_> {
+        Numbering {
+            country_code: &self.country_code,
+            trunk_prefix: self.trunk_prefix.as_deref(),
+            unknown_is_national: self.unknown_numbers == UnknownNumbers::National,
+        }
+    }
+
+    /// Returns the alphabet of data_coding 0 in what is submitted.
+    pub fn outbound_alphabet(&self) -> DefaultAlphabet {
+        self.alphabet_out.unwrap_or(self.default_alphabet)
+    }
+
+    /// Returns what of a validity the SMSC is not told, in words for the business.
+    pub fn untold_validity(&self, ms: u64) -> Option<String> {
+        const DAY_MS: u64 = 24 * 3_600_000;
+        if self.validity_form != ValidityForm::Relative || ms <= RELATIVE_DAYS_MAX * DAY_MS {
+            return None;
+        }
+        Some(format!(
+            "the SMSC is told a validity of {RELATIVE_DAYS_MAX} days instead of {}: a relative validity cannot \
+             be longer (validity_form = \"absolute\" can)",
+            ms.div_ceil(DAY_MS)
+        ))
     }
 
     /// Returns how texts are split for this account.
     pub fn policy(&self) -> split::Policy {
+        let alphabet = self.outbound_alphabet();
         split::Policy {
-            gsm7: self.default_alphabet == DefaultAlphabet::Gsm7,
-            latin1: self.default_alphabet == DefaultAlphabet::Latin1,
+            gsm7: alphabet == DefaultAlphabet::Gsm7,
+            latin1: matches!(alphabet, DefaultAlphabet::Latin1 | DefaultAlphabet::Ascii),
+            ascii: alphabet == DefaultAlphabet::Ascii,
             national: self.national_language,
             concatenation: self.concatenation,
-            transliterate: self.transliterate,
+            transliterate: self.transliterate != Transliteration::Off,
+            one_part_only: self.transliterate == Transliteration::OnePart,
+            to_ascii: self.transliterate == Transliteration::Ascii,
             strip_accents: self.strip_accents,
             parts_max: self.parts_max,
             characters_max: u32::try_from(self.characters_max).unwrap_or(split::CHARACTERS_MAX),
@@ -305,11 +452,15 @@ impl Account {
 
     /// Returns how inbound texts are decoded for this account.
     pub fn decoding(&self) -> Decoding {
-        let default_alphabet = match self.default_alphabet {
-            DefaultAlphabet::Gsm7 => Alphabet::Gsm7,
-            DefaultAlphabet::Latin1 => Alphabet::Latin1,
+        let alphabet = self.alphabet_in.unwrap_or(self.default_alphabet);
+        let default_alphabet = match alphabet {
+            DefaultAlphabet::Gsm7 | DefaultAlphabet::Gsm7Packed => Alphabet::Gsm7,
+            DefaultAlphabet::Latin1 | DefaultAlphabet::Ascii => Alphabet::Latin1,
+            DefaultAlphabet::Utf8 => Alphabet::Provider,
+            DefaultAlphabet::Ucs2 => Alphabet::Ucs2,
         };
-        Decoding { default_alphabet, ..Decoding::default() }
+        let packed = alphabet == DefaultAlphabet::Gsm7Packed;
+        Decoding { default_alphabet, packed, ..Decoding::default() }
     }
 
     /// Returns the kind of each connection to open.

@@ -1,10 +1,13 @@
-//! Parses delivery receipts in all the forms servers send. Never fails: a receipt is recognised or
-//! not, and everything readable in a recognised one is kept. It must never invent a failure or a
-//! delivery.
+//! Tells what a delivery of an SMSC is, and parses delivery receipts in all the forms servers send.
+//! Never fails: everything readable in a receipt is kept. It must never invent a failure or a
+//! delivery, and never take a customer's words for certain to be a receipt.
+
+pub mod words;
 
 use message::{PartState, PartStatus};
 use smallvec::SmallVec;
 
+use self::words::{Outcome, ReceiptWords};
 use crate::text::incoming;
 
 /// Maximum number of octets of a receipt's text that are examined; the rest is ignored.
@@ -14,6 +17,22 @@ pub const TEXT_OCTETS_MAX: usize = 4096;
 pub const ID_BYTES_MAX: usize = 256;
 /// Maximum length of a status word or error code, in bytes; longer ones are ignored.
 pub const WORD_BYTES_MAX: usize = 32;
+/// Maximum length of a date where the text alone must show that it is a receipt, in bytes.
+const DATE_BYTES_MAX: usize = 32;
+
+/// The kind of a deliver_sm or data_sm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A customer's message.
+    Message,
+    /// A customer's message, unless it leads to a part that was sent to this very customer: its
+    /// type is that of a message, and its text has the form of a receipt.
+    Perhaps,
+    /// A final report on a part.
+    Receipt,
+    /// A report on one attempt, never final (SMPP 3.4, 2.11 and 5.2.12).
+    Intermediate,
+}
 
 /// The fields of a deliver_sm or data_sm that matter for receipts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -40,6 +59,8 @@ pub struct Receipt {
     pub state: PartState,
     /// The outcome is final and unknown: UNKNOWN, or an unrecognised word.
     pub unknown: bool,
+    /// Neither the word nor the number of the state has a known meaning, or both are missing.
+    pub unread: bool,
     /// The status word in capitals; the word of the TLV's state when the text has none or another.
     /// May be empty.
     pub word: Box<str>,
@@ -65,28 +86,45 @@ impl Receipt {
     }
 }
 
-/// Returns whether a PDU is a receipt: by its type (receipt 0x04, intermediate notification 0x20),
-/// or, for servers that send receipts as plain messages, by its TLV or by `id:` and `stat:` in its
-/// text.
-pub fn is_receipt(source: &ReceiptPdu<'_>) -> bool {
-    if matches!(source.esm_class & 0x3C, 0x04 | 0x20) || source.receipted_message_id.is_some() {
-        return true;
+/// Bits of esm_class that tell the type of a message.
+const TYPE_BITS: u8 = 0x3C;
+/// The bit of an SMSC's receipt.
+const TYPE_RECEIPT: u8 = 0x04;
+/// The bit of an intermediate notification.
+const TYPE_INTERMEDIATE: u8 = 0x20;
+/// The bit of a user data header.
+const HEADER: u8 = 0x40;
+
+/// Returns what a PDU is: by its type first, then by the parameters that only receipts have, then
+/// by its text. A text alone never makes a receipt for certain, because customers write texts.
+pub fn kind(source: &ReceiptPdu<'_>, words: &ReceiptWords) -> Kind {
+    let of_type = source.esm_class & TYPE_BITS;
+    if of_type & TYPE_RECEIPT != 0 {
+        return Kind::Receipt;
     }
-    if source.esm_class & 0x7C != 0 {
-        return false;
+    if of_type & TYPE_INTERMEDIATE != 0 {
+        return Kind::Intermediate;
+    }
+    if source.receipted_message_id.is_some_and(|id| !c_string(id).is_empty()) {
+        return Kind::Receipt;
+    }
+    if source.message_state.is_some() && TextFields::of(&text_of(source.text)).word(Key::Id).is_some() {
+        return Kind::Receipt;
     }
     // A fast path: every customer's message passes here.
-    if source.text.iter().filter(|octet| **octet == b':').take(2).count() < 2 {
-        return false;
+    let may_have_form = source.text.iter().filter(|octet| **octet == b':').take(2).count() == 2;
+    if source.esm_class & HEADER != 0 || !may_have_form {
+        return Kind::Message;
     }
     let text = text_of(source.text);
-    let fields = TextFields::of(&text);
-    fields.word(Key::Id).is_some() && fields.word(Key::Stat).is_some_and(|word| word.len() <= WORD_BYTES_MAX)
+    let has_form = TextFields::of(&text)
+        .has_form(|word| word.len() <= WORD_BYTES_MAX && words.meaning(&word.to_ascii_uppercase()).is_some());
+    if has_form { Kind::Perhaps } else { Kind::Message }
 }
 
-/// Parses a receipt.
-pub fn parse(source: &ReceiptPdu<'_>) -> Receipt {
-    let text = text_of(source.text);
+/// Parses a receipt of this kind.
+pub fn parse(source: &ReceiptPdu<'_>, kind: Kind, words: &ReceiptWords) -> Receipt {
+    let text = text_of(source.without_header());
     let fields = TextFields::of(&text);
     let short = |key, bytes_max| fields.word(key).filter(|word: &&str| word.len() <= bytes_max);
     let mut ids: SmallVec<[Box<str>; 2]> = SmallVec::new();
@@ -97,20 +135,23 @@ pub fn parse(source: &ReceiptPdu<'_>) -> Receipt {
         }
     }
     let by_text = short(Key::Stat, WORD_BYTES_MAX).map(str::to_ascii_uppercase);
-    let text_says = by_text.as_deref().and_then(Outcome::of_word);
-    let tlv_says = source.message_state.and_then(Outcome::of_state);
+    let text_says = by_text.as_deref().and_then(|word| words.meaning(word));
+    let tlv_says = source.message_state.and_then(|state| words.meaning_of_state(state));
     let word = match tlv_says {
         Some(outcome) if text_says != Some(outcome) => outcome.word().to_owned(),
-        _ => by_text.unwrap_or_default(),
+        _ => by_text.or_else(|| source.message_state.map(|state| state.to_string())).unwrap_or_default(),
     };
-    let outcome = tlv_says.or(text_says).unwrap_or(Outcome::Unknown);
+    let read = tlv_says.or(text_says);
+    let outcome = read.unwrap_or(Outcome::Unknown);
     let network_error =
         source.network_error_code.map(|[kind, high, low]| (kind, u16::from_be_bytes([high, low])));
     let err = short(Key::Err, WORD_BYTES_MAX).map(Box::from);
+    let is_final = kind != Kind::Intermediate;
     Receipt {
         ids,
-        state: outcome.part_state(),
-        unknown: outcome == Outcome::Unknown,
+        state: if is_final { outcome.part_state() } else { PartState::reached(PartStatus::Enroute) },
+        unknown: is_final && outcome == Outcome::Unknown,
+        unread: is_final && read.is_none(),
         word: word.into(),
         err: err.or_else(|| network_error.map(|(_, code)| code.to_string().into())),
         network_error,
@@ -120,83 +161,10 @@ pub fn parse(source: &ReceiptPdu<'_>) -> Receipt {
     }
 }
 
-/// The outcome, as SMPP numbers it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Scheduled,
-    Enroute,
-    Delivered,
-    Expired,
-    Deleted,
-    Undeliverable,
-    Accepted,
-    Unknown,
-    Rejected,
-    Skipped,
-}
-
-impl Outcome {
-    fn of_state(state: u8) -> Option<Self> {
-        Some(match state {
-            0 => Outcome::Scheduled,
-            1 => Outcome::Enroute,
-            2 => Outcome::Delivered,
-            3 => Outcome::Expired,
-            4 => Outcome::Deleted,
-            5 => Outcome::Undeliverable,
-            6 => Outcome::Accepted,
-            7 => Outcome::Unknown,
-            8 => Outcome::Rejected,
-            9 => Outcome::Skipped,
-            _ => return None,
-        })
-    }
-
-    /// Returns the outcome for a word: the specification's words, those seen in the field, and
-    /// their full spellings.
-    fn of_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "SCHEDULED" | "SCHEDLD" => Outcome::Scheduled,
-            "ENROUTE" | "BUFFRED" | "BUFFERD" | "BUFFERED" => Outcome::Enroute,
-            "DELIVRD" | "DELIVERD" | "DELIVERED" => Outcome::Delivered,
-            "EXPIRED" => Outcome::Expired,
-            "DELETED" => Outcome::Deleted,
-            "UNDELIV" | "UNDELIVERED" | "UNDELIVERABLE" | "UNDELIVRD" => Outcome::Undeliverable,
-            "ACCEPTD" | "ACCEPTED" | "ACKED" => Outcome::Accepted,
-            "UNKNOWN" => Outcome::Unknown,
-            "REJECTD" | "REJECTED" => Outcome::Rejected,
-            "SKIPPED" => Outcome::Skipped,
-            _ => return None,
-        })
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Outcome::Scheduled => "SCHEDULED",
-            Outcome::Enroute => "ENROUTE",
-            Outcome::Delivered => "DELIVRD",
-            Outcome::Expired => "EXPIRED",
-            Outcome::Deleted => "DELETED",
-            Outcome::Undeliverable => "UNDELIV",
-            Outcome::Accepted => "ACCEPTD",
-            Outcome::Unknown => "UNKNOWN",
-            Outcome::Rejected => "REJECTD",
-            Outcome::Skipped => "SKIPPED",
-        }
-    }
-
-    /// Returns the state of the part: any receipt proves that the provider accepted it.
-    fn part_state(self) -> PartState {
-        match self {
-            Outcome::Scheduled | Outcome::Enroute => PartState::reached(PartStatus::Enroute),
-            Outcome::Accepted | Outcome::Unknown => PartState::reached(PartStatus::Sent),
-            Outcome::Delivered => PartState::reached(PartStatus::Delivered),
-            Outcome::Expired
-            | Outcome::Deleted
-            | Outcome::Undeliverable
-            | Outcome::Rejected
-            | Outcome::Skipped => PartState::failure(),
-        }
+impl<'a> ReceiptPdu<'a> {
+    /// Returns the text behind the user data header, if there is one.
+    fn without_header(&self) -> &'a [u8] {
+        if self.esm_class & HEADER == 0 { self.text } else { incoming::read_udh(self.text).1 }
     }
 }
 
@@ -296,6 +264,28 @@ impl<'t> TextFields<'t> {
         let end = self.fields.get(at + 1).map_or(self.whole.len(), |next| next.start);
         let value = self.whole.get(self.fields.get(at)?.value..end)?.trim_matches(separates);
         (!value.is_empty()).then_some(value)
+    }
+
+    /// Returns whether the text is nothing but the fields of a receipt, with an id and with a state
+    /// for which `is_known` is true. What follows `text:` is free.
+    fn has_form(&self, is_known: impl Fn(&str) -> bool) -> bool {
+        let begins = self.fields.first().and_then(|first| self.whole.get(..first.start));
+        if !begins.is_some_and(|before| before.chars().all(separates)) {
+            return false;
+        }
+        let is_one_word = |at: usize| {
+            let dates = matches!(self.fields.get(at).map(|f| f.key), Some(Key::Submitted | Key::Done));
+            match self.value_at(at) {
+                Some(date) if dates => {
+                    date.len() <= DATE_BYTES_MAX && date.contains(|c: char| c.is_ascii_digit())
+                }
+                Some(value) => !value.contains(separates),
+                None => true,
+            }
+        };
+        let asked = [Key::Id, Key::Stat].into_iter().map(|key| self.find(key));
+        let whole = (0..self.text).map(Some).chain(asked).all(|at| at.is_some_and(is_one_word));
+        whole && self.word(Key::Id).is_some() && self.word(Key::Stat).is_some_and(is_known)
     }
 
     /// Returns the first word of a value.

@@ -18,11 +18,9 @@ pub enum Class {
         /// The first pause in milliseconds; it grows to [`THROTTLE_MS_MAX`].
         after_ms: u64,
     },
-    /// The provider's queue is full: pause, then continue more slowly.
-    QueueFull {
-        /// The pause in milliseconds.
-        after_ms: u64,
-    },
+    /// A queue is full, the customer's or the provider's: the customer waits with growing pauses,
+    /// and the whole channel when several customers are refused so.
+    QueueFull,
     /// Ambiguous: try once more, then give up.
     RetryOnce,
     /// The part is refused permanently.
@@ -31,24 +29,18 @@ pub enum Class {
     Config,
     /// The peer considers the bind invalid: bind again and resend.
     Rebind,
-    /// The account is refused: stop the channel, since repeated wrong passwords lock accounts.
+    /// The account is refused: try again after long pauses, since repeated wrong passwords lock
+    /// accounts.
     CredentialsRefused,
-    /// The bind failed for now: wait before the next try, longer than for a lost link.
-    BindRetryLater {
-        /// The pause in milliseconds.
-        after_ms: u64,
-    },
+    /// The bind failed for now, as after a restart of the provider or while it still holds the old
+    /// session: try again soon, with growing pauses.
+    BindRetry,
 }
 
 /// Longest pause that throttling grows to, in milliseconds.
 pub const THROTTLE_MS_MAX: u64 = 30_000;
 const THROTTLE_MS: u64 = 1_000;
 const RETRY_MS: u64 = 30_000;
-const QUEUE_FULL_MS: u64 = 180_000;
-/// Pause after "already bound", in milliseconds: the provider must first notice that the old bind
-/// is gone.
-const ALREADY_BOUND_MS: u64 = 60_000;
-const BIND_FAILED_MS: u64 = 300_000;
 
 /// One status of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,19 +101,19 @@ pub const STATUSES: &[Status] = &[
     status(0x02, "RINVCMDLEN", "command length is invalid", Permanent),
     status(0x03, "RINVCMDID", "command id is invalid", Permanent),
     status(0x04, "RINVBNDSTS", "not allowed on this bind", Rebind),
-    status(0x05, "RALYBND", "already bound", Class::BindRetryLater { after_ms: ALREADY_BOUND_MS }),
+    status(0x05, "RALYBND", "already bound", Class::BindRetry),
     status(0x06, "RINVPRTFLG", "priority flag is invalid", Permanent),
     status(0x07, "RINVREGDLVFLG", "registered delivery flag is invalid", Permanent),
     status(0x08, "RSYSERR", "system error", RETRY),
     status(0x0A, "RINVSRCADR", "source address is invalid", Permanent),
     status(0x0B, "RINVDSTADR", "destination address is invalid", Permanent),
     status(0x0C, "RINVMSGID", "message id is invalid", Permanent),
-    status(0x0D, "RBINDFAIL", "bind failed", Class::BindRetryLater { after_ms: BIND_FAILED_MS }),
+    status(0x0D, "RBINDFAIL", "bind failed", Class::BindRetry),
     status(0x0E, "RINVPASWD", "password is invalid", CredentialsRefused),
     status(0x0F, "RINVSYSID", "system id is invalid", CredentialsRefused),
     status(0x11, "RCANCELFAIL", "cancel failed", Permanent),
     status(0x13, "RREPLACEFAIL", "replace failed", Permanent),
-    status(0x14, "RMSGQFUL", "message queue is full", Class::QueueFull { after_ms: QUEUE_FULL_MS }),
+    status(0x14, "RMSGQFUL", "message queue is full", Class::QueueFull),
     status(0x15, "RINVSERTYP", "service type is invalid", Config),
     status(0x33, "RINVNUMDESTS", "number of destinations is invalid", Permanent),
     status(0x34, "RINVDLNAME", "distribution list name is invalid", Permanent),
@@ -139,7 +131,7 @@ pub const STATUSES: &[Status] = &[
     status(0x55, "RINVNUMMSGS", "number of messages is invalid", Permanent),
     status(0x58, "RTHROTTLED", "throttled: too many messages", Class::Throttled { after_ms: THROTTLE_MS }),
     status(0x61, "RINVSCHED", "scheduled delivery time is invalid", Permanent),
-    status(0x62, "RINVEXPIRY", "validity period is invalid", Permanent),
+    status(0x62, "RINVEXPIRY", "validity period is invalid; see the key validity_form", Permanent),
     status(0x63, "RINVDFTMSGID", "predefined message is invalid or missing", Permanent),
     status(0x64, "RX_T_APPN", "receiver: temporary error", RETRY),
     status(0x65, "RX_P_APPN", "receiver: permanent error", Permanent),

@@ -100,7 +100,11 @@ impl Tables {
             Alphabet::Gsm7 => Some(Self::STANDARD),
             Alphabet::Gsm7Single(id) => Some(Self::shifted(None, Some(id)).0),
             Alphabet::Gsm7Locking(id) => Some(Self::shifted(Some(id), Some(id)).0),
-            Alphabet::Provider | Alphabet::Ucs2 | Alphabet::Latin1 | Alphabet::Binary => None,
+            Alphabet::Provider
+            | Alphabet::Ucs2
+            | Alphabet::Latin1
+            | Alphabet::Binary
+            | Alphabet::Coded(_) => None,
         }
     }
 

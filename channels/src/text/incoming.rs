@@ -5,7 +5,10 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use message::event::Alphabet;
 
-use crate::text::gsm7::{self, HighOctets, Tables};
+use crate::text::{
+    charsets,
+    gsm7::{self, HighOctets, Tables},
+};
 
 /// The position of a part in a long message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,42 +116,49 @@ impl Default for Decoding {
 
 /// The character set that a data_coding announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Charset {
-    /// An alphabet that the log knows.
-    Ours(Alphabet),
-    /// ISO 8859-5.
-    Cyrillic,
-    /// ISO 8859-8.
-    Hebrew,
-    /// An unsupported set (Japanese, Korean, compressed, reserved): kept as octets.
-    Unknown,
+pub struct Charset {
+    /// The alphabet with which to decode the octets.
+    pub alphabet: Alphabet,
+    /// Whether it is a guess: the value is reserved, or the text is compressed.
+    pub is_doubtful: bool,
 }
 
 /// Returns the character set of a data_coding (SMPP 3.4, 5.2.19; the GSM groups as in TS 23.038,
 /// 4).
 pub fn charset(data_coding: u8, decoding: &Decoding) -> Charset {
-    let default = Charset::Ours(decoding.default_alphabet);
+    let known = |alphabet| Charset { alphabet, is_doubtful: false };
+    let default = decoding.default_alphabet;
     match data_coding {
-        0x00 => default,
+        0x00 => known(default),
         // IA5 is ASCII, and Latin-1 reads ASCII.
-        0x01 | 0x03 => Charset::Ours(Alphabet::Latin1),
-        0x02 | 0x04 => Charset::Ours(Alphabet::Binary),
-        0x06 => Charset::Cyrillic,
-        0x07 => Charset::Hebrew,
-        0x08 => Charset::Ours(Alphabet::Ucs2),
-        // Reserved by SMPP, but flash messages arrive in the GSM general group with a class.
-        0x10..=0x1F => match data_coding & 0x0C {
-            0x00 => default,
-            0x04 => Charset::Ours(Alphabet::Binary),
-            0x08 => Charset::Ours(Alphabet::Ucs2),
-            _ => Charset::Unknown,
+        0x01 | 0x03 => known(Alphabet::Latin1),
+        0x02 | 0x04 => known(Alphabet::Binary),
+        0x08 => known(Alphabet::Ucs2),
+        coded if charsets::is_known(coded) => known(Alphabet::Coded(coded)),
+        // Reserved by SMPP, but flash messages arrive in the GSM general group with a class, and
+        // others in the group that is marked for automatic deletion.
+        0x10..=0x1F | 0x40..=0x5F => match data_coding & 0x0C {
+            0x00 => known(default),
+            0x04 => known(Alphabet::Binary),
+            0x08 => known(Alphabet::Ucs2),
+            _ => Charset { alphabet: default, is_doubtful: true },
         },
-        0xC0..=0xDF => default,
-        0xE0..=0xEF => Charset::Ours(Alphabet::Ucs2),
-        0xF0..=0xFF if data_coding & 0x04 == 0 => default,
-        0xF0..=0xFF => Charset::Ours(Alphabet::Binary),
-        _ => Charset::Unknown,
+        // Compressed (TS 23.042), which nobody implements.
+        0x20..=0x3F | 0x60..=0x7F => Charset { alphabet: Alphabet::Binary, is_doubtful: true },
+        0xC0..=0xDF => known(default),
+        0xE0..=0xEF => known(Alphabet::Ucs2),
+        0xF0..=0xFF if data_coding & 0x04 == 0 => known(default),
+        0xF0..=0xFF => known(Alphabet::Binary),
+        // A receiver takes reserved codings for the default alphabet (TS 23.038, 4).
+        _ => Charset { alphabet: default, is_doubtful: true },
     }
+}
+
+/// Returns the message class that a data_coding announces (TS 23.038, 4).
+pub fn message_class(data_coding: u8) -> Option<u8> {
+    let has_class =
+        matches!(data_coding, 0x10..=0x1F | 0x30..=0x3F | 0x50..=0x5F | 0x70..=0x7F | 0xF0..=0xFF);
+    has_class.then_some(data_coding & 0x03)
 }
 
 /// The text of one inbound PDU as received.
@@ -183,20 +193,15 @@ pub struct Incoming<'a> {
 /// Interprets the text of one inbound PDU.
 pub fn read<'a>(raw: &Raw<'a>, decoding: &Decoding) -> Incoming<'a> {
     let (udh, octets) = if raw.udhi { read_udh(raw.octets) } else { (UserDataHeader::default(), raw.octets) };
-    let mut doubtful = udh.malformed;
-    let (alphabet, octets) = match charset(raw.data_coding, decoding) {
-        Charset::Ours(Alphabet::Gsm7) => {
+    let Charset { alphabet, is_doubtful } = charset(raw.data_coding, decoding);
+    let mut doubtful = udh.malformed | is_doubtful;
+    let (alphabet, octets) = match alphabet {
+        Alphabet::Gsm7 => {
             let (alphabet, octets, missing) = gsm(&udh, octets, decoding);
             doubtful |= missing;
             (alphabet, octets)
         }
-        Charset::Ours(alphabet) => (alphabet, Cow::Borrowed(octets)),
-        Charset::Cyrillic => (Alphabet::Ucs2, Cow::Owned(utf16(octets.iter().map(|o| cyrillic(*o))))),
-        Charset::Hebrew => (Alphabet::Ucs2, Cow::Owned(utf16(octets.iter().map(|o| hebrew(*o))))),
-        Charset::Unknown => {
-            doubtful = true;
-            (Alphabet::Binary, Cow::Borrowed(octets))
-        }
+        alphabet => (alphabet, Cow::Borrowed(octets)),
     };
     let concatenation = udh.concatenation.or_else(|| raw.sar.and_then(Concat::believed));
     Incoming { alphabet, octets, concatenation, ports: udh.ports, doubtful }
@@ -217,14 +222,31 @@ fn gsm<'a>(udh: &UserDataHeader, octets: &'a [u8], decoding: &Decoding) -> (Alph
         (Some(id), None) => Some(Alphabet::Gsm7Locking(id)),
         (Some(id), Some(other)) => (id == other).then_some(Alphabet::Gsm7Locking(id)),
     };
-    let high = decoding.high == HighOctets::Latin1 && octets.iter().any(|octet| *octet > 0x7F);
+    let high = octets.iter().any(|octet| *octet > 0x7F);
+    if high && decoding.high == HighOctets::Replace && !decoding.packed {
+        let (alphabet, octets) = not_gsm(octets);
+        return (alphabet, octets, true);
+    }
     match alphabet {
-        Some(alphabet) if !high => (alphabet, octets, missing),
+        Some(alphabet) if !(high && decoding.high == HighOctets::Latin1) => (alphabet, octets, missing),
         _ => {
             let (text, _) = gsm7::decode(&octets, &tables, decoding.high);
             (Alphabet::Ucs2, Cow::Owned(utf16(text.chars())), missing)
         }
     }
+}
+
+/// Returns the alphabet of octets that GSM does not have: UTF-8 if they are that, else Latin-1.
+/// Codes below 0x20 that no text in Latin-1 has are GSM, which the server mixes with Latin-1.
+fn not_gsm(octets: Cow<'_, [u8]>) -> (Alphabet, Cow<'_, [u8]>) {
+    if std::str::from_utf8(&octets).is_ok() {
+        return (Alphabet::Provider, octets);
+    }
+    if octets.iter().all(|octet| matches!(octet, b'\n' | b'\r' | b'\t' | b' '..)) {
+        return (Alphabet::Latin1, octets);
+    }
+    let (text, _) = gsm7::decode(&octets, &Tables::STANDARD, HighOctets::Latin1);
+    (Alphabet::Ucs2, Cow::Owned(utf16(text.chars())))
 }
 
 fn utf16(text: impl Iterator<Item = char>) -> Vec<u8> {
@@ -235,31 +257,6 @@ fn utf16(text: impl Iterator<Item = char>) -> Vec<u8> {
     octets
 }
 
-fn cyrillic(octet: u8) -> char {
-    let code = match octet {
-        0xA1..=0xAC | 0xAE..=0xEF | 0xF1..=0xFC | 0xFE | 0xFF => 0x0400 + u32::from(octet) - 0xA0,
-        0xF0 => 0x2116,
-        0xFD => 0xA7,
-        same => u32::from(same),
-    };
-    char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-fn hebrew(octet: u8) -> char {
-    match octet {
-        0xAA => '×',
-        0xBA => '÷',
-        0xDF => '\u{2017}',
-        0xE0..=0xFA => {
-            char::from_u32(0x05D0 + u32::from(octet) - 0xE0).unwrap_or(char::REPLACEMENT_CHARACTER)
-        }
-        0xFD => '\u{200E}',
-        0xFE => '\u{200F}',
-        0xA1 | 0xBF..=0xDE | 0xFB | 0xFC | 0xFF => char::REPLACEMENT_CHARACTER,
-        same => char::from(same),
-    }
-}
-
 /// Decodes octets; returns the text, and whether part of it could not be read. Octets without an
 /// alphabet are shown in hexadecimal.
 pub fn decode(alphabet: Alphabet, octets: &[u8]) -> (String, bool) {
@@ -267,7 +264,8 @@ pub fn decode(alphabet: Alphabet, octets: &[u8]) -> (String, bool) {
         Alphabet::Gsm7 | Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => {
             gsm7::decode(octets, &Tables::of(alphabet).unwrap_or(Tables::STANDARD), HighOctets::Replace)
         }
-        Alphabet::Latin1 => (octets.iter().copied().map(char::from).collect(), false),
+        Alphabet::Latin1 => (charsets::latin1(octets), false),
+        Alphabet::Coded(data_coding) => charsets::decode(data_coding, octets),
         Alphabet::Ucs2 => decode_ucs2(octets),
         Alphabet::Provider => match String::from_utf8_lossy(octets) {
             Cow::Borrowed(text) => (text.to_owned(), false),
@@ -342,22 +340,53 @@ mod tests {
     #[test]
     fn data_codings() {
         let of = |data_coding| charset(data_coding, &Decoding::default());
-        use Charset::{Cyrillic, Hebrew, Ours, Unknown};
-        for (codings, expected) in [
-            (&[0x00, 0x10, 0xC0, 0xD8, 0xF0, 0xF1][..], Ours(Alphabet::Gsm7)),
-            (&[0x01, 0x03], Ours(Alphabet::Latin1)),
-            (&[0x02, 0x04, 0x15, 0xF4, 0xF5, 0xF7], Ours(Alphabet::Binary)),
-            (&[0x08, 0x18, 0xE0, 0xEF], Ours(Alphabet::Ucs2)),
-            (&[0x06], Cyrillic),
-            (&[0x07], Hebrew),
-            (&[0x05, 0x09, 0x0A, 0x0D, 0x0E, 0x1C, 0x20, 0x80, 0xBF], Unknown),
+        for (codings, alphabet, is_doubtful) in [
+            (&[0x00, 0x10, 0x40, 0x53, 0xC0, 0xD8, 0xF0, 0xF1, 0xF3][..], Alphabet::Gsm7, false),
+            (&[0x01, 0x03], Alphabet::Latin1, false),
+            (&[0x02, 0x04, 0x15, 0x44, 0xF4, 0xF5, 0xF7], Alphabet::Binary, false),
+            (&[0x08, 0x18, 0x48, 0xE0, 0xEF], Alphabet::Ucs2, false),
+            (&[0x05], Alphabet::Coded(5), false),
+            (&[0x0E], Alphabet::Coded(14), false),
+            (&[0x0B, 0x0C, 0x0F, 0x1C, 0x80, 0xBF], Alphabet::Gsm7, true),
+            (&[0x20, 0x38, 0x60], Alphabet::Binary, true),
         ] {
             for coding in codings {
-                assert_eq!(of(*coding), expected, "{coding:#x}");
+                assert_eq!(of(*coding), Charset { alphabet, is_doubtful }, "{coding:#x}");
             }
         }
         let latin = Decoding { default_alphabet: Alphabet::Latin1, ..Decoding::default() };
-        assert_eq!(charset(0, &latin), Ours(Alphabet::Latin1));
+        assert_eq!(charset(0, &latin).alphabet, Alphabet::Latin1);
+        for (data_coding, class) in
+            [(0x10, 0), (0x18, 0), (0x11, 1), (0xF0, 0), (0xF2, 2), (0xF7, 3), (0x5A, 2)]
+        {
+            assert_eq!(message_class(data_coding), Some(class), "{data_coding:#x}");
+        }
+        for data_coding in [0x00, 0x08, 0x0E, 0x48, 0xC0, 0xE1] {
+            assert_eq!(message_class(data_coding), None, "{data_coding:#x}");
+        }
+    }
+
+    /// Servers that mean another alphabet by data_coding 0 (ksmppd 50, node-smpp 26).
+    #[test]
+    fn octets_that_are_no_gsm_are_read_all_the_same() {
+        let of = |octets: &[u8], decoding: &Decoding| {
+            let incoming = read(&Raw { udhi: false, data_coding: 0, octets, sar: None }, decoding);
+            (decode(incoming.alphabet, &incoming.octets).0, incoming.doubtful)
+        };
+        let gsm = Decoding::default();
+        for (octets, text) in [
+            (&b"M\xFCller @ home_1"[..], "Müller @ home_1"),
+            ("Müller @ home".as_bytes(), "Müller @ home"),
+            (b"\x00 \xE9", "@ é"),
+            ("Привет".as_bytes(), "Привет"),
+            (b"5 \x80", "5 €"),
+        ] {
+            assert_eq!(of(octets, &gsm), (text.into(), true), "{text}");
+        }
+        let utf8 = Decoding { default_alphabet: Alphabet::Provider, ..gsm };
+        assert_eq!(of("Grüße @".as_bytes(), &utf8), ("Grüße @".into(), false));
+        let ucs2 = Decoding { default_alphabet: Alphabet::Ucs2, ..gsm };
+        assert_eq!(of(&[0x06, 0x45], &ucs2), ("م".into(), false));
     }
 
     #[test]
@@ -371,7 +400,8 @@ mod tests {
         check(8, false, &[0x06, 0x45, 0x06, 0x31], "مر", false);
         check(6, false, b"\xBF\xE0\xD8\xA1\xF0\xFD.", "ПриЁ№§.", false);
         check(7, false, b"\xF9\xEC\xE5\xED", "שלום", false);
-        check(5, false, b"\xB1", "b1", true);
+        check(5, false, b"\xB1", "ｱ", false);
+        check(0x20, false, b"\xB1", "b1", true);
         check(0, true, b"\x03\x24\x01\x01\x1Bs", "ş", false);
         check(0, true, b"\x03\x25\x01\x01\x04", "€", false);
         check(0, true, b"\x06\x25\x01\x03\x24\x01\x01\x1Bs\x06", "şú", false);

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use message::cim::markdown::{Piece, Pieces, Style, close_link, write_plain};
+use message::cim::markdown::{Piece, Pieces, Style, close_link, closes_before, opens_after, write_plain};
 
 /// Returns a text in WhatsApp's marks: `*bold*`, `_italic_`, `~struck~`, `` `code` ``, links as
 /// `words (address)`. Fences are WhatsApp's own as well and stay.
@@ -11,6 +11,57 @@ pub fn whatsapp(text: &str) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len());
     write_whatsapp(Pieces::new(text), Open::default(), &mut out);
     if out == text { Cow::Borrowed(text) } else { Cow::Owned(out) }
+}
+
+/// Returns a customer's text in which a chat's own marks are Markdown: `*bold*` becomes `**bold**`
+/// and `~struck~` becomes `~~struck~~`; `_italic_` is the same. A text with code is left as it is.
+pub fn from_chat(text: &str) -> Cow<'_, str> {
+    let pairs = if text.contains('`') { Vec::new() } else { pairs(text) };
+    if pairs.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + pairs.len());
+    for (at, c) in text.char_indices() {
+        out.push(c);
+        if pairs.contains(&at) {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Maximum number of marks of a customer's text that are read; further ones are left as they are.
+const CHAT_MARKS_MAX: usize = 200;
+
+/// Returns where the single `*` and `~` around words stand.
+fn pairs(text: &str) -> Vec<usize> {
+    let mut pairs = Vec::new();
+    for mark in ['*', '~'] {
+        let mut open: Option<usize> = None;
+        let mut before = None;
+        let mut chars = text.char_indices().peekable();
+        while let Some((at, c)) = chars.next() {
+            let after = chars.peek().map(|(_, after)| *after);
+            let is_alone = before != Some(mark) && after != Some(mark);
+            if c == '\n' {
+                open = None;
+            } else if c == mark && is_alone && pairs.len() < CHAT_MARKS_MAX {
+                let closes = before.is_some_and(|c: char| !c.is_whitespace()) && closes_before(after);
+                let opens = after.is_some_and(|c| !c.is_whitespace()) && opens_after(before);
+                let words = |from: usize| text.get(from..at).unwrap_or_default();
+                match open {
+                    Some(from) if closes && words(from).chars().any(char::is_alphabetic) => {
+                        pairs.extend([from, at]);
+                        open = None;
+                    }
+                    _ if opens => open = Some(at),
+                    _ => {}
+                }
+            }
+            before = Some(c);
+        }
+    }
+    pairs
 }
 
 fn write_whatsapp(pieces: Pieces<'_>, open: Open, out: &mut String) {
@@ -114,7 +165,7 @@ enum Link {
 fn link(words: &Pieces<'_>, address: &str) -> Link {
     let mut written = String::new();
     write_plain(words.clone(), &mut written);
-    let opens = ["http://", "https://"].iter().any(|scheme| {
+    let opens = ["http://", "https://", "tg://"].iter().any(|scheme| {
         address.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme))
             && address.len() > scheme.len()
     });
@@ -174,6 +225,29 @@ mod tests {
     use proptest::prelude::*;
 
     use crate::text::markup::*;
+
+    #[test]
+    fn a_chats_own_marks_become_markdown() {
+        for (text, expected) in [
+            ("*Hi* Ann, _see_ ~no~", "**Hi** Ann, _see_ ~~no~~"),
+            ("*two words*! (*so*)", "**two words**! (**so**)"),
+            ("👋*hi*", "👋**hi**"),
+            ("*_both_*", "**_both_**"),
+            ("*a* and *b*", "**a** and **b**"),
+            // WhatsApp, "How to format your messages": a mark stands directly at its words.
+            ("2*3*4 = 24, 5 * 3 * 2", "2*3*4 = 24, 5 * 3 * 2"),
+            ("dial *100# or *123*", "dial *100# or *123*"),
+            ("*a\nb*", "*a\nb*"),
+            ("**bold** ~~gone~~", "**bold** ~~gone~~"),
+            ("~5 or ~6", "~5 or ~6"),
+            ("*T&C apply. *Offer valid", "*T&C apply. *Offer valid"),
+            ("`*a*`", "`*a*`"),
+            ("* one\n* two", "* one\n* two"),
+            ("", ""),
+        ] {
+            assert_eq!(from_chat(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn markdown_becomes_the_channels_own() {
@@ -265,6 +339,14 @@ mod tests {
             let plain = markdown::plain(&text);
             prop_assert_eq!(said.as_deref(), Some(&*plain), "{}", html);
             prop_assert!(telegram_units(&text) <= plain.encode_utf16().count());
+        }
+
+        #[test]
+        fn a_customers_marks_lead_back_to_what_they_wrote(text in "([*_~ a-c\\n.!]|\\*[a-c][a-c ]{0,5}[a-c]\\*|~[a-c]{1,5}~){0,24}") {
+            let made = from_chat(&text);
+            let bare = |text: &str| text.replace(['*', '~'], "");
+            prop_assert_eq!(bare(&made), bare(&text));
+            prop_assert!(markdown::plain(&made).len() <= text.len());
         }
 
         #[test]

@@ -33,6 +33,18 @@ pub struct Part<'t> {
 /// phone, and its source, `sar_msg_ref_num`, has 16 bits. All values are far below the 254 octets
 /// of `short_message`.
 pub fn units_per_part(alphabet: Alphabet, concatenation: Concatenation) -> usize {
+    capacity(alphabet, concatenation, false)
+}
+
+/// Returns the number of units that one part of a split holds.
+pub(crate) fn capacity_of(split: Split) -> usize {
+    let has_ports = split.handling.ports.is_some_and(|ports| ports.in_header);
+    capacity(split.alphabet, split.concatenation, has_ports)
+}
+
+/// Returns what [`units_per_part`] does, for parts that may have application ports in their
+/// headers.
+pub(crate) fn capacity(alphabet: Alphabet, concatenation: Concatenation, has_ports: bool) -> usize {
     let mut header: usize = match concatenation {
         Concatenation::None => 0,
         Concatenation::Udh8 => 5,
@@ -45,13 +57,16 @@ pub fn units_per_part(alphabet: Alphabet, concatenation: Concatenation) -> usize
         Alphabet::Provider => return usize::MAX,
         _ => 0,
     };
+    if has_ports {
+        header += 6;
+    }
     if header > 0 {
         header += 1;
     }
     match alphabet {
         Alphabet::Gsm7 | Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => 160 - (header * 8).div_ceil(7),
         Alphabet::Ucs2 => (140 - header) / 2,
-        Alphabet::Latin1 | Alphabet::Binary | Alphabet::Provider => 140 - header,
+        Alphabet::Latin1 | Alphabet::Binary | Alphabet::Coded(_) | Alphabet::Provider => 140 - header,
     }
 }
 
@@ -103,7 +118,7 @@ impl<'t> Iterator for Parts<'t> {
 pub fn octet_parts(octets: &[u8], split: Split) -> OctetParts<'_> {
     let per_part = match split.parts {
         0 | 1 => usize::MAX,
-        _ => units_per_part(split.alphabet, split.concatenation),
+        _ => capacity_of(split),
     };
     OctetParts { rest: Some(octets), per_part, split, made: 0 }
 }
@@ -134,7 +149,10 @@ impl<'t> Iterator for OctetParts<'t> {
 fn encode(text: &str, alphabet: Alphabet) -> Vec<u8> {
     let mut octets = Vec::new();
     match alphabet {
-        Alphabet::Provider | Alphabet::Binary => octets.extend_from_slice(text.as_bytes()),
+        // Texts are never sent in a coded alphabet.
+        Alphabet::Provider | Alphabet::Binary | Alphabet::Coded(_) => {
+            octets.extend_from_slice(text.as_bytes());
+        }
         Alphabet::Ucs2 => {
             octets.reserve(text.len() * 2);
             octets.extend(text.encode_utf16().flat_map(u16::to_be_bytes));
@@ -159,6 +177,11 @@ fn udh(split: Split, number: u16) -> Option<Udh> {
         }
         Concatenation::Udh16 => header.extend([0x08, 4, high, low, octet(split.parts), octet(number)]),
         Concatenation::None | Concatenation::Sar | Concatenation::Payload => {}
+    }
+    if let Some(ports) = split.handling.ports.filter(|ports| ports.in_header) {
+        let ([to_high, to_low], [from_high, from_low]) =
+            (ports.destination.to_be_bytes(), ports.source.to_be_bytes());
+        header.extend([0x05, 4, to_high, to_low, from_high, from_low]);
     }
     match split.alphabet {
         Alphabet::Gsm7Single(id) => header.extend([0x24, 1, id]),
@@ -185,7 +208,7 @@ pub(crate) fn pieces_as_many(text: &str, split: Split) -> Pieces<'_> {
     let capacity = match (split.alphabet, split.concatenation) {
         (_, Concatenation::Payload) => usize::MAX,
         (Alphabet::Provider, _) => usize::from(split.reference).max(2),
-        (alphabet, concatenation) => units_per_part(alphabet, concatenation),
+        _ => capacity_of(split),
     };
     let tables = Tables::of(split.alphabet);
     let at_spaces = split.concatenation == Concatenation::None;
@@ -238,7 +261,7 @@ impl Pieces<'_> {
         match self.alphabet {
             Alphabet::Provider | Alphabet::Ucs2 => c.len_utf16(),
             Alphabet::Latin1 => 1,
-            Alphabet::Binary => c.len_utf8(),
+            Alphabet::Binary | Alphabet::Coded(_) => c.len_utf8(),
             Alphabet::Gsm7 => gsm7::standard_code(c).map_or(1, gsm7::Code::septets),
             Alphabet::Gsm7Single(_) | Alphabet::Gsm7Locking(_) => {
                 self.tables.and_then(|tables| tables.code(c)).map_or(1, gsm7::Code::septets)

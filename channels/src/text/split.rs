@@ -1,17 +1,17 @@
 //! Splits a text into SMS parts: the alphabet, the counts, the cuts. The result depends on the
-//! arguments alone: [`parts`] makes the same parts from a stored text and [`Split`] forever, so its
-//! rules must never change for a split that is already in a log.
+//! arguments alone: [`parts()`] makes the same parts from a stored text and [`Split`] forever, so
+//! its rules must never change for a split that is already in a log.
 
 use std::borrow::Cow;
 
-use message::event::{Alphabet, Concatenation, Split};
+use message::event::{Alphabet, Concatenation, SmsHandling, Split};
 use smallvec::SmallVec;
 
 pub use crate::text::parts::{OctetParts, Part, Parts, Udh, octet_parts, part, parts, units_per_part};
 use crate::text::{
     gsm7::{self, Tables},
     national::Language,
-    parts::pieces_as_many,
+    parts::{self, pieces_as_many},
     transliterate::{self, Replacements},
 };
 
@@ -30,6 +30,8 @@ pub struct Policy {
     pub gsm7: bool,
     /// Whether Latin-1 may be used, for servers that accept it.
     pub latin1: bool,
+    /// Whether only ASCII may be used of Latin-1.
+    pub ascii: bool,
     /// Whether UTF-16 may be used.
     pub ucs2: bool,
     /// A language whose shift tables may be used.
@@ -40,6 +42,11 @@ pub struct Policy {
     /// Whether typographic characters are replaced when the whole text then fits a cheaper
     /// alphabet.
     pub transliterate: bool,
+    /// Whether that happens only where the text then fits one part, and did not before.
+    pub one_part_only: bool,
+    /// Whether every character that resembles one of ASCII is replaced, where the whole text is
+    /// ASCII then. The alphabet does not matter.
+    pub to_ascii: bool,
     /// Whether accents that GSM lacks are dropped in that case.
     pub strip_accents: bool,
     /// Whether Greek capitals become the Latin letters they resemble in that case.
@@ -52,6 +59,8 @@ pub struct Policy {
     pub parts_max: u16,
     /// Maximum length of a text as sent, in code points; longer ones are refused.
     pub characters_max: u32,
+    /// Wishes for the telephone: class and ports. Ports in the header take room from the text.
+    pub handling: SmsHandling,
 }
 
 impl Default for Policy {
@@ -59,16 +68,20 @@ impl Default for Policy {
         Self {
             gsm7: true,
             latin1: false,
+            ascii: false,
             ucs2: true,
             national: None,
             concatenation: Concatenation::Udh8,
             transliterate: false,
+            one_part_only: false,
+            to_ascii: false,
             strip_accents: false,
             greek_lookalikes: false,
             replace_emoji: false,
             crlf_to_lf: true,
             parts_max: PARTS_MAX,
             characters_max: CHARACTERS_MAX,
+            handling: SmsHandling::PLAIN,
         }
     }
 }
@@ -78,8 +91,22 @@ impl Policy {
         Replacements {
             typography: self.transliterate,
             accents: self.strip_accents,
-            greek: self.greek_lookalikes,
+            greek: self.greek_lookalikes || self.to_ascii,
+            ascii: self.to_ascii,
         }
+    }
+
+    /// Returns whether a text fits Latin-1, or what the channel uses of it.
+    fn fits_latin1(&self, survey: &Survey) -> bool {
+        self.latin1 && if self.ascii { survey.ascii } else { survey.latin1 }
+    }
+
+    fn has_port_header(&self) -> bool {
+        self.handling.ports.is_some_and(|ports| ports.in_header)
+    }
+
+    fn capacity(&self, alphabet: Alphabet, concatenation: Concatenation) -> usize {
+        parts::capacity(alphabet, concatenation, self.has_port_header())
     }
 }
 
@@ -141,7 +168,7 @@ impl Adaptation {
 /// A text to be stored beside its split.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedText<'t> {
-    /// The text to store and send; pass this one to [`parts`].
+    /// The text to store and send; pass this one to [`parts()`].
     pub text: Cow<'t, str>,
     /// The cuts of the text.
     pub split: Split,
@@ -189,12 +216,11 @@ pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Pre
     }
     let wanted = policy.replacements();
     let mut survey = Survey::of(&text);
-    if wanted != Replacements::default() && cheap(&text, &survey, policy).is_none() {
+    let is_cheap = (survey.ascii || !policy.to_ascii) && cheap(&text, &survey, policy).is_some();
+    if wanted != Replacements::default() && (!is_cheap || policy.one_part_only) {
         let changed = transliterate::apply(&text, wanted);
         let of_changed = Survey::of(&changed);
-        // Where GSM is allowed, only GSM is cheap enough to change a text for.
-        let fits = if policy.gsm7 { of_changed.gsm7 } else { of_changed.latin1 && policy.latin1 };
-        if fits {
+        if is_better(&text, &survey, &changed, &of_changed, policy) {
             text = Cow::Owned(changed);
             survey = of_changed;
             adapted.push(Adaptation::Transliterated);
@@ -202,6 +228,21 @@ pub fn prepare<'t>(text: &'t str, policy: &Policy, reference: u16) -> Result<Pre
     }
     let split = cuts(&text, &survey, policy, reference)?.1;
     Ok(PreparedText { text, split, adapted })
+}
+
+/// Returns whether a replaced text is worth the change.
+fn is_better(text: &str, survey: &Survey, changed: &str, of_changed: &Survey, policy: &Policy) -> bool {
+    // Where GSM is allowed, only GSM is cheap enough to change a text for.
+    let fits = match (policy.to_ascii, policy.gsm7) {
+        (true, _) => of_changed.ascii,
+        (false, true) => of_changed.gsm7,
+        (false, false) => policy.fits_latin1(of_changed),
+    };
+    let is_one_part = |text: &str, survey: &Survey| {
+        alphabet(text, survey, policy)
+            .is_ok_and(|(alphabet, units)| units <= policy.capacity(alphabet, Concatenation::None))
+    };
+    fits && (!policy.one_part_only || (is_one_part(changed, of_changed) && !is_one_part(text, survey)))
 }
 
 /// Plans the cuts of a text without changing it.
@@ -232,7 +273,7 @@ pub fn segments(text: &str) -> (Alphabet, usize) {
     let survey = Survey::of(text);
     let (alphabet, units) =
         if survey.gsm7 { (Alphabet::Gsm7, survey.septets) } else { (Alphabet::Ucs2, survey.utf16) };
-    (alphabet, segments_as(text, alphabet, units, Concatenation::Udh8))
+    (alphabet, segments_as(text, alphabet, units, Concatenation::Udh8, SmsHandling::PLAIN))
 }
 
 /// Cuts a text for a provider that accepts texts of at most `units_max` UTF-16 units and encodes
@@ -256,11 +297,11 @@ pub fn plan_texts(text: &str, units_max: u16, parts_max: u16) -> Result<Split, S
 /// More parts than the policy or the header allows.
 pub fn plan_octets(octets: &[u8], policy: &Policy, reference: u16) -> Result<Split, SplitError> {
     let concatenation = policy.concatenation;
-    let whole = Split { alphabet: Alphabet::Binary, ..Split::WHOLE };
-    if octets.len() <= units_per_part(Alphabet::Binary, Concatenation::None) {
+    let whole = Split { alphabet: Alphabet::Binary, handling: policy.handling, ..Split::WHOLE };
+    if octets.len() <= policy.capacity(Alphabet::Binary, Concatenation::None) {
         return Ok(whole);
     }
-    let per_part = units_per_part(Alphabet::Binary, segmentation(concatenation));
+    let per_part = policy.capacity(Alphabet::Binary, segmentation(concatenation));
     let segments = limited(octets.len().div_ceil(per_part), parts_max(policy))?;
     if concatenation == Concatenation::Payload {
         return Ok(Split { concatenation, ..whole });
@@ -274,6 +315,7 @@ struct Survey {
     gsm7: bool,
     septets: usize,
     latin1: bool,
+    ascii: bool,
     utf16: usize,
     /// The first character outside GSM, and the first outside Latin-1.
     not_gsm7: char,
@@ -287,6 +329,7 @@ impl Survey {
             gsm7: true,
             septets: 0,
             latin1: true,
+            ascii: text.is_ascii(),
             utf16: 0,
             not_gsm7: '\0',
             not_latin1: '\0',
@@ -308,8 +351,7 @@ impl Survey {
 }
 
 /// The split of most texts: one part of GSM.
-const ONE_GSM7: Split =
-    Split { parts: 1, alphabet: Alphabet::Gsm7, concatenation: Concatenation::None, reference: 0 };
+const ONE_GSM7: Split = Split { alphabet: Alphabet::Gsm7, ..Split::WHOLE };
 
 /// Takes the fast path: a short text of characters that are one octet here and one septet there.
 /// Nothing in it needs an escape or is ever replaced.
@@ -317,6 +359,7 @@ fn fits_at_sight(text: &str, policy: &Policy) -> bool {
     const OCTETS_MAX: usize = 160;
     let septet = |octet: u8| matches!(octet, b' '..=b'Z' | b'a'..=b'z' | b'\n' | b'_');
     policy.gsm7
+        && policy.handling == SmsHandling::PLAIN
         && policy.parts_max > 0
         && text.len() <= OCTETS_MAX.min(usize::try_from(policy.characters_max).unwrap_or(OCTETS_MAX))
         && text.bytes().all(septet)
@@ -342,14 +385,14 @@ fn cheap(text: &str, survey: &Survey, policy: &Policy) -> Option<(Alphabet, usiz
     if let Some(found) = national(text, policy) {
         return Some(found);
     }
-    (!policy.gsm7 && policy.latin1 && survey.latin1).then_some((Alphabet::Latin1, survey.characters))
+    (!policy.gsm7 && policy.fits_latin1(survey)).then_some((Alphabet::Latin1, survey.characters))
 }
 
 fn alphabet(text: &str, survey: &Survey, policy: &Policy) -> Result<(Alphabet, usize), SplitError> {
     if let Some(found) = cheap(text, survey, policy) {
         return Ok(found);
     }
-    if policy.latin1 && survey.latin1 {
+    if policy.fits_latin1(survey) {
         return Ok((Alphabet::Latin1, survey.characters));
     }
     if policy.ucs2 {
@@ -369,16 +412,15 @@ fn national(text: &str, policy: &Policy) -> Option<(Alphabet, usize)> {
             septets += tables.code(c)?.septets();
         }
         // The shift needs a header in each part: it excludes sar_* and servers that cut.
-        let one = septets <= units_per_part(alphabet, Concatenation::None);
+        let one = septets <= policy.capacity(alphabet, Concatenation::None);
         let header = !matches!(policy.concatenation, Concatenation::Sar | Concatenation::Payload);
         (one || header).then_some((alphabet, septets))
     };
     let single = septets(Alphabet::Gsm7Single(language.id()));
     let locking = language.locks().then(|| septets(Alphabet::Gsm7Locking(language.id()))).flatten();
-    [single, locking]
-        .into_iter()
-        .flatten()
-        .min_by_key(|&(alphabet, units)| segments_as(text, alphabet, units, policy.concatenation))
+    [single, locking].into_iter().flatten().min_by_key(|&(alphabet, units)| {
+        segments_as(text, alphabet, units, policy.concatenation, policy.handling)
+    })
 }
 
 /// Returns the concatenation as the phone network sees it: a server cuts a payload, usually with an
@@ -390,12 +432,18 @@ fn segmentation(concatenation: Concatenation) -> Concatenation {
     }
 }
 
-fn segments_as(text: &str, alphabet: Alphabet, units: usize, concatenation: Concatenation) -> usize {
-    if units <= units_per_part(alphabet, Concatenation::None) {
+fn segments_as(
+    text: &str,
+    alphabet: Alphabet,
+    units: usize,
+    concatenation: Concatenation,
+    handling: SmsHandling,
+) -> usize {
+    let split = Split { parts: 2, alphabet, handling, ..Split::WHOLE };
+    if units <= parts::capacity_of(split) {
         return 1;
     }
-    let concatenation = segmentation(concatenation);
-    pieces_as_many(text, Split { parts: 2, alphabet, concatenation, reference: 0 }).count()
+    pieces_as_many(text, Split { concatenation: segmentation(concatenation), ..split }).count()
 }
 
 fn parts_max(policy: &Policy) -> u16 {
@@ -426,7 +474,8 @@ fn cuts(text: &str, survey: &Survey, policy: &Policy, reference: u16) -> Result<
         return Err(SplitError::TooLong { characters: survey.characters, max });
     }
     let (alphabet, units) = alphabet(text, survey, policy)?;
-    let segments = limited(segments_as(text, alphabet, units, policy.concatenation), parts_max(policy))?;
+    let segments = segments_as(text, alphabet, units, policy.concatenation, policy.handling);
+    let segments = limited(segments, parts_max(policy))?;
     let (concatenation, parts) = match policy.concatenation {
         _ if segments == 1 => (Concatenation::None, 1),
         Concatenation::Payload => (Concatenation::Payload, 1),
@@ -436,8 +485,8 @@ fn cuts(text: &str, survey: &Survey, policy: &Policy, reference: u16) -> Result<
     if concatenation == Concatenation::Payload && octets > PAYLOAD_OCTETS_MAX {
         return Err(SplitError::PayloadTooLong { octets });
     }
-    let units_per_segment = units_per_part(alphabet, segmentation(concatenation));
+    let units_per_segment = policy.capacity(alphabet, segmentation(concatenation));
     let count = Count { alphabet, parts, segments, units, units_per_segment };
     let reference = reference_of(concatenation, reference);
-    Ok((count, Split { parts, alphabet, concatenation, reference }))
+    Ok((count, Split { parts, alphabet, concatenation, reference, handling: policy.handling }))
 }

@@ -15,17 +15,21 @@ pub struct Replacements {
     pub accents: bool,
     /// Whether Greek capitals that GSM lacks become the Latin letters they resemble.
     pub greek: bool,
+    /// Whether characters of GSM beyond ASCII become the ones of ASCII they resemble.
+    pub ascii: bool,
 }
 
 /// Returns the text with the wanted replacements.
 pub fn apply(text: &str, wanted: Replacements) -> String {
     let mut changed = String::with_capacity(text.len());
     for c in text.nfc() {
-        if c.is_ascii() && c != '`' && c != '\t' || gsm7::standard_code(c).is_some() {
+        let is_ascii = c.is_ascii() && c != '`' && c != '\t';
+        if is_ascii || (!wanted.ascii && gsm7::standard_code(c).is_some()) {
             changed.push(c);
             continue;
         }
         let found = None
+            .or_else(|| wanted.ascii.then(|| ascii(c)).flatten())
             .or_else(|| wanted.typography.then(|| typography(c)).flatten())
             .or_else(|| wanted.accents.then(|| without_accent(c)).flatten())
             .or_else(|| wanted.greek.then(|| greek(c)).flatten());
@@ -116,6 +120,33 @@ fn greek(c: char) -> Option<&'static str> {
     })
 }
 
+/// The characters of GSM 03.38 beyond ASCII that resemble some of ASCII.
+fn ascii(c: char) -> Option<&'static str> {
+    Some(match c {
+        'à' | 'å' | 'ä' => "a",
+        'è' | 'é' => "e",
+        'ì' => "i",
+        'ò' | 'ø' | 'ö' => "o",
+        'ù' | 'ü' => "u",
+        'ñ' => "n",
+        'Å' | 'Ä' => "A",
+        'É' => "E",
+        'Ø' | 'Ö' => "O",
+        'Ü' => "U",
+        'Ñ' => "N",
+        'Ç' => "C",
+        'Æ' => "AE",
+        'æ' => "ae",
+        'ß' => "ss",
+        '€' => "EUR",
+        '£' => "GBP",
+        '¥' => "JPY",
+        '¡' => "!",
+        '¿' => "?",
+        other => return without_accent(other),
+    })
+}
+
 fn fullwidth(c: char) -> Option<char> {
     let offset = u32::from(c).checked_sub(0xFF01).filter(|offset| *offset < 94)?;
     char::from_u32(offset + 0x21)
@@ -127,7 +158,7 @@ mod tests {
 
     use crate::text::transliterate::*;
 
-    const ALL: Replacements = Replacements { typography: true, accents: true, greek: true };
+    const ALL: Replacements = Replacements { typography: true, accents: true, greek: true, ascii: false };
 
     #[test]
     fn the_table_of_replacements() {
@@ -140,6 +171,12 @@ mod tests {
         check("e\u{301} \u{2126} `", "é Ω '");
         check("èéùìòàäöñüåÇØÆßÉ€ ça 👩\u{200D}👧", "èéùìòàäöñüåÇØÆßÉ€ ça 👩\u{200D}👧");
         assert_eq!(apply("ça ÀÉ ΑΒΓ", ALL), "ca AÉ ABΓ");
+        let ascii = Replacements { ascii: true, ..ALL };
+        assert_eq!(
+            apply("ça ÀÉ ΑΒ “5 €” ¿Größe? Ærø [x] `", ascii),
+            "ca AE AB \"5 EUR\" ?Grosse? AEro [x] '"
+        );
+        assert_eq!(apply("Γ привет", ascii), "Γ привет");
     }
 
     #[test]

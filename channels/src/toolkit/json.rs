@@ -7,11 +7,20 @@ use std::borrow::Cow;
 use message::Timestamp;
 use serde_json::Value;
 
-use crate::contract::{Attribute, http::Response};
+use crate::{
+    contract::{Attribute, http::Response},
+    toolkit::mend,
+};
 
-/// Parses a body as JSON.
+/// Parses a body as JSON, mended where a strict parser refuses it (see [`mend`]). Clean bodies,
+/// which are nearly all, are parsed as they are.
 pub fn parse(body: &[u8]) -> Option<Value> {
-    serde_json::from_slice(body).ok()
+    if !mend::has_long_number(body)
+        && let Ok(value) = serde_json::from_slice(body)
+    {
+        return Some(value);
+    }
+    serde_json::from_slice(&mend::mend(body)).ok()
 }
 
 /// Puts a member into an object; other values stay unchanged.
@@ -64,9 +73,34 @@ pub fn number(value: &Value, pointer: &str) -> Option<i64> {
     }
 }
 
-/// Returns the items of the array at a path; empty without an array.
+/// Returns the number at a path, also when it is written as a text.
+pub fn float(value: &Value, pointer: &str) -> Option<f64> {
+    let number = match at(value, pointer)? {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.filter(|number| number.is_finite())
+}
+
+/// Returns whether the value at a path is true, also when it is written as a text or as 1.
+pub fn flag(value: &Value, pointer: &str) -> bool {
+    match at(value, pointer) {
+        Some(Value::Bool(flag)) => *flag,
+        Some(Value::String(text)) => text.eq_ignore_ascii_case("true") || text == "1",
+        Some(Value::Number(number)) => number.as_u64() == Some(1),
+        _ => false,
+    }
+}
+
+/// Returns the items of the array at a path; a single object counts as an array of one. Empty
+/// without either.
 pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
-    at(value, pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    match at(value, pointer) {
+        Some(Value::Array(items)) => items,
+        Some(object @ Value::Object(_)) => std::slice::from_ref(object),
+        _ => &[],
+    }
 }
 
 /// Returns the non-empty members of an answer by name: facts about an account, for people.
@@ -79,7 +113,10 @@ pub fn members(response: &Response, names: &[&str]) -> Vec<Attribute> {
 /// Parses an RFC 3339 time, or seconds or milliseconds since 1970 as number or text.
 pub fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
     let text = text(value, pointer)?;
-    if let Ok(number) = text.parse::<u64>() {
+    let text = text.trim();
+    // A whole number may be written with a fraction or an exponent.
+    let whole = || text.parse::<f64>().ok().filter(|number| (0.0..1e15).contains(number)).map(|f| f as u64);
+    if let Some(number) = text.parse::<u64>().ok().or_else(whole) {
         return Some(Timestamp(if number < MILLISECONDS_FROM { number.checked_mul(1_000)? } else { number }));
     }
     let time: jiff::Timestamp = text.parse().ok()?;

@@ -3,9 +3,12 @@
 
 pub mod account;
 pub mod classify;
+pub mod events;
+pub mod group;
 pub mod inbound_body;
 pub mod json;
 pub mod media_token;
+pub mod mend;
 pub mod refusals;
 pub mod set_up;
 pub mod text_and_media;

@@ -32,10 +32,16 @@ pub enum RefusalClass {
     Throttled,
     /// See [`SendError::Throttled`]; for this many milliseconds.
     ThrottledFor(u64),
+    /// See [`SendError::CustomerThrottled`]; the answer's `Retry-After` says for how long.
+    CustomerThrottled,
+    /// See [`SendError::Busy`]; the answer's `Retry-After` says for how long.
+    Busy,
     /// See [`SendError::Rejected`].
     Rejected,
     /// See [`SendError::Unsubscribed`].
     Unsubscribed,
+    /// See [`SendError::Forbidden`].
+    Forbidden,
     /// See [`SendError::CredentialsRefused`].
     CredentialsRefused,
     /// See [`SendError::Unknown`].
@@ -80,8 +86,13 @@ impl RefusalClass {
             Self::RetryOnce => SendError::RetryOnce(cause),
             Self::Throttled => SendError::Throttled { after_ms: response.retry_after_ms(), cause },
             Self::ThrottledFor(after_ms) => SendError::Throttled { after_ms, cause },
+            Self::CustomerThrottled => {
+                SendError::CustomerThrottled { after_ms: response.retry_after_ms(), cause }
+            }
+            Self::Busy => SendError::Busy { after_ms: response.retry_after_ms(), cause },
             Self::Rejected => SendError::Rejected(cause),
             Self::Unsubscribed => SendError::Unsubscribed(cause),
+            Self::Forbidden => SendError::Forbidden(cause),
             Self::CredentialsRefused => SendError::CredentialsRefused(cause),
             Self::Unknown => SendError::Unknown(cause),
         }
@@ -127,6 +138,6 @@ mod tests {
     fn without_a_known_code_the_status_decides() {
         assert_eq!(classified(500, &json!({"code": "1", "title": "a"})), "unavailable (1): a");
         assert_eq!(classified(403, &json!({})), "throttled for 300000 ms (http 403): {}");
-        assert_eq!(classified(401, &json!({})), "credentials refused (http 401): {}");
+        assert_eq!(classified(401, &json!({})), "forbidden (http 401): {}");
     }
 }

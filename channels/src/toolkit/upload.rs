@@ -54,8 +54,12 @@ pub fn download(url: &str) -> Request {
 /// about the channel.
 pub fn not_fetched(response: &Response) -> SendError {
     match SendError::by_status(response) {
-        SendError::Unavailable(cause) | SendError::Throttled { cause, .. } => SendError::Unavailable(cause),
-        SendError::CredentialsRefused(cause)
+        SendError::Unavailable(cause)
+        | SendError::Throttled { cause, .. }
+        | SendError::CustomerThrottled { cause, .. }
+        | SendError::Busy { cause, .. } => SendError::Unavailable(cause),
+        SendError::Forbidden(cause)
+        | SendError::CredentialsRefused(cause)
         | SendError::Rejected(cause)
         | SendError::RetryOnce(cause)
         | SendError::Unsubscribed(cause)

@@ -11,7 +11,7 @@ use message::{BodyType, Content};
 use serde::Deserialize;
 
 use crate::{
-    show,
+    opened, show,
     sign::{Signature, Signing, Unsigned},
 };
 
@@ -164,7 +164,7 @@ impl Case {
 
     /// Opens the channel.
     pub(crate) fn channel(&self) -> Arc<dyn Channel> {
-        let channel = self.provider.open(self.account.clone());
+        let channel = opened(self.provider, self.account.clone());
         channel.unwrap_or_else(|error| panic!("{:?}: case {}: {error}", self.provider, self.name))
     }
 
@@ -185,6 +185,15 @@ impl Case {
         if let Ask::Send { body, answers, .. } = &mut case.ask {
             text.clone_into(body);
             answers.clear();
+        }
+        case
+    }
+
+    /// Returns the same case to another customer.
+    pub(crate) fn to(&self, other: &str) -> Self {
+        let mut case = self.clone();
+        if let Ask::Send { customer, .. } = &mut case.ask {
+            other.clone_into(customer);
         }
         case
     }

@@ -16,7 +16,7 @@ use crate::{
     case::{Ask, Case, NOW_MS, REFERENCE, WEBHOOK_URL, content},
     fixture::Fixture,
     http_providers,
-    sign::Signature,
+    sign::{Signature, verified},
 };
 
 /// Returns the HTTP side of a channel.
@@ -48,7 +48,7 @@ fn read(case: &Case) -> Option<Received> {
     let http = http(&*channel);
     match &case.ask {
         Ask::Receive { .. } => case.webhook(|webhook| {
-            if !matches!(http.handshake(webhook), Ok(None)) || http.verify(webhook).is_err() {
+            if !matches!(http.handshake(webhook), Ok(None)) || verified(http, webhook).is_err() {
                 return None;
             }
             http.receive(webhook).ok()
@@ -67,6 +67,12 @@ fn answered(case: &Case, status: u16, headers: &[(&str, &str)], body: &str) -> R
     let headers = headers.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
     let response = Response { status, headers, body: Bytes::from(body.to_owned()) };
     with_part(case, &*channel, |part| http(&*channel).answer(part, &[response]))
+}
+
+/// Returns the result of answers, the newest last, to the case `send_text`.
+pub(crate) fn answered_with(case: &Case, answers: &[Response]) -> Result<Step, SendError> {
+    let channel = case.channel();
+    with_part(case, &*channel, |part| http(&*channel).answer(part, answers))
 }
 
 #[test]
@@ -149,7 +155,10 @@ fn general_answers_mean_the_same_everywhere() {
     for (provider, fixture) in http_providers() {
         let case = fixture.case("send_text");
         let throttled = answered(case, 429, &[("retry-after", "7")], "");
-        let paused = matches!(throttled, Err(SendError::Throttled { after_ms: 7_000, .. }));
+        let paused = matches!(
+            throttled,
+            Err(SendError::Throttled { after_ms: 7_000, .. } | SendError::Busy { after_ms: 7_000, .. })
+        );
         assert!(paused, "{provider:?}: {throttled:?}");
         for status in [500, 502, 503, 504] {
             let got = answered(case, status, &[], "<html>no</html>");
@@ -157,7 +166,7 @@ fn general_answers_mean_the_same_everywhere() {
             assert!(again, "{provider:?} {status}: {got:?}");
         }
         let refused = answered(case, 401, &[], "");
-        assert!(matches!(refused, Err(SendError::CredentialsRefused(_))), "{provider:?}: {refused:?}");
+        assert!(matches!(refused, Err(SendError::Forbidden(_))), "{provider:?}: {refused:?}");
         for status in [400, 422] {
             let rejected = answered(case, status, &[], "");
             assert!(matches!(rejected, Err(SendError::Rejected(_))), "{provider:?}: {rejected:?}");
@@ -202,7 +211,7 @@ fn a_name_is_not_a_customer() {
 }
 
 /// Returns the cases whose webhook is a POST with a good signature and is read.
-fn good_posts(fixture: &Fixture) -> impl Iterator<Item = &Case> {
+pub(crate) fn good_posts(fixture: &Fixture) -> impl Iterator<Item = &Case> {
     let is_post = |case: &&Case| matches!(&case.ask, Ask::Receive { method, .. } if method == "POST");
     fixture.cases.iter().filter(is_post).filter(|case| case.is_signed_well() && read(case).is_some())
 }
@@ -216,7 +225,7 @@ fn a_webhook_that_makes_no_sense_brings_no_message() {
             case.webhook(|webhook| {
                 let http = http(&*channel);
                 // Some provider's signatures cover more than the body.
-                if http.verify(webhook).is_err() {
+                if verified(http, webhook).is_err() {
                     return;
                 }
                 let received = http.receive(webhook).unwrap_or_default();
@@ -231,14 +240,17 @@ fn a_webhook_that_makes_no_sense_brings_no_message() {
 fn an_unsigned_webhook_is_not_read() {
     for (provider, fixture) in http_providers() {
         let key = match provider.signature() {
-            Protection::None => continue,
+            Protection::NoWebhooks | Protection::None => continue,
             Protection::Optional(key) | Protection::Required(key) => key,
         };
         let mut without = fixture.account.clone();
         assert!(without.remove(key).is_some(), "{provider:?}: {key} is not in the account of the fixtures");
-        if matches!(provider.signature(), Protection::Required(_)) {
-            let error = provider.open(without.clone()).map(|_| ()).unwrap_err().to_string();
-            assert!(error.contains(key), "{provider:?}: {error}");
+        let error = provider.open(without.clone()).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains(key), "{provider:?}: {error}");
+        if matches!(provider.signature(), Protection::Optional(_)) {
+            assert!(provider.open_unsigned(without.clone()).is_ok(), "{provider:?}");
+        }
+        {
             let mut empty = without;
             empty.insert(key.into(), "".into());
             assert!(provider.open(empty).is_err(), "{provider:?} takes an empty {key}");
@@ -251,6 +263,46 @@ fn an_unsigned_webhook_is_not_read() {
         }
         assert!(good > 0, "{provider:?}: no case with a good signature");
     }
+}
+
+#[test]
+fn no_provider_can_be_left_open_by_omission() {
+    let mut unsigned = Vec::new();
+    for (provider, fixture) in http_providers() {
+        // Without any of its secrets an account is refused, or others prove its webhooks.
+        for secret in provider.secrets {
+            let mut account = fixture.account.clone();
+            account.remove(*secret);
+            let Ok(channel) = provider.open(account) else { continue };
+            let http = http(&*channel);
+            let unproven = http.protection().unproven(&|key| http.credential(key));
+            assert_eq!(unproven, None, "{provider:?} without {secret}");
+        }
+        let account = fixture.account.clone();
+        match provider.signature() {
+            Protection::NoWebhooks => {}
+            Protection::None => {
+                let error = provider.open(account.clone()).map(|_| ()).unwrap_err().to_string();
+                assert!(error.contains("unsigned = true"), "{provider:?}: {error}");
+                let channel = provider.open_unsigned(account).unwrap();
+                let webhook = Webhook {
+                    method: "POST",
+                    url: "https://example.org",
+                    query: "",
+                    headers: &[],
+                    body: b"{}",
+                    now_ms: NOW_MS,
+                };
+                assert!(http(&*channel).verify(&webhook).is_err(), "{provider:?} proves nothing");
+                unsigned.push(provider.name);
+            }
+            Protection::Optional(_) | Protection::Required(_) => {
+                let error = provider.open_unsigned(account).map(|_| ()).unwrap_err().to_string();
+                assert!(error.contains("remove it"), "{provider:?}: {error}");
+            }
+        }
+    }
+    assert_eq!(unsigned, ["flowroute"], "the providers that sign nothing");
 }
 
 fn refuses_another_secret(case: &Case) {

@@ -8,7 +8,7 @@ use channels::{
 };
 use message::Content;
 
-use crate::case::Exchange;
+use crate::{case::Exchange, sign::verified};
 
 pub(crate) fn exchange(exchange: &Exchange) -> String {
     let mut out = String::new();
@@ -45,6 +45,9 @@ pub(crate) fn class(error: &SendError) -> &'static str {
         SendError::Unavailable(_) => "unavailable",
         SendError::RetryOnce(_) => "retry_once",
         SendError::Throttled { .. } => "throttled",
+        SendError::CustomerThrottled { .. } => "customer_throttled",
+        SendError::Busy { .. } => "busy",
+        SendError::Forbidden(_) => "forbidden",
         SendError::Rejected(_) => "rejected",
         SendError::Unsubscribed(_) => "unsubscribed",
         SendError::CredentialsRefused(_) => "credentials_refused",
@@ -58,7 +61,7 @@ pub(crate) fn webhook(http: &dyn HttpChannel, webhook: &Webhook<'_>) -> String {
         Ok(None) => {}
         Err(refused) => return format!("refused: {} {refused}\n", refused.status),
     }
-    if let Err(refused) = http.verify(webhook) {
+    if let Err(refused) = verified(http, webhook) {
         return format!("refused: {} {refused}\n", refused.status);
     }
     match http.receive(webhook) {
@@ -96,6 +99,9 @@ fn received(http: &dyn HttpChannel, received: &Received) -> String {
                 for (key, value) in &message.attributes {
                     _ = writeln!(out, "  {key} = {value:?}");
                 }
+                if !message.is_written {
+                    _ = writeln!(out, "  not written by the customer");
+                }
                 if let Some(call) = follow_up {
                     _ = writeln!(out, "  then {call:?}");
                 }
@@ -103,6 +109,9 @@ fn received(http: &dyn HttpChannel, received: &Received) -> String {
             InEvent::Receipt(receipt) => _ = writeln!(out, "{receipt:?}"),
             other => _ = writeln!(out, "{other:?}"),
         }
+    }
+    for kind in &received.unknown {
+        _ = writeln!(out, "unknown: {kind}");
     }
     if received.ignored > 0 {
         _ = writeln!(out, "ignored: {}", received.ignored);

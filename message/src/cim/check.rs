@@ -14,6 +14,8 @@ use crate::content::{BodyType, Content};
 enum Is {
     /// A text; numbers and booleans pass as their spelling.
     Text,
+    /// The address of a file, or a provider's id of it; never one of the sender's own machine.
+    File,
     /// A number, or a text that spells one.
     Number,
     Object,
@@ -28,7 +30,7 @@ impl Is {
     /// Returns the advice for a missing field.
     fn fix(self) -> &'static str {
         match self {
-            Self::Text => "give a text",
+            Self::Text | Self::File => "give a text",
             Self::Number => "give a number",
             Self::Object => "give an object",
             Self::Array => "give an array",
@@ -39,7 +41,7 @@ impl Is {
 
     fn expected(self) -> &'static str {
         match self {
-            Self::Text => "a text",
+            Self::Text | Self::File => "a text",
             Self::Number => "a number",
             Self::Object => "an object",
             Self::Array => "an array",
@@ -64,7 +66,7 @@ use Need::{Optional, Required};
 const MEDIA: &[Field] = &[
     Field("caption", Is::Text, Optional),
     Field("attachment", Is::Object, Required),
-    Field("attachment.mediaUrl|mediaURL", Is::Text, Required),
+    Field("attachment.mediaUrl|mediaURL", Is::File, Required),
     Field("attachment.thumbnail", Is::Text, Optional),
     Field("attachment.mimeType", Is::Text, Optional),
     Field("attachment.size", Is::Number, Optional),
@@ -114,7 +116,7 @@ const EMAIL: &[Field] = &[
     Field("recipientsCc", Is::Array, Optional),
     Field("recipientsBcc", Is::Array, Optional),
     Field("attachments", Is::Array, Optional),
-    Field("attachments[].mediaUrl|mediaURL", Is::Text, Required),
+    Field("attachments[].mediaUrl|mediaURL", Is::File, Required),
 ];
 const COMMENT: &[Field] =
     &[Field("postId", Is::Text, Required), Field("itemType", Is::Word(ITEM_TYPES), Required)];
@@ -133,10 +135,10 @@ const DELIVERY: &[Field] = &[
 fn fields(body_type: BodyType) -> &'static [Field] {
     match body_type {
         BodyType::Image | BodyType::Video | BodyType::Audio | BodyType::File | BodyType::Multimedia => MEDIA,
-        BodyType::Sticker => &[Field("mediaUrl|mediaURL", Is::Text, Optional)],
+        BodyType::Sticker => &[Field("mediaUrl|mediaURL", Is::File, Optional)],
         BodyType::Location => LOCATION,
         BodyType::Contact => CONTACT,
-        BodyType::Url => &[Field("mediaUrl|mediaURL", Is::Text, Required)],
+        BodyType::Url => &[Field("mediaUrl|mediaURL", Is::File, Required)],
         BodyType::Button => BUTTON,
         BodyType::Carousel => CAROUSEL,
         BodyType::Template => TEMPLATE,
@@ -226,6 +228,12 @@ fn one(place: &str, value: &Value, is: Is, need: Need) -> Result<(), Error> {
         | (Is::Number, Value::Number(_))
         | (Is::Object, Value::Object(_))
         | (Is::Array | Is::Items, Value::Array(_)) => true,
+        (Is::File, Value::String(text)) => {
+            return match is_local(text) {
+                true => Err(Error::invalid(place, "is an address that only its sender can reach", FILE_FIX)),
+                false => Ok(()),
+            };
+        }
         (Is::Number, Value::String(text)) => text.trim().parse::<f64>().is_ok_and(f64::is_finite),
         (Is::Word(words), Value::String(text)) => {
             let known = words.iter().any(|word| word.eq_ignore_ascii_case(text.trim()));
@@ -240,6 +248,18 @@ fn one(place: &str, value: &Value, is: Is, need: Need) -> Result<(), Error> {
     };
     if fits { Ok(()) } else { Err(Error::wrong_type(place, kind(value), is.expected())) }
 }
+
+/// Returns whether an address means something on the sender's machine only, so that no provider and
+/// no customer can ever fetch the file.
+fn is_local(address: &str) -> bool {
+    const SCHEMES: [&str; 7] = ["file:", "blob:", "data:", "cid:", "content:", "about:", "javascript:"];
+    let address = address.trim();
+    let starts =
+        |scheme: &&str| address.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    address.starts_with(['/', '.', '#', '\\']) || SCHEMES.iter().any(starts)
+}
+
+const FILE_FIX: &str = "give an https:// address from which the provider can fetch the file";
 
 fn kind(value: &Value) -> &'static str {
     match value {

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::{
     error::Error,
+    handling::HandlingWire,
     lenient::{Child, Scalar, nested},
     message::{
         ADDRESS_BYTES_MAX, CHANNEL_DATA_BYTES_MAX, Intent, Message, NAME_BYTES_MAX, PRIORITY_MAX, Scheduling,
@@ -93,6 +94,7 @@ struct ChannelData<'a> {
     priority: Scalar<'a>,
     channel_type: Scalar<'a>,
     scheduling: SchedulingWire<'a>,
+    handling: HandlingWire<'a>,
     /// Whether it holds more than the two addresses.
     more: bool,
 }
@@ -127,6 +129,7 @@ impl<'de: 'a, 'a> Visitor<'de> for ChannelDataVisitor<'a> {
                 "additionalAttributes" => {
                     let attributes: Attributes<'a> = map.next_value()?;
                     data.scheduling = attributes.scheduling;
+                    data.handling = attributes.handling;
                     data.more |= attributes.any;
                 }
                 _ => data.more |= !map.next_value::<Scalar<'de>>()?.is_empty(),
@@ -136,10 +139,11 @@ impl<'de: 'a, 'a> Visitor<'de> for ChannelDataVisitor<'a> {
     }
 }
 
-/// The additional attributes; only those that schedule are read.
+/// The additional attributes; others than these are not read.
 #[derive(Default)]
 struct Attributes<'a> {
     scheduling: SchedulingWire<'a>,
+    handling: HandlingWire<'a>,
     any: bool,
 }
 
@@ -176,19 +180,23 @@ impl<'de: 'a, 'a> Visitor<'de> for AttributesVisitor<'a> {
                 "sendAt" => attributes.scheduling.send_at = value,
                 "validityPeriod" => attributes.scheduling.validity_period = value,
                 "expiresAt" => attributes.scheduling.expires_at = value,
-                _ => {}
+                other => attributes.handling.note(other, value),
             }
         }
         Ok(attributes)
     }
 
-    /// Some senders write an object: it is kept with the raw `channelData` and not read.
+    /// Some senders write an object: it is kept with the raw `channelData`, and what a telephone is
+    /// to do is read.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut any = false;
-        while map.next_entry::<serde::de::IgnoredAny, serde::de::IgnoredAny>()?.is_some() {
-            any = true;
+        let mut attributes = self.0;
+        while let Some((key, value)) = map.next_entry::<Scalar<'a>, Scalar<'a>>()? {
+            attributes.any = true;
+            if let Scalar::Text(key) = key {
+                attributes.handling.note(&key, value);
+            }
         }
-        Ok(Attributes { any, ..self.0 })
+        Ok(attributes)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -280,6 +288,7 @@ impl Header<'_> {
             priority,
             timestamp: timestamp(self.timestamp)?,
             scheduling: scheduling(self.scheduling_meta_data, data.scheduling)?,
+            handling: data.handling.read()?,
             content: Content::Text("".into()),
         })
     }

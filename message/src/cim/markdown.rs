@@ -3,15 +3,16 @@
 //! prices, codes (`*100#`), masked numbers (`****12`), identifiers (`snake_case`), lists, URLs.
 //!
 //! Marks are recognised within one line: `**x**`, `__x__`, `*x*`, `_x_`, `~~x~~` and `` `x` ``. The
-//! opening mark follows a space or an opening bracket or quote and stands directly before its
-//! words. The closing mark stands directly after them and before a space, punctuation or the end.
-//! The words must contain a letter. `[words](https://...)` is a link, in plain text `words
-//! (https://...)`. Headings, lists and fences are left unchanged.
+//! opening mark follows a space, an opening bracket or quote, or a symbol as an emoji, and stands
+//! directly before its words. The closing mark stands directly after them and before a space,
+//! punctuation, a symbol or the end. The words must contain a letter. `[words](https://...)` is a
+//! link after any character, in plain text `words (https://...)`. Headings, lists and fences are
+//! left unchanged.
 
 use std::{borrow::Cow, ops::Range};
 
 /// Longest run of words between two marks, in bytes; marks further apart are left as text.
-const EMPHASIS_BYTES_MAX: usize = 512;
+pub const EMPHASIS_BYTES_MAX: usize = 512;
 /// Longest link in bytes; a longer one is left as text.
 const LINK_BYTES_MAX: usize = 2_048;
 /// Depth to which marks are parsed within marks; deeper ones are left as text.
@@ -82,10 +83,15 @@ impl<'t> Iterator for Pieces<'t> {
         while let Some(rest) = self.rest.get(at..)
             && let Some(first) = rest.chars().next()
         {
-            let marks = self.depth < DEPTH_MAX && opens_after(before);
-            let length = match marks.then(|| url_length(rest)).flatten() {
+            let marks = self.depth < DEPTH_MAX;
+            let opens = marks && opens_after(before);
+            let found = || {
+                let link = marks.then(|| link(rest, self.depth)).flatten();
+                link.or_else(|| opens.then(|| emphasis(rest, self.depth)).flatten())
+            };
+            let length = match opens.then(|| url_length(rest)).flatten() {
                 Some(length) => length,
-                None => match marks.then(|| marked(rest, self.depth)).flatten() {
+                None => match found() {
                     Some((piece, length)) if at == 0 => {
                         self.take(length);
                         return Some(piece);
@@ -160,10 +166,6 @@ fn is_mark(byte: u8) -> bool {
     matches!(byte, b'*' | b'_' | b'~' | b'`' | b'[')
 }
 
-fn marked(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
-    link(rest, depth).or_else(|| emphasis(rest, depth))
-}
-
 /// Returns the length of the text to copy unchanged. A run of one mark is copied as a whole, so
 /// that the rest of the run cannot open a mark.
 fn plain_length(rest: &str, first: char) -> usize {
@@ -174,18 +176,29 @@ fn plain_length(rest: &str, first: char) -> usize {
     }
 }
 
-fn opens_after(before: Option<char>) -> bool {
+/// Returns whether a character is a symbol that no word contains: an emoji, an arrow, a bullet.
+fn is_symbol(c: char) -> bool {
+    matches!(c, '\u{2022}' | '\u{2190}'..='\u{21FF}' | '\u{2300}'..='\u{27BF}' | '\u{2900}'..='\u{297F}')
+        || matches!(c, '\u{2B00}'..='\u{2BFF}' | '\u{FE0E}' | '\u{FE0F}' | '\u{1F000}'..='\u{1FAFF}')
+        || matches!(c, '\u{200B}' | '\u{20E3}' | '\u{E0020}'..='\u{E007F}')
+}
+
+/// Returns whether an opening mark may follow this character, or begin the text.
+pub fn opens_after(before: Option<char>) -> bool {
     before.is_none_or(|c| {
         c.is_whitespace()
+            || is_symbol(c)
             || matches!(c, '(' | '[' | '{' | '"' | '\'' | '“' | '‘' | '«' | '¡' | '¿' | '*' | '_' | '~' | '!')
             || c == '—'
             || is_east_asian(c)
     })
 }
 
-fn closes_before(after: Option<char>) -> bool {
+/// Returns whether a closing mark may precede this character, or end the text.
+pub fn closes_before(after: Option<char>) -> bool {
     after.is_none_or(|c| {
         c.is_whitespace()
+            || is_symbol(c)
             || matches!(c, ')' | ']' | '}' | '"' | '\'' | '”' | '’' | '»' | '*' | '_' | '~')
             || matches!(c, '.' | ',' | ':' | ';' | '!' | '?' | '…' | '—' | '%')
             || is_east_asian(c)
@@ -222,7 +235,8 @@ fn link(rest: &str, depth: u8) -> Option<(Piece<'_>, usize)> {
     let end = address.find(|c: char| c == ')' || c.is_whitespace())?;
     let after = address.get(end..)?;
     let address = address.get(..end)?;
-    let known = ["http://", "https://", "mailto:", "tel:"].iter().any(|start| starts_with(address, start));
+    let known =
+        ["http://", "https://", "mailto:", "tel:", "tg://"].iter().any(|start| starts_with(address, start));
     if !after.starts_with(')') || !known {
         return None;
     }

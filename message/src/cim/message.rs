@@ -2,6 +2,7 @@
 
 use crate::{
     content::Content,
+    event::SmsHandling,
     id::{MessageId, Timestamp},
 };
 
@@ -53,6 +54,8 @@ pub struct Message {
     pub timestamp: Option<Timestamp>,
     /// The times between which it may be sent.
     pub scheduling: Scheduling,
+    /// Wishes for the customer's telephone, on channels that can pass them on.
+    pub handling: SmsHandling,
     /// The text or body.
     pub content: Content,
     /// The complete `channelData` as it came, when it holds more than the two addresses. Priority

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     content::{BodyType, Content},
+    event::{SmsHandling, SmsPorts},
     id::Timestamp,
 };
 
@@ -245,6 +246,81 @@ fn scheduling_is_read_from_both_places() {
     let scheduling = parse(json.as_bytes()).unwrap().scheduling;
     assert_eq!((scheduling.send_at, scheduling.validity_ms), (Some(send_at), Some(60_000)));
     assert_eq!(scheduling.expiry(Timestamp(0)), Some(send_at.plus_ms(30_000)));
+}
+
+fn with_attributes(attributes: &str) -> String {
+    let addresses = r#""channelCustomerIdentifier":"+49","serviceIdentifier":"5155""#;
+    with_channel_data(&format!(r#"{{{addresses},"additionalAttributes":{attributes}}}"#))
+}
+
+#[test]
+fn attributes_say_what_a_telephone_does() {
+    let class = |class| SmsHandling { class: Some(class), ports: None };
+    let ports = |destination, source| SmsHandling {
+        class: None,
+        ports: Some(SmsPorts { destination, source, in_header: true }),
+    };
+    for (attributes, expected) in [
+        (r#"[{"key":"messageClass","type":"String50","value":"0"}]"#, class(0)),
+        (r#"[{"key":"messageClass","value":3}]"#, class(3)),
+        (r#"[{"key":"messageClass","value":"Flash"}]"#, class(0)),
+        (r#"[{"key":"flash","value":"true"}]"#, class(0)),
+        (r#"[{"key":"flash","value":true},{"key":"messageClass","value":0}]"#, class(0)),
+        (r#"[{"key":"flash","value":false},{"key":"messageClass","value":""}]"#, SmsHandling::PLAIN),
+        (r#"[{"key":"destinationPort","value":2948}]"#, ports(2948, 0)),
+        (
+            r#"[{"key":"sourcePort","value":"9200"},{"key":"destinationPort","value":"65535"}]"#,
+            ports(65535, 9200),
+        ),
+        (r#"{"messageClass":2}"#, class(2)),
+        (r#"[{"key":"city","value":"Bonn"}]"#, SmsHandling::PLAIN),
+    ] {
+        assert_eq!(parse(with_attributes(attributes).as_bytes()).unwrap().handling, expected, "{attributes}");
+    }
+    for (key, value, problem) in [
+        ("messageClass", "4", "is not a message class; give 0 (flash)"),
+        ("messageClass", "-1", "is not a message class"),
+        ("messageClass", "\"loud\"", "is not a message class"),
+        ("messageClass", "[0]", "is not a message class"),
+        ("flash", "\"perhaps\"", "is not true or false; give true or false"),
+        ("flash", "true},{\"key\":\"messageClass\",\"value\":1", "contradicts messageClass"),
+        ("destinationPort", "0", "is not a port; give a whole number from 1 to 65535"),
+        ("destinationPort", "65536", "is not a port"),
+        ("destinationPort", "80.5", "is not a port"),
+        ("sourcePort", "80", "[destinationPort] is missing"),
+    ] {
+        let json = with_attributes(&format!(r#"[{{"key":"{key}","value":{value}}}]"#));
+        let error = parse(json.as_bytes()).unwrap_err().to_string();
+        assert!(
+            error.contains("header.channelData.additionalAttributes[") && error.contains(problem),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_file_that_only_its_sender_has_is_refused() {
+    for url in [
+        "file:///tmp/a.png",
+        "/tmp/a.png",
+        "blob:https://x/1",
+        "data:image/png;base64,AA",
+        "./a.png",
+        "FILE:a",
+    ] {
+        for body in [
+            format!(r#"{{"type":"IMAGE","attachment":{{"mediaUrl":"{url}","mimeType":"image/png"}}}}"#),
+            format!(r#"{{"type":"URL","mediaUrl":"{url}"}}"#),
+        ] {
+            let error = parse(with_body(&body).as_bytes()).unwrap_err().to_string();
+            assert!(
+                error.contains("mediaUrl is an address that only its sender can reach; give"),
+                "{url}: {error}"
+            );
+        }
+    }
+    let body = r#"{"type":"IMAGE","attachment":{"mediaUrl":"https://x/a.png","mimeType":"image/png"}}"#;
+    assert!(parse(with_body(body).as_bytes()).is_ok());
 }
 
 #[test]

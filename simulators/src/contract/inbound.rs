@@ -12,6 +12,9 @@ pub struct Inbound {
     pub from: String,
     /// The business; empty: the default sender.
     pub to: String,
+    /// The part of a chat where it is written, as the provider's addresses name it (`topic=7`);
+    /// empty: the chat itself.
+    pub within: String,
     /// The type of the message or act.
     pub kind: Kind,
     /// The text, caption or title.

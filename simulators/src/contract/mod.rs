@@ -232,6 +232,13 @@ pub(crate) trait Provider: Sync {
     /// Returns the event of a receipt; `None` when the provider has no such event.
     fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value>;
 
+    /// Returns the names of the events that follow the copy of a message of the business, which is
+    /// called `echo`. Each is made by [`receipt`](Self::receipt), as a status in the provider's own
+    /// words.
+    fn echoes(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Returns the signed request that carries these events.
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing;
 

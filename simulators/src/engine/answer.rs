@@ -125,7 +125,7 @@ async fn accept(
                 let verdict = decide(engine, &mut state, response, now, path);
                 let failure = if let Some(OutsideWindow::Fails(code)) = outside { Some(code) } else { None };
                 let reports = if verdict.accepts {
-                    add_messages(&mut state, messages, failure, now)
+                    add_messages(engine, &mut state, messages, failure, now)
                 } else {
                     Vec::new()
                 };
@@ -264,7 +264,13 @@ async fn poll(engine: &Engine, poll: Poll) -> Response {
 }
 
 /// Records messages and plans their receipts; returns the receipts that precede the answer.
-fn add_messages(state: &mut State, messages: Vec<Message>, failure: Option<&str>, now: u64) -> Vec<Report> {
+fn add_messages(
+    engine: &Engine,
+    state: &mut State,
+    messages: Vec<Message>,
+    failure: Option<&str>,
+    now: u64,
+) -> Vec<Report> {
     let mut early = Vec::new();
     for mut message in messages {
         message.at_ms = now;
@@ -275,6 +281,12 @@ fn add_messages(state: &mut State, messages: Vec<Message>, failure: Option<&str>
                 let fetch = FileFetch { message_id: message.id.clone(), url: url.clone() };
                 state.agenda.add(now, Job::Fetch(fetch));
             }
+        }
+        let echo_ms = state.script.echo_ms;
+        for (name, n) in engine.provider.echoes().iter().filter(|_| echo_ms > 0).zip(2..) {
+            let status = ReportStatus::Own(name);
+            let report = Report { message: message.clone(), status, code: None };
+            state.agenda.add(now.saturating_add(echo_ms.saturating_mul(n)), Job::Receipt(report));
         }
         early.extend(plan_receipts(state, &message, failure, now));
     }
@@ -335,6 +347,7 @@ fn receipt_steps(script: &Script, failed: bool, reversed: bool) -> Vec<ReceiptSt
         (ReportStatus::Sent, script.receipt_sent_ms),
         (end, script.receipt_delivered_ms),
         (ReportStatus::Read, read_ms),
+        (ReportStatus::Own("echo"), script.echo_ms),
     ];
     let steps = all.into_iter().map(|(status, after_ms)| ReceiptStep { status, after_ms });
     let mut steps: Vec<ReceiptStep> = steps.filter(|step| step.after_ms > 0).collect();

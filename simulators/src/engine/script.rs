@@ -72,6 +72,9 @@ pub struct Script {
     pub receipt_delivered_ms: u64,
     /// Delay of the report that it was read, counted from its acceptance. 0: never.
     pub receipt_read_ms: u64,
+    /// Delay of the copy of each message of the business, where the provider posts copies, counted
+    /// from its acceptance. 0: never.
+    pub echo_ms: u64,
     /// Random addition to each delay, at most; receipts overtake each other.
     pub receipt_jitter_ms: u64,
     /// Messages that are reported failed instead of delivered.
@@ -153,6 +156,7 @@ impl Default for Script {
             receipt_sent_ms: 50,
             receipt_delivered_ms: 200,
             receipt_read_ms: 0,
+            echo_ms: 0,
             receipt_jitter_ms: 0,
             receipt_failed: Pattern::Never,
             receipt_failed_code: String::new(),

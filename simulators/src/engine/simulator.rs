@@ -99,7 +99,8 @@ impl Simulator {
         let did = provider.did(&cx);
         let mut text = format!(
             "[[channel]]\nid = {id:?}\nname = \"{title}, simulated\"\nprovider = {name:?}\n\
-             dids = [{{ number = {did:?}, destination = {destination:?} }}]\n[channel.account]\n"
+             dids = [{{ number = {did:?}, destination = {destination:?} }}]\n{}[channel.account]\n",
+            if is_unsigned(name) { "unsigned = true\n" } else { "" }
         );
         let account = provider.account(&cx);
         for line in &account {
@@ -214,4 +215,9 @@ impl Simulator {
     pub async fn verify(&self) -> Result<Option<Attempt>, DeliverError> {
         webhooks::verify(&self.engine).await
     }
+}
+
+/// Whether a provider offers no proof of its webhooks, so that a channel must accept that.
+fn is_unsigned(provider: &str) -> bool {
+    channels::provider(provider).is_some_and(|known| known.webhook == channels::Protection::Unsigned)
 }

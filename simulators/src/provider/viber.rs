@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// Reports that each of a customer's devices sends, also of messages from the customer.
+const ECHOES: [&str; 3] = ["delivered", "seen", "client_status"];
+
 /// Maximum size of a request, in bytes.
 const REQUEST_MAX: usize = 30 * 1024;
 /// Maximum number of receivers of a broadcast.
@@ -311,7 +314,14 @@ impl Provider for Viber {
                 json!({"event": "conversation_started", "type": "open", "context": inbound.payload,
                 "subscribed": false, "user": user(from, name)})
             }
-            _ => json!({"event": "message", "silent": false, "sender": user(from, name), "message": message}),
+            _ => {
+                let mut message = message;
+                // What the bot sent last comes back with the answer.
+                if !inbound.about.is_empty() {
+                    put(&mut message, "tracking_data", inbound.about.as_str());
+                }
+                json!({"event": "message", "silent": false, "sender": user(from, name), "message": message})
+            }
         };
         overlay(&mut event, &more);
         overlay(&mut event, &inbound.extra);
@@ -321,21 +331,29 @@ impl Provider for Viber {
     fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
         let StatusReport { message, status, code } = *report;
         let kind = match status {
-            ReportStatus::Sent => return None,
+            ReportStatus::Sent | ReportStatus::Own("echo") => return None,
             ReportStatus::Read => "seen",
             other => other.name(),
         };
-        let wanted = cx.webhook.and_then(|hook| hook.events.as_ref());
+        let wanted = cx.webhook.and_then(|hook| hook.events.as_ref()).filter(|_| !ECHOES.contains(&kind));
         if wanted.is_some_and(|wanted| !wanted.iter().any(|event| event == kind)) {
             return None;
         }
         let token: u64 = message.id.parse().unwrap_or_default();
         let mut event =
             json!({"event": kind, "timestamp": cx.now_ms, "message_token": token, "user_id": message.to});
+        if kind == "client_status" {
+            put(&mut event, "status", json!({"code": 0, "message": "SUPPORTED_PSP"}));
+        }
         if kind == "failed" {
             put(&mut event, "desc", code.unwrap_or("failed on purpose"));
         }
         Some(event)
+    }
+
+    /// Viber repeats no message, only reports.
+    fn echoes(&self) -> &'static [&'static str] {
+        &ECHOES
     }
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {

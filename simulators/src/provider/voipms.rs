@@ -82,7 +82,9 @@ fn send(method: &str, fields: &Fields, cx: &Context<'_>) -> Effect {
     if words.is_empty() && (!mms || media.is_empty()) {
         return refuse("missing_sms");
     }
-    if (!mms && words.len() > SMS_MAX) || words.chars().count() > MMS_MAX {
+    // The API counts quotes twice.
+    let counted = words.len() + words.matches(['\'', '"']).count();
+    if (!mms && counted > SMS_MAX) || words.chars().count() > MMS_MAX {
         return refuse("sms_toolong");
     }
     let number = cx.growing();

@@ -25,6 +25,7 @@ pub(super) const LIMITS: EdgeLimits = EdgeLimits {
     body_bytes_max: 1024 * 1024,
     connections_max: 64,
     header_timeout: Duration::from_secs(30),
+    ..EdgeLimits::DEFAULT
 };
 
 /// The prefix of button payloads, by which the bot recognises an answer to its question.

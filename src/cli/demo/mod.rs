@@ -144,7 +144,7 @@ impl Stage {
         let metrics = telemetry::start_metrics().map_err(Failure::running)?;
         let bot = Bot::new(&public_url, &providers, tell)?;
         let handler = bot.clone();
-        players.spawn(business.serve(bot::LIMITS, move |r| handler.clone().handle(r), stopping));
+        players.spawn(business.serve(bot::LIMITS, move |_, r| handler.clone().handle(r), stopping));
         let running = run::start_on(public, settings, Some(metrics)).await?;
         let admin_url = running.admin_url.clone();
         let backstage = Backstage { _players: players, _stop: stop, _folder: folder };

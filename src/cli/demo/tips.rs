@@ -26,7 +26,9 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
         ],
     );
     let buttons = [
-        &format!("curl -s '{public_url}/v1/messages' -d '{{\"id\": \"offer-1\","),
+        &format!(
+            "curl -s '{public_url}/v1/messages' -H 'Content-Type: application/json' -d '{{\"id\": \"offer-1\","
+        ),
         "  \"header\": {\"channelData\": {",
         &format!("    \"serviceIdentifier\": \"{did}\", \"channelCustomerIdentifier\": \"{customer}\"}}}},"),
         "  \"body\": {\"type\": \"BUTTON\", \"markdownText\": \"Shall we?\", \"buttons\": [",

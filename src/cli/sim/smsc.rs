@@ -144,9 +144,10 @@ async fn serve_control(smsc: Smsc, port: u16, stop: watch::Receiver<bool>) -> Re
         body_bytes_max: 64 * 1024,
         connections_max: 64,
         header_timeout: Duration::from_secs(10),
+        ..EdgeLimits::DEFAULT
     };
     let routes = control(smsc);
-    let handle = move |request: hyper::Request<hyper::body::Incoming>| {
+    let handle = move |_, request: hyper::Request<hyper::body::Incoming>| {
         let routes = routes.clone();
         async move {
             match TowerToHyperService::new(routes).call(request.map(Body::new)).await {

@@ -2,7 +2,7 @@
 
 use actors::Refusal;
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Path, Request, State},
 };
 use http::{Response, StatusCode};
@@ -10,7 +10,7 @@ use message::{ChannelId, MessageId, event::DoubtSettlement};
 use serde::Deserialize;
 
 use super::state::SharedAdmin;
-use crate::http::answer;
+use crate::http::{answer, body};
 
 /// The largest body of an action, in bytes.
 const ACTION_BYTES_MAX: usize = 16 * 1024;
@@ -41,8 +41,12 @@ pub(super) async fn replay(State(inner): SharedAdmin, Path(id): Path<String>) ->
 
 /// `POST /api/in-doubt`. Parts are counted from 1, as in the list.
 pub(super) async fn settle(State(inner): SharedAdmin, request: Request) -> Response<Body> {
-    let body = to_bytes(request.into_body(), ACTION_BYTES_MAX).await.unwrap_or_default();
-    let settlement: Settlement = match serde_json::from_slice(&body) {
+    let (head, sent) = request.into_parts();
+    let sent = match body::read(inner.bodies.known(ACTION_BYTES_MAX), &head.headers, sent).await {
+        Ok(sent) => sent,
+        Err(answer) => return *answer,
+    };
+    let settlement: Settlement = match serde_json::from_slice(&sent) {
         Ok(settlement) => settlement,
         Err(e) => {
             let text = format!(

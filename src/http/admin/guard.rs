@@ -1,23 +1,27 @@
 //! Access to the admin listener: by bearer token or, for the web page, by a cookie derived from it.
 //! Requests made by pages of other sites are refused.
 
+use std::sync::Arc;
+
 use axum::{
-    body::{Body, to_bytes},
+    body::Body,
     extract::{Request, State},
     middleware::Next,
     response::IntoResponse,
 };
 use channels::url::form_fields;
 use hmac::{Hmac, Mac};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 
 use super::state::SharedAdmin;
 use crate::{
     http::{
-        answer,
-        keys::{bearer, same},
+        answer, body,
+        connections::Seat,
+        keys::{bearer, same_secret},
+        site::{is_foreign, is_local_name},
     },
     ui,
 };
@@ -37,9 +41,11 @@ pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Nex
             let text = "use the IP address or localhost as host name, or set a token in [admin]";
             return answer::error(StatusCode::FORBIDDEN, text);
         }
+        trust(&request);
         return next.run(request).await;
     };
     if is_allowed(token, headers) {
+        trust(&request);
         return next.run(request).await;
     }
     if request.uri().path().starts_with("/api") || request.uri().path() == "/metrics" {
@@ -49,15 +55,22 @@ pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Nex
     (StatusCode::UNAUTHORIZED, ui::login(false)).into_response()
 }
 
+/// Notes that the sender of a request may use this listener.
+fn trust(request: &Request) {
+    if let Some(seat) = request.extensions().get::<Arc<Seat>>() {
+        seat.trust();
+    }
+}
+
 fn is_allowed(token: &SecretString, headers: &HeaderMap) -> bool {
-    if bearer(headers).is_some_and(|given| same(given, token.expose_secret().as_bytes())) {
+    if bearer(headers).is_some_and(|given| same_secret(given, token.expose_secret().as_bytes())) {
         return true;
     }
     let expected = cookie_of(token);
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .any(|(name, value)| name == COOKIE && same(value.as_bytes(), expected.as_bytes()))
+        .any(|(name, value)| name == COOKIE && same_secret(value.as_bytes(), expected.as_bytes()))
 }
 
 /// Derives the cookie from the token. The cookie proves the token without containing it.
@@ -69,35 +82,19 @@ fn cookie_of(token: &SecretString) -> String {
         .unwrap_or_default()
 }
 
-/// Whether a request was made by a page of another site: browsers send Origin with every request
-/// that changes something.
-fn is_foreign(method: &Method, headers: &HeaderMap) -> bool {
-    if matches!(*method, Method::GET | Method::HEAD) {
-        return false;
-    }
-    let Some(origin) = headers.get(header::ORIGIN) else { return false };
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
-    let own = origin.to_str().ok().and_then(|o| o.split_once("://")).map(|(_, authority)| authority);
-    own.is_none() || own != host
-}
-
-fn is_local_name(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|h| h.to_str().ok()) else { return true };
-    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
-    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || name.parse::<std::net::IpAddr>().is_ok()
-}
-
 /// `POST /login` with `token=...`.
 pub(super) async fn login(State(inner): SharedAdmin, request: Request) -> Response<Body> {
-    let (head, body) = request.into_parts();
+    let (head, sent) = request.into_parts();
     if is_foreign(&head.method, &head.headers) {
         return answer::error(StatusCode::FORBIDDEN, "this request was made by a page of another site");
     }
-    let form = to_bytes(body, LOGIN_BYTES_MAX).await.unwrap_or_default();
+    let form = match body::read(inner.bodies.stranger(LOGIN_BYTES_MAX), &head.headers, sent).await {
+        Ok(form) => form,
+        Err(answer) => return *answer,
+    };
     let given = field(&form, "token");
     let Some(token) = &inner.admin.token else { return to_start(None) };
-    if same(given.as_bytes(), token.expose_secret().as_bytes()) {
+    if same_secret(given.as_bytes(), token.expose_secret().as_bytes()) {
         return to_start(Some(format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", cookie_of(token))));
     }
     (StatusCode::UNAUTHORIZED, ui::login(true)).into_response()

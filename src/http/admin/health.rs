@@ -1,19 +1,25 @@
 //! Liveness, readiness, metrics, and the sizes of the event log.
 
 use axum::{body::Body, extract::State};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 use storage::Stats;
 
 use super::state::SharedAdmin;
-use crate::{http::answer, telemetry};
+use crate::{
+    http::{answer, site::is_local_name},
+    telemetry,
+};
 
 #[derive(Serialize)]
 struct Ready {
     ready: bool,
     reasons: Vec<String>,
     committed: message::Seq,
+    /// By how much the wall clock is ahead of the time that is believed, while it is in doubt.
+    #[serde(rename = "clockDoubtMs", skip_serializing_if = "Option::is_none")]
+    clock_doubt_ms: Option<i64>,
     channels: Vec<ChannelHealth>,
     destinations: Vec<DestinationHealth>,
 }
@@ -38,17 +44,18 @@ pub(super) async fn alive() -> Response<Body> {
 
 /// `GET /readyz`: 200 while messages are accepted. A channel that is down is listed but does not
 /// make the process unready, since its messages are kept.
-pub(super) async fn ready(State(inner): SharedAdmin) -> Response<Body> {
+pub(super) async fn ready(State(inner): SharedAdmin, headers: HeaderMap) -> Response<Body> {
     let router = &inner.admin.router;
     let accepting = router.accepting();
     let channels = router.channels().await.into_iter();
     let destinations = router.destinations().await.into_iter();
-    // Details need the token.
-    let open = inner.admin.token.is_none();
+    // Details need the token, or a request that no page of another site can make.
+    let open = inner.admin.token.is_none() && (inner.admin.any_host || is_local_name(&headers));
     let view = Ready {
         ready: accepting.is_ok(),
         reasons: accepting.err().map(|refusal| refusal.to_string()).into_iter().collect(),
         committed: router.committed(),
+        clock_doubt_ms: router.clock_doubt_ms(),
         channels: channels
             .map(|c| ChannelHealth { id: c.id, status: c.status, reason: c.reason })
             .filter(|_| open)

@@ -26,7 +26,7 @@ use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 
-use super::answer;
+use super::{answer, body::Bodies, connections::Seat};
 use crate::ui;
 
 use self::state::AdminState;
@@ -34,6 +34,8 @@ pub use self::{health::log_figures, state::Admin};
 
 /// The largest number of live tails; further ones get 503.
 const TAILS_MAX: usize = 64;
+/// The memory for bodies, in bytes: for those with the token, and for all others.
+const BODIES_BYTES_MAX: usize = 1024 * 1024;
 /// The routes, as told to requests that match none.
 const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, /api/channels/{id}/exchanges?message=, POST /api/channels/{id}/restart, /api/destinations, \
      /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages/{id}, /api/tail, /api/receipts/unmatched, \
@@ -47,7 +49,8 @@ impl AdminHandler {
     /// Returns a handler in front of a router.
     pub fn new(admin: Admin) -> Self {
         let router = admin.router.clone();
-        let inner = Arc::new(AdminState { admin, tails: Arc::new(Semaphore::new(TAILS_MAX)) });
+        let bodies = Bodies::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX);
+        let inner = Arc::new(AdminState { admin, bodies, tails: Arc::new(Semaphore::new(TAILS_MAX)) });
         let guarded = Routes::new()
             .route("/metrics", get(health::metrics))
             .route("/api/channels", get(lists::channels))
@@ -76,7 +79,8 @@ impl AdminHandler {
     }
 
     /// Answers one request.
-    pub async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
+    pub async fn handle(self, seat: Arc<Seat>, mut request: hyper::Request<Incoming>) -> Response<Body> {
+        request.extensions_mut().insert(seat);
         match TowerToHyperService::new(self.0).call(request.map(Body::new)).await {
             Ok(answer) => answer,
             Err(never) => match never {},

@@ -9,7 +9,7 @@ use axum::{
     extract::{Path, State},
 };
 use http::{Response, StatusCode, Uri};
-use message::{SessionId, Timestamp};
+use message::{Seq, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{query, state::SharedAdmin};
@@ -20,6 +20,7 @@ use crate::{http::answer, instant};
 struct Instants {
     at: Option<String>,
     diff: Option<String>,
+    before: Option<u64>,
 }
 
 /// The difference of a session between two instants.
@@ -49,6 +50,9 @@ pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri:
     let at = instants.at.as_deref().map(instant::parse).transpose();
     let diff = instants.diff.as_deref().map(instant::parse).transpose();
     let router = &inner.admin.router;
+    if let Some(before) = instants.before {
+        return respond(router.session_before(id, Seq(before)).await);
+    }
     match (at, diff) {
         (Err(e), _) => bad(&format!("at: {e}")),
         (_, Err(e)) => bad(&format!("diff: {e}")),

@@ -9,6 +9,8 @@ use secrecy::SecretString;
 use storage::Log;
 use tokio::sync::{Semaphore, watch};
 
+use crate::http::body::Bodies;
+
 /// The parts of a running Patchbay that the admin listener shows, and its own settings.
 pub struct Admin {
     /// Answers every look-up and performs every action.
@@ -26,9 +28,10 @@ pub struct Admin {
     pub any_host: bool,
 }
 
-/// [`Admin`] with the permits of the live tails.
+/// [`Admin`] with the permits of the live tails, and the memory for bodies.
 pub(super) struct AdminState {
     pub(super) admin: Admin,
+    pub(super) bodies: Bodies,
     pub(super) tails: Arc<Semaphore>,
 }
 

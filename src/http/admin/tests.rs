@@ -48,7 +48,7 @@ async fn port(at: u16, token: Option<&str>) -> Port {
         any_host: false,
     });
     #[allow(clippy::disallowed_methods, reason = "a test's server")]
-    tokio::spawn(listener.serve(testing::LIMITS, move |r| handler.clone().handle(r), stop));
+    tokio::spawn(listener.serve(testing::LIMITS, move |seat, r| handler.clone().handle(seat, r), stop));
     Port { address, world, _stop }
 }
 

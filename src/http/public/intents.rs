@@ -44,7 +44,7 @@ async fn start(
         handler,
         takeover,
     };
-    let session = public.router.open_session(request).await?.session_id.0;
+    let session = public.router.of(origin).open_session(request).await?.session_id.0;
     say(public, origin, message).await?;
     Ok(session)
 }
@@ -63,6 +63,7 @@ async fn end(public: &Public, origin: &Origin, message: Message) -> Result<Sessi
             plan.session_id.0
         }
     };
+    public.router.of(origin).may_end(session).await?;
     say(public, origin, message).await?;
     public.router.end_session(session).await?;
     Ok(session)

@@ -3,6 +3,7 @@
 
 use actors::{MediaFile, NoFile};
 use axum::body::Body;
+use futures_util::stream;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 use message::ChannelId;
@@ -45,9 +46,22 @@ fn missing() -> Response<Body> {
 }
 
 fn given(file: MediaFile) -> Response<Body> {
-    let kind = file.content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let head = head(&file.content_type, file.name.as_deref(), file.bytes);
+    let pieces = stream::unfold(Some(file), |file| async move {
+        let mut file = file?;
+        match file.next().await {
+            Ok(piece) => piece.map(|piece| (Ok(piece), Some(file))),
+            Err(error) => Some((Err(error), None)),
+        }
+    });
+    head.map(|_| Body::from_stream(pieces))
+}
+
+/// Returns the answer for a file, without its content.
+fn head(content_type: &str, name: Option<&str>, bytes: u64) -> Response<Body> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let shown = is_shown(&kind);
-    let name = file.name.as_deref().map(name_of).unwrap_or_default();
+    let name = name.map(name_of).unwrap_or_default();
     let disposition = if shown { "inline" } else { "attachment" };
     let disposition = match name.is_empty() {
         true => disposition.to_owned(),
@@ -55,10 +69,11 @@ fn given(file: MediaFile) -> Response<Body> {
             format!("{disposition}; filename*=UTF-8''{}", channels::url::percent_encode(&name))
         }
     };
-    let mut response = Response::new(Body::from(file.octets));
-    let headers = response.headers_mut();
-    let kind = if is_page(&kind) { "application/octet-stream" } else { &*file.content_type };
+    let kind = if is_page(&kind) { "application/octet-stream" } else { content_type };
     let kind = HeaderValue::from_str(kind);
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_LENGTH, bytes.into());
     headers.insert(
         header::CONTENT_TYPE,
         kind.unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
@@ -106,8 +121,7 @@ mod tests {
     #[test]
     fn no_file_runs_in_a_browser() {
         let given = |kind: &str, name: Option<&str>| {
-            let octets = bytes::Bytes::from_static(b"x");
-            let answer = given(MediaFile { content_type: kind.into(), name: name.map(Into::into), octets });
+            let answer = head(kind, name, 1);
             let header = |name| answer.headers().get(name).unwrap().to_str().unwrap().to_owned();
             assert_eq!(header(header::X_CONTENT_TYPE_OPTIONS), "nosniff");
             (header(header::CONTENT_TYPE), header(header::CONTENT_DISPOSITION))

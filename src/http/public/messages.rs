@@ -11,11 +11,11 @@ use message::{
 };
 
 use super::{
-    body, intents,
+    intents,
     outcome::{Outcome, id_of, no_answer, results, single, text_of},
-    state::{Id, Public, SharedPublic},
+    state::{Id, Public, Sender, SharedPublic},
 };
-use crate::http::answer;
+use crate::http::{answer, body};
 
 /// Accepts one message, or up to 1,000 as an array or as lines.
 pub(super) async fn post(
@@ -28,7 +28,7 @@ pub(super) async fn post(
         let text = "expected Content-Type application/json (one message or an array) or application/x-ndjson";
         return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
     }
-    let bytes = match body::read(public.limits.body_bytes_max, &head.headers, incoming).await {
+    let bytes = match body::read(public.body_terms(), &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
@@ -57,23 +57,32 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::CONTENT_TYPE)?.to_str().ok()
 }
 
+/// Whether a request says that its body is JSON. A page of another site cannot say so: browsers let
+/// it send only forms and texts without asking first.
+pub(super) fn is_declared_json(headers: &HeaderMap) -> bool {
+    let Some(kind) = kind_of(headers) else { return false };
+    is_json_kind(&kind)
+}
+
+/// Returns the media type in lower case, without its parameters.
+fn kind_of(headers: &HeaderMap) -> Option<String> {
+    let whole = content_type(headers)?;
+    Some(whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+fn is_json_kind(kind: &str) -> bool {
+    matches!(kind, "application/json" | "text/json" | "application/x-ndjson" | "application/ndjson")
+        || kind.ends_with("+json")
+}
+
 /// Whether the body may be JSON. A missing type counts as JSON, and so does the form type that
 /// `curl -d` sends by itself: the parser's message is more helpful than one about the type.
 fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
         return true;
     }
-    let Some(whole) = content_type(headers) else { return false };
-    let kind = whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(
-        kind.as_str(),
-        "application/json"
-            | "text/json"
-            | "application/x-ndjson"
-            | "application/ndjson"
-            | "text/plain"
-            | "application/x-www-form-urlencoded"
-    ) || kind.ends_with("+json")
+    let Some(kind) = kind_of(headers) else { return false };
+    is_json_kind(&kind) || matches!(kind.as_str(), "text/plain" | "application/x-www-form-urlencoded")
 }
 
 async fn one(public: &Public, origin: &Origin, json: &[u8], plan: bool, takeover: bool) -> Response<Body> {
@@ -164,17 +173,17 @@ impl Run {
 }
 
 /// `GET /v1/messages/{id}`
-pub(super) async fn show(State(public): SharedPublic, id: Id) -> Response<Body> {
-    match public.router.message(&MessageId::new(id.0)).await {
+pub(super) async fn show(State(public): SharedPublic, sender: Sender, id: Id) -> Response<Body> {
+    match public.router.of(&sender).message(&MessageId::new(id.0)).await {
         Ok(view) => answer::json(&view),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
 
 /// `DELETE /v1/messages/{id}`
-pub(super) async fn cancel(State(public): SharedPublic, id: Id) -> Response<Body> {
+pub(super) async fn cancel(State(public): SharedPublic, sender: Sender, id: Id) -> Response<Body> {
     let id = MessageId::new(id.0);
-    match public.router.cancel(&id).await {
+    match public.router.of(&sender).cancel(&id).await {
         Ok(()) => {
             let mut out = b"{\"messageId\":".to_vec();
             write::string(&mut out, id.as_str());

@@ -14,6 +14,8 @@ pub(super) struct Meters {
     pub(super) no_room: Counter,
     /// Requests without a valid API key.
     pub(super) no_key: Counter,
+    /// Requests that pages of other sites may have made.
+    pub(super) foreign_page: Counter,
 }
 
 impl Meters {
@@ -28,6 +30,7 @@ impl Meters {
             seconds: metrics::histogram!("patchbay_send_request_seconds"),
             no_room: refused("in_flight"),
             no_key: refused("key"),
+            foreign_page: refused("foreign_page"),
         }
     }
 

@@ -1,7 +1,6 @@
 //! The public listener: messages, sessions, webhooks and files. Sending a single message takes a
 //! short path: it is matched before all other routes, and its answer is written by hand.
 
-mod body;
 mod intents;
 mod media;
 mod messages;
@@ -23,7 +22,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::{sync::Semaphore, time::Instant};
 
 use self::{meters::Meters, state::Public};
-use super::{answer, keys::Keys};
+use super::{
+    answer,
+    body::Bodies,
+    connections::Seat,
+    keys::Keys,
+    site::{is_foreign, is_local_name},
+};
 use crate::config::EdgeLimits;
 
 /// Retry-After when too many requests are in flight, in seconds.
@@ -44,7 +49,18 @@ impl PublicHandler {
     /// Returns a handler in front of a router.
     pub fn new(router: Router, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
         let room = Semaphore::new(limits.max_in_flight);
-        let public = Arc::new(Public { router, keys, room, limits, public_url, meters: Meters::new() });
+        let open_room = Semaphore::new(limits.max_in_flight);
+        let bodies = Bodies::new(limits.bodies_bytes_max, limits.unverified_bytes_max);
+        let public = Arc::new(Public {
+            router,
+            keys,
+            room,
+            open_room,
+            bodies,
+            limits,
+            public_url,
+            meters: Meters::new(),
+        });
         let routes = Routes::new()
             .route("/v1/messages", routing::post(unreachable_post))
             .route("/ccm-msg/receive", routing::post(unreachable_post))
@@ -59,34 +75,55 @@ impl PublicHandler {
     }
 
     /// Answers one request.
-    pub async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
-        let Ok(_permit) = self.public.room.try_acquire() else {
-            self.public.meters.no_room.increment(1);
-            return answer::busy("too many requests in flight ([http] max_in_flight)", BUSY_RETRY_AFTER_S);
-        };
+    pub async fn handle(self, seat: Arc<Seat>, mut request: hyper::Request<Incoming>) -> Response<Body> {
         // Everything but messages is boxed: a future is as large as its largest branch and is moved
         // as a whole.
-        if media::is_media(request.uri().path()) {
-            return Box::pin(media::handle(&self.public, request)).await;
-        }
-        if webhooks::is_webhook(request.uri().path()) {
-            return Box::pin(webhooks::handle(&self.public, request)).await;
+        let is_media = media::is_media(request.uri().path());
+        if is_media || webhooks::is_webhook(request.uri().path()) {
+            let Ok(_permit) = self.public.open_room.try_acquire() else { return self.busy() };
+            return match is_media {
+                true => Box::pin(media::handle(&self.public, request)).await,
+                false => Box::pin(webhooks::handle(&self.public, &seat, request)).await,
+            };
         }
         let Some(origin) = self.public.keys.origin(request.headers()) else {
             self.public.meters.no_key.increment(1);
             return unauthorized();
         };
+        let Ok(_permit) = self.public.room.try_acquire() else { return self.busy() };
+        // A request with a key is made by no page of another site: the header that carries the key
+        // needs the permission of this listener, which no site has.
+        if self.public.keys.is_open() {
+            if let Some(refused) = refused_page(&request) {
+                self.public.meters.foreign_page.increment(1);
+                return refused;
+            }
+        } else {
+            seat.trust();
+        }
         if request.method() == Method::POST && is_messages(request.uri().path()) {
             let started = Instant::now();
             let answer = messages::post(&self.public, &origin, request).await;
+            if answer.status().is_success() {
+                seat.trust();
+            }
             self.public.meters.answered(answer.status(), started.elapsed());
             return answer;
         }
+        request.extensions_mut().insert(origin);
         let request = request.map(Body::new);
         match Box::pin(TowerToHyperService::new(self.routes).call(request)).await {
             Ok(answer) => answer,
             Err(never) => match never {},
         }
+    }
+}
+
+impl PublicHandler {
+    /// Refuses a request because too many are in flight.
+    fn busy(&self) -> Response<Body> {
+        self.public.meters.no_room.increment(1);
+        answer::busy("too many requests in flight ([http] max_in_flight)", BUSY_RETRY_AFTER_S)
     }
 }
 
@@ -109,6 +146,25 @@ async fn no_method(request: Request) -> Response<Body> {
     let text =
         format!("{} is not allowed on {}; the routes are: {ROUTES}", request.method(), request.uri().path());
     answer::error(StatusCode::METHOD_NOT_ALLOWED, &text)
+}
+
+/// Refuses a request that a page of another site may have made, where no key is needed.
+fn refused_page<B>(request: &hyper::Request<B>) -> Option<Response<Body>> {
+    let headers = request.headers();
+    if is_foreign(request.method(), headers) {
+        let text = "this request was made by a page of another site";
+        return Some(answer::error(StatusCode::FORBIDDEN, text));
+    }
+    if !is_local_name(headers) {
+        let text = "use the IP address or localhost as host name, or set api_keys in [http]";
+        return Some(answer::error(StatusCode::FORBIDDEN, text));
+    }
+    if request.method() == Method::POST && !messages::is_declared_json(headers) {
+        let text = "expected Content-Type application/json (one message or an array) or \
+                    application/x-ndjson; without api_keys in [http] it must be given";
+        return Some(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+    }
+    None
 }
 
 fn unauthorized() -> Response<Body> {

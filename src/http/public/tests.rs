@@ -21,6 +21,8 @@ use crate::{
 const LIMITS: EdgeLimits =
     EdgeLimits { max_in_flight: 4, header_timeout: Duration::from_millis(300), ..testing::LIMITS };
 
+const JSON: &str = "content-type: application/json\r\n";
+
 struct Edge {
     address: SocketAddr,
     world: TestRouter,
@@ -34,7 +36,7 @@ async fn edge(keys: Vec<ApiKey>) -> Edge {
     let (stop, stopping) = watch::channel(false);
     let handler = PublicHandler::new(world.router.clone(), Keys::new(keys), LIMITS, Some(PUBLIC_URL.into()));
     #[allow(clippy::disallowed_methods, reason = "a test's server")]
-    tokio::spawn(listener.serve(LIMITS, move |r| handler.clone().handle(r), stopping));
+    tokio::spawn(listener.serve(LIMITS, move |seat, r| handler.clone().handle(seat, r), stopping));
     for provider in [&world.twilio, &world.facebook] {
         provider.deliver_to(&format!("http://{address}"));
     }
@@ -47,14 +49,14 @@ impl Edge {
     }
 
     async fn post(&self, body: &str) -> RawAnswer {
-        self.ask("POST /v1/messages", "content-type: application/json\r\n", body).await
+        self.ask("POST /v1/messages", JSON, body).await
     }
 
     /// Opens a request that is in flight until its body arrives.
     async fn begun(&self, length: usize) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let head = format!(
-            "POST /v1/messages HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
+            "POST /v1/messages HTTP/1.1\r\nhost: 127.0.0.1\r\n{JSON}expect: 100-continue\r\ncontent-length: {length}\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut invitation = [0; 25];
@@ -68,7 +70,7 @@ impl Edge {
 async fn a_message_is_accepted_on_every_path_and_a_repeat_is_flagged() {
     let edge = edge(vec![]).await;
     for (at, path) in ["/v1/messages", "/ccm-msg/receive", "/message/receive"].iter().enumerate() {
-        let answer = edge.ask(&format!("POST {path}"), "", &message(&format!("m-{at}"), "5155")).await;
+        let answer = edge.ask(&format!("POST {path}"), JSON, &message(&format!("m-{at}"), "5155")).await;
         let expected = format!(r#"{{"messageId":"m-{at}","status":"ACCEPTED"}}"#);
         assert_eq!((answer.0, answer.2), (202, expected), "{path}");
     }
@@ -131,19 +133,24 @@ async fn wrong_paths_methods_and_types_name_the_right_ones() {
     edge.world.accept(&message("queued", "6000")).await;
     let json = message("m", "5155");
     let cases: &[(&str, &str, u16, &str)] = &[
-        ("POST /v1/message", "", 404, "POST /v1/messages"),
+        ("POST /v1/message", JSON, 404, "POST /v1/messages"),
         ("PUT /v1/messages", "", 405, "POST /v1/messages"),
         ("GET /v1/messages", "", 405, "POST /v1/messages"),
-        ("POST /v1/messages/x", "", 405, "GET and DELETE /v1/messages/{id}"),
+        ("POST /v1/messages/x", JSON, 405, "GET and DELETE /v1/messages/{id}"),
         ("POST /v1/messages", "content-type: text/xml\r\n", 415, "application/json"),
-        ("POST /v1/messages", "content-encoding: gzip\r\n", 415, "without Content-Encoding"),
+        (
+            "POST /v1/messages",
+            "content-type: application/json\r\ncontent-encoding: gzip\r\n",
+            415,
+            "without Content-Encoding",
+        ),
         ("GET /v1/messages/none", "", 404, "no such message"),
         ("DELETE /v1/messages/sent", "", 409, "\"status\":409"),
         ("DELETE /v1/messages/queued", "", 200, "CANCELLED"),
         ("GET /v1/messages/sent", "", 200, "\"status\":\"DELIVERED\""),
         ("GET /v1/sessions/x", "", 400, "not a session id"),
         ("DELETE /v1/sessions/s-00000000000000000000000000000001-1", "", 404, "no such open session"),
-        ("POST /v1/sessions", "", 400, "expected {"),
+        ("POST /v1/sessions", JSON, 400, "expected {"),
     ];
     for (line, headers, status, part) in cases {
         let answer = edge.ask(line, headers, &json).await;
@@ -260,8 +267,11 @@ async fn a_batch_shares_its_flushes() {
 #[tokio::test]
 async fn a_plan_sends_nothing() {
     let edge = edge(vec![]).await;
+    // Both channels have recorded what they record at a start.
+    edge.world.until_spare_is_stopped().await;
+    edge.world.until_channel("sms-main", "connected").await;
     let before = edge.world.router.committed();
-    let answer = edge.ask("POST /v1/messages?plan=true", "", &message("m", "5155")).await;
+    let answer = edge.ask("POST /v1/messages?plan=true", JSON, &message("m", "5155")).await;
     assert_eq!(answer.0, 200);
     assert!(
         answer.2.contains("\"because\":\"") && answer.2.contains("\"channel\":\"sms-main\""),
@@ -292,7 +302,7 @@ async fn intents_open_and_end_sessions() {
 
     assert_eq!(edge.post(&by("otto", "START_CHAT", "m-2")).await.0, 409, "anna has the session");
     let takeover = silent(by("otto", "START_CHAT", "m-3"));
-    let taken = edge.ask("POST /v1/messages?takeover=true", "", &takeover).await;
+    let taken = edge.ask("POST /v1/messages?takeover=true", JSON, &takeover).await;
     assert_eq!(taken.0, 202, "{}", taken.2);
 
     let ended = edge.post(&silent(by("otto", "end_chat", "m-4"))).await;
@@ -317,6 +327,135 @@ async fn only_a_key_lets_in_and_it_sets_the_destination() {
         let notified = |to: &str, body: &Value| to == path && body["body"]["messageId"] == id;
         edge.world.delivery(&format!("the notification of {id} at {path}"), notified).await;
     }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_neither_sends_nor_reads() {
+    let edge = edge(vec![]).await;
+    let json = message("m", "5155");
+    let own = format!("{JSON}origin: http://{}\r\n", edge.address);
+    let cases: &[(&str, &str, u16)] = &[
+        // What a page may send without asking first.
+        ("POST /v1/messages", "content-type: text/plain\r\n", 415),
+        ("POST /v1/messages", "content-type: application/x-www-form-urlencoded\r\n", 415),
+        ("POST /v1/messages", "content-type: multipart/form-data; boundary=x\r\n", 415),
+        ("POST /v1/messages", "", 415),
+        ("POST /ccm-msg/receive", "content-type: text/plain\r\n", 415),
+        ("POST /v1/sessions", "content-type: text/plain\r\n", 415),
+        ("POST /v1/messages", "content-type: text/plain\r\norigin: https://evil.example\r\n", 403),
+        ("POST /v1/messages", "content-type: application/json\r\norigin: https://evil.example\r\n", 403),
+        ("POST /v1/messages", "content-type: application/json\r\norigin: null\r\n", 403),
+        ("DELETE /v1/messages/m", "origin: https://evil.example\r\n", 403),
+        ("DELETE /v1/messages/m", "sec-fetch-site: cross-site\r\n", 403),
+        // A host name of another site that leads here.
+        ("POST /v1/messages", "host: evil.example\r\ncontent-type: application/json\r\n", 403),
+        ("GET /v1/messages/m", "host: evil.example:8080\r\n", 403),
+        ("GET /v1/sessions/s-00000000000000000000000000000001-1", "host: evil.example\r\n", 403),
+        ("POST /v1/messages", &own, 202),
+    ];
+    for (line, headers, status) in cases {
+        let answer = edge.ask(line, headers, &json).await;
+        assert_eq!(answer.0, *status, "{line} {headers}: {}", answer.2);
+    }
+    // Providers call webhooks by the public name, and with any type.
+    let hook = edge.ask("POST /webhooks/chat", "host: example.org\r\n", "Body=Hi").await;
+    assert_eq!(hook.0, 403, "its signature is missing");
+    assert!(hook.2.contains("signature"), "{}", hook.2);
+}
+
+#[tokio::test]
+async fn a_destinations_key_reaches_only_its_own() {
+    let key = |key: &str, to: Option<&str>| ApiKey { key: key.into(), destination: to.map(Into::into) };
+    let keys = vec![key("full", None), key("support", Some("support")), key("crm", Some("crm"))];
+    let edge = edge(keys).await;
+    let ask = async |key: &str, line: &str, body: &str| {
+        edge.ask(line, &format!("{JSON}x-api-key: {key}\r\n"), body).await
+    };
+    edge.world.until_spare_is_stopped().await;
+    // 6000 is a number of support; crm may send from it.
+    for (key, id, customer) in
+        [("full", "m-full", 1), ("support", "m-support", 2), ("crm", "m-crm", 3), ("crm", "m-crm-2", 4)]
+    {
+        let json = message_to(&format!("+491760000000{customer}"), id, "6000");
+        assert_eq!(ask(key, "POST /v1/messages", &json).await.0, 202);
+    }
+    let missing = ask("crm", "GET /v1/messages/none", "").await;
+    for (key, id, status) in [
+        ("crm", "m-crm", 200),
+        ("crm", "m-support", 404),
+        ("crm", "m-full", 404),
+        ("support", "m-crm", 404),
+        ("support", "m-support", 200),
+        ("support", "m-full", 200),
+        ("full", "m-crm", 200),
+    ] {
+        let answer = ask(key, &format!("GET /v1/messages/{id}"), "").await;
+        assert_eq!(answer.0, status, "{key} {id}: {}", answer.2);
+        assert!(status == 200 || answer.2 == missing.2, "{}", answer.2);
+    }
+    for (key, id, status) in [
+        ("crm", "m-support", 404),
+        ("support", "m-crm", 404),
+        ("crm", "m-crm", 200),
+        ("full", "m-crm-2", 200),
+    ] {
+        let answer = ask(key, &format!("DELETE /v1/messages/{id}"), "").await;
+        assert_eq!(answer.0, status, "{key} {id}: {}", answer.2);
+    }
+    // Sessions belong to the destination of the number.
+    let opening = |handler: &str| {
+        format!(
+            r#"{{"serviceIdentifier":"6000","customer":"+4917600000009","handler":"{handler}","takeover":true}}"#
+        )
+    };
+    let opened = ask("support", "POST /v1/sessions", &opening("anna")).await;
+    assert_eq!(opened.0, 200, "{}", opened.2);
+    let session = serde_json::from_str::<Value>(&opened.2).unwrap()["sessionId"].as_str().unwrap().to_owned();
+    let taken = ask("crm", "POST /v1/sessions", &opening("otto")).await;
+    assert_eq!(taken.0, 404, "{}", taken.2);
+    assert!(!taken.2.contains("5155"), "numbers of others are not named: {}", taken.2);
+    let start = message_to("+4917600000009", "m-start", "6000")
+        .replace("\"sender\"", "\"intent\":\"START_CHAT\",\"sender\"");
+    assert_eq!(ask("crm", "POST /v1/messages?takeover=true", &start).await.0, 404);
+    let end = message_to("+4917600000009", "m-end", "6000")
+        .replace("\"sender\"", "\"intent\":\"END_CHAT\",\"sender\"");
+    assert_eq!(ask("crm", "POST /v1/messages", &end).await.0, 404);
+    assert_eq!(ask("full", "GET /v1/messages/m-end", "").await.0, 404, "its text was not sent");
+    for (key, method, status) in [
+        ("crm", "GET", 404),
+        ("crm", "DELETE", 404),
+        ("support", "GET", 200),
+        ("full", "GET", 200),
+        ("support", "DELETE", 200),
+    ] {
+        let answer = ask(key, &format!("{method} /v1/sessions/{session}"), "").await;
+        assert_eq!(answer.0, status, "{key} {method}: {}", answer.2);
+    }
+}
+
+#[tokio::test]
+async fn one_id_with_another_content_is_refused() {
+    let edge = edge(vec![]).await;
+    edge.world.until_spare_is_stopped().await;
+    let first = message("m-1", "6000");
+    let other = first.replace("Hello", "Goodbye");
+    assert_eq!(edge.post(&first).await.0, 202);
+    let differs = edge.post(&other).await;
+    assert_eq!(differs.0, 409, "{}", differs.2);
+    assert!(differs.2.contains("another content"), "{}", differs.2);
+    assert!(edge.post(&first).await.2.contains("\"duplicate\":true"));
+    // Both in one request, and after the message is finished.
+    let both = edge
+        .post(&format!("[{},{}]", message("m-2", "5155"), message("m-2", "5155").replace("Hello", "Bye")))
+        .await;
+    let results: Vec<Value> = serde_json::from_str(&both.2).unwrap();
+    assert_eq!(
+        (results[0]["status"].as_str(), results[1]["status"].as_str()),
+        (Some("ACCEPTED"), Some("FAILED"))
+    );
+    edge.world.until_status("m-2", MessageStatus::Delivered).await;
+    assert_eq!(edge.post(&message("m-2", "5155").replace("Hello", "Bye")).await.0, 409);
+    assert!(edge.post(&message("m-2", "5155")).await.2.contains("\"duplicate\":true"));
 }
 
 #[tokio::test]

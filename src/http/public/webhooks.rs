@@ -8,8 +8,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header, re
 use hyper::body::Incoming;
 use message::ChannelId;
 
-use super::{body, state::Public};
-use crate::http::answer;
+use super::state::Public;
+use crate::http::{answer, body, connections::Seat};
 
 /// The path of a channel's webhook, before the channel's id.
 const PREFIX: &str = "/webhooks/";
@@ -24,26 +24,37 @@ pub(super) fn is_webhook(path: &str) -> bool {
 }
 
 /// Handles a provider's call.
-pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
+pub(super) async fn handle(
+    public: &Public,
+    seat: &Seat,
+    request: hyper::Request<Incoming>,
+) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::POST) {
         return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
     }
-    if head.uri.path() == SHARED {
-        return match body::read(SHARED_BODY_BYTES_MAX, &head.headers, incoming).await {
-            Ok(bytes) => answered(public.router.shared_webhook(&call(public, &head, bytes)).await),
-            Err(answer) => *answer,
-        };
-    }
-    let channel = head.uri.path().strip_prefix(PREFIX).map(|id| id.trim_end_matches('/')).unwrap_or_default();
-    let channel = ChannelId::new(channel);
-    let Some(bytes_max) = public.router.webhook_bytes_max(&channel) else { return unknown() };
-    let bytes = match body::read(bytes_max, &head.headers, incoming).await {
+    let channel = head.uri.path().strip_prefix(PREFIX).map(|id| ChannelId::new(id.trim_end_matches('/')));
+    let bytes_max = match &channel {
+        Some(channel) => public.router.webhook_bytes_max(channel),
+        None => public.router.shares_webhooks().then_some(SHARED_BODY_BYTES_MAX),
+    };
+    // Nobody needs the body of a call to nothing.
+    let Some(bytes_max) = bytes_max else { return unknown() };
+    let bytes = match body::read(public.bodies.stranger(bytes_max), &head.headers, incoming).await {
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
     let call = call(public, &head, bytes);
-    answered(public.router.webhook(&channel, &call).await)
+    let held = seat.hold();
+    let answer = match channel {
+        Some(channel) => public.router.webhook(&channel, &call).await,
+        None => public.router.shared_webhook(&call).await,
+    };
+    if matches!(answer, WebhookAnswer::Reply(_)) {
+        seat.trust();
+    }
+    drop(held);
+    answered(answer)
 }
 
 fn unknown() -> Response<Body> {

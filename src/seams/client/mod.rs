@@ -46,6 +46,8 @@ pub struct ProviderClient {
     /// configured.
     trusting: Arc<Mutex<HashMap<Arc<Path>, Arc<ClientConfig>>>>,
     idle: Arc<Mutex<BTreeMap<ChannelPlace, Idle<CallStream>>>>,
+    /// The largest number of idle connections to all places.
+    idle_max: usize,
 }
 
 /// A channel's connections: with or without TLS, to one host and port.
@@ -57,10 +59,11 @@ struct ChannelPlace {
     port: u16,
 }
 
-impl Default for ProviderClient {
-    fn default() -> Self {
+impl ProviderClient {
+    /// Returns a client that keeps up to `idle_max` connections for their next calls.
+    pub fn new(idle_max: usize) -> Self {
         let built_in = Arc::new(roots::client(roots::built_in()));
-        Self { built_in, trusting: Arc::default(), idle: Arc::default() }
+        Self { built_in, trusting: Arc::default(), idle: Arc::default(), idle_max }
     }
 }
 
@@ -150,7 +153,17 @@ impl ProviderClient {
     }
 
     fn give_back(&self, place: ChannelPlace, open: PooledConnection<CallStream>) {
+        if self.idle_max == 0 {
+            return;
+        }
         let mut idle = self.idle();
+        while idle.values().map(Idle::len).sum::<usize>() >= self.idle_max {
+            let oldest = idle
+                .values_mut()
+                .min_by_key(|connections| connections.oldest().map_or((1, None), |at| (0, Some(at))));
+            let Some(oldest) = oldest else { break };
+            oldest.drop_oldest();
+        }
         if idle.len() >= PLACES_MAX && !idle.contains_key(&place) {
             idle.retain(|_, connections| !connections.drop_expired());
             if idle.len() >= PLACES_MAX {

@@ -69,13 +69,13 @@ fn home() -> Arc<Route> {
 }
 
 async fn ask(request: Request, route: Arc<Route>) -> Result<Response, CallError> {
-    ProviderClient::default().call(Call::api(Arc::new(request), route)).await
+    ProviderClient::new(64).call(Call::api(Arc::new(request), route)).await
 }
 
 #[tokio::test]
 async fn a_form_a_multipart_and_json_are_written_as_they_should_be() {
     let (address, mut told) = server(vec![ok("1"), ok("2"), ok("3"), ok("4")]).await;
-    let client = ProviderClient::default();
+    let client = ProviderClient::new(64);
     let url = format!("http://{address}/a?b=c%20d");
     let form = Body::Form(vec![("to", "+49 1".into()), ("text", "a&b=ä".into())]);
     let file = Field {
@@ -149,7 +149,7 @@ async fn it_is_known_whether_something_left() {
     assert!(!error.left() && !error.reason.contains("break"), "{error:?}");
 
     // The second request is read and never answered; the third gets a connection of its own.
-    let client = ProviderClient::default();
+    let client = ProviderClient::new(64);
     let call = || Call::api(Arc::new(Request::get(format!("http://{address}/"))), home());
     assert_eq!(client.call(call()).await.unwrap().body, "1");
     let lost = call();
@@ -204,7 +204,7 @@ async fn a_file_is_fetched_over_redirects_without_the_credentials() {
     let request = Arc::new(
         Request::get(format!("http://{address}/media/1")).secret_header("Authorization", "Bearer s"),
     );
-    let client = ProviderClient::default();
+    let client = ProviderClient::new(64);
     let file = client.call(Call::file(request.clone(), route.clone())).await.unwrap();
     assert_eq!(file.body, "the file");
     for path in ["/media/1", "/again", "/x?y"] {
@@ -236,7 +236,7 @@ async fn a_file_comes_whole_or_not_at_all() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8\r\n12345678\r\n0\r\n\r\n".to_owned();
     let (address, _told) = server(vec![ok("12345678"), chunked, ok("1234")]).await;
     let request = Arc::new(Request { answer_bytes_max: 4, ..Request::get(format!("http://{address}/")) });
-    let client = ProviderClient::default();
+    let client = ProviderClient::new(64);
     for _ in 0..2 {
         let error = client.call(Call::file(request.clone(), home())).await.unwrap_err();
         assert!(error.reason.contains("larger than 4"), "{error:?}");
@@ -345,7 +345,7 @@ async fn connections_are_used_again_but_never_another_channels() {
             });
         }
     });
-    let client = ProviderClient::default();
+    let client = ProviderClient::new(64);
     let of = |channel: &str| Arc::new(Route { channel: channel.into(), ..Route::clone(&home()) });
     for channel in ["a", "a", "b", "a", "b"] {
         let request = Arc::new(Request::get(format!("http://{address}/")));

@@ -40,7 +40,7 @@ pub fn spread(number: u64) -> u128 {
 
 /// An event whose record takes `bytes` bytes, with one key.
 pub fn item(number: u64, bytes: usize) -> Item {
-    let text = "x".repeat(bytes.saturating_sub(108));
+    let text = "x".repeat(bytes.saturating_sub(109));
     let received = Received {
         delivery: 1,
         id: message::MessageId::new("m-0123456789"),
@@ -49,10 +49,12 @@ pub fn item(number: u64, bytes: usize) -> Item {
         provider_time: None,
         incomplete: None,
         attributes: Vec::new(),
+        is_written: true,
     };
     Item {
         stream: StreamId(spread(number % 10_000)),
         prev: Prev::At(Seq(number / 2)),
+        about: Prev::At(Seq(number / 2)),
         at: Timestamp(1_700_000_000_000 + number),
         keys: [Key { hash: spread(number), a: u128::from(number), b: Tag::OwnSeq }].into_iter().collect(),
         event: Event::Received(Box::new(received)),

@@ -39,6 +39,7 @@ use crate::{
     },
     disk::{
         around::Around,
+        descriptors::with_descriptor,
         files::{sync_folder, write_whole},
         seam::{BlockStore, Tail, Value},
         window::Window,
@@ -69,6 +70,8 @@ pub(crate) struct FileBlocks {
     marker: Option<FlushMarker>,
     /// Damage to derived files that was found on opening.
     damaged_files: Vec<EngineError>,
+    /// Whether the offset index was there on opening.
+    has_offsets: bool,
     /// Whether the file system supports durable writes (`RWF_DSYNC`).
     has_durable_writes: AtomicBool,
 }
@@ -79,7 +82,8 @@ impl FileBlocks {
         let fail = |e: io::Error| EngineError::new(format!("open {name}/{FILE}"), e);
         let path = folder.join(FILE);
         let is_new = !path.exists();
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(path);
+        let open = || File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = with_descriptor(open);
         let file = file.map_err(fail)?;
         let len = file.metadata().map_err(fail)?.len();
         if !begin(&file, len).map_err(fail)? {
@@ -93,7 +97,7 @@ impl FileBlocks {
         let mut damaged = |file: &str, what: &str| {
             damaged_files.push(EngineError::damaged(format!("{name}/{file}"), 0, what));
         };
-        let bytes = fs::read(folder.join(OFFSETS)).ok();
+        let bytes = with_descriptor(|| fs::read(folder.join(OFFSETS))).ok();
         let persisted = bytes.as_ref().and_then(|bytes| OffsetIndex::decode(bytes, empty_index()));
         if bytes.is_some() && persisted.is_none() {
             damaged(OFFSETS, "its checksum is wrong");
@@ -115,6 +119,9 @@ impl FileBlocks {
                 if marker.is_damaged {
                     damaged(flush_marker::FILE, "a copy of the marker is not valid");
                 }
+                if marker.is_new && offsets.last.is_some() {
+                    damaged(flush_marker::FILE, "it is missing");
+                }
                 (offsets, torn_bytes, Some(marker))
             }
         };
@@ -133,6 +140,7 @@ impl FileBlocks {
             tail: Tail { torn_bytes, flushed: marker.as_ref().and_then(|marker| marker.found) },
             marker,
             damaged_files,
+            has_offsets: bytes.is_some(),
             has_durable_writes: AtomicBool::new(true),
         })
     }
@@ -264,8 +272,23 @@ impl BlockStore for FileBlocks {
         self.damaged_files.clone()
     }
 
+    fn has_offsets(&self) -> bool {
+        self.has_offsets
+    }
+
     fn tail(&self) -> Tail {
         self.tail
+    }
+}
+
+/// Reads the number of the first block of a folder, without opening the folder.
+pub(crate) fn first_block(folder: &Path) -> io::Result<Option<Seq>> {
+    let file = File::open(folder.join(FILE))?;
+    let mut bytes = [0; FRAME_BYTES as usize];
+    match file.read_exact_at(&mut bytes, HEADER_BYTES) {
+        Ok(()) => Ok(Frame::parse(&bytes, HEADER_BYTES).map(|frame| frame.block)),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(e) => Err(e),
     }
 }
 

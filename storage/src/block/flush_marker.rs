@@ -14,7 +14,10 @@ use std::{
 
 use message::Seq;
 
-use crate::bytes::{Cursor, overwrite};
+use crate::{
+    bytes::{Cursor, overwrite},
+    disk::descriptors::with_descriptor,
+};
 
 /// The marker's file, in the folder of its segment.
 pub(crate) const FILE: &str = "flushed";
@@ -30,6 +33,8 @@ pub(crate) struct FlushMarker {
     pub(crate) found: Option<Seq>,
     /// Whether a copy is neither valid nor empty.
     pub(crate) is_damaged: bool,
+    /// Whether the file was missing, or is empty.
+    pub(crate) is_new: bool,
     writes: AtomicU64,
 }
 
@@ -37,7 +42,8 @@ impl FlushMarker {
     /// Opens the marker of a folder, and creates it if it is missing.
     pub(crate) fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(FILE);
-        let file = File::options().create(true).truncate(false).read(true).write(true).open(path)?;
+        let open = || File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let file = with_descriptor(open)?;
         let len = file.metadata()?.len();
         let mut is_damaged = !len.is_multiple_of(COPY_BYTES as u64);
         let mut found = None;
@@ -49,7 +55,7 @@ impl FlushMarker {
                 found = found.max(block);
             }
         }
-        Ok(Self { file, found, is_damaged, writes: AtomicU64::new(0) })
+        Ok(Self { file, found, is_damaged, is_new: len == 0, writes: AtomicU64::new(0) })
     }
 
     /// Records that every block up to `block` is flushed.

@@ -3,8 +3,10 @@
 //! ```text
 //! version u8 = 1 | crc32 u32 | first seq u64 | count u32 | body length u32 | body
 //! body   = count records, each: length u32 | record
-//! record = shape u8 (low 2 bits: previous none, absolute, distance; upper 6: number of keys)
-//!        | stream u128 | at u64 | previous (nothing, u64, u32) | keys | event (see codec.rs)
+//! record = links u8 (bits 0 and 1: previous event none, absolute, distance; bits 2 and 3: the same
+//!          for the previous event about the same subject, or 3: the previous event)
+//!        | keys u8 | stream u128 | at u64 | previous (nothing, u64, u32) | about (the same)
+//!        | keys | event (see codec.rs)
 //! key    = hash u128 | a u128 | tag u8 (0: own seq, 1: a value follows) | value u64
 //! ```
 //!
@@ -30,9 +32,13 @@ const LENGTH_BYTES: usize = 4;
 const CRC_AT: usize = 1;
 const FIRST_AT: usize = 5;
 
-const PREV_NONE: u8 = 0;
-const PREV_ABSOLUTE: u8 = 1;
-const PREV_DISTANCE: u8 = 2;
+const LINK_NONE: u8 = 0;
+const LINK_ABSOLUTE: u8 = 1;
+const LINK_DISTANCE: u8 = 2;
+/// The event about the same subject is the stream's previous one.
+const LINK_SAME: u8 = 3;
+const LINK_BITS: u8 = 2;
+const LINK_MASK: u8 = 3;
 
 /// An item that cannot be encoded.
 pub(crate) enum ItemFault {
@@ -46,25 +52,15 @@ pub(crate) fn encode_record(item: &Item, index: usize, to: &mut Vec<u8>) -> Resu
     let start = to.len();
     to.extend_from_slice(&[0; LENGTH_BYTES]);
     let keys = u8::try_from(item.keys.len()).ok().filter(|n| usize::from(*n) <= KEYS_MAX);
-    let keys = keys.ok_or(ItemFault::Keys)? << 2;
-    match item.prev {
-        Prev::At(Seq::NONE) => {
-            to.push(keys | PREV_NONE);
-            put_stream(item, to);
-        }
-        Prev::At(seq) => {
-            to.push(keys | PREV_ABSOLUTE);
-            put_stream(item, to);
-            to.extend_from_slice(&seq.0.to_le_bytes());
-        }
-        Prev::Earlier(earlier) => {
-            let distance = u32::try_from(index).ok().and_then(|at| at.checked_sub(earlier));
-            let distance = distance.filter(|d| *d > 0).ok_or(ItemFault::Prev)?;
-            to.push(keys | PREV_DISTANCE);
-            put_stream(item, to);
-            to.extend_from_slice(&distance.to_le_bytes());
-        }
-    }
+    let keys = keys.ok_or(ItemFault::Keys)?;
+    let prev = Link::of(item.prev, index)?;
+    let about = if item.about == item.prev { Link::Same } else { Link::of(item.about, index)? };
+    to.push(prev.kind() | about.kind() << LINK_BITS);
+    to.push(keys);
+    to.extend_from_slice(&item.stream.0.to_le_bytes());
+    to.extend_from_slice(&item.at.0.to_le_bytes());
+    prev.put(to);
+    about.put(to);
     for key in &item.keys {
         to.extend_from_slice(&key.hash.to_le_bytes());
         to.extend_from_slice(&key.a.to_le_bytes());
@@ -83,9 +79,43 @@ pub(crate) fn encode_record(item: &Item, index: usize, to: &mut Vec<u8>) -> Resu
     Ok(())
 }
 
-fn put_stream(item: &Item, to: &mut Vec<u8>) {
-    to.extend_from_slice(&item.stream.0.to_le_bytes());
-    to.extend_from_slice(&item.at.0.to_le_bytes());
+/// An earlier event as a record names it.
+#[derive(Clone, Copy)]
+enum Link {
+    None,
+    Absolute(u64),
+    Distance(u32),
+    Same,
+}
+
+impl Link {
+    fn of(earlier: Prev, index: usize) -> Result<Self, ItemFault> {
+        match earlier {
+            Prev::At(Seq::NONE) => Ok(Self::None),
+            Prev::At(seq) => Ok(Self::Absolute(seq.0)),
+            Prev::Earlier(earlier) => {
+                let distance = u32::try_from(index).ok().and_then(|at| at.checked_sub(earlier));
+                distance.filter(|d| *d > 0).map(Self::Distance).ok_or(ItemFault::Prev)
+            }
+        }
+    }
+
+    fn kind(self) -> u8 {
+        match self {
+            Self::None => LINK_NONE,
+            Self::Absolute(_) => LINK_ABSOLUTE,
+            Self::Distance(_) => LINK_DISTANCE,
+            Self::Same => LINK_SAME,
+        }
+    }
+
+    fn put(self, to: &mut Vec<u8>) {
+        match self {
+            Self::None | Self::Same => {}
+            Self::Absolute(seq) => to.extend_from_slice(&seq.to_le_bytes()),
+            Self::Distance(distance) => to.extend_from_slice(&distance.to_le_bytes()),
+        }
+    }
 }
 
 /// Begins an empty block in a buffer, to which records are appended.
@@ -210,6 +240,7 @@ pub(crate) struct EventRecord<'a> {
 /// A decoded record without its event.
 pub(crate) struct Envelope<'a> {
     pub(crate) prev: Seq,
+    pub(crate) about: Seq,
     pub(crate) stream: StreamId,
     pub(crate) at: Timestamp,
     pub(crate) keys: Keys,
@@ -224,17 +255,13 @@ impl<'a> EventRecord<'a> {
 
     fn try_envelope(&self) -> Option<Envelope<'a>> {
         let mut cursor = Cursor(self.bytes);
-        let shape = cursor.u8()?;
+        let (links, count) = (cursor.u8()?, cursor.u8()?);
         let stream = StreamId(cursor.u128()?);
         let at = Timestamp(cursor.u64()?);
-        let prev = match shape & 3 {
-            PREV_NONE => Seq::NONE,
-            PREV_ABSOLUTE => Seq(cursor.u64()?),
-            PREV_DISTANCE => Seq(self.seq.0.checked_sub(u64::from(cursor.u32()?))?),
-            _ => return None,
-        };
+        let prev = self.link(links & LINK_MASK, None, &mut cursor)?;
+        let about = self.link(links >> LINK_BITS, Some(prev), &mut cursor)?;
         let mut keys = Keys::new();
-        for _ in 0..shape >> 2 {
+        for _ in 0..count {
             let (hash, a) = (cursor.u128()?, cursor.u128()?);
             let b = match cursor.u8()? {
                 0 => Tag::OwnSeq,
@@ -243,13 +270,24 @@ impl<'a> EventRecord<'a> {
             };
             keys.push(Key { hash, a, b });
         }
-        Some(Envelope { prev, stream, at, keys, event: cursor.0 })
+        Some(Envelope { prev, about, stream, at, keys, event: cursor.0 })
+    }
+
+    /// Reads a link of a kind; `same` is the event that [`LINK_SAME`] stands for.
+    fn link(&self, kind: u8, same: Option<Seq>, cursor: &mut Cursor<'a>) -> Option<Seq> {
+        match kind {
+            LINK_NONE => Some(Seq::NONE),
+            LINK_ABSOLUTE => Some(Seq(cursor.u64()?)),
+            LINK_DISTANCE => Some(Seq(self.seq.0.checked_sub(u64::from(cursor.u32()?))?)),
+            LINK_SAME => same,
+            _ => None,
+        }
     }
 
     /// Decodes the record and its event.
     pub(crate) fn decode(&self) -> Result<Stored, BlockFault> {
-        let Envelope { prev, stream, at, keys, event } = self.envelope()?;
+        let Envelope { prev, about, stream, at, keys, event } = self.envelope()?;
         let event: Event = codec::decode(event).map_err(|e| BlockFault::Event(self.seq, e))?;
-        Ok(Stored { seq: self.seq, prev, stream, at, keys, event })
+        Ok(Stored { seq: self.seq, prev, about, stream, at, keys, event })
     }
 }

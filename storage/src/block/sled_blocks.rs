@@ -14,7 +14,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
     thread,
@@ -27,6 +27,7 @@ use crate::{
     block::{flush_marker, flush_marker::FlushMarker, format::Block, offsets::OffsetIndex},
     disk::{
         around::Around,
+        descriptors::with_descriptor,
         files::{sync_folder, write_whole},
         seam::{BlockStore, Tail, Value},
     },
@@ -37,6 +38,9 @@ use crate::{
 pub(crate) const FILE: &str = "db";
 /// The persisted offset index.
 pub(crate) const OFFSETS: &str = "offsets";
+/// sled's own settings. They follow from the constants here, and sled writes them without a sync: a
+/// power cut after the segment's first block may leave them damaged.
+const SETTINGS: &str = "conf";
 /// sled's folder for large values.
 const BLOBS: &str = "blobs";
 const TREE: &[u8] = b"blocks";
@@ -56,6 +60,8 @@ const NUMBER_BYTES: usize = 8;
 /// Attempts to open a folder that this process is still closing, and the pause between them.
 const OPEN_TRIES: u32 = 200;
 const OPEN_PAUSE: Duration = Duration::from_millis(5);
+/// Bytes of sled's file in which the first block is looked for.
+const FIRST_BYTES: usize = 512 * 1024;
 
 /// The blocks of one segment.
 pub(crate) struct SledBlocks {
@@ -70,6 +76,10 @@ pub(crate) struct SledBlocks {
     tail: Tail,
     /// `None` if the store is frozen.
     marker: Option<FlushMarker>,
+    /// Damage to derived files that was found on opening.
+    damaged_files: Vec<EngineError>,
+    /// Whether the offset index was there on opening.
+    has_offsets: bool,
 }
 
 struct WriterState {
@@ -90,12 +100,22 @@ impl SledBlocks {
     pub(crate) fn open(folder: &Path, name: &str, around: Around) -> Result<Self, EngineError> {
         let fail = |e: io::Error| EngineError::new(format!("open {name}/{FILE}"), e);
         let is_new = !folder.join(FILE).exists();
-        let db = open_db(folder, name)?;
+        let (db, are_settings_new) = open_db(folder, name)?;
         let tree = db.open_tree(TREE).map_err(|e| failed("open", name, folder, &e))?;
-        let file = File::open(folder.join(FILE)).map_err(fail)?;
-        let handle = File::open(folder).map_err(fail)?;
-        let persisted = fs::read(folder.join(OFFSETS)).ok();
-        let persisted = persisted.and_then(|bytes| OffsetIndex::decode(&bytes, empty_index()));
+        let file = with_descriptor(|| File::open(folder.join(FILE))).map_err(fail)?;
+        let handle = with_descriptor(|| File::open(folder)).map_err(fail)?;
+        let mut damaged_files = Vec::new();
+        let mut note = |file: &str, what: &str| {
+            damaged_files.push(EngineError::damaged(format!("{name}/{file}"), 0, what));
+        };
+        if are_settings_new {
+            note(SETTINGS, "its checksum is wrong");
+        }
+        let bytes = with_descriptor(|| fs::read(folder.join(OFFSETS))).ok();
+        let persisted = bytes.as_ref().and_then(|bytes| OffsetIndex::decode(bytes, empty_index()));
+        if bytes.is_some() && persisted.is_none() {
+            note(OFFSETS, "its checksum is wrong");
+        }
         let is_frozen = persisted.as_ref().is_some_and(|known| known.is_frozen);
         let known = persisted.map_or_else(empty_index, |known| known.index);
         let frozen_end = if is_frozen { known.end } else { 0 };
@@ -109,11 +129,21 @@ impl SledBlocks {
         let mut marker = None;
         if !is_frozen {
             // An earlier process may have ended between a write and its sync.
-            let has_blobs = fs::read_dir(folder.join(BLOBS)).map_err(fail)?.next().is_some();
+            let blobs = with_descriptor(|| fs::read_dir(folder.join(BLOBS)));
+            let has_blobs = blobs.map_err(fail)?.next().is_some();
             sync(&file, &handle, has_blobs).map_err(fail)?;
+            let settings = with_descriptor(|| File::open(folder.join(SETTINGS))).map_err(fail)?;
+            settings.sync_all().map_err(fail)?;
             let opened = FlushMarker::open(folder);
-            marker =
-                Some(opened.map_err(|e| EngineError::new(format!("open {name}/{}", flush_marker::FILE), e))?);
+            let opened =
+                opened.map_err(|e| EngineError::new(format!("open {name}/{}", flush_marker::FILE), e))?;
+            if opened.is_damaged {
+                note(flush_marker::FILE, "a copy of the marker is not valid");
+            }
+            if opened.is_new && offsets.last.is_some() {
+                note(flush_marker::FILE, "it is missing");
+            }
+            marker = Some(opened);
         }
         if is_new {
             sync_folder(folder)?;
@@ -131,6 +161,8 @@ impl SledBlocks {
             offsets: RwLock::new(offsets),
             tail: Tail { torn_bytes: None, flushed: marker.as_ref().and_then(|marker| marker.found) },
             marker,
+            damaged_files,
+            has_offsets: bytes.is_some(),
         })
     }
 
@@ -259,6 +291,14 @@ impl BlockStore for SledBlocks {
         write_whole(&self.folder, OFFSETS, &bytes)
     }
 
+    fn damaged_files(&self) -> Vec<EngineError> {
+        self.damaged_files.clone()
+    }
+
+    fn has_offsets(&self) -> bool {
+        self.has_offsets
+    }
+
     fn tail(&self) -> Tail {
         self.tail
     }
@@ -320,24 +360,40 @@ fn changed(path: &Path) -> Option<Changed> {
     fs::metadata(path).ok().map(|facts| (facts.mtime(), facts.mtime_nsec()))
 }
 
-fn open_db(folder: &Path, name: &str) -> Result<sled::Db, EngineError> {
+/// Opens sled in a folder. Returns whether its settings were damaged and are written anew.
+fn open_db(folder: &Path, name: &str) -> Result<(sled::Db, bool), EngineError> {
     let config = sled::Config::new()
         .path(folder)
         .mode(sled::Mode::HighThroughput)
         .cache_capacity(CACHE_BYTES)
         .segment_size(SLED_SEGMENT_BYTES)
         .flush_every_ms(None);
-    let mut tries = 0;
+    let (mut tries, mut are_settings_new) = (0, false);
     loop {
-        match config.open() {
-            Ok(db) => return Ok(db),
+        match with_descriptor(|| opened(&config)) {
+            Ok(Ok(db)) => return Ok((db, are_settings_new)),
             // A reader of this process may be closing the same folder at this moment.
-            Err(sled::Error::Io(e)) if tries < OPEN_TRIES && e.to_string().contains("lock") => {
+            Err(e) if tries < OPEN_TRIES && e.to_string().contains("lock") => {
                 tries += 1;
                 thread::sleep(OPEN_PAUSE);
             }
-            Err(e) => return Err(failed("open", name, folder, &e)),
+            Err(e) => return Err(failed("open", name, folder, &sled::Error::Io(e))),
+            // Its settings, or its data: without settings sled tells which.
+            Ok(Err(sled::Error::Corruption { .. })) if !are_settings_new => {
+                are_settings_new = true;
+                let removed = fs::remove_file(folder.join(SETTINGS));
+                removed.map_err(|e| EngineError::new(format!("open {name}/{SETTINGS}"), e))?;
+            }
+            Ok(Err(e)) => return Err(failed("open", name, folder, &e)),
         }
+    }
+}
+
+/// Opens a database; the outer error is one of the system.
+fn opened(config: &sled::Config) -> io::Result<Result<sled::Db, sled::Error>> {
+    match config.open() {
+        Err(sled::Error::Io(e)) => Err(e),
+        opened => Ok(opened),
     }
 }
 
@@ -354,6 +410,25 @@ fn damaged(name: &str, folder: &Path, why: &str) -> EngineError {
     let missing = fs::read(folder.join(FILE)).ok().and_then(|file| first_missing(&file));
     let place = missing.map_or_else(|| name.to_owned(), |block| format!("{name}, block {block}"));
     EngineError::new(place, format!("its file is damaged there, restore the folder from a backup ({why})"))
+}
+
+/// Reads the number of the first block that is complete near the beginning of a folder's file,
+/// without opening the folder. sled may have moved the first one away.
+pub(crate) fn first_block(folder: &Path) -> io::Result<Option<Seq>> {
+    let file = File::open(folder.join(FILE))?;
+    let mut bytes = vec![0; FIRST_BYTES];
+    let mut filled = 0;
+    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match file.read_at(rest, filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    bytes.truncate(filled);
+    let mut starts = (0..bytes.len()).filter_map(|at| Block::find(bytes.get(at..)?));
+    Ok(starts.next().map(|(first, ..)| first))
 }
 
 /// Returns the first block that is missing among those that are complete anywhere in a file.

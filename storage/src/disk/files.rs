@@ -11,6 +11,7 @@ use std::{
 use crate::{
     disk::{
         around::Around,
+        descriptors::with_descriptor,
         seam::{NextPart, Reader},
     },
     error::EngineError,
@@ -21,7 +22,7 @@ pub(crate) const PART_SUFFIX: &str = ".part";
 
 /// Fsyncs a directory so that its entries survive power loss.
 pub(crate) fn sync_folder(path: &Path) -> Result<(), EngineError> {
-    File::open(path)
+    with_descriptor(|| File::open(path))
         .and_then(|folder| folder.sync_all())
         .map_err(|e| EngineError::new(format!("sync folder {}", path.display()), e))
 }
@@ -53,7 +54,7 @@ pub(crate) fn write_whole(folder: &Path, file: &str, bytes: &[u8]) -> Result<(),
 pub(crate) fn write_parts(folder: &Path, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
     let (path, unfinished) = (folder.join(file), folder.join(format!("{file}{PART_SUFFIX}")));
     let fail = |e: io::Error| EngineError::new(format!("write {}", path.display()), e);
-    let mut to = File::create(&unfinished).map_err(fail)?;
+    let mut to = with_descriptor(|| File::create(&unfinished)).map_err(fail)?;
     while let Some(part) = next()? {
         to.write_all(&part).and_then(|()| to.sync_data()).map_err(fail)?;
     }
@@ -121,7 +122,7 @@ impl Folder {
     pub(crate) fn names(&self) -> Result<Vec<String>, EngineError> {
         let fail = |e: io::Error| EngineError::new(format!("list {}", self.path.display()), e);
         let mut names = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(fail)? {
+        for entry in with_descriptor(|| fs::read_dir(&self.path)).map_err(fail)? {
             names.extend(entry.map_err(fail)?.file_name().into_string());
         }
         Ok(names)
@@ -136,7 +137,7 @@ impl Folder {
     pub(crate) fn open(&self, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
         let path = self.path.join(file);
         let around = self.around;
-        match around.run(|| File::open(&path)) {
+        match around.run(|| with_descriptor(|| File::open(&path))) {
             Ok(file) => Ok(Some(Arc::new(OpenFile { file, path, around }))),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(EngineError::new(format!("open {}", path.display()), e)),

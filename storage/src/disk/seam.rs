@@ -37,6 +37,10 @@ pub trait BlockStore: Send + Sync {
     fn tail(&self) -> Tail {
         Tail::default()
     }
+    /// Returns whether opening the store found persisted offsets.
+    fn has_offsets(&self) -> bool {
+        true
+    }
     /// Returns the damage that opening the store found in its derived files, and did without.
     fn damaged_files(&self) -> Vec<EngineError> {
         Vec::new()
@@ -144,6 +148,11 @@ pub trait Engine: Send + Sync {
     /// Returns the length of the file that holds a segment's blocks, without opening it; zero if it
     /// is missing.
     fn block_file_bytes(&self, name: &str) -> Result<u64, EngineError>;
+    /// Returns the number of the first block of a segment that is not written to any more, which
+    /// should be `expected`; `None` if it has none. Reads little of it if it is as expected.
+    fn first_block(&self, name: &str, _expected: Seq) -> Result<Option<Seq>, EngineError> {
+        Ok(self.open_blocks(name)?.range(Seq::NONE, 1)?.first().map(|(first, _)| *first))
+    }
     /// Returns the bytes that a folder takes on the disk.
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError>;
     /// Returns how long the log's writer pauses after a flush that several appends shared, so that

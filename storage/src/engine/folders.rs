@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use message::Seq;
+
 use crate::{
     block::{
         file_blocks::{self, FileBlocks},
@@ -18,6 +20,7 @@ use crate::{
     },
     disk::{
         around::{Around, AroundRead},
+        descriptors::with_descriptor,
         files::{Folder, create_folder, sync_folder},
         seam::{BlockStore, Engine, KeyValueStore, NextPart, Reader},
     },
@@ -26,9 +29,9 @@ use crate::{
     sorted::runs::RunStore,
 };
 
-/// See [`Engine::gather_pause`]. A flush of sled's wakes its seven threads and waits for one of them;
-/// with 1 ms, `cargo bench --bench system -- outbound` takes a fifth less processor time than with
-/// 0.3 ms, at the same latency.
+/// See [`Engine::gather_pause`]. A flush of sled's wakes its seven threads and waits for one of
+/// them; with 1 ms, `cargo bench --bench system -- outbound` takes a fifth less processor time than
+/// with 0.3 ms, at the same latency.
 const GATHER_SLED: Duration = Duration::from_millis(1);
 const GATHER_FILE: Duration = Duration::from_micros(300);
 /// Prefix of folders that are being removed.
@@ -100,7 +103,7 @@ impl DiskEngine {
     fn finish_removals(&self) -> Result<(), EngineError> {
         for name in folders(&self.root)? {
             if name.starts_with(REMOVED) {
-                let removed = fs::remove_dir_all(self.root.join(&name));
+                let removed = with_descriptor(|| fs::remove_dir_all(self.root.join(&name)));
                 removed.map_err(|e| EngineError::new(format!("remove {name}"), e))?;
             }
         }
@@ -123,7 +126,7 @@ fn lock(root: &Path) -> Result<File, EngineError> {
     let at = |what: &str| format!("{what} {}", root.display());
     create_folder(root)?;
     let path = root.join(LOCK_FILE);
-    let lock = File::options().create(true).truncate(false).write(true).open(&path);
+    let lock = with_descriptor(|| File::options().create(true).truncate(false).write(true).open(&path));
     let lock = lock.map_err(|e| EngineError::new(at("lock"), e))?;
     match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(lock),
@@ -136,7 +139,7 @@ fn lock(root: &Path) -> Result<File, EngineError> {
 fn folders(root: &Path) -> Result<Vec<String>, EngineError> {
     let fail = |e: io::Error| EngineError::new(format!("list {}", root.display()), e);
     let mut names = Vec::new();
-    for entry in fs::read_dir(root).map_err(fail)? {
+    for entry in with_descriptor(|| fs::read_dir(root)).map_err(fail)? {
         let entry = entry.map_err(fail)?;
         if entry.file_type().map_err(fail)?.is_dir()
             && let Ok(name) = entry.file_name().into_string()
@@ -173,7 +176,7 @@ impl Engine for DiskEngine {
         let fail = |e| EngineError::new(format!("remove {name}"), e);
         fs::rename(self.root.join(name), &removed).map_err(fail)?;
         sync_folder(&self.root)?;
-        fs::remove_dir_all(&removed).map_err(fail)
+        with_descriptor(|| fs::remove_dir_all(&removed)).map_err(fail)
     }
 
     fn write_parts(&self, name: &str, file: &str, next: &mut NextPart<'_>) -> Result<(), EngineError> {
@@ -200,6 +203,20 @@ impl Engine for DiskEngine {
         }
     }
 
+    fn first_block(&self, name: &str, expected: Seq) -> Result<Option<Seq>, EngineError> {
+        let folder = self.root.join(name);
+        let first = match self.kind {
+            EngineKind::Sled => sled_blocks::first_block(&folder),
+            EngineKind::File => file_blocks::first_block(&folder),
+        };
+        let first = first.map_err(|e| EngineError::new(format!("read the first block of {name}"), e))?;
+        if first == Some(expected) {
+            return Ok(first);
+        }
+        // sled may have moved it. Opening the folder tells for sure.
+        Ok(self.open_blocks(name)?.range(Seq::NONE, 1)?.first().map(|(first, _)| *first))
+    }
+
     fn disk_bytes(&self, name: &str) -> Result<u64, EngineError> {
         folder_bytes(&self.root.join(name), 2).map_err(|e| EngineError::new(format!("measure {name}"), e))
     }
@@ -222,7 +239,7 @@ impl Engine for DiskEngine {
 /// meanwhile.
 fn folder_bytes(path: &Path, depth: u32) -> io::Result<u64> {
     let mut sum = 0_u64;
-    for entry in fs::read_dir(path)? {
+    for entry in with_descriptor(|| fs::read_dir(path))? {
         let entry = entry?;
         match entry.metadata() {
             Ok(facts) if facts.is_dir() && depth > 0 => {

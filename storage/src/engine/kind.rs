@@ -2,7 +2,10 @@
 
 use std::{fmt, fs, io, path::Path, str::FromStr};
 
-use crate::{disk::files::write_whole, error::EngineError};
+use crate::{
+    disk::{descriptors::with_descriptor, files::write_whole},
+    error::EngineError,
+};
 
 /// The file in a log directory that names the engine of its blocks.
 const FILE: &str = "engine";
@@ -54,7 +57,7 @@ impl FromStr for EngineKind {
 /// or is damaged there.
 pub(crate) fn remembered(root: &Path) -> Result<Option<EngineKind>, EngineError> {
     let path = root.join(FILE);
-    match fs::read(&path) {
+    match with_descriptor(|| fs::read(&path)) {
         Ok(name) => Ok(str::from_utf8(&name).ok().and_then(|name| name.trim().parse().ok())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(EngineError::new(format!("read {}", path.display()), e)),

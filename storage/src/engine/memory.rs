@@ -41,6 +41,26 @@ impl Crash {
     }
 }
 
+/// Calls that fail, as a test asks.
+#[derive(Debug, Clone, Copy)]
+struct FailingCalls {
+    /// The first and the last of them, by the number of calls so far.
+    first: u64,
+    last: u64,
+    reason: &'static str,
+}
+
+/// Damage to a file, as a test asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileDamage {
+    /// A bit is flipped; the file's length bounds its number.
+    Flip(u64),
+    /// Only the first half is left.
+    Cut,
+    /// The file is removed.
+    Remove,
+}
+
 /// A disk that outlives the engines on it. Clones are the same disk.
 #[derive(Clone, Default)]
 pub struct MemoryDisk(Arc<Mutex<Disk>>);
@@ -52,6 +72,10 @@ struct Disk {
     databases: BTreeMap<String, Database>,
     flushes: u64,
     failing_flush: Option<u64>,
+    calls: u64,
+    failing_calls: Option<FailingCalls>,
+    /// The call to read a file that returns a wrong bit, or too few bytes.
+    faulty_read: Option<(u64, FileDamage)>,
     free_bytes: Option<u64>,
 }
 
@@ -88,6 +112,8 @@ impl MemoryDisk {
         let mut disk = self.lock();
         disk.life += 1;
         disk.failing_flush = None;
+        disk.failing_calls = None;
+        disk.faulty_read = None;
         for database in disk.databases.values_mut() {
             database.crash(how);
         }
@@ -97,6 +123,41 @@ impl MemoryDisk {
     pub fn fail_flush_after(&self, flushes: u64) {
         let mut disk = self.lock();
         disk.failing_flush = Some(disk.flushes.saturating_add(flushes));
+    }
+
+    /// Makes `count` calls after the next `calls` fail with the system's answer `reason`. Every
+    /// call of the engine and of what it opened counts.
+    pub fn fail_calls_after(&self, calls: u64, count: u64, reason: &'static str) {
+        let mut disk = self.lock();
+        let first = disk.calls.saturating_add(calls);
+        disk.failing_calls = Some(FailingCalls { first, last: first.saturating_add(count), reason });
+    }
+
+    /// Makes one read of a file after the next `calls` calls return a wrong bit or too few bytes.
+    pub fn fault_read_after(&self, calls: u64, damage: FileDamage) {
+        let mut disk = self.lock();
+        disk.faulty_read = Some((disk.calls.saturating_add(calls), damage));
+    }
+
+    /// Returns all files beside the blocks, with their folders.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let disk = self.lock();
+        let of = |(name, database): (&String, &Database)| {
+            database.files.keys().map(|file| (name.clone(), file.clone())).collect::<Vec<_>>()
+        };
+        disk.databases.iter().flat_map(of).collect()
+    }
+
+    /// Damages a file. Returns false if it does not exist, or is empty.
+    pub fn damage_file(&self, name: &str, file: &str, damage: FileDamage) -> bool {
+        let mut disk = self.lock();
+        let Some(database) = disk.databases.get_mut(name) else { return false };
+        let Some(value) = database.files.get(file).filter(|value| !value.is_empty()) else { return false };
+        match damaged(value, damage) {
+            Some(bytes) => _ = database.files.insert(file.to_owned(), bytes.into()),
+            None => _ = database.files.remove(file),
+        }
+        true
     }
 
     /// Overrides how much space the disk claims to have left.
@@ -128,9 +189,34 @@ impl MemoryDisk {
     }
 
     fn alive(&self, life: u64) -> Result<MutexGuard<'_, Disk>, EngineError> {
-        let disk = self.lock();
-        if disk.life == life { Ok(disk) } else { Err(EngineError::new("use the disk", "it crashed")) }
+        let mut disk = self.lock();
+        if disk.life != life {
+            return Err(EngineError::new("use the disk", "it crashed"));
+        }
+        disk.calls += 1;
+        match disk.failing_calls {
+            Some(failing) if (failing.first..failing.last).contains(&disk.calls) => {
+                Err(EngineError::new("use the disk", failing.reason))
+            }
+            _ => Ok(disk),
+        }
     }
+}
+
+/// Returns the bytes that damage leaves; `None` if it leaves no file.
+fn damaged(value: &[u8], damage: FileDamage) -> Option<Vec<u8>> {
+    let mut bytes = value.to_vec();
+    match damage {
+        FileDamage::Flip(bit) => {
+            let bit = bit % (bytes.len() as u64 * 8).max(1);
+            if let Some(byte) = usize::try_from(bit / 8).ok().and_then(|at| bytes.get_mut(at)) {
+                *byte ^= 1 << (bit % 8);
+            }
+        }
+        FileDamage::Cut => bytes.truncate(bytes.len() / 2),
+        FileDamage::Remove => return None,
+    }
+    Some(bytes)
 }
 
 impl Database {
@@ -213,7 +299,9 @@ impl Engine for MemoryEngine {
     fn open_file(&self, name: &str, file: &str) -> Result<Option<Arc<dyn Reader>>, EngineError> {
         let disk = self.disk.alive(self.life)?;
         let bytes = disk.databases.get(name).and_then(|database| database.files.get(file));
-        Ok(bytes.map(|bytes| Arc::new(MemoryFile(bytes.clone())) as Arc<dyn Reader>))
+        let file =
+            |bytes: &Value| MemoryFile { bytes: bytes.clone(), disk: self.disk.clone(), life: self.life };
+        Ok(bytes.map(|bytes| Arc::new(file(bytes)) as Arc<dyn Reader>))
     }
 
     fn remove_file(&self, name: &str, file: &str) -> Result<(), EngineError> {
@@ -244,21 +332,37 @@ impl Engine for MemoryEngine {
     }
 }
 
-struct MemoryFile(Value);
+struct MemoryFile {
+    bytes: Value,
+    disk: MemoryDisk,
+    life: u64,
+}
+
+impl MemoryFile {
+    /// Returns the damage that this read meets.
+    fn fault(&self) -> Result<Option<FileDamage>, EngineError> {
+        let mut disk = self.disk.alive(self.life)?;
+        let calls = disk.calls;
+        Ok(disk.faulty_read.take_if(|(at, _)| *at <= calls).map(|(_, damage)| damage))
+    }
+}
 
 impl Reader for MemoryFile {
     fn bytes(&self) -> Result<u64, EngineError> {
-        Ok(self.0.len() as u64)
+        Ok(self.bytes.len() as u64)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, EngineError> {
+        let fault = self.fault()?;
         let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
-        let rest = self.0.get(skipped..).unwrap_or_default();
-        let len = rest.len().min(buffer.len());
-        if let (Some(to), Some(from)) = (buffer.get_mut(..len), rest.get(..len)) {
+        let rest = self.bytes.get(skipped..).unwrap_or_default();
+        let rest = rest.get(..buffer.len().min(rest.len())).unwrap_or_default();
+        let read = fault.map(|damage| damaged(rest, damage).unwrap_or_default());
+        let from = read.as_deref().unwrap_or(rest);
+        if let Some(to) = buffer.get_mut(..from.len()) {
             to.copy_from_slice(from);
         }
-        Ok(len)
+        Ok(from.len())
     }
 }
 

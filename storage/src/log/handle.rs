@@ -63,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) free_bytes: AtomicU64,
     pub(crate) blocks_written: AtomicU64,
     pub(crate) bytes_written: AtomicU64,
+    /// Events that were read one by one.
+    pub(crate) events_read: AtomicU64,
 }
 
 /// A drop guard that ends the threads.
@@ -153,6 +155,7 @@ impl Shared {
             free_bytes: AtomicU64::new(u64::MAX),
             blocks_written: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
+            events_read: AtomicU64::new(0),
         }
     }
 
@@ -290,6 +293,15 @@ impl Shared {
         Ok(first)
     }
 
+    /// Records how far the log reaches, beside its segments.
+    fn note_committed(&self) {
+        let committed = Seq(self.committed.load(Ordering::Acquire));
+        // The log can do without: only a start that finds an older copy would tell less.
+        if let Err(error) = self.chain.list.note_committed(&*self.engine, committed) {
+            tracing::warn!(%error, "the end of the log is not recorded");
+        }
+    }
+
     /// Waits until an event is flushed.
     pub(crate) fn wait_flushed(&self, seq: Seq) -> Result<(), Poisoned> {
         if self.options.driver == Driver::Inline {
@@ -396,6 +408,7 @@ impl Log {
             self.shared.wait_flushed(end)?;
             self.shared.seal_parts(&segment);
         }
+        self.shared.note_committed();
         Ok(done)
     }
 
@@ -454,6 +467,9 @@ impl Guard {
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
                 tracing::error!("a thread of the log panicked");
             }
+        }
+        if self.shared.poisoned().is_none() {
+            self.shared.note_committed();
         }
     }
 }

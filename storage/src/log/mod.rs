@@ -2,6 +2,7 @@
 
 pub(crate) mod handle;
 pub(crate) mod open;
+pub(crate) mod presence;
 pub(crate) mod queue;
 pub(crate) mod read;
 pub(crate) mod repairs;

@@ -13,8 +13,9 @@ use crate::{
     error::{BadBlock, BlockFault, EngineError, IndexError, OpenError},
     index::{self, store::Index},
     log::handle::{Log, Shared},
+    log::presence,
     log::segment::{Chain, Pairing, Segment, add_keys, follow, for_each_block},
-    log::segment_list::{self, StoredList},
+    log::segment_list::{self, Listed, StoredList},
     log::writer,
     lookup::{
         file::{LookupFile, WHOLE, part_name},
@@ -75,6 +76,8 @@ impl Log {
         if checkpoint > last {
             return Err(OpenError::IndexAhead { checkpoint, last });
         }
+        presence::check_end(&listed, last)?;
+        presence::check_begin(&walked.chain, &listed, (begin, last))?;
         walked.chain.take_list(listed, names.iter().map(|(first, _)| *first).collect())?;
         let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
         let chain = Arc::new(walked.chain);
@@ -91,7 +94,7 @@ impl Log {
 /// retention that a crash interrupted.
 fn listed_names(engine: &dyn Engine, listed: &StoredList) -> Result<Vec<(Seq, String)>, OpenError> {
     let mut names = segment_names(engine)?;
-    let StoredList::Firsts(firsts) = listed else { return Ok(names) };
+    let StoredList::Listed(Listed { firsts, .. }) = listed else { return Ok(names) };
     if let Some(segment) = segment_list::missing(firsts, &names) {
         return Err(OpenError::Missing { segment });
     }
@@ -163,10 +166,7 @@ fn walk(engine: &Arc<dyn Engine>, names: &[(Seq, String)], options: &Options) ->
         let is_last = at + 1 == names.len();
         let segment = match walked.look_ups(name, WHOLE, *first)? {
             Some(file) => {
-                let (bytes, sealed) = (engine.block_file_bytes(name)?, file.facts.file_bytes);
-                if bytes < sealed {
-                    return Err(OpenError::Shortened { segment: name.clone(), bytes, sealed });
-                }
+                presence::check_sealed(&**engine, name, file.facts)?;
                 walked.end = file.facts.end();
                 Arc::new(Segment::sealed(&walked.chain.readers, *first, file))
             }
@@ -222,6 +222,14 @@ impl Walked {
         let segment = Arc::new(Segment::growing(&self.chain.readers, first, files, table.clone()));
         let store = segment.pinned_or_open(engine)?;
         store.damaged_files().iter().for_each(|damage| self.chain.repairs.report(damage));
+        let missing = |file: &str| EngineError::damaged(format!("{name}/{file}"), 0, "it is missing");
+        // Look-ups of a part are written after the offsets of its blocks.
+        if begin > first && !store.has_offsets() {
+            self.chain.repairs.report(&missing("offsets"));
+        }
+        if !is_last {
+            self.chain.repairs.report(&missing(WHOLE));
+        }
         if begin > first && !ends_at(&*store, begin)? {
             let fault = BlockFault::Lost { flushed: Seq(begin.0.saturating_sub(1)) };
             return Err(BadBlock { segment: name, block: begin, fault }.into());

@@ -16,6 +16,7 @@ impl Shared {
         if seq == Seq::NONE {
             return Ok(None);
         }
+        self.events_read.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if seq.0 > self.committed.load(std::sync::atomic::Ordering::Acquire) {
             let waiting = self.queue().record(seq);
             if let Some(bytes) = waiting {
@@ -32,6 +33,13 @@ impl Shared {
             }
         }
         Err(read.bad(BlockFault::Record(seq)).into())
+    }
+}
+
+impl Shared {
+    /// Whether an event is before the first that retention left.
+    fn is_removed(&self, seq: Seq) -> bool {
+        self.chain.segments().first().is_some_and(|segment| seq < segment.first)
     }
 }
 
@@ -52,7 +60,13 @@ impl Log {
     /// Returns a stream's events from its head backwards, also those that are not durable yet. Ends
     /// at the stream's first event, at the first that retention left, or after an error.
     pub fn history(&self, head: Seq) -> History<'_> {
-        History { shared: &self.shared, next: head }
+        History { shared: &self.shared, next: head, cut: None }
+    }
+
+    /// Returns how many events were read one by one since the log was opened: what look-ups of the
+    /// past have cost.
+    pub fn events_read(&self) -> u64 {
+        self.shared.events_read.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
@@ -106,21 +120,36 @@ impl Iterator for Forward<'_> {
 pub struct History<'a> {
     shared: &'a Shared,
     next: Seq,
+    cut: Option<Seq>,
+}
+
+impl History<'_> {
+    /// Returns the event at which the walk ended before the stream's first, because retention has
+    /// removed it. Known when the iterator has ended.
+    pub fn cut(&self) -> Option<Seq> {
+        self.cut
+    }
 }
 
 impl Iterator for History<'_> {
     type Item = Result<Stored, ReadError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.shared.event(std::mem::take(&mut self.next)) {
-            Ok(event) => {
-                let event = event?;
+        let wanted = std::mem::take(&mut self.next);
+        match self.shared.event(wanted) {
+            Ok(Some(event)) => {
                 // A damaged link must not make it walk in circles.
                 if event.prev < event.seq {
                     self.next = event.prev;
                 }
                 Some(Ok(event))
             }
+            Ok(None) if wanted == Seq::NONE => None,
+            Ok(None) if self.shared.is_removed(wanted) => {
+                self.cut = Some(wanted);
+                None
+            }
+            Ok(None) => Some(Err(ReadError::Missing(wanted))),
             Err(e) => Some(Err(e)),
         }
     }

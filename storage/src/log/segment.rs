@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak},
 };
 
-use message::{Seq, StreamId, Timestamp};
+use message::{Seq, StreamId, Timestamp, address};
 
 use crate::{
     block::format::Block,
@@ -160,7 +160,7 @@ impl Chain {
     /// Takes over the list of segments as a start found it, and adds what is missing from it.
     pub(crate) fn take_list(&self, listed: StoredList, firsts: Vec<Seq>) -> Result<(), EngineError> {
         match listed {
-            StoredList::Firsts(listed) => self.list.load(listed),
+            StoredList::Listed(listed) => self.list.load(listed),
             StoredList::Damaged(damage) => self.repairs.report(&damage),
             StoredList::Missing if firsts.is_empty() => {}
             StoredList::Missing => {
@@ -233,7 +233,10 @@ impl Chain {
     /// Opens the blocks of a sealed segment. Damaged files beside them are written anew.
     fn open_sealed(&self, name: &str) -> Result<Arc<dyn BlockStore>, EngineError> {
         let store = self.engine.open_blocks(name)?;
-        let damaged = store.damaged_files();
+        let mut damaged = store.damaged_files();
+        if !store.has_offsets() {
+            damaged.push(EngineError::damaged(format!("{name}/offsets"), 0, "it is missing"));
+        }
         if !damaged.is_empty() {
             damaged.iter().for_each(|damage| self.repairs.report(damage));
             store.freeze()?;
@@ -430,7 +433,8 @@ impl EventSource for Chain {
         &self,
         is_wanted: &mut dyn FnMut(StreamId) -> Result<bool, EngineError>,
     ) -> Result<UniformMap<StreamId, Seq>, EngineError> {
-        let mut last = UniformMap::default();
+        // What the log records about itself is in no index.
+        let (own, mut last) = (address::log_stream(), UniformMap::default());
         for segment in self.segments().iter() {
             let Some(store) = self.store(segment)? else { continue };
             for_each_block(&*store, Seq::NONE, segment.first, |Pairing { key, bytes, expected }| {
@@ -443,7 +447,7 @@ impl EventSource for Chain {
                 for record in block.records() {
                     let record = record.map_err(bad)?;
                     let stream = record.envelope().map_err(bad)?.stream;
-                    if last.contains_key(&stream) || is_wanted(stream)? {
+                    if stream != own && (last.contains_key(&stream) || is_wanted(stream)?) {
                         last.insert(stream, record.seq);
                     }
                 }

@@ -1,5 +1,6 @@
-//! The list of segments in a file of its own, by which a start notices that one is missing. It is
-//! written before anything in a new segment is acknowledged, and before retention removes a folder.
+//! The list of segments in a file of its own, by which a start notices that one is missing, or that
+//! the newest is older than it was. It is written before anything in a new segment is acknowledged,
+//! before retention removes a folder, and with each checkpoint.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,46 +13,58 @@ pub(crate) const FILE: &str = "segments";
 /// The folder of the engine itself.
 const ROOT: &str = "";
 const MAGIC: &[u8; 8] = b"patchseg";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Maximum number of bytes of the file: a damaged one is not worth more memory than that.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The first events of all segments, in order.
+/// The content of the list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Listed {
+    /// The first events of all segments, in order.
+    pub(crate) firsts: Vec<Seq>,
+    /// An event that was flushed; later ones may have been, too.
+    pub(crate) committed: Seq,
+}
+
+/// The list as it is on the disk.
 #[derive(Default)]
-pub(crate) struct SegmentList(Mutex<Vec<Seq>>);
+pub(crate) struct SegmentList(Mutex<Listed>);
 
 /// The list as a start found it.
 pub(crate) enum StoredList {
     /// The file is missing: the log is new, or the file was removed.
     Missing,
     Damaged(EngineError),
-    Firsts(Vec<Seq>),
+    Listed(Listed),
 }
 
-fn encode(firsts: &[Seq]) -> Vec<u8> {
+fn encode(listed: &Listed) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend(firsts.iter().flat_map(|first| first.0.to_le_bytes()));
+    bytes.extend_from_slice(&listed.committed.0.to_le_bytes());
+    bytes.extend(listed.firsts.iter().flat_map(|first| first.0.to_le_bytes()));
     let crc = crc32fast::hash(&bytes);
     bytes.extend_from_slice(&crc.to_le_bytes());
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Seq>> {
+fn decode(bytes: &[u8]) -> Option<Listed> {
     let (content, crc) = bytes.split_last_chunk::<4>()?;
     let mut cursor = Cursor(content);
     let is_ours = crc32fast::hash(content) == u32::from_le_bytes(*crc)
         && cursor.array() == Some(*MAGIC)
         && cursor.u32() == Some(VERSION);
+    let committed = Seq(cursor.u64()?);
     let (firsts, rest) = cursor.0.as_chunks();
-    (is_ours && rest.is_empty()).then(|| firsts.iter().map(|first| Seq(u64::from_le_bytes(*first))).collect())
+    let firsts = firsts.iter().map(|first| Seq(u64::from_le_bytes(*first))).collect();
+    (is_ours && rest.is_empty()).then_some(Listed { firsts, committed })
 }
 
 /// Reads the list.
 pub(crate) fn read(engine: &dyn Engine) -> Result<StoredList, EngineError> {
     let Some(bytes) = engine.read_file(ROOT, FILE, 0, BYTES_MAX)? else { return Ok(StoredList::Missing) };
     Ok(match decode(&bytes) {
-        Some(firsts) => StoredList::Firsts(firsts),
+        Some(listed) => StoredList::Listed(listed),
         None => StoredList::Damaged(EngineError::damaged(FILE, 0, "its checksum is wrong")),
     })
 }
@@ -63,39 +76,49 @@ pub(crate) fn missing(listed: &[Seq], names: &[(Seq, String)]) -> Option<String>
 }
 
 impl SegmentList {
-    fn lock(&self) -> MutexGuard<'_, Vec<Seq>> {
+    fn lock(&self) -> MutexGuard<'_, Listed> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets the list, and writes it if that changes it.
-    pub(crate) fn set(&self, engine: &dyn Engine, firsts: Vec<Seq>) -> Result<(), EngineError> {
+    /// Changes the list, and writes it if that changes it. On the disk when this returns.
+    fn change(&self, engine: &dyn Engine, change: impl FnOnce(&mut Listed)) -> Result<(), EngineError> {
         let mut list = self.lock();
-        if *list != firsts {
-            engine.write_file(ROOT, FILE, &encode(&firsts))?;
-            *list = firsts;
+        let mut changed = list.clone();
+        change(&mut changed);
+        if *list != changed {
+            engine.write_file(ROOT, FILE, &encode(&changed))?;
+            *list = changed;
         }
         Ok(())
     }
 
+    /// Sets the segments.
+    pub(crate) fn set(&self, engine: &dyn Engine, firsts: Vec<Seq>) -> Result<(), EngineError> {
+        self.change(engine, |list| list.firsts = firsts)
+    }
+
     /// Takes the list as it is on the disk.
-    pub(crate) fn load(&self, firsts: Vec<Seq>) {
-        *self.lock() = firsts;
+    pub(crate) fn load(&self, listed: Listed) {
+        *self.lock() = listed;
     }
 
-    /// Adds a segment, whose folder exists. On the disk when this returns.
+    /// Adds a segment, whose folder exists.
     pub(crate) fn add(&self, engine: &dyn Engine, first: Seq) -> Result<(), EngineError> {
-        let mut firsts = self.lock().clone();
-        if firsts.last() != Some(&first) {
-            firsts.push(first);
-        }
-        self.set(engine, firsts)
+        self.change(engine, |list| {
+            if list.firsts.last() != Some(&first) {
+                list.firsts.push(first);
+            }
+        })
     }
 
-    /// Removes segments before `first`. On the disk when this returns.
+    /// Removes segments before `first`.
     pub(crate) fn remove_before(&self, engine: &dyn Engine, first: Seq) -> Result<(), EngineError> {
-        let mut firsts = self.lock().clone();
-        firsts.retain(|listed| *listed >= first);
-        self.set(engine, firsts)
+        self.change(engine, |list| list.firsts.retain(|listed| *listed >= first))
+    }
+
+    /// Records that everything up to an event is flushed.
+    pub(crate) fn note_committed(&self, engine: &dyn Engine, committed: Seq) -> Result<(), EngineError> {
+        self.change(engine, |list| list.committed = list.committed.max(committed))
     }
 }
 
@@ -106,8 +129,9 @@ mod tests {
     #[test]
     fn a_list_is_read_back_and_any_damage_is_noticed() {
         let firsts: Vec<Seq> = [1, 40, u64::MAX].map(Seq).into();
-        let bytes = encode(&firsts);
-        assert_eq!(decode(&bytes), Some(firsts));
+        let listed = Listed { firsts, committed: Seq(77) };
+        let bytes = encode(&listed);
+        assert_eq!(decode(&bytes), Some(listed));
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);

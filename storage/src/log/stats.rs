@@ -61,6 +61,12 @@ impl Log {
         MemoryUse { waiting_bytes: self.shared.waiting_bytes.load(Ordering::Relaxed), lookups }
     }
 
+    /// Returns the number of damaged or missing files that were rebuilt from the blocks since the
+    /// log was opened.
+    pub fn rebuilt_files(&self) -> u64 {
+        self.shared.chain.repairs.files()
+    }
+
     /// Returns the figures of this log. Reads sizes from the disk: not for a hot path.
     pub fn stats(&self) -> Result<Stats, EngineError> {
         let shared = &self.shared;

@@ -114,7 +114,7 @@ impl fmt::Display for Remedy {
 pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
     let mut report = Report::default();
     let names = segment_names(engine)?;
-    check_list(engine, &names, &mut report)?;
+    let committed = check_list(engine, &names, &mut report)?;
     let mut end: Option<Seq> = None;
     for (first, name) in &names {
         if let Some(end) = end.filter(|end| end != first) {
@@ -124,24 +124,31 @@ pub fn verify(engine: &dyn Engine) -> Result<Report, OpenError> {
         end = Some(check_segment(engine, (*first, is_newest), name, &mut report)?);
         report.segments += 1;
     }
+    if let (Some(end), Some((_, newest))) = (end.filter(|end| *end <= committed), names.last()) {
+        let what =
+            format!("it ends before event {end}, but event {committed} was written: it is an older copy");
+        report.add(EngineError::damaged(newest, 0, what), Remedy::RestoreBackup);
+    }
     check_index(engine, names.first().map_or(Seq(1), |(first, _)| *first), &mut report)?;
     Ok(report)
 }
 
-fn check_list(engine: &dyn Engine, names: &[(Seq, String)], report: &mut Report) -> Result<(), EngineError> {
+/// Checks the list of segments, and returns an event that it knows to have been flushed.
+fn check_list(engine: &dyn Engine, names: &[(Seq, String)], report: &mut Report) -> Result<Seq, EngineError> {
     match segment_list::read(engine)? {
         StoredList::Missing if names.is_empty() => {}
         StoredList::Missing => {
             report.add(EngineError::damaged(segment_list::FILE, 0, "it is missing"), Remedy::Rebuilt);
         }
         StoredList::Damaged(damage) => report.add(damage, Remedy::Rebuilt),
-        StoredList::Firsts(firsts) => {
-            if let Some(segment) = segment_list::missing(&firsts, names) {
+        StoredList::Listed(listed) => {
+            if let Some(segment) = segment_list::missing(&listed.firsts, names) {
                 report.add(EngineError::damaged(segment, 0, "the folder is missing"), Remedy::RestoreBackup);
             }
+            return Ok(listed.committed);
         }
     }
-    Ok(())
+    Ok(Seq::NONE)
 }
 
 /// Checks a segment and returns where the next one should begin.

@@ -300,6 +300,7 @@ mod tests {
         Item {
             stream: StreamId(1),
             prev: Prev::At(Seq::NONE),
+            about: Prev::At(Seq::NONE),
             at: Timestamp(1),
             keys,
             event: Event::ChannelStarted,

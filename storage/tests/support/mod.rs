@@ -159,6 +159,7 @@ pub fn item(stream: u128, prev: Prev, number: u32) -> Item {
     Item {
         stream: StreamId(stream),
         prev,
+        about: prev,
         at: Timestamp(1_000 + u64::from(number)),
         keys: smallvec![],
         event: Event::Expired { message: MessageNo(number) },

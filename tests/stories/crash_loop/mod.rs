@@ -50,7 +50,7 @@ struct Crashes {
     load: Arc<Load>,
     force: Force,
     disk: Option<ForgetfulDisk>,
-    /// What a power cut forgets.
+    /// Chooses the writes that a power cut forgets.
     chance: Chance,
     forgotten: Forgotten,
     url: watch::Sender<Option<String>>,

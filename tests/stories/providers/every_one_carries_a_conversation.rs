@@ -276,7 +276,7 @@ impl Story {
 
     async fn a_forged_webhook_changes_nothing(&self) -> Option<&'static str> {
         let is_signed = match self.one.provider().signature() {
-            Protection::None => false,
+            Protection::NoWebhooks | Protection::None => false,
             Protection::Optional(key) => self.one.account().contains_key(key),
             Protection::Required(_) => true,
         };

@@ -3,13 +3,15 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use channels::{Capabilities, Provider};
+use channels::{Capabilities, Provider, Signature as Protection};
 use serde_json::{Value, json};
 use simulators::rest::{Attempt, Inbound, Message, Options, Script, Simulator};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::support::{Patchbay, Setup, Sink};
 
+mod a_bot_that_echoes;
+mod a_bot_that_echoes_everything;
 mod a_flood_of_webhooks;
 mod a_provider_hangs_then_throttles;
 mod a_provider_is_told_where_we_are;
@@ -76,7 +78,11 @@ impl Simulated {
 
     /// Returns the capabilities of its channel in Patchbay.
     pub(crate) fn capabilities(&self) -> Capabilities {
-        self.provider().open(self.account()).unwrap().capabilities()
+        let channel = match self.provider().signature() {
+            Protection::None => self.provider().open_unsigned(self.account()),
+            _ => self.provider().open(self.account()),
+        };
+        channel.unwrap().capabilities()
     }
 
     /// Returns `[channel.account]` from the simulator's description.

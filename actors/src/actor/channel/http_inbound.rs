@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use channels::{Attribute, InEvent, InMessage, InReceipt};
+use channels::{Attribute, InEvent, InMessage, InMove, InReceipt};
 use message::{Address, BodyType, Content, Timestamp, address};
 
 use crate::{
@@ -13,9 +13,11 @@ use crate::{
     config::ChannelIx,
     context::{Context, directory::ChannelEntry},
     domain::{
-        correlation::{PartRef, Reported},
-        media_address, names,
-        session::{Inbound, InboundBody},
+        correlation::{self, PartRef, Reported},
+        media_address,
+        moves::Move,
+        names,
+        session::{Identity, Inbound, InboundBody},
     },
     protocol::{
         completion::Completion,
@@ -65,6 +67,7 @@ impl HttpInbound<'_> {
                     let id = if id.is_empty() { String::new() } else { format!("{id}#opt-out") };
                     self.on_message(opt_out(did, customer, &id, out), completion.share(), &mut tasks);
                 }
+                InEvent::Moved(change) => self.on_move(*change, &completion, &mut tasks),
                 InEvent::Account { about, says } => {
                     self.account.update(self.entry, about, says, self.context.now());
                 }
@@ -86,28 +89,79 @@ impl HttpInbound<'_> {
         let all_names = std::iter::once(&message.customer).chain(&message.aliases);
         let names = names::names(entry.channel(), all_names);
         let canonical = entry.channel().did(&did);
-        let resolved = self.customers.recent.resolve(context, entry, &canonical, &names);
+        let resolved = self.customers.recent.resolve(context, entry, &canonical, &names, message.time);
         let mut identity = entry.identity(&did, resolved.address.customer.clone(), &message.customer);
+        identity.reached = names.first().filter(|name| **name != resolved.address.customer).cloned();
         identity.address = resolved.address;
-        let key = (!message.id.is_empty()).then(|| address::inbound_key(&entry.config.id, &message.id));
         if let Some(request) = entry.http().and_then(|http| http.follow_up(&message)) {
             self.links.fire_and_forget(request);
         }
         let profile = self.profile_of(&message);
+        let mut inbound = self.inbound(message);
+        inbound.attributes.extend(profile);
+        inbound.aliases = resolved.new_names;
+        self.receive(identity, inbound, completion, tasks);
+    }
+
+    fn inbound(&self, message: InMessage) -> Inbound {
         let files = media_address::attributes(&message.media);
-        let inbound = Inbound {
-            id: context.seams.ids.message_id(),
+        Inbound {
+            id: self.context.seams.ids.message_id(),
             provider_id: message.id,
             provider_time: message.time,
-            attributes: message.attributes.into_iter().chain(profile).chain(files).collect(),
+            attributes: message.attributes.into_iter().chain(files).collect(),
             media: message.media,
             body: InboundBody::Whole(message.content),
-            aliases: Some(resolved.new_names),
+            aliases: None,
             reply_to: message.reply_to,
-        };
-        let stream = identity.address.stream();
+            is_written: message.is_written,
+            moved: None,
+            reference: None,
+        }
+    }
+
+    fn receive(&self, identity: Identity, inbound: Inbound, completion: Completion, tasks: &mut Tasks) {
+        let id = &inbound.provider_id;
+        let key = (!id.is_empty()).then(|| address::inbound_key(&self.entry.config.id, id));
+        let stream = self.context.stream_of(&identity.address);
         let (identity, inbound) = (Box::new(identity), Box::new(inbound));
         tasks.push(stream, Op::Receive { identity, inbound, key, ack: Some(Ack::Caller(completion)) });
+    }
+
+    /// Handles a change of a customer's address: their session tells the business and writes to the
+    /// new one from then on; a session that had the new address loses it.
+    fn on_move(&mut self, moved: InMove, completion: &Completion, tasks: &mut Tasks) {
+        self.metrics.count_received();
+        let (context, entry) = (self.context, self.entry);
+        let did = entry.did_or_first(&moved.notice.did);
+        let canonical = entry.channel().did(&did);
+        let names_of = |all: &[Arc<str>]| names::names(entry.channel(), all);
+        let key = address::inbound_key(&entry.config.id, &moved.notice.id);
+        let change = Move {
+            previous: names_of(&moved.previous),
+            names: names_of(&moved.names),
+            released: names_of(&moved.released),
+            shown: moved.notice.customer.clone(),
+            at: moved.notice.time.unwrap_or_else(|| context.now()),
+            // Any 64 bits of a hash tell it from others.
+            change: key as u64,
+        };
+        let is_known = context.reader.find(key).is_some();
+        let plan = self.customers.recent.plan_move(context, entry, &canonical, &change, is_known);
+        if let Some(moved) = &plan.moved {
+            self.customers.recent.note_move(entry, &canonical, moved);
+        }
+        for (address, same) in plan.displaced {
+            let ack = Ack::Caller(completion.share());
+            tasks
+                .push(self.context.stream_of(&address), Op::LoseAddress { same, change: change.change, ack });
+        }
+        let mut identity = entry.identity(&did, plan.address.customer.clone(), &moved.notice.customer);
+        identity.address = plan.address;
+        identity.reached = change.names.first().cloned();
+        let mut inbound = self.inbound(moved.notice);
+        inbound.moved = plan.moved.map(Box::new);
+        self.receive(identity, inbound, completion.share(), tasks);
     }
 
     /// Returns the attributes of a customer whose message carries no name. The provider is asked
@@ -141,9 +195,14 @@ impl HttpInbound<'_> {
             self.metrics.count_receipts(1);
             let upto = Timestamp(u64::try_from(upto).unwrap_or(0));
             let (code, ack) = (receipt.code.clone(), Ack::Caller(completion));
-            return tasks.push(address.stream(), Op::Watermark { state, upto, code, ack });
+            return tasks.push(self.context.stream_of(&address), Op::Watermark { state, upto, code, ack });
         }
-        let reported = Reported { state, code: receipt.code.clone(), ids: vec![Box::from(&*receipt.id)] };
+        let mut ids = vec![Box::from(&*receipt.id)];
+        let token = self.entry.http().and_then(|http| http.message_token(&receipt.id));
+        ids.extend(
+            token.map(|token| correlation::in_conversation(self.context.stream_of(&address), &token).into()),
+        );
+        let reported = Reported { state, code: receipt.code.clone(), ids };
         self.match_or_keep(reported, address, completion, tasks);
     }
 
@@ -168,7 +227,7 @@ impl HttpInbound<'_> {
         tasks: &mut Tasks,
     ) {
         let ack = Ack::Caller(completion);
-        self.receipts.on_receipt(self.context, reported, || address, ack, self.metrics, tasks);
+        self.receipts.on_receipt(self.context, reported, &address, ack, self.metrics, tasks);
     }
 
     fn address_of(&self, did: &str, customer: &Arc<str>) -> Address {
@@ -194,5 +253,6 @@ fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage 
         time: None,
         reply_to: None,
         attributes: vec![("optOut".into(), if out { "true" } else { "false" }.into())],
+        is_written: false,
     }
 }

@@ -27,6 +27,8 @@ pub(crate) struct LinkSlot {
     /// When status or reason last changed.
     pub(crate) since: Timestamp,
     pub(crate) attempts: u32,
+    /// When the next attempt is due.
+    pub(crate) next_try: Option<Timestamp>,
 }
 
 /// The running actor of a link.
@@ -47,6 +49,7 @@ impl LinkSlot {
             reason: String::new(),
             since: now,
             attempts: 0,
+            next_try: None,
         }
     }
 

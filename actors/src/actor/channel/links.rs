@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use channels::{LinkKind, http::Request};
-use message::Timestamp;
+use message::{Timestamp, event::Cause};
 use ractor::{Actor, ActorCell, ActorId};
 
 use crate::{
@@ -52,7 +52,7 @@ impl Links {
         let slots = (0..count).map(|_| LinkSlot::new(now)).collect();
         let mut links = Self { owner, slots };
         for link in 0..count {
-            links.start_actor(link).await?;
+            links.start_actor(link, 0).await?;
         }
         Ok(links)
     }
@@ -62,7 +62,7 @@ impl Links {
     /// # Errors
     ///
     /// Returns the reason if it cannot be started.
-    pub(crate) async fn start_actor(&mut self, link: usize) -> Result<(), String> {
+    pub(crate) async fn start_actor(&mut self, link: usize, epoch: u32) -> Result<(), String> {
         let Some(slot) = self.slots.get_mut(link) else { return Ok(()) };
         slot.run = slot.run.wrapping_add(1);
         let LinkOwner { context, channel, messages, cell } = &self.owner;
@@ -71,6 +71,7 @@ impl Links {
             channel: *channel,
             link: link as u16,
             run: slot.run,
+            epoch,
             owner: messages.clone(),
         };
         let entry = context.directory.channel(*channel).ok_or("no such channel")?;
@@ -115,6 +116,7 @@ impl Links {
         if let Some(slot) = self.get_mut(link) {
             slot.free = 0;
             (slot.status, slot.reason, slot.since) = (LinkStatus::Waiting, reason, now);
+            slot.next_try = None;
         }
     }
 
@@ -175,9 +177,14 @@ impl Links {
         }
     }
 
-    /// Makes all links connect now.
-    pub(crate) fn restart(&self) {
-        self.slots.iter().for_each(|slot| slot.tell(LinkCommand::Restart));
+    /// Makes all links connect now; what they report carries the new epoch from then on.
+    pub(crate) fn restart(&self, epoch: u32) {
+        self.slots.iter().for_each(|slot| slot.tell(LinkCommand::Restart { epoch }));
+    }
+
+    /// Makes all links stay away until a probe is accepted, because the credentials are refused.
+    pub(crate) fn suspend(&self, cause: &Cause) {
+        self.slots.iter().for_each(|slot| slot.tell(LinkCommand::Suspend(cause.clone())));
     }
 
     /// Makes all links unbind and stay away.

@@ -15,6 +15,7 @@ pub(crate) struct Metrics {
     in_doubt: Counter,
     receipts: Counter,
     receipts_unmatched: Counter,
+    receipts_unread: Counter,
     received: Counter,
     throttled: Counter,
     malformed: Counter,
@@ -36,6 +37,7 @@ impl Metrics {
             in_doubt: named("patchbay_parts_in_doubt_total"),
             receipts: named("patchbay_receipts_total"),
             receipts_unmatched: named("patchbay_receipts_unmatched_total"),
+            receipts_unread: named("patchbay_receipts_unread_total"),
             received: named("patchbay_received_total"),
             throttled: named("patchbay_throttled_total"),
             malformed: named("patchbay_malformed_total"),
@@ -59,6 +61,12 @@ impl Metrics {
     pub(crate) fn count_unmatched_receipt(&mut self) {
         self.counts.receipts_unmatched += 1;
         self.receipts_unmatched.increment(1);
+    }
+
+    /// Counts a receipt whose word for the state has no known meaning.
+    pub(crate) fn count_unread_receipt(&mut self) {
+        self.counts.receipts_unread += 1;
+        self.receipts_unread.increment(1);
     }
 
     pub(crate) fn count_received(&mut self) {
@@ -90,7 +98,7 @@ impl Metrics {
             Outcome::Refused(error) => {
                 self.counts.deferred += 1;
                 self.deferred.increment(1);
-                if matches!(error, SendError::Throttled { .. }) {
+                if matches!(error, SendError::Throttled { .. } | SendError::CustomerThrottled { .. }) {
                     self.counts.throttled += 1;
                     self.throttled.increment(1);
                 }

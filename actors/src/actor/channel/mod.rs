@@ -10,8 +10,10 @@ mod metrics;
 mod outbox;
 mod own_stream;
 mod profiles;
+mod receipt_names;
 mod receipts;
 mod recent;
+mod refusals;
 mod smpp_inbound;
 mod state;
 pub(crate) mod view;
@@ -52,7 +54,7 @@ impl Actor for ChannelActor {
             }
         };
         match message {
-            ChannelMessage::FromHost(batch) => state.on_host_batch(batch),
+            ChannelMessage::FromHost(batch) => state.on_host_batch(*batch),
             ChannelMessage::FromLink(report) => state.on_link_report(report),
             ChannelMessage::Tick => state.tick(),
             ChannelMessage::Events(events, completion) => state.on_events(events, completion),

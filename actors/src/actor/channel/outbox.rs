@@ -8,13 +8,13 @@ use crate::{
     config::ChannelIx,
     context::directory::ChannelEntry,
     domain::{
-        correlation::PartRef,
+        correlation::{self, PartRef},
         lanes::Lanes,
         prefetch::{Ahead, Seen},
         rate::Rate,
     },
     protocol::{
-        channel::ReadySession,
+        channel::{MovedSession, ReadySession},
         link::{LinkPart, LinkToken},
         part::{Job, JobMessage},
         task::Op,
@@ -44,17 +44,20 @@ pub(crate) struct Outbox {
     /// Room reserved for sessions that were asked, or set aside for those that do not ask.
     reserved: usize,
     prefetch: Ahead,
+    /// Whether ids are scoped to customers.
+    is_scoped: bool,
     pub(crate) outstanding: Outstanding,
 }
 
 impl Outbox {
-    pub(crate) fn new(send_rate: f64, now_ms: u64) -> Self {
+    pub(crate) fn new(send_rate: Option<f64>, is_scoped: bool, now_ms: u64) -> Self {
         Self {
             lanes: Lanes::default(),
             rate: Rate::resumed(send_rate, now_ms),
             queue: VecDeque::new(),
             reserved: 0,
             prefetch: Ahead::default(),
+            is_scoped,
             outstanding: Outstanding::default(),
         }
     }
@@ -99,6 +102,23 @@ impl Outbox {
         self.outstanding.is_empty() && self.reserved == 0 && self.queue.is_empty()
     }
 
+    /// Sends the parts of a session that wait to another address. Without one they are returned.
+    pub(crate) fn redirect(&mut self, moved: &MovedSession) -> Vec<PartRef> {
+        let is_its = |job: &PartJob| job.part.stream == moved.stream;
+        if moved.customer.is_empty() {
+            let (returned, kept) = std::mem::take(&mut self.queue).into_iter().partition(is_its);
+            self.queue = kept;
+            let returned: VecDeque<PartJob> = returned;
+            return returned.into_iter().map(|job| job.part).collect();
+        }
+        for job in self.queue.iter_mut().filter(|job| is_its(job)) {
+            let message = Arc::make_mut(&mut job.message);
+            message.customer = moved.customer.clone();
+            message.customer_shown = moved.shown.clone();
+        }
+        Vec::new()
+    }
+
     /// Removes all parts that wait, because they cannot be sent for long.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = PartRef> {
         self.queue.drain(..).map(|job| job.part)
@@ -108,6 +128,12 @@ impl Outbox {
     pub(crate) fn lose_all(&mut self) {
         self.queue.clear();
         self.lanes = Lanes::default();
+    }
+
+    /// Whether sessions wait for the send rate alone: the links have room beyond it.
+    pub(crate) fn is_limited_by(&self, send_rate: Option<f64>, free: usize, now_ms: u64) -> bool {
+        let is_paused = self.rate.paused_until(now_ms).is_some();
+        !self.lanes.is_empty() && !is_paused && free > 0 && ahead_of(send_rate) < free + self.prefetch.parts()
     }
 
     /// Submits the parts that window and rate allow. Returns their number.
@@ -123,9 +149,10 @@ impl Outbox {
                 counted -= 1;
             }
             let PartJob { part, message } = job;
+            let scope = if self.is_scoped { correlation::scope(&message.customer) } else { 0 };
             let outstanding = &mut self.outstanding;
             links.add_part(|link| LinkPart {
-                token: LinkToken { token: outstanding.insert(part, link), part },
+                token: LinkToken { token: outstanding.insert(part, scope, link), part, scope },
                 message,
             });
         }
@@ -160,8 +187,7 @@ impl Outbox {
     /// Asks waiting sessions for parts, as many as there will soon be room for. Room that is left
     /// is set aside for sessions that become ready next, which then need not ask.
     pub(crate) fn ask(&mut self, entry: &ChannelEntry, ix: ChannelIx, free: usize, tasks: &mut Tasks) {
-        let ahead = ((entry.config.send_rate * AHEAD_SECONDS).ceil() as usize).max(1);
-        let room = ahead.min(free + self.prefetch.parts());
+        let room = ahead_of(entry.config.send_rate).min(free + self.prefetch.parts());
         if !self.lanes.is_empty() || self.reserved + self.queue.len() > room {
             self.withdraw_credit(entry);
         }
@@ -183,22 +209,40 @@ impl Outbox {
     }
 }
 
+/// Returns how many parts are requested ahead of the rate.
+fn ahead_of(send_rate: Option<f64>) -> usize {
+    send_rate.map_or(usize::MAX, |rate| ((rate * AHEAD_SECONDS).ceil() as usize).max(1))
+}
+
 /// The parts that links have submitted and that have no answer yet, by token.
 #[derive(Default)]
 pub(crate) struct Outstanding {
     slots: Vec<Option<Submitted>>,
     free: Vec<u32>,
+    /// The number of restarts by an operator.
+    epoch: u32,
 }
 
 #[derive(Clone, Copy)]
 struct Submitted {
     part: PartRef,
+    scope: u64,
     link: u16,
+    epoch: u32,
+}
+
+/// A part with an answer, taken off the list.
+#[derive(Clone, Copy)]
+pub(crate) struct AnsweredPart {
+    pub(crate) part: PartRef,
+    /// Whether it was submitted since the last restart by an operator. The refusal of an older one
+    /// tells nothing about the credentials now.
+    pub(crate) is_current: bool,
 }
 
 impl Outstanding {
-    fn insert(&mut self, part: PartRef, link: u16) -> u32 {
-        let submitted = Some(Submitted { part, link });
+    fn insert(&mut self, part: PartRef, scope: u64, link: u16) -> u32 {
+        let submitted = Some(Submitted { part, scope, link, epoch: self.epoch });
         match self.free.pop() {
             Some(token) => {
                 if let Some(slot) = self.slots.get_mut(token as usize) {
@@ -214,10 +258,20 @@ impl Outstanding {
     }
 
     /// Removes an answered part; `None` if it was answered before.
-    pub(crate) fn remove(&mut self, token: u32) -> Option<PartRef> {
-        let submitted = self.slots.get_mut(token as usize)?.take()?;
+    pub(crate) fn remove(&mut self, token: u32) -> Option<AnsweredPart> {
+        let Submitted { part, epoch, .. } = self.slots.get_mut(token as usize)?.take()?;
         self.free.push(token);
-        Some(submitted.part)
+        Some(AnsweredPart { part, is_current: epoch == self.epoch })
+    }
+
+    /// The number of restarts by an operator.
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Counts a restart by an operator.
+    pub(crate) fn begin_epoch(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1);
     }
 
     /// Lists the parts that one link has submitted.
@@ -225,8 +279,13 @@ impl Outstanding {
         let slots = self.slots.iter().enumerate();
         slots
             .filter_map(|(n, slot)| Some((n, slot.filter(|submitted| submitted.link == link)?)))
-            .map(|(n, submitted)| LinkToken { token: n as u32, part: submitted.part })
+            .map(|(n, submitted)| LinkToken { token: n as u32, part: submitted.part, scope: submitted.scope })
             .collect()
+    }
+
+    /// Whether a part is unanswered whose customer's address has one of these ends.
+    pub(crate) fn has_scope(&self, scopes: &[u64]) -> bool {
+        self.slots.iter().flatten().any(|submitted| scopes.contains(&submitted.scope))
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use storage::{Entry, Item, Key, Prev, Stored, Tag};
 
 use crate::{
     context::Context,
-    domain::correlation::{self, Correlation, Parked},
+    domain::kept_receipts::{self, KeptReceipts, Parked},
     protocol::{channel::ChannelMessage, part::Ack, recipient::Recipient},
 };
 
@@ -47,7 +47,7 @@ impl OwnStream {
             storage::decode_snapshot(&entry.bytes).ok().map(|snapshot| (snapshot, entry.applied))
         });
         let (parked, applied) = snapshot.map_or((Vec::new(), Seq::NONE), |(snapshot, seq)| {
-            (correlation::parked_in(snapshot).collect(), seq)
+            (kept_receipts::parked_in(snapshot).collect(), seq)
         });
         // Each event carries this key, so the newest one is found by it.
         let head = reader.find(address::head_key(stream)).map_or(applied, |found| Seq(found.b).max(applied));
@@ -76,6 +76,7 @@ impl OwnStream {
                             channel.tell(ChannelMessage::Acknowledge(vec![ack]));
                         }
                         Ack::Caller(completion) => completion.complete(),
+                        Ack::Kept { .. } => {}
                     }
                 }
             });
@@ -84,7 +85,8 @@ impl OwnStream {
         let stream = self.stream;
         let key = Key { hash: address::head_key(stream), a: 0, b: Tag::OwnSeq };
         let keys = std::iter::once(key).collect();
-        let item = Item { stream, prev: Prev::At(self.head), at: context.now(), keys, event };
+        let prev = Prev::At(self.head);
+        let item = Item { stream, prev, about: prev, at: context.now(), keys, event };
         match context.log.append(vec![item], done) {
             Ok(seq) => {
                 self.head = seq;
@@ -95,11 +97,11 @@ impl OwnStream {
     }
 
     /// Writes the snapshot into the index, if anything was appended since the last one.
-    pub(crate) fn write(&mut self, context: &Context, correlation: &Correlation) {
+    pub(crate) fn write(&mut self, context: &Context, kept: &KeptReceipts) {
         if !std::mem::take(&mut self.dirty) {
             return;
         }
-        match storage::encode_snapshot(&correlation.to_snapshot()) {
+        match storage::encode_snapshot(&kept.to_snapshot()) {
             Ok(bytes) => {
                 let entry = Entry { applied: self.head, due: None, bytes: bytes.into_boxed_slice() };
                 context.log.index().put(self.stream, entry);

@@ -1,41 +1,56 @@
-//! A cache of customers' addresses by name. It covers the time until the log's look-up holds a new
-//! name, and saves look-ups after that.
+//! A cache of where customers' names lead. It covers the time until the log's look-up holds a new
+//! name or a change of address, and saves look-ups after that.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
-use message::{Address, address};
+use message::{Address, Timestamp, address, event::CustomerMoved};
 
 use crate::{
     context::{Context, directory::ChannelEntry},
-    domain::{hash::StreamHash, names::Names},
+    domain::{
+        hash::StreamHash,
+        moves::{self, Move, MovePlan, World},
+        names::{NameState, Names},
+    },
+    history::lookup,
 };
 
 /// Maximum number of names in one generation; a full one replaces the older.
 const RECENT_MAX: usize = 65_536;
 
-/// The addresses that were found lately, in two generations.
-#[derive(Debug, Default)]
-pub(crate) struct Recent([HashMap<u128, Address, StreamHash>; 2]);
+/// Maximum number of changes of address that are remembered until the log holds them.
+const MOVES_MAX: usize = 1_024;
 
-/// A customer's session.
+/// The names that were found lately, in two generations, and the last changes of address.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    names: [HashMap<u128, NameState, StreamHash>; 2],
+    moves: VecDeque<u64>,
+}
+
+/// The session of a customer who wrote.
 pub(crate) struct Resolved {
     pub(crate) address: Address,
-    /// The names that do not lead to it yet.
-    pub(crate) new_names: Vec<Arc<str>>,
+    /// The names that do not lead to it yet. `None`: it was written before the customer left the
+    /// address, which says nothing about names any more.
+    pub(crate) new_names: Option<Vec<Arc<str>>>,
 }
 
 impl Recent {
-    fn get(&self, key: u128) -> Option<Address> {
-        let [now, before] = &self.0;
+    fn get(&self, key: u128) -> Option<NameState> {
+        let [now, before] = &self.names;
         now.get(&key).or_else(|| before.get(&key)).cloned()
     }
 
-    fn put(&mut self, key: u128, address: Address) {
-        let [now, before] = &mut self.0;
+    fn put(&mut self, key: u128, state: NameState) {
+        let [now, before] = &mut self.names;
         if now.len() >= RECENT_MAX {
             *before = std::mem::take(now);
         }
-        now.insert(key, address);
+        now.insert(key, state);
     }
 
     /// Finds a customer's session by any of the names. Without one, the first name makes the
@@ -48,7 +63,7 @@ impl Recent {
         names: &Names,
     ) -> Address {
         let known = names.iter().find_map(|name| self.known(context, entry, did, name));
-        known.unwrap_or_else(|| own_address(entry, did, names))
+        known.map_or_else(|| own_address(entry, did, names), NameState::into_address)
     }
 
     fn known(
@@ -57,31 +72,87 @@ impl Recent {
         entry: &ChannelEntry,
         did: &Arc<str>,
         name: &Arc<str>,
-    ) -> Option<Address> {
+    ) -> Option<NameState> {
         let key = address::alias_key(&entry.config.id, did, name);
-        self.get(key).or_else(|| context.address_of(entry, did, name))
+        self.get(key).or_else(|| context.name_state(entry, did, name))
     }
 
-    /// Finds a customer's session as [`Self::find`] does, and makes all names lead to it.
+    /// Finds the session of a customer who wrote at an instant, and makes all names lead to it. A
+    /// name that its owner has left makes an address of its own.
     pub(crate) fn resolve(
         &mut self,
         context: &Context,
         entry: &ChannelEntry,
         did: &Arc<str>,
         names: &Names,
+        written: Option<Timestamp>,
     ) -> Resolved {
-        let known: Vec<Option<Address>> =
+        let known: Vec<Option<NameState>> =
             names.iter().map(|name| self.known(context, entry, did, name)).collect();
-        let first = known.iter().flatten().next().cloned();
-        let address = first.unwrap_or_else(|| own_address(entry, did, names));
+        let owned = known.iter().flatten().find_map(|state| match state {
+            NameState::Owned { address, .. } => Some(address),
+            NameState::Released { .. } => None,
+        });
+        let is_left = |state: &&NameState| matches!(state, NameState::Released { .. });
+        let left = known.iter().flatten().filter(is_left).find_map(|state| state.owner_at(written));
+        if let Some(earlier) = left {
+            return Resolved { address: owned.unwrap_or(earlier).clone(), new_names: None };
+        }
+        let address = match owned {
+            Some(address) => address.clone(),
+            None => moves::fresh(&own_address(entry, did, names), known.first().and_then(Option::as_ref)),
+        };
         let mut new_names = Vec::new();
         for (name, known) in names.iter().zip(known) {
-            if known.is_none_or(|known| known != address) {
+            let leads_here =
+                |known: &NameState| matches!(known, NameState::Owned { address: to, .. } if *to == address);
+            if !known.as_ref().is_some_and(leads_here) {
                 new_names.push(name.clone());
+                let state = NameState::Owned { address: address.clone(), since: None };
+                self.put(address::alias_key(&entry.config.id, did, name), state);
+            } else if let Some(known) = known {
+                self.put(address::alias_key(&entry.config.id, did, name), known);
             }
-            self.put(address::alias_key(&entry.config.id, did, name), address.clone());
         }
-        Resolved { address, new_names }
+        Resolved { address, new_names: Some(new_names) }
+    }
+
+    /// Decides what a change of address means for the sessions. `is_known`: the log holds it.
+    pub(crate) fn plan_move(
+        &mut self,
+        context: &Context,
+        entry: &ChannelEntry,
+        did: &Arc<str>,
+        change: &Move,
+        is_known: bool,
+    ) -> MovePlan {
+        let own = |name: &Arc<str>| Address {
+            channel: entry.config.id.clone(),
+            did: did.clone(),
+            customer: name.clone(),
+        };
+        let world = World {
+            state: &|name| self.known(context, entry, did, name),
+            heard: &|address| lookup::heard(&context.reader, context.stream_of(address)),
+            own: &own,
+        };
+        if is_known || self.moves.contains(&change.change) {
+            return moves::repeated(change, &world);
+        }
+        let plan = moves::plan(change, &world);
+        if self.moves.len() >= MOVES_MAX {
+            self.moves.pop_front();
+        }
+        self.moves.push_back(change.change);
+        plan
+    }
+
+    /// Notes a change of address, before the log holds it.
+    pub(crate) fn note_move(&mut self, entry: &ChannelEntry, did: &Arc<str>, moved: &CustomerMoved) {
+        let released = moved.released.iter().map(|(name, _)| name);
+        for name in moved.names.iter().chain(released) {
+            self.put(address::alias_key(&entry.config.id, did, name), NameState::after(moved, name));
+        }
     }
 }
 

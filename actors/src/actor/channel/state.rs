@@ -17,8 +17,9 @@ use crate::{
         input::ChannelInput,
         links::{LinkOwner, Links},
         metrics::Metrics,
-        outbox::Outbox,
-        receipts::{self, AcceptedPart, Receipts},
+        outbox::{AnsweredPart, Outbox},
+        receipts::{self, AcceptedPart, ReceiptTurn, Receipts},
+        refusals::Refusals,
         smpp_inbound::{self, SmppDelivery},
         view::{self, Account, ChannelStatus, Shown},
     },
@@ -31,7 +32,7 @@ use crate::{
         link::{LinkEvent, LinkReport, LinkStatus, LinkToken, PartAnswer},
         part::{Ack, InboundAck},
         recipient::Recipient,
-        task::Op,
+        task::{Op, ReceiptClaim},
         tasks::Tasks,
     },
     sabotage::Sabotage,
@@ -56,8 +57,7 @@ pub(crate) struct ChannelState {
     status: ChannelStatus,
     registration: Option<SetUpView>,
     account: Account,
-    /// Why nothing is sent until an operator changes something.
-    stopped: Option<Cause>,
+    refusals: Refusals,
     is_draining: bool,
     drained: Option<oneshot::Sender<()>>,
     /// When the timer for the rate fires, in monotonic milliseconds.
@@ -83,14 +83,14 @@ impl ChannelState {
         let cell = myself.get_cell();
         let owner = LinkOwner { context: context.clone(), channel: ix, messages, cell };
         Ok(Self {
-            outbox: Outbox::new(entry.config.send_rate, context.monotonic_ms()),
+            outbox: Outbox::new(entry.config.send_rate, entry.is_smpp(), context.monotonic_ms()),
             receipts,
             customers: Customers::default(),
             metrics: Metrics::of(&entry.config.id),
             status: ChannelStatus::new(context.now()),
             registration: None,
             account: Account::default(),
-            stopped: None,
+            refusals: Refusals::default(),
             is_draining: false,
             drained: None,
             send_due_ms: u64::MAX,
@@ -114,7 +114,14 @@ impl ChannelState {
         self.links.query(batch.queries);
         self.metrics.count_receipts(batch.matched_by_reference);
         let mut tasks = self.context.hosts.tasks();
-        self.receipts.on_tried(&self.context, batch.tried, &mut self.metrics, &mut tasks);
+        for part in batch.moved.iter().flat_map(|moved| self.outbox.redirect(moved)) {
+            tasks.push(part.stream, outcome_op(part, Outcome::NotSent, Vec::new()));
+        }
+        let (tried, disowned) = (batch.tried, batch.disowned);
+        self.with_receipts(&mut tasks, |receipts, turn| {
+            receipts.on_tried(turn, tried);
+            disowned.into_iter().for_each(|claim| receipts.on_disowned(turn, claim));
+        });
         for stray in batch.strays {
             if let Some(mut inbound) = self.http_inbound() {
                 inbound.on_stray(stray, &mut tasks);
@@ -127,7 +134,7 @@ impl ChannelState {
 
     pub(crate) fn tick(&mut self) {
         let mut tasks = self.context.hosts.tasks();
-        self.receipts.retry(&self.context, &mut self.metrics, &mut tasks);
+        self.with_receipts(&mut tasks, Receipts::retry);
         self.context.hosts.work(tasks);
         self.send_and_ask();
         self.publish_waiting();
@@ -157,6 +164,19 @@ impl ChannelState {
         self.links.fire_and_forget(request);
     }
 
+    /// Does something with the receipts that needs other parts of the channel.
+    fn with_receipts(&mut self, tasks: &mut Tasks, act: impl FnOnce(&mut Receipts, &mut ReceiptTurn<'_>)) {
+        let Some(entry) = self.context.directory.channel(self.ix) else { return };
+        let mut turn = ReceiptTurn {
+            context: &self.context,
+            entry,
+            outstanding: &self.outbox.outstanding,
+            metrics: &mut self.metrics,
+            tasks,
+        };
+        act(&mut self.receipts, &mut turn);
+    }
+
     fn http_inbound(&mut self) -> Option<HttpInbound<'_>> {
         Some(HttpInbound {
             entry: self.context.directory.channel(self.ix)?,
@@ -174,7 +194,8 @@ impl ChannelState {
     /// the rate.
     fn send_and_ask(&mut self) {
         let Some(entry) = self.context.directory.channel(self.ix) else { return };
-        let (is_stopped, now_ms) = (self.stopped.is_some(), self.context.monotonic_ms());
+        let is_stopped = self.refusals.is_stopped();
+        let now_ms = self.context.monotonic_ms();
         let sent = if is_stopped { 0 } else { self.outbox.send(&mut self.links, now_ms) };
         let may_prefetch = entry.config.on_unknown == OnUnknown::Resend;
         self.outbox.adapt_prefetch(&self.links, may_prefetch, sent);
@@ -218,6 +239,13 @@ impl ChannelState {
         self.publish_status();
     }
 
+    /// Notes that acknowledgements on a link may not have reached the provider.
+    fn note_loss(&self) {
+        if let Some(entry) = self.context.directory.channel(self.ix) {
+            entry.note_loss(self.context.now());
+        }
+    }
+
     fn on_link_event(&mut self, link: u16, event: LinkEvent, tasks: &mut Tasks) {
         let now = self.context.now();
         match event {
@@ -226,21 +254,24 @@ impl ChannelState {
                 if let Some(slot) = self.links.get_mut(link) {
                     slot.free = 1;
                 }
+                self.refusals.try_one();
             }
             LinkEvent::Down { reason } => {
+                self.note_loss();
                 self.links.set_down(link, reason, now);
                 // Meanwhile parts may expire, or more urgent ones arrive.
                 if self.links.up() == 0 {
                     self.return_unsent(tasks);
                 }
             }
-            LinkEvent::Trying { attempts, status, reason } => {
+            LinkEvent::Trying { attempts, status, reason, next_ms } => {
                 if let Some(slot) = self.links.get_mut(link) {
                     slot.attempts = attempts;
                     slot.set_status(status, reason, now);
+                    slot.next_try = next_ms.map(|ms| now.plus_ms(ms));
                 }
             }
-            LinkEvent::CredentialsRefused(cause) => self.stop(cause, tasks),
+            LinkEvent::CredentialsRefused { cause, epoch } => self.on_refused_link(cause, epoch, tasks),
             LinkEvent::Answered(token, answer) => self.on_answer(link, token, answer, tasks),
             LinkEvent::Delivered { token, message } => self.on_delivery(link, token, &message, tasks),
             LinkEvent::Queried { part, status } => receipts::on_query_answer(part, status, tasks),
@@ -275,13 +306,15 @@ impl ChannelState {
             slot.reason.clear();
             slot.since = now;
             slot.attempts = 0;
+            slot.next_try = None;
         }
+        self.resume("the provider accepts the credentials again");
     }
 
     /// Handles the answer to a part.
     fn on_answer(&mut self, link: u16, token: LinkToken, answer: PartAnswer, tasks: &mut Tasks) {
-        let part = if matches!(answer, PartAnswer::AcceptedLate { .. }) {
-            token.part
+        let AnsweredPart { part, is_current } = if matches!(answer, PartAnswer::AcceptedLate { .. }) {
+            AnsweredPart { part: token.part, is_current: true }
         } else {
             if let Some(slot) = self.links.get_mut(link) {
                 slot.free += usize::from(slot.is_up());
@@ -291,11 +324,11 @@ impl ChannelState {
         };
         let outcome = match answer {
             PartAnswer::Accepted { id, customer } | PartAnswer::AcceptedLate { id, customer } => {
-                return self.on_accepted(part, id, customer, tasks);
+                return self.on_accepted(part, token.scope, id, customer, tasks);
             }
             PartAnswer::NotSent => Outcome::NotSent,
             PartAnswer::Unanswered(cause) => Outcome::Unanswered(cause),
-            PartAnswer::Refused(error) => Outcome::Refused(error),
+            PartAnswer::Refused(error) => Outcome::Refused(self.refusals.weigh(part, error, is_current)),
         };
         self.metrics.count_outcome(&outcome);
         if let Outcome::Refused(SendError::Throttled { after_ms, .. }) = &outcome {
@@ -303,28 +336,40 @@ impl ChannelState {
         }
         let in_doubt = matches!(outcome, Outcome::Unanswered(_) | Outcome::Refused(SendError::Unknown(_)));
         let refused = match &outcome {
-            Outcome::Refused(SendError::CredentialsRefused(cause)) => Some(cause.clone()),
+            Outcome::Refused(SendError::CredentialsRefused(cause)) if is_current => Some(cause.clone()),
             _ => None,
         };
         tasks.push(part.stream, outcome_op(part, outcome, Vec::new()));
         if in_doubt {
             // A receipt may have arrived already: then the part was accepted, and must not be
             // resent.
-            self.receipts.try_on_doubt(&self.context, part.stream, tasks);
+            self.with_receipts(tasks, |receipts, turn| receipts.try_of_stream(turn, part.stream));
         }
         if let Some(cause) = refused {
             self.stop(cause, tasks);
         }
     }
 
-    fn on_accepted(&mut self, part: PartRef, id: Arc<str>, customer: Option<Arc<str>>, tasks: &mut Tasks) {
+    fn on_accepted(
+        &mut self,
+        part: PartRef,
+        scope: u64,
+        id: Arc<str>,
+        customer: Option<Arc<str>>,
+        tasks: &mut Tasks,
+    ) {
         self.metrics.count_submitted();
+        self.refusals.accepted(part.stream);
         self.outbox.rate.relax(self.context.monotonic_ms());
-        let AcceptedPart { spellings, early_receipt } = self.receipts.on_accepted(part, &id);
+        let token = self.entry().and_then(|entry| entry.http()?.message_token(&id));
+        let AcceptedPart { spellings, early_receipt } =
+            self.receipts.on_accepted(&self.context, part, scope, &id, token.as_deref());
         tasks.push(part.stream, outcome_op(part, Outcome::Taken(id), spellings));
         if let Some(number) = early_receipt {
             self.receipts.forward_kept(number, part, tasks);
         }
+        // One part less is unanswered: a receipt with an unknown id may be clear now.
+        self.with_receipts(tasks, |receipts, turn| receipts.try_of_stream(turn, part.stream));
         if let Some(entry) = self.entry().filter(|entry| entry.has_aliases)
             && let Some(customer) = customer
         {
@@ -344,14 +389,17 @@ impl ChannelState {
         let Some(entry) = self.context.directory.channel(self.ix) else { return };
         let ack = Ack::Link(InboundAck { channel: self.ix, link, token });
         match smpp_inbound::read(entry, delivered, || self.context.seams.ids.message_id()) {
-            SmppDelivery::Receipt { reported, did, customer } => {
-                let address = || entry.address(&did, &customer);
-                let (context, metrics) = (&self.context, &mut self.metrics);
-                self.receipts.on_receipt(context, reported, address, ack, metrics, tasks);
+            SmppDelivery::Receipt { reported, address, words, unread } => {
+                if let Some(word) = unread {
+                    self.metrics.count_unread_receipt();
+                    self.account.note_unread(entry, &word, self.context.now());
+                }
+                let claim = ReceiptClaim { reported, address, words, ack };
+                self.with_receipts(tasks, |receipts, turn| receipts.on_claim(turn, claim));
             }
             SmppDelivery::Message { identity, inbound } => {
                 self.metrics.count_received();
-                let stream = identity.address.stream();
+                let stream = self.context.stream_of(&identity.address);
                 tasks.push(stream, Op::Receive { identity, inbound, key: None, ack: Some(ack) });
             }
             SmppDelivery::Nothing => {}
@@ -362,6 +410,7 @@ impl ChannelState {
     pub(crate) async fn on_link_actor_gone(&mut self, id: ActorId) {
         let Some(link) = self.links.of_actor(id) else { return };
         let number = link as u16;
+        self.note_loss();
         self.links.set_down(number, "its actor failed".to_owned(), self.context.now());
         let mut tasks = self.context.hosts.tasks();
         for token in self.outbox.outstanding.of_link(number) {
@@ -370,23 +419,53 @@ impl ChannelState {
         }
         self.context.hosts.work(tasks);
         if !self.is_draining
-            && let Err(error) = self.links.start_actor(link).await
+            && let Err(error) = self.links.start_actor(link, self.outbox.outstanding.epoch()).await
         {
             tracing::error!(link, error, "link cannot be started");
         }
         self.send_and_ask();
     }
 
-    /// Stops sending because the provider refuses the credentials.
-    fn stop(&mut self, cause: Cause, tasks: &mut Tasks) {
-        if self.stopped.is_some() {
-            return;
+    /// Handles a link whose credentials were refused. While another link is up with the same
+    /// credentials, or about to be, that concerns this link alone. A refusal older than the last
+    /// restart tells nothing about the credentials now.
+    fn on_refused_link(&mut self, cause: Cause, epoch: u32, tasks: &mut Tasks) {
+        let has_hope = self.links.iter().any(|slot| slot.is_up() || slot.status == LinkStatus::Connecting);
+        if epoch == self.outbox.outstanding.epoch() && !has_hope {
+            self.stop(cause, tasks);
         }
-        tracing::error!(code = &*cause.code, reason = &*cause.reason, "channel stopped: credentials refused");
-        self.stopped = Some(cause.clone());
-        self.links.stop();
-        self.receipts.record_stop(&self.context, Some(cause));
+    }
+
+    /// Stops sending because the provider refuses the credentials. The links probe with growing
+    /// pauses, and the first that comes up resumes.
+    fn stop(&mut self, cause: Cause, tasks: &mut Tasks) {
+        self.links.suspend(&cause);
+        if self.refusals.stop(cause.clone()) {
+            let channel = self.entry().map_or("", |entry| entry.config.id.as_str());
+            let (code, reason) = (&*cause.code, &*cause.reason);
+            tracing::error!(channel, code, reason, "channel stopped: credentials refused");
+            self.receipts.record_stop(&self.context, Some(cause));
+        }
         self.return_unsent(tasks);
+    }
+
+    /// Sends again after a stop.
+    fn resume(&mut self, why: &str) {
+        if self.refusals.resume() {
+            let channel = self.entry().map_or("", |entry| entry.config.id.as_str());
+            tracing::info!(channel, why, "channel resumed");
+            self.receipts.record_stop(&self.context, None);
+        }
+    }
+
+    /// Starts sending again after a stop, and makes all links connect now.
+    pub(crate) fn restart(&mut self) {
+        self.resume("an operator restarted it");
+        self.outbox.outstanding.begin_epoch();
+        self.refusals.forget_denials();
+        self.links.restart(self.outbox.outstanding.epoch());
+        self.send_and_ask();
+        self.publish_status();
     }
 
     /// Returns parts that cannot be sent for long to their sessions.
@@ -394,16 +473,6 @@ impl ChannelState {
         for part in self.outbox.drain() {
             tasks.push(part.stream, outcome_op(part, Outcome::NotSent, Vec::new()));
         }
-    }
-
-    /// Starts sending again after a stop, and makes all links connect now.
-    pub(crate) fn restart(&mut self) {
-        if self.stopped.take().is_some() {
-            self.receipts.record_stop(&self.context, None);
-        }
-        self.links.restart();
-        self.send_and_ask();
-        self.publish_status();
     }
 
     /// Sends nothing more, and answers once nothing is outstanding.
@@ -459,7 +528,7 @@ impl ChannelState {
     fn publish_status(&mut self) {
         if let Some(entry) = self.context.directory.channel(self.ix) {
             let now = self.context.now();
-            self.status.update(&entry.config.id, &self.links, self.stopped.as_ref(), now);
+            self.status.update(&entry.config.id, &self.links, self.refusals.cause(), now);
         }
         view::set_gauges(&self.metrics, &self.links, &self.outbox, &self.receipts);
     }

@@ -78,6 +78,7 @@ pub(crate) fn write(
                 CloseReason::Inactivity => "INACTIVITY",
                 CloseReason::Customer => "CUSTOMER",
                 CloseReason::Business => "AGENT",
+                CloseReason::Reassigned => "FORCE_CLOSED",
             };
             write::write_intent(out, &head, "END_CHAT", Some(reason));
         }
@@ -92,11 +93,7 @@ fn write_notification(out: &mut Vec<u8>, head: Head<'_>, notification: &Notifica
     };
     let failed = outcome == Outcome::Failed;
     let code = notification.cause.as_ref().map(|c| &*c.code);
-    let reason_code = match code {
-        _ if !failed => "200",
-        Some("400" | window::WINDOW) => "400",
-        _ => "500",
-    };
+    let reason_code = if failed { reason_code(code) } else { "200" };
     let mut words: Vec<String> = Vec::new();
     if let Some(cause) = notification.cause.as_ref().filter(|_| failed) {
         words.push(if cause.reason.is_empty() {
@@ -114,4 +111,69 @@ fn write_notification(out: &mut Vec<u8>, head: Head<'_>, notification: &Notifica
     };
     let report = Report { message_id: notification.id.as_str(), outcome, reason_code, text: text.as_deref() };
     write::write_notification(out, &head, &report);
+}
+
+/// Returns the `reasonCode` of a failure: the code of its cause, which is the provider's own
+/// wherever the provider gave one. A message that can never be sent has 400, and so has one whose
+/// window is closed.
+fn reason_code(code: Option<&str>) -> &str {
+    match code {
+        Some(window::WINDOW) => "400",
+        Some(code) if !code.is_empty() => code,
+        _ => "500",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use message::event::Cause;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// Codes as the providers' answers, statuses and receipts give them.
+    #[test]
+    fn the_reason_code_of_a_failure_is_the_providers() {
+        for (code, expected) in [
+            // WhatsApp Cloud API, a failed status.
+            ("131049", "131049"),
+            ("131047", "131047"),
+            // Messenger Platform, code and subcode.
+            ("10/2018278", "10/2018278"),
+            // Twilio's status callback, Telnyx's errors, Bandwidth's message-failed.
+            ("30005", "30005"),
+            ("40300", "40300"),
+            ("4470", "4470"),
+            // Telegram's error_code, Viber's status, VoIP.ms's word.
+            ("403", "403"),
+            ("6", "6"),
+            ("invalid_dst", "invalid_dst"),
+            // A receipt's state and error, a command status.
+            ("UNDELIV/034", "UNDELIV/034"),
+            ("0x0000000B", "0x0000000B"),
+            // Ours.
+            ("expired", "expired"),
+            ("400", "400"),
+            ("window", "400"),
+            ("", "500"),
+        ] {
+            let cause = Some(Cause::new(code, "words"));
+            let notification = |status| Notification {
+                id: "m".into(),
+                status,
+                cause: cause.clone(),
+                adapted: Default::default(),
+                conversation_id: None,
+                channel_data: None,
+            };
+            let written = |status| {
+                let mut out = Vec::new();
+                write_notification(&mut out, Head::default(), &notification(status));
+                let json: Value = serde_json::from_slice(&out).unwrap();
+                json["body"]["reasonCode"].as_str().unwrap().to_owned()
+            };
+            assert_eq!(written(MessageStatus::Failed), expected, "{code}");
+            assert_eq!(written(MessageStatus::Delivered), "200", "{code}");
+        }
+    }
 }

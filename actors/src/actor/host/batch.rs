@@ -3,20 +3,21 @@
 
 use std::sync::Arc;
 
-use message::{StreamId, Timestamp};
-use storage::Item;
+use message::{MessageNo, StreamId, Timestamp};
+use storage::{Found, Item, Key, Tag};
 
 use crate::{
     config::{ChannelIx, DestinationIx},
     context::{Context, media_queue::FetchRequest, tail::TailRecord},
+    domain::{clock::Moment, subject::message_of},
     error::Refusal,
     protocol::{
         answers::{Acceptance, Answers, Reply},
-        channel::{ChannelMessage, HostBatch},
+        channel::{ChannelMessage, HostBatch, Tried, TriedReceipt},
         completion::Completion,
         destination::{DeliveryBatch, DestinationMessage},
         part::Ack,
-        task::QueuePosition,
+        task::{NewestState, QueuePosition},
     },
     view::{MessageView, SessionView},
 };
@@ -24,6 +25,8 @@ use crate::{
 /// A batch in progress.
 pub(crate) struct Batch {
     pub(crate) now: Timestamp,
+    /// The bounds of `now` while the wall clock is in doubt.
+    pub(crate) moment: Moment,
     pub(crate) items: Vec<Item>,
     /// Sessions to look at when the batch ends: announcements, deliveries, timers.
     pub(crate) touched: Vec<StreamId>,
@@ -31,14 +34,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
-    pub(crate) fn new(now: Timestamp) -> Self {
-        Self { now, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
+    pub(crate) fn new(moment: Moment) -> Self {
+        Self { now: moment.now, moment, items: Vec::new(), touched: Vec::new(), effects: Effects::default() }
     }
 
     /// Allocates for the events that `tasks` tasks usually record: events are large, and are copied
     /// when their list grows.
-    pub(crate) fn for_tasks(now: Timestamp, tasks: usize) -> Self {
-        Self { items: Vec::with_capacity(tasks), touched: Vec::with_capacity(tasks), ..Self::new(now) }
+    pub(crate) fn for_tasks(moment: Moment, tasks: usize) -> Self {
+        Self { items: Vec::with_capacity(tasks), touched: Vec::with_capacity(tasks), ..Self::new(moment) }
     }
 
     /// Returns the batch's length, for [`Self::rollback`].
@@ -54,6 +57,30 @@ impl Batch {
     /// Whether an event of this batch has a look-up key.
     pub(crate) fn has_key(&self, hash: u128) -> bool {
         self.items.iter().any(|item| item.keys.iter().any(|key| key.hash == hash))
+    }
+
+    /// Returns the value of a look-up key that an event of this batch has.
+    pub(crate) fn value_of(&self, hash: u128) -> Option<u64> {
+        let keys = self.items.iter().flat_map(|item| &item.keys);
+        keys.filter(|key| key.hash == hash).find_map(|key| match key.b {
+            Tag::Value(value) => Some(value),
+            Tag::OwnSeq => None,
+        })
+    }
+
+    /// The position of the newest event about a message in this batch.
+    pub(crate) fn newest_of(&self, stream: StreamId, number: MessageNo) -> Option<u32> {
+        let is_about = |item: &Item| item.stream == stream && message_of(&item.event) == Some(number);
+        self.items.iter().rposition(is_about).map(|at| at as u32)
+    }
+
+    /// Returns the value of a look-up key among the events of this batch.
+    pub(crate) fn find(&self, hash: u128) -> Option<Found> {
+        let mut keys = self.items.iter().rev().flat_map(|item| &item.keys);
+        match keys.find(|key| key.hash == hash)? {
+            Key { a, b: Tag::Value(b), .. } => Some(Found { a: *a, b: *b }),
+            Key { b: Tag::OwnSeq, .. } => None,
+        }
     }
 
     /// The events of one stream in this batch, with their positions.
@@ -101,6 +128,8 @@ pub(crate) enum Effect {
     Answer(Reply<()>, Result<(), Refusal>),
     /// Answers with a session.
     ShowSession(Reply<SessionView>, Box<Result<SessionView, Refusal>>),
+    /// Answers with the newest state of a stream.
+    ShowNewest(Reply<NewestState>, Box<Result<NewestState, Refusal>>),
     /// Answers with a message.
     ShowMessage(Reply<MessageView>, Box<Result<MessageView, Refusal>>),
     /// Answers with a place in a session's queue.
@@ -118,6 +147,9 @@ impl Effect {
                 let _caller_gone = reply.send(answer);
             }
             Self::ShowSession(reply, answer) => {
+                let _caller_gone = reply.send(*answer);
+            }
+            Self::ShowNewest(reply, answer) => {
                 let _caller_gone = reply.send(*answer);
             }
             Self::ShowMessage(reply, answer) => {
@@ -152,6 +184,21 @@ impl Effects {
         match ack {
             Ack::Link(ack) => self.channel(ack.channel).acks.push(ack),
             Ack::Caller(completion) => self.others.push(Effect::Complete(completion)),
+            Ack::Kept { channel, parked } => {
+                self.channel(channel).tried.push(TriedReceipt { parked, found: Tried::Delivered });
+            }
+        }
+    }
+
+    /// Drops every acknowledgement, and what sessions say of receipts: the peers repeat what they
+    /// sent, and kept receipts stay kept.
+    pub(crate) fn withhold_acknowledgements(&mut self) {
+        self.others.retain(|effect| !matches!(effect, Effect::Complete(_)));
+        for (_, batch) in &mut self.channels {
+            batch.acks.clear();
+            batch.tried.clear();
+            batch.strays.clear();
+            batch.disowned.clear();
         }
     }
 
@@ -169,7 +216,7 @@ impl Effects {
         }
         for (channel, batch) in self.channels {
             if let Some(entry) = context.directory.channel(channel) {
-                entry.tell(ChannelMessage::FromHost(batch));
+                entry.tell(ChannelMessage::FromHost(Box::new(batch)));
             }
         }
         for (destination, batches) in self.deliveries {

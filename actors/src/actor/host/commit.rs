@@ -50,7 +50,7 @@ struct UnaskedRoom {
 /// caused it, and one flush serves both.
 fn unasked_room(turn: &HostTurn<'_>, stream: StreamId) -> Option<UnaskedRoom> {
     let (slot, channel, entry) = turn.slot_and_channel(stream).filter(|(slot, ..)| !slot.announced)?;
-    let due = slot.session.due_parts(&entry.policy, turn.now(), usize::from(u8::MAX))?;
+    let due = slot.session.due_parts(&entry.policy, turn.moment(), usize::from(u8::MAX))?;
     let parts = entry.credit.take(due.parts.len());
     (parts > 0).then_some(UnaskedRoom { channel, parts })
 }
@@ -61,6 +61,10 @@ fn append(turn: HostTurn<'_>) {
     let mut effects = std::mem::take(&mut batch.effects);
     if items.is_empty() && effects.is_empty() {
         return;
+    }
+    // What could not be read may have been misjudged: the next run judges it again.
+    if context.lifecycle.has_failed() {
+        effects.withhold_acknowledgements();
     }
     if Sabotage::AcceptBeforeFlush.is_chosen() {
         effects.answers.drain(..).for_each(PendingAnswer::send);
@@ -91,6 +95,7 @@ fn on_appended(turn: &mut HostTurn<'_>, first: Seq, streams: &[StreamId]) {
         let Some(slot) = live.get_mut(*stream) else { continue };
         slot.head = Seq(first.0 + n as u64);
         slot.pending = None;
+        slot.chains.resolve(first);
         slot.used = slot.is_under_way();
     }
     for stream in streams {
@@ -107,7 +112,7 @@ fn on_appended(turn: &mut HostTurn<'_>, first: Seq, streams: &[StreamId]) {
 
 /// Tells channel and destinations what a session has for them, and arms its timer.
 fn announce(turn: &mut HostTurn<'_>, stream: StreamId) {
-    let (context, now) = (turn.context, turn.now());
+    let (context, moment) = (turn.context, turn.moment());
     let Some(slot) = turn.sessions.live.get_mut(stream) else { return };
     slot.touched = false;
     let Some((channel, entry)) = slot.channel.and_then(|ix| Some((ix, context.directory.channel(ix)?)))
@@ -115,7 +120,7 @@ fn announce(turn: &mut HostTurn<'_>, stream: StreamId) {
         return;
     };
     if !slot.announced
-        && let Some(due) = slot.session.due_parts(&entry.policy, now, usize::from(u8::MAX))
+        && let Some(due) = slot.session.due_parts(&entry.policy, moment, usize::from(u8::MAX))
     {
         slot.announced = true;
         let ready = ReadySession { stream, lane: slot.session.lane(), parts: due.parts.len() as u16 };
@@ -130,11 +135,12 @@ fn announce(turn: &mut HostTurn<'_>, stream: StreamId) {
         item.keys.push(Key { hash: address::head_key(stream), a, b: Tag::OwnSeq });
     }
     let soonest = slot.soonest.take();
-    let next = if slot.timed {
-        earlier(soonest, slot.session.own_instant(&entry.policy, now))
+    // Of what was due before a step back of the clock, no timer is left.
+    let next = if slot.timed_at.is_some_and(|at| at <= moment.sure) {
+        earlier(soonest, slot.session.own_instant(&entry.policy, moment.sure))
     } else {
-        slot.timed = true;
-        slot.session.next_instant(&entry.policy, now)
+        slot.timed_at = Some(moment.sure);
+        slot.session.next_instant(&entry.policy, moment.sure)
     };
     if let Some(next) = next {
         turn.sessions.arm(stream, next);
@@ -187,7 +193,7 @@ fn first_deliveries(
         .collect();
     DeliveryBatch {
         stream: slot.stream,
-        customer: session.customer_shown.clone(),
+        customer: session.customer_handed_out(),
         did: session.did_shown.clone(),
         channel: session.address.channel.clone(),
         deliveries,

@@ -3,13 +3,18 @@
 
 use std::collections::HashMap;
 
-use message::{Seq, StreamId, Timestamp};
+use message::{Event, PartState, Seq, StreamId, Timestamp};
 use smallvec::SmallVec;
 use storage::StoredEntry;
 
 use crate::{
     config::{ChannelIx, DestinationIx},
-    domain::{hash::StreamHash, session::Session},
+    domain::{
+        chains::{Chains, Position},
+        hash::StreamHash,
+        session::{Outbound, Session},
+        subject::message_of,
+    },
 };
 
 /// A session in memory, with what its host knows about it.
@@ -22,6 +27,10 @@ pub(crate) struct Slot {
     pub(crate) head: Seq,
     /// The position of its newest event in the batch in progress.
     pub(crate) pending: Option<u32>,
+    /// Where the newest events of its messages are.
+    pub(crate) chains: Chains,
+    /// The last report on everything up to an instant for which settled messages were searched.
+    pub(crate) watermark: Option<(PartState, Timestamp)>,
     /// Whether the channel knows that it has parts to send.
     pub(crate) announced: bool,
     /// The destinations that hold deliveries of it.
@@ -30,9 +39,10 @@ pub(crate) struct Slot {
     pub(crate) before: StoredEntry,
     /// The instant at which it is due.
     pub(crate) timer: Option<Timestamp>,
-    /// Whether every message was considered for the timer since the session was loaded and since
-    /// the timer was last due. Then only changes can bring the timer forward.
-    pub(crate) timed: bool,
+    /// The time at which every message was last considered for the timer; `None` since the session
+    /// was loaded or the timer was due. Afterwards only changes can bring the timer forward, and a
+    /// clock that goes back.
+    pub(crate) timed_at: Option<Timestamp>,
     /// The earliest instant among the changes since the timer was last set.
     pub(crate) soonest: Option<Timestamp>,
     /// The number of the last delivery that was considered for destinations.
@@ -53,17 +63,33 @@ impl Slot {
             channel: None,
             head,
             pending: None,
+            chains: Chains::default(),
+            watermark: None,
             announced: false,
             offered: SmallVec::new(),
             timer: None,
             before: StoredEntry::Unknown,
-            timed: false,
+            timed_at: None,
             soonest: None,
             offered_to: 0,
             dirty: false,
             used: true,
             touched: false,
         }
+    }
+
+    /// Applies an event that was, or is being, recorded at a position. Returns the message that it
+    /// settled, if it settled one.
+    pub(crate) fn apply(
+        &mut self,
+        event: &Event,
+        at: Timestamp,
+        position: Position,
+    ) -> Option<Box<Outbound>> {
+        let settled = self.session.apply(event, at);
+        let is_open = message_of(event).is_some_and(|number| self.session.message(number).is_some());
+        self.chains.advance(event, position, is_open);
+        settled
     }
 
     /// Whether more work on it is expected soon. A session that waits for its turn on the channel,

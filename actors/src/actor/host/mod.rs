@@ -4,23 +4,25 @@
 //! the log.
 
 mod batch;
+mod carry;
 mod commit;
 pub(crate) mod live;
 pub(crate) mod load;
 mod operator;
 mod perform;
+mod receipts;
 mod replies;
 mod sessions;
 mod submit;
 mod turn;
-mod view;
+pub(crate) mod view;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use message::{StreamId, event::DoubtCause};
+use message::{Seq, StreamId, event::DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use tokio::sync::oneshot;
 
@@ -28,6 +30,7 @@ use self::{batch::Batch, sessions::Sessions, turn::HostTurn};
 use crate::{
     config::{ChannelIx, DestinationIx},
     context::Context,
+    domain::{chains::Position, clock::Moment},
     protocol::{
         host::HostMessage,
         task::{Op, Task},
@@ -66,6 +69,8 @@ pub(crate) struct Host {
     context: Arc<Context>,
     sessions: Sessions,
     checkpoint: Option<CheckpointRun>,
+    /// The number of the clock's changes at the last tick.
+    clock_changes: u64,
     panics: metrics::Counter,
 }
 
@@ -92,6 +97,7 @@ impl Actor for SessionHost {
         Ok(Host {
             index,
             sessions: Sessions::new(live_max),
+            clock_changes: context.clock_changes(),
             context,
             checkpoint: None,
             panics: metrics::counter!("patchbay_session_panics_total"),
@@ -140,7 +146,7 @@ impl Host {
 
     /// Performs tasks in order, then appends all their events at once.
     fn work(&mut self, tasks: Vec<Task>) {
-        let mut batch = Batch::for_tasks(self.context.now(), tasks.len());
+        let mut batch = Batch::for_tasks(self.context.moment(), tasks.len());
         for task in tasks {
             let (stream, reserved) = (task.stream, task.reserved());
             let mark = batch.mark();
@@ -168,10 +174,10 @@ impl Host {
         tracing::error!(%stream, "a session panicked and is rebuilt from the log");
         let Some(slot) = self.sessions.remove(stream) else { return };
         match load::from_log(&self.context, stream, slot.head) {
-            Ok(mut fresh) => {
+            Ok(Some(mut fresh)) => {
                 fresh.channel = self.context.directory.channel_ix(&fresh.session.address.channel);
                 for (at, item) in batch.of_stream(stream) {
-                    fresh.session.apply(&item.event, item.at);
+                    fresh.apply(&item.event, item.at, Position::InBatch(at));
                     fresh.pending = Some(at);
                 }
                 fresh.touched = slot.touched;
@@ -179,6 +185,9 @@ impl Host {
                 self.sessions.live.mark_dirty(stream);
                 batch.touched.push(stream);
             }
+            // A session that this batch began.
+            Ok(None) if slot.head == Seq::NONE => {}
+            Ok(None) => self.context.lifecycle.fail(format!("session {stream} cannot be rebuilt")),
             Err(reason) => {
                 self.context.lifecycle.fail(format!("session {stream} cannot be rebuilt: {reason}"));
             }
@@ -186,8 +195,12 @@ impl Host {
     }
 
     fn tick(&mut self) {
-        let now = self.context.now();
-        let due = self.sessions.due(now);
+        let Moment { now, sure, .. } = self.context.moment();
+        let changes = self.context.clock_changes();
+        if std::mem::replace(&mut self.clock_changes, changes) != changes {
+            self.on_clock_change();
+        }
+        let due = self.sessions.due(sure);
         if !due.is_empty() {
             self.work(due.into_iter().map(|stream| Task { stream, op: Op::Wake }).collect());
         }
@@ -213,9 +226,24 @@ impl Host {
         }
     }
 
+    /// Looks at the sessions that wait for their time: what may be sent, and when, is judged anew
+    /// once the wall clock is in doubt, and once it is not any more.
+    fn on_clock_change(&mut self) {
+        let streams = self.sessions.live.streams(|slot| !slot.announced && !slot.session.queue.is_empty());
+        let mut batch = Batch::new(self.context.moment());
+        let mut turn = self.turn(&mut batch);
+        for stream in streams {
+            if let Some(slot) = turn.sessions.live.get_mut(stream) {
+                slot.timed_at = None;
+            }
+            turn.touch(stream);
+        }
+        commit::finish(turn);
+    }
+
     fn on_channel_restarted(&mut self, channel: ChannelIx) {
         let streams = self.sessions.live.streams(|slot| slot.channel == Some(channel));
-        let mut batch = Batch::new(self.context.now());
+        let mut batch = Batch::new(self.context.moment());
         let mut turn = self.turn(&mut batch);
         for stream in streams {
             turn.recover(stream, DoubtCause::LinkLost);
@@ -229,7 +257,7 @@ impl Host {
 
     fn on_destination_restarted(&mut self, destination: DestinationIx) {
         let streams = self.sessions.live.streams(|slot| !slot.session.deliveries.is_empty());
-        let mut batch = Batch::new(self.context.now());
+        let mut batch = Batch::new(self.context.moment());
         let mut turn = self.turn(&mut batch);
         for stream in streams {
             turn.offer_again(stream, |d| d != destination);

@@ -31,9 +31,7 @@ pub(crate) fn answer(turn: &mut HostTurn<'_>, stream: StreamId, request: Request
             let done = change(turn, stream, |session, _| session.replay_dead_letter(delivery));
             Effect::Answer(reply, done)
         }
-        Request::View { id, at, reply } => {
-            Effect::ShowSession(reply, Box::new(view::session_at(turn, stream, id, at)))
-        }
+        Request::View { reply } => Effect::ShowNewest(reply, Box::new(view::newest(turn, stream))),
         Request::ViewMessage { number, reply } => {
             Effect::ShowMessage(reply, Box::new(view::message(turn, stream, number)))
         }
@@ -70,11 +68,11 @@ fn open(
     }
     let missing = Refusal::NotFound("session");
     let slot = turn.slot(stream).ok_or(missing.clone())?;
-    let events = slot.session.open_for(identity, handler, takeover)?;
+    let events = slot.session.open_for((stream, identity), handler, takeover)?;
     turn.record(stream, events, &[]);
     // Shown from memory, because its opening is in this batch and not yet in the log.
     let slot = turn.slot(stream).ok_or(missing)?;
-    Ok(view::session(&slot.session, slot.session.id(), turn.policy_of(&slot.session)))
+    Ok(view::session(turn.context, &slot.session, slot.session.id(stream)))
 }
 
 fn queue_position(turn: &mut HostTurn<'_>, stream: StreamId) -> QueuePosition {

@@ -1,26 +1,32 @@
 //! Performs one task on one session: decides through the session's pure side, records the events,
 //! and notes the effects that follow their flush.
 
-use message::{Counters, Event, MessageNo, PartState, SessionId, StreamId, Timestamp, address};
+use message::{Counters, Event, MessageNo, SessionId, StreamId, Timestamp, address};
 use smallvec::SmallVec;
-use storage::{Key, Tag};
 
 use crate::{
     actor::host::{
-        batch::PendingAnswer, live::Slot, load, operator, replies, submit::submit_parts, turn::HostTurn,
+        batch::PendingAnswer,
+        carry,
+        live::Slot,
+        operator,
+        receipts::{self, Report, keys_of_part},
+        replies,
+        submit::submit_parts,
+        turn::HostTurn,
     },
-    config::ChannelIx,
     domain::{
         correlation::PartRef,
+        message_key, repeats,
         session::{Accept, Identity, Inbound, Outcome},
     },
     error::Refusal,
-    history::{lookup, message::MessageRecord},
+    history::lookup,
     protocol::{
         answers::Acceptance,
         channel::{ChannelMessage, TriedReceipt},
         part::{Ack, Query},
-        task::{AcceptTask, DoubtReceipt, Op, ReceiptFrom, Task},
+        task::{AcceptTask, Op, Task},
     },
     sabotage::Sabotage,
 };
@@ -36,19 +42,29 @@ pub(crate) fn perform(turn: &mut HostTurn<'_>, task: Task) {
             record_outcome(turn, stream, number, part, outcome, &spellings);
         }
         Op::Receipt { number, part, state, code, from } => {
-            on_receipt(turn, stream, Report { number, part, state, code: &code }, from);
+            receipts::on_receipt(turn, stream, Report { number, part, state, code: &code }, from);
         }
         Op::Watermark { state, upto, code, ack } => {
             for (number, part) in replies::parts_upto(turn, stream, state, upto) {
-                record_receipt(turn, stream, Report { number, part, state, code: &code }, None);
+                receipts::record_receipt(turn, stream, Report { number, part, state, code: &code }, None);
             }
             turn.batch.effects.acknowledge(ack);
         }
         Op::AddAliases { names } => replies::add_aliases(turn, stream, &names),
         Op::DoubtReceipt(receipt) => {
-            let matched = record_doubt_receipt(turn, stream, &receipt);
-            let tried = TriedReceipt { parked: receipt.parked, matched };
+            let found = receipts::record_doubt_receipt(turn, stream, &receipt);
+            let tried = TriedReceipt { parked: receipt.parked, found };
             turn.batch.effects.channel(receipt.channel).tried.push(tried);
+        }
+        Op::LoseAddress { same, change, ack } => {
+            // A stranger's finished session may still be found by another name.
+            if (turn.activate(stream, None) || (!same && turn.revive(stream)))
+                && let Some(slot) = turn.slot(stream)
+            {
+                let events = slot.session.lose_address(same, change, turn.now());
+                turn.record(stream, events, &[]);
+            }
+            turn.batch.effects.acknowledge(ack);
         }
         Op::Receive { identity, inbound, key, ack } => {
             if receive(turn, stream, &identity, *inbound, key) {
@@ -73,37 +89,12 @@ pub(crate) fn perform(turn: &mut HostTurn<'_>, task: Task) {
                 turn.offer_again(stream, |_| false);
             }
         }
+        Op::Carry { upto, completion } => {
+            if carry::carry(turn, stream, upto) {
+                turn.batch.effects.acknowledge(Ack::Caller(completion));
+            }
+        }
         Op::Wake => wake(turn, stream),
-    }
-}
-
-/// A report on one part.
-#[derive(Clone, Copy)]
-struct Report<'a> {
-    number: MessageNo,
-    part: u16,
-    state: PartState,
-    code: &'a str,
-}
-
-fn on_receipt(turn: &mut HostTurn<'_>, stream: StreamId, report: Report<'_>, from: ReceiptFrom) {
-    let of = match &from {
-        ReceiptFrom::Reference { channel, .. } => Some(*channel),
-        _ => None,
-    };
-    let found = record_receipt(turn, stream, report, of);
-    let effects = &mut turn.batch.effects;
-    match from {
-        ReceiptFrom::Reference { channel, stray } if found => {
-            effects.channel(channel).matched_by_reference += 1;
-            effects.acknowledge(Ack::Caller(stray.completion));
-        }
-        ReceiptFrom::Reference { channel, stray } => effects.channel(channel).strays.push(stray),
-        ReceiptFrom::Provider(ack) => effects.acknowledge(ack),
-        ReceiptFrom::Kept { channel, parked } => {
-            effects.channel(channel).tried.push(TriedReceipt { parked, matched: true });
-        }
-        ReceiptFrom::Query => {}
     }
 }
 
@@ -124,9 +115,13 @@ fn decide_acceptance(
     task: AcceptTask,
 ) -> Result<Acceptance, Refusal> {
     let (context, now) = (turn.context, turn.now());
-    if let Some(found) = context.reader.find(address::message_key(task.id.as_str())) {
+    let key = address::message_key(task.id.as_str());
+    if let Some(found) = context.reader.find(key) {
         if found.a != stream.0 {
             return Err(Refusal::IdTaken(task.id));
+        }
+        if message_key::differs(found.b, &task.content) {
+            return Err(Refusal::IdDiffers(task.id));
         }
         let session = SessionId { stream, ordinal: newest_ordinal(turn, stream) };
         return Ok(Acceptance { message_id: task.id, duplicate: true, session });
@@ -142,12 +137,16 @@ fn decide_acceptance(
     let retention = context.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
     let forgotten = Timestamp(retention.map_or(0, |ms| now.0.saturating_sub(ms)));
     if slot.session.has_unindexed_id(&task.id, now, forgotten) {
-        let session = slot.session.id();
+        let earlier = turn.batch.value_of(key);
+        if earlier.is_some_and(|value| message_key::differs(value, &task.content)) {
+            return Err(Refusal::IdDiffers(task.id));
+        }
+        let session = slot.session.id(stream);
         return Ok(Acceptance { message_id: task.id, duplicate: true, session });
     }
     let mut prepared = entry
         .channel()
-        .prepare(&task.content, slot.session.next_reference())
+        .prepare_as(&task.content, slot.session.next_reference(), task.handling)
         .map_err(|rejection| Refusal::Unsendable(rejection.0))?;
     let validity = entry.config.validity.and_then(|d| u64::try_from(d.as_millis()).ok());
     let from = task.send_at.unwrap_or(now).max(now);
@@ -155,6 +154,9 @@ fn decide_acceptance(
     if task.reply_to.is_some() && reply_to.is_none() {
         prepared.adapted.push("the message it answers is not known here: sent without naming it".into());
     }
+    let expires_at = task.expires_at.or_else(|| validity.map(|ms| from.plus_ms(ms)));
+    let valid_ms = expires_at.map(|at| at.since_ms(from));
+    prepared.adapted.extend(valid_ms.and_then(|ms| entry.channel().untold_validity(ms)));
     let accept = Accept {
         reply_to,
         heard_at: lookup::heard_at(&context.reader, stream, &entry.policy),
@@ -162,13 +164,21 @@ fn decide_acceptance(
         prepared,
         priority: task.priority,
         send_at: task.send_at,
-        expires_at: task.expires_at.or_else(|| validity.map(|ms| from.plus_ms(ms))),
+        expires_at,
         destination: task.destination,
         conversation_id: task.conversation_id,
         channel_data: task.channel_data,
     };
     let events = slot.session.accept(&entry.policy, &task.identity, accept, now)?;
-    turn.record(stream, events, &[]);
+    for event in events {
+        let key = match &event {
+            Event::Accepted(accepted) => {
+                Some(message_key::key(stream, &accepted.id, accepted.number, &task.content))
+            }
+            _ => None,
+        };
+        turn.record(stream, [event], key.as_slice());
+    }
     let ordinal = turn.slot(stream).map_or(0, |slot| slot.session.counters.sessions);
     Ok(Acceptance { message_id: task.id, duplicate: false, session: SessionId { stream, ordinal } })
 }
@@ -209,68 +219,6 @@ fn record_outcome(
     }
 }
 
-/// Records a receipt for a part, which must belong to the channel `of` if one is given. Returns
-/// whether such a part exists.
-fn record_receipt(
-    turn: &mut HostTurn<'_>,
-    stream: StreamId,
-    report: Report<'_>,
-    of: Option<ChannelIx>,
-) -> bool {
-    if turn.activate(stream, None)
-        && let Some(slot) = turn.slot(stream)
-    {
-        if of.is_some() && slot.channel != of {
-            return false;
-        }
-        let Report { number, part, state, code } = report;
-        if let Some(events) = slot.session.receipt(number, part, state, code) {
-            turn.record(stream, events, &[]);
-            return true;
-        }
-    } else if of.is_some() && channel_of_finished(turn, stream) != of {
-        return false;
-    }
-    record_late_receipt(turn, stream, report)
-}
-
-fn channel_of_finished(turn: &HostTurn<'_>, stream: StreamId) -> Option<ChannelIx> {
-    let finished = load::finished(turn.context, stream)?;
-    turn.context.directory.channel_ix(&finished.revived.address.channel)
-}
-
-/// Records a receipt for a settled message, whose history tells what the receipt changes.
-fn record_late_receipt(turn: &mut HostTurn<'_>, stream: StreamId, report: Report<'_>) -> bool {
-    let Report { number, part, state, code } = report;
-    let Some(head) = turn.head_of(stream) else { return false };
-    // Events of this batch count too: they may have settled the message.
-    let pending = turn.batch.of_stream(stream).map(|(_, item)| item);
-    let record = MessageRecord::read(&turn.context.reader, head, number, pending).ok().flatten();
-    let Some(record) = record.filter(|r| r.message.parts.len() > usize::from(part)) else { return false };
-    if let Some(late) = record.late_receipt(part, state, code)
-        && (turn.sessions.live.contains(stream) || turn.revive(stream))
-    {
-        turn.record(stream, [Event::LateReceipt(Box::new(late))], &[]);
-    }
-    true
-}
-
-/// Records an unmatched receipt if exactly one part in doubt fits it. Returns whether it does.
-fn record_doubt_receipt(turn: &mut HostTurn<'_>, stream: StreamId, receipt: &DoubtReceipt) -> bool {
-    let Some(entry) = turn.context.directory.channel(receipt.channel) else { return false };
-    if !turn.activate(stream, None) {
-        return false;
-    }
-    let DoubtReceipt { state, code, came_at, spellings, .. } = receipt;
-    let session = turn.slot(stream).map(|slot| &slot.session);
-    let Some(found) = session.and_then(|s| s.doubt_receipt(&entry.policy, *state, code, *came_at)) else {
-        return false;
-    };
-    let keys = keys_of_part(stream, found.message, found.part, spellings);
-    turn.record(stream, found.events, &keys);
-    true
-}
-
 /// Records a customer's message. Returns whether it may be acknowledged.
 fn receive(
     turn: &mut HostTurn<'_>,
@@ -288,15 +236,21 @@ fn receive(
         return false;
     }
     let mut inbound = inbound;
+    let reference = repeats::reference_of(&inbound);
     replies::quote(turn, stream, &identity.address.channel, &mut inbound);
     let Some(slot) = turn.slot(stream) else { return false };
     let (media, channel) = (std::mem::take(&mut inbound.media), slot.channel);
     let new_id = || context.seams.ids.message_id();
     let events = slot.session.receive(identity, inbound, new_id, turn.now());
     for event in events {
-        let keys = match &event {
-            Event::Received(received) => replies::keys_of_received(turn, stream, received, key),
-            _ => SmallVec::new(),
+        let (event, keys) = match event {
+            Event::Received(mut received) => {
+                let channel = &identity.address.channel;
+                let mut keys = replies::keys_of_received(turn, stream, &received, channel, key);
+                keys.extend(replies::flag_repeat(turn, stream, &mut received, reference));
+                (Event::Received(received), keys)
+            }
+            event => (event, SmallVec::new()),
         };
         turn.record(stream, [event], &keys);
     }
@@ -330,7 +284,8 @@ fn wake(turn: &mut HostTurn<'_>, stream: StreamId) {
     if !turn.activate(stream, None) {
         return;
     }
-    let (context, now) = (turn.context, turn.now());
+    // Nothing of this can be undone.
+    let (context, now) = (turn.context, turn.moment().sure);
     let Some((slot, channel, entry)) = turn.slot_and_channel(stream) else { return };
     let parts = slot.session.give_up_parts(&entry.policy, || context.seams.ids.message_id(), now);
     turn.record(stream, parts, &[]);
@@ -348,10 +303,4 @@ fn query_of(slot: &Slot, event: &Event) -> Option<Query> {
     let provider_id = slot.session.message(*message)?.parts.get(usize::from(*part))?.provider_id.clone();
     let part = PartRef { stream: slot.stream, number: *message, part: *part };
     Some(Query { part, provider_id, did: slot.session.did_shown.clone() })
-}
-
-/// Returns the look-up keys that lead to a part.
-fn keys_of_part(stream: StreamId, number: MessageNo, part: u16, spellings: &[u128]) -> Vec<Key> {
-    let b = Tag::Value(u64::from(number.0) << 16 | u64::from(part));
-    spellings.iter().map(|hash| Key { hash: *hash, a: stream.0, b }).collect()
 }

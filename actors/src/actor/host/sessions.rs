@@ -63,7 +63,7 @@ impl Sessions {
             self.timers.pop_first();
             if let Some(slot) = self.live.get_mut(stream) {
                 slot.timer = None;
-                slot.timed = false;
+                slot.timed_at = None;
             }
             due.push(stream);
         }

@@ -26,9 +26,10 @@ pub(crate) fn submit_parts(turn: &mut HostTurn<'_>, stream: StreamId, channel: C
     let context = turn.context;
     let Some(entry) = context.directory.channel(channel) else { return };
     expire_outside_window(turn, stream, &entry.policy);
-    let now = turn.now();
+    fail_unreachable(turn, stream);
+    let moment = turn.moment();
     let Some(slot) = turn.sessions.live.get_mut(stream) else { return };
-    let Some(event) = slot.session.submit(&entry.policy, now, max) else {
+    let Some(event) = slot.session.submit(&entry.policy, moment, max) else {
         turn.batch.effects.channel(channel).released += max;
         turn.touch(stream);
         return;
@@ -46,7 +47,7 @@ pub(crate) fn submit_parts(turn: &mut HostTurn<'_>, stream: StreamId, channel: C
             content: message.content.clone(),
             split: message.split,
             did: slot.session.did_shown.clone(),
-            customer: slot.session.address.customer.clone(),
+            customer: slot.session.customer().clone(),
             customer_shown: slot.session.customer_shown.clone(),
             expires_at: message.expires_at,
             reply_to: message.reply_to.clone(),
@@ -56,6 +57,13 @@ pub(crate) fn submit_parts(turn: &mut HostTurn<'_>, stream: StreamId, channel: C
     turn.batch.effects.channel(channel).jobs.push(job);
 }
 
+/// Fails the messages of a customer whose address passed to another one.
+fn fail_unreachable(turn: &mut HostTurn<'_>, stream: StreamId) {
+    let Some(slot) = turn.slot(stream).filter(|slot| slot.session.customer().is_empty()) else { return };
+    let failed: Vec<Event> = slot.session.fail_unsent().collect();
+    turn.record(stream, failed, &[]);
+}
+
 /// Fails the messages whose window for free messages closed while they waited.
 fn expire_outside_window(turn: &mut HostTurn<'_>, stream: StreamId, policy: &Policy) {
     if policy.window_ms.is_none() {
@@ -63,7 +71,7 @@ fn expire_outside_window(turn: &mut HostTurn<'_>, stream: StreamId, policy: &Pol
     }
     let heard_at = lookup::heard_at(&turn.context.reader, stream, policy);
     while let Some(event) =
-        turn.slot(stream).and_then(|slot| slot.session.close_window(policy, heard_at, turn.now()))
+        turn.slot(stream).and_then(|slot| slot.session.close_window(policy, heard_at, turn.moment().sure))
     {
         turn.record(stream, [event], &[]);
     }

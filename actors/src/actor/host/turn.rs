@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use message::{Address, Event, StreamId, Timestamp, event::DoubtCause};
+use message::{
+    Address, Event, MessageNo, Seq, StreamId, Timestamp, address,
+    event::{DoubtCause, LateReceipt},
+};
 use smallvec::SmallVec;
 use storage::{Item, KEYS_MAX, Key, Prev, Tag};
 
@@ -17,11 +20,15 @@ use crate::{
     config::{ChannelIx, DestinationIx},
     context::{Context, directory::ChannelEntry, tail::TailRecord},
     domain::{
-        names,
-        session::{Identity, Policy, Session, earlier},
+        chains::Position,
+        clock::Moment,
+        correlation, names,
+        session::{Identity, Outbound, Session, earlier},
+        settled,
         subject::message_of,
     },
-    history::lookup,
+    history::{lookup, message::MessageRecord},
+    protocol::channel::MovedSession,
 };
 
 /// The parts of a host that its tasks work on.
@@ -34,6 +41,11 @@ pub(crate) struct HostTurn<'a> {
 impl<'a> HostTurn<'a> {
     pub(crate) fn now(&self) -> Timestamp {
         self.batch.now
+    }
+
+    /// The time of the batch, with its bounds while the wall clock is in doubt.
+    pub(crate) fn moment(&self) -> Moment {
+        self.batch.moment
     }
 
     /// A session in memory.
@@ -60,12 +72,6 @@ impl<'a> HostTurn<'a> {
             slot.offer_again(keep);
         }
         self.touch(stream);
-    }
-
-    /// The policy of a session's channel, if that is configured.
-    pub(crate) fn policy_of(&self, session: &Session) -> Option<&'a Policy> {
-        let (_, entry) = self.context.directory.channel_by_id(&session.address.channel)?;
-        Some(&entry.policy)
     }
 
     /// Loads a session into memory unless it is there. With an identity, a new session is created
@@ -112,7 +118,7 @@ impl<'a> HostTurn<'a> {
     }
 
     /// The newest event of a stream that is in memory or finished.
-    pub(crate) fn head_of(&self, stream: StreamId) -> Option<message::Seq> {
+    pub(crate) fn head_of(&self, stream: StreamId) -> Option<Seq> {
         let live = self.slot(stream).map(|slot| slot.head);
         live.or_else(|| lookup::finished_head(&self.context.reader, stream))
     }
@@ -125,54 +131,116 @@ impl<'a> HostTurn<'a> {
         events: impl IntoIterator<Item = Event>,
         extra_keys: &[Key],
     ) {
+        for event in events {
+            self.record_one(stream, event, extra_keys, None);
+        }
+    }
+
+    /// Records a receipt for a settled message, whose newest event so far is `about`.
+    pub(crate) fn record_late(&mut self, stream: StreamId, late: LateReceipt, about: Prev, key: Key) {
+        self.record_one(stream, Event::LateReceipt(Box::new(late)), &[key], Some(about));
+    }
+
+    fn record_one(&mut self, stream: StreamId, event: Event, extra_keys: &[Key], about: Option<Prev>) {
         let (context, now) = (self.context, self.batch.now);
         let Some(slot) = self.sessions.live.get_mut(stream) else { return };
         if !slot.touched {
             slot.touched = true;
             self.batch.touched.push(stream);
         }
-        let is_watched = context.tail.is_watched();
-        for event in events {
-            if is_watched {
-                self.batch.effects.tail.push(TailRecord::of(&event, now, stream, &slot.session));
-            }
-            slot.session.apply(&event, now);
-            match event {
-                Event::SessionOpened(_) => {
-                    slot.channel = context.directory.channel_ix(&slot.session.address.channel);
-                }
-                // The delivery is the last one again, with a number that was looked at before.
-                Event::DeadLetterReplayed { .. } => slot.offered_to = 0,
-                _ => {}
-            }
-            let entry = slot.channel.and_then(|ix| context.directory.channel(ix));
-            if let (Some(entry), Some(message)) = (entry, message_of(&event)) {
-                let instant = slot.session.instant_of(message, &entry.policy, now);
-                slot.soonest = earlier(slot.soonest, instant);
-            }
-            let has_aliases = entry.is_some_and(|entry| entry.has_aliases);
-            let mut keys: SmallVec<[Key; 2]> = keys_of(stream, &event, has_aliases);
-            keys.extend_from_slice(extra_keys);
-            let prev = slot.pending.map_or(Prev::At(slot.head), Prev::Earlier);
-            slot.pending = Some(self.batch.items.len() as u32);
-            self.batch.items.push(Item { stream, prev, at: now, keys, event });
+        if context.tail.is_watched() {
+            self.batch.effects.tail.push(TailRecord::of(&event, now, stream, &slot.session));
         }
+        let index = self.batch.items.len() as u32;
+        let about = about.unwrap_or_else(|| slot.chains.before(&event).into());
+        let settled = slot.apply(&event, now, Position::InBatch(index));
+        match event {
+            Event::SessionOpened(_) => {
+                slot.channel = context.directory.channel_ix(&slot.session.address.channel);
+            }
+            // The delivery is the last one again, with a number that was looked at before.
+            Event::DeadLetterReplayed { .. } => slot.offered_to = 0,
+            // Parts that wait in the channel for window and rate follow the customer.
+            Event::CustomerMoved(_) => {
+                if let Some(channel) = slot.channel {
+                    let (customer, shown) =
+                        (slot.session.customer().clone(), slot.session.customer_shown.clone());
+                    let moved = MovedSession { stream, customer, shown };
+                    self.batch.effects.channel(channel).moved.push(moved);
+                }
+            }
+            _ => {}
+        }
+        let entry = slot.channel.and_then(|ix| context.directory.channel(ix));
+        if let (Some(entry), Some(message)) = (entry, message_of(&event)) {
+            let instant = slot.session.instant_of(message, &entry.policy, self.batch.moment.sure);
+            slot.soonest = earlier(slot.soonest, instant);
+        }
+        let mut keys: SmallVec<[Key; 2]> = keys_of(stream, &event, entry);
+        keys.extend_from_slice(extra_keys);
+        keys.extend(settled.map(|message| settled_key(stream, &message)));
+        let prev = slot.pending.map_or(Prev::At(slot.head), Prev::Earlier);
+        slot.pending = Some(index);
+        self.batch.items.push(Item { stream, prev, about, at: now, keys, event });
+    }
+
+    /// Reads a message as its events tell it, those of this batch included.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason if an event cannot be read.
+    pub(crate) fn record_of(
+        &self,
+        stream: StreamId,
+        number: MessageNo,
+    ) -> Result<Option<MessageRecord>, String> {
+        let is_about = |item: &&Item| message_of(&item.event) == Some(number);
+        let mut pending = self.batch.of_stream(stream).map(|(_, item)| item).filter(is_about).peekable();
+        let known = || {
+            let live = self.slot(stream).and_then(|slot| slot.chains.head(number));
+            match live {
+                Some(Position::At(seq)) => Some(seq),
+                Some(Position::InBatch(_)) => None,
+                None => Some(Seq(self.context.reader.find(address::settled_key(stream, number))?.b)),
+            }
+        };
+        let head = match pending.peek() {
+            Some(first) => MessageRecord::before(first),
+            None => known(),
+        };
+        MessageRecord::read(&self.context.reader, head, pending)
+    }
+
+    /// Reads a message like [`Self::record_of`]. One that cannot be read ends the router.
+    pub(crate) fn known_record(&self, stream: StreamId, number: MessageNo) -> Option<MessageRecord> {
+        let record = self.record_of(stream, number);
+        self.context.lifecycle.found(format_args!("message {} of session {stream}", number.0), record)
     }
 }
 
+/// Returns the key that leads to the newest event of a message that was just settled.
+fn settled_key(stream: StreamId, message: &Outbound) -> Key {
+    let a = settled::pack(message.parts.iter().map(|part| part.state));
+    Key { hash: address::settled_key(stream, message.number), a, b: Tag::OwnSeq }
+}
+
 /// Returns the look-up keys that follow from an event alone.
-fn keys_of(stream: StreamId, event: &Event, has_aliases: bool) -> SmallVec<[Key; 2]> {
+fn keys_of(stream: StreamId, event: &Event, entry: Option<&ChannelEntry>) -> SmallVec<[Key; 2]> {
     match event {
-        Event::SessionOpened(opened) if has_aliases => names::keys_of(stream, &opened.address),
+        Event::SessionOpened(opened) if entry.is_some_and(|entry| entry.has_aliases) => {
+            names::keys_of(stream, &opened.address, opened.reached.as_ref())
+        }
+        // Receipts of an SMSC name the customer in any spelling.
+        Event::SessionOpened(opened) if entry.is_some_and(ChannelEntry::is_smpp) => {
+            let Address { channel, customer, .. } = &opened.address;
+            let hash = message::address::scope_key(channel, correlation::scope(customer));
+            [Key { hash, a: stream.0, b: Tag::OwnSeq }].into_iter().collect()
+        }
+        Event::CustomerMoved(moved) => names::keys_of_move(stream, moved, KEYS_MAX),
         Event::CustomerKnown(known) => {
             let Address { channel, did, .. } = &known.address;
             let aliases = known.aliases.iter().take(KEYS_MAX);
             aliases.map(|name| names::key(stream, channel, did, name)).collect()
-        }
-        Event::Accepted(accepted) => {
-            let b = Tag::Value(u64::from(accepted.number.0));
-            let hash = message::address::message_key(accepted.id.as_str());
-            [Key { hash, a: stream.0, b }].into_iter().collect()
         }
         _ => SmallVec::new(),
     }

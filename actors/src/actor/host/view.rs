@@ -1,86 +1,48 @@
 //! Sessions and messages as the API shows them, now and at any past instant.
 
-use message::{Event, MessageNo, Seq, SessionId, StreamId, Timestamp};
-use storage::{OpenStream, Stored};
+use message::{MessageNo, SessionId, StreamId};
+use storage::OpenStream;
 
 use crate::{
     actor::host::{load, sessions::Sessions, turn::HostTurn},
     context::Context,
-    domain::session::{DeadLetter, DeliveryKind, Outbound, Part, Phase, Policy, Session},
+    domain::session::{DeadLetter, DeliveryKind, Outbound, Part, Phase, Session},
     error::Refusal,
-    history::message::MessageRecord,
+    history::{message::MessageRecord, opening::Opening},
     protocol::{
         destination::event_id,
         host::{Scan, Scanned},
+        task::NewestState,
     },
     view::{DeadLetterView, DoubtView, EventView, MessageView, PartView, SessionIdText, SessionView},
 };
 
-/// Maximum number of events shown of a session, the newest.
-const EVENTS_SHOWN_MAX: usize = 10_000;
-/// Maximum number of events replayed for a past instant; a session with more is shown from the
-/// newest of them on.
-const REPLAY_MAX: usize = 1_000_000;
 /// Number of index entries read at once.
 const SCAN_PAGE: usize = 500;
 /// Maximum number of index entries read in one call, which occupies the host; the caller continues
 /// where it stopped.
 const SCAN_MAX: usize = 20_000;
 
-/// Loads a session if it can be, and returns the newest event of its stream.
-fn head_of(turn: &mut HostTurn<'_>, stream: StreamId) -> Option<Seq> {
-    turn.activate(stream, None);
-    turn.head_of(stream)
-}
+/// Maximum number of items of each list that the full state of a session shows.
+const LISTED_MAX: usize = 100;
 
-fn history(context: &Context, head: Seq) -> Result<Vec<Stored>, Refusal> {
-    let unreadable =
-        |e: storage::ReadError| Refusal::Busy { reason: e.to_string().into(), retry_after_s: 10 };
-    let mut events = Vec::new();
-    for stored in context.reader.history(head).take(REPLAY_MAX) {
-        events.push(stored.map_err(unreadable)?);
-    }
-    events.reverse();
-    Ok(events)
-}
-
-/// Returns a session with its events; with `at`, as it was then.
+/// Returns the newest state of a stream: the session if it is in memory or in the index, and the
+/// event from which the past is read.
 ///
 /// # Errors
 ///
-/// Returns a refusal if no such session exists or its events cannot be read.
-pub(crate) fn session_at(
-    turn: &mut HostTurn<'_>,
-    stream: StreamId,
-    id: SessionId,
-    at: Option<Timestamp>,
-) -> Result<SessionView, Refusal> {
-    let head = head_of(turn, stream).ok_or(Refusal::NotFound("session"))?;
-    let mut events = history(turn.context, head)?;
-    events.retain(|e| at.is_none_or(|at| e.at <= at));
-    let (mut replayed, mut opened, mut ordinal) = (Session::blank(), false, 0);
-    let mut of_this = Vec::new();
-    for stored in &events {
-        replayed.apply(&stored.event, stored.at);
-        if let Event::SessionOpened(o) = &stored.event {
-            ordinal = o.ordinal;
-            opened |= o.ordinal == id.ordinal;
-        }
-        if ordinal == id.ordinal {
-            of_this.push(EventView::of(stored.seq, stored.at, stream, &stored.event));
-        }
-    }
-    if !opened {
-        return Err(Refusal::NotFound("session"));
-    }
-    // A live session is shown as it is in memory; the replay of its log must be equal.
-    let live = turn.slot(stream).filter(|_| at.is_none()).map(|slot| &slot.session);
-    let shown = live.unwrap_or(&replayed);
-    let mut view = session(shown, id, turn.policy_of(shown));
-    view.snapshot = Some(format!("{shown:#?}"));
-    let skip = of_this.len().saturating_sub(EVENTS_SHOWN_MAX);
-    view.events = of_this.into_iter().skip(skip).collect();
-    Ok(view)
+/// Returns a refusal if no such stream exists.
+pub(crate) fn newest(turn: &mut HostTurn<'_>, stream: StreamId) -> Result<NewestState, Refusal> {
+    turn.activate(stream, None);
+    let head = turn.head_of(stream).ok_or(Refusal::NotFound("session"))?;
+    let slot = turn.slot(stream);
+    let ordinal = slot.map_or(0, |slot| slot.session.counters.sessions);
+    let live = slot.map(|slot| {
+        let shown = &slot.session;
+        let snapshot = Some(format!("{:#?}", shown.abridged(LISTED_MAX)));
+        SessionView { snapshot, ..session(turn.context, shown, shown.id(stream)) }
+    });
+    Ok(NewestState { head, live, ordinal })
 }
 
 /// Returns a message with its timeline.
@@ -93,8 +55,9 @@ pub(crate) fn message(
     stream: StreamId,
     number: MessageNo,
 ) -> Result<MessageView, Refusal> {
-    let head = head_of(turn, stream).ok_or(Refusal::NotFound("message"))?;
-    let record = MessageRecord::read(&turn.context.reader, head, number, std::iter::empty())
+    turn.activate(stream, None);
+    let record = turn
+        .record_of(stream, number)
         .map_err(|reason| Refusal::Busy { reason: reason.into(), retry_after_s: 10 })?
         .ok_or(Refusal::NotFound("message"))?;
     let (session, ordinal) = session_of(turn, stream, &record)?;
@@ -103,8 +66,13 @@ pub(crate) fn message(
         status: record.message.status(),
         session_id: SessionIdText(SessionId { stream, ordinal }),
         channel: session.address.channel.clone(),
-        customer: session.customer_shown.clone(),
+        customer: session.customer_handed_out(),
         did: session.did_shown.clone(),
+        destination: record
+            .message
+            .destination
+            .clone()
+            .unwrap_or_else(|| turn.context.directory.destination_of(&session.address)),
         accepted_at: record.message.accepted_at,
         adapted: record.message.adapted.to_vec(),
         parts: record.message.parts.iter().enumerate().map(|(n, p)| part_view(n, p)).collect(),
@@ -119,21 +87,11 @@ fn session_of(
     stream: StreamId,
     record: &MessageRecord,
 ) -> Result<(Session, u32), Refusal> {
-    let first = record.events.first().map_or(Seq::NONE, |e| e.seq);
-    for stored in turn.context.reader.history(first).take(REPLAY_MAX) {
-        match stored.map(|s| (s.event, s.at)) {
-            Ok((event @ Event::SessionOpened(_), at)) => {
-                let mut session = Session::blank();
-                session.apply(&event, at);
-                let ordinal = session.counters.sessions;
-                return Ok((session, ordinal));
-            }
-            Ok(_) => {}
-            Err(e) => {
-                let reason = e.to_string().into();
-                return Err(Refusal::Busy { reason, retry_after_s: 10 });
-            }
-        }
+    let unreadable =
+        |e: storage::ReadError| Refusal::Busy { reason: e.to_string().into(), retry_after_s: 10 };
+    if let Some(opening) = Opening::find(&turn.context.reader, record.opening).map_err(unreadable)? {
+        let ordinal = opening.session.counters.sessions;
+        return Ok((opening.session, ordinal));
     }
     // Retention has removed the opening; the live session still knows.
     let live = turn.slot(stream).map(|slot| slot.session.clone());
@@ -153,7 +111,9 @@ pub(crate) fn scan(
     let mut found: Vec<(StreamId, Scanned)> = Vec::new();
     let mut complete_to: Option<StreamId> = None;
     let is_wanted = |stream: StreamId| after.is_none_or(|a| stream > a);
-    for stream in sessions.live.streams(|slot| is_wanted(slot.stream) && wants(what, &slot.session)) {
+    for stream in
+        sessions.live.streams(|slot| is_wanted(slot.stream) && wants(what, slot.stream, &slot.session))
+    {
         if found.len() >= limit {
             complete_to = found.last().map(|(stream, _)| *stream);
             break;
@@ -177,7 +137,7 @@ pub(crate) fn scan(
                 continue;
             }
             if let Ok(session) = load::decode(&entry)
-                && wants(what, &session)
+                && wants(what, stream, &session)
             {
                 more += 1;
                 found.push((stream, scanned(context, stream, &session, what)));
@@ -199,10 +159,10 @@ pub(crate) fn scan(
     all
 }
 
-fn wants(what: Scan, session: &Session) -> bool {
+fn wants(what: Scan, stream: StreamId, session: &Session) -> bool {
     match what {
         Scan::Open => session.open,
-        Scan::Doubts => !doubts_of(session).is_empty(),
+        Scan::Doubts => !doubts_of(stream, session).is_empty(),
         Scan::DeadLetters => !session.dead_letters.is_empty(),
     }
 }
@@ -211,22 +171,16 @@ fn scanned(context: &Context, stream: StreamId, found: &Session, what: Scan) -> 
     let mut scanned = Scanned::default();
     match what {
         Scan::Open => {
-            let entry = context.directory.channel_by_id(&found.address.channel);
-            let policy = entry.map(|(_, entry)| &entry.policy);
-            scanned.sessions.push(session(found, found.id(), policy));
+            scanned.sessions.push(session(context, found, found.id(stream)));
         }
-        Scan::Doubts => scanned.doubts = doubts_of(found),
+        Scan::Doubts => scanned.doubts = doubts_of(stream, found),
         Scan::DeadLetters => scanned.dead_letters = dead_letters_of(context, stream, found),
     }
     scanned
 }
 
 fn dead_letters_of(context: &Context, stream: StreamId, session: &Session) -> Vec<DeadLetterView> {
-    let of_did = context.directory.channel_by_id(&session.address.channel).and_then(|(_, entry)| {
-        let ix = entry.destination(&session.address.did);
-        context.directory.destination(ix).map(|d| d.config.id.clone())
-    });
-    let of_did = of_did.unwrap_or_else(|| "".into());
+    let of_did = context.directory.destination_of(&session.address);
     let view = |DeadLetter { delivery, cause }: &DeadLetter| DeadLetterView {
         id: event_id(stream, delivery.number),
         session_id: SessionIdText(SessionId { stream, ordinal: delivery.ordinal }),
@@ -242,7 +196,7 @@ fn dead_letters_of(context: &Context, stream: StreamId, session: &Session) -> Ve
 }
 
 /// Returns the parts of a session that are in doubt or were sent again after it.
-fn doubts_of(session: &Session) -> Vec<DoubtView> {
+fn doubts_of(stream: StreamId, session: &Session) -> Vec<DoubtView> {
     let of_message = |m: &Outbound| {
         let parts = m.parts.iter().enumerate();
         let in_doubt = |p: &Part| p.phase == Phase::Held || (p.doubts > 0 && p.phase != Phase::Answered);
@@ -251,9 +205,9 @@ fn doubts_of(session: &Session) -> Vec<DoubtView> {
             .map(|(n, p)| DoubtView {
                 message_id: m.id.clone(),
                 part: n as u16 + 1,
-                session_id: SessionIdText(session.id()),
+                session_id: SessionIdText(session.id(stream)),
                 channel: session.address.channel.clone(),
-                customer: session.customer_shown.clone(),
+                customer: session.customer_handed_out(),
                 resent: p.resent,
                 held: p.phase == Phase::Held,
             })
@@ -273,14 +227,17 @@ fn part_view(n: usize, part: &Part) -> PartView {
 }
 
 /// Returns a session without its events.
-pub(crate) fn session(session: &Session, id: SessionId, policy: Option<&Policy>) -> SessionView {
+pub(crate) fn session(context: &Context, session: &Session, id: SessionId) -> SessionView {
+    let entry = context.directory.channel_by_id(&session.address.channel);
+    let policy = entry.map(|(_, entry)| &entry.policy);
     let is_this = session.counters.sessions == id.ordinal;
     SessionView {
         session_id: SessionIdText(id),
         state: if session.open && is_this { "open" } else { "closed" },
         channel: session.address.channel.clone(),
         did: session.did_shown.clone(),
-        customer: session.customer_shown.clone(),
+        destination: context.directory.destination_of(&session.address),
+        customer: session.customer_handed_out(),
         handler: session.handler.clone(),
         opened_at: session.opened_at,
         last_activity: session.last_activity,
@@ -290,5 +247,6 @@ pub(crate) fn session(session: &Session, id: SessionId, policy: Option<&Policy>)
         dead_letters: session.dead_letters.len(),
         snapshot: None,
         events: Vec::new(),
+        earlier: None,
     }
 }

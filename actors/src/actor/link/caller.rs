@@ -369,6 +369,8 @@ fn failed(error: CallError, request: &Request, had_effect: bool) -> Ended {
 fn verdict_of(error: &SendError) -> Verdict {
     match error {
         SendError::Unavailable(cause) => Verdict::Unavailable(format!("{} ({})", cause.reason, cause.code)),
+        // Its probe tells more.
+        SendError::Forbidden(_) | SendError::CredentialsRefused(_) => Verdict::Nothing,
         _ => Verdict::There,
     }
 }
@@ -380,8 +382,13 @@ pub(crate) fn hidden(error: SendError, request: &Request) -> SendError {
         SendError::Unavailable(cause) => SendError::Unavailable(hidden(cause)),
         SendError::RetryOnce(cause) => SendError::RetryOnce(hidden(cause)),
         SendError::Throttled { after_ms, cause } => SendError::Throttled { after_ms, cause: hidden(cause) },
+        SendError::CustomerThrottled { after_ms, cause } => {
+            SendError::CustomerThrottled { after_ms, cause: hidden(cause) }
+        }
+        SendError::Busy { after_ms, cause } => SendError::Busy { after_ms, cause: hidden(cause) },
         SendError::Rejected(cause) => SendError::Rejected(hidden(cause)),
         SendError::Unsubscribed(cause) => SendError::Unsubscribed(hidden(cause)),
+        SendError::Forbidden(cause) => SendError::Forbidden(hidden(cause)),
         SendError::CredentialsRefused(cause) => SendError::CredentialsRefused(hidden(cause)),
         SendError::Unknown(cause) => SendError::Unknown(hidden(cause)),
     }

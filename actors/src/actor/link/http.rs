@@ -1,6 +1,6 @@
 //! The link of an HTTP channel: runs a limited number of calls at once, leaves a silent provider
-//! alone for a while, and stops when the credentials are refused. Each part gets exactly one
-//! answer.
+//! alone for a while, and longer one that refuses the credentials. Each part gets exactly one
+//! answer. Denied access is confirmed by the provider's probe before anything is concluded.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::{
         poll::Poll,
     },
     domain::{
-        backoff::Backoff,
+        backoff::{Backoff, CREDENTIALS},
         circuit::{Asked, Circuit, Turn, Verdict},
     },
     protocol::{
@@ -27,6 +27,8 @@ use crate::{
     },
     view::SetUpView,
 };
+
+mod denied;
 
 /// Maximum time of a probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -57,6 +59,21 @@ pub(crate) struct HttpLinkState {
     is_new: bool,
     /// Why the provider was last left alone.
     reason: String,
+    /// The number of restarts by an operator.
+    epoch: u32,
+    /// Counts restarts, stops and recoveries. The answer to a call of an earlier era says nothing
+    /// about the provider now.
+    era: u32,
+    /// Parts to which access was denied, which await the probe.
+    denied: Vec<(LinkToken, Cause)>,
+    /// Whether access to a poll was denied, which awaits the probe.
+    poll_denied: Option<Cause>,
+    /// The number of denied parts that the probe under way decides.
+    confirming: Option<usize>,
+    /// Pauses after refused credentials.
+    refusals: Backoff,
+    /// Whether it stays away because the credentials are refused.
+    is_suspended: bool,
     is_stopped: bool,
     poller: Option<Poller>,
     registration: RegistrationState,
@@ -91,7 +108,7 @@ impl Actor for HttpLink {
         myself: ActorRef<HttpLinkInput>,
         arguments: LinkArguments,
     ) -> Result<HttpLinkState, ActorProcessingErr> {
-        let LinkArguments { context, channel, link, run, owner } = arguments;
+        let LinkArguments { context, channel, link, run, epoch, owner } = arguments;
         let caller = Arc::new(Caller::new(context, channel).ok_or("no such channel")?);
         caller.provider().ok_or("no HTTP provider")?;
         myself.cast(HttpLinkInput::ProbeDue(0))?;
@@ -107,6 +124,13 @@ impl Actor for HttpLink {
             attempts: 0,
             is_new: true,
             reason: String::new(),
+            epoch,
+            era: 0,
+            denied: Vec::new(),
+            poll_denied: None,
+            confirming: None,
+            refusals: CREDENTIALS,
+            is_suspended: false,
             is_stopped: false,
             poller: None,
             registration: RegistrationState {
@@ -143,13 +167,14 @@ impl Actor for HttpLink {
 struct AnswerGuard {
     myself: ActorRef<HttpLinkInput>,
     token: LinkToken,
+    era: u32,
     is_answered: bool,
 }
 
 impl AnswerGuard {
     fn answer(&mut self, answer: PartAnswer, verdict: Verdict) {
         self.is_answered = true;
-        note(&self.myself, LinkNote::Part(self.token, answer, verdict));
+        note(&self.myself, LinkNote::Part(self.token, answer, verdict, self.era));
     }
 }
 
@@ -165,14 +190,11 @@ impl HttpLinkState {
     fn on_command(&mut self, command: LinkCommand) {
         match command {
             LinkCommand::Submit(parts) => self.submit(parts),
-            LinkCommand::Restart => {
-                self.is_stopped = false;
-                self.circuit = Circuit::new();
-                (self.attempts, self.is_new, self.registration.is_done) = (0, true, false);
-                self.probe();
-            }
+            LinkCommand::Restart { epoch } => self.restart(epoch),
+            LinkCommand::Suspend(cause) => self.suspend(&cause),
             LinkCommand::Stop => {
-                self.stop();
+                self.is_stopped = true;
+                self.begin_era();
                 let reason = "stopped".to_owned();
                 let stopped = self.trying(LinkStatus::Stopped, reason.clone());
                 self.report(vec![LinkEvent::Down { reason }, stopped]);
@@ -189,7 +211,7 @@ impl HttpLinkState {
     }
 
     fn trying(&self, status: LinkStatus, reason: String) -> LinkEvent {
-        LinkEvent::Trying { attempts: self.attempts, status, reason }
+        LinkEvent::Trying { attempts: self.attempts, status, reason, next_ms: None }
     }
 
     fn window(&self) -> usize {
@@ -203,8 +225,8 @@ impl HttpLinkState {
         }
         for part in parts {
             let caller = self.caller.clone();
-            let mut guard =
-                AnswerGuard { myself: self.myself.clone(), token: part.token, is_answered: false };
+            let (myself, token, era) = (self.myself.clone(), part.token, self.era);
+            let mut guard = AnswerGuard { myself, token, era, is_answered: false };
             run(async move {
                 let ended = caller.send(&part).await;
                 guard.answer(ended.answer, ended.verdict);
@@ -220,17 +242,13 @@ impl HttpLinkState {
 
     fn on_note(&mut self, note: LinkNote) {
         match note {
-            LinkNote::Part(token, answer, verdict) => {
-                if matches!(verdict, Verdict::Unavailable(_)) {
-                    self.check_registration();
-                }
-                let mut events = vec![LinkEvent::Answered(token, answer)];
-                self.on_verdict(Asked::Part, &verdict, &mut events);
-                self.report(events);
-            }
+            LinkNote::Part(token, answer, verdict, era) => self.on_part(token, answer, &verdict, era),
             LinkNote::Late(token, answer) => {
                 let mut events = vec![LinkEvent::Answered(token, answer)];
-                self.on_verdict(Asked::Part, &Verdict::There, &mut events);
+                // It was begun before the credentials were refused.
+                if !self.is_suspended {
+                    self.on_verdict(Asked::Part, &Verdict::There, &mut events);
+                }
                 self.report(events);
             }
             LinkNote::Probe(probe, report) => {
@@ -238,16 +256,25 @@ impl HttpLinkState {
                     self.on_probe(report);
                 }
             }
-            LinkNote::Poll(verdict) => {
+            LinkNote::Poll(verdict, era) => {
+                if era != self.era {
+                    return;
+                }
                 let mut events = Vec::new();
                 self.on_verdict(Asked::Look, &verdict, &mut events);
                 if !events.is_empty() {
                     self.report(events);
                 }
             }
-            LinkNote::CredentialsRefused(cause) => {
-                if !self.is_stopped {
-                    self.refuse(cause);
+            LinkNote::PollDenied(cause, era) => {
+                if era == self.era {
+                    self.poll_denied = Some(cause);
+                    self.confirm();
+                }
+            }
+            LinkNote::Confirmed(report, era) => {
+                if era == self.era {
+                    self.on_confirmed(report);
                 }
             }
             LinkNote::Registration(outcome) => self.on_registration(outcome),
@@ -268,9 +295,17 @@ impl HttpLinkState {
             Turn::Stay => {}
             Turn::Close => {
                 self.attempts = 0;
+                self.is_suspended = false;
+                if asked == Asked::Part {
+                    self.refusals.reset();
+                }
+                self.register();
                 events.push(LinkEvent::Up { window: self.window() });
             }
-            Turn::Half => events.push(LinkEvent::Up { window: 1 }),
+            Turn::Half => {
+                self.is_suspended = false;
+                events.push(LinkEvent::Up { window: 1 });
+            }
             Turn::TryAgain => events.push(LinkEvent::Trial),
             Turn::Open(pause) => {
                 // The provider may have lost the registration.
@@ -281,11 +316,9 @@ impl HttpLinkState {
                 let pause = self.caller.context.with_jitter(pause);
                 let reason = format!("{}; next try in {} s", self.reason, pause.div_ceil(1_000));
                 events.push(LinkEvent::Down { reason: reason.clone() });
-                events.push(self.trying(LinkStatus::Waiting, reason));
-                self.probe = self.probe.wrapping_add(1);
-                let probe = self.probe;
-                let due = move || HttpLinkInput::ProbeDue(probe);
-                self.myself.send_after(Duration::from_millis(pause), due);
+                let (attempts, status, next_ms) = (self.attempts, LinkStatus::Waiting, Some(pause));
+                events.push(LinkEvent::Trying { attempts, status, reason, next_ms });
+                self.probe_after(pause);
             }
         }
     }
@@ -319,23 +352,40 @@ impl HttpLinkState {
             vec![LinkEvent::Up { window: self.window() }]
         } else {
             let reason = format!("{}; the next message will show", self.reason);
-            vec![self.trying(LinkStatus::Waiting, reason), LinkEvent::Trial]
+            let status = if self.is_suspended { LinkStatus::Stopped } else { LinkStatus::Waiting };
+            // Where updates are polled, a poll shows it as well.
+            if self.is_suspended {
+                self.poll();
+            }
+            vec![self.trying(status, reason), LinkEvent::Trial]
         };
         self.report(events);
     }
 
     fn on_probe(&mut self, report: ProbeReport) {
         let ProbeReport { result, verdict, account } = report;
-        if let Err(SendError::CredentialsRefused(cause)) = result {
-            return self.refuse(cause);
+        match result {
+            Err(SendError::CredentialsRefused(cause)) => return self.refuse(cause),
+            Err(SendError::Unavailable(_) | SendError::Throttled { .. }) if self.is_suspended => {
+                return self.wait_suspended();
+            }
+            // The probe is denied for itself, or not understood: a part decides.
+            Err(_) if self.is_suspended => return self.go_without_probe(false),
+            Ok(()) if self.is_suspended && verdict != Verdict::There => return self.wait_suspended(),
+            Err(_) | Ok(()) => {}
+        }
+        if self.is_suspended {
+            self.is_suspended = false;
+            self.begin_era();
         }
         self.circuit.trial();
-        if matches!(verdict, Verdict::Unavailable(_)) {
+        // Polling begins with it, and a poll may show that the provider is back.
+        if !matches!(verdict, Verdict::Silent(_)) {
+            self.register();
+        }
+        if matches!(verdict, Verdict::Unavailable(_) | Verdict::Nothing) {
             // The provider answers, so it may accept a part all the same.
             return self.report(vec![LinkEvent::Trial]);
-        }
-        if verdict == Verdict::There {
-            self.register();
         }
         let mut events = vec![LinkEvent::Account(account)];
         self.on_verdict(Asked::Look, &verdict, &mut events);
@@ -370,7 +420,7 @@ impl HttpLinkState {
         self.registration.is_running = false;
         self.registration.is_done = !matches!(outcome, Registration::Failed(_));
         self.registration.done_ms = self.caller.context.monotonic_ms();
-        if !self.is_stopped {
+        if !self.is_stopped && !self.is_suspended {
             self.poll();
         }
         let channel = self.caller.channel_id();
@@ -395,24 +445,12 @@ impl HttpLinkState {
         self.report(vec![LinkEvent::Registered(SetUpView { status, detail, at })]);
     }
 
-    /// Stops because the provider refuses the credentials.
-    fn refuse(&mut self, cause: Cause) {
-        self.stop();
-        let reason = format!("{} ({})", cause.reason, cause.code);
-        self.report(vec![self.trying(LinkStatus::Stopped, reason), LinkEvent::CredentialsRefused(cause)]);
-    }
-
-    fn stop(&mut self) {
-        self.is_stopped = true;
-        self.poller = None;
-    }
-
     /// Begins to poll, if the provider does not call webhooks.
     fn poll(&mut self) {
         let polls = self.caller.provider().is_some_and(|(http, _)| http.poll(None).is_some());
         if polls && self.poller.is_none() {
             let (caller, owner, link) = (self.caller.clone(), self.owner.clone(), self.myself.clone());
-            let handle = run(Poll { caller, owner, link }.run());
+            let handle = run(Poll { caller, owner, link, era: self.era }.run());
             self.poller = Some(Poller(handle.abort_handle()));
         }
     }

@@ -25,5 +25,7 @@ pub(crate) struct LinkArguments {
     pub(crate) link: u16,
     /// The run of this actor, for its reports.
     pub(crate) run: u32,
+    /// The number of restarts by an operator so far.
+    pub(crate) epoch: u32,
     pub(crate) owner: Recipient<ChannelMessage>,
 }

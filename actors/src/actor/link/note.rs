@@ -30,8 +30,8 @@ impl From<LinkCommand> for HttpLinkInput {
 /// The result of a task.
 #[derive(Debug)]
 pub(crate) enum LinkNote {
-    /// The outcome of a part.
-    Part(LinkToken, PartAnswer, Verdict),
+    /// The outcome of a part that was submitted in this era.
+    Part(LinkToken, PartAnswer, Verdict, u32),
     /// A second, late outcome of a part.
     Late(LinkToken, PartAnswer),
     /// The result of the probe of this number.
@@ -42,8 +42,10 @@ pub(crate) enum LinkNote {
     Profile(Arc<str>, Vec<Attribute>),
     /// The result of registering the webhook.
     Registration(Registration),
-    /// The verdict of a poll on the provider.
-    Poll(Verdict),
-    /// The provider refuses the credentials.
-    CredentialsRefused(Cause),
+    /// The verdict of a poll on the provider; the poller began in this era.
+    Poll(Verdict, u32),
+    /// Access to a poll was denied; the poller began in this era.
+    PollDenied(Cause, u32),
+    /// The result of the probe that this era's denied calls await.
+    Confirmed(ProbeReport, u32),
 }

@@ -13,7 +13,9 @@ use crate::{
         note::{HttpLinkInput, LinkNote},
     },
     domain::{backoff::Backoff, circuit::Verdict},
-    protocol::{channel::ChannelMessage, completion::Completion, recipient::Recipient},
+    protocol::{
+        channel::ChannelMessage, completion::Completion, recipient::Recipient, webhook::with_unknown,
+    },
 };
 
 /// Minimum time for which a provider may hold a long poll open.
@@ -33,6 +35,8 @@ pub(crate) struct Poll {
     pub(crate) caller: Arc<Caller>,
     pub(crate) owner: Recipient<ChannelMessage>,
     pub(crate) link: ActorRef<HttpLinkInput>,
+    /// The link's era in which it began.
+    pub(crate) era: u32,
 }
 
 /// When to poll next.
@@ -45,7 +49,7 @@ enum Next {
 }
 
 impl Poll {
-    /// Polls until the credentials are refused or the link has ended.
+    /// Polls until the link ends it or has ended.
     pub(crate) async fn run(self) {
         let mut backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
         let mut cursor: Option<Box<str>> = None;
@@ -83,6 +87,7 @@ impl Poll {
         };
         match http.parse_poll(cursor.as_deref(), &response) {
             Ok(Polled { received, cursor: next }) => {
+                let received = with_unknown(self.caller.channel_id(), received);
                 let is_empty = received.events.is_empty();
                 // Empty answers would soon fill the trace.
                 if !is_empty {
@@ -116,9 +121,9 @@ impl Poll {
 
     fn on_refusal(&self, error: SendError) -> Next {
         match error {
-            SendError::CredentialsRefused(cause) => {
-                let _link_gone = self.link.cast(HttpLinkInput::Note(LinkNote::CredentialsRefused(cause)));
-                Next::Never
+            // The link asks the provider's probe, and ends this poller if it is refused as well.
+            SendError::CredentialsRefused(cause) | SendError::Forbidden(cause) => {
+                self.note(LinkNote::PollDenied(cause, self.era), Next::Later)
             }
             SendError::Throttled { after_ms, .. } if after_ms > 0 => {
                 self.report(Verdict::There, Next::After(after_ms))
@@ -132,7 +137,11 @@ impl Poll {
     }
 
     fn report(&self, verdict: Verdict, next: Next) -> Next {
-        match self.link.cast(HttpLinkInput::Note(LinkNote::Poll(verdict))) {
+        self.note(LinkNote::Poll(verdict, self.era), next)
+    }
+
+    fn note(&self, note: LinkNote, next: Next) -> Next {
+        match self.link.cast(HttpLinkInput::Note(note)) {
             Ok(()) => next,
             Err(_) => Next::Never,
         }

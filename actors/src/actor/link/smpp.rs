@@ -1,5 +1,6 @@
-//! An SMPP link: binds, and binds again after a loss with growing pauses and jitter. It stops when
-//! the credentials are refused, because repeated wrong passwords get accounts locked.
+//! An SMPP link: binds, and binds again after a loss with growing pauses and jitter. When the
+//! credentials are refused the pauses are long from the first, because repeated wrong passwords get
+//! accounts locked.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -13,7 +14,7 @@ use channels::{
         status::{self, Class},
     },
 };
-use message::event::Cause;
+use message::{ChannelId, event::Cause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use secrecy::ExposeSecret as _;
 use tokio::sync::mpsc;
@@ -24,7 +25,7 @@ use crate::{
         smpp_connection::{self, Command, Connection, End},
     },
     context::Context,
-    domain::backoff::Backoff,
+    domain::backoff::{Backoff, CREDENTIALS},
     protocol::{
         channel::ChannelMessage,
         link::{LinkCommand, LinkEvent, LinkPart, LinkReport, LinkStatus, PartAnswer},
@@ -37,6 +38,9 @@ use crate::{
 const BACKOFF_FIRST_MS: u64 = 1_000;
 /// Longest pause before another attempt to bind, in milliseconds.
 const BACKOFF_MAX_MS: u64 = 60_000;
+/// A bind that holds so long, in milliseconds, ends the growth of the pauses. A provider that
+/// unbinds at once is tried more and more rarely.
+const STABLE_MS: u64 = 10_000;
 
 pub(crate) struct SmppLink;
 
@@ -57,6 +61,7 @@ impl From<LinkCommand> for SmppLinkInput {
 
 pub(crate) struct SmppLinkState {
     context: Arc<Context>,
+    channel: ChannelId,
     myself: ActorRef<SmppLinkInput>,
     owner: Recipient<ChannelMessage>,
     account: Account,
@@ -68,7 +73,16 @@ pub(crate) struct SmppLinkState {
     number: u32,
     connection: Option<mpsc::UnboundedSender<Command>>,
     backoff: Backoff,
+    /// Pauses after refused credentials.
+    refusals: Backoff,
     attempts: u32,
+    /// The number of restarts by an operator.
+    epoch: u32,
+    /// Connections up to this number were begun before the last restart: their refusal says nothing
+    /// about the credentials now.
+    begun_before: u32,
+    /// Whether it stays away because the credentials are refused.
+    is_suspended: bool,
     is_stopped: bool,
 }
 
@@ -82,16 +96,17 @@ impl Actor for SmppLink {
         myself: ActorRef<SmppLinkInput>,
         arguments: LinkArguments,
     ) -> Result<SmppLinkState, ActorProcessingErr> {
-        let LinkArguments { context, channel, link, run, owner } = arguments;
+        let LinkArguments { context, channel, link, run, epoch, owner } = arguments;
         let entry = context.directory.channel(channel).ok_or("no such channel")?;
         let LinkKind::Smpp(account) = entry.channel().link() else { return Err("no SMPP account".into()) };
-        let account = account.clone();
+        let (account, channel) = (account.clone(), entry.config.id.clone());
         let errors = account.errors.clone();
         let bind = account.connections().get(usize::from(link)).copied().unwrap_or(BindKind::Transceiver);
         myself.cast(SmppLinkInput::ConnectDue(0))?;
         let backoff = Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
         Ok(SmppLinkState {
             context,
+            channel,
             myself,
             owner,
             account,
@@ -102,7 +117,11 @@ impl Actor for SmppLink {
             number: 0,
             connection: None,
             backoff,
+            refusals: CREDENTIALS,
             attempts: 0,
+            epoch,
+            begun_before: 0,
+            is_suspended: false,
             is_stopped: false,
         })
     }
@@ -140,13 +159,8 @@ impl SmppLinkState {
             LinkCommand::Query(queries) => {
                 self.command(Command::Query(queries));
             }
-            LinkCommand::Restart => {
-                self.is_stopped = false;
-                self.backoff.reset();
-                if self.connection.is_none() {
-                    self.connect();
-                }
-            }
+            LinkCommand::Restart { epoch } => self.restart(epoch),
+            LinkCommand::Suspend(cause) => self.suspend(&cause),
             LinkCommand::Stop => {
                 self.is_stopped = true;
                 self.command(Command::Close);
@@ -156,12 +170,35 @@ impl SmppLinkState {
         }
     }
 
+    fn restart(&mut self, epoch: u32) {
+        (self.epoch, self.begun_before) = (epoch, self.number);
+        (self.is_stopped, self.is_suspended) = (false, false);
+        self.backoff.reset();
+        self.refusals.reset();
+        if self.connection.is_none() {
+            self.connect();
+        }
+    }
+
+    /// Stays away because the channel's credentials are refused.
+    fn suspend(&mut self, cause: &Cause) {
+        if self.is_suspended || self.is_stopped {
+            return;
+        }
+        self.is_suspended = true;
+        if self.connection.is_some() {
+            self.command(Command::Close);
+        } else {
+            self.wait(format!("{} ({})", cause.reason, cause.code));
+        }
+    }
+
     fn report(&self, events: Vec<LinkEvent>) {
         self.owner.tell(ChannelMessage::FromLink(LinkReport { link: self.link, run: self.run, events }));
     }
 
     fn report_status(&self, status: LinkStatus, reason: String) {
-        self.report(vec![LinkEvent::Trying { attempts: self.attempts, status, reason }]);
+        self.report(vec![LinkEvent::Trying { attempts: self.attempts, status, reason, next_ms: None }]);
     }
 
     /// Sends a command to the connection; returns it if none is open.
@@ -182,6 +219,7 @@ impl SmppLinkState {
     fn connect(&mut self) {
         self.number = self.number.wrapping_add(1);
         self.attempts = self.attempts.saturating_add(1);
+        self.is_suspended = false;
         let (commands, receiver) = mpsc::unbounded_channel();
         self.connection = Some(commands);
         metrics::counter!("patchbay_link_attempts_total").increment(1);
@@ -218,6 +256,8 @@ impl SmppLinkState {
             system_type: self.account.system_type.to_string(),
             interface_version: self.account.interface_version,
             address_range: self.account.address_range.to_string(),
+            addr_ton: self.account.addr_ton,
+            addr_npi: self.account.addr_npi,
             bind_timeout_ms: ms(self.account.bind_timeout),
             peer: PeerConfig {
                 window: usize::from(self.account.window),
@@ -225,38 +265,55 @@ impl SmppLinkState {
                 reply_timeout_ms: ms(self.account.reply_timeout),
                 ..PeerConfig::default()
             },
-            ..Config::default()
         }
     }
 
     /// Decides from the end of a connection when to connect again.
     fn on_ended(&mut self, end: End) {
         self.connection = None;
-        if end.was_bound {
+        if end.has_accepted || end.bound_ms >= STABLE_MS {
             self.backoff.reset();
             self.attempts = 0;
         }
-        let refused = match end.close {
-            Some(CloseReason::BindRefused(code)) => Some(code),
-            _ => None,
-        };
-        let class = refused.map(|code| status::class(code, &self.errors));
-        if let (Some(code), Some(Class::CredentialsRefused)) = (refused, class) {
-            self.is_stopped = true;
-            self.report_status(LinkStatus::Stopped, end.reason);
-            let cause = Cause::new(format!("0x{code:08X}"), status::describe(code));
-            return self.report(vec![LinkEvent::CredentialsRefused(cause)]);
+        if end.has_accepted {
+            self.refusals.reset();
         }
         if self.is_stopped {
             return self.report_status(LinkStatus::Stopped, "stopped".to_owned());
         }
-        let pause = match class {
-            Some(Class::BindRetryLater { after_ms }) => after_ms,
-            _ => self.backoff.next_ms(),
+        match end.close {
+            Some(CloseReason::BindRefused(code)) if self.refuses_credentials(code) => {
+                if self.number <= self.begun_before {
+                    return self.connect();
+                }
+                self.is_suspended = true;
+                self.wait(end.reason);
+                let cause = Cause::new(format!("0x{code:08X}"), status::describe(code));
+                self.report(vec![LinkEvent::CredentialsRefused { cause, epoch: self.epoch }]);
+            }
+            _ => self.wait(end.reason),
+        }
+    }
+
+    fn refuses_credentials(&self, code: u32) -> bool {
+        status::class(code, &self.errors) == Class::CredentialsRefused
+    }
+
+    /// Connects again after a pause.
+    fn wait(&mut self, reason: String) {
+        let (pause, status) = match self.is_suspended {
+            true => (self.refusals.next_ms(), LinkStatus::Stopped),
+            false => (self.backoff.next_ms(), LinkStatus::Waiting),
         };
         let pause = self.context.with_jitter(pause);
-        let reason = format!("{}; next try in {} s", end.reason, pause.div_ceil(1_000));
-        self.report_status(LinkStatus::Waiting, reason);
+        let reason = format!("{reason}; next try in {} s", pause.div_ceil(1_000));
+        if self.is_suspended {
+            tracing::warn!(channel = %self.channel, link = self.link + 1, reason, "credentials refused");
+        }
+        let (attempts, next_ms) = (self.attempts, Some(pause));
+        self.report(vec![LinkEvent::Trying { attempts, status, reason, next_ms }]);
+        // A timer of an earlier pause must not end this one.
+        self.number = self.number.wrapping_add(1);
         let number = self.number;
         let due = move || SmppLinkInput::ConnectDue(number);
         self.myself.send_after(Duration::from_millis(pause), due);

@@ -9,10 +9,10 @@ use channels::{
     smpp::{
         Answer as Reply, CloseReason, NoReply, ReplyToken, SubmitError,
         account::Account,
-        pdu::{Address, QuerySm},
+        pdu::QuerySm,
         session::{Config, Session, SessionEvent},
         status::{self, Class},
-        submit,
+        submit::{self, Expiry},
     },
 };
 use message::event::{Cause, DoubtCause};
@@ -40,8 +40,9 @@ const LAST_WRITE_MS: u64 = 1_000;
 /// Time until the loop wakes when no timer is armed, in milliseconds.
 const IDLE_MS: u64 = 60_000;
 
-/// Longest pause after "queue full", in milliseconds; the next submit shows whether there is room.
-const QUEUE_FULL_PAUSE_MS: u64 = 10_000;
+/// Age of a bind, in milliseconds, from which on the credentials that it proved may have changed: a
+/// submit that is refused because of them makes the link bind again.
+const PROOF_MS: u64 = 60_000;
 /// Pause of the channel while a link rebinds, in milliseconds.
 const REBIND_PAUSE_MS: u64 = 1_000;
 
@@ -72,24 +73,26 @@ pub(crate) struct Connection {
 /// The end of a connection.
 #[derive(Debug)]
 pub(crate) struct End {
-    pub(crate) was_bound: bool,
+    /// How long it was bound, in milliseconds.
+    pub(crate) bound_ms: u64,
+    /// Whether the provider accepted a part.
+    pub(crate) has_accepted: bool,
     pub(crate) close: Option<CloseReason>,
     pub(crate) reason: String,
+}
+
+impl End {
+    fn unbound(reason: String) -> Self {
+        Self { bound_ms: 0, has_accepted: false, close: None, reason }
+    }
 }
 
 /// Runs one connection to its end. Reports `Down` last, after the answers to all parts.
 pub(crate) async fn run(connection: Connection, mut commands: mpsc::UnboundedReceiver<Command>) -> End {
     let connecting = connection.context.seams.connector.connect(connection.target.clone());
     let end = match timeout(connection.account.connect_timeout, connecting).await {
-        Err(_) => End {
-            was_bound: false,
-            close: None,
-            reason: format!("no connection to {}", place(&connection.target)),
-        },
-        Ok(Err(error)) => {
-            let reason = format!("no connection to {}: {error}", place(&connection.target));
-            End { was_bound: false, close: None, reason }
-        }
+        Err(_) => End::unbound(format!("no connection to {}", place(&connection.target))),
+        Ok(Err(error)) => End::unbound(format!("no connection to {}: {error}", place(&connection.target))),
         Ok(Ok(stream)) => connected(&connection, stream, &mut commands).await,
     };
     commands.close();
@@ -116,7 +119,9 @@ fn report(connection: &Connection, events: Vec<LinkEvent>) {
 struct Driver<'a> {
     connection: &'a Connection,
     session: Session<LinkToken>,
-    was_bound: bool,
+    /// When it was bound, in monotonic milliseconds.
+    bound_at_ms: Option<u64>,
+    has_accepted: bool,
     closed: Option<CloseReason>,
     bad_pdus: u64,
     /// The provider reports the wrong bind state: unbind and bind again.
@@ -137,14 +142,15 @@ async fn connected(
         Ok(session) => session,
         Err(error) => {
             let reason = format!("the bind cannot be written: {error}");
-            return End { was_bound: false, close: None, reason };
+            return End::unbound(reason);
         }
     };
     let (mut read, mut write) = tokio::io::split(stream);
     let mut driver = Driver {
         connection,
         session,
-        was_bound: false,
+        bound_at_ms: None,
+        has_accepted: false,
         closed: None,
         bad_pdus: 0,
         must_rebind: false,
@@ -155,7 +161,12 @@ async fn connected(
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), write.shutdown()).await;
     let close = driver.closed;
-    End { was_bound: driver.was_bound, close, reason: reason_of(close, &connection.target) }
+    End {
+        bound_ms: driver.bound_ms(),
+        has_accepted: driver.has_accepted,
+        close,
+        reason: reason_of(close, &connection.target),
+    }
 }
 
 impl Driver<'_> {
@@ -210,6 +221,11 @@ impl Driver<'_> {
         self.connection.context.monotonic_ms()
     }
 
+    /// How long it has been bound, in milliseconds.
+    fn bound_ms(&self) -> u64 {
+        self.bound_at_ms.map_or(0, |at| self.now().saturating_sub(at))
+    }
+
     fn command(&mut self, command: Command) {
         match command {
             Command::Submit(parts) => {
@@ -236,15 +252,21 @@ impl Driver<'_> {
         let LinkPart { token, message } = part;
         let account = &self.connection.account;
         let wall = self.connection.context.now();
-        let validity = message.expires_at.map(|at| at.since_ms(wall));
-        let Some(encoded) = submit::part(account, &message.content, message.split, token.part.part, validity)
+        let expiry = message.expires_at.map(|at| Expiry { at, now: wall });
+        if !message.did.is_ascii() {
+            let reason =
+                format!("the sender {:?} is not ASCII, and SMPP carries nothing else there", message.did);
+            let error = SendError::Rejected(Cause::new("400", reason));
+            return self.events.push(LinkEvent::Answered(token, PartAnswer::Refused(error)));
+        }
+        let Some(encoded) = submit::part(account, &message.content, message.split, token.part.part, expiry)
         else {
             let error = SendError::Rejected(Cause::new("400", "the stored message has no such part"));
             return self.events.push(LinkEvent::Answered(token, PartAnswer::Refused(error)));
         };
         let now = self.now();
         let session = &mut self.session;
-        let sent = encoded.with_submit(account, &message.did, &message.customer, 0, |submit| {
+        let sent = encoded.with_submit(account, &message.did, &message.customer_shown, 0, |submit| {
             session.submit(token, submit, now)
         });
         match sent {
@@ -258,11 +280,10 @@ impl Driver<'_> {
     }
 
     fn query(&mut self, query: &Query) {
-        let asks = QuerySm {
-            message_id: query.provider_id.as_bytes(),
-            source: Address { text: query.did.as_bytes(), ..Address::default() },
-        };
-        let token = LinkToken { token: QUERY, part: query.part };
+        // The source must be the one of the submit (SMPP 3.4, 4.8.1).
+        let source = submit::source_address(&self.connection.account, &query.did);
+        let asks = QuerySm { message_id: query.provider_id.as_bytes(), source: source.address() };
+        let token = LinkToken { token: QUERY, part: query.part, scope: 0 };
         let now = self.now();
         // A query that cannot be sent now is dropped: the receipt may still arrive.
         let _not_asked = self.session.query(token, &asks, now);
@@ -283,14 +304,19 @@ impl Driver<'_> {
     fn event(&mut self, event: SessionEvent<LinkToken>) {
         let event = match event {
             SessionEvent::Bound { .. } => {
-                self.was_bound = true;
+                self.bound_at_ms = Some(self.now());
                 LinkEvent::Up { window: self.session.window_free() }
             }
             SessionEvent::Answered { token, .. } if token.token == QUERY => return,
             SessionEvent::Unanswered { token, .. } if token.token == QUERY => return,
             SessionEvent::Answered { token, answer } => {
+                self.has_accepted |= answer.status == status::OK;
+                let answered = self.answer_of(&answer);
+                // The bind proved the credentials: a new one shows whether they still hold.
+                let is_denied = matches!(answered, PartAnswer::Refused(SendError::Forbidden(_)));
                 self.must_rebind |= answer.status == status::INVALID_BIND_STATE;
-                LinkEvent::Answered(token, self.answer_of(&answer))
+                self.must_rebind |= is_denied && self.bound_ms() >= PROOF_MS;
+                LinkEvent::Answered(token, answered)
             }
             SessionEvent::Unanswered { token, cause } => {
                 let cause = match cause {
@@ -348,15 +374,13 @@ fn refusal(code: u32, words: String, errors: &BTreeMap<u32, Class>) -> SendError
     let cause = Cause::new(format!("0x{code:08X}"), words);
     match status::class(code, errors) {
         Class::Throttled { .. } => SendError::Throttled { after_ms: 0, cause },
-        Class::QueueFull { after_ms } => {
-            SendError::Throttled { after_ms: after_ms.min(QUEUE_FULL_PAUSE_MS), cause }
-        }
-        Class::Rebind | Class::BindRetryLater { .. } => {
-            SendError::Throttled { after_ms: REBIND_PAUSE_MS, cause }
-        }
+        Class::QueueFull => SendError::Busy { after_ms: 0, cause },
+        Class::Rebind | Class::BindRetry => SendError::Throttled { after_ms: REBIND_PAUSE_MS, cause },
         Class::RetryOnce => SendError::RetryOnce(cause),
         Class::Accepted | Class::Retry { .. } => SendError::Unavailable(cause),
-        Class::CredentialsRefused => SendError::CredentialsRefused(cause),
+        // The account says so of a code of its own. Otherwise the bind is the proof.
+        Class::CredentialsRefused if errors.contains_key(&code) => SendError::CredentialsRefused(cause),
+        Class::CredentialsRefused => SendError::Forbidden(cause),
         Class::Permanent | Class::Config => SendError::Rejected(cause),
     }
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use message::{
     Content, DestinationId, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
     event::{
-        Accepted, Cause, CloseReason, DoubtSettlement, FailedParts, LateReceipt, PartReceived, Received,
-        SessionOpened,
+        Accepted, Cause, CloseReason, CustomerMoved, DoubtSettlement, FailedParts, LateReceipt, PartReceived,
+        Received, Revived, SessionOpened,
     },
 };
 
@@ -19,6 +19,8 @@ use crate::sabotage::Sabotage;
 
 /// Maximum number of dead letters of one session; the oldest is dropped for a new one.
 pub const DEAD_LETTERS_MAX: usize = 1_000;
+/// Maximum number of further names of a customer that a session remembers; the oldest is dropped.
+const ALIASES_MAX: usize = 32;
 
 impl Outbound {
     /// Creates the state of a message that was just accepted.
@@ -123,8 +125,11 @@ impl Part {
     /// Records that the provider accepted a submit.
     fn accept(&mut self, provider_id: &Arc<str>) {
         // An answer to a second submit tells nothing about the first, which stays in doubt. An
-        // answer after the part left the link belongs to the first.
-        self.doubts = self.doubts.saturating_sub(u16::from(self.phase != Phase::Submitting));
+        // answer after the part left the link belongs to the first, unless a receipt with its id
+        // came before it.
+        let is_known = !provider_id.is_empty() && self.provider_id == *provider_id;
+        let settles = self.phase != Phase::Submitting && !is_known;
+        self.doubts = self.doubts.saturating_sub(u16::from(settles));
         self.phase = Phase::Answered;
         self.provider_id = provider_id.clone();
         self.state = self.state.join(PartState::reached(PartStatus::Sent));
@@ -164,8 +169,9 @@ fn cause_of(state: PartState, code: &str) -> Cause {
 }
 
 impl Session {
-    /// Applies one event that happened at `at`.
-    pub fn apply(&mut self, event: &Event, at: Timestamp) {
+    /// Applies one event that happened at `at`. Returns the message that it settled, if it settled
+    /// one.
+    pub fn apply(&mut self, event: &Event, at: Timestamp) -> Option<Box<Outbound>> {
         match event {
             Event::SessionOpened(opened) => self.begin(opened, at),
             Event::SessionClosed { reason } => {
@@ -179,18 +185,22 @@ impl Session {
                 self.last_activity = at;
             }
             Event::Accepted(accepted) => self.enqueue(accepted, at),
-            Event::Cancelled { message } => drop(self.dequeue(*message)),
+            Event::Cancelled { message } => {
+                let mut cancelled = self.dequeue(*message)?;
+                cancelled.apply(event, at);
+                return Some(cancelled);
+            }
             Event::Settled { message } => {
                 self.note_orphans(*message, at);
-                self.sent.remove(message);
+                return self.sent.remove(message);
             }
             Event::Submitting { message, .. } => {
                 self.last_sent = at;
-                self.apply_to_message(*message, event, at);
+                return self.apply_to_message(*message, event, at);
             }
             Event::Submitted { message, .. } => {
                 self.last_activity = at;
-                self.apply_to_message(*message, event, at);
+                return self.apply_to_message(*message, event, at);
             }
             Event::Deferred { message, .. }
             | Event::PartFailed { message, .. }
@@ -199,19 +209,19 @@ impl Session {
             | Event::DoubtSettled { message, .. }
             | Event::Queried { message, .. }
             | Event::InReplyTo { message, .. }
-            | Event::Receipt { message, .. } => self.apply_to_message(*message, event, at),
+            | Event::Receipt { message, .. } => return self.apply_to_message(*message, event, at),
             Event::LateReceipt(late) => self.notify_late(late, at),
-            Event::Revived(revived) => {
-                *self = Self::new(revived.address.clone(), revived.counters);
-                self.customer_shown = revived.customer_shown.clone();
-                self.did_shown = revived.did_shown.clone();
-            }
+            Event::Revived(revived) => self.revive(revived, at),
             Event::Received(received) => self.receive_whole(received, at),
             Event::PartReceived(part) => {
                 self.last_activity = at;
                 self.assembly.add(PartReceived::clone(part), at);
             }
-            Event::CustomerKnown(known) => self.customer_shown = known.customer_shown.clone(),
+            Event::CustomerKnown(known) => {
+                self.customer_shown = known.customer_shown.clone();
+                self.add_aliases(&known.aliases);
+            }
+            Event::CustomerMoved(moved) => self.follow(moved),
             Event::Offered(offered) => {
                 self.choices = Some(PendingChoices { choices: offered.choices.clone(), answered: false });
             }
@@ -219,11 +229,26 @@ impl Session {
             Event::Taken { delivery } => drop(self.remove_delivery(*delivery)),
             Event::DeadLettered { delivery, cause } => self.move_to_dead_letters(*delivery, cause),
             Event::DeadLetterReplayed { delivery } => self.redeliver(*delivery),
-            Event::ChannelStopped { .. }
-            | Event::ChannelStarted
-            | Event::ReceiptUnmatched(_)
-            | Event::ReceiptSettled { .. } => {}
+            Event::Carried { snapshot, .. } => self.apply_carried(snapshot, at),
+            // Events of channels and of the log.
+            _ => {}
         }
+        None
+    }
+
+    fn revive(&mut self, revived: &Revived, at: Timestamp) {
+        *self = Self::new(revived.address.clone(), revived.counters);
+        self.reached = revived.reached.clone();
+        self.customer_shown = revived.customer_shown.clone();
+        self.did_shown = revived.did_shown.clone();
+        self.since = at;
+    }
+
+    /// Takes on where the customer is reached from now on. It may be the stream's first event.
+    fn follow(&mut self, moved: &CustomerMoved) {
+        self.address = moved.address.clone();
+        self.reached = Some(moved.reached.clone()).filter(|reached| *reached != self.address.customer);
+        self.customer_shown = moved.customer_shown.clone();
     }
 
     fn begin(&mut self, opened: &SessionOpened, at: Timestamp) {
@@ -231,8 +256,10 @@ impl Session {
             // A live stream left memory when it was done and began from nothing. A replay must
             // forget the same.
             *self = Self::new(opened.address.clone(), opened.counters);
+            self.since = at;
         }
         self.address = opened.address.clone();
+        self.reached = opened.reached.clone();
         self.customer_shown = opened.customer_shown.clone();
         self.did_shown = opened.did_shown.clone();
         self.handler = opened.handler.clone();
@@ -254,11 +281,29 @@ impl Session {
         self.queue.push_back(Box::new(Outbound::new(accepted, at)));
     }
 
-    fn apply_to_message(&mut self, number: MessageNo, event: &Event, at: Timestamp) {
-        if let Some(message) = self.message_mut(number) {
-            message.apply(event, at);
-            self.conclude(number, at);
+    fn apply_to_message(&mut self, number: MessageNo, event: &Event, at: Timestamp) -> Option<Box<Outbound>> {
+        self.message_mut(number)?.apply(event, at);
+        self.conclude(number, at)
+    }
+
+    /// Remembers names of the customer, the newest ones.
+    fn add_aliases(&mut self, names: &[Arc<str>]) {
+        let known = std::mem::take(&mut self.aliases);
+        self.aliases = known.into_iter().filter(|name| !names.contains(name)).collect();
+        self.aliases.extend(names.iter().cloned());
+        let excess = self.aliases.len().saturating_sub(ALIASES_MAX);
+        self.aliases.drain(..excess);
+    }
+
+    /// Adds a message that a piece of the state tells, unless it is known.
+    pub(super) fn add_carried(&mut self, message: Outbound) {
+        let (number, progress) = (message.number, Progress::of(&message));
+        if self.message(number).is_some() {
+            return;
         }
+        let (Ok(position) | Err(position)) = self.queue_position(number);
+        self.queue.insert(position, Box::new(message));
+        self.place(number, progress);
     }
 
     fn message_mut(&mut self, number: MessageNo) -> Option<&mut Outbound> {
@@ -271,8 +316,8 @@ impl Session {
 
     /// Notifies the business of a new final status, then moves the message to where its state
     /// belongs, or drops it when it is settled.
-    fn conclude(&mut self, number: MessageNo, at: Timestamp) {
-        let Some(message) = self.message_mut(number) else { return };
+    fn conclude(&mut self, number: MessageNo, at: Timestamp) -> Option<Box<Outbound>> {
+        let message = self.message_mut(number)?;
         let status = message.status();
         let is_final =
             matches!(status, MessageStatus::Failed | MessageStatus::Delivered | MessageStatus::Read);
@@ -298,7 +343,7 @@ impl Session {
         if progress == Progress::Settled {
             self.note_orphans(number, at);
         }
-        self.place(number, progress);
+        self.place(number, progress)
     }
 
     /// Remembers when a message with unknown copies was dropped: their receipts may still come.
@@ -308,12 +353,12 @@ impl Session {
         }
     }
 
-    /// Keeps open messages in the queue and answered ones in `sent`, in order; drops settled ones.
-    fn place(&mut self, number: MessageNo, progress: Progress) {
+    /// Keeps open messages in the queue and answered ones in `sent`, in order; removes and returns
+    /// settled ones.
+    fn place(&mut self, number: MessageNo, progress: Progress) -> Option<Box<Outbound>> {
         match progress {
             Progress::Settled => {
-                self.sent.remove(&number);
-                self.dequeue(number);
+                return self.sent.remove(&number).or_else(|| self.dequeue(number));
             }
             Progress::Answered => {
                 if let Some(message) = self.dequeue(number) {
@@ -327,6 +372,7 @@ impl Session {
                 }
             }
         }
+        None
     }
 
     fn dequeue(&mut self, number: MessageNo) -> Option<Box<Outbound>> {
@@ -360,9 +406,11 @@ impl Session {
 
     fn receive_whole(&mut self, received: &Received, at: Timestamp) {
         self.last_activity = at;
-        self.last_inbound = Some(at);
-        if let Some(pending) = &mut self.choices {
-            pending.answered = true;
+        if received.is_written {
+            self.last_inbound = Some(at);
+            if let Some(pending) = &mut self.choices {
+                pending.answered = true;
+            }
         }
         self.deliver(None, DeliveryKind::Message(Arc::new(received.clone())), at);
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use channels::{Prepared, SendError};
 use message::{
-    Address, DestinationId, Event, MessageId, MessageNo, PartState, PartStatus, SessionId, Timestamp,
+    Address, DestinationId, Event, MessageId, MessageNo, PartState, PartStatus, SessionId, StreamId,
+    Timestamp,
     event::{
-        Accepted, Cause, CloseReason, Concatenation, DoubtCause, DoubtSettlement, FailedParts, Offered,
-        OpenedBy, SessionOpened,
+        Accepted, Cause, CloseReason, Concatenation, CustomerMoved, DoubtCause, DoubtSettlement, FailedParts,
+        Offered, OpenedBy, SessionOpened,
     },
 };
 use smallvec::{SmallVec, smallvec};
@@ -17,10 +18,10 @@ use smallvec::{SmallVec, smallvec};
 use super::{
     policy::Policy,
     ready::{query_at, unreported},
-    state::{Outbound, Phase, Session},
+    state::{Outbound, Part, Phase, Session},
     window,
 };
-use crate::{config::OnUnknown, error::Refusal, sabotage::Sabotage};
+use crate::{config::OnUnknown, domain::clock::Moment, error::Refusal, sabotage::Sabotage};
 
 /// The events of one decision, in order.
 pub type Events = SmallVec<[Event; 2]>;
@@ -77,6 +78,16 @@ pub struct Identity {
     pub customer_shown: Arc<str>,
     /// The DID as configured.
     pub did_shown: Arc<str>,
+    /// The canonical address by which the customer was named now, where it is not
+    /// `address.customer`. A session that knows better where its customer is reached keeps that.
+    pub reached: Option<Arc<str>>,
+}
+
+impl Identity {
+    /// Returns the canonical name by which the customer was named now.
+    pub fn name(&self) -> &Arc<str> {
+        self.reached.as_ref().unwrap_or(&self.address.customer)
+    }
 }
 
 /// The outcome of a part that was handed to a link.
@@ -99,8 +110,26 @@ pub struct DoubtMatch {
     pub message: MessageNo,
     /// The part, from 0.
     pub part: u16,
-    /// The events that record the receipt.
-    pub events: Events,
+    /// The provider has the part under the receipt's id.
+    pub submitted: Event,
+    /// Its report on the part.
+    pub receipt: Event,
+}
+
+/// A receipt whose id leads to no part.
+#[derive(Clone, Copy, Debug)]
+pub struct UnknownReceipt<'a> {
+    /// The provider's id; may be empty.
+    pub provider_id: &'a str,
+    /// The reported state.
+    pub state: PartState,
+    /// The provider's code.
+    pub code: &'a str,
+    /// When it came.
+    pub came_at: Timestamp,
+    /// The answer to a part handed to a link by then is overdue. `None`: answers are always waited
+    /// for.
+    pub unanswered_since: Option<Timestamp>,
 }
 
 /// A message counts as a reply, and gets [`REPLY_PRIORITY`], for this time after the customer's
@@ -108,6 +137,8 @@ pub struct DoubtMatch {
 const REPLY_WITHIN_MS: u64 = 24 * 3600 * 1000;
 /// Priority of a reply whose sender gave none; 0 is bulk.
 const REPLY_PRIORITY: u8 = 5;
+/// Code of a message whose address passed to another customer before it was sent.
+const REASSIGNED: &str = "reassigned";
 /// Seconds after which a refused sender may retry while the session's queue is full.
 const QUEUE_FULL_RETRY_S: u32 = 30;
 
@@ -123,13 +154,21 @@ impl Session {
             Event::SessionOpened(Box::new(SessionOpened {
                 address: identity.address.clone(),
                 ordinal: self.counters.sessions.saturating_add(1),
-                customer_shown: identity.customer_shown.clone(),
+                reached: self.reached.clone(),
+                customer_shown: self.shown_of(identity),
                 did_shown: identity.did_shown.clone(),
                 by,
                 handler: Arc::from(handler),
                 counters: self.counters,
             }))
         })
+    }
+
+    /// Returns the customer's address as the business should see it: the name in `identity` may be
+    /// an address that the customer has left.
+    fn shown_of(&self, identity: &Identity) -> Arc<str> {
+        let is_left = self.reached.as_ref().is_some_and(|reached| *reached != *identity.name());
+        if is_left { self.customer_shown.clone() } else { identity.customer_shown.clone() }
     }
 
     /// Accepts an outbound message and opens the session if necessary.
@@ -152,9 +191,12 @@ impl Session {
             );
             return Err(Refusal::Busy { reason: reason.into(), retry_after_s: QUEUE_FULL_RETRY_S });
         }
-        if accept.expires_at.is_some_and(|at| at <= now) {
-            let reason = "the validity period ended before the message arrived; give a later expiresAt";
-            return Err(Refusal::Unsendable(Cause::new("expired", reason)));
+        if let Some(refusal) = Self::is_over(accept.expires_at, now) {
+            return Err(refusal);
+        }
+        if self.customer().is_empty() {
+            let reason = "the customer's address passed to another customer, and no new one is known";
+            return Err(Refusal::Unsendable(Cause::new(REASSIGNED, reason)));
         }
         let leaves_at = accept.send_at.unwrap_or(now).max(now);
         if let Some(cause) = window::closed(policy, &accept.prepared.content, accept.heard_at, leaves_at) {
@@ -188,11 +230,22 @@ impl Session {
         Ok(events)
     }
 
+    /// Returns the refusal of a message whose validity ended before it came.
+    pub fn is_over(expires_at: Option<Timestamp>, now: Timestamp) -> Option<Refusal> {
+        let reason = "the validity period ended before the message arrived; give a later expiresAt";
+        expires_at.filter(|at| *at <= now).map(|_| Refusal::Unsendable(Cause::new("expired", reason)))
+    }
+
     /// Opens the session for a handler, or hands the open session over to it.
     ///
     /// # Errors
     /// When another handler has the session and `takeover` is false.
-    pub fn open_for(&self, identity: &Identity, handler: &str, takeover: bool) -> Result<Events, Refusal> {
+    pub fn open_for(
+        &self,
+        (stream, identity): (StreamId, &Identity),
+        handler: &str,
+        takeover: bool,
+    ) -> Result<Events, Refusal> {
         if let Some(opened) = self.ensure_open(identity, OpenedBy::Agent, handler) {
             return Ok(smallvec![opened]);
         }
@@ -200,7 +253,7 @@ impl Session {
             return Ok(Events::new());
         }
         if !self.handler.is_empty() && !takeover {
-            return Err(Refusal::Held { session: self.id(), handler: Box::from(&*self.handler) });
+            return Err(Refusal::Held { session: self.id(stream), handler: Box::from(&*self.handler) });
         }
         Ok(smallvec![Event::SessionTaken { handler: Arc::from(handler) }])
     }
@@ -217,7 +270,7 @@ impl Session {
     }
 
     /// Hands at most `max` parts of the first due message to a link.
-    pub fn submit(&self, policy: &Policy, now: Timestamp, max: usize) -> Option<Event> {
+    pub fn submit(&self, policy: &Policy, now: impl Into<Moment>, max: usize) -> Option<Event> {
         let due = self.due_parts(policy, now, max)?;
         Some(Event::Submitting { message: due.message, parts: due.parts })
     }
@@ -255,14 +308,19 @@ impl Session {
                 SendError::Unavailable(cause) if part.tries.saturating_add(1) < policy.tries_max => {
                     later(cause, now.plus_ms(backoff_ms(policy, part.tries) + jitter_ms), true)
                 }
-                SendError::RetryOnce(cause) if part.tries == 0 => {
+                SendError::RetryOnce(cause) | SendError::Forbidden(cause) if part.tries == 0 => {
                     later(cause, now.plus_ms(policy.backoff_ms + jitter_ms), true)
                 }
                 SendError::Throttled { after_ms, cause } => later(cause, now.plus_ms(after_ms), false),
+                // The channel has decided whose limit it is.
+                SendError::CustomerThrottled { after_ms, cause } | SendError::Busy { after_ms, cause } => {
+                    later(cause, now.plus_ms(after_ms.saturating_add(jitter_ms)), false)
+                }
                 SendError::CredentialsRefused(cause) => later(cause, now, false),
                 SendError::Unknown(_) => self.doubt(policy, number, position, DoubtCause::NoAnswer, now),
                 SendError::Unavailable(cause)
                 | SendError::RetryOnce(cause)
+                | SendError::Forbidden(cause)
                 | SendError::Rejected(cause)
                 | SendError::Unsubscribed(cause) => give_up(message, position, cause),
             },
@@ -308,31 +366,46 @@ impl Session {
         Some(if adds { smallvec![Event::Receipt { message, part, state, code }] } else { Events::new() })
     }
 
-    /// Matches a receipt with an unknown id, which came at `came_at`, to the single part in doubt.
+    /// Matches a receipt with an unknown id to the single part that can be meant: one in doubt, or
+    /// one whose answer is overdue.
     ///
-    /// `None` when several parts are in doubt, or when the receipt may belong to something else: a
-    /// part that is with a link, or a copy of a settled message whose receipts may still come.
-    /// Messages accepted after `came_at` do not count.
-    pub fn doubt_receipt(
-        &self,
-        policy: &Policy,
-        state: PartState,
-        code: &str,
-        came_at: Timestamp,
-    ) -> Option<DoubtMatch> {
-        if self.submitting() || self.counters.may_have_orphans(came_at, policy.receipt_timeout_ms) {
+    /// `None` when several parts can be meant, when an answer may still be on its way, or when the
+    /// receipt may belong to a copy of a settled message whose receipts may still come. Messages
+    /// accepted after the receipt came, and parts first handed to a link after that, do not count.
+    pub fn doubt_receipt(&self, policy: &Policy, receipt: &UnknownReceipt<'_>) -> Option<DoubtMatch> {
+        let came_at = receipt.came_at;
+        if self.counters.may_have_orphans(came_at, policy.receipt_timeout_ms) {
             return None;
         }
-        let mut doubtful =
-            self.messages().filter(|message| message.accepted_at <= came_at).flat_map(|message| {
-                message.parts_where(|part| part.doubts > 0).map(|position| (message.number, position))
-            });
-        let (message, part) = doubtful.next()?;
-        if doubtful.next().is_some() {
+        let is_with_link = |part: &Part| part.phase == Phase::Submitting;
+        if receipt.unanswered_since.is_none() && self.submitting() {
             return None;
         }
-        let events = smallvec![Event::Receipt { message, part, state, code: code.into() }];
-        Some(DoubtMatch { message, part, events })
+        let can_be_meant = |part: &Part| {
+            let was_handed = part.handed_at <= came_at || part.resent > 0;
+            (part.doubts > 0 || is_with_link(part)) && was_handed
+        };
+        let mut parts = self
+            .messages()
+            .filter(|message| message.accepted_at <= came_at)
+            .flat_map(|message| message.parts_where(can_be_meant).map(|position| (message.number, position)));
+        let (message, position) = parts.next()?;
+        if parts.next().is_some() {
+            return None;
+        }
+        let part = self.part(message, position)?;
+        let is_overdue = receipt.unanswered_since.is_some_and(|since| part.handed_at <= since);
+        if is_with_link(part) && !is_overdue {
+            return None;
+        }
+        let provider_id = Arc::from(receipt.provider_id);
+        let (state, code) = (receipt.state, receipt.code.into());
+        Some(DoubtMatch {
+            message,
+            part: position,
+            submitted: Event::Submitted { message, part: position, provider_id },
+            receipt: Event::Receipt { message, part: position, state, code },
+        })
     }
 
     /// Cancels a message of which no part was handed to a link.
@@ -358,6 +431,39 @@ impl Session {
             return Err(Refusal::TooLate("the part is not held in doubt".into()));
         }
         Ok(smallvec![Event::DoubtSettled { message: number, part, by }])
+    }
+
+    /// Fails what waits to be sent although the customer's address passed to another one.
+    pub fn fail_unsent(&self) -> impl Iterator<Item = Event> {
+        let reason = "the customer's address passed to another customer before the message was sent";
+        self.queue.iter().map(move |message| Event::PartFailed {
+            message: message.number,
+            parts: FailedParts::Unsent,
+            cause: Cause::new(REASSIGNED, reason),
+        })
+    }
+
+    /// Ends the work of a customer whose address passed to another session. If it is the `same`
+    /// customer, what is queued is still sent; else it would reach a stranger.
+    pub fn lose_address(&self, same: bool, change: u64, now: Timestamp) -> Events {
+        let mut events = Events::new();
+        if self.open {
+            events.push(Event::SessionClosed { reason: CloseReason::Reassigned });
+        }
+        if same {
+            return events;
+        }
+        events.extend(self.fail_unsent());
+        events.push(Event::CustomerMoved(Box::new(CustomerMoved {
+            address: self.address.clone(),
+            reached: Arc::from(""),
+            customer_shown: self.customer_shown.clone(),
+            names: Vec::new(),
+            released: Vec::new(),
+            at: now,
+            change,
+        })));
+        events
     }
 
     /// Puts a dead letter back into delivery.

@@ -7,7 +7,7 @@ use channels::MediaRef;
 use message::{
     BodyType, Content, Event, MessageId, Timestamp,
     cim::{self, write},
-    event::{CustomerKnown, OpenedBy, PartReceived, Received},
+    event::{CustomerKnown, CustomerMoved, OpenedBy, PartReceived, Received},
 };
 
 use super::{
@@ -36,6 +36,12 @@ pub struct Inbound {
     pub media: Vec<MediaRef>,
     /// The provider's id of the message it replies to.
     pub reply_to: Option<Arc<str>>,
+    /// Whether the customer wrote it, or did what counts as writing.
+    pub is_written: bool,
+    /// The change of address of which it tells.
+    pub moved: Option<Box<CustomerMoved>>,
+    /// A number by which the provider tells it from the customer's other messages.
+    pub reference: Option<u32>,
 }
 
 /// A whole message or a part of one.
@@ -57,7 +63,13 @@ impl Session {
         mut id: impl FnMut() -> MessageId,
         now: Timestamp,
     ) -> Events {
-        let mut events: Events = self.ensure_open(identity, OpenedBy::Customer, "").into_iter().collect();
+        let moved = inbound.moved.take().or_else(|| self.found_again(identity, &inbound, now));
+        let mut opened = self.ensure_open(identity, OpenedBy::Customer, "");
+        if let (Some(moved), Some(Event::SessionOpened(opened))) = (&moved, &mut opened) {
+            opened.reached = Some(moved.reached.clone()).filter(|name| *name != opened.address.customer);
+            opened.customer_shown = moved.customer_shown.clone();
+        }
+        let mut events: Events = moved.map(Event::CustomerMoved).into_iter().chain(opened).collect();
         events.extend(self.rename_customer(identity, inbound.aliases.take().as_deref()));
         let mut delivery = self.counters.deliveries;
         let body = match std::mem::replace(&mut inbound.body, InboundBody::Whole(Content::Text("".into()))) {
@@ -76,6 +88,7 @@ impl Session {
                 provider_time: inbound.provider_time,
                 incomplete,
                 attributes: inbound.attributes.clone(),
+                is_written: inbound.is_written,
             }))
         };
         let part = match body {
@@ -86,7 +99,7 @@ impl Session {
             InboundBody::Part(part) => part,
         };
         let added = self.assembly.clone().add(part.clone(), now);
-        if added.repeated {
+        if !added.changed {
             return events;
         }
         events.push(Event::PartReceived(Box::new(part)));
@@ -96,6 +109,27 @@ impl Session {
             events.push(received(id, joined.content, incomplete));
         }
         events
+    }
+
+    /// Returns the change of address of a customer whose address passed to another one, and who
+    /// writes under another name now.
+    fn found_again(
+        &self,
+        identity: &Identity,
+        inbound: &Inbound,
+        now: Timestamp,
+    ) -> Option<Box<CustomerMoved>> {
+        (inbound.is_written && self.customer().is_empty()).then(|| {
+            Box::new(CustomerMoved {
+                address: self.address.clone(),
+                reached: identity.name().clone(),
+                customer_shown: identity.customer_shown.clone(),
+                names: vec![identity.name().clone()],
+                released: Vec::new(),
+                at: now,
+                change: 0,
+            })
+        })
     }
 
     /// Records new names of the customer, or another spelling to write to.
@@ -144,6 +178,7 @@ impl Session {
             content: joined.content,
             provider_time: None,
             attributes: Vec::new(),
+            is_written: true,
         });
         received.flat_map(|r| [Event::Received(Box::new(r)), Event::PartsGivenUp]).collect()
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`state`] | the state, and questions about it |
 //! | [`apply`] | changes the state by an event; the only place that does |
+//! | [`carried`] | the state in pieces, for retention |
 //! | [`decide`] | which events follow from a command, an outcome, a receipt or the time |
 //! | [`inbound`] | which events follow when the customer writes |
 //! | [`ready`] | which parts are due, and when to look again |
@@ -24,6 +25,7 @@
 //! Replaying a stream's events through [`Session::apply`] gives the live state at every point.
 
 pub mod apply;
+pub mod carried;
 pub mod decide;
 pub mod inbound;
 pub mod policy;
@@ -35,7 +37,8 @@ pub mod window;
 #[cfg(test)]
 mod tests;
 
-pub use decide::{Accept, DoubtMatch, Events, Identity, Outcome};
+pub use carried::{CarriedPiece, CarriedSubject};
+pub use decide::{Accept, DoubtMatch, Events, Identity, Outcome, UnknownReceipt};
 pub use inbound::{Inbound, InboundBody};
 pub use policy::Policy;
 pub use ready::DueParts;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use channels::LinkKind;
+use channels::{LinkKind, smpp::account::ReceiptScope};
 
 use crate::config::{ChannelConfig, OnUnknown};
 
@@ -26,6 +26,8 @@ pub struct Policy {
     pub query_after_ms: Option<u64>,
     /// Time for which receipts are awaited; 0: none are expected.
     pub receipt_timeout_ms: u64,
+    /// Whether one receipt is about a whole message.
+    pub receipt_is_of_message: bool,
     /// Time for which missing parts of an inbound message are awaited.
     pub reassembly_timeout_ms: u64,
     /// Maximum number of messages in one session's queue; further ones are refused as busy.
@@ -49,6 +51,7 @@ impl Default for Policy {
             backoff_max_ms: 0,
             query_after_ms: None,
             receipt_timeout_ms: 0,
+            receipt_is_of_message: false,
             reassembly_timeout_ms: 0,
             queue_max: usize::MAX,
             window_ms: None,
@@ -63,9 +66,9 @@ impl Policy {
         let ms = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
         let capabilities = channel.channel.capabilities();
         let receipts = capabilities.receipts;
-        let query_after = match channel.channel.link() {
-            LinkKind::Smpp(account) => account.query_after,
-            LinkKind::Http(_) => None,
+        let (query_after, receipt_is_of_message) = match channel.channel.link() {
+            LinkKind::Smpp(account) => (account.query_after, account.receipts == ReceiptScope::Message),
+            LinkKind::Http(_) => (None, false),
         };
         Self {
             inactivity_ms: channel.inactivity_timeout.map(ms),
@@ -76,6 +79,7 @@ impl Policy {
             backoff_max_ms: ms(channel.backoff_max),
             query_after_ms: query_after.map(ms),
             receipt_timeout_ms: if receipts { ms(channel.receipt_timeout) } else { 0 },
+            receipt_is_of_message,
             reassembly_timeout_ms: ms(channel.reassembly_timeout),
             queue_max: session_queue_max,
             window_ms: capabilities.window_hours.map(|hours| u64::from(hours) * 3_600_000),

@@ -8,6 +8,7 @@ use super::{
     policy::Policy,
     state::{Outbound, Part, Phase, Session},
 };
+use crate::domain::clock::Moment;
 
 /// Queued messages that are searched for the highest priority. A more urgent message further behind
 /// moves the session to its lane only when it comes within this distance.
@@ -31,13 +32,16 @@ impl Session {
     }
 
     /// Returns at most `max` parts that may be submitted now.
-    pub fn due_parts(&self, policy: &Policy, now: Timestamp, max: usize) -> Option<DueParts> {
-        let head = self.head(now)?;
+    pub fn due_parts(&self, policy: &Policy, now: impl Into<Moment>, max: usize) -> Option<DueParts> {
+        let Moment { now, sure, latest } = now.into();
+        let head = self.head(sure)?;
         let max = if policy.pair_interval_ms > 0 { max.min(1) } else { max };
-        if self.rests_until(policy).is_some_and(|until| now < until) {
+        // A part that was sent in the future was sent before the clock went back.
+        let rests = self.rests_until(policy).is_some_and(|until| self.last_sent <= now && now < until);
+        if rests {
             return None;
         }
-        if head.expires_at.is_some_and(|at| at <= now) {
+        if head.expires_at.is_some_and(|at| at <= latest) {
             return None;
         }
         let is_due = |part: &Part| part.phase == Phase::Waiting && part.retry_at <= now;

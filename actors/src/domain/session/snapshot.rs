@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::VecDeque};
 
 use channels::text::join::Assembly;
 use message::snapshot::{
-    ChoicesV1, DeadLetterV1, DeliveryKindV1, DeliveryV1, NotificationV1, OutboundV1, PartV1, PhaseV1,
-    SessionSnapshot, SessionV1,
+    ChainsV1, ChoicesV1, DeadLetterV1, DeliveryKindV1, DeliveryV1, NotificationV1, OutboundV1, PartV1,
+    PhaseV1, SessionSnapshot, SessionV1,
 };
 
 use super::state::{
@@ -17,6 +17,7 @@ impl<'a> From<&'a Session> for SessionSnapshot<'a> {
     fn from(session: &'a Session) -> Self {
         Self::V1(SessionV1 {
             address: Cow::Borrowed(&session.address),
+            reached: session.reached.clone(),
             customer_shown: session.customer_shown.clone(),
             did_shown: session.did_shown.clone(),
             open: session.open,
@@ -32,6 +33,9 @@ impl<'a> From<&'a Session> for SessionSnapshot<'a> {
             dead_letters: session.dead_letters.iter().map(DeadLetterV1::from).collect(),
             assembly: session.assembly.to_snapshot(),
             choices: session.choices.as_ref().map(ChoicesV1::from),
+            since: session.since,
+            aliases: session.aliases.clone(),
+            chains: ChainsV1::default(),
         })
     }
 }
@@ -42,6 +46,7 @@ impl From<SessionSnapshot<'_>> for Session {
         let boxed = |message| Box::new(Outbound::from(message));
         Self {
             address: v1.address.into_owned(),
+            reached: v1.reached,
             customer_shown: v1.customer_shown,
             did_shown: v1.did_shown,
             open: v1.open,
@@ -57,6 +62,8 @@ impl From<SessionSnapshot<'_>> for Session {
             assembly: Assembly::from_snapshot(v1.assembly),
             last_sent: v1.last_sent,
             choices: v1.choices.map(PendingChoices::from),
+            since: v1.since,
+            aliases: v1.aliases,
         }
     }
 }
@@ -277,6 +284,7 @@ mod tests {
             Event::SessionOpened(Box::new(SessionOpened {
                 address: address(),
                 ordinal,
+                reached: (ordinal > 2).then(|| "491702".into()),
                 customer_shown: "+491701".into(),
                 did_shown: "51 55".into(),
                 by: OpenedBy::Customer,
@@ -344,9 +352,21 @@ mod tests {
                 provider_time: Some(Timestamp(5)),
                 incomplete: Some(Incomplete { arrived: 1, total: 3 }),
                 attributes: vec![("customerName".into(), "Ann".into())],
+                is_written: delivery % 2 == 0,
             }))
         });
-        prop_oneof![part, whole, Just(Event::PartsGivenUp)]
+        let moved = (1u64..4, any::<bool>()).prop_map(|(change, lost)| {
+            Event::CustomerMoved(Box::new(CustomerMoved {
+                address: address(),
+                reached: if lost { "".into() } else { "491703".into() },
+                customer_shown: "+491703".into(),
+                names: vec!["491703".into()],
+                released: vec![("491701".into(), Timestamp(change))],
+                at: Timestamp(change),
+                change,
+            }))
+        });
+        prop_oneof![part, whole, moved, Just(Event::PartsGivenUp)]
     }
 
     fn deliveries() -> impl Strategy<Value = Event> {

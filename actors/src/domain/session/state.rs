@@ -7,10 +7,10 @@ use std::{
     sync::Arc,
 };
 
-use channels::text::join::Assembly;
+use channels::{smpp::numbering, text::join::Assembly};
 use message::{
     Address, ChannelId, Choice, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus,
-    PartState, PartStatus, SessionId, Timestamp,
+    PartState, PartStatus, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, Received, Split},
 };
 use smallvec::SmallVec;
@@ -20,7 +20,10 @@ use smallvec::SmallVec;
 pub struct Session {
     /// The customer on a channel and DID.
     pub address: Address,
-    /// The customer's address as the business sees it.
+    /// The canonical address to which messages go, where it is not `address.customer`. Empty: none
+    /// is known.
+    pub reached: Option<Arc<str>>,
+    /// The customer's address as messages to it need it, and as the business sees it.
     pub customer_shown: Arc<str>,
     /// The DID as configured.
     pub did_shown: Arc<str>,
@@ -51,6 +54,11 @@ pub struct Session {
     pub last_sent: Timestamp,
     /// Answers that the customer can give to the newest numbered list.
     pub choices: Option<PendingChoices>,
+    /// When the oldest event happened from which this state follows. Retention keeps what happened
+    /// since, or has the state told again.
+    pub since: Timestamp,
+    /// Further names that lead to the session, oldest first.
+    pub aliases: Vec<Arc<str>>,
 }
 
 /// A numbered list that the customer can answer.
@@ -197,6 +205,7 @@ impl Session {
         Self {
             customer_shown: address.customer.clone(),
             did_shown: address.did.clone(),
+            reached: address.later_name().map(Arc::from),
             address,
             open: false,
             opened_at: Timestamp::default(),
@@ -211,6 +220,8 @@ impl Session {
             assembly: Assembly::default(),
             last_sent: Timestamp::default(),
             choices: None,
+            since: Timestamp::default(),
+            aliases: Vec::new(),
         }
     }
 
@@ -220,9 +231,47 @@ impl Session {
         Self::new(unnamed, Counters::default())
     }
 
-    /// Returns the newest session's id.
-    pub fn id(&self) -> SessionId {
-        SessionId { stream: self.address.stream(), ordinal: self.counters.sessions }
+    /// Returns the canonical address to which messages go.
+    pub fn customer(&self) -> &Arc<str> {
+        self.reached.as_ref().unwrap_or(&self.address.customer)
+    }
+
+    /// Returns the newest session's id; `stream` is that of its address.
+    pub fn id(&self, stream: StreamId) -> SessionId {
+        SessionId { stream, ordinal: self.counters.sessions }
+    }
+
+    /// Returns the customer's address as the business sees it: without a type of number that only
+    /// the channel needs.
+    pub fn customer_handed_out(&self) -> Arc<str> {
+        match numbering::handed_out(&self.customer_shown) {
+            shown if shown.len() == self.customer_shown.len() => self.customer_shown.clone(),
+            shown => Arc::from(shown),
+        }
+    }
+
+    /// Returns whether no event has named the address yet.
+    pub fn is_blank(&self) -> bool {
+        self.address.channel.as_str().is_empty()
+    }
+
+    /// Returns the state with at most `items` items of each list, to be shown.
+    pub fn abridged(&self, items: usize) -> Self {
+        Self {
+            address: self.address.clone(),
+            reached: self.reached.clone(),
+            customer_shown: self.customer_shown.clone(),
+            did_shown: self.did_shown.clone(),
+            handler: self.handler.clone(),
+            queue: self.queue.iter().take(items).cloned().collect(),
+            sent: self.sent.iter().take(items).map(|(number, sent)| (*number, sent.clone())).collect(),
+            deliveries: self.deliveries.iter().take(items).cloned().collect(),
+            dead_letters: self.dead_letters.iter().take(items).cloned().collect(),
+            assembly: self.assembly.clone(),
+            choices: self.choices.clone(),
+            aliases: self.aliases.clone(),
+            ..*self
+        }
     }
 
     /// Returns whether all work on this address is finished, so that the stream may leave the
@@ -312,6 +361,14 @@ impl Outbound {
             accepted && part.handed_at <= until && part.state.join(state) != part.state
         };
         self.parts_where(is_new)
+    }
+
+    /// Returns the parts that the provider has or may have, and that did not fail.
+    pub fn parts_with_provider(&self) -> impl Iterator<Item = u16> {
+        self.parts_where(|part| {
+            let is_there = part.phase == Phase::Submitting || part.state.reached >= PartStatus::InDoubt;
+            is_there && !part.state.failed
+        })
     }
 
     /// Returns the positions of the parts for which `holds` is true, from 0.

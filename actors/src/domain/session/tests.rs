@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use channels::{Prepared, SendError};
 use message::{
-    Address, Content, Event, MessageId, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
+    Address, Content, Event, MessageId, MessageNo, MessageStatus, PartState, PartStatus, StreamId, Timestamp,
     event::{Alphabet, Cause, CloseReason, Concatenation, DoubtCause, PartReceived, Split},
 };
 use proptest::prelude::*;
@@ -31,14 +31,14 @@ fn policy(on_unknown: OnUnknown) -> Policy {
 
 fn identity() -> Identity {
     let address = Address { channel: "sms".into(), did: "5155".into(), customer: "4917600000001".into() };
-    Identity { address, customer_shown: "+4917600000001".into(), did_shown: "5155".into() }
+    Identity { address, customer_shown: "+4917600000001".into(), did_shown: "5155".into(), reached: None }
 }
 
 fn prepared(parts: u16) -> Prepared {
     let concatenation = if parts > 1 { Concatenation::Udh8 } else { Concatenation::None };
     Prepared {
         content: Content::Text("hello".into()),
-        split: Split { parts, alphabet: Alphabet::Gsm7, concatenation, reference: 1 },
+        split: Split { parts, alphabet: Alphabet::Gsm7, concatenation, reference: 1, ..Split::WHOLE },
         adapted: Default::default(),
         choices: Default::default(),
     }
@@ -84,7 +84,22 @@ impl Subject {
 
     /// Matches a receipt with an unknown id that arrived just now.
     fn doubt_receipt(&self, state: PartState) -> Option<Events> {
-        self.session.doubt_receipt(&self.policy, state, "x", self.now).map(|found| found.events)
+        self.doubt_receipt_at(state, self.now)
+    }
+
+    /// Matches a receipt with an unknown id that arrived at an instant. Answers are overdue after a
+    /// second.
+    fn doubt_receipt_at(&self, state: PartState, came_at: Timestamp) -> Option<Events> {
+        let unanswered_since = Some(Timestamp(self.now.0 - 1_000));
+        let receipt = UnknownReceipt { provider_id: "77", state, code: "x", came_at, unanswered_since };
+        let found = self.session.doubt_receipt(&self.policy, &receipt)?;
+        Some(Events::from_iter([found.submitted, found.receipt]))
+    }
+
+    /// Hands the next part to a link.
+    fn submit(&mut self) {
+        let event = self.session.submit(&self.policy, self.now, 1).unwrap();
+        self.record([event]);
     }
 
     fn accept(&mut self, id: &str, parts: u16) {
@@ -259,6 +274,9 @@ proptest! {
             aliases: None,
             media: Vec::new(),
             reply_to: None,
+            is_written: true,
+            moved: None,
+            reference: None,
             body: InboundBody::Part(PartReceived {
                 reference: 7,
                 total,
@@ -334,6 +352,74 @@ fn a_receipt_with_an_unknown_id_settles_nothing_while_it_could_mean_another_part
 }
 
 #[test]
+fn a_receipt_settles_the_only_part_whose_answer_is_overdue() {
+    let delivered = PartState::reached(PartStatus::Delivered);
+    let later = [
+        Outcome::Taken("77".into()),
+        Outcome::Taken("78".into()),
+        Outcome::Unanswered(DoubtCause::NoAnswer),
+        Outcome::NotSent,
+        Outcome::Refused(SendError::Rejected(cause())),
+    ];
+    for outcome in later {
+        let mut subject = Subject::new(OnUnknown::Resend);
+        subject.accept("m", 1);
+        subject.submit();
+        assert!(subject.doubt_receipt(delivered).is_none(), "its answer may still be on its way");
+        let before = Timestamp(subject.now.0 - 1);
+        subject.now = subject.now.plus_ms(1_000);
+        assert!(subject.doubt_receipt_at(delivered, before).is_none(), "it came before the part was sent");
+        let enroute = PartState::reached(PartStatus::Enroute);
+        let events = subject.doubt_receipt(enroute).unwrap();
+        subject.record(events);
+        let part = &subject.session.message(MessageNo(1)).unwrap().parts[0];
+        assert_eq!((part.phase, part.doubts, &*part.provider_id), (Phase::Answered, 0, "77"));
+        assert!(subject.doubt_receipt(delivered).is_none(), "one receipt settles one part");
+        subject.outcome(MessageNo(1), 0, outcome.clone());
+        let part = &subject.session.message(MessageNo(1)).unwrap().parts[0];
+        assert_eq!((part.phase, part.doubts), (Phase::Answered, 0), "{outcome:?}");
+        assert_eq!(subject.session.due_parts(&subject.policy, subject.now, 9), None, "{outcome:?}");
+        let events = subject.session.receipt(MessageNo(1), 0, delivered, "x").unwrap();
+        subject.record(events);
+        assert!(subject.session.message(MessageNo(1)).is_none(), "delivered and settled");
+        // Nothing is left in doubt: the next one is settled the same way.
+        subject.accept("n", 1);
+        subject.submit();
+        subject.now = subject.now.plus_ms(1_000);
+        assert!(subject.doubt_receipt(delivered).is_some(), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_receipt_settles_none_of_two_parts_without_an_answer() {
+    let mut subject = Subject::new(OnUnknown::Resend);
+    let delivered = PartState::reached(PartStatus::Delivered);
+    subject.accept("m", 2);
+    subject.submit();
+    subject.submit();
+    subject.now = subject.now.plus_ms(5_000);
+    assert!(subject.doubt_receipt(delivered).is_none());
+    subject.outcome(MessageNo(1), 1, Outcome::Taken("78".into()));
+    let events = subject.doubt_receipt(delivered).unwrap();
+    assert!(matches!(events[1], Event::Receipt { part: 0, .. }), "{events:?}");
+}
+
+#[test]
+fn an_answer_that_repeats_an_id_leaves_an_earlier_copy_in_doubt() {
+    let mut subject = Subject::new(OnUnknown::Resend);
+    subject.accept("m", 1);
+    subject.submit();
+    let events = subject.session.recover(&subject.policy, DoubtCause::LinkLost, subject.now);
+    subject.record(events);
+    subject.now = subject.now.plus_ms(10_000);
+    subject.submit();
+    for (id, doubts) in [("2", 1), ("2", 1), ("1", 0)] {
+        subject.record([Event::Submitted { message: MessageNo(1), part: 0, provider_id: id.into() }]);
+        assert_eq!(subject.session.message(MessageNo(1)).unwrap().parts[0].doubts, doubts, "{id}");
+    }
+}
+
+#[test]
 fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
     let mut subject = Subject::new(OnUnknown::Resend);
     let delivered = PartState::reached(PartStatus::Delivered);
@@ -364,7 +450,7 @@ fn a_receipt_with_an_unknown_id_may_belong_to_a_copy_that_was_sent_before() {
     // The time is kept by the hour, and rounded up.
     subject.now = subject.now.plus_ms(subject.policy.receipt_timeout_ms + 3 * 3_600_000);
     assert!(subject.doubt_receipt(delivered).is_some());
-    let early = subject.session.doubt_receipt(&subject.policy, delivered, "x", Timestamp(before.0 - 1));
+    let early = subject.doubt_receipt_at(delivered, Timestamp(before.0 - 1));
     assert!(early.is_none());
 }
 
@@ -396,6 +482,29 @@ fn a_long_message_that_is_throttled_goes_on_where_it_stopped() {
     subject.now = subject.now.plus_ms(1_000);
     let due = subject.session.due_parts(&subject.policy, subject.now, 10).unwrap();
     assert_eq!(due.parts.as_slice(), [2]);
+}
+
+#[test]
+fn refusals_that_do_not_count_wait_and_denied_access_gets_one_more_try() {
+    let limited = |after_ms| SendError::CustomerThrottled { after_ms, cause: cause() };
+    let mut subject = Subject::new(OnUnknown::Resend);
+    subject.accept("m", 1);
+    for after_ms in (0..50).map(|n| 1_000 * n) {
+        let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
+        subject.record([event]);
+        subject.outcome(MessageNo(1), 0, Outcome::Refused(limited(after_ms)));
+        let due = |now| subject.session.due_parts(&subject.policy, now, 1);
+        assert!(after_ms == 0 || due(subject.now.plus_ms(after_ms - 1)).is_none(), "{after_ms}");
+        subject.now = subject.now.plus_ms(after_ms);
+        assert!(subject.session.due_parts(&subject.policy, subject.now, 1).is_some(), "{after_ms}");
+    }
+    for is_last in [false, true] {
+        let event = subject.session.submit(&subject.policy, subject.now, 1).unwrap();
+        subject.record([event]);
+        subject.outcome(MessageNo(1), 0, Outcome::Refused(SendError::Forbidden(cause())));
+        assert_eq!(subject.session.queue.is_empty(), is_last);
+        subject.now = subject.now.plus_ms(subject.policy.backoff_max_ms);
+    }
 }
 
 #[test]
@@ -467,14 +576,24 @@ fn ids_that_the_log_does_not_list_are_found_in_the_session() {
 #[test]
 fn a_session_is_taken_over_only_when_asked() {
     let mut subject = Subject::new(OnUnknown::Resend);
-    let events = subject.session.open_for(&identity(), "ann", false).unwrap();
+    let events = subject.session.open_for((StreamId(1), &identity()), "ann", false).unwrap();
     subject.record(events);
     assert!(matches!(
-        subject.session.open_for(&identity(), "bob", false),
+        subject.session.open_for((StreamId(1), &identity()), "bob", false),
         Err(crate::Refusal::Held { handler, .. }) if &*handler == "ann"
     ));
-    let events = subject.session.open_for(&identity(), "bob", true).unwrap();
+    let events = subject.session.open_for((StreamId(1), &identity()), "bob", true).unwrap();
     subject.record(events);
     assert_eq!(subject.session.handler, Arc::from("bob"));
     assert_eq!(subject.session.counters.sessions, 1);
+}
+
+#[test]
+fn the_pause_between_two_parts_does_not_outlive_a_clock_that_goes_back() {
+    let mut subject = Subject::new(OnUnknown::Resend);
+    subject.policy.pair_interval_ms = 6_000;
+    subject.accept("a", 2);
+    subject.submit();
+    let due = |now: u64| subject.session.due_parts(&subject.policy, Timestamp(now), 9).is_some();
+    assert_eq!([1_000_000, 1_005_999, 1_006_000, 400_000].map(due), [false, false, true, true]);
 }

@@ -170,12 +170,20 @@ impl HttpChannel for MessengerAccount {
         Ok(received)
     }
 
+    fn message_token(&self, id: &str) -> Option<Box<str>> {
+        Some(receive::token(id))
+    }
+
     fn shared_ids(&self) -> SmallVec<[&str; 2]> {
         self.own_id.as_deref().into_iter().collect()
     }
 
     fn probe(&self) -> Option<Request> {
         Some(self.call(Request::get(format!("{}/me?fields={}", self.root, self.probe_fields))))
+    }
+
+    fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
+        graph_api::probed(response)
     }
 
     fn parse_account(&self, response: &Response) -> Vec<Attribute> {

@@ -75,7 +75,8 @@ fn class(response: &Response, error: GraphError) -> SendError {
         | (1, 1_357_046)
         | (100 | 105 | 194 | 551 | 10_303, _)
         | (9, 2_018_352) => SendError::Rejected(cause),
-        (3 | 10 | 102 | 190 | 200..=299 | 803, _) => SendError::CredentialsRefused(cause),
+        // Token and permissions, which the probe checks; a permission may be one object's.
+        (3 | 10 | 102 | 190 | 200..=299 | 803, _) => SendError::Forbidden(cause),
         (99, _) => SendError::RetryOnce(cause),
         (1 | 2 | 1_200, _) => SendError::Unavailable(cause),
         _ if transient => SendError::Unavailable(cause),

@@ -3,6 +3,9 @@
 
 mod account;
 mod answer;
+mod envelope;
+pub mod events;
+mod notices;
 mod product;
 mod receive;
 mod send;

@@ -1,13 +1,22 @@
 //! Reads webhooks of Messenger and Instagram: every entry, message, postback, report and comment of
-//! a batch. A broken item is reported and does not affect the others; irrelevant kinds are counted.
+//! a batch. A broken item is reported and does not affect the others; what becomes of each kind is
+//! in [`events`](super::events).
 
-use message::{BodyType, Content, Timestamp};
+use message::{BodyType, Content};
 use serde_json::{Value, json};
 
+use super::{
+    envelope::{Envelope, event, referral, with},
+    events::{self, ATTACHMENT, FIELD, FRAME, ITEM, ITEMS},
+    notices,
+};
 use crate::{
-    contract::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
+    contract::{Attribute, InEvent, InMessage, MediaRef, Received, Report, http::Malformed},
     family::messenger::product::Product,
-    toolkit::{inbound_body, json},
+    toolkit::{
+        events::{Fate, fate, note_unknown},
+        inbound_body, json,
+    },
 };
 
 /// Reads a webhook; entries of other pages or accounts than `own` are ignored.
@@ -41,16 +50,12 @@ pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<R
             continue;
         }
         for item in items {
-            add(&mut received, self::item(item));
+            let read = self::item(&account, item, &mut received.unknown);
+            add(&mut received, read);
         }
         for change in changes {
-            let value = json::at(change, "/value").unwrap_or(&Value::Null);
-            match &*json::text(change, "/field").unwrap_or_default() {
-                "messages" => add(&mut received, item(value)),
-                "feed" => add(&mut received, feed(&account, value)),
-                "comments" | "live_comments" => add(&mut received, comment(&account, value)),
-                _ => received.ignored += 1,
-            }
+            let read = self::change(product, &account, change, &mut received.unknown);
+            add(&mut received, read);
         }
     }
     if !is_named && received == Received::default() {
@@ -58,6 +63,35 @@ pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<R
     }
     Ok(received)
 }
+
+/// Returns the part of a message's id that all its spellings share: older versions write `mid.`,
+/// newer ones `m_`, and reports leave either out.
+pub(super) fn token(id: &str) -> Box<str> {
+    let bare = id.strip_prefix("m_").or_else(|| id.strip_prefix("mid."));
+    bare.unwrap_or(id).into()
+}
+
+fn change(product: Product, account: &str, change: &Value, unknown: &mut Vec<Box<str>>) -> ReadEvents {
+    let value = json::at(change, "/value").unwrap_or(&Value::Null);
+    let field = json::text(change, "/field").unwrap_or_default();
+    match (fate(events::fields(product), FIELD, &field), &*field) {
+        (Some(Fate::Inside), _) => item(account, value, unknown),
+        (Some(Fate::Account), _) => {
+            let says = value.to_string().chars().take(FACTS_CHARACTERS_MAX).collect::<String>();
+            Ok(vec![InEvent::Account { about: (&*field).into(), says: says.into() }])
+        }
+        (Some(_), "feed") => feed(account, value),
+        (Some(_), "comments" | "live_comments") => comment(account, value),
+        (Some(_), _) => Ok(Vec::new()),
+        (None, _) => {
+            note_unknown(unknown, FIELD, &field);
+            Ok(Vec::new())
+        }
+    }
+}
+
+/// Maximum number of characters reported of an account's field; the rest is cut off.
+const FACTS_CHARACTERS_MAX: usize = 500;
 
 type ReadEvents = Result<Vec<InEvent>, Box<str>>;
 
@@ -69,99 +103,71 @@ fn add(received: &mut Received, read: ReadEvents) {
     }
 }
 
-/// The sender, recipient and time of an item.
-struct Envelope<'a> {
-    item: &'a Value,
-    customer: String,
-    did: String,
-    time: Option<Timestamp>,
-}
-
-impl Envelope<'_> {
-    fn message(&self, id: &str, content: Content) -> InMessage {
-        let mut message = InMessage::new(&self.did, &self.customer, id, content);
-        message.time = self.time;
-        message
-    }
-
-    /// Returns an id for an item without one, equal in every repetition.
-    fn id(&self, of: &str, kind: &str) -> String {
-        let at = self.time.map_or(0, |time| time.0);
-        format!("{of}#{kind}:{}:{at}", self.customer)
-    }
-
-    fn receipt(&self, id: &str, report: Report, code: &str, watermark_ms: Option<i64>) -> InEvent {
-        InEvent::Receipt(Box::new(InReceipt {
-            reference: None,
-            id: id.into(),
-            report,
-            code: code.into(),
-            did: self.did.as_str().into(),
-            customer: self.customer.as_str().into(),
-            watermark_ms,
-        }))
-    }
-
-    fn text(&self, pointer: &str) -> String {
-        json::text(self.item, pointer).unwrap_or_default().into_owned()
-    }
-}
-
-fn event(message: InMessage) -> InEvent {
-    InEvent::Message(Box::new(message))
-}
-
-fn with(message: &mut InMessage, key: &str, value: &str) {
-    if !value.is_empty() {
-        message.attributes.push((key.into(), value.into()));
-    }
-}
-
-fn item(item: &Value) -> ReadEvents {
-    let is = |pointer: &str| json::at(item, pointer).and_then(Value::as_bool) == Some(true);
-    // Echoes of our own messages, and the dashboard's test.
+fn item(account: &str, item: &Value, unknown: &mut Vec<Box<str>>) -> ReadEvents {
+    let sender = json::some_text(item, "/sender/id");
+    // The business's own words, and the dashboard's test.
+    let is_own = ["/message/is_echo", "/message/is_self", "/is_echo", "/is_self"]
+        .iter()
+        .any(|at| json::flag(item, at));
+    let is_from_us = !account.is_empty() && sender.as_ref().is_some_and(|sender| sender == account);
     let test = json::text(item, "/message/mid").is_some_and(|mid| mid == "random_mid");
-    if is("/message/is_echo") || is("/message/is_self") || is("/is_self") || test {
+    if is_own || is_from_us || test {
         return Ok(Vec::new());
     }
-    let customer = json::some_text(item, "/sender/id").ok_or("messaging[].sender.id is missing")?;
+    let members = item.as_object().ok_or("an item of messaging is not an object")?;
+    let mut kinds =
+        members.iter().filter(|(name, value)| value.is_object() && !FRAME.contains(&name.as_str()));
+    let kind = kinds.clone().find_map(|(name, _)| Some((&**name, fate(ITEMS, ITEM, name)?)));
+    let Some((kind, fate)) = kind else {
+        if let Some((name, _)) = kinds.next() {
+            note_unknown(unknown, ITEM, name);
+        }
+        return Ok(Vec::new());
+    };
+    if let Fate::Ignored(_) = fate {
+        return Ok(Vec::new());
+    }
+    if fate == Fate::Account {
+        return Ok(vec![notices::account(kind, item)]);
+    }
+    // A person who ticks a box on a web site has no id yet.
+    let sender = sender.or_else(|| json::some_text(item, "/optin/user_ref"));
+    let customer = sender.ok_or("messaging[].sender.id is missing")?;
     let did = json::some_text(item, "/recipient/id").ok_or("messaging[].recipient.id is missing")?;
     let time = json::time(item, "/timestamp");
     let frame = Envelope { item, customer: customer.into_owned(), did: did.into_owned(), time };
-    let has = |key: &str| item.get(key).is_some_and(Value::is_object);
-    if has("message") {
-        written(&frame)
-    } else if has("postback") {
-        Ok(postback(&frame))
-    } else if has("delivery") {
-        Ok(delivered(&frame))
-    } else if has("read") {
-        Ok(seen(&frame))
-    } else if has("reaction") {
-        Ok(reaction(&frame))
-    } else if has("message_edit") {
-        edited(&frame)
-    } else {
-        Ok(Vec::new())
+    match kind {
+        "message" => written(&frame, unknown),
+        "postback" => Ok(postback(&frame)),
+        "delivery" => Ok(delivered(&frame)),
+        "read" => Ok(seen(&frame)),
+        "reaction" => Ok(reaction(&frame)),
+        "message_edit" => edited(&frame),
+        _ => Ok(notices::notice(&frame, kind)),
     }
 }
 
-fn written(frame: &Envelope<'_>) -> ReadEvents {
+fn written(frame: &Envelope<'_>, unknown: &mut Vec<Box<str>>) -> ReadEvents {
     let said = json::at(frame.item, "/message").unwrap_or(&Value::Null);
     let mid = json::some_text(said, "/mid").ok_or("message.mid is missing")?;
-    let is = |key: &str| said.get(key).and_then(Value::as_bool) == Some(true);
+    let is = |key: &str| json::flag(said, &format!("/{key}"));
     if is("is_deleted") {
         let body = json!({"type": "DELETEDNOTIFICATION", "messageId": &*mid,
             "timestamp": frame.time.map(|time| time.0)});
         let content = inbound_body::rich(BodyType::DeletedNotification, body);
         let mut message = frame.message(&format!("{mid}#deleted"), content);
         message.reply_to = Some((&*mid).into());
+        message.is_written = false;
         return Ok(vec![event(message)]);
     }
     let text = json::text(said, "/text").unwrap_or_default();
     let mut messages: Vec<InMessage> = Vec::new();
     let mut stickers: Vec<i64> = Vec::new();
     for attachment in json::items(said, "/attachments").iter().take(ATTACHMENTS_MAX) {
+        let kind = json::text(attachment, "/type").unwrap_or_default();
+        if fate(ITEMS, ATTACHMENT, &kind).is_none() {
+            note_unknown(unknown, ATTACHMENT, &kind);
+        }
         // A sticker arrives twice, as a sticker and as an image.
         if let Some(sticker) = json::number(attachment, "/payload/sticker_id") {
             if stickers.contains(&sticker) {
@@ -201,19 +207,12 @@ fn written(frame: &Envelope<'_>) -> ReadEvents {
 /// Maximum number of attachments of a message that are read; further ones are ignored.
 const ATTACHMENTS_MAX: usize = 64;
 
-fn referral(message: &mut InMessage, referral: Option<&Value>) {
-    if let Some(referral) = referral.filter(|referral| referral.is_object()) {
-        with(message, "referral", &referral.to_string());
-    }
-}
-
 fn attached(frame: &Envelope<'_>, id: &str, attachment: &Value, caption: &str) -> InMessage {
     let at = |pointer: &str| json::some_text(attachment, pointer);
     let kind = at("/type").unwrap_or_default();
     let url = at("/payload/url").or_else(|| at("/url")).unwrap_or_default();
     let title = at("/payload/title").or_else(|| at("/title")).unwrap_or_default();
-    let degrees =
-        |key: &str| json::at(attachment, &format!("/payload/coordinates/{key}")).and_then(Value::as_f64);
+    let degrees = |key: &str| json::float(attachment, &format!("/payload/coordinates/{key}"));
     let is_page = url.starts_with("https://") || url.starts_with("http://");
     let body_type = match &*kind {
         "image" => Some(BodyType::Image),
@@ -295,7 +294,7 @@ fn reaction(frame: &Envelope<'_>) -> Vec<InEvent> {
     let name = frame.text("/reaction/reaction");
     let words = if emoji.is_empty() { &name } else { &emoji };
     if frame.text("/reaction/action") == "unreact" || words.is_empty() {
-        return Vec::new();
+        return vec![event(notices::reaction_removed(frame, &mid))];
     }
     let mut message = frame.message(&frame.id(&mid, "reaction"), Content::Text(words.as_str().into()));
     message.reply_to = Some(mid.as_str().into()).filter(|_| !mid.is_empty());

@@ -170,6 +170,32 @@ impl GraphError {
     }
 }
 
+/// Parses the answer to a probe: only the token's own codes (also with status 400) refuse the
+/// credentials. A missing permission may be the probe's alone.
+///
+/// # Errors
+/// The credentials are not valid, or their validity is unknown.
+pub fn probed(response: &Response) -> Result<(), SendError> {
+    if response.is_success() {
+        return Ok(());
+    }
+    let said = json::parse(&response.body).unwrap_or_default();
+    let Some(GraphError { code, cause, .. }) = GraphError::of(&said) else {
+        let error = SendError::by_status(response);
+        return Err(if response.status == 401 { error.of_probe() } else { error });
+    };
+    Err(match code {
+        0 | 102 | 190 => SendError::CredentialsRefused(cause),
+        4 | 17 | 32 | 613 | 80_000..=80_014 => {
+            SendError::Throttled { after_ms: response.retry_after_ms(), cause }
+        }
+        3 | 10 | 200..=299 => SendError::Forbidden(cause),
+        1 | 2 => SendError::Unavailable(cause),
+        _ if response.status == 401 => SendError::CredentialsRefused(cause),
+        _ => SendError::of_status(response, cause),
+    })
+}
+
 /// Returns whether the token may be sent to this address: Meta's own hosts, or the API as
 /// configured.
 pub fn is_metas(url: &str, base_url: &str) -> bool {
@@ -190,7 +216,7 @@ pub fn no_file(response: &Response) -> SendError {
         // Customers' files expire; the channel itself stays usable.
         Some(error) if response.status != 401 && response.status < 500 && response.status != 429 => {
             if error.code == 190 {
-                SendError::CredentialsRefused(error.cause)
+                SendError::Forbidden(error.cause)
             } else {
                 SendError::Rejected(error.cause)
             }

@@ -1,8 +1,11 @@
 //! WhatsApp as Meta's Cloud API and its resellers implement it: one message format, one webhook
 //! format, one table of errors. Addresses, credentials and signatures are each provider's own.
 
+mod events;
+mod notices;
 mod receive;
 mod send;
+mod wamid;
 
 use std::sync::Arc;
 
@@ -13,15 +16,17 @@ use crate::{
     address::number,
     contract::{
         Capabilities, OutPart, Rejection, Report, SendError, Sent, Step,
-        capability::{Buttons, Format, LongText, Opens},
+        capability::{Buttons, DefaultRate, Format, LongText, Opens},
         http::{Body, Request, Response},
     },
     family::meta::graph_api::GraphError,
     toolkit::{classify, json},
 };
 
+pub use events::EVENTS;
 pub use receive::read;
 pub use send::{Conversation, Media};
+pub use wamid::token;
 
 /// WhatsApp's words for the state of a message.
 pub const STATUSES: &[(&str, Report)] = &[
@@ -76,8 +81,10 @@ pub const fn capabilities() -> Capabilities {
             BodyType::Contact,
             BodyType::Receipt,
             BodyType::DeletedNotification,
+            BodyType::Notification,
         ],
         window_hours: Some(24),
+        send_rate: DefaultRate { per_second: 80, basis: "WhatsApp's default throughput of a number" },
         typing: true,
         mark_read: true,
         read_receipts: true,
@@ -142,11 +149,13 @@ pub fn class(response: &Response, error: GraphError) -> SendError {
         4 | 613 | 80_007 | 130_429 | 133_016 => {
             SendError::Throttled { after_ms: response.retry_after_ms(), cause }
         }
-        // 131056 limits one pair of addresses: other customers need not wait.
-        1 | 2 | 131_000 | 131_016 | 131_053 | 131_056 | 131_057 => SendError::Unavailable(cause),
-        0 | 3 | 10 | 190 | 200..=299 | 368 | 131_005 | 131_031 | 131_037 | 131_042 | 131_045 | 133_010 => {
-            SendError::CredentialsRefused(cause)
-        }
+        // The limit of one pair of addresses.
+        131_056 => SendError::CustomerThrottled { after_ms: response.retry_after_ms(), cause },
+        1 | 2 | 131_000 | 131_016 | 131_053 | 131_057 => SendError::Unavailable(cause),
+        // Token and permissions, which the probe checks; a permission may be one object's.
+        0 | 3 | 10 | 190 | 200..=299 | 131_005 => SendError::Forbidden(cause),
+        // The state of the account or number, which every message would meet.
+        368 | 131_031 | 131_037 | 131_042 | 131_045 | 133_010 => SendError::CredentialsRefused(cause),
         131_050 => SendError::Unsubscribed(cause),
         _ if transient => SendError::Unavailable(cause),
         33 | 100 | 130_000..=139_999 if response.status < 500 && response.status != 429 => {

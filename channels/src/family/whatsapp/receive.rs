@@ -1,13 +1,22 @@
 //! Reads webhooks of WhatsApp: every entry, change, message and status of a batch. A broken item is
-//! reported and does not affect the others; irrelevant kinds are counted.
+//! reported and does not affect the others; what becomes of each kind is in
+//! [`EVENTS`](super::EVENTS).
 
 use message::{BodyType, Content};
 use serde_json::{Value, json};
 
+use super::{
+    events::{EVENTS, FIELD, INTERACTIVE, MESSAGE, STATUS},
+    notices::{self, Numbered},
+};
 use crate::{
     contract::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
     family::{meta::graph_api::GraphError, whatsapp::STATUSES},
-    toolkit::{inbound_body, json},
+    text::markup,
+    toolkit::{
+        events::{Fate, fate, note_unknown},
+        inbound_body, json,
+    },
 };
 
 /// Reads a webhook; changes of other numbers than `phone_number_id` are ignored.
@@ -29,17 +38,11 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
     }
     for entry in json::items(&said, "/entry") {
         for change in json::items(entry, "/changes") {
-            let field = json::text(change, "/field").unwrap_or_default();
             let value = json::at(change, "/value").unwrap_or(&Value::Null);
             let number = json::some_text(value, "/metadata/phone_number_id");
             let ours = phone_number_id.is_none_or(|own| number.map_or(is_named, |number| number == own));
-            if field == "messages" && ours {
-                read_value(value, &mut received);
-            } else if ours && ACCOUNT_FIELDS.contains(&&*field) {
-                // Each of several templates has its own.
-                let template = json::text(value, "/message_template_name").unwrap_or_default();
-                let about = format!("{field} {template}").trim_end().into();
-                received.events.push(InEvent::Account { about, says: facts(value) });
+            if ours {
+                read_change(&json::text(change, "/field").unwrap_or_default(), value, &mut received);
             } else {
                 received.ignored += 1;
             }
@@ -51,17 +54,31 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
     Ok(received)
 }
 
-/// Fields that report on the account, its numbers and its templates.
-const ACCOUNT_FIELDS: [&str; 7] = [
-    "account_alerts",
-    "account_review_update",
-    "account_update",
-    "business_capability_update",
-    "message_template_status_update",
-    "phone_number_name_update",
-    "phone_number_quality_update",
-];
-/// Maximum number of characters reported of such a field; the rest is cut off.
+fn read_change(field: &str, value: &Value, received: &mut Received) {
+    match (fate(EVENTS, FIELD, field), field) {
+        (Some(Fate::Account), _) => {
+            // Each of several templates has its own.
+            let template = json::text(value, "/message_template_name").unwrap_or_default();
+            let about = format!("{field} {template}").trim_end().into();
+            received.events.push(InEvent::Account { about, says: facts(value) });
+        }
+        (Some(_), "messages") => read_value(value, received),
+        (Some(_), "user_preferences") => {
+            notices::all(value, "/user_preferences", received, notices::preference);
+        }
+        (Some(_), "user_id_update") => {
+            notices::all(value, "/user_id_update", received, notices::user_id_update);
+        }
+        (Some(_), "calls") => notices::all(value, "/calls", received, notices::call),
+        (Some(_), _) => received.ignored += 1,
+        (None, _) => {
+            received.ignored += 1;
+            note_unknown(&mut received.unknown, FIELD, field);
+        }
+    }
+}
+
+/// Maximum number of characters reported of an account's field; the rest is cut off.
 const FACTS_CHARACTERS_MAX: usize = 500;
 
 /// Returns the content of such a field as `key: value`.
@@ -87,13 +104,30 @@ fn facts(value: &Value) -> Box<str> {
 fn read_value(value: &Value, received: &mut Received) {
     let before = received.events.len() + received.ignored;
     for item in json::items(value, "/messages") {
-        match message(value, item) {
-            Ok(Some(message)) => received.events.push(InEvent::Message(Box::new(message))),
+        let kind = json::text(item, "/type").unwrap_or_default();
+        if fate(EVENTS, MESSAGE, &kind).is_none() {
+            note_unknown(&mut received.unknown, MESSAGE, &kind);
+        } else if kind == "interactive" {
+            let kind = json::text(item, "/interactive/type").unwrap_or_default();
+            if fate(EVENTS, INTERACTIVE, &kind).is_none() {
+                note_unknown(&mut received.unknown, INTERACTIVE, &kind);
+            }
+        }
+        let read = match &*kind {
+            "system" => notices::system(value, item, &mut received.unknown),
+            _ => message(value, item).map(|said| said.map(|said| InEvent::Message(Box::new(said)))),
+        };
+        match read {
+            Ok(Some(event)) => received.events.push(event),
             Ok(None) => received.ignored += 1,
             Err(problem) => received.events.push(InEvent::Broken(problem)),
         }
     }
     for item in json::items(value, "/statuses") {
+        let status = json::text(item, "/status").unwrap_or_default();
+        if !status.is_empty() && fate(EVENTS, STATUS, &status).is_none() {
+            note_unknown(&mut received.unknown, STATUS, &status);
+        }
         match receipt(value, item) {
             Some(receipt) => received.events.push(InEvent::Receipt(Box::new(receipt))),
             None => received.events.push(InEvent::Broken("statuses[].id or status is missing".into())),
@@ -101,7 +135,7 @@ fn read_value(value: &Value, received: &mut Received) {
     }
     for error in json::items(value, "/errors") {
         let words = GraphError::read(error).map_or_else(|| error.to_string(), |error| error.shown());
-        received.events.push(InEvent::Broken(words.into()));
+        received.events.push(InEvent::Account { about: "error".into(), says: words.into() });
     }
     if received.events.len() + received.ignored == before {
         received.ignored += 1;
@@ -113,11 +147,18 @@ struct MessageBody {
     content: Content,
     media: Vec<MediaRef>,
     attributes: Vec<Attribute>,
+    is_written: bool,
 }
 
 impl MessageBody {
     fn of(content: Content) -> Self {
-        Self { content, media: Vec::new(), attributes: Vec::new() }
+        Self { content, media: Vec::new(), attributes: Vec::new(), is_written: true }
+    }
+
+    /// A NOTIFICATION of what the customer did.
+    fn notice(words: &str, data: Value) -> Self {
+        let content = InMessage::notice("", "", "", words, data).content;
+        Self { is_written: false, ..Self::of(content) }
     }
 
     fn text(text: &str) -> Self {
@@ -133,27 +174,19 @@ impl MessageBody {
 }
 
 fn message(value: &Value, item: &Value) -> Result<Option<InMessage>, Box<str>> {
-    let id = json::some_text(item, "/id").ok_or("messages[].id is missing")?;
-    let contact = contact_of(value, item);
-    // A customer who hides the number has a business-scoped id, here or in `from` itself.
-    let names = [
-        json::some_text(item, "/from"),
-        json::some_text(contact, "/wa_id"),
-        json::some_text(item, "/from_user_id"),
-        json::some_text(contact, "/user_id"),
-        json::some_text(item, "/parent_user_id"),
-        json::some_text(contact, "/parent_user_id"),
-        json::some_text(item, "/system/wa_id"),
-    ];
-    let mut names = names.into_iter().flatten();
-    let customer = names.next().ok_or_else(|| format!("message {id} has neither from nor a user_id"))?;
+    let Numbered { id, did, contact, mut names } = notices::numbered(value, item)?;
+    // The business's own words are not a customer's, wherever they come from.
+    if names.first().is_some_and(|from| notices::is_same_number(from, &did)) {
+        return Ok(None);
+    }
+    let customer = names.remove(0);
     let Some(mut said) = said(item, EDITS_DEPTH_MAX)? else { return Ok(None) };
     for (key, pointer) in [("customerName", "/profile/name"), ("username", "/profile/username")] {
         said = said.with(key, &json::text(contact, pointer).unwrap_or_default());
     }
     said = said.with("groupId", &json::text(item, "/group_id").unwrap_or_default());
     for flag in ["forwarded", "frequently_forwarded"] {
-        if json::at(item, &format!("/context/{flag}")).and_then(Value::as_bool) == Some(true) {
+        if json::flag(item, &format!("/context/{flag}")) {
             said = said.with(flag, "true");
         }
     }
@@ -162,13 +195,9 @@ fn message(value: &Value, item: &Value) -> Result<Option<InMessage>, Box<str>> {
             said = said.with(key, &object.to_string());
         }
     }
-    let did = json::text(value, "/metadata/display_phone_number").unwrap_or_default();
     let mut message = InMessage::new(&did, &customer, &id, said.content);
-    for name in names {
-        if name != customer && !message.aliases.iter().any(|alias| **alias == *name) {
-            message.aliases.push((&*name).into());
-        }
-    }
+    message.aliases.extend(names);
+    message.is_written = said.is_written;
     message.media = said.media;
     message.time = json::time(item, "/timestamp");
     message.reply_to = answered(item).map(|id| (&*id).into());
@@ -183,21 +212,6 @@ fn answered(item: &Value) -> Option<std::borrow::Cow<'_, str>> {
         .find_map(|pointer| json::some_text(item, pointer))
 }
 
-/// Returns the sender's contact: by number or id, else the only one present.
-fn contact_of<'a>(value: &'a Value, item: &Value) -> &'a Value {
-    let contacts = json::items(value, "/contacts");
-    let from = json::text(item, "/from").unwrap_or_default();
-    let user = json::text(item, "/from_user_id").unwrap_or_default();
-    let is = |contact: &&Value, pointer: &str, name: &str| {
-        json::some_text(contact, pointer).is_some_and(|known| known == name)
-    };
-    contacts
-        .iter()
-        .find(|c| is(c, "/wa_id", &from) || is(c, "/user_id", &user) || is(c, "/user_id", &from))
-        .or_else(|| if contacts.len() == 1 { contacts.first() } else { None })
-        .unwrap_or(&Value::Null)
-}
-
 /// Maximum depth of edits: an edit contains a message, and not a further edit.
 const EDITS_DEPTH_MAX: usize = 1;
 
@@ -208,10 +222,10 @@ fn said(item: &Value, edits: usize) -> Result<Option<MessageBody>, Box<str>> {
         json::text(item, pointer).ok_or_else(|| format!("a message of type {kind} has no {pointer}"))
     };
     Ok(Some(match &*kind {
-        "text" => MessageBody::text(&needed("/text/body")?),
+        "text" => MessageBody::text(&markup::from_chat(&needed("/text/body")?)),
         "image" => file(item, "image", BodyType::Image),
         "video" => file(item, "video", BodyType::Video),
-        "audio" => file(item, "audio", BodyType::Audio),
+        "audio" | "voice" => file(item, &kind, BodyType::Audio),
         "document" => file(item, "document", BodyType::File),
         "sticker" => sticker(item),
         "location" => location(item)?,
@@ -219,19 +233,23 @@ fn said(item: &Value, edits: usize) -> Result<Option<MessageBody>, Box<str>> {
         "reaction" => {
             let emoji = text("/reaction/emoji");
             if emoji.is_empty() {
-                return Ok(None);
+                let data = json!({"reactionRemoved": text("/reaction/message_id")});
+                return Ok(Some(MessageBody::notice("[reaction removed]", data)));
             }
             MessageBody::text(&emoji).with("reaction", &emoji)
         }
         "button" => pressed(&text("/button/text"), &text("/button/payload")),
         "interactive" => interactive(item),
         "order" => order(item),
-        "system" => MessageBody::text(&text("/system/body")).with("system", &text("/system/type")),
+        "request_welcome" => {
+            MessageBody::notice("[opened the conversation]", json!({"requestWelcome": true}))
+        }
         "revoke" => {
             let id = needed("/revoke/original_message_id")?;
             let body =
                 json!({"type": "DELETEDNOTIFICATION", "messageId": &*id, "timestamp": text("/timestamp")});
-            MessageBody::of(inbound_body::rich(BodyType::DeletedNotification, body))
+            let deleted = MessageBody::of(inbound_body::rich(BodyType::DeletedNotification, body));
+            MessageBody { is_written: false, ..deleted }
         }
         "edit" if edits > 0 => {
             let id = needed("/edit/original_message_id")?;
@@ -255,11 +273,12 @@ fn file(item: &Value, kind: &str, body_type: BodyType) -> MessageBody {
         content_type: at("mime_type").map(|text| Box::from(&*text)),
         file_name: at("filename").map(|text| Box::from(&*text)),
     };
-    let voice = json::at(item, "/audio/voice").and_then(Value::as_bool) == Some(true);
+    let voice = kind == "voice" || json::flag(item, "/audio/voice");
     let said = MessageBody {
-        content: inbound_body::file(body_type, &caption, 0, &media),
+        content: inbound_body::file(body_type, &markup::from_chat(&caption), 0, &media),
         media: vec![media],
         attributes: Vec::new(),
+        is_written: true,
     };
     if voice { said.with("voice", "true") } else { said }
 }
@@ -275,7 +294,7 @@ fn sticker(item: &Value) -> MessageBody {
 
 fn location(item: &Value) -> Result<MessageBody, Box<str>> {
     let degrees = |key: &str| {
-        let value = json::at(item, &format!("/location/{key}")).and_then(Value::as_f64);
+        let value = json::float(item, &format!("/location/{key}"));
         value.ok_or_else(|| format!("a location has no {key}"))
     };
     let text = |key: &str| json::text(item, &format!("/location/{key}")).unwrap_or_default();
@@ -314,6 +333,14 @@ fn interactive(item: &Value) -> MessageBody {
         "nfm_reply" => MessageBody::text(&text("body"))
             .with("flow", &text("name"))
             .with("flowResponse", &text("response_json")),
+        "call_permission_reply" => {
+            let response = text("response");
+            let words = format!("[answered the request to call: {response}]");
+            MessageBody::notice(
+                &words,
+                json!({"callPermission": &*response, "isPermanent": text("is_permanent")}),
+            )
+        }
         other => unsupported(item, other),
     }
 }

@@ -128,6 +128,7 @@ fn provider(source: &ManifestText<'_>, file: ManifestFile) -> Result<&'static Pr
         webhook: protection,
         capabilities,
         statuses: statuses.leak(),
+        events: &[],
         channel: open,
     })))
 }
@@ -265,7 +266,8 @@ fn protection(source: &ManifestText<'_>, file: &ManifestFile) -> Result<Protecti
     };
     let lower = |name: &str| leak(&name.to_ascii_lowercase());
     Ok(match &file.webhook {
-        WebhookRule::None => Protection::None,
+        WebhookRule::None if file.inbound.is_none() && file.receipt.is_none() => Protection::NoWebhooks,
+        WebhookRule::None => Protection::Unsigned,
         WebhookRule::Hmac(rule) => Protection::Hmac(Hmac {
             algorithm: match rule.algorithm {
                 AlgorithmName::Sha1 => Algorithm::Sha1,
@@ -372,6 +374,9 @@ impl ClassName {
             Self::Throttled => RefusalClass::Throttled,
             Self::Rejected => RefusalClass::Rejected,
             Self::Unsubscribed => RefusalClass::Unsubscribed,
+            Self::CustomerThrottled => RefusalClass::CustomerThrottled,
+            Self::Busy => RefusalClass::Busy,
+            Self::Forbidden => RefusalClass::Forbidden,
             Self::CredentialsRefused => RefusalClass::CredentialsRefused,
             Self::Unknown => RefusalClass::Unknown,
         }

@@ -158,8 +158,11 @@ pub(super) enum ClassName {
     Unavailable,
     RetryOnce,
     Throttled,
+    CustomerThrottled,
+    Busy,
     Rejected,
     Unsubscribed,
+    Forbidden,
     CredentialsRefused,
     Unknown,
 }

@@ -2,10 +2,17 @@
 //! by a secret header, and registered automatically) or by polling. Receipts do not exist; a part
 //! that the API accepted stays sent.
 //!
+//! A customer is a place: a chat, and within it a topic or a business connection (`place.rs`). What
+//! becomes of each kind of update is in `events.rs`.
+//!
 //! Unconfirmed: the sizes up to which Telegram itself fetches a file (5 and 20 MB); a file that it
 //! could not fetch is downloaded here and uploaded.
 
+mod content;
+mod events;
+mod place;
 mod receive;
+mod rich;
 mod send;
 
 use std::sync::Arc;
@@ -13,13 +20,13 @@ use std::sync::Arc;
 use message::{BodyType, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
         AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Protection,
         Provider, Received, Rejection, SendError, SetUp, Step, WebhookUrls,
-        capability::{Buttons, Format, LongText, Opens, Units},
+        capability::{Buttons, DefaultRate, Format, LongText, Opens, Units},
         http::{Body, Malformed, Request, Response, Webhook},
         protection::{Place, SecretKey},
         url,
@@ -46,6 +53,7 @@ pub const PROVIDER: Provider = Provider {
     },
     capabilities: capabilities(),
     statuses: &[],
+    events: events::EVENTS,
     channel: &|_, table| Ok(Arc::new(TelegramAccount::checked(account(table)?)?)),
 };
 
@@ -64,6 +72,7 @@ const fn capabilities() -> Capabilities {
             BodyType::Custom,
         ],
         units: Units::Utf16,
+        send_rate: DefaultRate { per_second: 30, basis: "Telegram's limit over all chats" },
         text_characters_max: 4_096,
         long_text: LongText::Cut,
         format: Format::Own,
@@ -86,6 +95,7 @@ const fn capabilities() -> Capabilities {
             BodyType::Sticker,
             BodyType::Location,
             BodyType::Contact,
+            BodyType::DeletedNotification,
         ],
         typing: true,
         receipts: false,
@@ -123,18 +133,6 @@ fn default_base_url() -> Box<str> {
     "https://api.telegram.org".into()
 }
 
-/// Update types that are polled, and subscribed to: everything that [`receive`] reads.
-const ALLOWED_UPDATES: [&str; 8] = [
-    "message",
-    "edited_message",
-    "business_message",
-    "edited_business_message",
-    "callback_query",
-    "my_chat_member",
-    "message_reaction",
-    "poll_answer",
-];
-
 /// Time for which Telegram holds a poll, in seconds: less than the limit of any call.
 const POLL_S: u32 = 20;
 
@@ -166,6 +164,11 @@ impl TelegramAccount {
         Ok(self)
     }
 
+    /// Returns the id of the bot, which is the first part of its token.
+    fn bot(&self) -> &str {
+        self.token.expose_secret().split(':').next().unwrap_or_default()
+    }
+
     /// Returns a call of a method of the API.
     fn call(&self, method: &str, body: Body) -> Request {
         let token = self.token.expose_secret();
@@ -183,11 +186,12 @@ impl TelegramAccount {
                 let trouble = json::text(info, "/last_error_message").unwrap_or_default();
                 let is_refused = ["401", "403"].iter().any(|status| trouble.contains(status));
                 json::text(info, "/url").is_some_and(|set| set == url)
-                    && set_up::has_all(info.get("allowed_updates"), &ALLOWED_UPDATES)
+                    && set_up::has_all(info.get("allowed_updates"), &events::subscribed())
                     && !is_refused
             }),
             change: Box::new(move |_| {
-                let body = json!({"url": url, "secret_token": secret, "allowed_updates": ALLOWED_UPDATES});
+                let body =
+                    json!({"url": url, "secret_token": secret, "allowed_updates": events::subscribed()});
                 self.call("setWebhook", Body::Json(body.to_string())).harmless().hiding(secret)
             }),
         }
@@ -209,18 +213,14 @@ impl HttpChannel for TelegramAccount {
         &PROVIDER
     }
 
-    /// The id of a chat, or the `@name` of a public group or channel.
+    /// The id of a chat, or the `@name` of a public group or channel; with the topic or the
+    /// business connection as it came with the customer's message.
     fn customer(&self, address: &str) -> Result<Arc<str>, Rejection> {
-        let address = address.trim();
-        if let Ok(chat) = address.parse::<i64>() {
-            return Ok(chat.to_string().into());
-        }
-        let name = address.strip_prefix('@').unwrap_or_default();
-        if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-            return Ok(address.into());
+        if let Some(place) = place::ChatPlace::parse(address) {
+            return Ok(place.to_string().into());
         }
         let reason = format!(
-            "channelCustomerIdentifier {address:?} is not a chat: expected its number, or @name of a public channel"
+            "channelCustomerIdentifier {address:?} is not a chat: expected its number, or @name of a public channel, and after it ;topic=, ;direct= or ;business= as it came with the customer's message"
         );
         Err(Rejection(Cause::new("400", reason)))
     }
@@ -230,7 +230,7 @@ impl HttpChannel for TelegramAccount {
     }
 
     fn send(&self, part: &OutPart<'_>) -> Result<Request, SendError> {
-        let (method, body) = send::State::first(part).call(part)?;
+        let (method, body) = send::State::first(part)?.call(part)?;
         Ok(self.call(&method, body))
     }
 
@@ -238,7 +238,7 @@ impl HttpChannel for TelegramAccount {
         if answers.is_empty() {
             return Err(classify::nothing());
         }
-        let mut state = send::State::first(part);
+        let mut state = send::State::first(part)?;
         for answer in answers {
             if let Some(sent) = state.hear(part, answer)? {
                 return Ok(Step::Sent(sent));
@@ -261,7 +261,7 @@ impl HttpChannel for TelegramAccount {
         let said = json::parse(webhook.body).filter(Value::is_object);
         let said = said.ok_or_else(|| Malformed::new("the body is not a JSON object"))?;
         let mut received = Received::default();
-        receive::update(&said, &mut received);
+        receive::update(self.bot(), &said, &mut received);
         Ok(received)
     }
 
@@ -293,7 +293,7 @@ impl HttpChannel for TelegramAccount {
         if self.updates == Updates::Webhook {
             return None;
         }
-        let mut body = json!({"timeout": POLL_S, "limit": 100, "allowed_updates": ALLOWED_UPDATES});
+        let mut body = json!({"timeout": POLL_S, "limit": 100, "allowed_updates": events::subscribed()});
         if let Some(offset) = cursor.and_then(|cursor| cursor.parse::<i64>().ok()) {
             json::set(&mut body, "offset", offset);
         }
@@ -304,7 +304,7 @@ impl HttpChannel for TelegramAccount {
         let said = send::result(response)?;
         let mut polled = Polled { received: Received::default(), cursor: cursor.map(Box::from) };
         for item in json::items(&said, "") {
-            receive::update(item, &mut polled.received);
+            receive::update(self.bot(), item, &mut polled.received);
             if let Some(next) = json::number(item, "/update_id").and_then(|id| id.checked_add(1)) {
                 polled.cursor = Some(next.to_string().into());
             }
@@ -317,7 +317,7 @@ impl HttpChannel for TelegramAccount {
     }
 
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
-        send::result(response).map(|_| ())
+        send::result(response).map(|_| ()).map_err(SendError::of_probe)
     }
 
     fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
@@ -330,8 +330,11 @@ impl HttpChannel for TelegramAccount {
     }
 
     fn typing(&self, _did: &str, customer: &str, _last_id: Option<&str>, on: bool) -> Option<Request> {
-        let body = json!({"chat_id": customer, "action": "typing"});
-        on.then(|| self.call("sendChatAction", Body::Json(body.to_string())).harmless())
+        let place = place::ChatPlace::parse(customer).filter(|_| on)?;
+        let mut fields = Map::from_iter([("action".to_owned(), "typing".into())]);
+        place.direct(&mut fields);
+        let body = Body::Json(Value::Object(fields).to_string());
+        Some(self.call("sendChatAction", body).harmless())
     }
 
     /// A pressed button shows progress until it is acknowledged.

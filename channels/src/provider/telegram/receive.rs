@@ -1,45 +1,54 @@
 //! Reads Telegram's updates: messages, edits, pressed buttons, reactions, votes, membership of the
-//! bot. The chat is the customer, so that replies go where the words came from; in groups the
-//! person is an attribute.
+//! bot. The place (chat, topic or business connection) is the customer, so that replies go where
+//! the words came from; in groups the person is an attribute. Words of the business itself, of its
+//! bot and of other bots are not read: an answer to them would be an answer to ourselves.
 
 use message::{BodyType, Content};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::{
+    content::{self, Said, UpdateBody},
+    events::EVENTS,
+    place::{ChatPlace, Within},
+    rich,
+};
 use crate::{
-    contract::{InEvent, InMessage, MediaRef, Received},
-    toolkit::{inbound_body, json},
+    contract::{InEvent, InMessage, Received},
+    toolkit::{
+        events::{Fate, fate, note_unknown},
+        inbound_body, json,
+    },
 };
 
 /// The attribute with the id by which a pressed button is acknowledged.
 pub(super) const CALLBACK: &str = "callbackQueryId";
 
-/// Reads one update.
-pub(super) fn update(update: &Value, received: &mut Received) {
-    match read(update) {
-        Ok(Some(event)) => received.events.push(event),
-        Ok(None) => received.ignored += 1,
-        Err(problem) => received.events.push(InEvent::Broken(problem)),
-    }
-}
+/// Maximum number of deleted messages of one update that are told; Telegram names up to 100.
+const DELETED_MAX: usize = 1_000;
 
-type ReadUpdate = Result<Option<InEvent>, Box<str>>;
-type Kind = (&'static str, fn(&Value) -> ReadUpdate);
+/// The events of an update: none when it is ignored for a reason of the table.
+type ReadUpdate = Result<Vec<InEvent>, Box<str>>;
 
-fn read(update: &Value) -> ReadUpdate {
-    let kinds: [Kind; 7] = [
-        ("message", written),
-        ("business_message", written),
-        ("edited_message", edited),
-        ("edited_business_message", edited),
-        ("callback_query", pressed),
-        ("message_reaction", reaction),
-        ("poll_answer", vote),
-    ];
-    if let Some(item) = update.get("my_chat_member") {
-        return membership(item, json::text(update, "/update_id").unwrap_or_default().as_ref());
+/// Reads one update. `bot` is the id of our own bot, which is in its token.
+pub(super) fn update(bot: &str, update: &Value, received: &mut Received) {
+    let id = json::text(update, "/update_id").unwrap_or_default();
+    let members = update.as_object().into_iter().flatten();
+    for (kind, item) in members.filter(|(kind, _)| *kind != "update_id") {
+        let mut reader = UpdateReader { bot, update_id: &id, unknown: &mut received.unknown };
+        let read = match fate(EVENTS, "update", kind) {
+            None => {
+                reader.note("update", kind);
+                continue;
+            }
+            Some(Fate::Ignored(_)) => Ok(Vec::new()),
+            Some(_) => reader.read(kind, item),
+        };
+        match read {
+            Ok(events) if events.is_empty() => received.ignored += 1,
+            Ok(events) => received.events.extend(events),
+            Err(problem) => received.events.push(InEvent::Broken(problem)),
+        }
     }
-    let found = kinds.iter().find_map(|(kind, read)| Some((update.get(*kind)?, read)));
-    found.map_or(Ok(None), |(item, read)| read(item))
 }
 
 fn needed(item: &Value, pointer: &str) -> Result<String, Box<str>> {
@@ -47,8 +56,12 @@ fn needed(item: &Value, pointer: &str) -> Result<String, Box<str>> {
     text.map(|text| text.into_owned()).ok_or_else(|| format!("{pointer} is missing").into())
 }
 
-fn event(message: InMessage) -> Option<InEvent> {
-    Some(InEvent::Message(Box::new(message)))
+fn place(item: &Value) -> Result<ChatPlace, Box<str>> {
+    ChatPlace::of(item).ok_or_else(|| "/chat/id is missing".into())
+}
+
+fn event(message: InMessage) -> Vec<InEvent> {
+    vec![InEvent::Message(Box::new(message))]
 }
 
 fn with(message: &mut InMessage, key: &str, value: &str) {
@@ -57,234 +70,331 @@ fn with(message: &mut InMessage, key: &str, value: &str) {
     }
 }
 
-fn written(item: &Value) -> ReadUpdate {
-    let chat = needed(item, "/chat/id")?;
-    let id = format!("{chat}:{}", needed(item, "/message_id")?);
-    let Some(said) = said(item) else { return Ok(None) };
-    let mut message = InMessage::new("", &chat, &id, said.content);
-    message.media = said.media;
+/// Returns whether somebody of the business acts, where a place has two writers: in a business
+/// account's chat its owner, whose number is not the chat's; in a channel's direct messages its
+/// administrators, who speak as the channel.
+fn is_owner(item: &Value, place: &ChatPlace) -> bool {
+    let text = |pointer: &str| json::some_text(item, pointer);
+    let is_other = |customer: &str| text("/from/id").is_some_and(|id| id != customer);
+    match &place.within {
+        Within::Business(_) => is_other(&place.chat),
+        Within::Direct(_) => {
+            let customer = text("/direct_messages_topic/user/id");
+            item.get("sender_chat").is_some() || customer.is_some_and(|customer| is_other(&customer))
+        }
+        Within::Chat | Within::Topic(_) => false,
+    }
+}
+
+fn is(item: &Value, pointer: &str) -> bool {
+    json::at(item, pointer).and_then(Value::as_bool) == Some(true)
+}
+
+struct UpdateReader<'a> {
+    bot: &'a str,
+    update_id: &'a str,
+    unknown: &'a mut Vec<Box<str>>,
+}
+
+impl UpdateReader<'_> {
+    fn note(&mut self, place: &str, name: &str) {
+        note_unknown(self.unknown, place, name);
+    }
+
+    fn read(&mut self, kind: &str, item: &Value) -> ReadUpdate {
+        match kind {
+            "message" | "business_message" => self.written(item),
+            "edited_message" | "edited_business_message" => self.edited(item),
+            "deleted_business_messages" => deleted(item),
+            "business_connection" => connection(item),
+            "callback_query" => self.pressed(item),
+            "message_reaction" => self.reaction(item),
+            "poll_answer" => self.vote(item),
+            "purchased_paid_media" => self.purchase(item),
+            "my_chat_member" => self.membership(item),
+            other => Err(format!("the update {other} is in the table and not read").into()),
+        }
+    }
+
+    /// Returns whether a message is not the customer's, as the rows `from:` of the table say.
+    fn is_own(&self, item: &Value, place: &ChatPlace) -> bool {
+        let text = |pointer: &str| json::some_text(item, pointer);
+        let chat = text("/chat/id");
+        if item.get("sender_business_bot").is_some() || is(item, "/is_automatic_forward") {
+            return true;
+        }
+        if is_owner(item, place) || text("/via_bot/id").is_some_and(|id| id == self.bot) {
+            return true;
+        }
+        match text("/sender_chat/id") {
+            // An administrator speaks as the group itself. A person who speaks as a channel of
+            // their own has a sender that is called a bot.
+            Some(sender) => Some(sender) == chat,
+            None => is(item, "/from/is_bot"),
+        }
+    }
+
+    fn written(&mut self, item: &Value) -> ReadUpdate {
+        let place = place(item)?;
+        let number = needed(item, "/message_id")?;
+        if self.is_own(item, &place) {
+            return Ok(Vec::new());
+        }
+        let body = match content::said(item) {
+            Said::Body(body) => body,
+            Said::Unknown(kind) => {
+                self.note("message", &kind);
+                content::unsupported(&kind)
+            }
+            Said::Admitted => {
+                let (customer, id) = (place.to_string().into(), place.message(&number).into());
+                return Ok(vec![InEvent::OptOut { did: "".into(), customer, out: false, id }]);
+            }
+            Said::Moved => return Ok(moved(item, &place)),
+            Said::Nothing => return Ok(Vec::new()),
+        };
+        Ok(event(message(item, &place, &number, body)))
+    }
+
+    fn edited(&mut self, item: &Value) -> ReadUpdate {
+        // Two edits within a second have one date.
+        let changed = json::text(item, "/edit_date").unwrap_or_default();
+        let changed = [&*changed, self.update_id].join("-");
+        let mut events = self.written(item)?;
+        for event in &mut events {
+            if let InEvent::Message(message) = event {
+                let of = message.id.clone();
+                message.id = format!("{of}#edit{changed}").into();
+                with(message, "edits", &of);
+                message.reply_to = Some(of);
+            }
+        }
+        Ok(events)
+    }
+
+    fn id(&self) -> String {
+        if self.update_id.is_empty() { String::new() } else { format!("update:{}", self.update_id) }
+    }
+
+    /// Reads that the bot was removed, or admitted again. A change of its rights says nothing.
+    fn membership(&mut self, item: &Value) -> ReadUpdate {
+        let customer = place(item)?.to_string().into();
+        let word = needed(item, "/new_chat_member/status")?;
+        if fate(EVENTS, "member", &word).is_none() {
+            self.note("member", &word);
+            return Ok(Vec::new());
+        }
+        let is_out = |member: &str| {
+            let status = json::some_text(item, &format!("{member}/status"))?;
+            Some(match &*status {
+                "kicked" | "left" => true,
+                "restricted" => !is(item, &format!("{member}/is_member")),
+                _ => false,
+            })
+        };
+        let (before, now) = (is_out("/old_chat_member"), is_out("/new_chat_member"));
+        match now {
+            Some(out) if before != now => {
+                Ok(vec![InEvent::OptOut { did: "".into(), customer, out, id: self.id().into() }])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Reads a pressed button: Telegram sends its data; its label is on the message's own keyboard.
+    fn pressed(&self, item: &Value) -> ReadUpdate {
+        let id = needed(item, "/id")?;
+        let person_id = needed(item, "/from/id")?;
+        let shown = item.get("message").unwrap_or(&Value::Null);
+        // A message that was sent by inline mode is not told.
+        let place = ChatPlace::of(shown).unwrap_or(ChatPlace { chat: person_id, within: Within::Chat });
+        if is_owner(item, &place) {
+            return Ok(Vec::new());
+        }
+        let data =
+            json::text(item, "/data").or_else(|| json::text(item, "/game_short_name")).unwrap_or_default();
+        let rows = json::items(shown, "/reply_markup/inline_keyboard").iter();
+        let mut buttons = rows.flat_map(|row| json::items(row, ""));
+        let title = buttons
+            .find(|button| json::text(button, "/callback_data").is_some_and(|known| known == data))
+            .and_then(|button| json::text(button, "/text"))
+            .unwrap_or_default();
+        let (content, attribute) = inbound_body::pressed(&title, &data);
+        let mut message = InMessage::new("", &place.to_string(), &format!("callback:{id}"), content);
+        message.attributes.extend(attribute);
+        with(&mut message, CALLBACK, &id);
+        message.reply_to = json::some_text(shown, "/message_id").map(|number| place.message(&number).into());
+        person(&mut message, item, "/from");
+        Ok(event(message))
+    }
+
+    /// Reads a vote in a poll that is not anonymous; options are counted from 0 as Telegram does.
+    fn vote(&self, item: &Value) -> ReadUpdate {
+        let poll = needed(item, "/poll_id")?;
+        let Some(person_id) = json::some_text(item, "/user/id") else { return Ok(Vec::new()) };
+        let options: Vec<String> = json::items(item, "/option_ids").iter().map(Value::to_string).collect();
+        if options.is_empty() {
+            return Ok(Vec::new());
+        }
+        let options = options.join(",");
+        // A customer may choose, choose anew and return to the first choice.
+        let id = format!("poll:{poll}:{person_id}:{options}:{}", self.update_id);
+        let mut message =
+            InMessage::new("", &person_id, &id, Content::Text(format!("[vote: {options}]").into()));
+        with(&mut message, "pollId", &poll);
+        with(&mut message, "pollOptions", &options);
+        person(&mut message, item, "/user");
+        Ok(event(message))
+    }
+
+    fn reaction(&mut self, item: &Value) -> ReadUpdate {
+        let place = place(item)?;
+        let of = place.message(&needed(item, "/message_id")?);
+        let Some(person_id) = json::some_text(item, "/user/id").filter(|_| !is(item, "/user/is_bot")) else {
+            return Ok(Vec::new());
+        };
+        let mut words = String::new();
+        for reaction in json::items(item, "/new_reaction") {
+            let text = |key: &str| json::text(reaction, key).unwrap_or_default();
+            let kind = text("/type");
+            if fate(EVENTS, "reaction", &kind).is_none() {
+                self.note("reaction", &kind);
+                return Ok(Vec::new());
+            }
+            match &*kind {
+                "emoji" => words.push_str(&text("/emoji")),
+                "custom_emoji" => words.push_str(&format!("[custom emoji {}]", text("/custom_emoji_id"))),
+                _ => words.push('⭐'),
+            }
+        }
+        if words.is_empty() {
+            return Ok(Vec::new());
+        }
+        let at = json::text(item, "/date").unwrap_or_default();
+        let id = format!("{of}#reaction:{person_id}:{at}");
+        let content = Content::Text(words.as_str().into());
+        let mut message = InMessage::new("", &place.to_string(), &id, content);
+        message.time = json::time(item, "/date");
+        message.reply_to = Some(of.into());
+        with(&mut message, "reaction", &words);
+        person(&mut message, item, "/user");
+        Ok(event(message))
+    }
+
+    fn purchase(&self, item: &Value) -> ReadUpdate {
+        let customer = needed(item, "/from/id")?;
+        let payload = json::text(item, "/paid_media_payload").unwrap_or_default();
+        let words = format!("bought paid media: {payload}");
+        let data = json!({"purchasedPaidMedia": payload});
+        let mut message = InMessage::notice("", &customer, &self.id(), &words, data);
+        with(&mut message, "payload", &payload);
+        person(&mut message, item, "/from");
+        Ok(event(message))
+    }
+}
+
+/// Returns a customer's message.
+fn message(item: &Value, place: &ChatPlace, number: &str, body: UpdateBody) -> InMessage {
+    // Ephemeral messages have the number 0 and an id of their own, which is used again later.
+    let id = match json::some_text(item, "/ephemeral_message_id").filter(|_| number == "0") {
+        Some(own) => format!("{number}#{own}:{}", json::text(item, "/date").unwrap_or_default()),
+        None => number.to_owned(),
+    };
+    let mut message = InMessage::new("", &place.to_string(), &place.message(&id), body.content);
+    message.media = body.media;
     message.time = json::time(item, "/date");
-    message.reply_to =
-        json::some_text(item, "/reply_to_message/message_id").map(|id| format!("{chat}:{id}").into());
-    for (key, value) in said.attributes {
-        with(&mut message, key, &value);
-    }
-    let text = json::text(item, "/text").unwrap_or_default();
-    if let Some(payload) = text.strip_prefix("/start ") {
-        with(&mut message, "payload", payload.trim());
-    }
+    // In a topic, what answers nothing answers the message that opened the topic.
+    let opening = json::text(item, "/message_thread_id").filter(|_| matches!(place.within, Within::Topic(_)));
+    message.reply_to = json::some_text(item, "/reply_to_message/message_id")
+        .filter(|number| opening.as_ref() != Some(number))
+        .map(|number| place.message(&number).into());
+    message.attributes = body.attributes.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    with(&mut message, "payload", link_payload(&json::text(item, "/text").unwrap_or_default()));
     person(&mut message, item, "/from");
+    with(&mut message, "quote", &rich::text(item, "/quote/text", "/quote/entities"));
     for (key, pointer) in [
-        ("quote", "/quote/text"),
         ("mediaGroupId", "/media_group_id"),
         ("threadId", "/message_thread_id"),
         ("businessConnectionId", "/business_connection_id"),
+        ("viaBot", "/via_bot/username"),
     ] {
         with(&mut message, key, &json::text(item, pointer).unwrap_or_default());
     }
     if item.get("forward_origin").is_some() {
         with(&mut message, "forwarded", "true");
     }
-    Ok(event(message))
+    message
+}
+
+/// Returns the payload of the link that opened the chat (`/start promo7`), or that brought the bot
+/// into a group (`/start@shop_bot promo7`).
+fn link_payload(text: &str) -> &str {
+    let rest = text.strip_prefix("/start").unwrap_or_default();
+    let (name, payload) = rest.split_once(' ').unwrap_or_default();
+    if name.is_empty() || name.starts_with('@') { payload.trim() } else { "" }
 }
 
 /// Adds the sender, and the group, to a message.
 fn person(message: &mut InMessage, item: &Value, who: &str) {
+    let who = if item.get("sender_chat").is_some() { "/sender_chat" } else { who };
     let text = |key: &str| json::text(item, &format!("{who}/{key}")).unwrap_or_default();
-    let name = format!("{} {}", text("first_name"), text("last_name"));
+    let name = format!("{} {} {}", text("first_name"), text("last_name"), text("title"));
     with(message, "customerName", name.trim());
     with(message, "username", &text("username"));
     with(message, "language", &text("language_code"));
-    let kind = json::text(item, "/chat/type").unwrap_or_default();
+    let chat = if item.get("chat").is_some() { "/chat" } else { "/message/chat" };
+    let of_chat = |key: &str| json::text(item, &format!("{chat}/{key}")).unwrap_or_default();
+    let kind = of_chat("type");
     if !kind.is_empty() && kind != "private" {
         with(message, "senderId", &text("id"));
         with(message, "chatType", &kind);
-        with(message, "chatTitle", &json::text(item, "/chat/title").unwrap_or_default());
+        with(message, "chatTitle", &of_chat("title"));
     }
 }
 
-fn edited(item: &Value) -> ReadUpdate {
-    let changed = json::text(item, "/edit_date").unwrap_or_default().into_owned();
-    Ok(written(item)?.map(|mut event| {
-        if let InEvent::Message(message) = &mut event {
-            let of = message.id.clone();
-            message.id = format!("{of}#edit{changed}").into();
-            with(message, "edits", &of);
-            message.reply_to = Some(of);
-        }
-        event
-    }))
-}
-
-/// The content of a message.
-struct UpdateBody {
-    content: Content,
-    media: Vec<MediaRef>,
-    attributes: Vec<(&'static str, String)>,
-}
-
-fn words(text: impl Into<Box<str>>) -> UpdateBody {
-    UpdateBody { content: Content::Text(text.into()), media: Vec::new(), attributes: Vec::new() }
-}
-
-/// File kinds with their body type, and the media type where Telegram does not state it. The order
-/// matters: an animation is accompanied by a document, a venue by a location.
-const FILES: [(&str, BodyType, &str); 6] = [
-    ("animation", BodyType::Video, "video/mp4"),
-    ("video", BodyType::Video, "video/mp4"),
-    ("video_note", BodyType::Video, "video/mp4"),
-    ("audio", BodyType::Audio, ""),
-    ("voice", BodyType::Audio, "audio/ogg"),
-    ("document", BodyType::File, ""),
-];
-
-/// Contents that have no counterpart here; other members without content concern the chat.
-const UNSUPPORTED: [&str; 8] =
-    ["story", "game", "invoice", "successful_payment", "paid_media", "checklist", "giveaway", "gift"];
-
-fn said(item: &Value) -> Option<UpdateBody> {
-    let text = |pointer: &str| json::text(item, pointer).unwrap_or_default();
-    if item.get("text").is_some() {
-        return Some(words(&*text("/text")));
-    }
-    if let Some(sticker) = item.get("sticker") {
-        return Some(self::sticker(sticker));
-    }
-    // The last size is the largest.
-    if let Some(largest) = json::items(item, "/photo").last() {
-        return Some(file(largest, BodyType::Image, "image/jpeg", &text("/caption")));
-    }
-    if let Some((kind, body_type, mime_type)) = FILES.iter().find(|(kind, ..)| item.get(*kind).is_some()) {
-        let mut said = file(item.get(*kind)?, *body_type, mime_type, &text("/caption"));
-        if *kind == "voice" {
-            said.attributes.push(("voice", "true".into()));
-        }
-        return Some(said);
-    }
-    let place = if item.get("venue").is_some() { "/venue/location" } else { "/location" };
-    let degrees = |key: &str| json::at(item, &format!("{place}/{key}")).and_then(Value::as_f64);
-    if let (Some(latitude), Some(longitude)) = (degrees("latitude"), degrees("longitude")) {
-        let content =
-            inbound_body::location(latitude, longitude, &text("/venue/title"), &text("/venue/address"), "");
-        return Some(UpdateBody { content, ..words("") });
-    }
-    if item.get("contact").is_some() {
-        let name = format!("{} {}", text("/contact/first_name"), text("/contact/last_name"));
-        let contact = inbound_body::contact(name.trim(), &[&text("/contact/phone_number")]);
-        return Some(UpdateBody { content: inbound_body::contacts(vec![contact]), ..words("") });
-    }
-    if item.get("poll").is_some() {
-        let options = json::items(item, "/poll/options").iter().filter_map(|o| json::text(o, "/text"));
-        let lines: Vec<String> =
-            std::iter::once(text("/poll/question")).chain(options).map(|line| line.into_owned()).collect();
-        let attributes = vec![("pollId", text("/poll/id").into_owned())];
-        return Some(UpdateBody { attributes, ..words(lines.join("\n")) });
-    }
-    if item.get("dice").is_some() {
-        return Some(words(format!("{} {}", text("/dice/emoji"), text("/dice/value"))));
-    }
-    let kind = UNSUPPORTED.iter().find(|kind| item.get(**kind).is_some())?;
-    let attributes = vec![("unsupported", (*kind).to_owned())];
-    Some(UpdateBody { attributes, ..words(format!("[unsupported message: {kind}]")) })
-}
-
-fn file(file: &Value, body_type: BodyType, mime_type: &str, caption: &str) -> UpdateBody {
-    let at = |pointer: &str| json::some_text(file, pointer);
-    let Some(locator) = at("/file_id") else { return words(format!("[file without an id] {caption}")) };
-    let content_type = at("/mime_type").unwrap_or_else(|| mime_type.into());
-    let media = MediaRef {
-        locator: (&*locator).into(),
-        content_type: Some(content_type).filter(|text| !text.is_empty()).map(|text| Box::from(&*text)),
-        file_name: at("/file_name").map(|name| Box::from(&*name)),
+/// Tells that a group became a supergroup, whose number then leads to the same session. Both groups
+/// say so.
+fn moved(item: &Value, place: &ChatPlace) -> Vec<InEvent> {
+    let to = json::some_text(item, "/migrate_to_chat_id");
+    let from = json::some_text(item, "/migrate_from_chat_id");
+    let (old, new) = match (&to, &from) {
+        (Some(new), _) => (place.chat.as_str(), &**new),
+        (None, Some(old)) => (&**old, place.chat.as_str()),
+        (None, None) => return Vec::new(),
     };
-    let content = inbound_body::file(body_type, caption, 0, &media);
-    UpdateBody { content, media: vec![media], attributes: Vec::new() }
+    let words = format!("the group is a supergroup now: {new}");
+    let data = json!({"addressChanged": true, "from": old, "to": new});
+    let mut message = InMessage::notice("", old, &format!("moved:{old}:{new}"), &words, data);
+    message.aliases.push(new.into());
+    event(message)
 }
 
-fn sticker(sticker: &Value) -> UpdateBody {
-    let is = |key: &str| sticker.get(key).and_then(Value::as_bool) == Some(true);
-    let mime_type = if is("is_animated") {
-        "application/x-tgsticker"
-    } else if is("is_video") {
-        "video/webm"
-    } else {
-        "image/webp"
-    };
-    let mut said = file(sticker, BodyType::File, mime_type, "");
-    if !said.media.is_empty() {
-        let id = json::text(sticker, "/file_id").unwrap_or_default();
-        said.content = inbound_body::sticker(Some(0), &id);
-    }
-    said.attributes.push(("emoji", json::text(sticker, "/emoji").unwrap_or_default().into_owned()));
-    said
+/// Reads the end of messages in a business account's chat.
+fn deleted(item: &Value) -> ReadUpdate {
+    let place = place(item)?;
+    let numbers = json::items(item, "/message_ids").iter().filter_map(|number| json::some_text(number, ""));
+    let told = numbers.take(DELETED_MAX).map(|number| {
+        let id = place.message(&number);
+        let body = json!({"type": "DELETEDNOTIFICATION", "messageId": id});
+        let content = inbound_body::rich(BodyType::DeletedNotification, body);
+        let mut message = InMessage::new("", &place.to_string(), &format!("{id}#deleted"), content);
+        message.reply_to = Some(id.into());
+        InEvent::Message(Box::new(message))
+    });
+    Ok(told.collect())
 }
 
-/// Reads a pressed button: Telegram sends its data; its label is on the message's own keyboard.
-fn pressed(item: &Value) -> ReadUpdate {
+/// Reads that a business account lets the bot speak for it, or no longer.
+fn connection(item: &Value) -> ReadUpdate {
     let id = needed(item, "/id")?;
-    let person_id = needed(item, "/from/id")?;
-    let chat = json::some_text(item, "/message/chat/id").map_or_else(|| person_id, |chat| chat.into_owned());
-    let data = json::text(item, "/data").unwrap_or_default();
-    let rows = json::items(item, "/message/reply_markup/inline_keyboard").iter();
-    let mut buttons = rows.flat_map(|row| json::items(row, ""));
-    let title = buttons
-        .find(|button| json::text(button, "/callback_data").is_some_and(|known| known == data))
-        .and_then(|button| json::text(button, "/text"))
-        .unwrap_or_default();
-    let (content, attribute) = inbound_body::pressed(&title, &data);
-    let mut message = InMessage::new("", &chat, &format!("callback:{id}"), content);
-    message.attributes.extend(attribute);
-    with(&mut message, CALLBACK, &id);
-    let shown = item.get("message").unwrap_or(&Value::Null);
-    message.reply_to = json::some_text(shown, "/message_id").map(|id| format!("{chat}:{id}").into());
-    person(&mut message, item, "/from");
-    Ok(event(message))
-}
-
-/// Reads that the bot was removed, or admitted again.
-fn membership(item: &Value, update_id: &str) -> ReadUpdate {
-    let customer = needed(item, "/chat/id")?.into();
-    let out = match needed(item, "/new_chat_member/status")?.as_str() {
-        "kicked" | "left" => true,
-        "member" | "administrator" | "creator" => false,
-        _ => return Ok(None),
+    let owner = json::text(item, "/user/username").or_else(|| json::text(item, "/user/id"));
+    let owner = owner.unwrap_or_default();
+    // Before Bot API 9.0 the right to reply stood beside the others.
+    let replies = is(item, "/rights/can_reply") || is(item, "/can_reply");
+    let says = match (is(item, "/is_enabled"), replies) {
+        (false, _) => format!("of {owner}: ended; messages through it are refused"),
+        (true, false) => format!("of {owner}: without the right to reply; messages are refused"),
+        (true, true) => format!("of {owner}: may reply"),
     };
-    let id = if update_id.is_empty() { "".into() } else { format!("update:{update_id}").into() };
-    Ok(Some(InEvent::OptOut { did: "".into(), customer, out, id }))
-}
-
-fn reaction(item: &Value) -> ReadUpdate {
-    let chat = needed(item, "/chat/id")?;
-    let of = format!("{chat}:{}", needed(item, "/message_id")?);
-    let emoji: Vec<_> =
-        json::items(item, "/new_reaction").iter().filter_map(|r| json::some_text(r, "/emoji")).collect();
-    if emoji.is_empty() {
-        return Ok(None);
-    }
-    let words = emoji.concat();
-    let (person_id, at) = (json::text(item, "/user/id").unwrap_or_default(), json::text(item, "/date"));
-    let id = format!("{of}#reaction:{person_id}:{}", at.unwrap_or_default());
-    let mut message = InMessage::new("", &chat, &id, Content::Text(words.as_str().into()));
-    message.time = json::time(item, "/date");
-    message.reply_to = Some(of.into());
-    with(&mut message, "reaction", &words);
-    person(&mut message, item, "/user");
-    Ok(event(message))
-}
-
-/// Reads a vote in a poll that is not anonymous; options are counted from 0 as Telegram does.
-fn vote(item: &Value) -> ReadUpdate {
-    let poll = needed(item, "/poll_id")?;
-    let Some(person_id) = json::some_text(item, "/user/id") else { return Ok(None) };
-    let options: Vec<String> = json::items(item, "/option_ids").iter().map(Value::to_string).collect();
-    if options.is_empty() {
-        return Ok(None);
-    }
-    let options = options.join(",");
-    let id = format!("poll:{poll}:{person_id}:{options}");
-    let mut message = InMessage::new("", &person_id, &id, Content::Text(format!("[vote: {options}]").into()));
-    with(&mut message, "pollId", &poll);
-    with(&mut message, "pollOptions", &options);
-    person(&mut message, item, "/user");
-    Ok(event(message))
+    Ok(vec![InEvent::Account { about: format!("business connection {id}").into(), says: says.into() }])
 }

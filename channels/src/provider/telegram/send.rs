@@ -14,6 +14,7 @@ use message::{
 };
 use serde_json::{Map, Value, json};
 
+use super::place::{self, ChatPlace};
 use crate::{
     contract::{
         OutPart, SendError, Sent,
@@ -29,7 +30,7 @@ use crate::{
 /// The state of the conversation about one part.
 #[derive(Clone, Debug)]
 pub(super) struct State {
-    chat: String,
+    place: ChatPlace,
     moved: bool,
     marks: bool,
     file: FileBy,
@@ -46,8 +47,11 @@ enum FileBy {
 }
 
 impl State {
-    pub(super) fn first(part: &OutPart<'_>) -> Self {
-        Self { chat: part.customer.to_owned(), moved: false, marks: true, file: FileBy::Link }
+    /// # Errors
+    /// The customer is not a place.
+    pub(super) fn first(part: &OutPart<'_>) -> Result<Self, SendError> {
+        let place = ChatPlace::parse(part.customer).ok_or_else(|| rejected("the customer is not a chat"))?;
+        Ok(Self { place, moved: false, marks: true, file: FileBy::Link })
     }
 
     /// Returns the file that must be downloaded before the next call.
@@ -70,17 +74,31 @@ impl State {
                 drop(error);
                 return Ok(None);
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.limit_of(error)),
         };
         // The answer to an album holds several messages.
         let message = json::at(&said, "/0").unwrap_or(&said);
         let chat = json::some_text(message, "/chat/id");
         match (json::some_text(message, "/message_id"), chat) {
             (Some(id), Some(chat)) => {
-                let customer = (chat != part.customer).then(|| (&*chat).into());
-                Ok(Some(Sent { id: format!("{chat}:{id}").into(), customer }))
+                let place = ChatPlace { chat: chat.into_owned(), ..self.place.clone() };
+                let spelled = place.to_string();
+                let customer = (spelled != part.customer).then(|| spelled.into());
+                Ok(Some(Sent { id: place.message(&id).into(), customer }))
             }
             _ => Err(classify::unreadable(answer, "result.message_id and result.chat.id")),
+        }
+    }
+
+    /// Tells whose limit a 429 is: 20 messages a minute to a group, or one a second to a chat and
+    /// 30 over all chats, which the answer does not tell apart.
+    fn limit_of(&self, error: SendError) -> SendError {
+        match error {
+            SendError::Throttled { after_ms, cause } if self.place.chat.starts_with('-') => {
+                SendError::CustomerThrottled { after_ms, cause }
+            }
+            SendError::Throttled { after_ms, cause } => SendError::Busy { after_ms, cause },
+            other => other,
         }
     }
 
@@ -89,7 +107,7 @@ impl State {
         let said = json::parse(&answer.body).unwrap_or_default();
         let words = json::text(&said, "/description").unwrap_or_default().to_lowercase();
         if let Some(chat) = json::some_text(&said, "/parameters/migrate_to_chat_id").filter(|_| !self.moved) {
-            self.chat = chat.into_owned();
+            self.place.chat = chat.into_owned();
             self.moved = true;
             return true;
         }
@@ -113,8 +131,8 @@ impl State {
     /// Returns the method and its body.
     pub(super) fn call(&self, part: &OutPart<'_>) -> Result<(String, Body), SendError> {
         let (method, mut fields) = self.method(part)?;
-        fields.insert("chat_id".into(), self.chat.as_str().into());
-        if let Some(message_id) = part.reply_to.and_then(answered) {
+        self.place.direct(&mut fields);
+        if let Some(message_id) = part.reply_to.and_then(place::number_of).filter(|number| *number > 0) {
             let reply = json!({"message_id": message_id, "allow_sending_without_reply": true});
             fields.insert("reply_parameters".into(), reply);
         }
@@ -196,7 +214,7 @@ impl State {
     }
 
     /// CUSTOM: `jsonNode` is a method that sends, with its fields (`{"method":"sendPoll",...}`);
-    /// the recipient stays ours. Without it the words are sent.
+    /// the recipient and the place stay ours. Without it the words are sent.
     fn custom(&self, json: &str) -> Result<(String, Map<String, Value>), SendError> {
         let body: Value = serde_json::from_str(json).unwrap_or_default();
         let mut node = json::at(&body, "/jsonNode").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -205,6 +223,9 @@ impl State {
                 .strip_prefix("send")
                 .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric()));
             if sends {
+                for place in ["message_thread_id", "direct_messages_topic_id", "business_connection_id"] {
+                    node.remove(place);
+                }
                 return Ok((method, node));
             }
             return Err(rejected("jsonNode.method of the CUSTOM body must be one that sends, as sendPoll"));
@@ -220,13 +241,6 @@ impl State {
 
 fn rejected(reason: &str) -> SendError {
     SendError::Rejected(Cause::new("400", reason))
-}
-
-/// Returns the message number of an id `<chat>:<message>`, which may have a suffix of ours.
-fn answered(id: &str) -> Option<i64> {
-    let (chat, message) = id.split_once(':')?;
-    chat.parse::<i64>().ok()?;
-    message.split('#').next()?.parse().ok()
 }
 
 fn file(content: &Content) -> Option<File> {
@@ -261,7 +275,15 @@ fn upload_field(method: &str) -> Option<&'static str> {
 }
 
 /// Fields of a file, and those beside them.
-const MULTIPART_FIELDS: [&str; 4] = ["chat_id", "caption", "parse_mode", "reply_parameters"];
+const MULTIPART_FIELDS: [&str; 7] = [
+    "business_connection_id",
+    "chat_id",
+    "message_thread_id",
+    "direct_messages_topic_id",
+    "caption",
+    "parse_mode",
+    "reply_parameters",
+];
 
 fn multipart(fields: Map<String, Value>, name: &'static str, file: File, octets: Bytes) -> Body {
     let text = |name: &'static str| {
@@ -332,8 +354,11 @@ pub(super) fn result(response: &Response) -> Result<Value, SendError> {
             let after_ms = seconds.unsigned_abs().saturating_mul(1_000).max(response.retry_after_ms());
             SendError::Throttled { after_ms, cause }
         }
-        // An unknown token is answered with 404.
-        401 | 404 => SendError::CredentialsRefused(cause),
+        401 => SendError::Forbidden(cause),
+        // A malformed token is answered with the bare words, an unknown method with its own.
+        404 if matches!(words.trim().to_lowercase().as_str(), "" | "not found") => {
+            SendError::Forbidden(cause)
+        }
         403 => gone(&words, cause),
         409 | 500..=599 => SendError::Unavailable(cause),
         400..=499 => SendError::Rejected(cause),

@@ -7,15 +7,15 @@
 
 use std::sync::Arc;
 
-use message::{BodyType, Content, event::Cause};
+use message::{BodyType, event::Cause};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, HttpChannel, InEvent, InMessage, InReceipt, MediaRef, OutPart,
-        Protection, Provider, Received, Rejection, Report, SendError, Sent, SetUp, Step, WebhookUrls,
+        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, Rejection,
+        SendError, Sent, SetUp, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
         http::{Body, Malformed, Reply, Request, Response, Webhook},
         protection::{Hmac, Prefix, SecretKey},
@@ -23,11 +23,12 @@ use crate::{
     family::meta::graph_api,
     toolkit::{
         account::account,
-        classify, inbound_body, json,
+        classify, json,
         set_up::{self, Desired},
     },
 };
 
+mod receive;
 mod send;
 
 /// The description of `viber`.
@@ -42,12 +43,10 @@ pub const PROVIDER: Provider = Provider {
         ..Hmac::sha256_hex("x-viber-content-signature", Prefix::None, SecretKey::Required("auth_token"))
     }),
     capabilities: capabilities(),
-    statuses: STATUSES,
+    statuses: receive::STATUSES,
+    events: receive::EVENTS,
     channel: &|_, table| Ok(Arc::new(ViberAccount::checked(account(table)?)?)),
 };
-
-const STATUSES: &[(&str, Report)] =
-    &[("delivered", Report::Delivered), ("seen", Report::Read), ("failed", Report::Failed)];
 
 const fn capabilities() -> Capabilities {
     Capabilities {
@@ -208,26 +207,9 @@ impl HttpChannel for ViberAccount {
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let said = json::parse(webhook.body).filter(Value::is_object);
         let said = said.ok_or_else(|| Malformed::new("the body is not a JSON object"))?;
-        let mut received = Received::default();
-        let event = json::text(&said, "/event").unwrap_or_default();
-        let read = match &*event {
-            "message" => written(&said).map(Some),
-            "delivered" | "seen" | "failed" => reported(&said, &event).map(Some),
-            "subscribed" => Ok(opt(&said, "/user/id", false)),
-            "unsubscribed" => Ok(opt(&said, "/user_id", true)),
-            "conversation_started" => {
-                received.reply = self.welcomed();
-                Ok(None)
-            }
-            // `webhook` is Viber's verification; other events may follow.
-            _ => Ok(None),
-        };
-        match read {
-            Ok(Some(event)) => received.events.push(event),
-            Ok(None) => received.ignored = 1,
-            Err(problem) => received.events.push(InEvent::Broken(problem)),
-        }
-        Ok(received)
+        let received = receive::callback(&said);
+        let is_start = json::text(&said, "/event").is_some_and(|event| event == "conversation_started");
+        Ok(Received { reply: self.welcomed().filter(|_| is_start), ..received })
     }
 
     fn probe(&self) -> Option<Request> {
@@ -235,7 +217,7 @@ impl HttpChannel for ViberAccount {
     }
 
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
-        taken(response).map(|_| ())
+        taken(response).map(|_| ()).map_err(SendError::of_probe)
     }
 
     fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {
@@ -285,105 +267,15 @@ fn taken(response: &Response) -> Result<Value, SendError> {
     let cause = Cause::new(status.to_string(), words);
     Err(match status {
         0 => return Ok(said),
-        2 | 7 | 8 | 9 | 15 | 24 => SendError::CredentialsRefused(cause),
+        // The probe checks the token.
+        2 => SendError::Forbidden(cause),
+        7 | 8 | 9 | 15 | 24 => SendError::CredentialsRefused(cause),
         6 => SendError::Unsubscribed(cause),
         // This customer received too many messages without answering: the channel is not at fault.
         12 if UNANSWERED_PHRASES.iter().any(|phrase| lower.contains(phrase)) => SendError::Rejected(cause),
-        12 => SendError::Throttled { after_ms: response.retry_after_ms(), cause },
+        12 => SendError::Busy { after_ms: response.retry_after_ms(), cause },
         10 => SendError::Unavailable(cause),
         1 | 3 | 4 | 5 | 11 | 13 | 14 | 16..=23 => SendError::Rejected(cause),
         _ => SendError::Unavailable(cause),
     })
-}
-
-fn opt(said: &Value, pointer: &str, out: bool) -> Option<InEvent> {
-    let customer = (&*json::some_text(said, pointer)?).into();
-    let id = json::text(said, "/message_token").unwrap_or_default().as_ref().into();
-    Some(InEvent::OptOut { did: "".into(), customer, out, id })
-}
-
-/// Reads a report on one of our messages; reports on customers' messages arrive as well and match
-/// nothing.
-fn reported(said: &Value, event: &str) -> Result<InEvent, Box<str>> {
-    let token = json::some_text(said, "/message_token").ok_or("message_token is missing")?;
-    let report = Report::of(STATUSES, event).unwrap_or(Report::Nothing);
-    let words = json::some_text(said, "/desc").map(|words| format!("failed: {words}"));
-    Ok(InEvent::Receipt(Box::new(InReceipt {
-        reference: None,
-        id: (&*token).into(),
-        report,
-        code: words.unwrap_or_else(|| event.to_owned()).into(),
-        did: "".into(),
-        customer: json::text(said, "/user_id").unwrap_or_default().as_ref().into(),
-        watermark_ms: None,
-    })))
-}
-
-fn written(said: &Value) -> Result<InEvent, Box<str>> {
-    let id = json::some_text(said, "/message_token").ok_or("message_token is missing")?;
-    let customer = json::some_text(said, "/sender/id").ok_or("sender.id is missing")?;
-    let item = json::at(said, "/message").ok_or("message is missing")?;
-    let (content, media) = content(item)?;
-    let mut message = InMessage::new("", &customer, &id, content);
-    message.media = media;
-    message.time = json::time(said, "/timestamp");
-    for (key, pointer) in [
-        ("customerName", "/sender/name"),
-        ("language", "/sender/language"),
-        ("country", "/sender/country"),
-        ("groupId", "/chat_id"),
-    ] {
-        if let Some(value) = json::some_text(said, pointer) {
-            message.attributes.push((key.into(), (&*value).into()));
-        }
-    }
-    Ok(InEvent::Message(Box::new(message)))
-}
-
-fn content(item: &Value) -> Result<(Content, Vec<MediaRef>), Box<str>> {
-    let at = |pointer: &str| json::some_text(item, pointer);
-    let text = json::text(item, "/text").unwrap_or_default();
-    let kind = at("/type").unwrap_or_default();
-    let media = || {
-        let locator = at("/media").ok_or_else(|| format!("a message of type {kind} has no media"))?;
-        let file_name = at("/file_name").map(|name| Box::from(&*name));
-        Ok::<_, Box<str>>(MediaRef { locator: (&*locator).into(), content_type: None, file_name })
-    };
-    let file = |body_type: BodyType| {
-        let media = media()?;
-        Ok((inbound_body::file(body_type, &text, 0, &media), vec![media]))
-    };
-    match &*kind {
-        "text" => Ok((Content::Text((&*text).into()), Vec::new())),
-        "picture" => file(BodyType::Image),
-        "video" => file(BodyType::Video),
-        "file" => file(BodyType::File),
-        "contact" => {
-            let name = at("/contact/name").unwrap_or_default();
-            let phone = at("/contact/phone_number").unwrap_or_default();
-            Ok((inbound_body::contacts(vec![inbound_body::contact(&name, &[&phone])]), Vec::new()))
-        }
-        "location" => {
-            let degrees = |key: &str| {
-                let value = at(&format!("/location/{key}"))?.parse::<f64>().ok()?;
-                value.is_finite().then_some(value)
-            };
-            let place = degrees("lat").zip(degrees("lon")).ok_or("a location has no lat and lon")?;
-            let address = at("/location/address").unwrap_or_default();
-            Ok((inbound_body::location(place.0, place.1, "", &address, ""), Vec::new()))
-        }
-        "url" => {
-            let page = at("/media").ok_or("a url has no media")?;
-            Ok((inbound_body::url(&text, &page), Vec::new()))
-        }
-        "sticker" => {
-            let id = at("/sticker_id").unwrap_or_default();
-            let media: Vec<MediaRef> = media().into_iter().collect();
-            Ok((inbound_body::sticker(media.first().map(|_| 0), &id), media))
-        }
-        other => Ok((
-            Content::Text(format!("[unsupported message: {other}] {text}").trim_end().into()),
-            Vec::new(),
-        )),
-    }
 }

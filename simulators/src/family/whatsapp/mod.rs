@@ -3,6 +3,7 @@
 
 mod check;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use self::check::check;
@@ -68,7 +69,7 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
     match check(&body, cx.media) {
         Err(error) => Effect::Answer(meta::error(400, error.code, 0, &error.message, cx)),
         Ok(mut message) => {
-            message.id = format!("wamid.{}", cx.hex(1, 32).to_uppercase());
+            message.id = wamid(&message.to, true, &cx.hex(1, 18).to_uppercase());
             cx.credential("number").clone_into(&mut message.from);
             let mut sent = json!({"id": message.id});
             if message.kind == "template" {
@@ -80,6 +81,19 @@ fn send(request: &Request, cx: &Context<'_>) -> Effect {
             Effect::Accept(vec![message], Response::json(200, &answer))
         }
     }
+}
+
+/// Returns a message's id: a record of the customer's address, whether the business sent it, and
+/// the token by which the chat knows it.
+fn wamid(customer: &str, is_sent: bool, token: &str) -> String {
+    let sized = |text: &str| {
+        let mut field = vec![0x18, text.len().min(127) as u8];
+        field.extend(text.as_bytes());
+        field
+    };
+    let direction = if is_sent { 0x11 } else { 0x12 };
+    let record = [vec![0x1c], sized(customer), vec![0x15, 2, 0, direction], sized(token), vec![0]].concat();
+    format!("wamid.{}", STANDARD.encode(record))
 }
 
 fn upload(request: &Request, cx: &Context<'_>) -> Effect {
@@ -280,7 +294,17 @@ fn inbound_message(inbound: &Inbound, file: Option<&File>, own: &str) -> Option<
 fn envelope(events: &[Value], cx: &Context<'_>) -> Value {
     let mut changes: Vec<Value> = Vec::new();
     for event in events {
-        let kind = if event.get("statuses").is_some() { "statuses" } else { "messages" };
+        let of = |field: &str| event.get(field).is_some();
+        if let Some(field) = ["smb_message_echoes", "user_preferences"].iter().find(|field| of(field)) {
+            let mut value = event.clone();
+            // Echoes have a name of their own within their field.
+            if let Some(echoes) = value.as_object_mut().and_then(|value| value.remove("smb_message_echoes")) {
+                put(&mut value, "message_echoes", echoes);
+            }
+            changes.push(json!({"field": field, "value": value}));
+            continue;
+        }
+        let kind = if of("statuses") { "statuses" } else { "messages" };
         let joins = changes.last().and_then(|last| last.get("value")).is_some_and(|last| {
             let room = last.get(kind).and_then(Value::as_array).is_some_and(|items| items.len() < 2);
             room && last.get("metadata") == event.get("metadata")
@@ -342,10 +366,17 @@ impl Provider for WhatsApp {
             None if inbound.to == own => (own, cx.credential("phone_number_id")),
             None => (own, or(&inbound.to, cx.credential("phone_number_id"))),
         };
+        let from = inbound.from.as_str().trim_start_matches('+');
+        let metadata = json!({"display_phone_number": number, "phone_number_id": id});
+        if matches!(inbound.kind, Kind::OptOut | Kind::OptIn) {
+            let value = if inbound.kind == Kind::OptOut { "stop" } else { "resume" };
+            return Ok(json!({"messaging_product": "whatsapp", "metadata": metadata, "user_preferences": [{
+                "wa_id": from, "category": "marketing_messages", "value": value, "timestamp": cx.seconds(),
+                "detail": format!("User requested to {value} marketing messages")}]}));
+        }
         let mut message = inbound_message(inbound, file, number)
             .ok_or_else(|| UnsupportedEvent::new(&self.about, inbound.kind))?;
-        let from = inbound.from.as_str().trim_start_matches('+');
-        let new = format!("wamid.{}", cx.hex(2, 32).to_uppercase());
+        let new = wamid(from, false, &cx.hex(2, 20).to_uppercase());
         overlay(
             &mut message,
             &json!({"from": from, "id": or(&inbound.id, &new), "timestamp": cx.seconds().to_string()}),
@@ -360,7 +391,7 @@ impl Provider for WhatsApp {
         let name = or(&inbound.name, "Ann");
         Ok(json!({
             "messaging_product": "whatsapp",
-            "metadata": {"display_phone_number": number, "phone_number_id": id},
+            "metadata": metadata,
             "contacts": [{"profile": {"name": name}, "wa_id": from}],
             "messages": [message],
         }))
@@ -368,6 +399,13 @@ impl Provider for WhatsApp {
 
     fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
         let StatusReport { message, status, code } = *report;
+        let own = cx.credential("number");
+        if status == ReportStatus::Own("echo") {
+            let echo = json!({"from": own, "to": message.to, "id": message.id, "type": "text",
+                "timestamp": cx.seconds().to_string(), "text": {"body": message.text}});
+            return Some(json!({"messaging_product": "whatsapp", "smb_message_echoes": [echo],
+                "metadata": {"display_phone_number": own, "phone_number_id": cx.credential("phone_number_id")}}));
+        }
         let mut report = json!({"id": message.id, "status": status.name(), "timestamp": cx.seconds().to_string(),
             "recipient_id": message.to});
         if let Some(data) = message.request.get("biz_opaque_callback_data") {
@@ -394,7 +432,7 @@ impl Provider for WhatsApp {
         }
         Some(json!({
             "messaging_product": "whatsapp",
-            "metadata": {"display_phone_number": cx.credential("number"), "phone_number_id": cx.credential("phone_number_id")},
+            "metadata": {"display_phone_number": own, "phone_number_id": cx.credential("phone_number_id")},
             "statuses": [report],
         }))
     }

@@ -167,6 +167,25 @@ fn chat(arguments: &Arguments) -> Result<String, BadRequest> {
     }
 }
 
+/// Checks the part of the chat that a message is for: one at most.
+fn place(arguments: &Arguments) -> Result<(), BadRequest> {
+    let keys = ["business_connection_id", "message_thread_id", "direct_messages_topic_id"];
+    let given: Vec<&str> = keys.into_iter().filter(|key| arguments.contains_key(*key)).collect();
+    match given.as_slice() {
+        [] => Ok(()),
+        ["business_connection_id"] if word(arguments, "business_connection_id").is_empty() => {
+            Err("BUSINESS_CONNECTION_INVALID".to_owned())
+        }
+        ["business_connection_id"] => Ok(()),
+        // General is reached without its number (tdlib/telegram-bot-api, issue 798).
+        [key] if number(arguments, key).is_none_or(|topic| topic <= 1) => {
+            Err("message thread not found".to_owned())
+        }
+        [_] => Ok(()),
+        _ => Err("BUSINESS_PEER_INVALID".to_owned()),
+    }
+}
+
 /// Returns the message of a send method (in lower case) without its id, or why it is refused.
 pub(crate) fn check(method: &str, arguments: &Arguments, media: &Media) -> Result<Message, BadRequest> {
     let to = chat(arguments)?;
@@ -176,6 +195,7 @@ pub(crate) fn check(method: &str, arguments: &Arguments, media: &Media) -> Resul
         request: Value::Object(arguments.clone()),
         ..Message::default()
     };
+    place(arguments)?;
     let mode = word(arguments, "parse_mode");
     let caption = word(arguments, "caption");
     match method {
@@ -248,7 +268,9 @@ pub(crate) fn album(arguments: &Arguments, media: &Media) -> Result<Vec<Message>
     let mut all = Vec::new();
     for (item, kind) in items.iter().zip(&kinds) {
         let mut one = Arguments::new();
-        one.insert("chat_id".to_owned(), arguments.get("chat_id").cloned().unwrap_or_default());
+        for key in ["chat_id", "business_connection_id", "message_thread_id"] {
+            one.extend(arguments.get(key).map(|value| (key.to_owned(), value.clone())));
+        }
         one.insert((*kind).to_owned(), item.get("media").cloned().unwrap_or_default());
         for key in ["caption", "parse_mode"] {
             one.insert(key.to_owned(), item.get(key).cloned().unwrap_or_default());

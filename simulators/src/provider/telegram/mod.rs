@@ -1,15 +1,20 @@
 //! Telegram's Bot API: four ways to pass arguments, updates by webhook or long-poll, no receipts.
-//! Does not simulate rights in groups, editing history and payments.
+//! With `echo_ms`, what the business sends comes back as Telegram repeats it. Does not simulate
+//! rights in groups, editing history and payments.
 
 mod check;
+mod update;
 
 use serde_json::{Value, json};
 
-use self::check::{Arguments, album, check, number, word};
+use self::{
+    check::{Arguments, album, check, number, word},
+    update::{bot, chat, content, message_kind, with_size, within},
+};
 use crate::{
     contract::{
         About, AccountLine, Context, Credential, Effect, Fault, Inbound, Kind, Message, Provider,
-        RetryPolicy, StatusReport, UnsupportedEvent, WebhookConfig, or, overlay, put,
+        ReportStatus, RetryPolicy, StatusReport, UnsupportedEvent, WebhookConfig, or, overlay, put,
     },
     toolkit::{
         http::{Outgoing, Request, Response},
@@ -98,44 +103,15 @@ fn arguments(request: &Request) -> Option<Arguments> {
     Some(all)
 }
 
-fn bot(cx: &Context<'_>) -> Value {
-    let id: u64 = cx.credential("token").split(':').next().and_then(|id| id.parse().ok()).unwrap_or(700_001);
-    json!({"id": id, "is_bot": true, "first_name": "Shop", "username": cx.credential("username")})
-}
-
-fn chat(id: &str) -> Value {
-    let kind = if id.starts_with("-100") {
-        "supergroup"
-    } else if id.starts_with('-') {
-        "group"
-    } else {
-        "private"
-    };
-    id.parse::<i64>().map_or_else(
-        |_| json!({"id": -1_001, "type": "channel"}),
-        |id| json!({"id": id, "type": kind, "first_name": "Ann"}),
-    )
-}
-
-/// Adds the fields that the Bot API guarantees for a kind of file, since clients rely on them.
-fn with_size(kind: &str, mut file: Value) -> Value {
-    let size = match kind {
-        "photo" => json!({"width": 1, "height": 1}),
-        "video" | "animation" => json!({"width": 1, "height": 1, "duration": 1}),
-        "audio" | "voice" => json!({"duration": 1}),
-        "sticker" => {
-            json!({"type": "regular", "width": 512, "height": 512, "is_animated": false, "is_video": false})
-        }
-        _ => json!({}),
-    };
-    overlay(&mut file, &size);
-    file
-}
-
 /// Returns the message object of an answer.
 fn answer(message: &Message, id: u64, cx: &Context<'_>) -> Value {
     let mut answer =
         json!({"message_id": id, "from": bot(cx), "chat": chat(&message.to), "date": cx.seconds()});
+    for key in ["business_connection_id", "message_thread_id"] {
+        if let Some(value) = message.request.get(key) {
+            put(&mut answer, key, value.clone());
+        }
+    }
     let file =
         |kind| with_size(kind, json!({"file_id": cx.large(5).to_string(), "file_unique_id": cx.hex(5, 12)}));
     match message.kind.as_str() {
@@ -223,44 +199,6 @@ fn get_updates(arguments: &Arguments, cx: &Context<'_>) -> Effect {
         timeout_ms: timeout.min(POLL_S_MAX) * 1_000,
         conflict,
     }
-}
-
-/// Returns the content of a customer's message.
-fn content(inbound: &Inbound, file: Option<&File>) -> Result<Value, UnsupportedEvent> {
-    let words = inbound.text.as_str();
-    if let Some(file) = file {
-        let object = json!({"file_id": file.id, "file_unique_id": format!("u{}", file.id), "file_name": file.name,
-            "mime_type": file.mime, "file_size": file.content.len()});
-        let mut content = match inbound.kind {
-            Kind::Video => json!({"video": with_size("video", object)}),
-            Kind::Audio => json!({"voice": with_size("voice", object)}),
-            Kind::Sticker => {
-                let sticker = json!({"file_id": file.id, "file_unique_id": "u", "emoji": "👍"});
-                json!({"sticker": with_size("sticker", sticker)})
-            }
-            Kind::Document => json!({"document": object}),
-            _ => json!({"photo": [
-                {"file_id": "0", "file_unique_id": "small", "width": 1, "height": 1, "file_size": 1},
-                {"file_id": file.id, "file_unique_id": "large", "width": 1, "height": 1, "file_size": file.content.len()}]}),
-        };
-        if !words.is_empty() && inbound.kind != Kind::Sticker {
-            put(&mut content, "caption", words);
-        }
-        return Ok(content);
-    }
-    Ok(match inbound.kind {
-        Kind::Text | Kind::Edit => json!({"text": words}),
-        Kind::Start => {
-            let start = format!("/start {}", inbound.payload);
-            json!({"text": start.trim_end(), "entities": [{"offset": 0, "length": 6, "type": "bot_command"}]})
-        }
-        Kind::Location => json!({"location": {"latitude": inbound.latitude, "longitude": inbound.longitude}}),
-        Kind::Contact => {
-            json!({"contact": {"phone_number": or(&inbound.payload, "+15550003333"), "first_name": or(words, "Bob")}})
-        }
-        Kind::Unsupported => json!({"dice": {"emoji": "🎲", "value": 3}}),
-        other => return Err(UnsupportedEvent::new(&ABOUT, other)),
-    })
 }
 
 impl Provider for Telegram {
@@ -376,14 +314,20 @@ impl Provider for Telegram {
         let place = inbound.to.parse::<i64>().unwrap_or(from).to_string();
         let about = inbound.about.rsplit(':').next().and_then(|id| id.parse::<i64>().ok());
         let own = inbound.id.parse::<u64>().unwrap_or_else(|_| cx.growing());
+        let written = |number: i64| {
+            let mut message =
+                json!({"message_id": number, "from": user, "chat": chat(&place), "date": cx.seconds()});
+            within(&mut message, &inbound.within);
+            message
+        };
         let mut update = match inbound.kind {
             Kind::Button | Kind::List => {
                 let data = or(&inbound.payload, &inbound.text);
                 // Telegram sends the tapped message along, with its buttons.
                 let button = json!({"text": or(&inbound.text, data), "callback_data": data});
-                json!({"callback_query": {"id": cx.large(4).to_string(), "from": user,
-                "message": {"message_id": about.unwrap_or(1), "chat": chat(&place), "date": cx.seconds(),
-                    "reply_markup": {"inline_keyboard": [[button]]}},
+                let mut tapped = written(about.unwrap_or(1));
+                put(&mut tapped, "reply_markup", json!({"inline_keyboard": [[button]]}));
+                json!({"callback_query": {"id": cx.large(4).to_string(), "from": user, "message": tapped,
                 "chat_instance": "-3", "data": data}})
             }
             Kind::OptOut | Kind::OptIn => {
@@ -396,11 +340,18 @@ impl Provider for Telegram {
                 json!({"message_reaction": {"chat": chat(&place), "message_id": about.unwrap_or(1), "user": user,
                 "date": cx.seconds(), "old_reaction": [], "new_reaction": [{"type": "emoji", "emoji": inbound.text}]}})
             }
+            // Only a business account's chats tell of it.
+            Kind::Delete => {
+                let mut gone = json!({"chat": chat(&place), "message_ids": [about.unwrap_or(1)]});
+                within(&mut gone, &inbound.within);
+                json!({"deleted_business_messages": gone})
+            }
             kind => {
-                let mut message = json!({"message_id": if kind == Kind::Edit { about.unwrap_or(1) } else { i64::try_from(own).unwrap_or(1) },
-                    "from": user, "chat": chat(&place), "date": cx.seconds()});
-                overlay(&mut message, &content(inbound, file)?);
-                if kind == Kind::Edit {
+                let is_edit = kind == Kind::Edit;
+                let number = if is_edit { about.unwrap_or(1) } else { i64::try_from(own).unwrap_or(1) };
+                let mut message = written(number);
+                overlay(&mut message, &content(&ABOUT, inbound, file)?);
+                if is_edit {
                     put(&mut message, "edit_date", cx.seconds());
                 } else if let Some(about) = about {
                     put(
@@ -409,11 +360,8 @@ impl Provider for Telegram {
                         json!({"message_id": about, "chat": chat(&place), "date": cx.seconds()}),
                     );
                 }
-                if kind == Kind::Edit {
-                    json!({"edited_message": message})
-                } else {
-                    json!({"message": message})
-                }
+                let is_business = message.get("business_connection_id").is_some();
+                json!({message_kind(is_business, is_edit): message})
             }
         };
         put(&mut update, "update_id", own);
@@ -421,9 +369,16 @@ impl Provider for Telegram {
         Ok(update)
     }
 
-    /// Telegram has no receipts.
-    fn receipt(&self, _: &StatusReport<'_>, _: &Context<'_>) -> Option<Value> {
-        None
+    /// Telegram has no receipts, only copies of our own words.
+    fn receipt(&self, report: &StatusReport<'_>, cx: &Context<'_>) -> Option<Value> {
+        match report.status {
+            ReportStatus::Own(name) => update::echo(name, report.message, cx),
+            _ => None,
+        }
+    }
+
+    fn echoes(&self) -> &'static [&'static str] {
+        &update::ECHOES
     }
 
     fn post(&self, url: &str, events: &[Value], cx: &Context<'_>) -> Outgoing {

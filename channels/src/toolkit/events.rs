@@ -1,0 +1,3 @@
+//! Tables of events; see [`crate::contract::events`].
+
+pub use crate::contract::events::*;
