@@ -136,9 +136,10 @@ pub(crate) fn scan(
             if context.hosts.of(stream) != host || sessions.live.contains(stream) {
                 continue;
             }
-            if let Ok(session) = load::decode(&entry)
-                && wants(what, stream, &session)
-            {
+            // A state that was lost to damage follows from the log.
+            let from_log = || load::from_log(context, stream, entry.applied).ok().flatten();
+            let session = load::decode(&entry).ok().or_else(|| Some(from_log()?.session));
+            if let Some(session) = session.filter(|session| wants(what, stream, session)) {
                 more += 1;
                 found.push((stream, scanned(context, stream, &session, what)));
             }
