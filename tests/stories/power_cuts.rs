@@ -27,7 +27,9 @@ fn disk(lies: bool) -> Option<ForgetfulDisk> {
 }
 
 fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
+    // ENXIO and ENODEV: the device is there, and the kernel has no FUSE.
+    let has_no_driver = matches!(error.raw_os_error(), Some(6 | 19));
+    has_no_driver || matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied)
 }
 
 fn run(crashes: u64, engine: &str, disk: ForgetfulDisk) -> Play<'_> {
