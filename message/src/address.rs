@@ -78,20 +78,22 @@ pub fn provider_id_key(channel: &ChannelId, provider_id: &str) -> u128 {
     stream_of(b'r', &[channel.as_str(), provider_id]).0
 }
 
-/// Returns the end of a customer's address as a number, which look-up keys can hold.
+/// Returns the end of a customer's address as a number, which look-up keys can hold. Ends of up to
+/// eight octets stay different; longer ones (names) may share a number, and whoever looks one up
+/// compares the whole.
 pub fn scope_of(tail: &str) -> u64 {
-    stream_of(b't', &[tail]).0 as u64
+    tail.bytes().fold(0, |scope: u64, octet| scope.rotate_left(8) ^ u64::from(octet))
 }
 
 /// Returns the look-up key of a provider's id for a part, as spelled, on a channel, among the
-/// customers whose addresses have this end.
-pub fn scoped_id_key(channel: &ChannelId, scope: u64, provider_id: &str) -> u128 {
-    stream_of(b'q', &[channel.as_str(), &format!("{scope:016x}"), provider_id]).0
+/// customers whose addresses have this end. `id_key`: the id's key among all customers.
+pub fn scoped_id_key(id_key: u128, scope: u64) -> u128 {
+    derived_key(id_key, b'q', scope)
 }
 
 /// Returns the look-up key of the newest session with a customer whose address has this end.
 pub fn scope_key(channel: &ChannelId, scope: u64) -> u128 {
-    stream_of(b'u', &[channel.as_str(), &format!("{scope:016x}")]).0
+    derived_key(channel_stream(channel).0, b'u', scope)
 }
 
 /// Returns the look-up key that says that a provider gave an id, as spelled, to parts of several
@@ -114,7 +116,7 @@ pub fn alias_key(channel: &ChannelId, did: &str, name: &str) -> u128 {
 /// Returns the look-up key of the newest event that tells where the customer of a stream is
 /// reached, if that is another address than the stream's own.
 pub fn reached_key(stream: StreamId) -> u128 {
-    stream_of(b'v', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
+    derived_key(stream.0, b'v', 0)
 }
 
 /// Returns the look-up key of an inbound message's id towards the business; it leads to its event.
@@ -124,27 +126,34 @@ pub fn delivered_key(id: &str) -> u128 {
 
 /// Returns the look-up key of the time at which the customer of a stream last wrote.
 pub fn heard_key(stream: StreamId) -> u128 {
-    stream_of(b'w', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
+    derived_key(stream.0, b'w', 0)
 }
 
 /// Returns the look-up key of what the customer of a stream said in a message without an id.
 pub fn said_key(stream: StreamId, said: &str) -> u128 {
-    stream_of(b's', &[std::str::from_utf8(&stream.hex()).unwrap_or_default(), said]).0
+    derived_key(stream_of(b'o', &[said]).0, b's', 0) ^ stream.0
 }
 
 /// Returns the look-up key of the head of a finished stream.
 pub fn head_key(stream: StreamId) -> u128 {
-    stream_of(b'h', &[std::str::from_utf8(&stream.hex()).unwrap_or_default()]).0
+    derived_key(stream.0, b'h', 0)
 }
 
 /// Returns the look-up key of the newest event of a settled message.
 pub fn settled_key(stream: StreamId, number: MessageNo) -> u128 {
-    // A stream's id is a hash already, and the factor is odd: different numbers stay different.
-    stream.0.rotate_left(64) ^ (u128::from(number.0) + 1).wrapping_mul(SETTLED_FACTOR)
+    derived_key(stream.0, b't', u64::from(number.0))
 }
 
-/// Spreads the numbers of a stream's messages over all bits.
-const SETTLED_FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+/// Returns a key that belongs to another one, which is a hash already: different kinds and numbers
+/// give different keys.
+fn derived_key(hash: u128, kind: u8, number: u64) -> u128 {
+    // The factor is odd, so the product is different for each kind and number.
+    let place = u128::from(number) << 8 | u128::from(kind);
+    hash.rotate_left(64) ^ place.wrapping_mul(DERIVED_FACTOR)
+}
+
+/// Spreads kinds and numbers over all bits.
+const DERIVED_FACTOR: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// Returns the stream of what the log records about itself; its id is a key of its newest event,
 /// too.

@@ -145,16 +145,18 @@ impl Correlation {
         self.is_scoped
     }
 
-    /// Returns the look-up keys of an id in a submit's answer, for customers with these ends of
-    /// their addresses.
+    /// Returns the look-up keys of an id in a submit's answer: one for each spelling, then those for
+    /// customers with these ends of their addresses.
     pub(crate) fn keys(&self, provider_id: &str, scopes: &[u64]) -> Vec<u128> {
         let spellings = spelling::register_spellings(provider_id);
         let scopes = if self.is_scoped { scopes } else { &[] };
-        let scoped = spellings
-            .iter()
-            .flat_map(|s| scopes.iter().map(|scope| address::scoped_id_key(&self.channel, *scope, s)));
-        let plain = spellings.iter().map(|s| address::provider_id_key(&self.channel, s));
-        plain.chain(scoped).collect()
+        let mut keys = Vec::with_capacity(spellings.len() * (1 + scopes.len()) + 1);
+        keys.extend(spellings.iter().map(|s| address::provider_id_key(&self.channel, s)));
+        for plain in 0..keys.len() {
+            let id_key = keys.get(plain).copied().unwrap_or_default();
+            keys.extend(scopes.iter().map(|scope| address::scoped_id_key(id_key, *scope)));
+        }
+        keys
     }
 
     /// Remembers the id of an accepted part to a customer. Returns its look-up keys.
@@ -171,18 +173,20 @@ impl Correlation {
         log: impl Fn(u128) -> Option<Found>,
     ) -> Vec<u128> {
         let mut keys = self.keys(provider_id, &[scope]);
-        keys.extend(token.map(|token| address::provider_id_key(&self.channel, token)));
         let is_young = self.recent.last().is_some_and(HashMap::is_empty);
-        let shared: Vec<u128> = spelling::register_spellings(provider_id)
+        let spellings = spelling::register_spellings(provider_id);
+        let shared: SmallVec<[u128; 1]> = spellings
             .iter()
+            .zip(&keys)
             .filter(|_| self.is_scoped)
-            .filter(|s| {
-                let key = address::provider_id_key(&self.channel, s);
+            .filter(|(_, key)| {
+                let key = **key;
                 let stored = if is_young { log(key).map(PartRef::of) } else { None };
                 self.recent(key).chain(stored).any(|known| known.stream != part.stream)
             })
-            .map(|s| address::shared_id_key(&self.channel, s))
+            .map(|(s, _)| address::shared_id_key(&self.channel, s))
             .collect();
+        keys.extend(token.map(|token| address::provider_id_key(&self.channel, token)));
         let [now, before] = &mut self.recent;
         if now.len() >= RECENT_MAX {
             *before = std::mem::take(now);
@@ -277,8 +281,9 @@ impl Correlation {
             return Some(Match { part, is_certain: true });
         }
         let mut alike = None;
+        let id_key = address::provider_id_key(&self.channel, spelling);
         for scope in &named.scopes {
-            let key = address::scoped_id_key(&self.channel, *scope, spelling);
+            let key = address::scoped_id_key(id_key, *scope);
             let is_named = |part: &PartRef| named.streams.contains(&part.stream);
             let certain = self.recent(key).find(is_named);
             let stored = if certain.is_none() { log(key).map(PartRef::of) } else { None };

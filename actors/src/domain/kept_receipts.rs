@@ -118,10 +118,10 @@ impl KeptReceipts {
     fn keys_of<'k>(channel: &'k ChannelId, kept: &'k Kept) -> impl Iterator<Item = u128> + use<'k> {
         let spellings = kept.parked.ids.iter().flat_map(|id| spelling::lookup_spellings(id, IdBase::Exact));
         spellings.flat_map(move |spelling| {
-            let key = &spelling.key;
-            let plain = kept.named.scopes.is_empty().then(|| address::provider_id_key(channel, key));
-            let scoped = kept.named.scopes.iter().map(|scope| address::scoped_id_key(channel, *scope, key));
-            plain.into_iter().chain(scoped).collect::<Vec<u128>>()
+            let id_key = address::provider_id_key(channel, &spelling.key);
+            let plain = kept.named.scopes.is_empty().then_some(id_key);
+            let scoped = kept.named.scopes.iter().map(move |scope| address::scoped_id_key(id_key, *scope));
+            plain.into_iter().chain(scoped)
         })
     }
 

@@ -2,16 +2,15 @@
 //! digest of its content, which tells another message under the same id from a repetition. Pure.
 
 use message::{Content, MessageId, MessageNo, StreamId, address};
-use sha2::{Digest, Sha256};
 use storage::{Found, Key, Tag};
 
 /// The digest of a content that is not known: look-ups without one fit every content.
 const UNKNOWN: u32 = 0;
 
-/// Returns the look-up key of a message.
-pub(crate) fn key(stream: StreamId, id: &MessageId, number: MessageNo, content: &Content) -> Key {
+/// Returns the look-up key of a message. `hash`: that of its id ([`address::message_key`]).
+pub(crate) fn key(hash: u128, stream: StreamId, number: MessageNo, content: &Content) -> Key {
     let b = u64::from(digest(content)) << 32 | u64::from(number.0);
-    Key { hash: address::message_key(id.as_str()), a: stream.0, b: Tag::Value(b) }
+    Key { hash, a: stream.0, b: Tag::Value(b) }
 }
 
 /// Returns the look-up key of a message whose content is not known as the business wrote it.
@@ -33,30 +32,34 @@ pub(crate) fn differs(b: u64, content: &Content) -> bool {
     known != UNKNOWN && known != digest(content)
 }
 
-/// Returns 32 bits of SHA-256 over a content as the business wrote it.
+/// Returns 32 bits that follow from a content as the business wrote it. It wrote both contents, so
+/// nothing but an error has to be found, and FNV-1a does that.
 fn digest(content: &Content) -> u32 {
-    let mut hash = Sha256::new();
-    add(&mut hash, content);
-    let first = hash.finalize().first_chunk().copied().map_or(UNKNOWN, u32::from_be_bytes);
-    if first == UNKNOWN { 1 } else { first }
+    const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+    let hash = add(OFFSET, content);
+    match (hash >> 32) as u32 ^ hash as u32 {
+        UNKNOWN => 1,
+        digest => digest,
+    }
 }
 
-fn add(hash: &mut Sha256, content: &Content) {
-    let (kind, octets): (&[u8], &[u8]) = match content {
-        Content::Text(text) => (b"text", text.as_bytes()),
+fn add(hash: u64, content: &Content) -> u64 {
+    match content {
+        Content::Text(text) => add_field(hash, b't', text.as_bytes()),
         Content::Rich { body_type, json } => {
-            hash.update(body_type.as_wire());
-            (b"rich", json.as_bytes())
+            add_field(add_field(hash, b'y', body_type.as_wire().as_bytes()), b'r', json.as_bytes())
         }
-        Content::Binary(octets) => (b"octets", octets),
-        Content::Parts(parts) => {
-            parts.iter().for_each(|part| add(hash, part));
-            (b"parts", b"")
-        }
-    };
-    hash.update(kind);
-    hash.update((octets.len() as u64).to_le_bytes());
-    hash.update(octets);
+        Content::Binary(octets) => add_field(hash, b'o', octets),
+        Content::Parts(parts) => add_field(parts.iter().fold(hash, add), b'p', &[]),
+    }
+}
+
+/// Adds a field with its kind and length, so that fields do not run into each other.
+fn add_field(hash: u64, kind: u8, octets: &[u8]) -> u64 {
+    const PRIME: u64 = 0x0100_0000_01b3;
+    let length = (octets.len() as u64).to_le_bytes();
+    let head = [kind].into_iter().chain(length);
+    head.chain(octets.iter().copied()).fold(hash, |hash, octet| (hash ^ u64::from(octet)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]
@@ -83,7 +86,7 @@ mod tests {
             Content::Parts([text("He"), text("llo")].into()),
         ];
         for (n, first) in contents.iter().enumerate() {
-            let key = key(StreamId(1), &"m".into(), MessageNo(u32::MAX), first);
+            let key = key(1, StreamId(1), MessageNo(u32::MAX), first);
             let Tag::Value(b) = key.b else { panic!("{key:?}") };
             assert_eq!(number(Found { a: key.a, b }), MessageNo(u32::MAX));
             for (m, second) in contents.iter().enumerate() {

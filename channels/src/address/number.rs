@@ -1,7 +1,7 @@
 //! Telephone numbers as people and providers spell them, in one canonical spelling: digits without
 //! `+`.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -25,26 +25,54 @@ pub struct InvalidNumber(pub Box<str>);
 /// The address is not a telephone number; names cannot answer.
 pub fn customer(address: &str) -> Result<Arc<str>, InvalidNumber> {
     let canonical = canonical(address);
-    let digits = canonical.bytes().all(|b| b.is_ascii_digit());
-    if canonical.is_empty() || !digits || canonical.len() > DIGITS_MAX {
+    if canonical.is_empty() || !is_digits(&canonical) || canonical.len() > DIGITS_MAX {
         return Err(InvalidNumber(address.into()));
     }
-    Ok(canonical.into())
+    Ok(Arc::from(&*canonical))
 }
 
 /// Removes the punctuation around a number's digits, and the type that an SMPP channel writes
-/// behind them (`;ton=2`); an address with letters is only trimmed.
-pub fn canonical(address: &str) -> String {
-    let address = address.split_once(";ton=").map_or(address, |(digits, _)| digits).trim();
-    if address.chars().any(char::is_alphabetic) {
-        return address.to_owned();
+/// behind them (`;ton=2`); an address with letters is only trimmed. Borrowed where nothing stands
+/// between the digits.
+pub fn canonical(address: &str) -> Cow<'_, str> {
+    let address = match address.find(';').and_then(|_| address.split_once(";ton=")) {
+        Some((digits, _)) => digits.trim(),
+        None => address.trim(),
+    };
+    let (bare, has_plus) = without_plus(address);
+    if !is_digits(bare) && address.chars().any(char::is_alphabetic) {
+        return Cow::Borrowed(address);
     }
-    let bare = address.strip_prefix('+').unwrap_or(address);
-    let digits: String = bare.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
-    match digits.strip_prefix("00") {
-        Some(rest) if rest.len() > 6 && !address.starts_with('+') => rest.to_owned(),
+    let digits = without_punctuation(bare);
+    match digits.strip_prefix("00").map(str::len) {
+        Some(rest) if rest > 6 && !has_plus => match digits {
+            Cow::Borrowed(digits) => Cow::Borrowed(digits.get(2..).unwrap_or(digits)),
+            Cow::Owned(digits) => Cow::Owned(digits.get(2..).unwrap_or(&digits).to_owned()),
+        },
         _ => digits,
     }
+}
+
+/// Returns an address without its `+`, and whether it had one.
+pub(crate) fn without_plus(address: &str) -> (&str, bool) {
+    match address.strip_prefix('+') {
+        Some(rest) => (rest, true),
+        None => (address, false),
+    }
+}
+
+/// Returns a number without the characters that people put between its digits.
+pub(crate) fn without_punctuation(number: &str) -> Cow<'_, str> {
+    const PUNCTUATION: [char; 6] = [' ', '-', '.', '(', ')', '/'];
+    if is_digits(number) {
+        return Cow::Borrowed(number);
+    }
+    number.chars().filter(|c| !PUNCTUATION.contains(c)).collect::<String>().into()
+}
+
+/// Returns whether a text is empty or of digits alone.
+pub(crate) fn is_digits(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Returns other numbers that reach the same telephone: Brazil's mobiles with and without the ninth
@@ -52,7 +80,7 @@ pub fn canonical(address: &str) -> String {
 /// within one conversation.
 pub fn variants(canonical: &str) -> SmallVec<[String; 1]> {
     let mut variants = SmallVec::new();
-    if !canonical.bytes().all(|b| b.is_ascii_digit()) {
+    if !is_digits(canonical) {
         return variants;
     }
     if let Some(national) = canonical.strip_prefix("55") {
@@ -78,13 +106,17 @@ pub fn variants(canonical: &str) -> SmallVec<[String; 1]> {
 /// Returns the end of an address that all spellings of it share: the last seven digits of a number,
 /// whatever stands before them; a name in lower case. Different addresses may share it, see
 /// [`is_same`].
-pub fn tail(address: &str) -> String {
+pub fn tail(address: &str) -> Cow<'_, str> {
     let canonical = canonical(address);
-    if !canonical.bytes().all(|b| b.is_ascii_digit()) {
-        return canonical.to_lowercase();
+    if !is_digits(&canonical) {
+        return canonical.to_lowercase().into();
     }
-    let digits = canonical.trim_start_matches('0');
-    digits.get(digits.len().saturating_sub(TAIL_DIGITS)..).unwrap_or(digits).to_owned()
+    let zeros = canonical.len() - canonical.trim_start_matches('0').len();
+    let from = canonical.len().saturating_sub(TAIL_DIGITS).max(zeros);
+    match canonical {
+        Cow::Borrowed(digits) => Cow::Borrowed(digits.get(from..).unwrap_or(digits)),
+        Cow::Owned(digits) => Cow::Owned(digits.get(from..).unwrap_or(&digits).to_owned()),
+    }
 }
 
 /// Returns whether two addresses may be spellings of one: with `+`, `00`, a national `0` or without
@@ -95,8 +127,7 @@ pub fn is_same(one: &str, other: &str) -> bool {
     if one.is_empty() || other.is_empty() {
         return false;
     }
-    let are_numbers = [&one, &other].into_iter().all(|a| a.bytes().all(|b| b.is_ascii_digit()));
-    if !are_numbers {
+    if !is_digits(&one) || !is_digits(&other) {
         return one.to_lowercase() == other.to_lowercase();
     }
     let (one, other) = (one.trim_start_matches('0'), other.trim_start_matches('0'));
@@ -114,11 +145,10 @@ pub fn is_same(one: &str, other: &str) -> bool {
 /// and national numbers with their 0 stay unchanged: no international number begins with 0.
 pub fn e164(address: &str) -> String {
     let canonical = canonical(address);
-    let is_digits = canonical.bytes().all(|b| b.is_ascii_digit());
-    if canonical.len() > 6 && is_digits && !canonical.starts_with('0') {
+    if canonical.len() > 6 && is_digits(&canonical) && !canonical.starts_with('0') {
         return format!("+{canonical}");
     }
-    canonical
+    canonical.into_owned()
 }
 
 #[cfg(test)]

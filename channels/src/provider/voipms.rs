@@ -281,7 +281,7 @@ fn ten_digits(address: &str) -> String {
     let digits = number::canonical(address);
     match digits.strip_prefix('1') {
         Some(rest) if rest.len() == 10 => rest.to_owned(),
-        _ => digits,
+        _ => digits.into_owned(),
     }
 }
 

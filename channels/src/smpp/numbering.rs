@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::pdu::Address;
+use crate::address::number::{is_digits, without_plus, without_punctuation};
 
 /// Types of number (SMPP 3.4, 5.2.5).
 const UNKNOWN: u8 = 0;
@@ -83,41 +84,47 @@ impl TypedNumber<'_> {
 }
 
 /// A spelled number, taken apart.
-struct Spelled {
-    digits: String,
+struct Spelled<'t> {
+    digits: Cow<'t, str>,
     has_plus: bool,
     ton: Option<u8>,
     npi: u8,
 }
 
-impl Spelled {
+impl<'t> Spelled<'t> {
     /// Returns `None` for a name.
-    fn parse(text: &str) -> Option<Self> {
-        let (text, npi) = match text.trim().split_once(NPI_KEY) {
-            Some((text, npi)) => (text, npi.parse().ok()?),
-            None => (text.trim(), ISDN),
+    fn parse(text: &'t str) -> Option<Self> {
+        let (number, ton, npi) = match text.trim() {
+            text if text.contains(';') => Self::parse_type(text)?,
+            text => (text, None, ISDN),
         };
-        let (text, ton) = match text.split_once(TON_KEY) {
-            Some((text, ton)) => (text, Some(ton.parse().ok()?)),
-            None => (text, None),
-        };
-        let has_plus = text.starts_with('+');
-        let bare = text.strip_prefix('+').unwrap_or(text);
-        let digits: String =
-            bare.chars().filter(|c| !matches!(c, ' ' | '-' | '.' | '(' | ')' | '/')).collect();
-        let is_number = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+        let (bare, has_plus) = without_plus(number);
+        let digits = without_punctuation(bare);
+        let is_number = !digits.is_empty() && is_digits(&digits);
         is_number.then_some(Self { digits, has_plus, ton, npi })
+    }
+
+    /// Takes the type of number and the numbering plan off its end.
+    fn parse_type(text: &'t str) -> Option<(&'t str, Option<u8>, u8)> {
+        let (text, npi) = match text.split_once(NPI_KEY) {
+            Some((text, npi)) => (text, npi.parse().ok()?),
+            None => (text, ISDN),
+        };
+        match text.split_once(TON_KEY) {
+            Some((number, ton)) => Some((number, Some(ton.parse().ok()?), npi)),
+            None => Some((text, None, npi)),
+        }
     }
 }
 
 /// The meaning of a spelled number.
-enum Meaning {
-    International(String),
+enum Meaning<'t> {
+    International(Cow<'t, str>),
     /// A number that leads back only with its type.
     Typed {
         ton: u8,
         npi: u8,
-        digits: String,
+        digits: Cow<'t, str>,
     },
 }
 
@@ -150,7 +157,7 @@ impl<'a> Numbering<'a> {
         Some(format!("{country_code}{rest}"))
     }
 
-    fn meaning(&self, spelled: Spelled) -> Meaning {
+    fn meaning<'t>(&self, spelled: Spelled<'t>) -> Meaning<'t> {
         let Spelled { digits, has_plus, ton, npi } = spelled;
         let typed = |ton, digits| Meaning::Typed { ton, npi, digits };
         if matches!(ton, Some(NETWORK_SPECIFIC | 4..)) {
@@ -158,11 +165,15 @@ impl<'a> Numbering<'a> {
         }
         let is_international = has_plus || ton == Some(INTERNATIONAL);
         if let Some(rest) = self.after_international_prefix(&digits, is_international) {
-            return Meaning::International(rest.to_owned());
+            let from = digits.len() - rest.len();
+            return Meaning::International(match digits {
+                Cow::Borrowed(digits) => Cow::Borrowed(digits.get(from..).unwrap_or(digits)),
+                Cow::Owned(_) => rest.to_owned().into(),
+            });
         }
         if digits.starts_with('0') || ton == Some(NATIONAL) {
             return match self.international(&digits) {
-                Some(digits) => Meaning::International(digits),
+                Some(digits) => Meaning::International(digits.into()),
                 None => typed(ton.filter(|ton| *ton == NATIONAL).unwrap_or(UNKNOWN), digits),
             };
         }
@@ -178,27 +189,34 @@ impl<'a> Numbering<'a> {
     /// # Errors
     /// The address is not a number, or one that no telephone has; the words say why.
     pub fn customer(&self, text: &str) -> Result<String, String> {
-        let shown = format!("channelCustomerIdentifier {text:?}");
+        let shown = || format!("channelCustomerIdentifier {text:?}");
         let expected = "expected digits, with or without +";
-        let spelled = Spelled::parse(text)
-            .ok_or_else(|| format!("{shown} is not a telephone number: {expected}; names cannot answer"))?;
+        let spelled = Spelled::parse(text).ok_or_else(|| {
+            format!("{} is not a telephone number: {expected}; names cannot answer", shown())
+        })?;
         match self.meaning(spelled) {
             Meaning::Typed { ton: ALPHANUMERIC, .. } => {
-                Err(format!("{shown} is a sender's name: names cannot answer"))
+                Err(format!("{} is a sender's name: names cannot answer", shown()))
             }
             Meaning::International(digits) if digits.len() > INTERNATIONAL_DIGITS_MAX => Err(format!(
-                "{shown} is not a telephone number: it has {} digits, an international number has at most \
+                "{} is not a telephone number: it has {} digits, an international number has at most \
                  {INTERNATIONAL_DIGITS_MAX}",
+                shown(),
                 digits.len()
             )),
             Meaning::Typed { digits, .. } if digits.len() > ADDRESS_OCTETS_MAX => Err(format!(
-                "{shown} is not a telephone number: it has {} digits, expected at most {ADDRESS_OCTETS_MAX}",
+                "{} is not a telephone number: it has {} digits, expected at most {ADDRESS_OCTETS_MAX}",
+                shown(),
                 digits.len()
             )),
             // A number of unknown type is the same customer as without its type.
-            Meaning::International(digits) | Meaning::Typed { ton: UNKNOWN, digits, .. } => Ok(digits),
+            Meaning::International(digits) | Meaning::Typed { ton: UNKNOWN, digits, .. } => {
+                Ok(digits.into_owned())
+            }
             // A 0 in front says as much as the type.
-            Meaning::Typed { ton: NATIONAL, digits, .. } if digits.starts_with('0') => Ok(digits),
+            Meaning::Typed { ton: NATIONAL, digits, .. } if digits.starts_with('0') => {
+                Ok(digits.into_owned())
+            }
             Meaning::Typed { ton, npi, digits } => Ok(spell(&digits, ton, npi)),
         }
     }
@@ -208,7 +226,7 @@ impl<'a> Numbering<'a> {
         match Spelled::parse(text) {
             None => text.trim().to_owned(),
             Some(spelled) => match self.meaning(spelled) {
-                Meaning::International(digits) | Meaning::Typed { digits, .. } => digits,
+                Meaning::International(digits) | Meaning::Typed { digits, .. } => digits.into_owned(),
             },
         }
     }
@@ -216,12 +234,12 @@ impl<'a> Numbering<'a> {
     /// Returns an address of a PDU in the spelling that is handed out.
     pub fn spelled(&self, address: &Address<'_>) -> String {
         let text = match std::str::from_utf8(address.text) {
-            Ok(text) => text.trim().to_owned(),
+            Ok(text) => Cow::Borrowed(text.trim()),
             // Latin-1: the only other reading without loss.
-            Err(_) => address.text.iter().copied().map(char::from).collect(),
+            Err(_) => address.text.iter().copied().map(char::from).collect::<String>().into(),
         };
         let Some(mut spelled) = Spelled::parse(&text).filter(|spelled| spelled.ton.is_none()) else {
-            return text;
+            return text.into_owned();
         };
         if address.ton == ALPHANUMERIC {
             return spell(&spelled.digits, ALPHANUMERIC, address.npi);
@@ -250,10 +268,8 @@ impl<'a> Numbering<'a> {
         match Spelled::parse(text) {
             None => TypedNumber { ton: ALPHANUMERIC, npi: 0, text: Cow::Borrowed(text.trim()) },
             Some(spelled) => match self.meaning(spelled) {
-                Meaning::International(digits) => {
-                    TypedNumber { ton: INTERNATIONAL, npi: ISDN, text: digits.into() }
-                }
-                Meaning::Typed { ton, npi, digits } => TypedNumber { ton, npi, text: digits.into() },
+                Meaning::International(digits) => TypedNumber { ton: INTERNATIONAL, npi: ISDN, text: digits },
+                Meaning::Typed { ton, npi, digits } => TypedNumber { ton, npi, text: digits },
             },
         }
     }
@@ -268,13 +284,19 @@ impl<'a> Numbering<'a> {
 }
 
 fn spell(digits: &str, ton: u8, npi: u8) -> String {
-    let plan = if npi == ISDN { String::new() } else { format!("{NPI_KEY}{npi}") };
-    format!("{digits}{TON_KEY}{ton}{plan}")
+    if npi == ISDN {
+        format!("{digits}{TON_KEY}{ton}")
+    } else {
+        format!("{digits}{TON_KEY}{ton}{NPI_KEY}{npi}")
+    }
 }
 
 /// Returns a spelling without the type of an unknown number, which tells people nothing. It is kept
 /// with the session: the answer goes back as the number came.
 pub fn handed_out(spelled: &str) -> &str {
+    if !spelled.contains(';') {
+        return spelled;
+    }
     let digits = spelled.strip_suffix(";ton=0").or_else(|| Some(spelled.split_once(";ton=0;npi=")?.0));
     digits.unwrap_or(spelled)
 }

@@ -2,7 +2,7 @@
 //! spelled as its members' numbers in order, separated by commas, so that an answer to that address
 //! reaches all of them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc};
 
 use message::event::Cause;
 
@@ -24,7 +24,7 @@ impl GroupNumbers {
     pub fn of<'a>(own: &str, everyone: impl IntoIterator<Item = &'a str>) -> Self {
         let own = number::canonical(own);
         let canonical = everyone.into_iter().map(number::canonical);
-        Self(canonical.filter(|number| !number.is_empty() && *number != own).collect())
+        Self(canonical.filter(|number| !number.is_empty() && *number != own).map(Cow::into_owned).collect())
     }
 
     /// Whether there are several.

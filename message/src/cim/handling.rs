@@ -27,6 +27,12 @@ impl<'a> HandlingWire<'a> {
 
     /// Reads the attributes.
     pub(super) fn read(self) -> Result<SmsHandling, Error> {
+        if [&self.class, &self.flash, &self.destination_port, &self.source_port]
+            .into_iter()
+            .all(Scalar::is_empty)
+        {
+            return Ok(SmsHandling::default());
+        }
         let path = |key: &str| format!("header.channelData.additionalAttributes[{key}]");
         let mut class = message_class(&path("messageClass"), self.class)?;
         if flag(&path("flash"), self.flash)? {

@@ -180,7 +180,7 @@ impl FileBlocks {
     /// Finds the frame of the greatest block number not above `seq`, with a window to read it.
     fn find(&self, seq: Seq) -> Result<Option<(Frame, Window<'_>)>, EngineError> {
         let range = self.offsets().around(seq);
-        let mut window = Window::new(&self.file, FIND_BYTES);
+        let mut window = Window::new(&self.file, self.around, FIND_BYTES);
         let (mut at, mut found) = (range.start, None);
         while at < range.end {
             let frame = Frame::read(&mut window, at).map_err(self.fail("read"))?;
@@ -216,26 +216,22 @@ impl BlockStore for FileBlocks {
     }
 
     fn at_or_below(&self, seq: Seq) -> Result<Option<(Seq, Value)>, EngineError> {
-        self.around.run(|| {
-            let Some((frame, mut window)) = self.find(seq)? else { return Ok(None) };
-            let value = frame.value(&mut window).map_err(self.fail("read"))?;
-            Ok(Some((frame.block, value)))
-        })
+        let Some((frame, mut window)) = self.find(seq)? else { return Ok(None) };
+        let value = frame.value(&mut window).map_err(self.fail("read"))?;
+        Ok(Some((frame.block, value)))
     }
 
     fn range(&self, after: Seq, limit: usize) -> Result<Vec<(Seq, Value)>, EngineError> {
-        self.around.run(|| {
-            let mut at = self.find(after)?.map_or(HEADER_BYTES, |(frame, _)| frame.end());
-            let end = self.offsets().end;
-            let mut window = Window::new(&self.file, WALK_BYTES);
-            let mut found = Vec::new();
-            while at < end && found.len() < limit {
-                let frame = Frame::read(&mut window, at).map_err(self.fail("read"))?;
-                found.push((frame.block, frame.value(&mut window).map_err(self.fail("read"))?));
-                at = frame.end();
-            }
-            Ok(found)
-        })
+        let mut at = self.find(after)?.map_or(HEADER_BYTES, |(frame, _)| frame.end());
+        let end = self.offsets().end;
+        let mut window = Window::new(&self.file, self.around, WALK_BYTES);
+        let mut found = Vec::new();
+        while at < end && found.len() < limit {
+            let frame = Frame::read(&mut window, at).map_err(self.fail("read"))?;
+            found.push((frame.block, frame.value(&mut window).map_err(self.fail("read"))?));
+            at = frame.end();
+        }
+        Ok(found)
     }
 
     fn cut(&self, block: Seq) -> Result<(), EngineError> {

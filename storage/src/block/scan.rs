@@ -11,7 +11,7 @@ use crate::{
         frame::{FRAME_BYTES, Frame, HEADER_BYTES},
         offsets::OffsetIndex,
     },
-    disk::window::Window,
+    disk::{around::Around, window::Window},
 };
 
 /// Bytes read at once when the whole file is read.
@@ -37,7 +37,7 @@ pub(crate) struct Scanned {
 
 /// Finds all frames of a file after those that `known` has.
 pub(crate) fn scan(file: &File, len: u64, known: OffsetIndex) -> io::Result<Scanned> {
-    let mut window = Window::new(file, SCAN_BYTES);
+    let mut window = Window::new(file, Around::default(), SCAN_BYTES);
     let mut offsets = known;
     let mut newest: Option<(Frame, Option<Seq>)> = None;
     while let Some(frame) = Frame::parse(window.get(offsets.end, FRAME_BYTES as usize)?, offsets.end) {
@@ -62,7 +62,7 @@ pub(crate) fn scan(file: &File, len: u64, known: OffsetIndex) -> io::Result<Scan
 /// Returns `known` if the last of its frames is where it says, and an empty index if not.
 pub(crate) fn checked(file: &File, len: u64, known: OffsetIndex) -> io::Result<OffsetIndex> {
     let Some(last) = known.last.filter(|_| known.end <= len) else { return Ok(empty_index()) };
-    let mut window = Window::new(file, FIND_BYTES);
+    let mut window = Window::new(file, Around::default(), FIND_BYTES);
     let mut at = known.around(last).start;
     while let Some(frame) = Frame::parse(window.get(at, FRAME_BYTES as usize)?, at) {
         at = frame.end();
@@ -78,7 +78,7 @@ pub(crate) fn checked(file: &File, len: u64, known: OffsetIndex) -> io::Result<O
 /// Returns the number of the first event after the last block of `offsets`.
 pub(crate) fn next_block(file: &File, offsets: &OffsetIndex) -> io::Result<Option<Seq>> {
     let Some(last) = offsets.last else { return Ok(None) };
-    let mut window = Window::new(file, FIND_BYTES);
+    let mut window = Window::new(file, Around::default(), FIND_BYTES);
     let mut at = offsets.around(last).start;
     while at < offsets.end {
         let frame = Frame::read(&mut window, at)?;

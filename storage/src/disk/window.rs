@@ -2,11 +2,12 @@
 
 use std::{fs::File, io};
 
-use crate::disk::files::read_full;
+use crate::disk::{around::Around, files::read_around};
 
 /// A part of a file in memory, moved where it is needed.
 pub(crate) struct Window<'a> {
     file: &'a File,
+    around: Around,
     /// Read at once.
     size: usize,
     start: u64,
@@ -14,8 +15,8 @@ pub(crate) struct Window<'a> {
 }
 
 impl<'a> Window<'a> {
-    pub(crate) fn new(file: &'a File, size: usize) -> Self {
-        Self { file, size, start: 0, bytes: Vec::new() }
+    pub(crate) fn new(file: &'a File, around: Around, size: usize) -> Self {
+        Self { file, around, size, start: 0, bytes: Vec::new() }
     }
 
     /// Up to `len` bytes from `at` on; fewer at the end of the file.
@@ -33,7 +34,7 @@ impl<'a> Window<'a> {
     fn load(&mut self, at: u64, len: usize) -> io::Result<()> {
         self.start = at;
         self.bytes.resize(len, 0);
-        let filled = read_full(self.file, at, &mut self.bytes)?;
+        let filled = read_around(self.around, self.file, at, &mut self.bytes)?;
         self.bytes.truncate(filled);
         Ok(())
     }

@@ -17,22 +17,30 @@ use crate::{
     protocol::{part::Ack, task::Op},
 };
 
-/// Returns whom a receipt names. An HTTP API's ids are unique, so its addresses decide nothing.
-pub(crate) fn named_in(context: &Context, entry: &ChannelEntry, address: &Address) -> Named {
-    let Address { did, customer, .. } = address;
+/// Returns whom a receipt names if its addresses are where they belong. An HTTP API's ids are
+/// unique, so its addresses decide nothing.
+pub(crate) fn named_in_place(context: &Context, entry: &ChannelEntry, address: &Address) -> Named {
     let mut named = Named::default();
     named.streams.push(context.stream_of(address));
+    if entry.is_smpp() && !address.customer.is_empty() {
+        named.scopes.push(correlation::scope(&address.customer));
+    }
+    named
+}
+
+/// Returns whom a receipt names if its addresses may be exchanged.
+pub(crate) fn named_in(context: &Context, entry: &ChannelEntry, address: &Address) -> Named {
+    let mut named = named_in_place(context, entry, address);
     if !entry.is_smpp() {
         return named;
     }
-    let swapped = context.stream_of(&entry.address(customer, did));
+    let swapped = context.stream_of(&entry.address(&address.customer, &address.did));
     if !named.streams.contains(&swapped) {
         named.streams.push(swapped);
     }
-    for scope in [customer, did].into_iter().filter(|a| !a.is_empty()).map(|a| correlation::scope(a)) {
-        if !named.scopes.contains(&scope) {
-            named.scopes.push(scope);
-        }
+    let scope = correlation::scope(&address.did);
+    if !address.did.is_empty() && !named.scopes.contains(&scope) {
+        named.scopes.push(scope);
     }
     named
 }

@@ -15,7 +15,7 @@ use crate::{
         metrics::Metrics,
         outbox::Outstanding,
         own_stream::OwnStream,
-        receipt_names::{address_of, find_alike, named_in, words_op},
+        receipt_names::{address_of, find_alike, named_in, named_in_place, words_op},
     },
     config::ChannelIx,
     context::{Context, directory::ChannelEntry},
@@ -145,8 +145,13 @@ impl Receipts {
 
     /// Handles a receipt of an SMSC, or what looks like one.
     pub(crate) fn on_claim(&mut self, turn: &mut ReceiptTurn<'_>, claim: ReceiptClaim) {
-        let named = named_in(turn.context, turn.entry, &claim.address);
         let log = |key| turn.context.reader.find(key);
+        let in_place = named_in_place(turn.context, turn.entry, &claim.address);
+        let found = self.correlation.find(&claim.reported.ids, &in_place, false, log);
+        if let Some(Match { part, is_certain: true }) = found {
+            return self.claimed(turn, part, claim);
+        }
+        let named = named_in(turn.context, turn.entry, &claim.address);
         // Words wait only for an answer, so without one to wait for another number base is tried
         // now.
         let guess = claim.words.is_some()

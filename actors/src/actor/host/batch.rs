@@ -59,15 +59,6 @@ impl Batch {
         self.items.iter().any(|item| item.keys.iter().any(|key| key.hash == hash))
     }
 
-    /// Returns the value of a look-up key that an event of this batch has.
-    pub(crate) fn value_of(&self, hash: u128) -> Option<u64> {
-        let keys = self.items.iter().flat_map(|item| &item.keys);
-        keys.filter(|key| key.hash == hash).find_map(|key| match key.b {
-            Tag::Value(value) => Some(value),
-            Tag::OwnSeq => None,
-        })
-    }
-
     /// The position of the newest event about a message in this batch.
     pub(crate) fn newest_of(&self, stream: StreamId, number: MessageNo) -> Option<u32> {
         let is_about = |item: &Item| item.stream == stream && message_of(&item.event) == Some(number);

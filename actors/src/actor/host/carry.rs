@@ -99,9 +99,10 @@ fn keys_of_message(turn: &HostTurn<'_>, stream: StreamId, session: &Session, mes
         if !part.provider_id.is_empty() {
             let spellings = spelling::register_spellings(&part.provider_id);
             let (channel, scope) = (&session.address.channel, correlation::scope(session.customer()));
-            let plain = spellings.iter().map(|s| address::provider_id_key(channel, s));
-            let scoped = spellings.iter().map(|s| address::scoped_id_key(channel, scope, s));
-            keys.extend(plain.chain(scoped).map(|hash| known.to_key(hash)));
+            for id_key in spellings.iter().map(|s| address::provider_id_key(channel, s)) {
+                keys.push(known.to_key(id_key));
+                keys.push(known.to_key(address::scoped_id_key(id_key, scope)));
+            }
         }
     }
     keys

@@ -137,7 +137,7 @@ fn decide_acceptance(
     let retention = context.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
     let forgotten = Timestamp(retention.map_or(0, |ms| now.0.saturating_sub(ms)));
     if slot.session.has_unindexed_id(&task.id, now, forgotten) {
-        let earlier = turn.batch.value_of(key);
+        let earlier = turn.batch.find(key).map(|found| found.b);
         if earlier.is_some_and(|value| message_key::differs(value, &task.content)) {
             return Err(Refusal::IdDiffers(task.id));
         }
@@ -172,9 +172,7 @@ fn decide_acceptance(
     let events = slot.session.accept(&entry.policy, &task.identity, accept, now)?;
     for event in events {
         let key = match &event {
-            Event::Accepted(accepted) => {
-                Some(message_key::key(stream, &accepted.id, accepted.number, &task.content))
-            }
+            Event::Accepted(accepted) => Some(message_key::key(key, stream, accepted.number, &task.content)),
             _ => None,
         };
         turn.record(stream, [event], key.as_slice());
