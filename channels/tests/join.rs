@@ -186,6 +186,16 @@ fn a_reference_that_never_changes_mixes_nothing_and_loses_nothing() {
 }
 
 #[test]
+fn messages_of_one_length_at_the_same_time_under_one_reference_lose_no_part() {
+    let mut assembly = Assembly::default();
+    let parts = [part(1, 2, 1, b"A1 "), part(1, 2, 1, b"B1 "), part(1, 2, 2, b"A2"), part(1, 2, 2, b"B2")];
+    let (mut texts, _) = run(&mut assembly, &parts);
+    texts.extend(assembly.overdue(NOW.plus_ms(HOLD_MS), HOLD_MS).iter().map(|j| text(j).to_owned()));
+    // Which second part belongs to which first one, nothing tells.
+    assert_eq!(texts, ["A1 […]", "B1 A2", "[…]B2"]);
+}
+
+#[test]
 fn a_repetition_pushes_no_message_out_and_is_forgotten() {
     let mut assembly = Assembly::default();
     run(&mut assembly, &[part(1, 2, 1, b"A "), part(1, 2, 2, b"end"), part(2, 2, 1, b"open ")]);

@@ -14,7 +14,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use message::{Address, StreamId, Timestamp};
+use message::{Address, ChannelId, StreamId, Timestamp};
 use storage::{Log, ReadError};
 
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
         clock::{ClockChange, Moment, SteadyClock},
         names::{self, NameState, Names},
         pending_ids::Claims,
-        session::Identity,
+        session::{Identity, Session},
     },
     error::{Refusal, StartError},
     history::{lookup, reader::LogReader},
@@ -175,6 +175,13 @@ impl Context {
             return None;
         }
         self.found(lookup::reached(&self.reader, self.stream_of(address)))
+    }
+
+    /// Finds the customer to whom a message went, or who wrote it, by the provider's id.
+    pub(crate) fn customer_of_message(&self, channel: &ChannelId, provider_id: &str) -> Option<Arc<str>> {
+        let Session { address, reached, .. } =
+            self.found(lookup::session_of_message(&self.reader, channel, provider_id))?;
+        self.reached(&address).or(reached).or(Some(address.customer))
     }
 
     fn found<T>(&self, found: Result<Option<T>, ReadError>) -> Option<T> {

@@ -11,10 +11,11 @@ use storage::ReadError;
 
 use crate::{
     domain::{
+        correlation::PartRef,
         names::NameState,
-        session::{Policy, carried},
+        session::{Policy, Session, carried},
     },
-    history::reader::LogReader,
+    history::{opening::Opening, reader::LogReader},
 };
 
 /// Finds the customer's message that the business knows by this id, if it belongs to this stream.
@@ -53,6 +54,28 @@ pub(crate) fn heard(reader: &LogReader, stream: StreamId) -> Option<Timestamp> {
 /// Finds the newest event of a stream that is no longer in the index.
 pub(crate) fn finished_head(reader: &LogReader, stream: StreamId) -> Option<Seq> {
     reader.find(address::head_key(stream)).map(|found| Seq(found.b))
+}
+
+/// Finds the session of a message by the provider's id: its state as it began.
+///
+/// # Errors
+///
+/// Returns an error if an event cannot be read.
+pub(crate) fn session_of_message(
+    reader: &LogReader,
+    channel: &ChannelId,
+    provider_id: &str,
+) -> Result<Option<Session>, ReadError> {
+    let received = || reader.find(address::inbound_key(channel, provider_id)).map(|found| Seq(found.b));
+    let sent = || {
+        let PartRef { stream, .. } =
+            PartRef::of(reader.find(address::provider_id_key(channel, provider_id))?);
+        let heard = reader.find(address::heard_key(stream)).map(|found| Seq(found.b));
+        let known = || reader.entry(stream).ok().flatten().map(|entry| entry.applied);
+        heard.or_else(known).or_else(|| finished_head(reader, stream))
+    };
+    let Some(seq) = received().or_else(sent) else { return Ok(None) };
+    Ok(Opening::find(reader, seq)?.map(|opening| opening.session))
 }
 
 /// Finds where a customer's name leads.

@@ -112,6 +112,7 @@ impl Account {
                 reply_to: None,
                 attributes: Vec::new(),
                 is_written: true,
+                is_placed_by_reply: false,
             })),
             word => InEvent::Receipt(Box::new(InReceipt {
                 reference: said["reference"].as_str().map(Arc::from),

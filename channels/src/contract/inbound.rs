@@ -114,6 +114,9 @@ pub struct InMessage {
     /// Whether the customer wrote it, or did what the provider counts as writing: it opens the
     /// window for free messages. Otherwise it tells of something.
     pub is_written: bool,
+    /// Whether it belongs where the message is that it replies to: the provider does not say in
+    /// which part of a chat it was.
+    pub is_placed_by_reply: bool,
 }
 
 /// A change of the address at which a customer is reached.
@@ -146,6 +149,7 @@ impl InMessage {
             reply_to: None,
             attributes: Vec::new(),
             is_written: true,
+            is_placed_by_reply: false,
         }
     }
 

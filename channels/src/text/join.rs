@@ -8,6 +8,10 @@
 //! that message (TS 23.040, 9.2.3.24.1). Any other part that equals one of a finished message is
 //! held: if the whole turns out to be that message, it is a repetition and is never delivered; if
 //! one part differs, it is a new message.
+//!
+//! Two messages of one length at the same time under one reference cannot be told apart: after the
+//! first parts A1 and B1, a second part may be either's, or A's rest is lost. The newest beginning
+//! gets it, as a lost rest is the more frequent. No part is lost.
 
 use std::borrow::Cow;
 

@@ -47,6 +47,7 @@ fn is(fate: Fate, event: &InEvent) -> bool {
         (Fate::Notice, InEvent::Message(m)) => is_notice(&m.content),
         // An opt-out is told as a notification.
         (Fate::Notice, InEvent::OptOut { .. }) => true,
+        (Fate::Move, InEvent::Moved(_)) => true,
         (Fate::Receipt, InEvent::Receipt(_)) => true,
         (Fate::Account, InEvent::Account { .. }) => true,
         _ => false,

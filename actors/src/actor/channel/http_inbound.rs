@@ -82,9 +82,15 @@ impl HttpInbound<'_> {
         tasks
     }
 
-    fn on_message(&mut self, message: InMessage, completion: Completion, tasks: &mut Tasks) {
+    fn on_message(&mut self, mut message: InMessage, completion: Completion, tasks: &mut Tasks) {
         self.metrics.count_received();
         let (context, entry) = (self.context, self.entry);
+        if message.is_placed_by_reply
+            && let Some(quoted) = &message.reply_to
+            && let Some(customer) = context.customer_of_message(&entry.config.id, quoted)
+        {
+            message.customer = customer;
+        }
         let did = entry.did_or_first(&message.did);
         let all_names = std::iter::once(&message.customer).chain(&message.aliases);
         let names = names::names(entry.channel(), all_names);
@@ -254,5 +260,6 @@ fn opt_out(did: Arc<str>, customer: Arc<str>, id: &str, out: bool) -> InMessage 
         reply_to: None,
         attributes: vec![("optOut".into(), if out { "true" } else { "false" }.into())],
         is_written: false,
+        is_placed_by_reply: false,
     }
 }

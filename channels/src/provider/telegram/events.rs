@@ -4,7 +4,7 @@
 use crate::{
     contract::EventKind,
     toolkit::events::{
-        Fate::{self, Account, Ignored, Message, Notice},
+        Fate::{self, Account, Ignored, Message, Move, Notice},
         row,
     },
 };
@@ -85,8 +85,8 @@ pub(super) const EVENTS: &[EventKind] = &[
     row("message", "web_app_data", Message),
     row("message", "checklist_tasks_done", Message),
     row("message", "write_access_allowed", Notice),
-    row("message", "migrate_to_chat_id", Notice),
-    row("message", "migrate_from_chat_id", Notice),
+    row("message", "migrate_to_chat_id", Move),
+    row("message", "migrate_from_chat_id", Move),
     row("message", "new_chat_members", Ignored(MEMBERS)),
     row("message", "left_chat_member", Ignored(MEMBERS)),
     row("message", "chat_owner_left", Ignored(MEMBERS)),

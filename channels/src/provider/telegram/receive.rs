@@ -3,8 +3,11 @@
 //! the words came from; in groups the person is an attribute. Words of the business itself, of its
 //! bot and of other bots are not read: an answer to them would be an answer to ourselves.
 
+use std::sync::Arc;
+
 use message::{BodyType, Content};
 use serde_json::{Value, json};
+use smallvec::SmallVec;
 
 use super::{
     content::{self, Said, UpdateBody},
@@ -13,7 +16,7 @@ use super::{
     rich,
 };
 use crate::{
-    contract::{InEvent, InMessage, Received},
+    contract::{InEvent, InMessage, InMove, Received},
     toolkit::{
         events::{Fate, fate, note_unknown},
         inbound_body, json,
@@ -276,6 +279,8 @@ impl UpdateReader<'_> {
         let mut message = InMessage::new("", &place.to_string(), &id, content);
         message.time = json::time(item, "/date");
         message.reply_to = Some(of.into());
+        // An update about a reaction names the chat and no topic.
+        message.is_placed_by_reply = place.within == Within::Chat;
         with(&mut message, "reaction", &words);
         person(&mut message, item, "/user");
         Ok(event(message))
@@ -352,8 +357,8 @@ fn person(message: &mut InMessage, item: &Value, who: &str) {
     }
 }
 
-/// Tells that a group became a supergroup, whose number then leads to the same session. Both groups
-/// say so.
+/// Tells that a group became a supergroup, which is where it is reached from then on. Both groups
+/// say so; the old number never gets another owner.
 fn moved(item: &Value, place: &ChatPlace) -> Vec<InEvent> {
     let to = json::some_text(item, "/migrate_to_chat_id");
     let from = json::some_text(item, "/migrate_from_chat_id");
@@ -363,10 +368,13 @@ fn moved(item: &Value, place: &ChatPlace) -> Vec<InEvent> {
         (None, None) => return Vec::new(),
     };
     let words = format!("the group is a supergroup now: {new}");
-    let data = json!({"addressChanged": true, "from": old, "to": new});
-    let mut message = InMessage::notice("", old, &format!("moved:{old}:{new}"), &words, data);
-    message.aliases.push(new.into());
-    event(message)
+    let data = json!({"customerMoved": {"from": old, "to": new}});
+    let mut notice = InMessage::notice("", new, &format!("moved:{old}:{new}"), &words, data);
+    notice.time = json::time(item, "/date");
+    with(&mut notice, "previousCustomerIdentifier", old);
+    let names = |name: &str| SmallVec::from_iter([Arc::from(name)]);
+    let (previous, names) = (names(old), names(new));
+    vec![InEvent::Moved(Box::new(InMove { previous, names, released: SmallVec::new(), notice }))]
 }
 
 /// Reads the end of messages in a business account's chat.
