@@ -39,7 +39,7 @@ mod chosen {
 
     impl Sabotage {
         /// Those that a few hundred seeds find, with the names to choose them by.
-        pub const ALL: [(&str, Self); 10] = [
+        pub const ALL: [(&str, Self); 11] = [
             ("accept_before_flush", Self::AcceptBeforeFlush),
             ("forget_part", Self::ForgetPart),
             ("status_goes_back", Self::StatusGoesBack),
@@ -49,6 +49,7 @@ mod chosen {
             ("acknowledge_before_flush", Self::AcknowledgeBeforeFlush),
             ("match_by_id_alone", Self::MatchByIdAlone),
             ("text_before_type", Self::TextBeforeType),
+            ("retention_takes_owed", Self::RetentionTakesOwed),
             ("believe_the_clock", Self::BelieveTheClock),
         ];
 

@@ -14,7 +14,7 @@
 //! | `sorted/` | the sorted-file format, and the runs of the index |
 //! | `block/` | the block format, and the sled and file engines' stores of blocks |
 //! | `disk/` | the interfaces to a disk, and atomic files |
-//! | files | `error.rs`, `item.rs`, `options.rs`: values; `codec.rs`: the only user of bincode |
+//! | files | `error.rs`, `item.rs`, `options.rs`: values; `codec.rs`: the only user of bincode; `invariants.rs` |
 //!
 //! `block/sled_blocks.rs` is the only file that names sled.
 //!
@@ -24,6 +24,9 @@
 //! - The watermark only rises, and completions run in the order of the appends, after the flush.
 //! - No lock is held across a write or a flush that an append could wait for.
 //! - The index on the disk is never ahead of the log on the disk.
+
+#[macro_use]
+pub mod invariants;
 
 mod block;
 mod bytes;

@@ -48,6 +48,7 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
             &["codec"],
             &["error", "options"],
             &["item", "bytes", "hash"],
+            &["invariants"],
         ],
     ),
     (

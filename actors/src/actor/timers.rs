@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use message::{Seq, StreamId, Timestamp};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use storage::invariant;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -135,6 +136,8 @@ impl TimersState {
     fn set_gauges(&self) {
         let context = &self.context;
         metrics::gauge!("patchbay_log_rebuilt_files").set(context.log.rebuilt_files() as f64);
+        let broken = storage::invariants::broken_total();
+        metrics::counter!("patchbay_invariants_broken_total").absolute(broken);
         let doubt_ms = context.clock_doubt_ms().unwrap_or(0);
         metrics::gauge!("patchbay_clock_doubt_seconds").set(doubt_ms as f64 / 1e3);
         metrics::gauge!("patchbay_replay_events").set(context.replay_events() as f64);
@@ -163,6 +166,8 @@ impl TimersState {
                 Err(error) => return self.context.lifecycle.fail(format!("the index: {error}")),
             };
             let Some(last) = page.last().copied() else { break };
+            let goes_on = self.cursor.is_none_or(|cursor| cursor < last);
+            invariant!(goes_on, "the sessions due after {:?} end with {last:?}", self.cursor);
             self.cursor = Some(last);
             let mut tasks = self.context.hosts.tasks();
             for due in &page {
@@ -325,6 +330,8 @@ fn plan_retention(context: &Context, retention_ms: u64) -> Option<RetentionPlan>
     }
     let before = oldest_open.max(earliest);
     let upto = context.log.removable(before, needed)?;
+    invariant!(upto < before, "retention removes {upto:?}, not before {before:?}");
+    invariant!(before <= latest, "retention removes what is younger than {latest:?}");
     begun.retain(|(since, _)| *since <= upto);
     Some(RetentionPlan {
         before,

@@ -12,6 +12,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use channels::{Channel, HttpChannel, LinkKind};
 use message::{Address, ChannelId, DestinationId, Timestamp, cim};
+use storage::invariant;
 
 use crate::{
     config::{ChannelConfig, ChannelIx, Config, DestinationConfig, DestinationIx},
@@ -337,6 +338,7 @@ impl Directory {
             if known.len() < SPELLINGS_MAX {
                 known.insert(service_identifier.into(), found.clone());
             }
+            invariant!(known.len() <= SPELLINGS_MAX, "{} spellings are kept", known.len());
         }
         found
     }

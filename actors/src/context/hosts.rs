@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use message::StreamId;
+use storage::invariant;
 
 use crate::protocol::{
     host::HostMessage,
@@ -54,7 +55,9 @@ impl Hosts {
     }
 
     fn work_on(&self, host: usize, tasks: Vec<Task>) {
-        if let Some(inbox) = self.inboxes.get().and_then(|inboxes| inboxes.get(host)) {
+        let inbox = self.inboxes.get().and_then(|inboxes| inboxes.get(host));
+        invariant!(inbox.is_some(), "{} tasks for host {host}, which is not there", tasks.len());
+        if let Some(inbox) = inbox {
             inbox.work(tasks);
         }
     }

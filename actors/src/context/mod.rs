@@ -15,7 +15,7 @@ use std::sync::{
 };
 
 use message::{Address, ChannelId, StreamId, Timestamp};
-use storage::{Log, ReadError};
+use storage::{Log, ReadError, invariant};
 
 use crate::{
     config::Config,
@@ -215,7 +215,10 @@ impl Context {
 
     /// The number of events that a start would have to replay now.
     pub(crate) fn replay_events(&self) -> u64 {
-        self.log.committed().0.saturating_sub(self.log.index().checkpoint_seq().0)
+        let checkpoint = self.log.index().checkpoint_seq();
+        let committed = self.log.committed();
+        invariant!(checkpoint <= committed, "the index has {checkpoint}, the log {committed}");
+        committed.0.saturating_sub(checkpoint.0)
     }
 
     /// Returns the used share of what checkpoints may be behind; at 1 or more, messages of the

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use storage::invariant;
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout_at},
@@ -40,6 +41,7 @@ impl Line {
         let paid = now.duration_since(self.at).as_secs_f64() * rate;
         self.owed = (self.owed - paid).max(-rate * BURST.as_secs_f64());
         self.at = now;
+        invariant!(self.owed.is_finite(), "{} messages are not paid for", self.owed);
     }
 }
 
@@ -76,6 +78,7 @@ fn rate(used: f64) -> Option<f64> {
         return None;
     }
     let left = ((1.0 - used) / (1.0 - FREE)).max(0.0);
+    invariant!(left <= 1.0, "{left} of the room are left at {used}");
     Some(RATE_MAX * left * left)
 }
 

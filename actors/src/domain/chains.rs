@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use message::{Event, MessageNo, Seq, snapshot::ChainsV1};
-use storage::Prev;
+use storage::{Prev, invariant};
 
 use crate::domain::{session::CarriedPiece, subject::message_of};
 
@@ -69,7 +69,10 @@ impl Chains {
             Some(number) if is_open => _ = self.heads.insert(number, position),
             Some(number) => _ = self.heads.remove(&number),
         }
-        if matches!(position, Position::InBatch(_)) {
+        if let Position::InBatch(index) = position {
+            // Each of them changed one subject.
+            let before = self.in_batch.len();
+            invariant!(before <= index as usize, "{before} subjects before item {index}");
             self.in_batch.push(subject);
         }
     }
@@ -87,6 +90,8 @@ impl Chains {
                 *position = Position::At(Seq(first.0.saturating_add(u64::from(index))));
             }
         }
+        let opening = self.opening;
+        invariant!(matches!(opening, Position::At(_)), "the opening is still {opening:?}");
     }
 
     /// Returns the state in the snapshot format. No batch may be in progress.

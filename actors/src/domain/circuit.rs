@@ -2,6 +2,8 @@
 //! successful probe a single part decides, because a provider may answer questions and accept
 //! nothing. Pure: it is told the outcome of calls and returns the transition.
 
+use storage::invariant;
+
 use crate::domain::backoff::Backoff;
 
 /// Calls in a row without an answer that open the circuit.
@@ -120,6 +122,7 @@ impl Circuit {
 
     /// Applies a verdict.
     pub(crate) fn learn(&mut self, asked: Asked, verdict: &Verdict) -> Turn {
+        invariant!(!(self.is_closed() && self.is_doubted), "all calls to a provider in doubt");
         match verdict {
             Verdict::Nothing => match self.phase {
                 CircuitState::Trial | CircuitState::Half => Turn::TryAgain,

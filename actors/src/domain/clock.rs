@@ -3,6 +3,7 @@
 //! undone is done before both agree that its time has come. Pure: both clocks are arguments.
 
 use message::Timestamp;
+use storage::invariant;
 
 /// Steps of the wall clock up to this are believed at once, in milliseconds: it is being adjusted.
 const STEP_MAX_MS: u64 = 2_000;
@@ -87,6 +88,8 @@ impl SteadyClock {
                 latest: believed.max(wall),
             },
         };
+        let Moment { now, sure, latest } = moment;
+        invariant!(sure <= now && now <= latest, "{moment:?} at {wall:?}");
         (moment, change)
     }
 

@@ -10,7 +10,7 @@ use channels::address::{
 };
 use message::{ChannelId, MessageNo, PartState, StreamId, address};
 use smallvec::SmallVec;
-use storage::{Found, Key, Tag};
+use storage::{Found, Key, Tag, invariant};
 
 use crate::{domain::hash::StreamHash, sabotage::Sabotage};
 
@@ -198,7 +198,9 @@ impl Correlation {
                 parts.remove(0);
             }
             parts.push(part);
+            invariant!(parts.len() <= SHARED_MAX, "{} parts of one id", parts.len());
         }
+        invariant!(now.len() <= RECENT_MAX + keys.len(), "{} ids are remembered", now.len());
         keys.extend(shared);
         keys
     }

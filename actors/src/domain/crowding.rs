@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use message::StreamId;
+use storage::invariant;
 
 use crate::domain::hash::StreamHash;
 
@@ -46,6 +47,7 @@ impl RecentAnswers {
             self.last.pop_front();
         }
         self.last.push_back(answer);
+        invariant!(self.last.len() <= ANSWERS_MAX, "{} answers are kept", self.last.len());
         if self.last.iter().all(Option::is_none) {
             self.last.clear();
         }
@@ -106,7 +108,9 @@ impl Crowding {
         }
         let last = self.pauses.entry(stream).or_default();
         *last = (*last * 2).clamp(PAUSE_MIN_MS, PAUSE_MAX_MS);
-        after_ms.max(*last)
+        let pause = after_ms.max(*last);
+        invariant!(self.pauses.len() <= PAUSES_MAX, "{} pauses are kept", self.pauses.len());
+        pause
     }
 }
 

@@ -12,6 +12,7 @@ use message::{
     event::UnmatchedReceipt,
     snapshot::{ChannelSnapshot, ChannelV1, ParkedV1},
 };
+use storage::invariant;
 
 use crate::domain::{
     correlation::{Named, Reported},
@@ -137,7 +138,10 @@ impl KeptReceipts {
         if let Some(wait) = RETRY_MS.get(usize::from(kept.parked.tries)) {
             self.due.insert((kept.parked.since.plus_ms(*wait), number), ());
         }
-        self.all.insert(number, kept);
+        let before = self.all.insert(number, kept);
+        invariant!(before.is_none(), "two receipts are kept as {number}");
+        let (kept, due) = (self.all.len(), self.due.len());
+        invariant!(due <= kept, "{due} retries of {kept} receipts");
         if self.all.len() <= self.max {
             return None;
         }
@@ -211,6 +215,9 @@ impl KeptReceipts {
         if let Some(wait) = RETRY_MS.get(usize::from(kept.parked.tries)) {
             self.due.remove(&(kept.parked.since.plus_ms(*wait), number));
         }
+        let is_empty = self.all.is_empty();
+        invariant!(!is_empty || self.due.is_empty(), "{} retries of nothing", self.due.len());
+        invariant!(!is_empty || self.by_stream.is_empty(), "nothing is kept for sessions");
         Some(kept)
     }
 
@@ -223,6 +230,7 @@ impl KeptReceipts {
                 break;
             }
             self.due.pop_first();
+            invariant!(self.all.contains_key(&number), "a retry of {number}, which is not kept");
             if let Some(Kept { parked, .. }) = self.all.get_mut(&number) {
                 parked.tries += 1;
                 if let Some(wait) = RETRY_MS.get(usize::from(parked.tries)) {

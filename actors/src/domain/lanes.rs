@@ -5,6 +5,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use message::StreamId;
+use storage::invariant;
 
 use crate::domain::hash::StreamHash;
 
@@ -49,6 +50,7 @@ impl Lanes {
                 }
             }
         }
+        invariant!(self.waiting.is_empty(), "{} sessions wait in no lane", self.waiting.len());
         None
     }
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use message::{MessageId, StreamId};
+use storage::invariant;
 
 /// The ids in flight; at most the messages of the requests that wait for an answer.
 #[derive(Default)]
@@ -43,8 +44,10 @@ impl Claims {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut all = self.claims.held();
-        if let Some(held) = all.get_mut(&self.id) {
-            held.holders -= 1;
+        let held = all.get_mut(&self.id);
+        invariant!(held.as_ref().is_some_and(|held| held.holders > 0), "a reservation is gone");
+        if let Some(held) = held {
+            held.holders = held.holders.saturating_sub(1);
             if held.holders == 0 {
                 all.remove(&self.id);
             }

@@ -2,6 +2,8 @@
 //! second, and paused while the provider throttles. Time is an argument, in milliseconds of a
 //! monotonic clock.
 
+use storage::invariant;
+
 /// Window in which the rate is never exceeded. Ten milliseconds more than a second, so that jitter
 /// on the way does not add a part to a second at the provider.
 const WINDOW_MS: u64 = 1_010;
@@ -94,7 +96,10 @@ impl Rate {
             *slot = slot.saturating_add(parts);
         }
         self.sent_total = self.sent_total.saturating_add(parts);
+        let (total, most) = (self.sent_total, self.window_max);
+        invariant!(total <= most, "{total} parts in a window, {most} may be");
         self.next_slot_ms += self.interval_ms * f64::from(parts);
+        invariant!(self.next_slot_ms.is_finite(), "the next part is due never");
     }
 
     /// Returns when to ask again after an allowance of 0.
@@ -138,7 +143,8 @@ impl Rate {
         while self.at_ms < now_ms {
             self.at_ms += 1;
             if let Some(slot) = self.sent.get_mut((self.at_ms % WINDOW_MS) as usize) {
-                self.sent_total -= *slot;
+                invariant!(self.sent_total >= *slot, "{slot} of {} parts leave", self.sent_total);
+                self.sent_total = self.sent_total.saturating_sub(*slot);
                 *slot = 0;
             }
         }

@@ -3,6 +3,7 @@
 
 use message::{PartState, PartStatus};
 use smallvec::SmallVec;
+use storage::invariant;
 
 /// Bits of one part: the status, and whether it failed.
 const PART_BITS: u32 = 4;
@@ -28,7 +29,9 @@ pub(crate) fn pack(parts: impl ExactSizeIterator<Item = PartState>) -> u128 {
         return 0;
     }
     let states = parts.zip(0u32..).fold(0, |packed, (state, at)| {
-        let code = STATUSES.iter().position(|status| *status == state.reached).unwrap_or(0) as u128;
+        let code = STATUSES.iter().position(|status| *status == state.reached);
+        invariant!(code.is_some(), "{state:?} has no code");
+        let code = code.unwrap_or(0) as u128;
         packed | (code << 1 | u128::from(state.failed)) << (at * PART_BITS)
     });
     states | (count as u128) << COUNT_AT

@@ -8,6 +8,7 @@ use message::{
     event::{CloseReason, DoubtSettlement},
 };
 use ractor::{Actor, ActorRef};
+use storage::invariant;
 use tokio::{
     sync::{broadcast, oneshot},
     time::timeout,
@@ -115,7 +116,10 @@ impl Router {
         accept::submit(&self.context, messages, origin, &answers);
         let lost = || Err(ask::no_answer());
         match timeout(ANSWER_WAIT, wait).await {
-            Ok(Ok(answers)) => answers.into_iter().map(|a| a.unwrap_or_else(lost)).collect(),
+            Ok(Ok(answers)) => {
+                invariant!(answers.len() == count, "{} answers to {count}", answers.len());
+                answers.into_iter().map(|a| a.unwrap_or_else(lost)).collect()
+            }
             _ => (0..count).map(|_| lost()).collect(),
         }
     }

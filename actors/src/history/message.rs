@@ -4,10 +4,13 @@ use message::{
     Event, MessageStatus, PartState, Seq,
     event::{LateNotification, LateReceipt},
 };
-use storage::{Item, Prev, Stored};
+use storage::{Item, Prev, Stored, invariant};
 
 use crate::{
-    domain::session::{Outbound, carried},
+    domain::{
+        session::{Outbound, carried},
+        subject::message_of,
+    },
     history::reader::LogReader,
 };
 
@@ -78,6 +81,8 @@ impl MessageRecord {
         };
         let (opening, mut notified) = (first.about, message.notified);
         for stored in all {
+            let (own, other) = (message.number, message_of(&stored.event));
+            invariant!(other == Some(own), "{} of {other:?} is told of {}", stored.seq, own.0);
             message.apply(&stored.event, stored.at);
             notified = match &stored.event {
                 // A settled message was reported with its status; a late receipt reports only more.

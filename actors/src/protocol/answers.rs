@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use message::{MessageId, SessionId};
+use storage::invariant;
 use tokio::sync::oneshot;
 
 use crate::{domain::pending_ids::Claim, error::Refusal};
@@ -63,7 +64,9 @@ impl Answers {
             && slot.is_none()
         {
             *slot = Some(answer);
-            inner.missing -= 1;
+            let missing = inner.missing;
+            invariant!(missing > 0, "an answer at {place} comes when none is missing");
+            inner.missing = missing.saturating_sub(1);
         }
         if inner.missing == 0
             && let Some(done) = inner.done.take()

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use message::StreamId;
+use storage::invariant;
 
 use crate::protocol::task::{Op, Task};
 
@@ -72,6 +73,8 @@ impl PendingWork {
         match self.lock().as_mut().filter(|waiting| waiting.len() + tasks.len() <= TASKS_MAX) {
             Some(waiting) => {
                 waiting.extend(tasks);
+                let count = waiting.len();
+                invariant!(count <= TASKS_MAX, "{count} tasks in a batch");
                 None
             }
             None => Some(tasks),

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{sleep, sleep_until};
 
 use crate::{
+    pairs::{Fault, Operation, UnderWay},
     rng::Rng,
     script::{channel_id, did},
     smsc::{Arrival, Copy, JobKind, JobState},
@@ -186,8 +187,22 @@ impl Fate {
 async fn answered(world: &Arc<World>, call: &Call) -> Result<Response, CallError> {
     let (host, path) = call.request.url.trim_start_matches("http://api").split_once('/').expect("an address");
     let api: usize = host.parse().expect("its number");
+    let operation = match path.split('/').next() {
+        Some("send") => Operation::Submit,
+        Some("updates") => Operation::Poll,
+        _ => Operation::Connect,
+    };
+    let _under_way = UnderWay::begin(world, operation);
     let (fate, answer_ms, id, line) = fate(world, api, path, &call.request);
     world.note(|| line);
+    match fate {
+        Fate::Take => {}
+        Fate::TakeLate => world.fell(Fault::AnswerLate),
+        Fate::TakeSilently | Fate::Ignore => world.fell(Fault::AnswerLost),
+        Fate::TakeAndHangUp | Fate::HangUp => world.fell(Fault::LinkLost),
+        Fate::Unreachable => world.fell(Fault::Unreachable),
+        Fate::Refuse(..) => world.fell(Fault::Refused),
+    }
     world.wakers[api].notify_waiters();
     if matches!(fate, Fate::Unreachable) {
         sleep(Duration::from_millis(answer_ms)).await;
@@ -325,6 +340,11 @@ pub(crate) async fn call_back(world: Arc<World>, router: Router, api: usize) {
             continue;
         };
         let (body, forgets) = called_back(&mut world.lock(), api, job);
+        let operation = match body["word"] {
+            Value::Null => Operation::Message,
+            _ => Operation::Receipt,
+        };
+        let _under_way = UnderWay::begin(&world, operation);
         world.note(|| format!("api{api}: calls back {job}: {body}"));
         let call = WebhookCall {
             method: "POST".into(),

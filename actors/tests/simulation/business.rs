@@ -8,6 +8,7 @@ use message::{ChannelId, Content, MessageId, MessageStatus, cim};
 use tokio::time::{sleep, sleep_until};
 
 use crate::{
+    pairs::{Operation, RESTART_MS, UnderWay},
     script::{MessagePlan, Op, channel_id, destination_id, did},
     world::{World, wall},
 };
@@ -27,6 +28,7 @@ pub(crate) fn start(world: &Arc<World>, router: &Router) {
         tokio::spawn(async move {
             sleep_until(world.instant(at_ms)).await;
             let op = world.lock().script.ops[n].1.clone();
+            let _under_way = UnderWay::begin(&world, op.operation());
             perform(&world, &router, &op).await;
             world.lock().done[n] = true;
         });
@@ -49,6 +51,7 @@ async fn perform(world: &World, router: &Router, op: &Op) {
             let id = ChannelId::from(channel_id(*channel).as_str());
             let done = router.restart_channel(&id).await;
             world.note(|| format!("business: restarts {id}: {done:?}"));
+            sleep(Duration::from_millis(RESTART_MS)).await;
         }
     }
 }
@@ -166,6 +169,7 @@ async fn poll(world: Arc<World>, router: Router) {
             (inner.rng.within(100, 3_000), inner.rng.below(count) as usize)
         };
         sleep(Duration::from_millis(pause)).await;
+        let _under_way = UnderWay::begin(&world, Operation::Look);
         look(&world, &router, message).await;
     }
 }

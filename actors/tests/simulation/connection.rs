@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    pairs::{Fault, Operation, UnderWay},
     rng::Rng,
     script::{Manners, MoPlan, did},
     smsc::{Arrival, Copy, JobKind, JobState},
@@ -36,7 +37,7 @@ pub(crate) const HANGS_UP: u32 = 0;
 pub(crate) const NO_ANSWER: u32 = u32::MAX;
 
 enum Action {
-    Answer { token: ReplyToken, code: u32, id: String },
+    Answer { token: ReplyToken, code: u32, id: String, taking: UnderWay },
     HangUp,
 }
 
@@ -51,6 +52,10 @@ struct Connection {
     /// Octets that may still go out, and come in, before it hangs up.
     out_left: usize,
     in_left: usize,
+    /// Submits that it never answers.
+    unanswered: Vec<UnderWay>,
+    /// Until it is bound.
+    binding: Option<UnderWay>,
 }
 
 /// Runs one connection.
@@ -85,6 +90,9 @@ pub(crate) async fn serve(world: Arc<World>, smsc: usize, number: u64, stream: D
             () = sleep_until(wake) => {}
         }
     }
+    if connection.hung_up {
+        world.fell(Fault::LinkLost);
+    }
     let now = world.now_ms();
     world.note(|| format!("smsc{smsc}: connection {number} is over"));
     world.lock().smscs[smsc].gone(number, now);
@@ -111,7 +119,20 @@ impl Connection {
             }
         }
         let server = Server::new(config, now);
-        Self { world, smsc, number, server, actions, next_action: 1, hung_up: false, out_left, in_left }
+        let binding = Some(UnderWay::begin(&world, Operation::Connect));
+        Self {
+            world,
+            smsc,
+            number,
+            server,
+            actions,
+            next_action: 1,
+            hung_up: false,
+            out_left,
+            in_left,
+            unanswered: Vec::new(),
+            binding,
+        }
     }
 
     fn came(&mut self, buffer: &mut BytesMut) {
@@ -139,7 +160,8 @@ impl Connection {
                 break;
             }
             match entry.remove() {
-                Action::Answer { token, code, id } => {
+                Action::Answer { token, code, id, taking } => {
+                    drop(taking);
                     self.server.reply_submit(token, code, id.as_bytes(), now).expect("an answer");
                 }
                 Action::HangUp => self.hung_up = true,
@@ -191,6 +213,11 @@ impl Connection {
         let (smsc, number, kind) = (self.smsc, self.number, request.kind());
         self.world
             .note(|| format!("smsc{smsc}: connection {number} binds as {kind:?}, refused: {refused:?}"));
+        match refused {
+            None => self.binding = None,
+            Some(NO_ANSWER) => self.world.fell(Fault::AnswerLost),
+            Some(_) => self.world.fell(Fault::Refused),
+        }
         match refused {
             Some(HANGS_UP) => {
                 self.server.accept_bind(request);
@@ -246,6 +273,9 @@ impl Connection {
             let slot = &mut inner.smscs[self.smsc].jobs[job];
             slot.state = if sent { JobState::With(self.number) } else { JobState::Due(now + 100) };
             slot.sends += u32::from(sent);
+            if sent && slot.is_lost && matches!(kind, JobKind::Mo { .. }) {
+                *inner.met.entry("message repeated after a lost link").or_default() += 1;
+            }
             drop(inner);
             let (smsc, number) = (self.smsc, self.number);
             self.world.note(|| format!("smsc{smsc}: delivery {job} on {number}: {kind:?}"));
@@ -268,6 +298,7 @@ impl Connection {
         let message = message.message();
         let copy = read(&message, now);
         let world = self.world.clone();
+        let taking = UnderWay::begin(&world, Operation::Submit);
         let mut guard = world.lock();
         let inner = &mut *guard;
         let Some(copy) = copy else {
@@ -299,13 +330,27 @@ impl Connection {
         let line = format!("smsc{smsc}: m{number}.{part} on {}: {fate:?} {id} in {answer_ms}", self.number);
         match fate {
             Fate::Take | Fate::TakeLate => {
-                self.later(now + answer_ms, Action::Answer { token: reply, code: 0, id })
+                self.later(now + answer_ms, Action::Answer { token: reply, code: 0, id, taking });
             }
-            Fate::TakeSilently | Fate::Ignore => self.server.ignore(reply, now),
-            Fate::TakeAndHangUp | Fate::HangUp => self.hung_up = true,
-            Fate::Refuse(code) => self.later(now + answer_ms, Action::Answer { token: reply, code, id }),
+            Fate::TakeSilently | Fate::Ignore => {
+                self.server.ignore(reply, now);
+                self.unanswered.push(taking);
+            }
+            Fate::TakeAndHangUp | Fate::HangUp => {
+                self.hung_up = true;
+                self.unanswered.push(taking);
+            }
+            Fate::Refuse(code) => {
+                self.later(now + answer_ms, Action::Answer { token: reply, code, id, taking });
+            }
         }
         drop(guard);
+        match fate {
+            Fate::TakeLate => world.fell(Fault::AnswerLate),
+            Fate::TakeSilently | Fate::Ignore => world.fell(Fault::AnswerLost),
+            Fate::Refuse(_) => world.fell(Fault::Refused),
+            Fate::Take | Fate::TakeAndHangUp | Fate::HangUp => {}
+        }
         world.wakers[smsc].notify_waiters();
         world.note(|| line);
     }

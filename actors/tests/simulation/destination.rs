@@ -7,7 +7,10 @@ use actors::seams::{BoxFuture, Post, PostAnswer, PostResult, Poster};
 use serde_json::Value;
 use tokio::time::sleep;
 
-use crate::world::World;
+use crate::{
+    pairs::{Fault, Operation, UnderWay},
+    world::World,
+};
 
 /// Something that a destination took, whether or not its answer reached the router.
 #[derive(Clone, Debug)]
@@ -29,9 +32,17 @@ impl Poster for Destinations {
     fn post(&self, post: Post) -> BoxFuture<'static, PostResult> {
         let world = self.0.clone();
         Box::pin(async move {
+            let _under_way = UnderWay::begin(&world, Operation::Delivery);
             let number = usize::from(post.url.contains("dest1"));
             let (fate, delay_ms) = draw(&world, number);
             sleep(Duration::from_millis(delay_ms)).await;
+            match fate {
+                Fate::Takes => {}
+                Fate::Answers(_) | Fate::Throttles => world.fell(Fault::Refused),
+                Fate::Unreachable => world.fell(Fault::Unreachable),
+                Fate::TakesAndLoses => world.fell(Fault::LinkLost),
+                Fate::Hangs | Fate::TakesAndHangs => world.fell(Fault::AnswerLost),
+            }
             perform(&world, number, &post, fate).await
         })
     }

@@ -21,10 +21,15 @@ mod clock;
 mod connection;
 mod destination;
 #[cfg(not(feature = "sabotage"))]
+mod doubted;
+#[cfg(not(feature = "sabotage"))]
 mod hour;
 #[cfg(not(feature = "sabotage"))]
 mod ids;
 mod oracle;
+mod pairs;
+#[cfg(not(feature = "sabotage"))]
+mod processes;
 #[cfg(not(feature = "sabotage"))]
 mod refusals;
 mod rng;
@@ -50,6 +55,9 @@ use std::{
 const SEEDS_DEFAULT: u64 = 2_000;
 #[cfg(not(feature = "sabotage"))]
 const THREADS: u64 = 2;
+/// So many seeds meet every pair of a fault and an operation.
+#[cfg(not(feature = "sabotage"))]
+const PAIRS_SEEDS: u64 = 20_000;
 /// Seeds that a deliberate bug may stay hidden for.
 #[cfg(feature = "sabotage")]
 const SABOTAGE_SEEDS: u64 = 300;
@@ -79,6 +87,7 @@ fn caught(seed: u64, verbose: bool) -> Outcome {
         virtual_ms: 0,
         events: 0,
         met: Default::default(),
+        pairs: Default::default(),
         trace: Vec::new(),
     })
 }
@@ -107,6 +116,7 @@ fn many(first: u64, seeds: u64) {
     let (next, events, virtual_ms) = (AtomicU64::new(first), AtomicU64::new(0), AtomicU64::new(0));
     let failed: Mutex<Vec<(u64, String)>> = Mutex::default();
     let met: Mutex<BTreeMap<&str, u64>> = Mutex::default();
+    let pairs: Mutex<pairs::Pairs> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..THREADS {
             scope.spawn(|| {
@@ -120,6 +130,9 @@ fn many(first: u64, seeds: u64) {
                     virtual_ms.fetch_add(outcome.virtual_ms, Ordering::Relaxed);
                     for (what, times) in &outcome.met {
                         *met.lock().unwrap().entry(what).or_default() += times;
+                    }
+                    for (pair, times) in outcome.pairs {
+                        *pairs.lock().unwrap().entry(pair).or_default() += times;
                     }
                     if let Some(failure) = outcome.failures.first() {
                         // A long run tells at once; the summary comes at its end.
@@ -141,6 +154,10 @@ fn many(first: u64, seeds: u64) {
     println!("met: {met:?}");
     let unmet = run::CORNERS.iter().find(|corner| !met.contains_key(*corner));
     assert!(unmet.is_none() || seeds < SEEDS_DEFAULT, "{seeds} seeds never met {unmet:?}");
+    let (table, empty) = pairs::table(&pairs.into_inner().unwrap());
+    println!("how often faults fell during operations (-: cannot be, see pairs.rs):\n{table}");
+    println!("empty cells that can be met: {empty:?}");
+    assert!(empty.is_empty() || seeds < PAIRS_SEEDS, "{seeds} seeds never met {empty:?}");
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
     for (seed, failure) in failed.iter().take(FAILURES_SHOWN_MAX) {

@@ -8,7 +8,7 @@ use actors::{
     view::{ChannelView, DestinationView, DoubtView, MessageView, UnmatchedView},
 };
 use message::{
-    Event, SessionId, StreamId,
+    Event, MessageStatus, SessionId, StreamId,
     event::{CloseReason, DoubtCause},
 };
 use storage::{Crash, Driver, FileDamage, Log, MemoryDisk, Options, Stored};
@@ -16,7 +16,8 @@ use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::{
     api, business, oracle,
-    script::{End, QUIET_MS},
+    pairs::{Fault, Operation, Pairs, UnderWay},
+    script::{EMFILE, ENOSPC, End, QUIET_MS},
     smsc::JobState,
     world::{World, wall},
 };
@@ -50,6 +51,7 @@ pub(crate) struct Outcome {
     pub(crate) events: u64,
     /// How often things happened that a run should meet now and then.
     pub(crate) met: BTreeMap<&'static str, u64>,
+    pub(crate) pairs: Pairs,
     /// The trace with the log's events among it, if it was asked for.
     pub(crate) trace: Vec<(u64, String)>,
 }
@@ -102,16 +104,16 @@ pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
     }));
     trace.sort_by_key(|(at, _)| *at);
     let (failures, events) = (std::mem::take(&mut inner.failures), shown.events.len() as u64);
-    let mut met = std::mem::take(&mut inner.met);
+    let (mut met, pairs) = (std::mem::take(&mut inner.met), std::mem::take(&mut inner.pairs));
     drop(inner);
     for name in shown.events.iter().filter_map(|stored| corner(&stored.event)) {
         *met.entry(name).or_default() += 1;
     }
-    Outcome { failures, hash: world.hash(), virtual_ms: world.now_ms(), events, met, trace }
+    Outcome { failures, hash: world.hash(), virtual_ms: world.now_ms(), events, met, pairs, trace }
 }
 
 /// Everything that many runs together must have met, or they prove less than they seem to.
-pub(crate) const CORNERS: [&str; 25] = [
+pub(crate) const CORNERS: [&str; 27] = [
     "cancelled",
     "crash",
     "crash in a flush",
@@ -120,6 +122,7 @@ pub(crate) const CORNERS: [&str; 25] = [
     "damaged file",
     "deferred",
     "failed calls",
+    "failed start",
     "faulty read",
     "doubt held",
     "doubt resent",
@@ -128,6 +131,7 @@ pub(crate) const CORNERS: [&str; 25] = [
     "failed flush",
     "incomplete block cut",
     "late receipt",
+    "message repeated after a lost link",
     "part failed",
     "part received",
     "queried",
@@ -198,6 +202,13 @@ fn damage_files(world: &World, disk: &MemoryDisk) {
         {
             world.note(|| format!("{name}/{file}: {damage:?}"));
             world.met("damaged file");
+            let damage = match damage {
+                FileDamage::Flip(_) => Fault::CorruptFile,
+                FileDamage::Cut => Fault::ShortFile,
+                FileDamage::Remove => Fault::MissingFile,
+            };
+            // The next start finds it.
+            *world.lock().pairs.entry((damage, Operation::Start)).or_default() += 1;
         }
     }
 }
@@ -226,8 +237,52 @@ async fn fault_reads(world: Arc<World>, disk: MemoryDisk) {
             let bit = rng.next();
             rng.pick(&[FileDamage::Flip(bit), FileDamage::Cut])
         };
-        disk.fault_read_after(0, damage);
-        world.met("faulty read");
+        fault_read(&world, &disk, 0, damage);
+    }
+}
+
+fn fault_read(world: &World, disk: &MemoryDisk, after: u64, damage: FileDamage) {
+    disk.fault_read_after(after, damage);
+    world.met("faulty read");
+    world.fell(match damage {
+        FileDamage::Flip(_) => Fault::CorruptRead,
+        FileDamage::Cut | FileDamage::Remove => Fault::ShortRead,
+    });
+}
+
+/// Makes a call or a read of a start fail now and then. Returns whether the router may fail
+/// because of it.
+fn fault_start(world: &World, disk: &MemoryDisk, is_last: bool) -> bool {
+    let (is_chosen, after, kind) = {
+        let rng = &mut world.lock().rng;
+        (rng.chance(150) && !is_last, rng.below(40), rng.below(4))
+    };
+    if !is_chosen {
+        return false;
+    }
+    match kind {
+        0 => fault_read(world, disk, after, FileDamage::Flip(after * 7)),
+        1 => fault_read(world, disk, after, FileDamage::Cut),
+        _ => {
+            let reason = if kind == 2 { EMFILE } else { ENOSPC };
+            disk.fail_calls_after(after, 1, reason);
+            world.fell(fault_of(reason));
+        }
+    }
+    kind >= 2
+}
+
+fn fault_of(reason: &str) -> Fault {
+    if reason == EMFILE { Fault::NoDescriptor } else { Fault::NoSpace }
+}
+
+/// Counts the jumps of the clock as they come.
+async fn count_jumps(world: Arc<World>) {
+    let mut jumps = world.lock().script.jumps.clone();
+    jumps.sort_by_key(|jump| jump.during.start);
+    for jump in jumps.into_iter().filter(|jump| jump.during.start >= world.now_ms()) {
+        sleep_until(world.instant(jump.during.start)).await;
+        world.fell(if jump.by_ms > 0 { Fault::ClockAhead } else { Fault::ClockBack });
     }
 }
 
@@ -237,6 +292,8 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
         (inner.rng.pick(&[5, 200, 1_500]), inner.script.segment_bytes)
     };
     world.begin(pause);
+    let starting = UnderWay::begin(world, Operation::Start);
+    let may_fail = fault_start(world, disk, end.is_none());
     let options = Options {
         driver: Driver::Inline,
         segment_bytes,
@@ -246,6 +303,7 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
     };
     let (log, recovery) = match Log::open(disk.engine(), options) {
         Ok(opened) => opened,
+        Err(error) if may_fail => return failed_start(world, &error),
         Err(error) => {
             world.fail(format!("the log cannot be opened: {error}"));
             return None;
@@ -258,12 +316,17 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
     let config = world.lock().script.config();
     let router = match Router::start(config, log.clone(), world.seams()).await {
         Ok(router) => router,
+        Err(error) if may_fail => return failed_start(world, &error),
         Err(error) => {
             world.fail(format!("the router cannot be started: {error}"));
             return None;
         }
     };
+    drop(starting);
+    // What did not fail until here does not fail any more.
+    disk.fail_calls_after(0, 0, EMFILE);
     tokio::spawn(drive(world.clone(), log.clone()));
+    tokio::spawn(count_jumps(world.clone()));
     tokio::spawn(fault_reads(world.clone(), disk.clone()));
     tokio::spawn(remember(world.clone(), log.clone()));
     business::start(world, &router);
@@ -277,11 +340,22 @@ async fn life(world: &Arc<World>, disk: &MemoryDisk, end: Option<End>) -> Option
     }
     match end {
         Some(end) => {
-            until(world, disk, &log, &router, end).await;
+            tokio::select! {
+                biased;
+                why = router.failed(), if may_fail => drop(failed_start(world, &why)),
+                () = until(world, disk, &log, &router, end) => {}
+            }
             None
         }
         None => finish(world, &log, &router).await,
     }
+}
+
+/// A start that failed because it was made to.
+fn failed_start(world: &World, why: &dyn std::fmt::Display) -> Option<Shown> {
+    world.note(|| format!("the start failed: {why}"));
+    world.met("failed start");
+    None
 }
 
 /// The log's writer: writes after a while, so that flushes lag behind.
@@ -312,6 +386,12 @@ async fn until(world: &Arc<World>, disk: &MemoryDisk, log: &Log, router: &Router
         End::KillInFlush { .. } => "crash in a flush",
         End::FlushFails { .. } => "failed flush",
         End::CallsFail { .. } => "failed calls",
+    });
+    world.fell(match end {
+        End::Kill { .. } => Fault::Kill,
+        End::KillInFlush { .. } => Fault::KillInFlush,
+        End::FlushFails { .. } => Fault::FailedFlush,
+        End::CallsFail { reason, .. } => fault_of(reason),
     });
     match end {
         End::Kill { look_first, .. } => {
@@ -437,15 +517,32 @@ async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<Strin
             }
             return Some(format!("m{n} is not shown"));
         };
-        let held = shown.doubts.iter().any(|d| d.held && d.message_id == view.message_id);
         let over = view.events.iter().any(|e| matches!(e.event, "settled" | "cancelled"));
-        let final_parts = view.parts.iter().all(|p| p.status > message::MessageStatus::Sent);
-        if !held && !over && !final_parts {
+        if !over && goes_on(&view, &shown.doubts) {
             return Some(format!("m{n} is {:?}: {:?}", view.status, view.parts));
         }
         shown.messages.insert(n, view);
     }
     None
+}
+
+/// Whether a message that is not over goes on without an operator. Beside a part that is held, the
+/// others may still wait out a pause of their customer.
+fn goes_on(view: &MessageView, doubts: &[DoubtView]) -> bool {
+    let held: Vec<u16> = doubts
+        .iter()
+        .filter(|doubt| doubt.held && doubt.message_id == view.message_id)
+        .map(|doubt| doubt.part)
+        .collect();
+    match held.is_empty() {
+        true => view.parts.iter().any(|part| part.status <= MessageStatus::Sent),
+        // Held parts keep the message from being settled, whatever became of the others.
+        false => view
+            .parts
+            .iter()
+            .zip(1..)
+            .any(|(part, number)| part.status < MessageStatus::Sent && !held.contains(&number)),
+    }
 }
 
 /// The streams of all sessions.

@@ -6,10 +6,14 @@ use std::{ops::Range, sync::Arc, time::Duration};
 use actors::config::{ChannelConfig, Config, DestinationConfig, Did, HttpConfig, Limits, OnUnknown};
 use channels::Channel;
 
-use crate::{api::Account, rng::Rng};
+use crate::{api::Account, pairs::Operation, rng::Rng};
 
 /// Traffic and faults end here, in virtual milliseconds; from then on everything must settle.
 pub(crate) const QUIET_MS: u64 = 60_000;
+
+/// The system's answers when it has no free descriptor, and no room on the disk.
+pub(crate) const EMFILE: &str = "Too many open files (os error 24)";
+pub(crate) const ENOSPC: &str = "No space left on device (os error 28)";
 
 /// How an SMSC spells its ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +121,18 @@ pub(crate) enum Op {
     Restart(usize),
 }
 
+impl Op {
+    pub(crate) fn operation(&self) -> Operation {
+        match self {
+            Self::Send(_) => Operation::Accept,
+            Self::Steal(..) => Operation::Steal,
+            Self::Cancel(_) => Operation::Cancel,
+            Self::End(..) => Operation::End,
+            Self::Restart(_) => Operation::Restart,
+        }
+    }
+}
+
 /// How a life of the router ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
@@ -138,6 +154,16 @@ impl End {
             | Self::FlushFails { at_ms }
             | Self::CallsFail { at_ms, .. } => at_ms,
         }
+    }
+
+    fn moved_to(mut self, to_ms: u64) -> Self {
+        match &mut self {
+            Self::Kill { at_ms, .. }
+            | Self::KillInFlush { at_ms }
+            | Self::FlushFails { at_ms }
+            | Self::CallsFail { at_ms, .. } => *at_ms = to_ms,
+        }
+        self
     }
 }
 
@@ -349,10 +375,7 @@ fn ends(rng: &mut Rng) -> Vec<End> {
                     at_ms,
                     after: rng.pick(&[0, 1, 7, 60]),
                     count: rng.pick(&[1, 3, 1_000]),
-                    reason: rng.pick(&[
-                        "Too many open files (os error 24)",
-                        "No space left on device (os error 28)",
-                    ]),
+                    reason: rng.pick(&[EMFILE, ENOSPC]),
                 },
             }
         })
@@ -361,21 +384,15 @@ fn ends(rng: &mut Rng) -> Vec<End> {
     ends
 }
 
-/// Jumps of the wall clock within one life of the router: a life that begins in one has nothing to
-/// compare it with.
-fn jumps(rng: &mut Rng, ends: &[End]) -> Vec<ClockJump> {
-    let mut jumps = Vec::new();
-    while rng.chance(300) && jumps.len() < 2 {
-        let from = rng.within(2_000, QUIET_MS - 5_000);
-        let during = from..(from + rng.pick(&[1_000, 3_000, 20_000, QUIET_MS])).min(QUIET_MS);
-        let by_ms = rng.pick(&[3, -3, 30]) * rng.pick(&[10_000, 3_600_000, 24 * 3_600_000]);
-        // A router whose flush failed may take a minute to end.
-        let (first, last) = (during.start.saturating_sub(62_000), during.end + 1_000);
-        if ends.iter().all(|end| !(first..last).contains(&end.at_ms())) {
-            jumps.push(ClockJump { during, by_ms });
-        }
-    }
-    jumps
+/// A jump of the wall clock from an instant on, within one life of the router: a life that begins
+/// in one has nothing to compare it with.
+fn jump(rng: &mut Rng, from: u64, ends: &[End]) -> Option<ClockJump> {
+    let during = from..(from + rng.pick(&[1_000, 3_000, 20_000, QUIET_MS])).min(QUIET_MS);
+    let by_ms = rng.pick(&[3, -3, 30]) * rng.pick(&[10_000, 3_600_000, 24 * 3_600_000]);
+    // A router whose flush failed may take a minute to end.
+    let (first, last) = (during.start.saturating_sub(62_000), during.end + 1_000);
+    let is_alone = ends.iter().all(|end| !(first..last).contains(&end.at_ms()));
+    is_alone.then_some(ClockJump { during, by_ms })
 }
 
 impl Script {
@@ -411,12 +428,13 @@ impl Script {
             jumps: Vec::new(),
             damaged_files: rng.pick(&[0, 0, 100, 400]),
             faulty_reads: Vec::new(),
-            retention_s: rng.chance(60).then_some(100),
+            retention_s: rng.chance(90).then_some(100),
         };
-        while rng.chance(300) && script.faulty_reads.len() < 3 {
-            script.faulty_reads.push(rng.below(QUIET_MS));
+        if script.retention_s.is_some() {
+            // So retention removes segments in which something is owed.
+            script.segment_bytes = 4 * 1024;
+            script.channels[0].on_unknown = OnUnknown::Hold;
         }
-        script.jumps = jumps(rng, &script.ends);
         for mo in &mut script.mos {
             if script.channels[mo.channel].api.is_some() {
                 mo.parts = vec![mo.parts.concat()];
@@ -424,7 +442,33 @@ impl Script {
             }
         }
         script.operate(rng, messages, many);
+        script.aim(rng);
         script
+    }
+
+    /// Lets some faults fall while something is under way that takes a moment only.
+    fn aim(&mut self, rng: &mut Rng) {
+        let rare = self.ops.iter().filter(|(_, op)| !matches!(op, Op::Send(_)));
+        let rare: Vec<u64> = rare.map(|(at_ms, _)| *at_ms).collect();
+        let aimed = |rng: &mut Rng, at_ms: u64| {
+            let is_aimed = rng.chance(300) && !rare.is_empty();
+            let target = if is_aimed { rng.pick(&rare) + rng.pick(&[0, 1, 3, 20, 60]) } else { at_ms };
+            target.min(QUIET_MS - 5_000)
+        };
+        for end in &mut self.ends {
+            *end = end.moved_to(aimed(rng, end.at_ms()));
+        }
+        self.ends.sort_by_key(|end| end.at_ms());
+        while rng.chance(300) && self.faulty_reads.len() < 3 {
+            let at_ms = rng.below(QUIET_MS);
+            self.faulty_reads.push(aimed(rng, at_ms));
+        }
+        self.faulty_reads.sort_unstable();
+        while rng.chance(300) && self.jumps.len() < 2 {
+            let at_ms = rng.within(2_000, QUIET_MS - 5_000);
+            let from = aimed(rng, at_ms).max(2_000);
+            self.jumps.extend(jump(rng, from, &self.ends));
+        }
     }
 
     /// The actions of the business, with their times.

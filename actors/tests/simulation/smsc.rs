@@ -37,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) state: JobState,
     pub(crate) sends: u32,
     pub(crate) acked: bool,
+    /// The link on which it was delivered is gone, and with it perhaps its acknowledgement.
+    pub(crate) is_lost: bool,
     /// Chooses the connection.
     salt: u64,
 }
@@ -107,7 +109,7 @@ impl Smsc {
 
     fn add(&mut self, kind: JobKind, due: u64, rng: &mut Rng) {
         let salt = rng.next();
-        self.jobs.push(Job { kind, state: JobState::Due(due), sends: 0, acked: false, salt });
+        self.jobs.push(Job { kind, state: JobState::Due(due), sends: 0, acked: false, is_lost: false, salt });
     }
 
     /// Every connection is gone.
@@ -115,7 +117,7 @@ impl Smsc {
         self.receivers.clear();
         for job in &mut self.jobs {
             if matches!(job.state, JobState::With(_)) {
-                job.state = JobState::Due(0);
+                (job.state, job.is_lost) = (JobState::Due(0), true);
             }
         }
     }
@@ -124,7 +126,7 @@ impl Smsc {
         self.receivers.retain(|known| *known != connection);
         for job in &mut self.jobs {
             if job.state == JobState::With(connection) {
-                job.state = JobState::Due(now + 300);
+                (job.state, job.is_lost) = (JobState::Due(now + 300), true);
             }
         }
     }

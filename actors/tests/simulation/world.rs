@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     api::Apis,
     connection,
     destination::{Destinations, Taken},
+    pairs::{Fault, Operation, Pairs, Running, UnderWay},
     rng::Rng,
     script::{IdStyle, Script},
     smsc::Smsc,
@@ -55,12 +56,16 @@ pub(crate) struct Inner {
     hash: u64,
     pub(crate) lines: Option<Vec<(u64, String)>>,
     pub(crate) met: BTreeMap<&'static str, u64>,
+    pub(crate) under_way: BTreeMap<Operation, Running>,
+    pub(crate) pairs: Pairs,
 }
 
 /// Everything outside of the router.
 pub(crate) struct World {
     inner: Mutex<Inner>,
     time: Mutex<Time>,
+    /// The number of the router.
+    pub(crate) life: AtomicU64,
     pub(crate) wakers: Vec<Notify>,
 }
 
@@ -108,11 +113,14 @@ impl World {
             hash: 0xCBF2_9CE4_8422_2325,
             lines: verbose.then(Vec::new),
             met: BTreeMap::new(),
+            under_way: BTreeMap::new(),
+            pairs: Pairs::new(),
         };
         let wakers = inner.smscs.iter().map(|_| Notify::new()).collect();
         Arc::new(Self {
             inner: Mutex::new(inner),
             time: Mutex::new(Time { base_ms: 0, started: None }),
+            life: AtomicU64::new(0),
             wakers,
         })
     }
@@ -145,6 +153,7 @@ impl World {
             time.base_ms += pause_ms;
             time.started = Some(Instant::now());
         }
+        self.forget_under_way();
         let mut inner = self.lock();
         inner.smscs.iter_mut().for_each(Smsc::all_gone);
     }
@@ -251,6 +260,7 @@ impl Connector for SimConnector {
     fn connect(&self, target: Target) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {
         let world = self.0.clone();
         Box::pin(async move {
+            let _connecting = UnderWay::begin(&world, Operation::Connect);
             let number: usize = target.host.trim_start_matches("smsc").parse().unwrap_or(0);
             let now = world.now_ms();
             let (delay, hangs, closed, connection) = {
@@ -265,10 +275,12 @@ impl Connector for SimConnector {
             };
             world.note(|| format!("smsc{number}: connection {connection} closed={closed} hangs={hangs}"));
             if hangs {
+                world.fell(Fault::AnswerLost);
                 return std::future::pending().await;
             }
             tokio::time::sleep(Duration::from_millis(delay)).await;
             if closed {
+                world.fell(Fault::Unreachable);
                 return Err(io::Error::new(io::ErrorKind::ConnectionRefused, "refused"));
             }
             let (near, far) = tokio::io::duplex(1 << 20);

@@ -190,6 +190,7 @@ impl FileBlocks {
             at = frame.end();
             found = Some(frame);
         }
+        invariant!(found.is_some() || range.is_empty(), "no block up to {seq} in {range:?}");
         Ok(found.map(|frame| (frame, window)))
     }
 }
@@ -211,6 +212,8 @@ impl BlockStore for FileBlocks {
         written.map_err(self.fail("write"))?;
         self.offsets.write().unwrap_or_else(PoisonError::into_inner).push(block, frame.end());
         self.preallocator.extend(frame.end());
+        let end = self.offsets().end;
+        invariant!(end == frame.end(), "block {block} ends at {}, the file at {end}", frame.end());
         let recorded = marker.record(block);
         recorded.map_err(|e| EngineError::new(format!("write the flush marker of {}", self.name), e))
     }
@@ -239,6 +242,9 @@ impl BlockStore for FileBlocks {
         self.preallocator.stop();
         let before = self.find(Seq(block.0.saturating_sub(1)))?.map(|(frame, _)| frame);
         let end = before.map_or(HEADER_BYTES, |frame| frame.end());
+        let known = self.offsets().end;
+        invariant!(end <= known, "{} is cut to {end}, it has {known}", self.name);
+        invariant!(before.is_none_or(|frame| frame.block < block), "{block} is kept in the cut");
         let shortened = self.file.set_len(end).and_then(|()| self.file.sync_all());
         shortened.map_err(self.fail("shorten"))?;
         self.preallocator.restart(end);

@@ -32,6 +32,8 @@ impl OffsetIndex {
     /// Adds the next block, which begins at the current end.
     pub(crate) fn push(&mut self, block: Seq, end: u64) {
         let at = self.end;
+        invariant!(self.last.is_none_or(|last| last < block), "block {block} follows {:?}", self.last);
+        invariant!(at < end, "block {block} ends at {end}, before its begin {at}");
         if self.entries.last().is_none_or(|(_, before)| at >= before.saturating_add(self.stride)) {
             self.entries.push((block, at));
         }
@@ -41,6 +43,7 @@ impl OffsetIndex {
 
     /// Removes the blocks from position `end` on; `last` is the number of the last that stays.
     pub(crate) fn truncate(&mut self, end: u64, last: Option<Seq>) {
+        invariant!(end <= self.end, "cut to {end}, beyond the end {}", self.end);
         self.entries.retain(|(_, at)| *at < end);
         self.last = last;
         self.end = end;

@@ -121,6 +121,7 @@ impl Region {
             let extending = self.extending.lock().unwrap_or_else(PoisonError::into_inner);
             let from = self.allocated.load(Ordering::Acquire);
             let to = end.saturating_add(ahead(end)).next_multiple_of(PAGE_BYTES);
+            invariant!(end <= to, "zeros up to {to} are asked for behind {end}");
             let written = self.write_zeros(from, to);
             if written.is_ok() && from < to {
                 self.allocated.store(to, Ordering::Release);

@@ -85,6 +85,7 @@ impl Index {
 
     fn freeze(&self, upto: Seq) -> Arc<Delta> {
         let mut layers = self.change();
+        invariant!(layers.frozen.is_none(), "a checkpoint to {upto} begins before the last ended");
         let frozen = Arc::new(std::mem::take(&mut layers.live));
         layers.frozen = Some(frozen.clone());
         self.moving.to.store(upto.0, Ordering::Release);
@@ -104,6 +105,7 @@ impl Index {
     /// next checkpoint reads which entries the database has.
     fn take_back(&self, frozen: &Delta) {
         let mut layers = self.change();
+        invariant!(layers.frozen.is_some(), "{} changes are taken back twice", frozen.slots.len());
         layers.frozen = None;
         for (stream, (slot, _)) in &frozen.slots {
             match layers.live.slots.get_mut(stream) {
@@ -131,6 +133,7 @@ impl Index {
             changes.add(*stream, slot, self.stored_entry(*stream, *stored)?);
             self.publish_progress(n + 1, streams.len(), 0);
         }
+        invariant!(upto >= self.checkpoint_seq(), "{} to {upto}", self.checkpoint_seq());
         let is_new = upto > self.checkpoint_seq();
         if streams.is_empty() && !is_new {
             return Ok((CheckpointStats::default(), changes.tombstones));
@@ -143,12 +146,16 @@ impl Index {
         });
         self.store.write_sorted(keys_max, &mut writes)?;
         drop(writes);
+        invariant!(keys <= keys_max, "{keys} keys were written, {keys_max} announced");
         self.stored.store(changes.entries, Ordering::Release);
         if is_new {
             self.checkpoint.store(upto.0, Ordering::Release);
         }
         let stats = CheckpointStats { keys: keys as u64, ..changes.stats };
         changes.tombstones.retain(|_, applied| *applied > upto);
+        let CheckpointStats { written, removed, passed, .. } = stats;
+        let told = written + removed + passed;
+        invariant!(told == streams.len() as u64, "{told} of {} streams", streams.len());
         Ok((stats, changes.tombstones))
     }
 
@@ -229,6 +236,8 @@ impl Changes {
             {
                 self.stats.removed += 1;
                 if exists {
+                    invariant!(self.removed.last() < Some(&stream), "{stream} is out of order");
+                    invariant!(self.entries > 0, "{stream} is removed from an empty database");
                     self.removed.push(stream);
                     self.dues.extend(old_due.map(|at| change(at, false)));
                     self.entries = self.entries.saturating_sub(1);

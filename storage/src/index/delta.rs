@@ -70,6 +70,9 @@ impl Delta {
         let old = match self.slots.entry(stream) {
             MapEntry::Occupied(mut occupied) => {
                 let old = std::mem::replace(&mut occupied.get_mut().0, slot);
+                let (was, is) = (old.applied(), occupied.get().0.applied());
+                invariant!(was <= is, "{stream} goes back from {was} to {is}");
+                invariant!(self.bytes >= old.bytes(), "{} bytes in the delta", self.bytes);
                 self.bytes = self.bytes.saturating_sub(old.bytes());
                 old.due()
             }
@@ -87,6 +90,8 @@ impl Delta {
         if let Some(at) = new {
             self.due.insert(Due { at, stream });
         }
+        let (due, slots) = (self.due.len(), self.slots.len());
+        invariant!(due <= slots, "{due} instants of {slots} streams");
     }
 }
 

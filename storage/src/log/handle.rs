@@ -100,6 +100,7 @@ impl Scratch {
             }
             self.ends.push(self.bytes.len());
         }
+        invariant!(self.ends.len() == items.len(), "{} of {}", self.ends.len(), items.len());
         Ok(())
     }
 
@@ -279,6 +280,9 @@ impl Shared {
             lookups.expect(these.iter().map(|item| item.keys.len() as u64).sum());
             fresh.push((count, lookups));
         }
+        invariant!(rest.is_empty(), "{} items are in no block", rest.len());
+        let given = queue.next.0.saturating_sub(first.0);
+        invariant!(given == items.len() as u64, "{given} numbers for {} items", items.len());
         if let Some(done) = done {
             queue.complete_last(done);
         }

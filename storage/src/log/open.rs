@@ -21,7 +21,7 @@ use crate::{
         file::{LookupFile, WHOLE, part_name},
         memtable::MemTable,
     },
-    options::Options,
+    options::{Driver, Options},
 };
 
 /// Bytes of blocks for each expected key, and the maximum of bytes for which memtables are
@@ -54,13 +54,17 @@ impl Log {
         let engine: Arc<dyn Engine> = Arc::new(engine);
         let listed = segment_list::read(&*engine)?;
         let names = listed_names(&*engine, &listed)?;
-        let (index, walked) = thread::scope(|scope| {
-            let index = scope.spawn(|| Index::open(&*engine, options.checkpoint_pause));
-            let walked = walk(&engine, &names, &options);
-            let index = index.join().map_err(|_| OpenError::Thread("open-index", "it panicked".into()));
-            (index, walked)
-        });
-        let (index, mut walked) = (index?, walked?);
+        let open_index = || Index::open(&*engine, options.checkpoint_pause);
+        let (index, walked) = match options.driver {
+            Driver::Inline => (open_index(), walk(&engine, &names, &options)),
+            Driver::Threaded => thread::scope(|scope| {
+                let index = scope.spawn(open_index);
+                let walked = walk(&engine, &names, &options);
+                let index = index.join().map_err(|_| OpenError::Thread("open-index", "it panicked".into()));
+                index.map(|index| (index, walked))
+            })?,
+        };
+        let mut walked = walked?;
         let begin = names.first().map_or(Seq(1), |(first, _)| *first);
         let index = sound_index(index, &*engine, &options, (begin, &walked.chain))?;
         let checkpoint = index.checkpoint_seq();
@@ -81,6 +85,9 @@ impl Log {
         walked.chain.take_list(listed, names.iter().map(|(first, _)| *first).collect())?;
         let recovery = Recovery { last, checkpoint, segments: names.len(), ..walked.recovery };
         let chain = Arc::new(walked.chain);
+        let segments = chain.segments().len();
+        invariant!(segments == names.len(), "{} folders, {segments} segments", names.len());
+        invariant!(recovery.checkpoint <= recovery.last, "{recovery:?}");
         index.set_events(chain.clone());
         let shared = Shared::new(engine, options, chain, index, last, walked.active);
         shared.sample_room();
@@ -237,6 +244,7 @@ impl Walked {
         let bad = read_blocks(&*store, &segment, &table)?;
         let facts = table.facts();
         self.end = facts.end();
+        invariant!(facts.first == begin, "look-ups of {name} from {begin} begin with {}", facts.first);
         self.recovery.rebuilt += 1;
         self.recovery.bytes_read += facts.block_bytes;
         if let Some(bad) = torn_or_lost(&*store, &segment, bad, self.end) {

@@ -34,6 +34,13 @@ pub(crate) struct Pending {
     pub(crate) table: Arc<MemTable>,
 }
 
+impl Pending {
+    /// The number of the event behind the last.
+    fn end(&self) -> Seq {
+        Seq(self.first.0.saturating_add(u64::from(self.count)))
+    }
+}
+
 /// The block that is being written. Readers still find its events here.
 pub(crate) struct Writing {
     first: Seq,
@@ -116,6 +123,9 @@ impl Queue {
             last.to = last.to.max(times.1);
         }
         self.next = Seq(self.next.0.saturating_add(u64::from(count)));
+        let end = self.blocks.back().map_or(Seq::NONE, Pending::end);
+        invariant!(end == self.next, "the last block ends before {end}, next is {}", self.next);
+        invariant!(count > 0, "a run without records before {}", self.next);
         self.bytes = self.bytes.saturating_add(records.len());
         self.segment_bytes = self.segment_bytes.saturating_add(records.len() as u64);
         self.part_bytes = self.part_bytes.saturating_add(records.len() as u64);
@@ -148,12 +158,15 @@ impl Queue {
 
     /// Adds a completion to the last event.
     pub(crate) fn complete_last(&mut self, done: Completion) {
+        invariant!(!self.blocks.is_empty(), "the end of nothing is waited for");
         if let Some(last) = self.blocks.back_mut() {
             last.done.push(done);
         }
     }
 
     fn begin_block(&mut self, chain: &Chain, bounds: Bounds, times: (Timestamp, Timestamp)) {
+        let end = self.blocks.back().map_or(self.next, Pending::end);
+        invariant!(end == self.next, "the last block ends before {end}, next is {}", self.next);
         let has_events = self.segment.as_ref().is_some_and(|(segment, _)| segment.first < self.next);
         let is_full = self.must_seal || self.segment_bytes >= bounds.segment_bytes;
         let (segment, table) = match &self.segment {
@@ -181,6 +194,8 @@ impl Queue {
         format::begin(&mut bytes);
         self.bytes = self.bytes.saturating_add(bytes.len());
         let (from, to) = times;
+        invariant!(segment.first <= self.next, "{} begins after {}", segment.name, self.next);
+        invariant!(table.first <= self.next, "a part of {} begins after {}", segment.name, self.next);
         self.blocks.push_back(Pending {
             first: self.next,
             count: 0,
@@ -206,6 +221,9 @@ impl Queue {
     /// [`Queue::written`].
     pub(crate) fn take(&mut self) -> Option<(Pending, Arc<Writing>)> {
         let mut pending = self.blocks.pop_front()?;
+        let next = self.blocks.front().map_or(self.next, |next| next.first);
+        invariant!(pending.end() == next, "{} ends before {next}", pending.first);
+        invariant!(self.writing.is_none(), "{} is taken while another is written", pending.first);
         let bytes = RwLock::new(std::mem::take(&mut pending.bytes));
         let writing = Arc::new(Writing { first: pending.first, count: pending.count, bytes });
         self.writing = Some(writing.clone());
@@ -217,6 +235,7 @@ impl Queue {
         self.writing = None;
         let Some(writing) = Arc::into_inner(writing) else { return };
         let bytes = writing.bytes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        invariant!(self.bytes >= bytes.len(), "{} bytes wait, {} written", self.bytes, bytes.len());
         self.bytes = self.bytes.saturating_sub(bytes.len());
         if self.spare.len() < SPARE_MAX && bytes.capacity() <= keep_bytes_max {
             self.spare.push(bytes);
@@ -246,5 +265,7 @@ fn record_in(first: Seq, count: u32, bytes: &[u8], seq: Seq) -> Option<Vec<u8>> 
         return None;
     }
     let mut records = block.records().flatten();
-    records.find(|record: &EventRecord<'_>| record.seq == seq).map(|record| record.bytes.to_vec())
+    let found = records.find(|record: &EventRecord<'_>| record.seq == seq);
+    invariant!(found.is_some(), "{seq} is not in the block {first} of {count} events");
+    found.map(|record| record.bytes.to_vec())
 }

@@ -110,7 +110,9 @@ impl Iterator for Forward<'_> {
                 }
             }
         }
-        let event = self.events.next()?;
+        let event = self.events.next();
+        invariant!(event.as_ref().is_some_and(|event| event.seq == self.next), "{} is not read", self.next);
+        let event = event?;
         self.next = Seq(event.seq.0.saturating_add(1));
         Some(Ok(event))
     }

@@ -42,6 +42,11 @@ impl Log {
         let events = gone.iter().map(|segment| segment.facts().events).sum();
         let (removed, latest) = (gone.len(), gone.iter().map(|segment| segment.facts().to).max());
         let first = segments.get(removed).map_or(Seq(1), |segment| segment.first);
+        let end = gone.last().map_or(first, |segment| segment.facts().end());
+        invariant!(end == first, "retention removes events up to {end}, {first} are left");
+        invariant!(removed < segments.len().max(1), "retention removes all {removed} segments");
+        let needed = gone.iter().all(|segment| segment.facts().last < oldest_needed);
+        invariant!(needed, "retention removes {oldest_needed}, which is needed");
         if let Some(at) = latest {
             self.record_removal(first, at)?;
             self.shared.chain.remove_front(removed)?;
@@ -76,6 +81,8 @@ impl Log {
         let fail =
             |reason: &dyn ToString| EngineError::new("record what retention removes", reason.to_string());
         let seq = self.append(vec![item], None).map_err(|e| fail(&e))?;
+        invariant!(last < seq, "the log's own stream goes from {last} to {seq}");
+        invariant!(before <= seq, "retention removes up to {before}, {seq} says so");
         self.wait_flushed(seq).map_err(|e| fail(&e))
     }
 }

@@ -176,6 +176,8 @@ impl Chain {
 
     pub(crate) fn push(&self, segment: Arc<Segment>) {
         let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
+        let last = segments.last().map_or(Seq::NONE, |last| last.first);
+        invariant!(last < segment.first, "{} comes after {last}", segment.name);
         Arc::make_mut(&mut segments).push(segment);
     }
 
@@ -184,6 +186,7 @@ impl Chain {
         let gone: Vec<Arc<Segment>> = {
             let mut segments = self.segments.write().unwrap_or_else(PoisonError::into_inner);
             let list = Arc::make_mut(&mut segments);
+            invariant!(count < list.len(), "retention takes {count} of {} segments", list.len());
             list.drain(..count.min(list.len())).collect()
         };
         if let Some(first) = self.segments().first() {
@@ -224,6 +227,7 @@ impl Chain {
             let mut open = self.opened();
             open.retain(|(first, _)| *first != segment.first);
             open.push_back((segment.first, store.clone()));
+            invariant!(open.len() <= OPEN_MAX + 1, "{} segments are open", open.len());
             if open.len() > OPEN_MAX { open.pop_front() } else { None }
         };
         drop(evicted);
@@ -254,6 +258,8 @@ impl Chain {
         let Some(segment) = after.checked_sub(1).and_then(|at| segments.get(at)) else { return Ok(None) };
         let Some(store) = self.store(segment)? else { return Ok(None) };
         let Some((first, bytes)) = store.at_or_below(seq)? else { return Ok(None) };
+        invariant!(first <= seq, "the block of {seq} begins with {first}");
+        invariant!(segment.first <= first, "block {first} is in {}", segment.name);
         let block = Block::parse(first, &bytes);
         let block = block.map_err(|fault| BadBlock { segment: segment.name.clone(), block: first, fault })?;
         let count = block.count;
@@ -266,6 +272,7 @@ impl Chain {
             blocks.pop_front();
         }
         blocks.push_back(read.clone());
+        invariant!(blocks.len() <= BLOCKS_MAX, "{} blocks are cached", blocks.len());
         Ok(Some(read))
     }
 
@@ -424,6 +431,7 @@ pub(crate) fn add_keys(table: &MemTable, block: Block<'_>, bytes: usize) -> Resu
             table.recover(key.hash, Found { a: key.a, b });
         }
     }
+    invariant!(from <= to, "block {} has no events", block.first);
     table.add_block(block.end(), bytes, from, to);
     Ok(())
 }

@@ -106,6 +106,8 @@ impl SegmentList {
     pub(crate) fn add(&self, engine: &dyn Engine, first: Seq) -> Result<(), EngineError> {
         self.change(engine, |list| {
             if list.firsts.last() != Some(&first) {
+                let last = list.firsts.last().copied().unwrap_or_default();
+                invariant!(last < first, "segment {first} is listed after {last}");
                 list.firsts.push(first);
             }
         })

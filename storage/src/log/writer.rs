@@ -59,6 +59,8 @@ impl Shared {
         let mut done = std::mem::take(&mut pending.done);
         match self.write(&pending, &writing, seal) {
             Ok(()) => {
+                let before = self.committed.load(Ordering::Acquire);
+                invariant!(pending.first.0 == before + 1, "block {} follows {before}", pending.first);
                 self.committed.store(pending.first.0 + u64::from(pending.count) - 1, Ordering::Release);
                 let mut queue = self.queue();
                 queue.written(writing, self.options.block_bytes_max.saturating_mul(KEEP_FACTOR));
@@ -99,6 +101,10 @@ impl Shared {
 
     fn write(&self, pending: &Pending, writing: &Writing, seal: &dyn Fn(Job)) -> Result<(), EngineError> {
         let segment = &pending.segment;
+        invariant!(pending.count > 0, "block {} is empty", pending.first);
+        invariant!(segment.first <= pending.first, "block {} in {}", pending.first, segment.name);
+        invariant!(pending.table.first <= pending.first, "block {} in {}", pending.first, segment.name);
+        invariant!(pending.from <= pending.to, "{:?} to {:?}", pending.from, pending.to);
         let is_first = pending.first == segment.first;
         let store = match is_first {
             true => self.chain.begin(segment)?,
@@ -133,6 +139,8 @@ impl Shared {
     fn seal_before(&self, segment: &Segment, seal: &dyn Fn(Job)) {
         let segments = self.chain.segments();
         let at = segments.partition_point(|other| other.first < segment.first);
+        let is_listed = segments.get(at).is_some_and(|other| other.first == segment.first);
+        invariant!(is_listed, "{} is written to and not in the chain", segment.name);
         if let Some(before) = at.checked_sub(1).and_then(|at| segments.get(at)) {
             seal(Job::Segment(before.clone()));
         }
@@ -148,6 +156,8 @@ impl Shared {
     /// Seals a segment on this thread.
     pub(crate) fn seal_now(&self, segment: &Segment) {
         self.seal_with(segment, |store| segment.lookups.seal(store));
+        let first = segment.facts().first;
+        invariant!(first == segment.first, "the look-ups of {} begin with {first}", segment.name);
         if segment.lookups.is_sealed() {
             segment.close();
         }
@@ -184,6 +194,7 @@ impl Shared {
     pub(crate) fn end_part(&self) -> Option<(Arc<Segment>, Seq)> {
         let mut queue = self.queue();
         let segment = queue.end_part(self.options.part_bytes_min())?;
+        invariant!(segment.first <= queue.next, "{} begins after the next event", segment.name);
         Some((segment, Seq(queue.next.0.saturating_sub(1))))
     }
 

@@ -124,6 +124,7 @@ impl MemTable {
         let mut facts = self.facts.lock().unwrap_or_else(PoisonError::into_inner);
         let last = Seq(end.0.saturating_sub(1));
         let events = end.0.saturating_sub(facts.last.0).saturating_sub(1);
+        invariant!(events > 0, "a block that ends before {end} follows {}", facts.last);
         let (first, block_bytes) = (self.first, bytes as u64);
         *facts = facts.join(Facts { first, last, from, to, events, block_bytes, file_bytes: 0 });
     }
@@ -146,6 +147,7 @@ impl MemTable {
 
     /// Inserts a key of the event `seq`. Appends may come in any order: the greatest number wins.
     pub(crate) fn insert(&self, hash: u128, found: Found, seq: Seq) {
+        invariant!(self.first <= seq, "a key of {seq} comes into the part from {}", self.first);
         if let Some(shard) = self.shard(hash) {
             let map = &mut write(shard).map;
             let value = map.entry(hash).or_insert(Versioned { found, seq: seq.0 });
@@ -153,7 +155,9 @@ impl MemTable {
                 *value = Versioned { found, seq: seq.0 };
             }
         }
-        self.arrived.fetch_add(1, Ordering::AcqRel);
+        let arrived = self.arrived.fetch_add(1, Ordering::AcqRel) + 1;
+        let expected = self.expected.load(Ordering::Acquire);
+        invariant!(arrived <= expected, "{arrived} keys of {expected} announced");
     }
 
     /// Inserts a key that was read back from the blocks: in the order of the events, before

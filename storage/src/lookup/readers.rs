@@ -77,6 +77,8 @@ impl OpenReaders {
             let oldest = self.readers.iter().min_by_key(|(_, used)| used.last_use).map(|(id, _)| *id);
             oldest.and_then(|id| self.readers.remove(&id));
         }
+        let open = self.readers.len();
+        invariant!(open <= open_max, "{open} files are open, {open_max} may be");
     }
 }
 

@@ -160,7 +160,11 @@ impl SegmentLookups {
     /// Ends the part that grows; events from `next` on go to another.
     pub(crate) fn begin_part(&self, next: Seq) -> Arc<MemTable> {
         let table = Arc::new(MemTable::new(next));
-        self.change_parts(|parts| parts.tables.push(table.clone()));
+        self.change_parts(|parts| {
+            let last = parts.tables.last().map_or(Seq::NONE, |last| last.first);
+            invariant!(last <= next, "a part from {next} follows one from {last}");
+            parts.tables.push(table.clone());
+        });
         table
     }
 
@@ -182,6 +186,8 @@ impl SegmentLookups {
         while let Some((table, next)) = self.ended_part()
             && next.0 <= committed.0.saturating_add(1)
         {
+            let end = table.facts().end();
+            invariant!(end == next, "a part ends before {end}, the next begins with {next}");
             self.seal_part(store, &table)?;
             self.merge_small(small_bytes)?;
         }
@@ -211,6 +217,8 @@ impl SegmentLookups {
             return Ok(());
         };
         let facts = others.iter().rev().fold(first.facts, |facts, file| facts.join(file.facts));
+        let events = facts.end().0.saturating_sub(facts.first.0);
+        invariant!(facts.events == events, "merged parts have {} events of {events}", facts.events);
         let mut sources = LookupSources::default();
         small.iter().try_for_each(|file| sources.push_file(file))?;
         let merged = LookupFile::write(&self.readers, (&self.segment, &first.name), facts, sources)?;
@@ -239,6 +247,8 @@ impl SegmentLookups {
         store.freeze()?;
         let engine = self.readers.engine();
         let facts = Facts { file_bytes: engine.block_file_bytes(&self.segment)?, ..self.facts() };
+        let events = facts.end().0.saturating_sub(self.first.0);
+        invariant!(facts.events == events, "{} has {} of {events}", self.segment, facts.events);
         let whole = LookupFile::write(&self.readers, (&self.segment, WHOLE), facts, sources)?;
         self.change(|state| *state = State::Whole(Arc::new(whole)));
         files.iter().try_for_each(|file| self.remove(file))

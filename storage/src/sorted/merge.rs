@@ -48,6 +48,8 @@ impl Source for Merge<'_> {
         }
         self.key = key;
         self.least = self.find_least();
+        let rises = self.head().is_none_or(|record| *record.key > *self.key);
+        invariant!(rises, "a source of {} is not in order", self.sources.len());
         Ok(())
     }
 }

@@ -206,6 +206,16 @@ impl Files {
         change(Arc::make_mut(&mut runs));
     }
 
+    /// Checks that the runs hold all writes, each in one of them.
+    fn check_order(&self) {
+        let mut expected = 1;
+        for Run { span, .. } in self.runs().iter().map(|run| &**run) {
+            invariant!(span.from == expected, "{span:?} begins the run after {expected}");
+            invariant!(span.from <= span.to, "{span:?} holds nothing");
+            expected = span.to.saturating_add(1);
+        }
+    }
+
     /// The first of the runs that are worth merging.
     fn first_to_merge(&self) -> Option<usize> {
         first_to_merge(&self.runs().iter().map(|run| run.file.bytes()).collect::<Vec<_>>())
@@ -227,6 +237,7 @@ impl Files {
         let merged = runs.get(from..).unwrap_or_default();
         let (Some(first), Some(last)) = (merged.first(), merged.last()) else { return Ok(()) };
         let span = Span { from: first.span.from, to: last.span.to };
+        invariant!(merged.len() > 1, "{span:?} is merged with nothing");
         let records_max = merged.iter().map(|run| run.file.len()).sum();
         let go_on = || {
             self.tell("merging");
@@ -244,6 +255,7 @@ impl Files {
         self.change(|list| {
             list.splice(from..runs.len(), [run]);
         });
+        self.check_order();
         for run in merged {
             self.tell("before a run is removed");
             self.folder.remove(&run.span.file_name())?;
@@ -315,6 +327,7 @@ impl KeyValueStore for RunStore {
         let mut source = WriteSource::new(writes);
         let run = Run::write(&self.files.folder, (span, keys_max as u64), &mut source, &|| ())?;
         self.files.change(|runs| runs.push(run));
+        self.files.check_order();
         self.merge_in_background()
     }
 

@@ -5,7 +5,7 @@ use crate::{
     disk::seam::NextPart,
     error::EngineError,
     sorted::{
-        Note, Shape, SortedRecord, Source,
+        Note, PAGE_BYTES, Shape, SortedRecord, Source,
         fences::{Fences, FilterAndFences, Place},
         file::Written,
         filter::{Filter, hash},
@@ -43,6 +43,8 @@ impl Writer {
         if !put_record(self.shape, record, &mut self.bytes) {
             return false;
         }
+        let rises = self.records == 0 || *record.key > *self.first;
+        invariant!(rises, "record {} comes before its page", self.records);
         if self.page_records == 0 {
             self.first.clear();
             self.first.extend_from_slice(record.key);
@@ -64,12 +66,15 @@ impl Writer {
         end_page(self.shape, self.page_at, self.page_records, &mut self.bytes);
         let place =
             Place { offset: self.taken + self.page_at as u64, bytes: self.bytes.len() - self.page_at };
+        let is_sized = self.shape == Shape::Variable || place.bytes == PAGE_BYTES;
+        invariant!(is_sized, "a page of fixed size has {} bytes", place.bytes);
         self.resident.fences.push(&self.first, place);
         (self.page_at, self.page_records) = (self.bytes.len(), 0);
     }
 
     /// Takes the pages that are complete.
     fn take(&mut self) -> Vec<u8> {
+        invariant!(self.page_at <= self.bytes.len(), "a page at {} is not there", self.page_at);
         let rest = self.bytes.split_off(self.page_at);
         self.taken += self.page_at as u64;
         self.page_at = 0;
@@ -124,6 +129,8 @@ pub(crate) fn write(
         }
         Ok(Some(writer.take()))
     })?;
+    let records = writer.records;
+    invariant!(records <= records_max, "{records} records came, {records_max} were announced");
     let trailer =
         trailer.ok_or_else(|| EngineError::new("write a sorted file", "not all of it was taken"))?;
     Ok(Written { trailer, resident: writer.resident })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use channels::{LinkKind, http::Request};
 use message::{Timestamp, event::Cause};
 use ractor::{Actor, ActorCell, ActorId};
+use storage::invariant;
 
 use crate::{
     actor::{
@@ -125,6 +126,7 @@ impl Links {
     pub(crate) fn add_part(&mut self, part_for: impl FnOnce(u16) -> LinkPart) {
         let emptiest = self.slots.iter_mut().enumerate().max_by_key(|(n, slot)| (slot.free, usize::MAX - n));
         let Some((n, slot)) = emptiest else { return };
+        invariant!(slot.free > 0, "a part goes to link {n}, which has no room");
         slot.free = slot.free.saturating_sub(1);
         slot.batch.push(part_for(n as u16));
     }

@@ -2,6 +2,7 @@
 //! and rate, and parts that links have submitted. It holds no message that the log does not.
 
 use std::{collections::VecDeque, sync::Arc};
+use storage::invariant;
 
 use crate::{
     actor::channel::links::Links,
@@ -157,6 +158,9 @@ impl Outbox {
             });
         }
         links.submit();
+        let waiting = self.queue.len();
+        invariant!(counted <= allowed, "{counted} of {allowed} parts are counted");
+        invariant!(self.outstanding.len() >= allowed, "{waiting} wait, {allowed} were sent");
         self.rate.sent(counted, now_ms);
         allowed
     }
@@ -191,7 +195,8 @@ impl Outbox {
         if !self.lanes.is_empty() || self.reserved + self.queue.len() > room {
             self.withdraw_credit(entry);
         }
-        let mut free = room.saturating_sub(self.reserved + self.queue.len());
+        let held = self.reserved + self.queue.len();
+        let mut free = room.saturating_sub(held);
         for _ in 0..ASK_MAX {
             if free == 0 {
                 break;
@@ -206,6 +211,8 @@ impl Outbox {
             self.reserved += free;
             entry.credit.give(free);
         }
+        let (most, now) = (room.max(held), self.reserved + self.queue.len());
+        invariant!(now <= most, "{now} parts are asked for, {most} may be");
     }
 }
 
@@ -246,6 +253,8 @@ impl Outstanding {
         match self.free.pop() {
             Some(token) => {
                 if let Some(slot) = self.slots.get_mut(token as usize) {
+                    let before = slot.map(|before| before.part);
+                    invariant!(before.is_none(), "token {token} is given to {part:?} and {before:?}");
                     *slot = submitted;
                 }
                 token
@@ -261,6 +270,8 @@ impl Outstanding {
     pub(crate) fn remove(&mut self, token: u32) -> Option<AnsweredPart> {
         let Submitted { part, epoch, .. } = self.slots.get_mut(token as usize)?.take()?;
         self.free.push(token);
+        let (free, all) = (self.free.len(), self.slots.len());
+        invariant!(free <= all, "{free} tokens of {all} are free");
         Some(AnsweredPart { part, is_current: epoch == self.epoch })
     }
 

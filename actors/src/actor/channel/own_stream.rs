@@ -2,7 +2,7 @@
 //! the index's snapshot and the events after it.
 
 use message::{ChannelId, Event, Seq, StreamId, address};
-use storage::{Entry, Item, Key, Prev, Stored, Tag};
+use storage::{Entry, Item, Key, Prev, Stored, Tag, invariant};
 
 use crate::{
     context::Context,
@@ -60,8 +60,12 @@ impl OwnStream {
             newer.push(stored);
         }
         newer.reverse();
-        let head = newer.last().map_or(applied, |stored| stored.seq);
-        let own = Self { stream, head, dirty: false, channel };
+        let last = newer.last().map_or(applied, |stored| stored.seq);
+        invariant!(last == head, "the newest event of {stream} is {head}, {last} was read");
+        let foreign = newer.iter().find(|stored| stored.stream != stream).map(|stored| stored.seq);
+        invariant!(foreign.is_none(), "{foreign:?} is in the history of {stream}");
+        // What is newer than the snapshot may be past retention at the next start.
+        let own = Self { stream, head, dirty: !newer.is_empty(), channel };
         Ok((own, Recovered { parked, newer }))
     }
 
@@ -89,6 +93,7 @@ impl OwnStream {
         let item = Item { stream, prev, about: prev, at: context.now(), keys, event };
         match context.log.append(vec![item], done) {
             Ok(seq) => {
+                invariant!(self.head < seq, "{stream} goes from {} to {seq}", self.head);
                 self.head = seq;
                 self.dirty = true;
             }

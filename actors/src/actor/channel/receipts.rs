@@ -8,7 +8,7 @@ use message::{
     Address, Event, PartState, PartStatus, StreamId, address,
     event::{Cause, UnmatchedReceipt},
 };
-use storage::KEYS_MAX;
+use storage::{KEYS_MAX, invariant};
 
 use crate::{
     actor::channel::{
@@ -240,6 +240,8 @@ impl Receipts {
         ids: Vec<Box<str>>,
         ack: Ack,
     ) -> Option<u32> {
+        let number = receipt.number;
+        invariant!(self.kept.get(number).is_none(), "a second receipt is kept as {number}");
         self.own.append(context, Event::ReceiptUnmatched(Box::new(receipt.clone())), Some(ack));
         self.kept.park(Parked { receipt, ids, since: context.now(), tries: 0 }, named)
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use message::{Address, Timestamp, address, event::CustomerMoved};
+use storage::invariant;
 
 use crate::{
     context::{Context, directory::ChannelEntry},
@@ -51,6 +52,7 @@ impl Recent {
             *before = std::mem::take(now);
         }
         now.insert(key, state);
+        invariant!(now.len() <= RECENT_MAX, "{} names are remembered", now.len());
     }
 
     /// Finds a customer's session by any of the names. Without one, the first name makes the
@@ -144,6 +146,7 @@ impl Recent {
             self.moves.pop_front();
         }
         self.moves.push_back(change.change);
+        invariant!(self.moves.len() <= MOVES_MAX, "{} moves are remembered", self.moves.len());
         plan
     }
 

@@ -15,6 +15,7 @@ use hmac::{Hmac, Mac};
 use message::{StreamId, Timestamp, event::Cause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use sha2::Sha256;
+use storage::invariant;
 use tokio::{sync::oneshot, time::timeout};
 
 use self::body::Subject;
@@ -198,8 +199,11 @@ impl DestinationState {
             }
             let held =
                 HeldBatch { batch, backoff: None, retry_at_ms: 0, in_flight: false, first_failure: None };
+            invariant!(!held.batch.deliveries.is_empty(), "{stream} delivers nothing");
             self.batches.insert(stream, held);
             self.waiting.push_back(stream);
+            let batches = self.batches.len();
+            invariant!(batches <= BATCHES_MAX, "{batches} batches are held");
         }
         self.post_waiting();
     }
@@ -237,6 +241,7 @@ impl DestinationState {
                 self.waiting.push_front(stream);
                 break;
             }
+            invariant!(!held.in_flight, "{stream} is posted twice at once");
             held.in_flight = true;
             let DeliveryBatch { customer, did, channel, deliveries, .. } = &held.batch;
             let subject = Subject { stream, customer, did, channel };
@@ -261,6 +266,7 @@ impl DestinationState {
         if count == 0 {
             return false;
         }
+        invariant!(count <= batch_max.max(1), "{count} deliveries in a POST of {batch_max}");
         if batch_max > 1 {
             body.push(b']');
         }
@@ -272,6 +278,8 @@ impl DestinationState {
         self.next_post += 1;
         let number = self.next_post;
         self.posts.insert(number, sessions);
+        let (posts, most) = (self.posts.len(), self.config.connections.max(1));
+        invariant!(posts <= most, "{posts} POSTs at once, {most} may be");
         let signature = self.config.secret.as_ref().map(|key| sign(key, &body));
         let post = Post { url: self.config.url.clone(), event_id, signature, body };
         let posting = self.context.seams.poster.post(post);
@@ -338,7 +346,9 @@ impl DestinationState {
         self.reason.clone_from(&failure.reason);
         let mut again = Vec::new();
         for PostedDeliveries { stream, numbers } in sessions {
-            let Some(held) = self.batches.get_mut(&stream) else { continue };
+            let held = self.batches.get_mut(&stream);
+            invariant!(held.is_some(), "{stream} was posted and is not held");
+            let Some(held) = held else { continue };
             held.in_flight = false;
             let failing_ms = now.since_ms(*held.first_failure.get_or_insert(now));
             let limit = self.config.give_up_after;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use message::{MessageNo, StreamId, Timestamp};
-use storage::{Found, Item, Key, Tag};
+use storage::{Found, Item, Key, Tag, invariant};
 
 use crate::{
     config::{ChannelIx, DestinationIx},
@@ -51,6 +51,8 @@ impl Batch {
 
     /// Drops the events recorded since `mark`.
     pub(crate) fn rollback(&mut self, mark: usize) {
+        let items = self.items.len();
+        invariant!(mark <= items, "{items} items are rolled back to {mark}");
         self.items.truncate(mark);
     }
 

@@ -3,11 +3,12 @@
 
 use channels::address::spelling;
 use message::{StreamId, Timestamp, address};
-use storage::{KEYS_MAX, Key, Tag};
+use storage::{KEYS_MAX, Key, Tag, invariant};
 
 use crate::{
     actor::host::turn::HostTurn,
     domain::{
+        chains,
         correlation::{self, PartRef},
         message_key, names,
         session::{CarriedSubject, DeliveryKind, Outbound, Session},
@@ -34,6 +35,8 @@ pub(crate) fn carry(turn: &mut HostTurn<'_>, stream: StreamId, upto: Timestamp) 
     };
     let pieces: Vec<_> =
         pieces.into_iter().map(|(event, subject)| (event, keys_of(turn, stream, session, subject))).collect();
+    let is_first = pieces.first().is_some_and(|(event, _)| chains::opens(event));
+    invariant!(is_first, "the state of {stream} is told again without its beginning");
     metrics::counter!("patchbay_sessions_carried_total").increment(1);
     for (event, keys) in pieces {
         // A piece may be told more than once: that changes nothing.

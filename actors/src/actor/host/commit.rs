@@ -3,7 +3,7 @@
 
 use message::{Seq, StreamId, address};
 use smallvec::SmallVec;
-use storage::{Key, Tag};
+use storage::{Key, Tag, invariant, invariants};
 
 use crate::{
     actor::host::{
@@ -32,10 +32,14 @@ const DELIVERIES_MAX: usize = 100;
 pub(crate) fn finish(turn: HostTurn<'_>) {
     let mut turn = turn;
     for stream in std::mem::take(&mut turn.batch.touched) {
+        let broken = invariants::broken_here();
         if let Some(room) = unasked_room(&turn, stream) {
             submit_parts(&mut turn, stream, room.channel, room.parts);
         }
         announce(&mut turn, stream);
+        if invariants::broken_here() != broken {
+            turn.sessions.park(stream);
+        }
     }
     append(turn);
 }
@@ -52,6 +56,7 @@ fn unasked_room(turn: &HostTurn<'_>, stream: StreamId) -> Option<UnaskedRoom> {
     let (slot, channel, entry) = turn.slot_and_channel(stream).filter(|(slot, ..)| !slot.announced)?;
     let due = slot.session.due_parts(&entry.policy, turn.moment(), usize::from(u8::MAX))?;
     let parts = entry.credit.take(due.parts.len());
+    invariant!(parts <= due.parts.len(), "{parts} of {} parts are granted", due.parts.len());
     (parts > 0).then_some(UnaskedRoom { channel, parts })
 }
 
@@ -84,7 +89,13 @@ fn append(turn: HostTurn<'_>) {
     }
     match context.log.append(items, Some(done)) {
         Ok(first) => on_appended(&mut HostTurn { context, sessions, batch }, first, &streams),
-        Err(error) => context.lifecycle.fail(format!("the event log: {error}")),
+        Err(error) => {
+            context.lifecycle.fail(format!("the event log: {error}"));
+            // Their memory is ahead of the log for good.
+            for stream in streams {
+                sessions.remove(stream);
+            }
+        }
     }
 }
 
@@ -93,7 +104,9 @@ fn on_appended(turn: &mut HostTurn<'_>, first: Seq, streams: &[StreamId]) {
     let live = &mut turn.sessions.live;
     for (n, stream) in streams.iter().enumerate() {
         let Some(slot) = live.get_mut(*stream) else { continue };
-        slot.head = Seq(first.0 + n as u64);
+        let (head, seq) = (slot.head, Seq(first.0 + n as u64));
+        invariant!(head < seq, "{stream} goes from {head} to {seq}");
+        slot.head = seq;
         slot.pending = None;
         slot.chains.resolve(first);
         slot.used = slot.is_under_way();
@@ -102,6 +115,8 @@ fn on_appended(turn: &mut HostTurn<'_>, first: Seq, streams: &[StreamId]) {
         if turn.slot(*stream).is_some_and(|slot| slot.session.is_done()) {
             // From now on the key of its last event leads to the stream.
             if let Some(slot) = turn.sessions.remove(*stream) {
+                let is_resolved = slot.pending.is_none();
+                invariant!(is_resolved, "{stream} is finished before its events are appended");
                 turn.context.log.index().remove_over(*stream, slot.head, slot.before);
             }
         } else {
@@ -123,6 +138,7 @@ fn announce(turn: &mut HostTurn<'_>, stream: StreamId) {
         && let Some(due) = slot.session.due_parts(&entry.policy, moment, usize::from(u8::MAX))
     {
         slot.announced = true;
+        invariant!(!due.parts.is_empty(), "{stream} is announced without parts");
         let ready = ReadySession { stream, lane: slot.session.lane(), parts: due.parts.len() as u16 };
         turn.batch.effects.channel(channel).ready.push(ready);
     }
@@ -184,13 +200,14 @@ fn first_deliveries(
     let entry = context.directory.destination(destination);
     let most = entry.map_or(1, |d| d.config.batch_max.clamp(1, DELIVERIES_MAX));
     let session = &slot.session;
-    let deliveries = session
+    let deliveries: Vec<PendingDelivery> = session
         .deliveries
         .iter()
         .filter(|d| destination_of(context, d).unwrap_or(of_did) == destination)
         .take(most)
         .map(|d| PendingDelivery { number: d.number, at: d.at, ordinal: d.ordinal, kind: d.kind.clone() })
         .collect();
+    invariant!(!deliveries.is_empty(), "{} has nothing for its destination", slot.stream);
     DeliveryBatch {
         stream: slot.stream,
         customer: session.customer_handed_out(),

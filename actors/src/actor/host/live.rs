@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use message::{Event, PartState, Seq, StreamId, Timestamp};
 use smallvec::SmallVec;
-use storage::StoredEntry;
+use storage::{StoredEntry, invariant};
 
 use crate::{
     config::{ChannelIx, DestinationIx},
@@ -86,6 +86,13 @@ impl Slot {
         at: Timestamp,
         position: Position,
     ) -> Option<Box<Outbound>> {
+        match position {
+            Position::At(seq) => invariant!(seq > self.head, "{seq} is applied after {}", self.head),
+            Position::InBatch(item) => {
+                let before = self.pending;
+                invariant!(before.is_none_or(|before| before < item), "{item} after {before:?}");
+            }
+        }
         let settled = self.session.apply(event, at);
         let is_open = message_of(event).is_some_and(|number| self.session.message(number).is_some());
         self.chains.advance(event, position, is_open);
@@ -144,6 +151,7 @@ impl LiveSessions {
 
     pub(crate) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(*self.by_stream.get(&stream)? as usize)?.as_mut()?;
+        invariant!(slot.stream == stream, "{} is found as {stream}", slot.stream);
         slot.used = true;
         Some(slot)
     }
@@ -171,12 +179,23 @@ impl LiveSessions {
             *place = Some(slot);
         }
         self.by_stream.insert(stream, index);
+        self.check_size();
     }
 
     pub(crate) fn remove(&mut self, stream: StreamId) -> Option<Slot> {
         let index = self.by_stream.remove(&stream)?;
         self.free.push(index);
-        self.slots.get_mut(index as usize)?.take()
+        let slot = self.slots.get_mut(index as usize)?.take();
+        let found = slot.as_ref().map(|slot| slot.stream);
+        invariant!(found == Some(stream), "{found:?} is removed as {stream}");
+        self.check_size();
+        slot
+    }
+
+    /// Checks that each slot is either free or that of one stream.
+    fn check_size(&self) {
+        let (all, free, used) = (self.slots.len(), self.free.len(), self.by_stream.len());
+        invariant!(free + used == all, "{all} slots: {free} are free and {used} used");
     }
 
     /// Lists a session for the next checkpoint.

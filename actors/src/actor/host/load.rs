@@ -4,7 +4,7 @@
 use message::{
     Counters, Event, Seq, StreamId, Timestamp, address, event::Revived, snapshot::SessionSnapshot,
 };
-use storage::{Entry, StoredEntry};
+use storage::{Entry, StoredEntry, invariant};
 
 use crate::{
     actor::host::live::Slot,
@@ -132,6 +132,7 @@ pub(crate) fn from_log(context: &Context, stream: StreamId, head: Seq) -> Result
             slot.apply(&stored.event, stored.at, Position::At(stored.seq));
         }
     }
+    invariant!(slot.head <= head, "{stream} is rebuilt up to {head} from {}", slot.head);
     slot.head = head;
     if !slot.session.is_blank() {
         return Ok(Some(slot));
@@ -164,6 +165,8 @@ fn is_end(event: &Event) -> bool {
 
 /// Writes a session into the index's delta, with the instant at which it is due.
 pub(crate) fn write(slot: &mut Slot, context: &Context, now: Timestamp) {
+    let is_whole = slot.pending.is_none() || context.lifecycle.has_failed();
+    invariant!(is_whole, "{} is written before its events are appended", slot.stream);
     let entry = slot.channel.and_then(|ix| context.directory.channel(ix));
     let now = now.min(context.moment().sure);
     let due = entry.map_or(Some(Timestamp(0)), |e| slot.session.wake_at(&e.policy, now));

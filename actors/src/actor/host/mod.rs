@@ -1,7 +1,7 @@
 //! A session host: runs the sessions of one address range, one task at a time, in batches. It
 //! decides through the sessions' pure side, appends the events to the log, and lets effects follow
 //! the flush. A panic in one session is caught at its boundary, and that session is rebuilt from
-//! the log.
+//! the log; so is a session in which an invariant was found broken.
 
 mod batch;
 mod carry;
@@ -22,15 +22,16 @@ use std::{
     sync::Arc,
 };
 
-use message::{Seq, StreamId, event::DoubtCause};
+use message::{Seq, StreamId, address, event::DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use storage::{invariant, invariants};
 use tokio::sync::oneshot;
 
-use self::{batch::Batch, sessions::Sessions, turn::HostTurn};
+use self::{batch::Batch, live::Slot, sessions::Sessions, turn::HostTurn};
 use crate::{
     config::{ChannelIx, DestinationIx},
     context::Context,
-    domain::{chains::Position, clock::Moment},
+    domain::{chains::Position, clock::Moment, session::Session},
     protocol::{
         host::HostMessage,
         task::{Op, Task},
@@ -110,6 +111,7 @@ impl Actor for SessionHost {
         input: HostInput,
         host: &mut Host,
     ) -> Result<(), ActorProcessingErr> {
+        host.rebuild_parked();
         let message = match input {
             HostInput::Message(message) => message,
             HostInput::ContinueCheckpoint => {
@@ -149,16 +151,23 @@ impl Host {
         let mut batch = Batch::for_tasks(self.context.moment(), tasks.len());
         for task in tasks {
             let (stream, reserved) = (task.stream, task.reserved());
-            let mark = batch.mark();
+            let host = self.context.hosts.of(stream);
+            invariant!(host == self.index, "{stream} of host {host} has work for {}", self.index);
+            let (mark, broken) = (batch.mark(), invariants::broken_here());
             let mut turn = self.turn(&mut batch);
             let done = catch_unwind(AssertUnwindSafe(|| perform::perform(&mut turn, task)));
             if done.is_err() {
+                self.panics.increment(1);
+                tracing::error!(%stream, "a session panicked and is rebuilt from the log");
                 batch.rollback(mark);
                 let channel = self.sessions.live.get(stream).and_then(|slot| slot.channel);
                 self.rebuild(stream, &mut batch);
                 if let Some(channel) = channel.filter(|_| reserved > 0) {
                     batch.effects.channel(channel).released += reserved;
                 }
+            } else if invariants::broken_here() != broken {
+                // Its events and effects fit one another; only the state in memory is not trusted.
+                self.rebuild(stream, &mut batch);
             }
         }
         let now = batch.now;
@@ -168,30 +177,54 @@ impl Host {
         }
     }
 
-    /// Rebuilds a session whose code panicked: its memory is not trusted, its log is.
-    fn rebuild(&mut self, stream: StreamId, batch: &mut Batch) {
-        self.panics.increment(1);
-        tracing::error!(%stream, "a session panicked and is rebuilt from the log");
-        let Some(slot) = self.sessions.remove(stream) else { return };
-        match load::from_log(&self.context, stream, slot.head) {
-            Ok(Some(mut fresh)) => {
-                fresh.channel = self.context.directory.channel_ix(&fresh.session.address.channel);
-                for (at, item) in batch.of_stream(stream) {
-                    fresh.apply(&item.event, item.at, Position::InBatch(at));
-                    fresh.pending = Some(at);
-                }
-                fresh.touched = slot.touched;
-                self.sessions.live.insert(fresh);
-                self.sessions.live.mark_dirty(stream);
-                batch.touched.push(stream);
-            }
-            // A session that this batch began.
-            Ok(None) if slot.head == Seq::NONE => {}
-            Ok(None) => self.context.lifecycle.fail(format!("session {stream} cannot be rebuilt")),
-            Err(reason) => {
-                self.context.lifecycle.fail(format!("session {stream} cannot be rebuilt: {reason}"));
-            }
+    /// Rebuilds the sessions in which a batch found an invariant broken when it ended.
+    fn rebuild_parked(&mut self) {
+        let parked = self.sessions.take_parked();
+        if parked.is_empty() {
+            return;
         }
+        let mut batch = Batch::new(self.context.moment());
+        for stream in parked {
+            self.rebuild(stream, &mut batch);
+        }
+        commit::finish(self.turn(&mut batch));
+    }
+
+    /// Rebuilds a session whose memory is not trusted from its log, which is.
+    fn rebuild(&mut self, stream: StreamId, batch: &mut Batch) {
+        let Some(slot) = self.sessions.remove(stream) else { return };
+        metrics::counter!("patchbay_sessions_rebuilt_total").increment(1);
+        let fresh = match load::from_log(&self.context, stream, slot.head) {
+            Ok(fresh) => fresh,
+            Err(reason) => {
+                let reason = format!("session {stream} cannot be rebuilt: {reason}");
+                return self.context.lifecycle.fail(reason);
+            }
+        };
+        let Some(mut fresh) = fresh.or_else(|| self.begun_in_batch(stream, slot.head)) else {
+            return self.context.lifecycle.fail(format!("session {stream} cannot be rebuilt"));
+        };
+        invariant!(fresh.head == slot.head, "{stream} is rebuilt to {}", fresh.head);
+        for (at, item) in batch.of_stream(stream) {
+            fresh.apply(&item.event, item.at, Position::InBatch(at));
+            fresh.pending = Some(at);
+        }
+        if fresh.session.is_blank() {
+            return;
+        }
+        fresh.channel = self.context.directory.channel_ix(&fresh.session.address.channel);
+        fresh.touched = slot.touched;
+        self.sessions.live.insert(fresh);
+        self.sessions.live.mark_dirty(stream);
+        batch.touched.push(stream);
+    }
+
+    /// Returns the state of a stream that had no open session before the batch in progress: it is
+    /// new, or its last event finished it.
+    fn begun_in_batch(&self, stream: StreamId, head: Seq) -> Option<Slot> {
+        let finished = || self.context.reader.find(address::head_key(stream));
+        let is_over = head == Seq::NONE || finished().is_some_and(|found| found.b == head.0);
+        is_over.then(|| Slot::new(stream, Session::blank(), head))
     }
 
     fn tick(&mut self) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use message::{StreamId, Timestamp};
+use storage::invariant;
 
 use crate::{
     actor::host::{
@@ -23,13 +24,27 @@ const DUE_MAX: usize = 1_000;
 pub(crate) struct Sessions {
     pub(crate) live: LiveSessions,
     timers: BTreeSet<(Timestamp, StreamId)>,
+    /// Sessions whose state is not trusted any more: they are rebuilt before the next task.
+    parked: Vec<StreamId>,
     /// The number of live sessions last added to the gauge, which all hosts share.
     published: usize,
 }
 
 impl Sessions {
     pub(crate) fn new(live_max: usize) -> Self {
-        Self { live: LiveSessions::new(live_max), timers: BTreeSet::new(), published: 0 }
+        Self { live: LiveSessions::new(live_max), timers: BTreeSet::new(), parked: Vec::new(), published: 0 }
+    }
+
+    /// Puts a session aside until it is rebuilt.
+    pub(crate) fn park(&mut self, stream: StreamId) {
+        if !self.parked.contains(&stream) {
+            self.parked.push(stream);
+        }
+    }
+
+    /// Takes the list of sessions to be rebuilt.
+    pub(crate) fn take_parked(&mut self) -> Vec<StreamId> {
+        std::mem::take(&mut self.parked)
     }
 
     /// Removes a session, with its timer, from memory.
@@ -51,6 +66,8 @@ impl Sessions {
             self.timers.remove(&(armed, stream));
         }
         self.timers.insert((at, stream));
+        let (timers, live) = (self.timers.len(), self.live.len());
+        invariant!(timers <= live, "{timers} timers of {live} sessions");
     }
 
     /// Disarms the timers that are due by `now` and returns their sessions.
@@ -61,6 +78,8 @@ impl Sessions {
                 break;
             }
             self.timers.pop_first();
+            let armed = self.live.get(stream).and_then(|slot| slot.timer);
+            invariant!(armed == Some(at), "{stream} is due at {at:?} and armed for {armed:?}");
             if let Some(slot) = self.live.get_mut(stream) {
                 slot.timer = None;
                 slot.timed_at = None;
@@ -79,6 +98,7 @@ impl Sessions {
             };
             let Some(stream) = self.live.victim(idle) else { break };
             if let Some(mut slot) = self.remove(stream) {
+                invariant!(slot.pending.is_none(), "{stream} leaves before its events are appended");
                 load::write(&mut slot, context, now);
             }
         }

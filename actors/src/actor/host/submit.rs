@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use message::{Event, StreamId};
+use storage::invariant;
 
 use crate::{
     actor::host::turn::HostTurn,
@@ -37,6 +38,11 @@ pub(crate) fn submit_parts(turn: &mut HostTurn<'_>, stream: StreamId, channel: C
     let Event::Submitting { message: number, parts } = &event else { return };
     let (number, parts) = (*number, parts.clone());
     let Some(message) = slot.session.message(number) else { return };
+    let (count, last) = (message.parts.len(), parts.iter().max().copied().unwrap_or_default());
+    invariant!(usize::from(last) < count, "part {last} of {count} is handed to a link");
+    invariant!(parts.len() <= max, "{} parts for room of {max}", parts.len());
+    let has_customer = !slot.session.customer().is_empty();
+    invariant!(has_customer, "{stream} sends to an address that passed to another customer");
     let job = Job {
         stream,
         number,

@@ -8,7 +8,7 @@ use message::{
     event::{DoubtCause, LateReceipt},
 };
 use smallvec::SmallVec;
-use storage::{Item, KEYS_MAX, Key, Prev, Tag};
+use storage::{Item, KEYS_MAX, Key, Prev, Tag, invariant};
 
 use crate::{
     actor::host::{
@@ -89,6 +89,8 @@ impl<'a> HostTurn<'a> {
         };
         let Some(mut slot) = found else { return false };
         slot.channel = self.context.directory.channel_ix(&slot.session.address.channel);
+        invariant!(slot.stream == stream, "{} is loaded as {stream}", slot.stream);
+        invariant!(slot.pending.is_none(), "{stream} is loaded in the middle of a batch");
         self.sessions.live.insert(slot);
         // A session with submitted parts never leaves memory, so these were submitted by an earlier
         // process.
@@ -102,6 +104,8 @@ impl<'a> HostTurn<'a> {
         if slot.session.submitting() {
             let events = slot.session.recover(&entry.policy, cause, self.now());
             self.record(stream, events, &[]);
+            let is_left = self.slot(stream).is_some_and(|slot| slot.session.submitting());
+            invariant!(!is_left, "{stream} has parts with a link that is gone");
         }
     }
 
@@ -110,6 +114,7 @@ impl<'a> HostTurn<'a> {
         let Some(FinishedStream { head, revived }) = load::finished(self.context, stream) else {
             return false;
         };
+        invariant!(!self.sessions.live.contains(stream), "{stream} is live and is revived");
         let mut slot = Slot::new(stream, Session::new(revived.address.clone(), revived.counters), head);
         slot.channel = self.context.directory.channel_ix(&revived.address.channel);
         self.sessions.live.insert(slot);
@@ -179,6 +184,7 @@ impl<'a> HostTurn<'a> {
         let mut keys: SmallVec<[Key; 2]> = keys_of(stream, &event, entry);
         keys.extend_from_slice(extra_keys);
         keys.extend(settled.map(|message| settled_key(stream, &message)));
+        invariant!(keys.len() <= KEYS_MAX, "{} keys of one event of {stream}", keys.len());
         let prev = slot.pending.map_or(Prev::At(slot.head), Prev::Earlier);
         slot.pending = Some(index);
         self.batch.items.push(Item { stream, prev, about, at: now, keys, event });

@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use channels::{SendError, http::Request};
 use message::event::{Cause, DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use storage::invariant;
 use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::{
@@ -279,10 +280,10 @@ impl HttpLinkState {
             }
             LinkNote::Registration(outcome) => self.on_registration(outcome),
             LinkNote::Profile(customer, said) => {
-                self.in_flight = self.in_flight.saturating_sub(1);
+                self.end_extra();
                 self.report(vec![LinkEvent::Profile(customer, said)]);
             }
-            LinkNote::FireAndForget => self.in_flight = self.in_flight.saturating_sub(1),
+            LinkNote::FireAndForget => self.end_extra(),
         }
     }
 
@@ -458,6 +459,13 @@ impl HttpLinkState {
     /// Whether calls that carry no message are dropped.
     fn is_busy(&self) -> bool {
         self.is_stopped || !self.circuit.is_closed() || self.in_flight >= FIRE_AND_FORGET_MAX
+    }
+
+    /// Counts the end of a call that carried no message.
+    fn end_extra(&mut self) {
+        let in_flight = self.in_flight;
+        invariant!(in_flight > 0, "a call of link {} ends that was not begun", self.link);
+        self.in_flight = in_flight.saturating_sub(1);
     }
 
     /// Asks for a customer's profile; no message waits for it.

@@ -16,6 +16,7 @@ use channels::{
     },
 };
 use message::event::{Cause, DoubtCause};
+use storage::invariant;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf},
     sync::mpsc,
@@ -157,6 +158,8 @@ async fn connected(
         events: Vec::new(),
     };
     driver.drive(&mut read, &mut write, commands).await;
+    let left = driver.events.len();
+    invariant!(left == 0, "link {} ends with {left} events that nobody was told", connection.link);
     let rest = write.write_all(driver.session.peer().transmit());
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), rest).await;
     let _lost = timeout(Duration::from_millis(LAST_WRITE_MS), write.shutdown()).await;

@@ -11,6 +11,7 @@ use message::{
         Received, Revived, SessionOpened,
     },
 };
+use storage::invariant;
 
 use super::state::{
     DeadLetter, Delivery, DeliveryKind, Notification, Outbound, Part, PendingChoices, Phase, Session,
@@ -264,6 +265,8 @@ impl Session {
         self.did_shown = opened.did_shown.clone();
         self.handler = opened.handler.clone();
         self.counters = opened.counters;
+        let (before, ordinal) = (opened.counters.sessions, opened.ordinal);
+        invariant!(before < ordinal, "session {ordinal} begins after {before}");
         self.counters.sessions = opened.ordinal;
         self.open = true;
         self.opened_at = at;
@@ -272,6 +275,9 @@ impl Session {
     }
 
     fn enqueue(&mut self, accepted: &Accepted, at: Timestamp) {
+        let (number, last) = (accepted.number, self.counters.messages);
+        invariant!(number.0 > last, "message {} is accepted after {last}", number.0);
+        invariant!(accepted.split.parts > 0, "message {} has no parts", number.0);
         self.counters.messages = accepted.number.0;
         if accepted.split.parts > 1 {
             self.counters.references = accepted.split.reference;
@@ -293,6 +299,7 @@ impl Session {
         self.aliases.extend(names.iter().cloned());
         let excess = self.aliases.len().saturating_sub(ALIASES_MAX);
         self.aliases.drain(..excess);
+        invariant!(self.aliases.len() <= ALIASES_MAX, "{} names", self.aliases.len());
     }
 
     /// Adds a message that a piece of the state tells, unless it is known.
@@ -337,6 +344,8 @@ impl Session {
             message.content = Content::Text(Box::from(""));
         }
         let progress = Progress::of(message);
+        invariant!(message.number == number, "{} is found as {}", message.number.0, number.0);
+        invariant!(!message.parts.is_empty(), "message {} has no parts", number.0);
         if let Some((destination, kind)) = notification {
             self.deliver(destination, kind, at);
         }
@@ -356,23 +365,26 @@ impl Session {
     /// Keeps open messages in the queue and answered ones in `sent`, in order; removes and returns
     /// settled ones.
     fn place(&mut self, number: MessageNo, progress: Progress) -> Option<Box<Outbound>> {
-        match progress {
-            Progress::Settled => {
-                return self.sent.remove(&number).or_else(|| self.dequeue(number));
-            }
+        let settled = match progress {
+            Progress::Settled => self.sent.remove(&number).or_else(|| self.dequeue(number)),
             Progress::Answered => {
                 if let Some(message) = self.dequeue(number) {
                     self.sent.insert(number, message);
                 }
+                None
             }
             Progress::Open => {
                 if let Some(message) = self.sent.remove(&number) {
                     let (Ok(position) | Err(position)) = self.queue_position(number);
                     self.queue.insert(position, message);
                 }
+                None
             }
-        }
-        None
+        };
+        let (is_queued, is_sent) = (self.queue_position(number).is_ok(), self.sent.contains_key(&number));
+        invariant!(is_queued == (progress == Progress::Open), "message {}: queued", number.0);
+        invariant!(is_sent == (progress == Progress::Answered), "message {}: sent", number.0);
+        settled
     }
 
     fn dequeue(&mut self, number: MessageNo) -> Option<Box<Outbound>> {
@@ -394,6 +406,9 @@ impl Session {
 
     fn deliver(&mut self, destination: Option<DestinationId>, kind: DeliveryKind, at: Timestamp) {
         self.counters.deliveries = self.counters.deliveries.saturating_add(1);
+        let (number, last) = (self.counters.deliveries, self.deliveries.back());
+        let is_new = last.is_none_or(|last| last.number < number);
+        invariant!(is_new, "delivery {number} comes after {:?}", last.map(|last| last.number));
         let delivery = Delivery {
             number: self.counters.deliveries,
             at,
@@ -413,6 +428,8 @@ impl Session {
             }
         }
         self.deliver(None, DeliveryKind::Message(Arc::new(received.clone())), at);
+        let (said, number) = (received.delivery, self.counters.deliveries);
+        invariant!(said == number, "a message was announced as delivery {said} and is {number}");
     }
 
     /// Removes a delivery, nearly always the first one.
@@ -428,6 +445,8 @@ impl Session {
                 self.dead_letters.remove(0);
             }
             self.dead_letters.push(DeadLetter { delivery, cause: cause.clone() });
+            let letters = self.dead_letters.len();
+            invariant!(letters <= DEAD_LETTERS_MAX, "{letters} dead letters");
         }
     }
 

@@ -14,6 +14,7 @@ use message::{
     },
 };
 use smallvec::{SmallVec, smallvec};
+use storage::invariant;
 
 use super::{
     policy::Policy,
@@ -209,6 +210,9 @@ impl Session {
             split.reference &= 0xff;
         }
         let number = MessageNo(self.counters.messages.saturating_add(1));
+        let last = self.queue.back().map_or(0, |last| last.number.0);
+        invariant!(last < number.0, "message {} comes after {last}", number.0);
+        invariant!(split.parts > 0, "the channel made no parts of message {}", number.0);
         events.push(Event::Accepted(Box::new(Accepted {
             number,
             id: accept.id,
@@ -272,6 +276,8 @@ impl Session {
     /// Hands at most `max` parts of the first due message to a link.
     pub fn submit(&self, policy: &Policy, now: impl Into<Moment>, max: usize) -> Option<Event> {
         let due = self.due_parts(policy, now, max)?;
+        let parts = due.parts.len();
+        invariant!((1..=max).contains(&parts), "{parts} parts are handed over, {max} may be");
         Some(Event::Submitting { message: due.message, parts: due.parts })
     }
 

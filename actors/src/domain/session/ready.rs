@@ -3,6 +3,7 @@
 
 use message::{MessageNo, Timestamp};
 use smallvec::SmallVec;
+use storage::invariant;
 
 use super::{
     policy::Policy,
@@ -46,6 +47,8 @@ impl Session {
         }
         let is_due = |part: &Part| part.phase == Phase::Waiting && part.retry_at <= now;
         let parts: SmallVec<[u16; 4]> = head.parts_where(is_due).take(max).collect();
+        let is_queued = self.queue_position(head.number).is_ok();
+        invariant!(is_queued, "message {} is due and not queued", head.number.0);
         (!parts.is_empty()).then_some(DueParts { message: head.number, parts })
     }
 
