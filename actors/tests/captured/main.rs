@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::disallowed_methods,
     clippy::print_stdout,
     reason = "a test ends on the first surprise"
 )]
