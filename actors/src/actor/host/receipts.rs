@@ -210,15 +210,15 @@ pub(crate) fn record_doubt_receipt(
     let overdue = Timestamp(turn.now().0.saturating_sub(ANSWER_WAIT_MS));
     let unknown = UnknownReceipt {
         provider_id,
-        state: *state,
-        code,
         came_at: *came_at,
         unanswered_since: may_be_unanswered.then_some(overdue),
     };
     let Some(found) = slot.session.doubt_receipt(&entry.policy, &unknown) else { return Tried::Undecided };
     let keys = keys_of_part(stream, found.message, found.part, spellings);
     turn.record(stream, [found.submitted], &keys);
-    turn.record(stream, [found.receipt], &[]);
+    // The answer settles a message whose failure was reported before it: the receipt is late then.
+    let report = Report { number: found.message, part: found.part, state: *state, code };
+    record_receipt(turn, stream, report, None);
     Tried::Recorded
 }
 

@@ -180,6 +180,8 @@ impl Driver<'_> {
         commands: &mut mpsc::UnboundedReceiver<Command>,
     ) {
         let mut buffer = BytesMut::with_capacity(READ_BYTES);
+        // Without its owner the connection still waits for the answer to its unbind.
+        let mut has_owner = true;
         loop {
             let now = self.now();
             if self.session.poll_timeout().is_some_and(|at| at <= now) {
@@ -194,14 +196,17 @@ impl Driver<'_> {
             let has_output = !self.session.peer().transmit().is_empty();
             tokio::select! {
                 biased;
-                command = commands.recv() => match command {
+                command = commands.recv(), if has_owner => match command {
                     Some(command) => {
                         self.command(command);
                         while let Ok(command) = commands.try_recv() {
                             self.command(command);
                         }
                     }
-                    None => self.session.close(now),
+                    None => {
+                        has_owner = false;
+                        self.session.close(now);
+                    }
                 },
                 written = write.write(self.session.peer().transmit()), if has_output => match written {
                     Ok(octets) if octets > 0 => self.session.peer_mut().transmitted(octets),

@@ -113,8 +113,6 @@ pub struct DoubtMatch {
     pub part: u16,
     /// The provider has the part under the receipt's id.
     pub submitted: Event,
-    /// Its report on the part.
-    pub receipt: Event,
 }
 
 /// A receipt whose id leads to no part.
@@ -122,10 +120,6 @@ pub struct DoubtMatch {
 pub struct UnknownReceipt<'a> {
     /// The provider's id; may be empty.
     pub provider_id: &'a str,
-    /// The reported state.
-    pub state: PartState,
-    /// The provider's code.
-    pub code: &'a str,
     /// When it came.
     pub came_at: Timestamp,
     /// The answer to a part handed to a link by then is overdue. `None`: answers are always waited
@@ -405,12 +399,10 @@ impl Session {
             return None;
         }
         let provider_id = Arc::from(receipt.provider_id);
-        let (state, code) = (receipt.state, receipt.code.into());
         Some(DoubtMatch {
             message,
             part: position,
             submitted: Event::Submitted { message, part: position, provider_id },
-            receipt: Event::Receipt { message, part: position, state, code },
         })
     }
 

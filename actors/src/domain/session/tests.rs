@@ -91,9 +91,10 @@ impl Subject {
     /// second.
     fn doubt_receipt_at(&self, state: PartState, came_at: Timestamp) -> Option<Events> {
         let unanswered_since = Some(Timestamp(self.now.0 - 1_000));
-        let receipt = UnknownReceipt { provider_id: "77", state, code: "x", came_at, unanswered_since };
+        let receipt = UnknownReceipt { provider_id: "77", came_at, unanswered_since };
         let found = self.session.doubt_receipt(&self.policy, &receipt)?;
-        Some(Events::from_iter([found.submitted, found.receipt]))
+        let (message, part) = (found.message, found.part);
+        Some(Events::from_iter([found.submitted, Event::Receipt { message, part, state, code: "x".into() }]))
     }
 
     /// Hands the next part to a link.
