@@ -26,6 +26,13 @@ pub fn error(text: impl AsRef<str>) {
     _ = write(&mut io::stderr().lock(), text.as_ref());
 }
 
+/// Writes a question to standard error; the answer follows on the same line.
+pub fn prompt(text: impl AsRef<str>) {
+    let mut stderr = io::stderr().lock();
+    // A question that nobody can see is answered by the end of the input.
+    _ = stderr.write_all(text.as_ref().as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// Writes bytes to standard output as they are.
 ///
 /// # Errors

@@ -10,13 +10,15 @@
 //! http                           the public and the admin listener
 //! ui                             the web page
 //! seams, telemetry               time, ids, connections; logs and metrics
-//! descriptors, data_keys         the limit on open files; the keys of the data folder
+//! descriptors, data_folder, data_keys
+//!                                the limit on open files; the data folder and its keys
 //! config, console, instant       settings, terminal output, instants as text
 //! ```
 
 pub mod cli;
 pub mod config;
 pub mod console;
+mod data_folder;
 mod data_keys;
 mod descriptors;
 pub mod http;

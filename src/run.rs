@@ -1,7 +1,7 @@
-//! The whole process: opens the log, starts the router, serves both listeners, and stops them in
-//! order. Serves nothing before the router is ready.
+//! The whole process: opens the log, starts the router, serves both listeners, reads the
+//! configuration again, and stops them in order. Serves nothing before the router is ready.
 
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use actors::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -16,9 +16,16 @@ use tokio::{
 
 use crate::{
     config::{EdgeLimits, Settings},
-    data_keys,
+    data_folder, data_keys,
     descriptors::Descriptors,
-    http::{admin, keys::Keys, public, serve::Listener, tls},
+    http::{
+        admin,
+        keys::{AdminToken, Keys},
+        public,
+        reload::Reloader,
+        serve::Listener,
+        tls,
+    },
     seams::{self, Stopwatch},
 };
 
@@ -34,9 +41,26 @@ pub enum Failure {
     /// A failure while running: exit code 1.
     #[error("{0}")]
     Running(String),
+    /// A failure with an exit code of its own. Without words, everything is told already.
+    #[error("{why}")]
+    Coded {
+        /// The exit code.
+        code: u8,
+        /// The reason, for people.
+        why: String,
+    },
 }
 
 impl Failure {
+    /// Returns the exit code.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Running(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Coded { code, .. } => *code,
+        }
+    }
+
     /// Returns a failure while running.
     pub fn running(why: impl std::fmt::Display) -> Self {
         Self::Running(why.to_string())
@@ -55,6 +79,8 @@ pub struct Running {
     pub recovery: Recovery,
     /// The time from start to ready.
     pub ready_after: Duration,
+    reloader: Arc<Reloader>,
+    hangup: Signal,
     stop: watch::Sender<bool>,
     servers: JoinSet<()>,
     metrics: Option<PrometheusHandle>,
@@ -67,7 +93,7 @@ pub struct Running {
 /// The log, an address, a certificate or the router failed.
 pub async fn start(settings: Settings, metrics: Option<PrometheusHandle>) -> Result<Running, Failure> {
     // Addresses are bound first: a port in use is reported before the log is touched.
-    let public = bind(settings.http.listen, settings.http.tls.as_ref()).await?;
+    let public = bind("[http]", settings.http.listen, settings.http.tls.as_ref()).await?;
     start_on(public, settings, metrics).await
 }
 
@@ -81,6 +107,7 @@ pub async fn start_on(
     metrics: Option<PrometheusHandle>,
 ) -> Result<Running, Failure> {
     let watch = Stopwatch::start();
+    let hangup = listen(SignalKind::hangup())?;
     #[cfg(feature = "sabotage")]
     sabotage()?;
     for warning in settings.warnings() {
@@ -88,7 +115,7 @@ pub async fn start_on(
     }
     let shares = Descriptors::obtain(outbound(&settings.router), settings.http.limits.connections_max);
     let seams = seams::real(settings.trust.as_deref(), shares.idle).map_err(Failure::running)?;
-    let admin = bind(settings.admin.listen, settings.admin.tls.as_ref()).await?;
+    let admin = bind("[admin]", settings.admin.listen, settings.admin.tls.as_ref()).await?;
     let (log, recovery) = open(&settings, &shares).await?;
     let public_url = settings.http.public_url.clone().unwrap_or_else(|| public.url());
     let stream_key = data_keys::stream(&settings.data_dir, recovery.last.0 == 0)
@@ -100,17 +127,22 @@ pub async fn start_on(
     let mut servers = JoinSet::new();
     let (public_url, admin_url) = (public.url(), admin.url());
     let limits = EdgeLimits { connections_max: shares.public, ..settings.http.limits };
-    let handler = public::PublicHandler::new(
+    let keys = Arc::new(Keys::new(settings.http.api_keys));
+    let token = Arc::new(AdminToken::new(settings.admin.token));
+    let reloader = Arc::new(Reloader::new(
+        settings.file,
+        settings.inventory,
         router.clone(),
-        Keys::new(settings.http.api_keys),
-        limits,
-        settings.http.public_url,
-    );
+        keys.clone(),
+        token.clone(),
+    ));
+    let handler = public::PublicHandler::new(router.clone(), keys, limits, settings.http.public_url);
     let handle = move |seat, request| handler.clone().handle(seat, request);
     servers.spawn(public.named("public").serve(limits, handle, stopping.clone()));
     let handler = admin::AdminHandler::new(admin::Admin {
         router: router.clone(),
-        token: settings.admin.token,
+        token,
+        reloader: reloader.clone(),
         metrics: metrics.clone(),
         log,
         stop: stopping.clone(),
@@ -125,6 +157,8 @@ pub async fn start_on(
         admin_url,
         recovery,
         ready_after: watch.elapsed(),
+        reloader,
+        hangup,
         stop,
         servers,
         metrics,
@@ -165,9 +199,28 @@ fn sabotage() -> Result<(), Failure> {
     Ok(())
 }
 
-async fn bind(address: SocketAddr, tls: Option<&crate::config::Tls>) -> Result<Listener, Failure> {
-    let acceptor = tls.map(tls::acceptor).transpose().map_err(Failure::running)?;
-    Listener::bind(address, acceptor).await.map_err(Failure::running)
+/// Listens on the address of a table of the configuration.
+async fn bind(
+    table: &str,
+    address: SocketAddr,
+    tls: Option<&crate::config::Tls>,
+) -> Result<Listener, Failure> {
+    let acceptor = tls.map(tls::acceptor).transpose();
+    let acceptor = acceptor.map_err(|e| Failure::Running(format!("{table} tls {e}")))?;
+    let failed = |e: io::Error| {
+        let fix = match e.kind() {
+            io::ErrorKind::AddrInUse => {
+                "another process uses this port: stop it, or choose another port in listen"
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine does not have that address: correct listen",
+            io::ErrorKind::PermissionDenied => {
+                "this user may not use ports below 1024: choose a higher one in listen"
+            }
+            _ => "correct listen",
+        };
+        Failure::Running(format!("{table} listen: {e}; {fix}"))
+    };
+    Listener::bind(address, acceptor).await.map_err(failed)
 }
 
 /// Returns the number of connections to providers and destinations that a configuration allows.
@@ -206,8 +259,8 @@ pub fn open_log(
     let failed = |e: &dyn std::fmt::Display| {
         Failure::Running(format!("the event log (data_dir = {:?}): {e}", folder.display().to_string()))
     };
-    if folder.exists() && !folder.is_dir() {
-        return Err(failed(&"not a folder; name a folder that can be written"));
+    if let Some(problem) = data_folder::problem(folder) {
+        return Err(failed(&problem));
     }
     let engine = match engine {
         Some(engine) => DiskEngine::open(folder, engine),
@@ -241,7 +294,7 @@ impl Running {
     ///
     /// # Errors
     /// The reason why the router failed.
-    pub async fn until(self, done: impl Future<Output = ()>) -> Result<(), Failure> {
+    pub async fn until(mut self, done: impl Future<Output = ()>) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
         let mut upkeep = tokio::time::interval(UPKEEP);
         let failed = {
@@ -264,6 +317,14 @@ impl Running {
                         () = self.stop() => Ok(()),
                         _ = signals.next() => Err(Failure::running("stopped by a second signal before the drain was complete")),
                     };
+                }
+                _ = self.hangup.recv() => {
+                    if !self.reloader.has_file() {
+                        tracing::info!(signal = "SIGHUP", "stopping");
+                        self.stop().await;
+                        return Ok(());
+                    }
+                    self.reloader.hang_up();
                 }
                 () = &mut done => {
                     self.stop().await;
@@ -289,6 +350,19 @@ impl Running {
     }
 }
 
+/// Keeps SIGHUP from ending the process, from the first moment on.
+///
+/// # Errors
+/// The signal cannot be listened for.
+pub fn outlive_hangups() -> Result<(), Failure> {
+    // Once it was listened for, the signal has no other effect for the life of the process.
+    listen(SignalKind::hangup()).map(drop)
+}
+
+fn listen(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|e| Failure::Running(format!("signals: {e}")))
+}
+
 /// SIGTERM and SIGINT.
 struct Signals {
     terminate: Signal,
@@ -297,8 +371,8 @@ struct Signals {
 
 impl Signals {
     fn new() -> Result<Self, Failure> {
-        let of = |kind| signal(kind).map_err(|e| Failure::Running(format!("signals: {e}")));
-        Ok(Self { terminate: of(SignalKind::terminate())?, interrupt: of(SignalKind::interrupt())? })
+        let terminate = listen(SignalKind::terminate())?;
+        Ok(Self { terminate, interrupt: listen(SignalKind::interrupt())? })
     }
 
     async fn next(&mut self) -> &'static str {

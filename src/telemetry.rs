@@ -1,6 +1,7 @@
 //! The process's own log (to standard error or a rotated file) and Prometheus metrics. Never
 //! contains a message's text or a secret.
 
+mod families;
 mod repeats;
 
 use std::{
@@ -10,14 +11,25 @@ use std::{
     sync::Mutex,
 };
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use tracing_subscriber::{filter::Targets, fmt::MakeWriter, layer::SubscriberExt, util::SubscriberInitExt};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    fmt::MakeWriter,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::config::LogSettings;
 
 /// The upper bounds of the latency histograms, in seconds.
 const SECONDS: [f64; 14] =
     [0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// The target of the library that runs actors.
+const ACTORS: &str = "ractor";
+/// The upper bounds of the time to a receipt, in seconds: a telephone may be off for days.
+const RECEIPT_SECONDS: [f64; 14] =
+    [0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0, 259_200.0];
 
 /// Starts logging as configured. `PATCHBAY_LOG` overrides the filter.
 ///
@@ -47,7 +59,10 @@ pub fn start_logging(settings: &LogSettings) -> io::Result<()> {
 /// # Errors
 /// The reason why the filter is not valid.
 pub fn filter_of(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|e| format!("the log filter {text:?} is not valid: {e}"))
+    let filter: Targets = text.parse().map_err(|e| format!("the log filter {text:?} is not valid: {e}"))?;
+    // The library's spans only hold the numbers of actors, which say nothing to people.
+    let names_it = text.split(',').any(|part| part.trim_start().starts_with(ACTORS));
+    Ok(if names_it { filter } else { filter.with_target(ACTORS, LevelFilter::WARN) })
 }
 
 fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {
@@ -60,9 +75,14 @@ fn file(path: &Path, settings: &LogSettings) -> io::Result<RotatingFile> {
 /// # Errors
 /// A recorder is installed already.
 pub fn start_metrics() -> io::Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?.build_recorder();
+    let receipts = Matcher::Full("patchbay_receipt_seconds".to_owned());
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(io::Error::other)?;
+    let builder = builder.set_buckets_for_metric(receipts, &RECEIPT_SECONDS).map_err(io::Error::other)?;
+    let recorder = builder.build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|e| io::Error::other(e.to_string()))?;
+    families::describe();
+    metrics::gauge!("patchbay_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     Ok(handle)
 }
 
@@ -201,6 +221,17 @@ impl<'a> MakeWriter<'a> for RotatingFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn spans_of_actors_are_not_logged_unless_named() {
+        use tracing::Level;
+        for (text, shown) in [("info", false), ("debug", false), ("info,ractor=info", true), ("off", false)] {
+            let filter = filter_of(text).unwrap();
+            assert_eq!(filter.would_enable("ractor::actor", &Level::INFO), shown, "{text}");
+        }
+        assert!(filter_of("info").unwrap().would_enable("ractor::actor", &Level::WARN));
+        assert!(filter_of("debug").unwrap().would_enable("patchbay", &Level::DEBUG));
+    }
 
     #[test]
     fn a_log_file_is_rotated_by_size_and_all_of_them_stay_below_the_cap() {

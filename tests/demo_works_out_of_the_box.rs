@@ -4,7 +4,7 @@
 #[path = "support/command_line.rs"]
 mod command_line;
 
-use std::{process::Command, time::Duration};
+use std::{net::TcpListener, process::Command, time::Duration};
 
 use command_line::check;
 use running::{Demo, in_order};
@@ -141,8 +141,18 @@ fn what_it_suggests_works_as_it_is_printed() {
     }
     // The first word is an address.
     commands[0] = format!("curl -sf {}", commands[0]);
-    let expected =
-        ["<!DOCTYPE html>", " READ (1 part)", "\"ACCEPTED\"", "\"adapted\"", "\"taken\":true", "\"tookMs\""];
+    // The second never ends by itself; it is ended once it has told something.
+    commands[1] = format!("timeout 20 {} | head -n 1", commands[1]);
+    let expected = [
+        "<!DOCTYPE html>",
+        "Z ",
+        " READ (1 part)",
+        "because        it has the serviceIdentifier",
+        "\"ACCEPTED\"",
+        "\"adapted\"",
+        "\"taken\":true",
+        "<image/png, 1700 bytes>",
+    ];
     assert_eq!(commands.len(), expected.len(), "{commands:#?}");
     for (command, expected) in commands.iter().zip(expected) {
         let output = Command::new("sh").args(["-c", command]).output().unwrap();
@@ -152,6 +162,27 @@ fn what_it_suggests_works_as_it_is_printed() {
     // The customer's text is shown, and answered.
     demo.until("You wrote: Good morning");
     assert_eq!(demo.interrupt(), Some(0), "an interrupted demo that was done is no failure");
+}
+
+#[test]
+fn its_ports_can_be_chosen_and_are_refused_when_they_are_in_use() {
+    // Seven consecutive ports that are free, by luck: another process may take one meanwhile.
+    let first = (0..100).find_map(|_| {
+        let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+        let first = probe.local_addr().unwrap().port().checked_add(1)?;
+        let ports = first..first.checked_add(7)?;
+        ports.into_iter().all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()).then_some(first)
+    });
+    let first = first.expect("seven free ports");
+    let mut demo = Demo::start(&["--port", &first.to_string(), "--channels", "sms"]);
+    let told = demo.until("To try now");
+    assert!(told.iter().any(|line| line.contains(&format!("127.0.0.1:{}", first + 3))), "{told:#?}");
+    demo.until(&format!("http://127.0.0.1:{first}/"));
+    let folder = tempfile::tempdir().unwrap();
+    let again = ["demo", "--once", "--port", &first.to_string()];
+    check(folder.path(), &again, 1, &format!("cannot listen on 127.0.0.1:{}", first + 1));
+    check(folder.path(), &again, 1, "choose another --port");
+    assert_eq!(demo.interrupt(), Some(0));
 }
 
 #[test]

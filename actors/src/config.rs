@@ -3,7 +3,7 @@
 
 use std::{fmt, path::Path, sync::Arc, time::Duration};
 
-use channels::Channel;
+use channels::{Channel, address::country::Country};
 use message::{ChannelId, DestinationId, address::StreamKey};
 
 use crate::egress::Route;
@@ -11,7 +11,7 @@ use crate::egress::Route;
 /// Everything the router needs to run.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Channels, in the order in which they are chosen.
+    /// Channels, in the order of the configuration.
     pub channels: Vec<ChannelConfig>,
     /// Destinations of inbound messages and notifications.
     pub destinations: Vec<DestinationConfig>,
@@ -23,6 +23,23 @@ pub struct Config {
     pub media: Option<MediaConfig>,
     /// The secret in the ids of sessions; always the same for one log.
     pub stream_key: StreamKey,
+}
+
+/// The settings that may change while the router runs.
+#[derive(Clone, Debug)]
+pub struct Tunable {
+    /// Limits; `hosts`, `live_sessions_max`, `session_queue_max` and `unmatched_max` hold until the
+    /// next start.
+    pub limits: Limits,
+    /// How long finished history is kept.
+    pub retention: Option<Duration>,
+}
+
+impl Tunable {
+    /// Returns those of a configuration.
+    pub fn of(config: &Config) -> Self {
+        Self { limits: config.limits.clone(), retention: config.retention }
+    }
 }
 
 /// One account at a provider.
@@ -60,6 +77,11 @@ pub struct ChannelConfig {
     pub http: HttpConfig,
     /// Whether webhooks are accepted although nothing proves who sent them.
     pub unsigned: bool,
+    /// Among channels with one address: whether it is the one for messages that name no
+    /// `channelTypeCode`. `None`: it does not say.
+    pub preferred: Option<bool>,
+    /// The country of customers' national numbers; `None`: they are refused.
+    pub default_country: Option<Country>,
 }
 
 /// Settings of calls to a provider's HTTP API.
@@ -211,10 +233,11 @@ impl fmt::Debug for MediaConfig {
     }
 }
 
-/// The position of a channel in [`Config::channels`].
+/// The position of a form of a channel in the directory. A channel whose configuration changes gets
+/// another form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct ChannelIx(pub(crate) usize);
 
-/// The position of a destination in [`Config::destinations`].
+/// The position of a destination in the directory. It stays when the configuration changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct DestinationIx(pub(crate) usize);

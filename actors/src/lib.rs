@@ -34,6 +34,9 @@ pub use config::Config;
 pub use context::media_store::{MediaFile, NoFile};
 pub use entry::{
     accept::Origin,
+    bulk::{DeadLetterFilter, Done, Replayed},
+    control::Control,
+    reconfigure::{Reconfiguration, Reconfigured},
     router::{OpenSession, Router},
     scoped::ScopedRouter,
 };

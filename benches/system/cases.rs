@@ -9,7 +9,7 @@ use crate::{
     neighbours,
     patchbay::Patchbay,
     process::{Folder, Process},
-    raw, restart, retention, scale,
+    raw, restart, retention, scale, search,
     sink::{DLR, MO, Marks, Sink, WRITTEN},
     smsc::Smsc,
     sweep,
@@ -66,6 +66,7 @@ pub fn run(plan: &Plan) -> Result<()> {
             "sweep" => sweep::run(plan)?,
             "plots" => sweep::redraw(plan)?,
             "scale" => scale::run(plan)?,
+            "search" => search::run(plan)?,
             "retention" => retention::run(plan)?,
             "latency" => rows.extend(several(plan, || half_load(plan, &rows))?),
             _ => {}

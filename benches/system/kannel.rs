@@ -107,8 +107,8 @@ get-url = "http://{sink}/mo?text=%a"
 
 /// Sends one `sendsms` per message, with a callback that carries its number.
 pub fn sendsms(customers: u64, sink: SocketAddr) -> Requests {
-    let text = encoded(TEXT);
-    let url = encoded(&format!("http://{sink}/dlr?id=b-"));
+    let text = channels::url::percent_encode(TEXT);
+    let url = channels::url::percent_encode(&format!("http://{sink}/dlr?id=b-"));
     Arc::new(move |request, from, to| {
         for message in from..to {
             let customer = customer(message, customers);
@@ -120,9 +120,4 @@ pub fn sendsms(customers: u64, sink: SocketAddr) -> Requests {
             );
         }
     })
-}
-
-fn encoded(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    text.chars().map(|c| if plain(c) { c.to_string() } else { format!("%{:02X}", c as u32) }).collect()
 }

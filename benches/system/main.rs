@@ -29,6 +29,7 @@ mod raw;
 mod restart;
 mod retention;
 mod scale;
+mod search;
 mod sink;
 mod smsc;
 mod sweep;
@@ -76,9 +77,9 @@ pub struct Plan {
 const CASES: [&str; 10] =
     ["raw", "outbound", "batch", "inbound", "webhook", "mixed", "latency", "slow", "neighbours", "restart"];
 /// Cases that take minutes and gigabytes, or only redraw plots: run only when named.
-const LONG_CASES: [&str; 3] = ["scale", "retention", "plots"];
+const LONG_CASES: [&str; 4] = ["scale", "search", "retention", "plots"];
 const USAGE: &str = "usage: cargo bench --bench system -- \
-                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|retention|plots]... \
+                     [raw|outbound|batch|inbound|webhook|mixed|latency|slow|neighbours|restart|all|scale|search|retention|plots]... \
                      [sweep [load|channels|binds|sessions|length|receipts]...] [--messages N] \
                      [--customers N] [--connections N] [--batch N] [--window N] [--binds N] [--smsc-latency MS] \
                      [--runs N] [--limits TOML] [--kannel] [--keep]";

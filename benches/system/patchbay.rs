@@ -84,7 +84,7 @@ fn text(plan: &Plan, setup: &Setup) -> Result<String> {
     let filter = std::env::var("BENCH_LOG").unwrap_or_else(|_| "warn".to_owned());
     let batch_max = setup.batch_max.max(1);
     // Required by the configuration; no request goes there.
-    let public_url = setup.whatsapp.map_or("", |_| "public_url = \"http://127.0.0.1:1\"");
+    let public_url = setup.whatsapp.map_or("", |_| "public_url = \"https://127.0.0.1:1\"");
     // Only on request: a binary to compare with may not know the key.
     let engine = std::env::var("ENGINE").map_or_else(|_| String::new(), |name| format!("engine = {name:?}"));
     let mut text = format!(

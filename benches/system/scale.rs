@@ -48,12 +48,13 @@ struct Start {
     submitted: Duration,
 }
 
-struct State {
+/// A run with all its messages.
+pub struct State {
     plan: Plan,
     folder: Folder,
     smsc: Smsc,
     sink: Sink,
-    gateway: Option<Patchbay>,
+    pub gateway: Option<Patchbay>,
     /// The number of first messages sent so far.
     firsts: u64,
 }
@@ -115,7 +116,7 @@ fn measure(plan: Plan) -> Result<f64> {
 
 impl State {
     /// Sends all messages and waits for their callbacks.
-    fn build(plan: Plan) -> Result<Self> {
+    pub fn build(plan: Plan) -> Result<Self> {
         let folder = Folder::new(&plan.folder, plan.keep)?;
         let mut smsc = Smsc::start(&plan, &folder.path)?;
         let sink = Sink::start(DELIVERED, plan.messages + 2 * STARTS)?;

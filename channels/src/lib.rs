@@ -16,9 +16,11 @@ pub mod text;
 pub mod toolkit;
 
 pub use contract::{
-    AccountError, Attribute, Capabilities, Channel, EventKind, Fetch, HttpChannel, InEvent, InMessage,
-    InMove, InReceipt, LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart, Polled, Prepared, Protection, Provider,
-    Received, Rejection, Report, SendError, Sent, SetUp, Signature, Step, UNSIGNED, Unproven, WebhookUrls,
-    capability, events, http, protection, url,
+    AccountError, AccountErrors, AccountKey, AccountValue, Attribute, Capabilities, Channel, EventKind,
+    Fetch, HttpChannel, InEvent, InMessage, InMove, InReceipt, LinkKind, MEDIA_BYTES_MAX, MediaRef, OutPart,
+    OwnAddresses, Polled, Prepared, Protection, Provider, Received, Rejection, Report, SendError, Sent,
+    SetUp, Signature, Step, UNSIGNED, Unproven, WebhookUrls, account_keys, capability, events, http, nearest,
+    protection, url,
 };
 pub use provider::{PROVIDERS, provider};
+pub use toolkit::own_addresses::mismatch;

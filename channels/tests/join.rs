@@ -419,3 +419,27 @@ proptest! {
         prop_assert_eq!(round_trip(&content, split, &keys).content, content);
     }
 }
+
+/// Senders with little-endian texts mark the first part, or each (vumi 812).
+#[test]
+fn the_mark_of_the_first_part_holds_for_all() {
+    let text_of = |numbers: &[u8], is_marked: fn(u8) -> bool| {
+        let mut assembly = Assembly::default();
+        let words = ["ab", "cé", "ef"];
+        for number in numbers {
+            let mark: &[u8] = if is_marked(*number) { b"\xFF\xFE" } else { b"" };
+            let units = words[usize::from(*number) - 1].encode_utf16().flat_map(u16::to_le_bytes);
+            let octets: Vec<u8> = mark.iter().copied().chain(units).collect();
+            let part = PartReceived { alphabet: Alphabet::Ucs2, ..part(9, 3, *number, &octets) };
+            let added = assembly.add(part, NOW);
+            if let Some(joined) = added.joined.first() {
+                return (text(joined).to_owned(), joined.lossy);
+            }
+        }
+        let joined = assembly.close_oldest(NOW).unwrap();
+        (text(&joined).to_owned(), joined.lossy)
+    };
+    assert_eq!(text_of(&[3, 1, 2], |number| number == 1), ("abcéef".into(), false));
+    assert_eq!(text_of(&[1, 2, 3], |_| true), ("abcéef".into(), false));
+    assert_eq!(text_of(&[1, 3], |number| number == 1), ("ab[…]ef".into(), false));
+}

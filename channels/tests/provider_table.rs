@@ -35,9 +35,14 @@ fn every_provider_is_there_once() {
 #[test]
 fn accounts_name_their_keys() {
     for about in PROVIDERS.iter() {
-        let keys = provider::account_keys(about);
+        let keys = about.account_keys();
         for secret in about.secrets {
-            assert!(keys.iter().any(|key| key == secret), "{about:?}: {secret} is not among {keys:?}");
+            let marked = |key: &channels::AccountKey| *key.name == **secret && key.is_secret;
+            assert!(keys.iter().any(marked), "{about:?}: {secret} is not among {keys:?}");
+        }
+        for key in &keys {
+            assert!(key.about.len() > 3, "{about:?}: {} has no meaning", key.name);
+            assert!(key.value != channels::AccountValue::Other, "{about:?}: {} has no type", key.name);
         }
     }
 }

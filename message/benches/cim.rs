@@ -58,6 +58,7 @@ fn main() {
         black_box(&out);
     });
     let report = write::Report {
+        failure: None,
         message_id: "63c0ea05-4878-4d65-b6e0-2564ec29fc89",
         outcome: write::Outcome::Delivered,
         reason_code: "200",

@@ -79,7 +79,7 @@ pub fn provider_id_key(channel: &ChannelId, provider_id: &str) -> u128 {
 }
 
 /// Returns the end of a customer's address as a number, which look-up keys can hold. Ends of up to
-/// eight octets stay different; longer ones (names) may share a number, and whoever looks one up
+/// eight octets stay different; longer ones (names) may share a number, and a look-up
 /// compares the whole.
 pub fn scope_of(tail: &str) -> u64 {
     tail.bytes().fold(0, |scope: u64, octet| scope.rotate_left(8) ^ u64::from(octet))

@@ -200,6 +200,10 @@ pub enum Event {
         /// The first event that stays.
         before: Seq,
     },
+    /// Channel stream: an operator paused the channel: nothing is sent until it is resumed.
+    ChannelPaused,
+    /// Channel stream: an operator ended the pause.
+    ChannelResumed,
 }
 
 /// The parts of a message that failed together.

@@ -17,6 +17,7 @@ use crate::{
     content::{Choice, Content},
     counters::Counters,
     event::{Alphabet, Cause, CloseReason, Received, Split, UnmatchedReceipt},
+    failure::Failure,
     id::{DestinationId, MessageId, MessageNo, Seq, Timestamp},
     status::{MessageStatus, PartState},
 };
@@ -28,7 +29,7 @@ pub enum SessionSnapshot<'a> {
     V1(SessionV1<'a>),
 }
 
-/// The receipts that a channel keeps, in the index entry of the channel's own stream.
+/// The state of a channel, in the index entry of the channel's own stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ChannelSnapshot<'a> {
     /// The first version.
@@ -157,8 +158,6 @@ pub struct OutboundV1<'a> {
     pub parts: SmallVec<[PartV1; 1]>,
     /// The highest status that the business was notified of.
     pub notified: MessageStatus,
-    /// The cause of a failure, or the code of the last receipt.
-    pub cause: Option<Cow<'a, Cause>>,
     /// The provider's id of the message it replies to.
     pub reply_to: Option<Arc<str>>,
 }
@@ -184,6 +183,8 @@ pub struct PartV1 {
     pub provider_id: Arc<str>,
     /// When it was last handed to a link.
     pub handed_at: Timestamp,
+    /// The first failure reported for it.
+    pub failure: Option<Box<Failure>>,
 }
 
 /// The side that has to act on a part.
@@ -232,8 +233,8 @@ pub struct NotificationV1<'a> {
     pub id: MessageId,
     /// DELIVERED, READ or FAILED.
     pub status: MessageStatus,
-    /// The code and words behind the status.
-    pub cause: Option<Cow<'a, Cause>>,
+    /// Why it failed, and the position of the part that failed first, from 0.
+    pub failure: Option<(Cow<'a, Failure>, u16)>,
     /// Changes that were made to fit the channel.
     pub adapted: Cow<'a, [Box<str>]>,
     /// CIM `conversationId`.
@@ -310,9 +311,11 @@ pub struct FinishedV1<'a> {
     pub prints: Cow<'a, [(u8, u64)]>,
 }
 
-/// The receipts that a channel keeps.
+/// The receipts that a channel keeps, and whether it is paused.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChannelV1<'a> {
+    /// When an operator paused the channel; `None` while it is not paused.
+    pub paused_since: Option<Timestamp>,
     /// The kept receipts, oldest first.
     pub parked: Vec<ParkedV1<'a>>,
 }

@@ -246,19 +246,6 @@ impl HostileRequest {
     }
 }
 
-/// Percent-encodes all but ASCII letters and digits.
-fn encoded(text: &str) -> String {
-    text.bytes()
-        .map(|octet| {
-            if octet.is_ascii_alphanumeric() {
-                char::from(octet).to_string()
-            } else {
-                format!("%{octet:02X}")
-            }
-        })
-        .collect()
-}
-
 #[test]
 fn every_provider_of_the_product_is_simulated_by_its_name() {
     let simulated: Vec<&str> = providers().map(|about| about.name).collect();
@@ -270,9 +257,12 @@ fn every_provider_of_the_product_is_simulated_by_its_name() {
 
 #[test]
 fn every_provider_has_distinct_credentials_and_a_channel_that_is_valid_toml() {
+    let mut numbers = BTreeSet::new();
     for simulator in &STAGE.simulators {
         let table: toml::Table = simulator.channel("support").parse().unwrap();
         assert_eq!(table["channel"][0]["provider"].as_str(), Some(simulator.about().name));
+        let number = simulator.did().trim_start_matches('+').to_owned();
+        assert!(numbers.insert(number), "{}: another one has {}", simulator.about().name, simulator.did());
         assert!(table["channel"][0]["account"].as_table().unwrap().len() >= 2);
         let keys: BTreeSet<&str> = simulator.about().credentials.iter().map(|one| one.key).collect();
         assert_eq!(keys.len(), simulator.about().credentials.len());
@@ -310,7 +300,7 @@ proptest! {
             Value::Object(map) if form => {
                 let pairs: Vec<String> = map.iter().map(|(key, value)| {
                     let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                    format!("{key}={}", encoded(&text))
+                    format!("{key}={}", channels::url::percent_encode(&text))
                 }).collect();
                 HostileRequest {
                     path: path.to_owned(),

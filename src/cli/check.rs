@@ -7,13 +7,15 @@ use clap::Args;
 use super::probe::{Probe, probe};
 use crate::{
     config::{self, Settings},
-    console,
-    http::tls,
+    console, data_folder,
     run::Failure,
     seams,
 };
 
+const EXAMPLES: &str = "Examples:\n  patchbay check\n  patchbay check -c my.toml --probe --json";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct CheckArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
@@ -23,7 +25,7 @@ pub(super) struct CheckArguments {
     probe: bool,
     /// Print the result as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(super) async fn perform(arguments: CheckArguments) -> Result<(), Failure> {
@@ -40,7 +42,7 @@ pub(super) async fn perform(arguments: CheckArguments) -> Result<(), Failure> {
         }
         Err(e) => return Err(Failure::Usage(e.to_string())),
     };
-    certificates(&settings)?;
+    trusted(&settings)?;
     let probes = if arguments.probe { probe(&settings).await? } else { Vec::new() };
     let failed = probes.iter().filter(|p| p.result.is_err()).count();
     report(&arguments, &settings, &probes);
@@ -51,11 +53,16 @@ pub(super) async fn perform(arguments: CheckArguments) -> Result<(), Failure> {
     }
 }
 
-/// Reads the certificates, which otherwise happens at the start.
-fn certificates(settings: &Settings) -> Result<(), Failure> {
-    for tls in [&settings.http.tls, &settings.admin.tls].into_iter().flatten() {
-        tls::acceptor(tls).map_err(|e| Failure::Usage(e.to_string()))?;
-    }
+/// Returns what an operator should know about a valid configuration, and about this machine.
+fn warnings(settings: &Settings) -> Vec<String> {
+    let folder = data_folder::problem(&settings.data_dir);
+    let folder =
+        folder.map(|why| format!("data_dir {:?} on this machine: {why}", settings.data_dir.display()));
+    settings.warnings().into_iter().chain(folder).collect()
+}
+
+/// Reads the roots to trust, which otherwise happens at the start.
+fn trusted(settings: &Settings) -> Result<(), Failure> {
     seams::real(settings.trust.as_deref(), 0).map_err(|e| Failure::Usage(e.to_string())).map(|_| ())
 }
 
@@ -67,7 +74,7 @@ fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
             .map(|p| serde_json::json!({ "what": p.what, "ok": p.result.is_ok(), "problem": p.result.as_ref().err() }))
             .collect();
         let ok = probes.iter().all(|p| p.get("ok") == Some(&serde_json::Value::Bool(true)));
-        let warnings = settings.warnings();
+        let warnings = warnings(settings);
         let view = serde_json::json!({ "ok": ok, "channels": channels, "destinations": destinations, "warnings": warnings, "probes": probes });
         console::line(view.to_string());
         return;
@@ -78,7 +85,7 @@ fn report(arguments: &CheckArguments, settings: &Settings, probes: &[Probe]) {
         console::counted(channels, "channel"),
         console::counted(destinations, "destination")
     ));
-    for warning in settings.warnings() {
+    for warning in warnings(settings) {
         console::line(format!("  WARNING  {warning}"));
     }
     for probe in probes {

@@ -1,8 +1,9 @@
-//! An HTTP client for the commands that talk to a running Patchbay.
+//! An HTTP client for the commands that talk to a running Patchbay. An error names the address that
+//! was asked, and the fix.
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -10,24 +11,78 @@ use hyper_util::{
     client::legacy::{Client as Pool, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
+use super::exit;
 use crate::run::Failure;
 
 /// The largest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long a whole request may take.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest part of an answer without a known form that is told, in characters.
+const TOLD_CHARS_MAX: usize = 500;
 
-/// A client of one Patchbay.
+/// A port of a running Patchbay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// The send API, `[http] listen`.
+    Public,
+    /// The admin port, `[admin] listen`.
+    Admin,
+}
+
+impl Port {
+    /// Returns the advice for a port that does not answer.
+    fn where_it_is(self) -> &'static str {
+        match self {
+            Self::Public => {
+                "is `patchbay run` running there? The send API is at [http] listen of its configuration: name it \
+                 with --url or PATCHBAY_URL"
+            }
+            Self::Admin => {
+                "is `patchbay run` running there? Its admin port is [admin] listen of its configuration: name it \
+                 with --url or PATCHBAY_ADMIN_URL"
+            }
+        }
+    }
+
+    /// Returns the advice for a missing or wrong key.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Public => "give one of [http] api_keys with --api-key or PATCHBAY_API_KEY",
+            Self::Admin => "give the value of [admin] token with --token or PATCHBAY_ADMIN_TOKEN",
+        }
+    }
+
+    /// Returns the advice if this answer comes from the other port.
+    fn confused(self, answer: &Answer) -> Option<&'static str> {
+        let words = answer.words();
+        match self {
+            Self::Admin if words.contains("/v1/messages") || words.contains("api_keys") => Some(
+                "this is the send API; the command needs the admin port, [admin] listen of the configuration",
+            ),
+            Self::Public if words.contains("/api/channels") || words.contains("[admin] token") => Some(
+                "this is the admin port; the command needs the send API, [http] listen of the configuration",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// A client of one port of one Patchbay.
 pub(super) struct Client {
     pool: Pool<HttpsConnector<HttpConnector>, Full<Bytes>>,
     base: String,
+    port: Port,
     key: Option<HeaderValue>,
 }
 
 /// An answer that was read to its end.
 pub(super) struct Answer {
     pub(super) status: u16,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
 }
 
@@ -37,18 +92,32 @@ impl Answer {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// Returns the cursor of the next page, if there is one.
+    pub(super) fn next(&self) -> Option<String> {
+        let link = self.headers.get(header::LINK)?.to_str().ok()?;
+        let (address, _) = link.strip_prefix('<')?.split_once(">; rel=\"next\"")?;
+        let (_, query) = address.split_once('?')?;
+        let found = channels::url::form_fields(query.as_bytes()).find(|(key, _)| key == "after");
+        found.map(|(_, after)| after)
+    }
+
+    /// Returns the words of an error, whatever its form.
+    fn words(&self) -> String {
+        let json: Option<Value> = serde_json::from_slice(&self.body).ok();
+        let text = |key: &str| json.as_ref()?.get(key)?.as_str().map(str::to_owned);
+        let known = ["detail", "error", "markdownText", "title"].into_iter().find_map(text);
+        known.unwrap_or_else(|| self.text().chars().take(TOLD_CHARS_MAX).collect())
+    }
+
     /// Returns the status and the error text of the answer.
     pub(super) fn problem(&self) -> String {
-        let json: Option<serde_json::Value> = serde_json::from_slice(&self.body).ok();
-        let text = |key: &str| json.as_ref()?.get(key)?.as_str().map(str::to_owned);
-        let words = text("error").or_else(|| text("markdownText")).unwrap_or_else(|| self.text());
-        format!("HTTP {}: {words}", self.status)
+        format!("HTTP {}: {}", self.status, self.words())
     }
 }
 
 impl Client {
     /// Returns a client for a base URL such as `http://127.0.0.1:8080`.
-    pub(super) fn new(base: &str, key: Option<String>) -> Result<Self, Failure> {
+    pub(super) fn new(port: Port, base: &str, key: Option<String>) -> Result<Self, Failure> {
         let base = base.trim_end_matches('/').to_owned();
         if !is_http(&base) {
             return Err(Failure::Usage(format!(
@@ -64,7 +133,12 @@ impl Client {
             })?;
         let connector =
             HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
-        Ok(Self { pool: Pool::builder(TokioExecutor::new()).build(connector), base, key })
+        Ok(Self { pool: Pool::builder(TokioExecutor::new()).build(connector), base, port, key })
+    }
+
+    /// Returns the address that is asked, without a trailing slash.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// Sends a request and reads its answer.
@@ -76,17 +150,48 @@ impl Client {
     ) -> Result<Answer, Failure> {
         let whole = async {
             let answer = self.open(method, path, body).await?;
-            let status = answer.status().as_u16();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
             let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
             let body = body.map_err(|e| Failure::Running(format!("{}{path}: {e}", self.base)))?.to_bytes();
-            Ok(Answer { status, body })
+            Ok(Answer { status, headers, body })
         };
         match tokio::time::timeout(TIMEOUT, whole).await {
             Ok(answer) => answer,
             Err(_) => {
-                Err(Failure::Running(format!("{} did not answer in {} s", self.base, TIMEOUT.as_secs())))
+                Err(self.unreachable(&format!("{} did not answer in {} s", self.base, TIMEOUT.as_secs())))
             }
         }
+    }
+
+    /// Sends a request whose answer must be a success.
+    pub(super) async fn expect(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Failure> {
+        let answer = self.ask(method, path, body).await?;
+        if (200..300).contains(&answer.status) { Ok(answer) } else { Err(self.refused(&answer)) }
+    }
+
+    /// Reads a JSON answer.
+    pub(super) fn read<T: DeserializeOwned>(&self, answer: &Answer) -> Result<T, Failure> {
+        serde_json::from_slice(&answer.body).map_err(|e| {
+            Failure::Running(format!(
+                "{} answered something else than expected ({e}); is it a Patchbay?",
+                self.base
+            ))
+        })
+    }
+
+    /// Returns the failure for an answer that is not a success: of the request, or of the server.
+    pub(super) fn refused(&self, answer: &Answer) -> Failure {
+        let why = match (self.port.confused(answer), answer.status) {
+            (Some(advice), status) => format!("{}: HTTP {status}: {advice}", self.base),
+            (None, 401) => format!("{}: {}; {}", self.base, answer.problem(), self.port.key()),
+            (None, _) => format!("{}: {}", self.base, answer.problem()),
+        };
+        if (400..500).contains(&answer.status) { Failure::Usage(why) } else { Failure::Running(why) }
     }
 
     /// Sends a request and returns its answer with the body still to be read.
@@ -100,10 +205,10 @@ impl Client {
         let headers: Option<&mut HeaderMap> = request.headers_mut();
         if let Some(headers) = headers {
             if body.is_some() {
-                headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             }
             if let Some(value) = &self.key {
-                headers.insert(http::header::AUTHORIZATION, value.clone());
+                headers.insert(header::AUTHORIZATION, value.clone());
             }
         }
         let request = request.body(Full::new(body.unwrap_or_default().into())).map_err(Failure::running)?;
@@ -114,11 +219,12 @@ impl Client {
                 why = inner.to_string();
                 cause = inner.source();
             }
-            Failure::Running(format!(
-                "cannot connect to {}: {why}; is `patchbay run` running there?",
-                self.base
-            ))
+            self.unreachable(&format!("cannot connect to {}: {why}", self.base))
         })
+    }
+
+    fn unreachable(&self, what: &str) -> Failure {
+        Failure::Coded { code: exit::UNREACHABLE, why: format!("{what}; {}", self.port.where_it_is()) }
     }
 }
 

@@ -14,11 +14,20 @@ use crate::{
     run::{Failure, open_log},
 };
 
+const EXAMPLES: &str =
+    "Examples:\n  patchbay log verify\n  patchbay log export --data-dir data --from 1000 --limit 50";
+const VERIFY_EXAMPLES: &str =
+    "Examples:\n  patchbay log verify\n  patchbay log verify --data-dir data --json";
+const STATS_EXAMPLES: &str = "Examples:\n  patchbay log stats\n  patchbay log stats -c my.toml --json";
+
 #[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
 pub(super) enum LogCommand {
     /// Read every file and report damage: what, where, and what to do
+    #[command(after_help = VERIFY_EXAMPLES)]
     Verify(LogFolder),
     /// Print sizes and counts
+    #[command(after_help = STATS_EXAMPLES)]
     Stats(LogFolder),
     /// Print events as lines of JSON
     Export(Export),
@@ -37,7 +46,17 @@ pub(super) struct LogFolder {
     json: bool,
 }
 
+impl LogCommand {
+    pub(super) fn json(&self) -> bool {
+        match self {
+            Self::Verify(place) | Self::Stats(place) => place.json,
+            Self::Export(export) => export.place.json,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Export {
     #[command(flatten)]
     place: LogFolder,

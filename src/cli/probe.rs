@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 
 use actors::{
     Seams,
-    egress::Route,
+    config::ChannelConfig,
     seams::{Call, Stream, Target, Tls},
 };
 use channels::{
-    HttpChannel, LinkKind,
+    HttpChannel, LinkKind, SendError, Signature,
     http::Request,
     smpp::{
         CloseReason,
@@ -55,7 +55,7 @@ pub(super) async fn probe(settings: &Settings) -> Result<Vec<Probe>, Failure> {
                 // This provider has no harmless call to try.
                 let Some(request) = http.probe() else { continue };
                 let what = format!("channel {} ({})", channel.id, http.provider().name);
-                (what, timed(call(&seams, http, request, channel.http.route.clone())).await)
+                (what, timed(call(&seams, http, request, channel)).await)
             }
         };
         probes.push(Probe { what, result });
@@ -82,17 +82,54 @@ async fn timed(probe: impl Future<Output = Result<(), String>>) -> Result<Durati
     }
 }
 
-/// Makes a harmless call. Secrets that the provider repeats in its answer are hidden.
+/// Makes a harmless call, and compares our own addresses with those that the provider states.
+/// Secrets that the provider repeats in its answer are hidden.
 async fn call(
     seams: &Seams,
     http: &dyn HttpChannel,
     request: Request,
-    route: Arc<Route>,
+    channel: &ChannelConfig,
 ) -> Result<(), String> {
+    let route = &channel.http.route;
     let request = Arc::new(request);
-    let answered = seams.client.call(Call::api(request.clone(), route)).await;
-    let response = answered.map_err(|error| request.redacted(&error.reason))?;
-    http.parse_probe(&response).map_err(|error| request.redacted(&error.to_string()))
+    let answered = seams.client.call(Call::api(request.clone(), route.clone())).await;
+    let probed = answered.map_err(|error| request.redacted(&error.reason))?;
+    http.parse_probe(&probed).map_err(|error| {
+        format!("{}{}", request.redacted(&error.to_string()), keys_to_check(http, &error))
+    })?;
+    let own = match http.ask_addresses() {
+        None => http.parse_addresses(&probed),
+        // What the provider does not tell cannot be compared.
+        Some(request) => match seams.client.call(Call::api(Arc::new(request), route.clone())).await {
+            Ok(response) => http.parse_addresses(&response),
+            Err(_) => None,
+        },
+    };
+    let dids = channel.dids.iter().map(|did| &*did.number);
+    match own.and_then(|own| channels::mismatch(&*channel.channel, dids, &own)) {
+        Some(mismatch) => Err(mismatch),
+        None => Ok(()),
+    }
+}
+
+/// Names the keys to look at when the credentials are refused.
+fn keys_to_check(http: &dyn HttpChannel, error: &SendError) -> String {
+    if !matches!(error, SendError::CredentialsRefused(_)) {
+        return String::new();
+    }
+    let provider = http.provider();
+    let keys = provider.account_keys();
+    let needed = keys.iter().filter(|key| key.is_required && key.is_secret).map(|key| &*key.name);
+    // The secret of webhooks is used in calls only where it is the only one.
+    let of_webhooks = match provider.signature() {
+        Signature::Required(key) | Signature::Optional(key) => key,
+        Signature::NoWebhooks | Signature::None => "",
+    };
+    let mut named: Vec<&str> = needed.clone().filter(|key| *key != of_webhooks).collect();
+    if named.is_empty() {
+        named.extend(needed);
+    }
+    format!("; check {} in [channel.account]", named.join(" and "))
 }
 
 async fn connect(seams: &Seams, target: Target) -> Result<Box<dyn Stream>, String> {
@@ -137,7 +174,11 @@ async fn login_as(bind: BindKind, account: &Account, mut stream: Box<dyn Stream>
                 }
                 SessionEvent::Closed { .. } if bound => return Ok(()),
                 SessionEvent::Closed { reason: CloseReason::BindRefused(code), .. } => {
-                    return Err(format!("the login was refused: {} (0x{code:08X})", status::describe(code)));
+                    return Err(format!(
+                        "the login was refused: {} (0x{code:08X}); check system_id, password and system_type in \
+                         [channel.account]",
+                        status::describe(code)
+                    ));
                 }
                 SessionEvent::Closed { reason, .. } => return Err(format!("no login: {reason:?}")),
                 _ => {}

@@ -6,21 +6,45 @@ use clap::Args;
 
 use crate::{console, run::Failure};
 
+const EXAMPLES: &str = "Examples:\n  patchbay providers\n  patchbay providers telegram --json";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct ProvidersArguments {
     /// The provider to describe; without one, all are listed
     name: Option<String>,
+    /// Print the keys of [channel.account] as JSON Schema
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 pub(super) fn perform(arguments: &ProvidersArguments) -> Result<(), Failure> {
     match &arguments.name {
+        None if arguments.json => console::line(as_json().to_string()),
         None => list(),
         Some(name) => {
             let known = channels::provider(&name.to_lowercase()).ok_or_else(|| unknown(name))?;
-            all_about(known);
+            match arguments.json {
+                true => console::line(pretty(&provider::account_schema(known))),
+                false => all_about(known),
+            }
         }
     }
     Ok(())
+}
+
+fn as_json() -> serde_json::Value {
+    let one = |about: &&'static Provider| {
+        serde_json::json!({
+            "name": about.name, "summary": about.summary, "documentation": about.documentation,
+            "channelTypes": about.channel_types, "account": provider::account_schema(about),
+        })
+    };
+    PROVIDERS.iter().map(one).collect()
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
 fn unknown(name: &str) -> Failure {
@@ -43,9 +67,7 @@ fn all_about(about: &'static Provider) {
     said("documentation", about.documentation);
     said("channel types", &about.channel_types.join(", "));
     for (n, key) in provider::account_keys(about).iter().enumerate() {
-        let secret = if about.secrets.contains(&key.as_str()) { " (secret)" } else { "" };
-        let words = provider::account_key(about, key).map(|words| format!(": {words}")).unwrap_or_default();
-        said(if n == 0 { "account" } else { "" }, &format!("{key}{secret}{words}"));
+        said(if n == 0 { "account" } else { "" }, key);
     }
     said("webhooks", &provider::signature(about.signature()));
     said("goes out", &provider::words(capabilities.native));

@@ -11,7 +11,10 @@ use crate::{
     telemetry,
 };
 
+const EXAMPLES: &str = "Examples:\n  patchbay run\n  PATCHBAY_LOG=debug patchbay run -c my.toml";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct RunArguments {
     /// The configuration file
     #[arg(short, long, default_value = "config.toml", env = "PATCHBAY_CONFIG")]
@@ -19,6 +22,7 @@ pub(super) struct RunArguments {
 }
 
 pub(super) async fn perform(arguments: RunArguments) -> Result<(), Failure> {
+    run::outlive_hangups()?;
     let settings = config::load(&arguments.config).map_err(|e| Failure::Usage(e.to_string()))?;
     telemetry::start_logging(&settings.log).map_err(Failure::running)?;
     let metrics = telemetry::start_metrics().map_err(Failure::running)?;

@@ -7,20 +7,19 @@ use http_body_util::BodyExt;
 use message::Timestamp;
 use serde::Deserialize;
 
-use super::client::{Answer, Client};
+use super::{admin::AdminArguments, client::Answer};
 use crate::{console, instant, run::Failure};
 
 /// The longest line of the stream, in bytes.
 const LINE_BYTES_MAX: usize = 1024 * 1024;
 
+const EXAMPLES: &str = "Examples:\n  patchbay tail\n  patchbay tail --channel sms --json";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct TailArguments {
-    /// The URL of Patchbay's admin port
-    #[arg(long, default_value = "http://127.0.0.1:9090", env = "PATCHBAY_ADMIN_URL")]
-    url: String,
-    /// The admin token
-    #[arg(long, env = "PATCHBAY_ADMIN_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    admin: AdminArguments,
     /// Only events of this channel
     #[arg(long)]
     channel: Option<String>,
@@ -32,7 +31,7 @@ pub(super) struct TailArguments {
     message: Option<String>,
     /// Print each event as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +49,8 @@ struct PrintedEvent {
 }
 
 pub(super) async fn perform(arguments: TailArguments) -> Result<(), Failure> {
-    let client = Client::new(&arguments.url, arguments.token.clone())?;
+    let admin = arguments.admin.client()?;
+    let client = admin.client();
     let filters =
         [("channel", &arguments.channel), ("session", &arguments.session), ("message", &arguments.message)];
     let query: Vec<String> = filters
@@ -58,11 +58,11 @@ pub(super) async fn perform(arguments: TailArguments) -> Result<(), Failure> {
         .filter_map(|(key, value)| value.as_ref().map(|v| format!("{key}={}", percent_encode(v))))
         .collect();
     let answer = client.open(Method::GET, &format!("/api/tail?{}", query.join("&")), None).await?;
-    let status = answer.status().as_u16();
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let mut body = answer.into_body();
     if status != 200 {
         let body = body.collect().await.map_err(Failure::running)?.to_bytes();
-        return Err(Failure::Running(Answer { status, body }.problem()));
+        return Err(client.refused(&Answer { status, headers, body }));
     }
     let mut rest: Vec<u8> = Vec::new();
     while let Some(frame) = body.frame().await {

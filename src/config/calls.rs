@@ -36,6 +36,20 @@ pub(super) fn read(
         );
         section.problem("provider", text);
     }
+    if let Some(url) = public_url
+        && calls_back
+        && http.poll(None).is_none()
+        && channel.provider().needs_https
+        && !url.starts_with("https://")
+        && own_place(section).is_none()
+    {
+        let text = format!(
+            "{} calls webhooks over https alone, but [http] public_url is {url:?}: set public_url = \
+             \"https://...\", with a certificate that the world trusts",
+            channel.provider().name
+        );
+        section.problem("provider", text);
+    }
     let mut config = HttpConfig {
         webhook_url: public_url.map(|url| format!("{}/webhooks/{id}", url.trim_end_matches('/')).into()),
         shared_url: public_url.map(|url| format!("{}/ccm/webhook", url.trim_end_matches('/')).into()),
@@ -105,15 +119,9 @@ fn proxy(text: &str) -> Option<Proxy> {
     let Place::Host { name, .. } = Place::parse(host)? else { return None };
     let authorization = login.map(|login| {
         let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        SecretString::from(auth::basic(&decoded(user), &decoded(password)))
+        SecretString::from(auth::basic(&url::percent_decode(user), &url::percent_decode(password)))
     });
     Some(Proxy { host: Arc::from(&*name), port: port.parse().ok().filter(|p| *p > 0)?, authorization })
-}
-
-fn decoded(text: &str) -> String {
-    // In a URL, unlike in a form, a plus sign is not a space.
-    let form = text.replace('+', "%2B");
-    url::form_fields(form.as_bytes()).next().map(|(name, _)| name).unwrap_or_default()
 }
 
 /// Returns the host of the account's `base_url` if it is a loopback or private address, such as a

@@ -4,14 +4,16 @@
 use std::{sync::Arc, time::Duration};
 
 use actors::config::{ChannelConfig, DestinationConfig, Did, HttpConfig, OnUnknown};
-use channels::{Channel, PROVIDERS, Provider, UNSIGNED};
+use channels::{
+    AccountErrors, Channel, LinkKind, PROVIDERS, Provider, UNSIGNED, address::country::Country,
+    nearest::suggestion,
+};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::{
     calls, manifest,
-    problem::suggestion,
     section::{OrOff, Section, Value, id},
 };
 
@@ -28,8 +30,9 @@ pub(super) fn read(
     let name: Option<String> = section.optional("name");
     let account_section = section.table("account");
     let unsigned = section.or(UNSIGNED, false);
+    let country = default_country(&section);
     let channel = provider(&section, account_section.as_ref())
-        .and_then(|provider| account(&section, account_section, provider, unsigned));
+        .and_then(|provider| account(&section, account_section, provider, unsigned, country));
     let dids = dids(&section, destinations, channel.as_deref());
     let send_rate = send_rate(&section, channel.as_deref());
     let common = Common {
@@ -43,7 +46,12 @@ pub(super) fn read(
         receipt_timeout: section.or("receipt_timeout", 3 * DAY),
         reassembly_timeout: section.or("reassembly_timeout", Duration::from_secs(2 * 3600)),
         unsigned,
+        preferred: section.optional("preferred"),
+        default_country: country,
     };
+    if let (Some(country), Some(channel)) = (country, &channel) {
+        check_country(&section, country, &**channel);
+    }
     let http = match (&id, &channel) {
         (Some(id), Some(channel)) => calls::read(&section, id, &**channel, public_url),
         // The table is not checked yet: its keys depend on the provider, which is unknown.
@@ -66,6 +74,8 @@ struct Common {
     receipt_timeout: Duration,
     reassembly_timeout: Duration,
     unsigned: bool,
+    preferred: Option<bool>,
+    default_country: Option<Country>,
 }
 
 impl Common {
@@ -95,6 +105,8 @@ impl Common {
             reassembly_timeout: self.reassembly_timeout,
             http,
             unsigned: self.unsigned,
+            preferred: self.preferred,
+            default_country: self.default_country,
         }
     }
 }
@@ -127,6 +139,35 @@ fn on_unknown(section: &Section<'_>) -> OnUnknown {
     }
 }
 
+/// Reads the country of customers' national numbers.
+fn default_country(section: &Section<'_>) -> Option<Country> {
+    let text: String = section.optional("default_country")?;
+    let country = Country::parse(&text);
+    if country.is_none() {
+        let expected = "expected the two letters of a country, such as \"DE\" (ISO 3166-1)";
+        section.problem("default_country", format!("found {text:?}; {expected}"));
+    }
+    country
+}
+
+/// Refuses a country where no numbers are reached, or where the account names another one.
+fn check_country(section: &Section<'_>, country: Country, channel: &dyn Channel) {
+    let provider = channel.provider();
+    if !provider.reaches_numbers() {
+        let text = format!("customers of {} are no telephone numbers; remove this key", provider.name);
+        section.problem("default_country", text);
+    }
+    if let LinkKind::Smpp(account) = channel.link()
+        && *account.country_code != *country.code
+    {
+        let text = format!(
+            "is {} ({}), but country_code in [channel.account] is {:?}; remove one of them",
+            country.iso, country.code, account.country_code
+        );
+        section.problem("default_country", text);
+    }
+}
+
 fn provider(section: &Section<'_>, account: Option<&Section<'_>>) -> Option<&'static Provider> {
     let name: String = section.required("provider")?;
     if name == manifest::NAME {
@@ -143,65 +184,87 @@ fn provider(section: &Section<'_>, account: Option<&Section<'_>>) -> Option<&'st
     found
 }
 
-/// Resolves the secrets of an account, then lets the provider read it.
+/// Resolves the secrets of an account, then lets the provider read it. All its problems are
+/// reported.
 fn account(
     section: &Section<'_>,
     account: Option<Section<'_>>,
     provider: &'static Provider,
     unsigned: bool,
+    country: Option<Country>,
 ) -> Option<Arc<dyn Channel>> {
     let Some(account) = account else {
         if section.get("account").is_none() {
-            section.problem("account", format!("is missing; see {}", provider.documentation));
+            section
+                .problem("account", format!("is missing: add [channel.account]; {}", see(section, provider)));
         }
         return None;
     };
-    let own_manifest = section.optional::<String>("provider").is_some_and(|name| name == manifest::NAME);
+    let (mut table, unresolved) = account_table(section, &account, provider);
+    // `default_country` is the short form of SMPP's own key.
+    if let Some(country) = country
+        && provider.account_keys().iter().any(|key| &*key.name == "country_code")
+        && !table.contains_key("country_code")
+    {
+        table.insert("country_code".into(), country.code.into());
+    }
+    let opened = match unresolved {
+        // The secrets that cannot be read are reported; the other keys are checked all the same.
+        true => Err(AccountErrors(provider.check_account(&table))),
+        false if unsigned => provider.open_unsigned(table),
+        false => provider.open(table),
+    };
+    let errors = match opened {
+        Ok(channel) => return Some(channel),
+        Err(AccountErrors(errors)) => errors,
+    };
+    for error in errors {
+        if error.key == UNSIGNED {
+            section.problem(UNSIGNED, error.problem);
+        } else {
+            let asks = ["unknown key", "is missing"].iter().any(|word| error.problem.starts_with(word));
+            let hint = if asks { format!("; {}", see(section, provider)) } else { String::new() };
+            account.problem(&error.key, format!("{}{hint}", error.problem));
+        }
+    }
+    None
+}
+
+/// Says where the keys of an account are described.
+fn see(section: &Section<'_>, provider: &Provider) -> String {
+    match is_own_manifest(section) {
+        true => "the manifest's [account] lists its keys".into(),
+        false => format!("`patchbay providers {}` lists its keys", provider.name),
+    }
+}
+
+fn is_own_manifest(section: &Section<'_>) -> bool {
+    section.optional::<String>("provider").is_some_and(|name| name == manifest::NAME)
+}
+
+/// Returns the table of an account with its secrets, and whether some of them cannot be read: they
+/// are reported, and stand in the table as they were written.
+fn account_table(section: &Section<'_>, account: &Section<'_>, provider: &Provider) -> (toml::Table, bool) {
+    let own_manifest = is_own_manifest(section);
     let mut table = toml::Table::new();
-    let mut whole = true;
+    let mut unresolved = false;
     for (key, value) in account.raw().iter() {
         let name: &str = key.get_ref();
         if name == manifest::KEY && own_manifest {
             continue;
         }
-        let read = match provider.secrets.iter().find(|s| **s == name) {
-            Some(secret) => account.secret(secret).map(|s| toml::Value::String(s.expose_secret().into())),
+        let secret = provider.secrets.iter().find(|secret| **secret == name);
+        let read = match secret.map(|secret| account.secret(secret)) {
+            Some(Some(secret)) => Some(toml::Value::String(secret.expose_secret().into())),
+            Some(None) => {
+                unresolved = true;
+                Some(toml::Value::String(String::new()))
+            }
             None => toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone())).ok(),
         };
-        match read {
-            Some(value) => _ = table.insert(name.into(), value),
-            None => whole = false,
-        }
+        table.extend(read.map(|value| (name.into(), value)));
     }
-    if !whole {
-        return None;
-    }
-    let opened = if unsigned { provider.open_unsigned(table) } else { provider.open(table) };
-    match opened {
-        Ok(channel) => Some(channel),
-        Err(error) if error.key == UNSIGNED => {
-            section.problem(UNSIGNED, error.problem);
-            None
-        }
-        Err(error) => {
-            let (key, problem) = explained(error.key, error.problem);
-            account.problem(&key, problem);
-            None
-        }
-    }
-}
-
-/// Rewrites serde's message about an unknown or missing key in our own words.
-fn explained(key: String, problem: String) -> (String, String) {
-    let mut quoted = problem.split('`').skip(1).step_by(2);
-    match quoted.next() {
-        Some(found) if problem.contains("unknown field") => {
-            let hint = suggestion(found, quoted);
-            (found.into(), format!("unknown key{hint}"))
-        }
-        Some(missing) if problem.contains("missing field") => (missing.into(), "is missing".into()),
-        _ => (key, problem.trim_end().into()),
-    }
+    (table, unresolved)
 }
 
 fn dids(

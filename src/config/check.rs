@@ -1,6 +1,11 @@
 //! Reads the tables of the file, one function each: the keys, their limits and their defaults.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use actors::config::{ChannelConfig, DestinationConfig, Limits};
 use message::{DestinationId, address::StreamKey};
@@ -10,9 +15,12 @@ use toml::de::DeTable;
 
 use super::{
     channel,
+    inventory::Inventory,
+    pem,
     problem::{ConfigError, Problems},
     section::{OrOff, Section, Size, id},
     settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls},
+    shared,
 };
 
 const MB: u64 = 1 << 20;
@@ -47,7 +55,15 @@ impl Settings {
                 channel.channel.provider().name
             )
         };
-        unsigned.map(text).collect()
+        let mut warnings: Vec<String> = unsigned.map(text).collect();
+        if self.router.channels.is_empty() {
+            let text = "no [[channel]] is configured: nothing can be sent or received; `patchbay providers` \
+                        lists what can be, and `patchbay demo` shows it at work";
+            warnings.push(text.into());
+        } else if self.router.destinations.is_empty() {
+            warnings.push("no [[destination]] is configured: nothing that customers write arrives".into());
+        }
+        warnings
     }
 }
 
@@ -61,8 +77,10 @@ pub(super) fn settings(text: &str, file: &str, folder: &Path) -> Result<Settings
     if !syntax.is_empty() {
         return Err(problems.into_error(file, text));
     }
+    // Read first: a secret that is rotated meanwhile differs at the next reading.
+    let inventory = Inventory::of(table.get_ref(), folder);
     let root = Section::new(table.get_ref(), 0..0, "", &problems, folder);
-    let settings = read(&root);
+    let settings = Settings { inventory, ..read(&root) };
     root.finish();
     if problems.is_empty() { Ok(settings) } else { Err(problems.into_error(file, text)) }
 }
@@ -75,11 +93,16 @@ fn read(root: &Section<'_>) -> Settings {
     duplicates(root, "destination", destinations.iter().map(|d| d.id.as_str()));
     let public_url = root.raw().get("http").and_then(|http| http.get_ref().as_table()?.get("public_url"));
     let public_url = public_url.and_then(|url| url.get_ref().as_str());
-    let channels: Vec<_> = root
+    let placed: Vec<_> = root
         .tables("channel")
         .into_iter()
-        .filter_map(|s| channel::read(s, &destinations, public_url))
+        .filter_map(|section| {
+            let span = section.span_of("dids");
+            Some((channel::read(section, &destinations, public_url)?, span))
+        })
         .collect();
+    shared::check(root, &placed);
+    let channels: Vec<ChannelConfig> = placed.into_iter().map(|(channel, _)| channel).collect();
     duplicates(root, "channel", channels.iter().map(|c| c.id.as_str()));
     let http = http(root.table("http"), api_keys, root);
     let admin = admin(root.table("admin"), root);
@@ -93,7 +116,7 @@ fn read(root: &Section<'_>) -> Settings {
         filter_bytes_max: size(root, "filter_memory", 0..=GB, 64 * MB),
         disk_reserve_bytes: size(root, "disk_reserve", 0..=u64::MAX, 256 * MB),
         drain_timeout: root.or("drain_timeout", Duration::from_secs(10)),
-        trust: root.path("tls_ca"),
+        trust: trust(root),
         router: actors::Config {
             channels,
             destinations,
@@ -106,6 +129,8 @@ fn read(root: &Section<'_>) -> Settings {
         http,
         admin,
         log: log(root.table("log")),
+        file: None,
+        inventory: Inventory::default(),
     }
 }
 
@@ -238,6 +263,15 @@ fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> AdminSettings {
     admin
 }
 
+/// Reads the roots to trust for destinations.
+fn trust(root: &Section<'_>) -> Option<PathBuf> {
+    let path = root.path("tls_ca")?;
+    if let Err(wrong) = pem::certificates("tls_ca", &path) {
+        root.problem(wrong.key, wrong.problem);
+    }
+    Some(path)
+}
+
 fn tls(section: Option<Section<'_>>) -> Option<Tls> {
     let section = section?;
     let self_signed = section.or("self_signed", false);
@@ -255,6 +289,9 @@ fn tls(section: Option<Section<'_>>) -> Option<Tls> {
             None
         }
     };
+    if let Some(Err(wrong)) = tls.as_ref().map(pem::server) {
+        section.problem(wrong.key, wrong.problem);
+    }
     section.finish();
     tls
 }

@@ -4,16 +4,22 @@
 mod calls;
 mod channel;
 mod check;
+mod inventory;
 mod manifest;
+pub mod pem;
+mod plan;
 mod problem;
 mod secret;
 mod section;
 mod settings;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 use std::{fs, path::Path};
 
+pub use inventory::Inventory;
+pub use plan::{Changes, Plan, plan};
 pub use problem::ConfigError;
 pub use settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls};
 
@@ -33,7 +39,8 @@ pub fn load(path: &Path) -> Result<Settings, ConfigError> {
     }
     let text = fs::read_to_string(path).map_err(|e| whole(cannot_read(&e)))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, &file, folder)
+    let settings = parse(&text, &file, folder)?;
+    Ok(Settings { file: Some(path.to_owned()), ..settings })
 }
 
 fn cannot_read(error: &std::io::Error) -> String {

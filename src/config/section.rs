@@ -10,10 +10,9 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    problem::{Problems, suggestion},
-    secret,
-};
+use channels::nearest::suggestion;
+
+use super::{problem::Problems, secret};
 
 /// The longest part of a value that is quoted in a problem, in characters.
 const FOUND_CHARS_MAX: usize = 60;
@@ -202,10 +201,28 @@ impl<'a> Section<'a> {
         self.folder
     }
 
-    /// Reports a problem with a key.
+    /// Reports a problem with a key. A key of a nested table is named with those above it
+    /// (`errors.0x58`).
     pub(super) fn problem(&self, key: &str, text: impl AsRef<str>) {
-        let span = self.table.get(key).map_or_else(|| self.span.clone(), Spanned::span);
-        self.add(&span, key, text);
+        self.add(&self.span_of(key), key, text);
+    }
+
+    /// Returns the place of a key's value, else that of the table above it.
+    pub(super) fn span_of(&self, path: &str) -> Range<usize> {
+        let mut span = self.span.clone();
+        let mut at: Option<&Spanned<DeValue<'_>>> = None;
+        for key in path.split('.') {
+            let below = match at.map(Spanned::get_ref) {
+                None => self.table.get(key),
+                Some(DeValue::Table(table)) => table.get(key),
+                Some(DeValue::Array(items)) => key.parse().ok().and_then(|n: usize| items.get(n)),
+                Some(_) => None,
+            };
+            let Some(found) = below else { break };
+            span = found.span();
+            at = Some(found);
+        }
+        span
     }
 
     /// Reports a problem with a part of a key's value.
@@ -217,6 +234,11 @@ impl<'a> Section<'a> {
     pub(super) fn wrong(&self, key: &str, value: &Spanned<DeValue<'_>>, expected: &str) {
         let found = shown(value.get_ref());
         self.add(&value.span(), key, format!("found {found}; expected {expected}"));
+    }
+
+    /// Reports a problem whose text names its table itself.
+    pub(super) fn report(&self, span: &Range<usize>, text: impl Into<String>) {
+        self.problems.add(span, text);
     }
 
     fn add(&self, span: &Range<usize>, key: &str, text: impl AsRef<str>) {

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use message::DestinationId;
 use secrecy::SecretString;
 
+use super::inventory::Inventory;
+
 /// The whole of `config.toml`.
 #[derive(Debug)]
 pub struct Settings {
@@ -31,6 +33,10 @@ pub struct Settings {
     pub admin: AdminSettings,
     /// The process's own log.
     pub log: LogSettings,
+    /// The file that says all this; `None` for settings from no file.
+    pub file: Option<PathBuf>,
+    /// Digests of the keys that were read, for the comparison with a later reading.
+    pub inventory: Inventory,
 }
 
 /// The `[http]` table.

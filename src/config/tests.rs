@@ -131,16 +131,19 @@ fn senders_and_keys_that_no_smsc_takes_are_told_with_line_key_and_limit() {
             with("{ number = \"5155\", destination = \"support\" }", "\"+49 1760000001\", \"491760000001\""),
             &["c.toml:8: ", "are one address"],
         ),
-        (account("addr_ton = 9"), &["c.toml:13: ", "account addr_ton: is 9, expected 0 to 7"]),
+        (
+            account("addr_ton = 9"),
+            &["c.toml:13: ", "account addr_ton: found 9; expected a whole number from 0 to 7"],
+        ),
         (
             account("country_code = \"0\""),
-            &["c.toml:13: ", "account country_code: is \"0\", expected 1 to 3 digits"],
+            &["c.toml:13: ", "account country_code: found \"0\"; expected 1 to 3 digits"],
         ),
         (
             account("trunk_prefix = \"0\""),
             &["c.toml:13: ", "trunk_prefix: has no effect without country_code"],
         ),
-        (account("alphabet_out = \"ucs2\""), &["c.toml:13: ", "alphabet_out: is \"ucs2\", expected"]),
+        (account("alphabet_out = \"ucs2\""), &["c.toml:13: ", "alphabet_out: found \"ucs2\"; expected"]),
         (account("aphabet_in = \"gsm7\""), &["c.toml:13: ", "did you mean \"alphabet_in\"?"]),
     ]);
 }

@@ -3,7 +3,8 @@
 use actors::{Page, Refusal};
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use channels::url;
+use http::{HeaderName, HeaderValue, Response, StatusCode, Uri, header};
 use message::cim::write::{self, Outcome, Report};
 use serde::Serialize;
 
@@ -23,12 +24,19 @@ pub fn json<T: Serialize + ?Sized>(view: &T) -> Response<Body> {
     }
 }
 
+/// Returns the `Link` header that leads to the next page of a request: the same query, but for
+/// `after`.
+pub fn next_page(uri: &Uri, after: &str) -> Option<HeaderValue> {
+    let asked: Vec<_> = url::form_fields(uri.query().unwrap_or_default().as_bytes()).collect();
+    let asked = asked.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let fields = std::iter::once(("after", after)).chain(asked.filter(|(name, _)| *name != "after"));
+    HeaderValue::from_str(&format!("<?{}>; rel=\"next\"", url::encode_form(fields))).ok()
+}
+
 /// Returns a page of a list as an array, with `Link: <?after=...>; rel="next"` if more follow.
-pub fn page<T: Serialize>(page: &Page<T>) -> Response<Body> {
+pub fn page<T: Serialize>(uri: &Uri, page: &Page<T>) -> Response<Body> {
     let mut answer = json(&page.items);
-    if let Some(next) = page.next
-        && let Ok(link) = HeaderValue::from_str(&format!("<?after={next}>; rel=\"next\""))
-    {
+    if let Some(link) = page.next.and_then(|next| next_page(uri, &next.to_string())) {
         answer.headers_mut().insert(header::LINK, link);
     }
     answer
@@ -89,7 +97,12 @@ pub fn reason_code(status: StatusCode) -> &'static str {
 
 /// Appends the DELIVERYNOTIFICATION body of a message that was not accepted.
 pub fn failed(out: &mut Vec<u8>, message_id: &str, status: StatusCode, text: &str) {
-    let report =
-        Report { message_id, outcome: Outcome::Failed, reason_code: reason_code(status), text: Some(text) };
+    let report = Report {
+        message_id,
+        outcome: Outcome::Failed,
+        reason_code: reason_code(status),
+        text: Some(text),
+        failure: None,
+    };
     write::delivery_notification_body(out, &report);
 }

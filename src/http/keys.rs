@@ -1,15 +1,42 @@
-//! API keys and the admin token. Both are compared in constant time and never printed.
+//! API keys and the admin token. Both are compared in constant time and never printed, and may be
+//! replaced while requests come.
+
+use std::sync::Arc;
 
 use actors::Origin;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use http::{HeaderMap, header};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::ApiKey;
 
 /// The API keys of the public listener, each with the origin of its messages. Only their hashes are
 /// kept.
-pub struct Keys(Vec<(Digest, Origin)>);
+pub struct Keys(ArcSwap<KeyList>);
+
+type KeyList = Vec<(Digest, Origin)>;
+
+/// The token of `[admin]`, which a reload may replace.
+#[derive(Default)]
+pub struct AdminToken(ArcSwapOption<SecretString>);
+
+impl AdminToken {
+    /// Takes the configured token; without one, everyone is admitted.
+    pub fn new(token: Option<SecretString>) -> Self {
+        Self(ArcSwapOption::new(token.map(Arc::new)))
+    }
+
+    /// Returns the token.
+    pub fn get(&self) -> Option<Arc<SecretString>> {
+        self.0.load_full()
+    }
+
+    /// Replaces the token.
+    pub fn replace(&self, token: Option<SecretString>) {
+        self.0.store(token.map(Arc::new));
+    }
+}
 
 /// The SHA-256 of a key. Comparing hashes tells nothing of the length of a key.
 type Digest = [u8; 32];
@@ -18,32 +45,39 @@ fn digest(key: &[u8]) -> Digest {
     Sha256::digest(key).into()
 }
 
+fn digests(keys: Vec<ApiKey>) -> KeyList {
+    let digest_of =
+        |k: ApiKey| (digest(k.key.expose_secret().as_bytes()), Origin { destination: k.destination });
+    keys.into_iter().map(digest_of).collect()
+}
+
 impl Keys {
     /// Takes the configured keys. Without any key, every request is admitted.
     pub fn new(keys: Vec<ApiKey>) -> Self {
-        let origin = |destination| Origin { destination };
-        Self(
-            keys.into_iter()
-                .map(|k| (digest(k.key.expose_secret().as_bytes()), origin(k.destination)))
-                .collect(),
-        )
+        Self(ArcSwap::from_pointee(digests(keys)))
+    }
+
+    /// Replaces the configured keys.
+    pub fn replace(&self, keys: Vec<ApiKey>) {
+        self.0.store(Arc::new(digests(keys)));
     }
 
     /// Whether every request is admitted, because a key is not configured.
     pub fn is_open(&self) -> bool {
-        self.0.is_empty()
+        self.0.load().is_empty()
     }
 
     /// Returns the origin of a request; `None` when its key is missing or wrong.
     pub fn origin(&self, headers: &HeaderMap) -> Option<Origin> {
-        if self.0.is_empty() {
+        let keys = self.0.load();
+        if keys.is_empty() {
             return Some(Origin::default());
         }
         let given = bearer(headers).or_else(|| headers.get("x-api-key").map(|v| v.as_bytes()))?;
         let given = digest(given);
         // Every key is compared, so that the time taken does not depend on which one matches.
         let mut found = None;
-        for (key, origin) in &self.0 {
+        for (key, origin) in keys.iter() {
             if same(&given, key) {
                 found = Some(origin);
             }
@@ -97,5 +131,7 @@ mod tests {
             assert!(origin(name, value).is_none(), "{name} {value}");
         }
         assert!(Keys::new(vec![]).origin(&HeaderMap::new()).is_some());
+        keys.replace(vec![ApiKey { key: "three".into(), destination: None }]);
+        assert!(origin("x-api-key", "one").is_none() && origin("x-api-key", "three").is_some());
     }
 }

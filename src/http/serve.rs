@@ -77,6 +77,15 @@ impl Listener {
         Ok(Self { tcp, tls, address, name: "other" })
     }
 
+    /// Returns a listener on a socket that is bound already, without TLS.
+    ///
+    /// # Errors
+    /// The address cannot be read.
+    pub fn of(tcp: TcpListener) -> io::Result<Self> {
+        let address = tcp.local_addr()?;
+        Ok(Self { tcp, tls: None, address, name: "other" })
+    }
+
     /// Sets the name of the listener in metrics and log lines.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {

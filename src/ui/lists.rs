@@ -50,7 +50,7 @@ pub(super) async fn tail(Query(filter): Query<ListFilter>) -> Response {
 
 pub(super) async fn doubt(State(router): State<Router>, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
-    let (doubts, next) = match router.in_doubt(after, PAGE_ITEMS).await {
+    let (doubts, next) = match router.in_doubt(None, after, PAGE_ITEMS).await {
         Ok(page) => (page.items, page.next),
         Err(refusal) => return refused("/doubt", "In doubt", &refusal),
     };
@@ -119,7 +119,7 @@ pub(super) async fn receipts(State(router): State<Router>, Query(filter): Query<
 
 pub(super) async fn dead(State(router): State<Router>, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
-    let (letters, next) = match router.dead_letters(after, PAGE_ITEMS).await {
+    let (letters, next) = match router.dead_letters(None, after, PAGE_ITEMS).await {
         Ok(page) => (page.items, page.next),
         Err(refusal) => return refused("/dead", "Dead letters", &refusal),
     };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use actors::Router;
-use actors::view::{ExchangeView, MessageView};
+use actors::view::{ExchangeView, FailureView, MessageView, WaitingView};
 use axum::{
     extract::{Query, State},
     response::Response,
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::{
     layout::{framed, refused},
-    parts::{state, time, timeline},
+    parts::{count, state, time, timeline},
 };
 
 /// The largest number of HTTP exchanges shown for one message.
@@ -66,6 +66,8 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
             div { dt { "Accepted" } dd { (time(view.accepted_at)) } }
             div.wide { dt { "Session" } dd { a.break href={"/session?id=" (percent_encode(&session))} { (session) } } }
         }
+        @if let Some(waiting) = &view.waiting_for { (waits(waiting)) }
+        @if let Some(failure) = &view.failure { (failed(failure)) }
         @if !view.adapted.is_empty() {
             h2 { "Adapted to the channel" }
             ul { @for change in &view.adapted { li { (change) } } }
@@ -80,9 +82,14 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
                         td { (state(part.status.as_str())) }
                         td.break { code { (part.provider_id) } }
                         td.num { (part.tries) }
-                        td { @if part.resent_in_doubt > 0 {
-                            span.warn { (again(part.resent_in_doubt)) " after being in doubt" }
-                        } }
+                        td {
+                            @if part.resent_in_doubt > 0 {
+                                span.warn { (again(part.resent_in_doubt)) " after being in doubt" }
+                            }
+                            @if let Some(failure) = &part.failure {
+                                span.bad { (failure.reason) " (" (failure.reason_code) ")" }
+                            }
+                        }
                     }
                 }
             }
@@ -93,6 +100,50 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
             h2 { "HTTP exchanges with the provider" }
             @for exchange in said { (exchanged(exchange)) }
         }
+    }
+}
+
+/// Returns why a message waits, and what helps.
+fn waits(waiting: &WaitingView) -> Markup {
+    html! {
+        section.panel.why role="status" {
+            h2 { "Why it waits" }
+            p { (waiting.text) }
+            p.quiet {
+                "Since " (time(waiting.since))
+                @if let Some(ahead) = waiting.ahead { ", " (count(ahead as u64)) " messages go first" }
+                @if let Some(eta) = waiting.eta { ", expected at " (time(eta)) }
+            }
+        }
+    }
+}
+
+/// Returns why a message failed, and what helps.
+fn failed(failure: &FailureView) -> Markup {
+    html! {
+        section.panel.why role="status" {
+            h2 { "Why it failed" }
+            p.bad { (failure.reason) " (" code { (failure.reason_code) } ")" }
+            @if let Some(known) = &failure.explained {
+                p { (known.meaning) " " (known.usual_cause) }
+                p { b { "What helps: " } (known.fix) }
+                @if let Some(link) = &known.link { p { a href=(link) rel="noreferrer" { (link) } } }
+            }
+            p.quiet { "By " (by(failure.failed_by)) ", " (time(failure.failed_at)) }
+        }
+    }
+}
+
+/// Returns the side that failed a message, in words.
+fn by(side: &str) -> &str {
+    match side {
+        "smsc" => "the SMSC",
+        "provider" => "the provider",
+        "patchbay" => "Patchbay",
+        "expiry" => "the end of its validity",
+        "business" => "the business",
+        "operator" => "an operator",
+        other => other,
     }
 }
 

@@ -1,14 +1,14 @@
 //! The first page: channels with their links, destinations, and everything that needs attention.
 
 use actors::Router;
-use actors::view::{ChannelView, DestinationView};
+use actors::view::{ChannelView, DestinationView, UnknownDidView};
 use axum::{extract::State, response::Response};
 use channels::url::percent_encode;
 use maud::{Markup, html};
 
 use super::{
     layout::framed,
-    parts::{button, count, nothing, since, state},
+    parts::{ago, button, count, nothing, since, state},
 };
 
 /// How often the page refreshes, in seconds.
@@ -19,12 +19,13 @@ const COUNT_MAX: usize = 100;
 pub(super) async fn show(State(router): State<Router>) -> Response {
     let channels = router.channels().await;
     let destinations = router.destinations().await;
-    let doubts = router.in_doubt(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
-    let dead = router.dead_letters(None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
+    let doubts = router.in_doubt(None, None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
+    let dead = router.dead_letters(None, None, COUNT_MAX).await.map(|d| d.items.len()).unwrap_or_default();
     let unmatched: usize = channels.iter().map(|c| c.receipts_unmatched).sum();
     let sent: u64 = channels.iter().map(|c| c.counts.submitted).sum();
     let received: u64 = channels.iter().map(|c| c.counts.received).sum();
     let waiting: usize = channels.iter().map(|c| c.sessions_waiting).sum();
+    let started_at = router.started_at();
     let content = html! {
         h1.visually-hidden { "Overview" }
         @if let Err(refusal) = router.accepting() {
@@ -39,6 +40,7 @@ pub(super) async fn show(State(router): State<Router>) -> Response {
             (figure("Dead letters", &capped(dead), Some("/dead"), if dead > 0 { "bad" } else { "" }))
             (figure("Events in the log", &count(router.committed().0), Some("/tail"), ""))
         }
+        p.quiet { "Sent, received, rejected and all other totals are counts since the start, " (ago(started_at)) "." }
         h2 { "Channels" }
         @if channels.is_empty() { (nothing("No channel is configured.", "Add a [[channel]] to the configuration.")) }
         div.cards { @for channel in &channels { (channel_card(channel)) } }
@@ -68,7 +70,7 @@ fn figure(name: &str, value: &str, href: Option<&str>, class: &str) -> Markup {
 fn channel_card(channel: &ChannelView) -> Markup {
     let counts = &channel.counts;
     html! {
-        article.card {
+        article.card id={"channel-" (channel.id)} {
             header {
                 div { h3 { (channel.name) } p.quiet { (channel.id) " · " (channel.provider) } }
                 div.right { (state(channel.status)) (since(channel.since)) }
@@ -95,6 +97,7 @@ fn channel_card(channel: &ChannelView) -> Markup {
                     }
                 }
             }
+            @for other in &channel.unknown_dids { (unknown_did(other)) }
             dl.grid {
                 div { dt { "Own addresses" } dd { (channel.dids.join(", ")) } }
                 div { dt { "Rate" } dd { @match channel.send_rate { Some(rate) => { (rate) " parts/s" }, None => "unlimited" } } }
@@ -132,9 +135,13 @@ fn channel_card(channel: &ChannelView) -> Markup {
     }
 }
 
+fn unknown_did(other: &UnknownDidView) -> Markup {
+    html! { p.reason.warn { (count(other.messages)) " messages to " b { (other.did) } ": " (other.reason) } }
+}
+
 fn destination_card(destination: &DestinationView) -> Markup {
     html! {
-        article.card {
+        article.card id={"destination-" (destination.id)} {
             header {
                 div { h3 { (destination.id) } p.quiet.break { (destination.url) } }
                 div.right { (state(destination.status)) (since(destination.since)) }

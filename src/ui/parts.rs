@@ -29,8 +29,14 @@ pub(super) fn ago(at: Timestamp) -> Markup {
 pub(super) fn state(word: &str) -> Markup {
     let class = match word {
         "connected" | "bound" | "ready" | "up" | "open" | "DELIVERED" | "READ" => "good",
-        "failed" | "credentials_refused" | "disconnected" | "down" | "stopped" | "FAILED" => "bad",
-        "IN_DOUBT" | "connecting" | "waiting" => "warn",
+        "failed"
+        | "credentials_refused"
+        | "misconfigured"
+        | "disconnected"
+        | "down"
+        | "stopped"
+        | "FAILED" => "bad",
+        "IN_DOUBT" | "connecting" | "waiting" | "paused" => "warn",
         _ => "calm",
     };
     html! { span.state.(class) { (word.replace('_', " ")) } }

@@ -27,7 +27,7 @@ pub(super) struct After {
 
 pub(super) async fn list(State(router): State<Router>, Query(page): Query<After>) -> Response {
     let after = page.after.as_deref().and_then(|id| id.parse().ok());
-    let sessions = match router.sessions(after, PAGE_ITEMS).await {
+    let sessions = match router.sessions(None, after, PAGE_ITEMS).await {
         Ok(page) => page,
         Err(refusal) => return refused("/sessions", "Sessions", &refusal),
     };
@@ -140,7 +140,7 @@ fn content_of(id: &str, now: &SessionView, then: Option<(&SessionView, Timestamp
         }
         (timeline(&view.events, |event| Some(format!("{to_now}&at={}", event.at.0))))
         @if let Some(snapshot) = &view.snapshot {
-            details { summary { "Full state" } pre { (snapshot) } }
+            details { summary { "Full state" } pre { (serde_json::to_string_pretty(snapshot).unwrap_or_default()) } }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Checks of what this code itself must keep true, also in a released build.
 //!
 //! A build with debug assertions, as tests and the simulation use, panics at a broken invariant. A
-//! released one counts and logs it and goes on: whoever owns the state in question compares
+//! released one counts and logs it and goes on: the owner of the state in question compares
 //! [`broken_here`] before and after, and replaces what it does not trust any more.
 
 use std::{

@@ -14,7 +14,7 @@
 //! | `sorted/` | the sorted-file format, and the runs of the index |
 //! | `block/` | the block format, and the sled and file engines' stores of blocks |
 //! | `disk/` | the interfaces to a disk, and atomic files |
-//! | files | `error.rs`, `item.rs`, `options.rs`: values; `codec.rs`: the only user of bincode; `invariants.rs` |
+//! | files | values: `error.rs`, `item.rs`, `options.rs`; `codec.rs` (bincode); `invariants.rs` |
 //!
 //! `block/sled_blocks.rs` is the only file that names sled.
 //!
@@ -68,9 +68,9 @@ pub use log::{
     handle::{Log, RECORD_BYTES_MAX},
     open::Recovery,
     queue::Completion,
-    read::{Forward, History},
+    read::{Backward, Forward, History},
     retention::Retained,
-    stats::{MemoryUse, Stats},
+    stats::{DiskSpace, MemoryUse, Stats},
     verify::{DamagedFile, Gap, Remedy, Report, verify},
 };
 pub use options::{Driver, Options};

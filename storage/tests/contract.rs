@@ -30,6 +30,8 @@ every_engine! {
     what_was_committed_is_read_back
     what_was_not_flushed_is_not_there_after_a_crash
     history_walks_a_stream_backwards
+    the_whole_log_is_read_backwards
+    a_file_beside_the_segments_comes_back_whole_or_not_at_all
     completions_come_in_order_and_after_the_flush
     a_look_up_finds_the_newest_in_memory_and_sealed
     a_sealed_log_reopens_where_it_was
@@ -52,6 +54,46 @@ fn numbers<'a>(events: impl Iterator<Item = Result<storage::Stored, storage::Rea
     // The log's own records have no numbers.
     let ours = events.filter(|event| !matches!(event, Event::SegmentsRemoved { .. }));
     ours.map(|event| number_of(&event)).collect()
+}
+
+fn the_whole_log_is_read_backwards<W: World>() {
+    let world = W::new();
+    let (log, _) = open_with(&world, small_segments());
+    assert_eq!(numbers(log.read_back(Seq(u64::MAX))), [] as [u32; 0]);
+    for number in 1..=200 {
+        log.append(vec![first(u128::from(number), number)], None).unwrap();
+        if number % 3 == 0 {
+            drive(&log);
+        }
+    }
+    let newest = log.committed();
+    assert!(newest < Seq(200), "what is not flushed is not shown");
+    assert!(log.stats().unwrap().segments > 2);
+    let all: Vec<u32> = (1..=u32::try_from(newest.0).unwrap()).rev().collect();
+    assert_eq!(numbers(log.read_back(Seq(u64::MAX))), all);
+    for from in [newest, Seq(77), Seq(2), Seq(1)] {
+        let expected: Vec<u32> = (1..=u32::try_from(from.0).unwrap()).rev().collect();
+        assert_eq!(numbers(log.read_back(from)), expected);
+    }
+    assert_eq!(numbers(log.read_back(Seq::NONE)), [] as [u32; 0]);
+}
+
+fn a_file_beside_the_segments_comes_back_whole_or_not_at_all<W: World>() {
+    let mut world = W::new();
+    let (log, _) = open(&world);
+    assert_eq!(log.read_aside("notes"), Ok(None));
+    log.write_aside("notes", b"one").unwrap();
+    log.write_aside("notes", b"another").unwrap();
+    assert_eq!(log.read_aside("notes"), Ok(Some(b"another".to_vec())));
+    drop(log);
+    world.crash();
+    let (log, _) = open(&world);
+    assert_eq!(log.read_aside("notes"), Ok(Some(b"another".to_vec())), "it is on the disk at once");
+    drop(log);
+    // Written by another hand: it does not end with its checksum.
+    storage::Engine::write_file(&world.engine(), "", "notes", b"another hand").unwrap();
+    let (log, _) = open(&world);
+    assert!(log.read_aside("notes").is_err());
 }
 
 fn what_was_committed_is_read_back<W: World>() {

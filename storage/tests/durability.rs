@@ -220,9 +220,12 @@ fn proves(engine: EngineKind) {
             let ack = without.remove(at);
             without.insert(marker, ack);
         } else if line.contains("/flushed>") {
-            // Before the block was made durable.
+            // Before the block was made durable, by the thread that writes the marker: another may
+            // sync room for later blocks in between.
+            let thread = line.split(' ').next().unwrap();
             let is_sync = |line: &String| {
-                line.contains("RWF_DSYNC") || line.contains("fdatasync(") || line.contains("syncfs(")
+                let syncs = ["RWF_DSYNC", "fdatasync(", "syncfs("];
+                line.starts_with(thread) && syncs.iter().any(|call| line.contains(call))
             };
             let sync = lines[..at].iter().rposition(is_sync).unwrap();
             let marker = without.remove(at);

@@ -77,10 +77,12 @@ fn variant(event: &Event) -> usize {
         Event::CustomerMoved(_) => 30,
         Event::Carried { .. } => 31,
         Event::SegmentsRemoved { .. } => 32,
+        Event::ChannelPaused => 33,
+        Event::ChannelResumed => 34,
     }
 }
 
-const VARIANTS: usize = 33;
+const VARIANTS: usize = 35;
 
 fn accepted() -> Accepted {
     Accepted {
@@ -202,6 +204,8 @@ fn part_events() -> Vec<Event> {
         })),
         Event::ChannelStopped { cause },
         Event::ChannelStarted,
+        Event::ChannelPaused,
+        Event::ChannelResumed,
         Event::ReceiptUnmatched(Box::new(UnmatchedReceipt {
             number: 4,
             channel: ChannelId::new("sms-main"),

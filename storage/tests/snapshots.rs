@@ -7,8 +7,8 @@
 use std::{borrow::Cow, fmt::Debug, fs, path::PathBuf, sync::Arc};
 
 use message::{
-    Address, ChannelId, Choice, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus,
-    PartState, PartStatus, Seq, Timestamp,
+    Address, ChannelId, Choice, Content, Counters, DestinationId, FailedBy, Failure, MessageId, MessageNo,
+    MessageStatus, PartState, PartStatus, Seq, Timestamp,
     event::{
         Alphabet, Cause, CloseReason, Concatenation, CustomerWords, Incomplete, Received, SmsHandling, Split,
         UnmatchedReceipt,
@@ -42,7 +42,13 @@ fn part(phase: PhaseV1, provider_id: &str) -> PartV1 {
         queried: true,
         provider_id: provider_id.into(),
         handed_at: Timestamp(1_700_000_000_002),
+        failure: Some(Box::new(failure())),
     }
+}
+
+fn failure() -> Failure {
+    let cause = Cause::new("0x00000058", "throttled");
+    Failure { cause, by: FailedBy::Patchbay, at: Timestamp(1_700_000_000_008) }
 }
 
 fn outbound<'a>(number: u32, parts: impl IntoIterator<Item = PartV1>) -> OutboundV1<'a> {
@@ -68,7 +74,6 @@ fn outbound<'a>(number: u32, parts: impl IntoIterator<Item = PartV1>) -> Outboun
         adapted: Cow::Owned(vec!["cut to 160 characters".into(), "formatting was removed".into()]),
         parts: parts.into_iter().collect(),
         notified: MessageStatus::Failed,
-        cause: Some(Cow::Owned(Cause::new("0x00000058", "throttled"))),
         reply_to: Some("wamid.7".into()),
     }
 }
@@ -100,7 +105,7 @@ fn notification<'a>() -> NotificationV1<'a> {
     NotificationV1 {
         id: MessageId::new("m-2"),
         status: MessageStatus::Delivered,
-        cause: Some(Cow::Owned(Cause::new("000", ""))),
+        failure: Some((Cow::Owned(failure()), 1)),
         adapted: Cow::Owned(vec!["the image was sent as a link".into()]),
         conversation_id: None,
         channel_data: Some("{}".into()),
@@ -223,7 +228,8 @@ fn a_channel_snapshot_keeps_its_bytes() {
     let ids = vec!["0A1b".into(), "2587".into()];
     let since = Timestamp(1_700_000_000_000);
     let parked = vec![ParkedV1 { receipt: Cow::Owned(receipt), ids: Cow::Owned(ids), since, tries: 3 }];
-    check("channel-v1.bin", &ChannelSnapshot::V1(ChannelV1 { parked }));
+    let paused_since = Some(Timestamp(1_700_000_000_001));
+    check("channel-v1.bin", &ChannelSnapshot::V1(ChannelV1 { paused_since, parked }));
 }
 
 /// The snapshot's first byte is its version, so that a reader can tell a newer one.

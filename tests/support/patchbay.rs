@@ -101,6 +101,11 @@ impl Setup {
         ))
     }
 
+    /// The tables so far, for a file that gets them later.
+    pub(crate) fn tables_text(&self) -> String {
+        self.tables.clone()
+    }
+
     pub(crate) fn binary(mut self, path: &Path) -> Self {
         self.binary = path.into();
         self
@@ -248,6 +253,11 @@ impl Patchbay {
         self.process.terminate();
         let status = self.process.ended().await;
         (status, self.setup.clone(), self.folder.clone())
+    }
+
+    /// Tells it to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.process.hang_up();
     }
 
     /// Waits until it ends on its own.

@@ -224,6 +224,25 @@ pub(crate) fn python_peers() -> PathBuf {
     .join("packages")
 }
 
+/// Returns promtool, which checks rules for Prometheus: the installed one, else that of Debian's
+/// package.
+pub(crate) fn promtool() -> PathBuf {
+    let known = Command::new("promtool").arg("--version").output();
+    if known.is_ok_and(|output| output.status.success()) {
+        return "promtool".into();
+    }
+    let folder = installed("promtool", &[], |folder| {
+        let mut shell = Command::new("sh");
+        let get = "apt-get download prometheus";
+        shell
+            .arg("-c")
+            .arg(format!("({get} || (apt-get update && {get})) && dpkg-deb -x prometheus_*.deb ."));
+        shell.current_dir(folder);
+        shell
+    });
+    folder.join("usr/bin/promtool")
+}
+
 /// Starts a Python peer.
 pub(crate) fn python_started(script: &str, arguments: &[&str]) -> Process {
     let mut python = Command::new("python3");

@@ -58,6 +58,12 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&self) {
+        let line = format!("kill -HUP {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &line]).status().unwrap().success());
+    }
+
     /// Waits until it ends by itself.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         until("the end of a process", Duration::from_secs(30), || {

@@ -31,7 +31,16 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("tidy", &[&["figures"], &["layers", "language", "names"], &["imports", "graph"], &["source"]]),
-    ("message", &[&["cim", "snapshot"], &["event"], &["address", "content", "counters", "status"], &["id"]]),
+    (
+        "message",
+        &[
+            &["cim", "snapshot"],
+            &["failure"],
+            &["event"],
+            &["address", "content", "counters", "status"],
+            &["id"],
+        ],
+    ),
     (
         "channels",
         &[&["provider"], &["family", "adapt"], &["toolkit"], &["contract"], &["smpp"], &["text", "address"]],
@@ -58,7 +67,7 @@ pub const LAYERS: &[(&str, &[&[&str]])] = &[
             &["run"],
             &["http"],
             &["ui"],
-            &["seams", "telemetry", "descriptors", "data_keys"],
+            &["seams", "telemetry", "descriptors", "data_folder", "data_keys"],
             &["config", "console", "instant"],
         ],
     ),

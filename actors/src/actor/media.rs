@@ -75,7 +75,10 @@ pub(crate) async fn run(context: Weak<Context>, mut requests: mpsc::Receiver<Fet
         let Some(context) = context.upgrade() else { return };
         let Some(media) = &context.media else { return };
         match next {
-            None => media.store.sweep(context.config.retention, context.moment().sure).await,
+            None => {
+                let retention = context.tunable().retention;
+                media.store.sweep(retention, context.moment().sure).await;
+            }
             Some(next) => {
                 let Some(slot) = media.slot().await else { return };
                 let context = context.clone();

@@ -144,6 +144,8 @@ fn is_of_channel(event: &Event) -> bool {
         event,
         Event::ChannelStopped { .. }
             | Event::ChannelStarted
+            | Event::ChannelPaused
+            | Event::ChannelResumed
             | Event::ReceiptUnmatched(_)
             | Event::ReceiptSettled { .. }
             | Event::SegmentsRemoved { .. }

@@ -1,9 +1,15 @@
-//! The root supervisor: starts all actors, and restarts channels, destinations and timers with
-//! backoff. A dead session host shuts the router down.
+//! The root supervisor: starts all actors, restarts channels, destinations and timers with backoff,
+//! and starts and stops channels and destinations when the configuration changes. A dead session
+//! host shuts the router down.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SupervisionEvent};
+use tokio::sync::oneshot;
 
 use crate::{
     actor::{
@@ -34,10 +40,16 @@ pub(crate) enum Role {
     Timers,
 }
 
-/// Input of the root's actor: its own notes only.
+/// Input of the root's actor: its own notes, and changes of the configuration.
 pub(crate) enum RootMessage {
     /// The pause before the restart of an actor is over.
     RestartDue(Role),
+    /// Starts an actor. Answers with the reason if it cannot be started; it is tried again then.
+    Start(Role, oneshot::Sender<Result<(), String>>),
+    /// Stops an actor for good, and answers when it has ended.
+    Stop(Role, oneshot::Sender<()>),
+    /// Has the sessions looked at that are not in memory: there are other channels now.
+    Rescan,
 }
 
 pub(crate) struct RootActor;
@@ -46,6 +58,11 @@ pub(crate) struct RootState {
     context: Arc<Context>,
     myself: ActorRef<RootMessage>,
     roles: HashMap<ActorId, Role>,
+    actors: HashMap<Role, ActorCell>,
+    /// Actors that were told to stop.
+    stopping: HashMap<ActorId, oneshot::Sender<()>>,
+    /// Actors that are not started again by themselves.
+    stopped: HashSet<Role>,
     backoffs: HashMap<Role, Backoff>,
     timers: Option<ActorRef<TimersMessage>>,
 }
@@ -60,8 +77,16 @@ impl Actor for RootActor {
         myself: ActorRef<RootMessage>,
         context: Arc<Context>,
     ) -> Result<RootState, ActorProcessingErr> {
-        let mut state =
-            RootState { context, myself, roles: HashMap::new(), backoffs: HashMap::new(), timers: None };
+        let mut state = RootState {
+            context,
+            myself,
+            roles: HashMap::new(),
+            actors: HashMap::new(),
+            stopping: HashMap::new(),
+            stopped: HashSet::new(),
+            backoffs: HashMap::new(),
+            timers: None,
+        };
         state.start_hosts().await?;
         let destinations: Vec<_> = state.context.directory.destinations().map(|(ix, _)| ix).collect();
         for destination in destinations {
@@ -81,19 +106,15 @@ impl Actor for RootActor {
         message: RootMessage,
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
-        let RootMessage::RestartDue(role) = message;
-        let started = match role {
-            Role::Host(_) => return Ok(()),
-            Role::Channel(channel) => state.start_channel(channel).await,
-            Role::Destination(destination) => state.start_destination(destination).await,
-            Role::Timers => state.start_timers().await,
-        };
-        match started {
-            Ok(()) => state.announce_restart(role),
-            Err(error) => {
-                tracing::error!(?role, %error, "actor cannot be started");
-                state.restart_later(role);
+        match message {
+            RootMessage::RestartDue(role) if state.stopped.contains(&role) => {}
+            RootMessage::RestartDue(role) => _ = state.start_again(role).await,
+            RootMessage::Start(role, reply) => {
+                state.stopped.remove(&role);
+                let _caller_gone = reply.send(state.start_again(role).await);
             }
+            RootMessage::Stop(role, reply) => state.stop(role, reply),
+            RootMessage::Rescan => state.rescan(),
         }
         Ok(())
     }
@@ -111,8 +132,11 @@ impl Actor for RootActor {
             }
             _ => return Ok(()),
         };
-        if let Some(role) = state.roles.remove(&cell.get_id()) {
-            state.on_actor_gone(role, &why);
+        let Some(role) = state.roles.remove(&cell.get_id()) else { return Ok(()) };
+        state.actors.remove(&role);
+        match state.stopping.remove(&cell.get_id()) {
+            Some(reply) => state.on_stopped(role, reply),
+            None => state.on_actor_gone(role, &why),
         }
         Ok(())
     }
@@ -128,7 +152,79 @@ impl RootState {
     ) -> Result<ActorRef<A::Msg>, ActorProcessingErr> {
         let (actor, _) = Actor::spawn_linked(None, actor, arguments, self.myself.get_cell()).await?;
         self.roles.insert(actor.get_id(), role);
+        self.actors.insert(role, actor.get_cell());
         Ok(actor)
+    }
+
+    /// Returns an actor's name for people.
+    fn named(&self, role: Role) -> String {
+        let directory = &self.context.directory;
+        match role {
+            Role::Host(n) => format!("session host {n}"),
+            Role::Channel(ix) => {
+                directory.channel(ix).map_or_else(String::new, |entry| format!("channel {}", entry.config.id))
+            }
+            Role::Destination(ix) => directory
+                .destination(ix)
+                .map_or_else(String::new, |entry| format!("destination {}", entry.id)),
+            Role::Timers => "timers".to_owned(),
+        }
+    }
+
+    /// Starts an actor that is not running. One that cannot be started is tried again later.
+    async fn start_again(&mut self, role: Role) -> Result<(), String> {
+        let started = match role {
+            Role::Host(_) => return Ok(()),
+            Role::Channel(channel) => self.start_channel(channel).await,
+            Role::Destination(destination) => self.start_destination(destination).await,
+            Role::Timers => self.start_timers().await,
+        };
+        match started {
+            Ok(()) => {
+                self.announce_restart(role);
+                Ok(())
+            }
+            Err(error) => {
+                let actor = self.named(role);
+                tracing::error!(actor, %error, "actor cannot be started");
+                self.restart_later(role);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    fn stop(&mut self, role: Role, reply: oneshot::Sender<()>) {
+        self.stopped.insert(role);
+        match self.actors.get(&role) {
+            Some(cell) => {
+                self.stopping.insert(cell.get_id(), reply);
+                cell.stop(Some("the configuration changed".to_owned()));
+            }
+            None => self.on_stopped(role, reply),
+        }
+    }
+
+    fn on_stopped(&mut self, role: Role, reply: oneshot::Sender<()>) {
+        self.backoffs.remove(&role);
+        self.forget_actor(role);
+        let _caller_gone = reply.send(());
+    }
+
+    /// Forgets the address of a channel or destination that has ended.
+    fn forget_actor(&self, role: Role) {
+        match role {
+            Role::Channel(channel) => {
+                if let Some(entry) = self.context.directory.channel(channel) {
+                    entry.actor.store(None);
+                }
+            }
+            Role::Destination(destination) => {
+                if let Some(entry) = self.context.directory.destination(destination) {
+                    entry.actor.store(None);
+                }
+            }
+            Role::Host(_) | Role::Timers => {}
+        }
     }
 
     async fn start_hosts(&mut self) -> Result<(), ActorProcessingErr> {
@@ -168,24 +264,12 @@ impl RootState {
 
     fn on_actor_gone(&mut self, role: Role, why: &str) {
         metrics::counter!("patchbay_actor_restarts_total").increment(1);
-        tracing::error!(?role, why, "actor ended");
-        match role {
-            // A host's memory is ahead of the index; only a new start replays the log.
-            Role::Host(n) => {
-                return self.context.lifecycle.fail(format!("session host {n} ended: {why}"));
-            }
-            Role::Channel(channel) => {
-                if let Some(entry) = self.context.directory.channel(channel) {
-                    entry.actor.store(None);
-                }
-            }
-            Role::Destination(destination) => {
-                if let Some(entry) = self.context.directory.destination(destination) {
-                    entry.actor.store(None);
-                }
-            }
-            Role::Timers => {}
+        tracing::error!(actor = self.named(role), why, "actor ended");
+        // A host's memory is ahead of the index; only a new start replays the log.
+        if let Role::Host(n) = role {
+            return self.context.lifecycle.fail(format!("session host {n} ended: {why}"));
         }
+        self.forget_actor(role);
         self.restart_later(role);
     }
 
@@ -194,7 +278,8 @@ impl RootState {
         let backoff =
             self.backoffs.entry(role).or_insert_with(|| Backoff::new(BACKOFF_FIRST_MS, BACKOFF_MAX_MS));
         if backoff.failures() >= FAILURES_MAX {
-            tracing::error!(?role, "failed {FAILURES_MAX} times in a row; not restarted any more");
+            let actor = self.named(role);
+            tracing::error!(actor, "failed {FAILURES_MAX} times in a row; not restarted any more");
             return;
         }
         let pause = self.context.with_jitter(backoff.next_ms());
@@ -213,6 +298,10 @@ impl RootState {
             }
             Role::Host(_) | Role::Timers => {}
         }
+        self.rescan();
+    }
+
+    fn rescan(&self) {
         if let Some(timers) = &self.timers {
             let _timers_gone = timers.cast(TimersMessage::Rescan);
         }

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     actor::host::load,
-    context::{Context, blocking},
+    context::{Context, blocking, series_file},
     protocol::{
         channel::ChannelMessage, completion::Completion, destination::DestinationMessage, host::HostMessage,
         task::Op,
@@ -38,6 +38,12 @@ const CARRIED_AT_ONCE: usize = 256;
 const CHANNELS_A_TICK: usize = 64;
 /// Maximum number of ticks between two ticks of the same channel.
 const TURNS_MAX: usize = 10;
+/// Time between two looks at the counts of the channels, in milliseconds.
+const TALLY_EVERY_MS: u64 = 1_000;
+/// Shortest time between two writes of their minutes, in milliseconds.
+const SERIES_EVERY_MS: u64 = 60_000;
+/// Bytes of the minutes for each of which another such time passes before the next write.
+const SERIES_BYTES: usize = 1024 * 1024;
 /// A checkpoint begins when a quarter of the limit on unwritten state is used: while one is being
 /// written there is then room for the same amount again before acceptance slows down.
 const UNWRITTEN_SHARE: u64 = 4;
@@ -50,6 +56,8 @@ pub(crate) enum TimersMessage {
     /// A checkpoint up to this event ended.
     CheckpointDone(Seq),
     RetentionDone,
+    /// The minutes of the channels were written, and how many bytes they took.
+    SeriesStored(usize),
 }
 
 pub(crate) struct TimersActor;
@@ -68,6 +76,9 @@ pub(crate) struct TimersState {
     is_checkpointing: bool,
     retention_at_ms: u64,
     is_retaining: bool,
+    tally_at_ms: u64,
+    /// When the minutes are written next; `None` while they are.
+    series_at_ms: Option<u64>,
 }
 
 impl Actor for TimersActor {
@@ -80,11 +91,12 @@ impl Actor for TimersActor {
         myself: ActorRef<TimersMessage>,
         context: Arc<Context>,
     ) -> Result<TimersState, ActorProcessingErr> {
+        let now_ms = context.monotonic_ms();
         myself.send_interval(Duration::from_millis(TICK_MS), || TimersMessage::Tick);
         Ok(TimersState {
             checkpoint_seq: context.log.index().checkpoint_seq(),
-            checkpoint_at_ms: context.monotonic_ms(),
-            retention_at_ms: context.monotonic_ms(),
+            checkpoint_at_ms: now_ms,
+            retention_at_ms: now_ms,
             clock_changes: context.clock_changes(),
             context,
             myself,
@@ -92,6 +104,8 @@ impl Actor for TimersActor {
             turn: 0,
             is_checkpointing: false,
             is_retaining: false,
+            tally_at_ms: 0,
+            series_at_ms: Some(now_ms.saturating_add(SERIES_EVERY_MS)),
         })
     }
 
@@ -109,6 +123,11 @@ impl Actor for TimersActor {
                 state.checkpoint_seq = state.checkpoint_seq.max(upto);
             }
             TimersMessage::RetentionDone => state.is_retaining = false,
+            TimersMessage::SeriesStored(bytes) => {
+                let waits = (bytes / SERIES_BYTES) as u64 + 1;
+                let pause_ms = SERIES_EVERY_MS.saturating_mul(waits);
+                state.series_at_ms = Some(state.context.monotonic_ms().saturating_add(pause_ms));
+            }
         }
         Ok(())
     }
@@ -118,7 +137,7 @@ impl TimersState {
     fn tick(&mut self) {
         self.context.hosts.tell_all(|| HostMessage::Tick);
         let channels = self.context.directory.channels();
-        let turns = channels.len().div_ceil(CHANNELS_A_TICK).clamp(1, TURNS_MAX);
+        let turns = self.context.directory.channel_count().div_ceil(CHANNELS_A_TICK).clamp(1, TURNS_MAX);
         self.turn = self.turn.wrapping_add(1);
         for (_, channel) in channels.skip(self.turn % turns).step_by(turns) {
             channel.tell(ChannelMessage::Tick);
@@ -128,6 +147,8 @@ impl TimersState {
         }
         self.wake_due();
         self.set_gauges();
+        self.advance_tallies();
+        self.store_series_if_due();
         self.checkpoint_if_due();
         self.retain_if_due();
     }
@@ -180,8 +201,35 @@ impl TimersState {
         }
     }
 
+    /// Publishes what waits on each channel, and ends the minutes that are over.
+    fn advance_tallies(&mut self) {
+        let now_ms = self.context.monotonic_ms();
+        if now_ms < self.tally_at_ms {
+            return;
+        }
+        self.tally_at_ms = now_ms.saturating_add(TALLY_EVERY_MS);
+        let now = self.context.now();
+        for (_, channel) in self.context.directory.channels() {
+            channel.tally.advance(now);
+        }
+    }
+
+    fn store_series_if_due(&mut self) {
+        if self.series_at_ms.is_none_or(|at_ms| self.context.monotonic_ms() < at_ms) {
+            return;
+        }
+        self.series_at_ms = None;
+        let (context, myself) = (self.context.clone(), self.myself.clone());
+        #[allow(clippy::disallowed_methods, reason = "one write, which reports its end to this actor")]
+        tokio::spawn(async move {
+            let bytes = blocking::run(move || series_file::store(&context)).await.unwrap_or(0);
+            let _timers_gone = myself.cast(TimersMessage::SeriesStored(bytes));
+        });
+    }
+
     fn checkpoint_if_due(&mut self) {
-        let limits = &self.context.config.limits;
+        let tunable = self.context.tunable();
+        let limits = &tunable.limits;
         let (now_ms, committed) = (self.context.monotonic_ms(), self.context.log.committed());
         let events = committed.0.saturating_sub(self.checkpoint_seq.0);
         let waited =
@@ -205,7 +253,7 @@ impl TimersState {
 
     fn retain_if_due(&mut self) {
         let now_ms = self.context.monotonic_ms();
-        let Some(retention) = self.context.config.retention else { return };
+        let Some(retention) = self.context.tunable().retention else { return };
         let retention_ms = u64::try_from(retention.as_millis()).unwrap_or(u64::MAX);
         let every_ms = (retention_ms / RETENTION_RUNS).clamp(RETENTION_EVERY_MS_MIN, RETENTION_EVERY_MS);
         if self.is_retaining || now_ms.saturating_sub(self.retention_at_ms) < every_ms {

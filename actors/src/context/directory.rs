@@ -3,29 +3,20 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, OnceLock, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock},
 };
 
-use arc_swap::ArcSwapOption;
-use channels::{Channel, HttpChannel, LinkKind};
-use message::{Address, ChannelId, DestinationId, Timestamp, cim};
+use arc_swap::ArcSwap;
+use message::{Address, ChannelId, DestinationId, cim, event::Cause};
 use storage::invariant;
 
 use crate::{
     config::{ChannelConfig, ChannelIx, Config, DestinationConfig, DestinationIx},
-    domain::{
-        credit::Credit,
-        session::{Identity, Policy},
+    context::{
+        entries::{ChannelEntry, DestinationEntry, DidEntry},
+        forms::{FORMS_MAX, Forms},
     },
     error::{Refusal, StartError},
-    protocol::{
-        channel::ChannelMessage, destination::DestinationMessage, recipient::Recipient,
-        webhook::WebhookCounters,
-    },
-    view::http_trace::HttpTrace,
 };
 
 /// Maximum number of configured identifiers named in a refusal.
@@ -35,152 +26,6 @@ const KNOWN_SHOWN_MAX: usize = 8;
 const SPELLINGS_MAX: usize = 20_000;
 /// Maximum length of a cached spelling, in bytes.
 const SPELLING_BYTES_MAX: usize = 200;
-
-/// One of our own addresses on a channel.
-pub(crate) struct DidEntry {
-    pub(crate) canonical: Arc<str>,
-    /// The spelling in the configuration.
-    pub(crate) shown: Arc<str>,
-    pub(crate) destination: DestinationIx,
-}
-
-/// A configured channel and its actor.
-pub(crate) struct ChannelEntry {
-    pub(crate) config: ChannelConfig,
-    pub(crate) policy: Policy,
-    /// Whether its customers may have several names.
-    pub(crate) has_aliases: bool,
-    pub(crate) dids: Vec<DidEntry>,
-    /// Room in its window that sessions may use without asking.
-    pub(crate) credit: Credit,
-    /// The number of sessions that wait for their turn on it.
-    pub(crate) waiting: AtomicUsize,
-    /// When the provider may last have missed an acknowledgement, in milliseconds; 0: never.
-    lost_at: AtomicU64,
-    /// The HTTP calls between the channel and its provider.
-    pub(crate) trace: HttpTrace,
-    /// Counters of its webhooks, created with the first one.
-    pub(crate) webhooks: OnceLock<WebhookCounters>,
-    pub(crate) actor: ArcSwapOption<Recipient<ChannelMessage>>,
-}
-
-impl ChannelEntry {
-    fn new(config: &ChannelConfig, dids: Vec<DidEntry>, session_queue_max: usize) -> Self {
-        Self {
-            policy: Policy::of(config, session_queue_max),
-            has_aliases: matches!(config.channel.link(), LinkKind::Http(_)),
-            config: config.clone(),
-            dids,
-            credit: Credit::default(),
-            waiting: AtomicUsize::new(0),
-            lost_at: AtomicU64::new(0),
-            trace: HttpTrace::default(),
-            webhooks: OnceLock::new(),
-            actor: ArcSwapOption::empty(),
-        }
-    }
-
-    /// Notes that the provider may have missed an acknowledgement and repeats what it brought: a
-    /// link was lost, or a call was not answered.
-    pub(crate) fn note_loss(&self, now: Timestamp) {
-        self.lost_at.fetch_max(now.0, Ordering::Relaxed);
-    }
-
-    /// Returns when that was last noted.
-    pub(crate) fn lost_at(&self) -> Timestamp {
-        Timestamp(self.lost_at.load(Ordering::Relaxed))
-    }
-
-    /// The provider's side of the channel.
-    pub(crate) fn channel(&self) -> &dyn Channel {
-        &*self.config.channel
-    }
-
-    /// The provider's HTTP side, if it has one.
-    pub(crate) fn http(&self) -> Option<&dyn HttpChannel> {
-        match self.channel().link() {
-            LinkKind::Http(http) => Some(http),
-            LinkKind::Smpp(_) => None,
-        }
-    }
-
-    /// Whether the channel is an SMPP channel.
-    pub(crate) fn is_smpp(&self) -> bool {
-        matches!(self.channel().link(), LinkKind::Smpp(_))
-    }
-
-    /// Returns the destination of a DID's deliveries. A DID that is no longer configured gets the
-    /// first DID's destination, so that nothing is lost.
-    pub(crate) fn destination(&self, did: &str) -> DestinationIx {
-        let known = self.dids.iter().find(|known| *known.canonical == *did);
-        known.or(self.dids.first()).map_or(DestinationIx(0), |known| known.destination)
-    }
-
-    /// Returns a DID as the provider names it, or the first one when it names none.
-    pub(crate) fn did_or_first(&self, did: &Arc<str>) -> Arc<str> {
-        let first = self.config.dids.first().filter(|_| did.is_empty());
-        first.map_or_else(|| did.clone(), |first| first.number.clone())
-    }
-
-    /// Returns the identity of the session between a DID and a customer.
-    pub(crate) fn identity(&self, did: &str, customer: Arc<str>, shown: &str) -> Identity {
-        let canonical = self.channel().did(did);
-        let known = self.dids.iter().find(|known| known.canonical == canonical);
-        Identity {
-            did_shown: known.map_or_else(|| Arc::from(did), |known| known.shown.clone()),
-            address: Address { channel: self.config.id.clone(), did: canonical, customer },
-            customer_shown: Arc::from(shown),
-            reached: None,
-        }
-    }
-
-    /// Returns the address of the session between a DID and a customer. A sender that the channel
-    /// does not accept as a customer, such as an alphanumeric name, is one all the same.
-    pub(crate) fn address(&self, did: &str, customer: &str) -> Address {
-        let channel = self.channel();
-        Address {
-            channel: self.config.id.clone(),
-            did: channel.did(did),
-            customer: channel.customer(customer).unwrap_or_else(|_| customer.into()),
-        }
-    }
-
-    /// Sends a message to the channel's actor. While the actor is being restarted the message is
-    /// dropped; the restart makes hosts announce their sessions again.
-    pub(crate) fn tell(&self, message: ChannelMessage) {
-        if let Some(actor) = &*self.actor.load() {
-            actor.tell(message);
-        }
-    }
-
-    fn has_did(&self, service_identifier: &str) -> bool {
-        let canonical = self.channel().did(service_identifier);
-        self.dids.iter().any(|did| did.canonical == canonical)
-    }
-
-    fn has_type(&self, wanted: &str) -> bool {
-        let provider = self.channel().provider();
-        wanted.eq_ignore_ascii_case(self.config.id.as_str())
-            || wanted.eq_ignore_ascii_case(provider.name)
-            || provider.channel_types.iter().any(|known| wanted.eq_ignore_ascii_case(known))
-    }
-}
-
-/// A configured destination and its actor.
-pub(crate) struct DestinationEntry {
-    pub(crate) config: DestinationConfig,
-    pub(crate) actor: ArcSwapOption<Recipient<DestinationMessage>>,
-}
-
-impl DestinationEntry {
-    /// Sends a message to the destination's actor. While the actor is being restarted the message
-    /// is dropped; the restart makes hosts offer their deliveries again.
-    pub(crate) fn tell(&self, message: DestinationMessage) {
-        if let Some(actor) = &*self.actor.load() {
-            actor.tell(message);
-        }
-    }
-}
 
 /// The channel chosen for a message.
 pub(crate) struct Found<'a> {
@@ -196,21 +41,44 @@ impl Found<'_> {
         let narrowed = channel_type.map(|t| format!(" and the type {t:?}")).unwrap_or_default();
         let first = match self.others {
             0 => String::new(),
-            others => format!("; the first of {} that have it", others + 1),
+            others => format!("; {} have it, and it is preferred or the only one that sends", others + 1),
         };
         format!("it has the serviceIdentifier {service_identifier:?}{narrowed}{first}")
     }
 }
 
-/// All channels and destinations, in the order of the configuration.
+/// All channels and destinations.
+///
+/// A channel's entry never changes: a changed configuration makes another form of the channel with
+/// an entry of its own, and the old one stays readable where it is held. A removed channel's
+/// sessions keep its last form, so that what they owe is still done by its policy.
 pub(crate) struct Directory {
-    channels: Vec<ChannelEntry>,
-    channel_ix: BTreeMap<ChannelId, ChannelIx>,
-    destinations: Vec<DestinationEntry>,
-    destination_ix: BTreeMap<DestinationId, DestinationIx>,
+    channels: Forms<ChannelEntry>,
+    destinations: Forms<DestinationEntry>,
+    current: ArcSwap<Current>,
+}
+
+/// The present configuration.
+#[derive(Default)]
+struct Current {
+    lists: Lists,
     /// The channels that have a service identifier, by its spelling. This follows from the
     /// configuration alone; asking a thousand channels costs more than the rest of an acceptance.
     spellings: RwLock<BTreeMap<Box<str>, Arc<[ChannelIx]>>>,
+}
+
+#[derive(Clone, Default)]
+struct Lists {
+    /// The configured channels, in the order in which they are chosen.
+    channels: Vec<ChannelIx>,
+    /// The newest form of each channel that is or was configured.
+    channel_ix: BTreeMap<ChannelId, ChannelIx>,
+    /// The configured destinations.
+    destinations: Vec<DestinationIx>,
+    /// The places of the configured destinations.
+    destination_ix: BTreeMap<DestinationId, DestinationIx>,
+    /// The places of those that were configured, for the time when they are again.
+    destinations_before: BTreeMap<DestinationId, DestinationIx>,
 }
 
 impl Directory {
@@ -219,122 +87,242 @@ impl Directory {
     /// Returns an error if two entries have the same id, or a channel has no DID or names an
     /// unknown destination.
     pub(crate) fn new(config: &Config) -> Result<Self, StartError> {
-        let mut destination_ix = BTreeMap::new();
-        let mut destinations = Vec::new();
+        let directory =
+            Self { channels: Forms::default(), destinations: Forms::default(), current: ArcSwap::default() };
         for destination in &config.destinations {
-            let ix = DestinationIx(destinations.len());
-            if destination_ix.insert(destination.id.clone(), ix).is_some() {
+            if directory.destination_ix(&destination.id).is_some() {
                 return Err(StartError::Config(format!("two destinations have the id {}", destination.id)));
             }
-            destinations
-                .push(DestinationEntry { config: destination.clone(), actor: ArcSwapOption::empty() });
+            directory.put_destination(destination)?;
         }
-        let mut channel_ix = BTreeMap::new();
-        let mut channels = Vec::new();
         for channel in &config.channels {
-            if channel_ix.insert(channel.id.clone(), ChannelIx(channels.len())).is_some() {
+            if directory.channel_ix(&channel.id).is_some() {
                 return Err(StartError::Config(format!("two channels have the id {}", channel.id)));
             }
-            let dids = dids_of(channel, &destination_ix)?;
-            channels.push(ChannelEntry::new(channel, dids, config.limits.session_queue_max));
+            let form = directory.add_form(channel, config.limits.session_queue_max)?;
+            directory.switch(form);
         }
-        Ok(Self { channels, channel_ix, destinations, destination_ix, spellings: RwLock::default() })
+        Ok(directory)
+    }
+
+    /// Adds a form of a channel. It is not used before [`Self::switch`].
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the channel has no DID or names an unknown destination, or if there were
+    /// too many changes since the start.
+    pub(crate) fn add_form(
+        &self,
+        config: &ChannelConfig,
+        session_queue_max: usize,
+    ) -> Result<ChannelIx, StartError> {
+        let current = self.current.load();
+        let dids = dids_of(config, &current.lists.destination_ix)?;
+        let before = current.lists.channel_ix.get(&config.id).and_then(|ix| self.channel(*ix));
+        let entry = ChannelEntry::new(config, dids, session_queue_max, before);
+        self.channels.add(entry).map(ChannelIx).ok_or_else(too_many_changes)
+    }
+
+    /// Makes a form the one of its channel, in the place of the form before.
+    pub(crate) fn switch(&self, form: ChannelIx) {
+        let Some(entry) = self.channel(form) else { return };
+        self.update(|lists| {
+            let before = lists.channel_ix.insert(entry.config.id.clone(), form);
+            match lists.channels.iter_mut().find(|ix| Some(**ix) == before) {
+                Some(place) => *place = form,
+                None => lists.channels.push(form),
+            }
+        });
+    }
+
+    /// Removes a channel: no message is routed to it, and its sessions keep its last form.
+    pub(crate) fn remove_channel(&self, id: &ChannelId) {
+        self.update(|lists| {
+            let removed = lists.channel_ix.get(id).copied();
+            lists.channels.retain(|ix| Some(*ix) != removed);
+        });
+    }
+
+    /// Sets the order in which channels are chosen; those that it does not name follow.
+    pub(crate) fn order_channels(&self, order: &[ChannelId]) {
+        let place = |ix: &ChannelIx| {
+            let id = self.channel(*ix).map(|entry| &entry.config.id);
+            order.iter().position(|known| Some(known) == id).unwrap_or(order.len())
+        };
+        self.update(|lists| lists.channels.sort_by_key(place));
+    }
+
+    /// Adds a destination, or gives the one of this id other settings.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if there were too many changes since the start.
+    pub(crate) fn put_destination(&self, config: &DestinationConfig) -> Result<DestinationIx, StartError> {
+        let known = {
+            let current = self.current.load();
+            let known = current.lists.destination_ix.get(&config.id);
+            known.or(current.lists.destinations_before.get(&config.id)).copied()
+        };
+        let ix = match known {
+            Some(ix) => ix,
+            None => {
+                let entry = DestinationEntry::new(config);
+                self.destinations.add(entry).map(DestinationIx).ok_or_else(too_many_changes)?
+            }
+        };
+        if let Some(entry) = self.destination(ix) {
+            entry.set_config(config);
+        }
+        self.update(|lists| {
+            lists.destinations_before.remove(&config.id);
+            if lists.destination_ix.insert(config.id.clone(), ix).is_none() {
+                lists.destinations.push(ix);
+            }
+        });
+        Ok(ix)
+    }
+
+    /// Removes a destination: what names it goes to the destination of its DID.
+    pub(crate) fn remove_destination(&self, id: &DestinationId) {
+        self.update(|lists| {
+            if let Some(ix) = lists.destination_ix.remove(id) {
+                lists.destinations.retain(|known| *known != ix);
+                lists.destinations_before.insert(id.clone(), ix);
+            }
+        });
+    }
+
+    fn update(&self, change: impl Fn(&mut Lists)) {
+        self.current.rcu(|current| {
+            let mut lists = current.lists.clone();
+            change(&mut lists);
+            Current { lists, spellings: RwLock::default() }
+        });
+    }
+
+    /// The number of changes of channels for which there is room.
+    pub(crate) fn room(&self) -> usize {
+        self.channels.room().min(self.destinations.room())
     }
 
     pub(crate) fn channel(&self, ix: ChannelIx) -> Option<&ChannelEntry> {
         self.channels.get(ix.0)
     }
 
+    /// Returns the newest form of a channel that is or was configured.
     pub(crate) fn channel_ix(&self, id: &ChannelId) -> Option<ChannelIx> {
-        self.channel_ix.get(id).copied()
+        self.current.load().lists.channel_ix.get(id).copied()
     }
 
+    /// Returns a channel that is or was configured.
     pub(crate) fn channel_by_id(&self, id: &ChannelId) -> Option<(ChannelIx, &ChannelEntry)> {
         let ix = self.channel_ix(id)?;
         Some((ix, self.channel(ix)?))
     }
 
-    pub(crate) fn channels(&self) -> impl ExactSizeIterator<Item = (ChannelIx, &ChannelEntry)> {
-        self.channels.iter().enumerate().map(|(n, entry)| (ChannelIx(n), entry))
+    /// Returns the name of a channel's provider; empty if the channel was never configured.
+    pub(crate) fn provider_of(&self, id: &ChannelId) -> &'static str {
+        self.channel_by_id(id).map_or("", |(_, entry)| entry.channel().provider().name)
+    }
+
+    /// Returns a channel that is configured now.
+    pub(crate) fn configured(&self, id: &ChannelId) -> Option<(ChannelIx, &ChannelEntry)> {
+        self.channel_by_id(id).filter(|(ix, _)| self.is_configured(*ix))
+    }
+
+    /// Whether a form is the one of a channel that is configured now.
+    pub(crate) fn is_configured(&self, ix: ChannelIx) -> bool {
+        self.current.load().lists.channels.contains(&ix)
+    }
+
+    /// The number of configured channels.
+    pub(crate) fn channel_count(&self) -> usize {
+        self.current.load().lists.channels.len()
+    }
+
+    /// The configured channels, in the order in which they are chosen.
+    pub(crate) fn channels(&self) -> impl Iterator<Item = (ChannelIx, &ChannelEntry)> {
+        let all = self.current.load().lists.channels.clone();
+        all.into_iter().filter_map(move |ix| Some((ix, self.channel(ix)?)))
     }
 
     pub(crate) fn destination(&self, ix: DestinationIx) -> Option<&DestinationEntry> {
         self.destinations.get(ix.0)
     }
 
+    /// Returns the place of a destination that is configured now.
     pub(crate) fn destination_ix(&self, id: &DestinationId) -> Option<DestinationIx> {
-        self.destination_ix.get(id).copied()
+        self.current.load().lists.destination_ix.get(id).copied()
     }
 
     /// Returns the id of the destination of an address; empty if its channel is not configured.
     pub(crate) fn destination_of(&self, address: &Address) -> DestinationId {
         let found = self.channel_by_id(&address.channel).and_then(|(_, entry)| {
-            self.destination(entry.destination(&address.did)).map(|found| found.config.id.clone())
+            self.destination(entry.destination(&address.did)).map(|found| found.id.clone())
         });
         found.unwrap_or_else(|| "".into())
     }
 
+    /// The configured destinations.
     pub(crate) fn destinations(&self) -> impl Iterator<Item = (DestinationIx, &DestinationEntry)> {
-        self.destinations.iter().enumerate().map(|(n, entry)| (DestinationIx(n), entry))
+        let all = self.current.load().lists.destinations.clone();
+        all.into_iter().filter_map(move |ix| Some((ix, self.destination(ix)?)))
     }
 
     /// Chooses the channel of a message by its service identifier, narrowed by its channel type.
     ///
     /// # Errors
     ///
-    /// Returns a refusal that names configured identifiers if no channel fits.
+    /// As for [`Self::find_channel`].
     pub(crate) fn route(&self, message: &cim::Message) -> Result<Found<'_>, Refusal> {
-        self.find(&message.service_identifier, message.channel_type.as_deref(), |entry| {
-            entry.channel().sends().is_ok()
-        })
+        self.find_channel(&message.service_identifier, message.channel_type.as_deref())
     }
 
-    /// Chooses a channel by service identifier and, if given, channel type.
+    /// Chooses a channel by service identifier and, if given, channel type: the only one that can
+    /// send, else the preferred one.
     ///
     /// # Errors
     ///
-    /// As for [`Self::route`].
+    /// Returns a refusal that names configured identifiers if no channel fits, or the channels if
+    /// several do.
     pub(crate) fn find_channel(
         &self,
         service_identifier: &str,
         channel_type: Option<&str>,
-    ) -> Result<Found<'_>, Refusal> {
-        self.find(service_identifier, channel_type, |_| true)
-    }
-
-    /// Chooses the first channel that is preferred, else the first one.
-    fn find(
-        &self,
-        service_identifier: &str,
-        channel_type: Option<&str>,
-        is_preferred: impl Fn(&ChannelEntry) -> bool,
     ) -> Result<Found<'_>, Refusal> {
         let with_did = self.with_did(service_identifier);
         let fitting = || {
             let known = with_did.iter().filter_map(|ix| Some((*ix, self.channel(*ix)?)));
             known.filter(|(_, entry)| channel_type.is_none_or(|wanted| entry.has_type(wanted)))
         };
-        let preferred = fitting().find(|(_, entry)| is_preferred(entry));
-        let Some((ix, entry)) = preferred.or_else(|| fitting().next()) else {
-            return Err(self.unknown_channel(service_identifier, None));
+        let sends = |(_, entry): &(ChannelIx, &ChannelEntry)| entry.channel().sends().is_ok();
+        let (all, sending) = (fitting().count(), fitting().filter(sends).count());
+        let chosen = match (all, sending) {
+            (0, _) if with_did.is_empty() => return Err(self.unknown_channel(service_identifier, None)),
+            (0, _) => return Err(self.unknown_type(service_identifier, channel_type, &with_did)),
+            (_, 0) => fitting().next(),
+            (_, 1) => fitting().find(sends),
+            _ => fitting().filter(sends).find(|(_, entry)| entry.config.preferred == Some(true)),
         };
-        Ok(Found { ix, entry, others: fitting().count().saturating_sub(1) })
+        let Some((ix, entry)) = chosen else {
+            return Err(ambiguous(service_identifier, fitting().filter(sends).map(|(_, entry)| entry)));
+        };
+        Ok(Found { ix, entry, others: all.saturating_sub(1) })
     }
 
-    /// Returns the channels that have a DID, in the order of the configuration.
+    /// Returns the channels that have a DID, in the order in which they are chosen.
     fn with_did(&self, service_identifier: &str) -> Arc<[ChannelIx]> {
-        let known = self.spellings.read().unwrap_or_else(PoisonError::into_inner);
+        let current = self.current.load();
+        let known = current.spellings.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(service_identifier) {
             return found.clone();
         }
         drop(known);
-        let found: Arc<[ChannelIx]> = self
-            .channels()
-            .filter(|(_, entry)| entry.has_did(service_identifier))
-            .map(|(ix, _)| ix)
-            .collect();
+        let channels = current.lists.channels.iter().copied();
+        let has_did = |ix: &ChannelIx| self.channel(*ix).is_some_and(|e| e.has_did(service_identifier));
+        let found: Arc<[ChannelIx]> = channels.filter(has_did).collect();
         if !found.is_empty() && service_identifier.len() <= SPELLING_BYTES_MAX {
-            let mut known = self.spellings.write().unwrap_or_else(PoisonError::into_inner);
+            let mut known = current.spellings.write().unwrap_or_else(PoisonError::into_inner);
             if known.len() < SPELLINGS_MAX {
                 known.insert(service_identifier.into(), found.clone());
             }
@@ -343,10 +331,30 @@ impl Directory {
         found
     }
 
+    /// Returns the refusal of a channel type that no channel with this service identifier has.
+    fn unknown_type(
+        &self,
+        service_identifier: &str,
+        wanted: Option<&str>,
+        with_did: &[ChannelIx],
+    ) -> Refusal {
+        let known = with_did.iter().filter_map(|ix| self.channel(*ix)).take(KNOWN_SHOWN_MAX).map(|entry| {
+            let types = entry.channel().provider().channel_types;
+            format!("{:?} ({})", entry.config.id.as_str(), types.join(", "))
+        });
+        let reason = format!(
+            "channelTypeCode {:?} is none of the channels with the serviceIdentifier {service_identifier:?}; \
+             expected the id or a type of {}",
+            wanted.unwrap_or_default(),
+            known.collect::<Vec<_>>().join(" or ")
+        );
+        Refusal::Unsendable(Cause::new("400", reason))
+    }
+
     /// Returns the refusal of a service identifier that no channel has. It names the configured
     /// ones, or those of one destination.
     pub(crate) fn unknown_channel(&self, service_identifier: &str, only: Option<&DestinationId>) -> Refusal {
-        let dids = self.channels.iter().flat_map(|channel| &channel.config.dids);
+        let dids = self.channels().flat_map(|(_, channel)| &channel.config.dids);
         let dids = dids.filter(|did| only.is_none_or(|only| did.destination == *only));
         let all: Vec<&str> = dids.map(|did| &*did.number).collect();
         let mut known = all.iter().take(KNOWN_SHOWN_MAX).copied().collect::<Vec<_>>().join(", ");
@@ -355,6 +363,22 @@ impl Directory {
         }
         Refusal::UnknownChannel { service_identifier: service_identifier.into(), known }
     }
+}
+
+fn too_many_changes() -> StartError {
+    StartError::Config(format!("more than {FORMS_MAX} changes since the start: restart Patchbay"))
+}
+
+/// Returns the refusal of a service identifier that several channels have.
+fn ambiguous<'e>(service_identifier: &str, fitting: impl Iterator<Item = &'e ChannelEntry>) -> Refusal {
+    let ids: Vec<&str> = fitting.map(|entry| entry.config.id.as_str()).collect();
+    let reason = format!(
+        "{} channels have the serviceIdentifier {service_identifier:?}: say channelTypeCode ({}), or set \
+         preferred = true in one [[channel]]",
+        ids.len(),
+        ids.iter().take(KNOWN_SHOWN_MAX).map(|id| format!("{id:?}")).collect::<Vec<_>>().join(" or "),
+    );
+    Refusal::Unsendable(Cause::new("400", reason))
 }
 
 fn dids_of(

@@ -3,28 +3,30 @@
 
 pub(crate) mod blocking;
 pub(crate) mod directory;
+pub(crate) mod entries;
+pub(crate) mod forms;
 pub(crate) mod hosts;
 pub(crate) mod lifecycle;
 pub(crate) mod media_queue;
 pub(crate) mod media_store;
+pub(crate) mod series_file;
 pub(crate) mod tail;
+pub(crate) mod tally;
 
 use std::sync::{
     Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
-use message::{Address, ChannelId, StreamId, Timestamp};
+use arc_swap::{ArcSwap, Guard};
+use message::{Address, ChannelId, StreamId, Timestamp, address, event::Cause};
 use storage::{Log, ReadError, invariant};
 
 use crate::{
-    config::Config,
+    config::{Config, Tunable},
     context::{
-        directory::{ChannelEntry, Directory},
-        hosts::Hosts,
-        lifecycle::Lifecycle,
-        media_queue::MediaQueue,
-        tail::Tail,
+        directory::Directory, entries::ChannelEntry, hosts::Hosts, lifecycle::Lifecycle,
+        media_queue::MediaQueue, tail::Tail,
     },
     domain::{
         admission::Pace,
@@ -37,11 +39,16 @@ use crate::{
     history::{lookup, reader::LogReader},
     sabotage::Sabotage,
     seams::Seams,
+    view::census::Census,
 };
 
 /// The shared parts of one router.
 pub(crate) struct Context {
+    /// The configuration at the start; channels, destinations and [`Tunable`] may have changed.
     pub(crate) config: Config,
+    tunable: ArcSwap<Tunable>,
+    /// Held while the configuration changes.
+    pub(crate) changing: tokio::sync::Mutex<()>,
     /// For appending and maintenance; reads go through `reader`.
     pub(crate) log: Log,
     pub(crate) reader: LogReader,
@@ -56,12 +63,21 @@ pub(crate) struct Context {
     /// Customers' files; `None` when they are not kept.
     pub(crate) media: Option<MediaQueue>,
     pub(crate) tail: Tail,
+    /// The last count of what waits in all sessions; taken when somebody asks.
+    pub(crate) census: tokio::sync::Mutex<Option<TakenCensus>>,
     clock: Mutex<SteadyClock>,
     /// How often the clock came into doubt or out of it.
     clock_changes: AtomicU64,
     /// When this run began.
     pub(crate) begun_at: Timestamp,
     started: tokio::time::Instant,
+}
+
+/// A count of what waits, and until when it is shown.
+pub(crate) struct TakenCensus {
+    pub(crate) census: Arc<Census>,
+    /// In milliseconds since the start.
+    pub(crate) until_ms: u64,
 }
 
 impl Context {
@@ -89,6 +105,8 @@ impl Context {
             directory,
             hosts: Hosts::new(config.limits.hosts),
             reader: LogReader::new(log.clone()),
+            tunable: ArcSwap::from_pointee(Tunable::of(&config)),
+            changing: tokio::sync::Mutex::new(()),
             config,
             log,
             seams,
@@ -97,11 +115,22 @@ impl Context {
             admission: Pace::default(),
             media,
             tail: Tail::default(),
+            census: tokio::sync::Mutex::default(),
             clock: Mutex::new(clock),
             clock_changes: AtomicU64::new(0),
             begun_at,
             started: tokio::time::Instant::now(),
         })
+    }
+
+    /// The settings that may change while the router runs.
+    pub(crate) fn tunable(&self) -> Guard<Arc<Tunable>> {
+        self.tunable.load()
+    }
+
+    /// Changes these settings.
+    pub(crate) fn tune(&self, tunable: Tunable) {
+        self.tunable.store(Arc::new(tunable));
     }
 
     /// Returns the stream of an address.
@@ -200,8 +229,17 @@ impl Context {
         did: &str,
         customer: &str,
     ) -> Result<Identity, Refusal> {
+        let customer = entry.international(customer);
+        let customer = &*customer;
         let canonical = entry.channel().customer(customer).map_err(|r| Refusal::Unsendable(r.0))?;
         let mut identity = entry.identity(did, canonical.clone(), customer);
+        if entry.refuses_national(customer) {
+            // Who wrote from such a number is answered there.
+            let stream = self.stream_of(&identity.address);
+            if self.reader.find(address::heard_key(stream)).is_none() {
+                return Err(national(entry, customer));
+            }
+        }
         if entry.has_aliases {
             let names: Names = names::names(entry.channel(), [&canonical]);
             let did = &identity.address.did;
@@ -225,7 +263,8 @@ impl Context {
     /// business must wait. Progress of the running checkpoint is subtracted, so that the value
     /// falls gradually, but events to replay never exceed their limit.
     pub(crate) fn backlog(&self) -> f64 {
-        let limits = &self.config.limits;
+        let tunable = self.tunable();
+        let limits = &tunable.limits;
         let delta = self.log.index().delta();
         let replay = self.replay_events();
         let used = |n: f64, max: u64| n / max.max(1) as f64;
@@ -275,4 +314,14 @@ fn tell_clock(change: ClockChange, moment: Moment) {
 fn newest_at(log: &Log) -> Result<Option<Timestamp>, StartError> {
     let newest = log.event(log.committed()).map_err(|error| StartError::Log(error.to_string()))?;
     Ok(newest.map(|stored| stored.at))
+}
+
+/// Returns the refusal of a national number.
+fn national(entry: &ChannelEntry, customer: &str) -> Refusal {
+    let channel = entry.config.id.as_str();
+    let reason = format!(
+        "channelCustomerIdentifier {customer:?} is a national number: write it with its country (+49...), or set \
+         default_country = \"DE\" or another country in [[channel]] {channel:?}"
+    );
+    Refusal::Unsendable(Cause::new("400", reason))
 }

@@ -145,8 +145,8 @@ impl Correlation {
         self.is_scoped
     }
 
-    /// Returns the look-up keys of an id in a submit's answer: one for each spelling, then those for
-    /// customers with these ends of their addresses.
+    /// Returns the look-up keys of an id in a submit's answer: one for each spelling, then those
+    /// for customers with these ends of their addresses.
     pub(crate) fn keys(&self, provider_id: &str, scopes: &[u64]) -> Vec<u128> {
         let spellings = spelling::register_spellings(provider_id);
         let scopes = if self.is_scoped { scopes } else { &[] };

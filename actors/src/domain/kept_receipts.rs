@@ -52,9 +52,8 @@ impl From<ParkedV1<'_>> for Parked {
 }
 
 /// Returns the kept receipts of a snapshot, oldest first.
-pub(crate) fn parked_in(snapshot: ChannelSnapshot<'_>) -> impl Iterator<Item = Parked> {
-    let ChannelSnapshot::V1(v1) = snapshot;
-    v1.parked.into_iter().map(Parked::from)
+pub(crate) fn parked_in(parked: Vec<ParkedV1<'_>>) -> impl Iterator<Item = Parked> {
+    parked.into_iter().map(Parked::from)
 }
 
 /// A kept receipt, with what follows from it.
@@ -173,9 +172,10 @@ impl KeptReceipts {
         self.all.values().map(|kept| &kept.parked)
     }
 
-    /// Returns the state that the index keeps.
-    pub(crate) fn to_snapshot(&self) -> ChannelSnapshot<'_> {
-        ChannelSnapshot::V1(ChannelV1 { parked: self.iter().map(ParkedV1::from).collect() })
+    /// Returns the state of the channel that the index keeps.
+    pub(crate) fn to_snapshot(&self, paused_since: Option<Timestamp>) -> ChannelSnapshot<'_> {
+        let parked = self.iter().map(ParkedV1::from).collect();
+        ChannelSnapshot::V1(ChannelV1 { paused_since, parked })
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -12,6 +12,20 @@ use crate::domain::hash::StreamHash;
 /// Number of lanes: one for each priority, 0 to 10.
 const LANES: usize = 11;
 
+/// Maximum number of entries that are searched for a session's place.
+const PLACE_SEARCH_MAX: usize = 100_000;
+
+/// The place of a waiting session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LanePlace {
+    /// Sessions that go before it.
+    pub(crate) sessions: usize,
+    /// Their due parts.
+    pub(crate) parts: usize,
+    /// The due parts of all sessions that take turns with it, its own included.
+    pub(crate) round: usize,
+}
+
 /// The waiting sessions.
 #[derive(Debug)]
 pub(crate) struct Lanes {
@@ -54,6 +68,21 @@ impl Lanes {
         None
     }
 
+    /// Returns the place of a waiting session; `None` if it does not wait, or if too many wait to
+    /// look for it. An entry of a session that moved up counts in both of its lanes.
+    pub(crate) fn place(&self, stream: StreamId) -> Option<LanePlace> {
+        let own = usize::from(*self.waiting.get(&stream)?);
+        let entries = self.lanes.iter().skip(own).rev().flatten();
+        let (mut round, mut found) = (0, None);
+        for (sessions, (other, due)) in entries.take(PLACE_SEARCH_MAX).enumerate() {
+            if *other == stream {
+                found = Some((sessions, round));
+            }
+            round += usize::from(*due);
+        }
+        found.map(|(sessions, parts)| LanePlace { sessions, parts, round })
+    }
+
     /// Returns the number of waiting sessions.
     pub(crate) fn len(&self) -> usize {
         self.waiting.len()
@@ -79,6 +108,15 @@ mod tests {
         lanes.push(s(2), 9, 1);
         lanes.push(s(1), 0, 1);
         assert_eq!(lanes.len(), 3);
+        // The second entry of a session that moved up is still there.
+        let place = |n, sessions, parts| {
+            let found = lanes.place(s(n)).unwrap();
+            assert_eq!((found.sessions, found.parts), (sessions, parts), "{n}");
+            found.round
+        };
+        assert_eq!((place(2, 0, 0), place(3, 1, 1)), (1, 3));
+        assert_eq!(place(1, 2, 3), 5);
+        assert_eq!(lanes.place(s(9)), None);
         let order: Vec<u128> = std::iter::from_fn(|| lanes.pop()).map(|(s, _)| s.0).collect();
         assert_eq!(order, [2, 3, 1]);
         assert!(lanes.is_empty());

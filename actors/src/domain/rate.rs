@@ -121,6 +121,11 @@ impl Rate {
         self.paused_until_ms = self.paused_until_ms.max(now_ms.saturating_add(pause));
     }
 
+    /// Ends the pause at once.
+    pub fn end_pause(&mut self) {
+        (self.paused_until_ms, self.pause_ms) = (0, 0);
+    }
+
     /// Resets the growing pause after an accepted part.
     pub fn relax(&mut self, now_ms: u64) {
         if now_ms >= self.paused_until_ms {

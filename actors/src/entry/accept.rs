@@ -122,7 +122,7 @@ fn post(
     place: usize,
 ) -> Result<Posted, Refusal> {
     let Found { ix: channel, entry, .. } = context.directory.route(&message)?;
-    if entry.waiting.load(Ordering::Relaxed) >= context.config.limits.waiting_sessions_max {
+    if entry.waiting.load(Ordering::Relaxed) >= context.tunable().limits.waiting_sessions_max {
         let reason = format!("too many sessions wait on channel {}", entry.config.id).into();
         return Err(Refusal::Busy { reason, retry_after_s: 10 });
     }
@@ -169,13 +169,15 @@ fn signal_call(
     let stream = context.stream_of(&identity.address);
     let (did, customer) = (&*identity.did_shown, context.customer_of(&identity.address));
     let customer = &*customer;
+    let received = |found| context.lifecycle.found("a customer's message", found);
     match signal {
         Signal::Typing(on) => {
-            let last = lookup::last_received(&context.reader, stream).map(|received| received.provider_id);
+            let last = received(lookup::last_received(&context.reader, stream));
+            let last = last.map(|received| received.provider_id);
             http.typing(did, customer, last.as_deref().filter(|id| !id.is_empty()), *on)
         }
         Signal::Read(id) => {
-            let received = lookup::received_as(&context.reader, stream, id)?;
+            let received = received(lookup::received_as(&context.reader, stream, id))?;
             http.mark_read(did, customer, &received.provider_id)
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use message::{MessageId, MessageNo, StreamId, address};
+use message::{ChannelId, MessageId, MessageNo, StreamId, address};
 use storage::Found;
 use tokio::{sync::oneshot, time::timeout};
 
@@ -23,6 +23,10 @@ pub(crate) const ANSWER_WAIT: Duration = Duration::from_secs(30);
 /// Returns the refusal for a caller that got no answer in time.
 pub(crate) fn no_answer() -> Refusal {
     Refusal::Busy { reason: "the router did not answer in time".into(), retry_after_s: 5 }
+}
+
+fn busy(reason: String) -> Refusal {
+    Refusal::Busy { reason: reason.into(), retry_after_s: 10 }
 }
 
 /// Finds the entry of a message by the business's id.
@@ -76,19 +80,23 @@ pub(crate) async fn queue_position(context: &Context, stream: StreamId) -> Resul
 ///
 /// # Errors
 ///
-/// Returns a refusal if a host does not answer in time.
+/// Returns a refusal if a host does not answer in time, or cannot read its sessions.
 pub(crate) async fn scan(
     context: &Context,
     what: Scan,
+    channel: Option<&ChannelId>,
     after: Option<StreamId>,
     limit: usize,
 ) -> Result<Vec<Scanned>, Refusal> {
     let mut all = Vec::new();
     for host in 0..context.hosts.count() {
         let (reply, wait) = oneshot::channel();
-        context.hosts.tell(host, HostMessage::Scan { what, after, limit, reply });
+        context.hosts.tell(
+            host,
+            HostMessage::Scan { what: what.clone(), after, channel: channel.cloned(), limit, reply },
+        );
         match timeout(ANSWER_WAIT, wait).await {
-            Ok(Ok(scanned)) => all.push(scanned),
+            Ok(Ok(scanned)) => all.push(scanned.map_err(busy)?),
             _ => return Err(no_answer()),
         }
     }

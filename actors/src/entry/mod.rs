@@ -2,8 +2,16 @@
 
 pub(crate) mod accept;
 mod ask;
+pub(crate) mod bulk;
+pub(crate) mod control;
+mod figures;
+mod lists;
 mod past;
 mod plan;
+pub(crate) mod reconfigure;
 pub(crate) mod router;
 pub(crate) mod scoped;
+mod search;
+mod status;
+mod waiting;
 mod webhook;

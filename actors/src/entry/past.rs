@@ -14,7 +14,7 @@ use crate::{
     error::Refusal,
     history::opening::Opening,
     protocol::task::{NewestState, Request},
-    view::{EventView, SessionView},
+    view::{EventView, SessionStateView, SessionView},
 };
 
 /// Maximum number of events shown at once; older ones are asked for with `before`.
@@ -22,6 +22,9 @@ const EVENTS_SHOWN_MAX: usize = 1_000;
 /// Maximum number of events replayed for a past instant; a session with more is shown from the
 /// newest of them on.
 const REPLAY_MAX: usize = 100_000;
+
+/// Maximum number of items of each list in a past state.
+const REPLAYED_ITEMS_MAX: usize = 10_000;
 
 /// The part of a session's past that is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -178,6 +181,6 @@ fn session_at(
     let view = view::session(context, &replayed, id);
     let skip = of_this.len().saturating_sub(EVENTS_SHOWN_MAX);
     let earlier = of_this.get(skip).filter(|_| skip > 0).map(|oldest| oldest.seq);
-    let snapshot = Some(format!("{replayed:#?}"));
+    let snapshot = Some(Box::new(SessionStateView::of(&replayed, REPLAYED_ITEMS_MAX)));
     Ok(SessionView { snapshot, events: of_this.into_iter().skip(skip).collect(), earlier, ..view })
 }

@@ -25,13 +25,16 @@ use crate::{
         Context, blocking,
         media_queue::MediaQueue,
         media_store::{MediaFile, NoFile},
+        series_file,
     },
     domain::session::window,
     entry::{
         accept::{self, Origin},
         ask::{self, ANSWER_WAIT},
+        bulk,
+        control::Control,
         past::{self, Extent},
-        plan, webhook,
+        plan, status, waiting, webhook,
     },
     error::{Refusal, StartError},
     history::lookup,
@@ -39,21 +42,20 @@ use crate::{
         answers::{Acceptance, Answers},
         channel::ChannelMessage,
         destination::DestinationMessage,
-        host::Scan,
         task::Request,
         webhook::{WebhookAnswer, WebhookCall},
     },
     seams::Seams,
     view::{
-        ChannelView, DeadLetterView, DestinationView, DoubtView, ExchangeView, MessageView, PlanView,
-        SessionView, TailEvent, UnmatchedView, page::Page,
+        ChannelView, DestinationView, ExchangeView, MessageView, PlanView, SessionView, StatusView,
+        TailEvent, UnmatchedView,
     },
 };
 
 /// A running router. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     root: ActorRef<RootMessage>,
 }
 
@@ -90,7 +92,11 @@ impl Router {
             }
         });
         let replayed = context.clone();
-        let replayed = blocking::run(move || replay::replay(&replayed)).await;
+        let replay = move || {
+            series_file::restore(&replayed);
+            replay::replay(&replayed)
+        };
+        let replayed = blocking::run(replay).await;
         replayed.unwrap_or_else(|| Err(StartError::Log("the replay panicked".to_owned())))?;
         let (root, _) = Actor::spawn(None, RootActor, context.clone())
             .await
@@ -151,7 +157,7 @@ impl Router {
         let position = ask::queue_position(&self.context, stream).await?;
         let destination = origin.destination.clone().or_else(|| {
             let ix = found.entry.destination(&identity.address.did);
-            self.context.directory.destination(ix).map(|d| d.config.id.clone())
+            self.context.directory.destination(ix).map(|d| d.id.clone())
         });
         let customer = self.context.customer_of(&identity.address);
         plan::plan(&found, (stream, &identity), &message, position, destination, customer, now)
@@ -164,7 +170,8 @@ impl Router {
     /// Returns an error if no message had this id within retention.
     pub async fn message(&self, id: &MessageId) -> Result<MessageView, Refusal> {
         let (stream, number) = ask::locate(&self.context, id)?;
-        ask::ask(&self.context, stream, |reply| Request::ViewMessage { number, reply }).await
+        let view = |reply| Request::ViewMessage { number, reply };
+        Ok(waiting::complete(&self.context, ask::ask(&self.context, stream, view).await?).await)
     }
 
     /// Lists HTTP calls between a channel and its provider, the newest first, for one message or
@@ -179,7 +186,7 @@ impl Router {
         message: Option<&MessageId>,
         limit: usize,
     ) -> Result<Vec<Arc<ExchangeView>>, Refusal> {
-        let found = self.context.directory.channel_by_id(channel);
+        let found = self.context.directory.configured(channel);
         let (_, entry) = found.ok_or(Refusal::NotFound("channel"))?;
         Ok(entry.trace.list(message, limit))
     }
@@ -216,7 +223,7 @@ impl Router {
         let found = directory.find_channel(&request.service_identifier, request.channel.as_deref())?;
         let did = found.entry.channel().did(&request.service_identifier);
         let own = directory.destination(found.entry.destination(&did));
-        if own.is_some_and(|own| own.config.id == *only) {
+        if own.is_some_and(|own| own.id == *only) {
             return Ok(());
         }
         Err(directory.unknown_channel(&request.service_identifier, Some(only)))
@@ -272,48 +279,6 @@ impl Router {
         ask::ask(&self.context, id.stream, end).await
     }
 
-    /// Lists open sessions in the order of their ids, from the one after `after`.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a session host does not answer in time.
-    pub async fn sessions(
-        &self,
-        after: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Page<SessionView>, Refusal> {
-        let found = ask::scan(&self.context, Scan::Open, after.map(|id| id.stream), limit).await?;
-        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
-        Ok(Page::of(found.into_iter().flat_map(|s| s.sessions), |s| s.session_id.0, to.into_iter(), limit))
-    }
-
-    /// Lists parts that are in doubt or were sent again after it, in the order of their sessions.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a session host does not answer in time.
-    pub async fn in_doubt(&self, after: Option<SessionId>, limit: usize) -> Result<Page<DoubtView>, Refusal> {
-        let found = ask::scan(&self.context, Scan::Doubts, after.map(|id| id.stream), limit).await?;
-        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
-        Ok(Page::of(found.into_iter().flat_map(|s| s.doubts), |d| d.session_id.0, to.into_iter(), limit))
-    }
-
-    /// Lists deliveries that were given up, in the order of their sessions.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if a session host does not answer in time.
-    pub async fn dead_letters(
-        &self,
-        after: Option<SessionId>,
-        limit: usize,
-    ) -> Result<Page<DeadLetterView>, Refusal> {
-        let found = ask::scan(&self.context, Scan::DeadLetters, after.map(|id| id.stream), limit).await?;
-        let to: Vec<_> = found.iter().map(|s| s.complete_to).collect();
-        let letters = found.into_iter().flat_map(|s| s.dead_letters);
-        Ok(Page::of(letters, |d| d.session_id.0, to.into_iter(), limit))
-    }
-
     /// Returns the state of all channels.
     pub async fn channels(&self) -> Vec<ChannelView> {
         let mut views = Vec::new();
@@ -326,6 +291,16 @@ impl Router {
             }
         }
         views
+    }
+
+    /// Returns the problems of the node, and what waits.
+    pub async fn status(&self) -> StatusView {
+        status::status(&self.context, &self.channels().await, &self.destinations().await).await
+    }
+
+    /// Returns when this run began.
+    pub fn started_at(&self) -> Timestamp {
+        self.context.begun_at
     }
 
     /// Returns the state of all destinations.
@@ -341,16 +316,9 @@ impl Router {
         views
     }
 
-    /// Starts a channel again that stopped because its credentials were refused.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if the channel does not exist.
-    pub async fn restart_channel(&self, id: &ChannelId) -> Result<(), Refusal> {
-        let (_, entry) = self.context.directory.channel_by_id(id).ok_or(Refusal::NotFound("channel"))?;
-        let (reply, wait) = oneshot::channel();
-        entry.tell(ChannelMessage::Restart(reply));
-        timeout(ANSWER_WAIT, wait).await.map_err(|_| ask::no_answer())?.map_err(|_| ask::no_answer())
+    /// The actions that change how channels and destinations work.
+    pub fn control(&self) -> Control<'_> {
+        Control { context: &self.context, root: &self.root }
     }
 
     /// Lists receipts without a known part, oldest first in each channel, with numbers above
@@ -392,12 +360,7 @@ impl Router {
     ///
     /// Returns an error if no dead letter has this id.
     pub async fn replay_dead_letter(&self, id: &str) -> Result<(), Refusal> {
-        let parsed = id.split_once('-').and_then(|(stream, delivery)| {
-            let stream = u128::from_str_radix(stream, 16).ok()?;
-            Some((StreamId(stream), delivery.parse::<u32>().ok()?))
-        });
-        let (stream, delivery) = parsed.ok_or(Refusal::NotFound("dead letter"))?;
-        ask::ask(&self.context, stream, |reply| Request::ReplayDeadLetter { delivery, reply }).await
+        bulk::replay_dead_letter(&self.context, id).await
     }
 
     /// Subscribes to committed events. A slow reader loses some and is told how many.
@@ -480,6 +443,8 @@ impl Router {
         };
         let _late = timeout(Duration::from_millis(grace_ms), all).await;
         let _late = timeout(ANSWER_WAIT, timers::checkpoint(&self.context)).await;
+        let context = self.context.clone();
+        let _panicked = blocking::run(move || series_file::store(&context)).await;
         self.root.stop(Some("drained".to_owned()));
     }
 

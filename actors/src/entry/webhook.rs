@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::{
     config::ChannelIx,
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     error::Refusal,
     protocol::{
         channel::ChannelMessage,
@@ -33,7 +33,7 @@ const RETRY_AFTER_S: u32 = 5;
 /// Returns the maximum size of a webhook's body for this channel, in bytes; `None` if the channel
 /// is unknown or takes no webhooks.
 pub(crate) fn bytes_max(context: &Context, channel: &ChannelId) -> Option<usize> {
-    let (_, entry) = context.directory.channel_by_id(channel)?;
+    let (_, entry) = context.directory.configured(channel)?;
     let http = entry.http().filter(|http| http.protection() != Protection::NoWebhooks)?;
     Some(if http.shared_ids().is_empty() { BODY_BYTES_MAX } else { SHARED_BODY_BYTES_MAX })
 }
@@ -45,7 +45,7 @@ pub(crate) fn is_shared(context: &Context) -> bool {
 
 /// Handles a call to one channel's address.
 pub(crate) async fn handle(context: &Context, channel: &ChannelId, call: &WebhookCall) -> WebhookAnswer {
-    let Some((_, entry)) = context.directory.channel_by_id(channel) else {
+    let Some((_, entry)) = context.directory.configured(channel) else {
         return WebhookAnswer::Unknown;
     };
     let answer = match entry.http() {
@@ -55,6 +55,9 @@ pub(crate) async fn handle(context: &Context, channel: &ChannelId, call: &Webhoo
         _ => WebhookAnswer::Unknown,
     };
     entry.webhooks.get_or_init(|| WebhookCounters::of(channel)).count(channel, &answer);
+    if let WebhookAnswer::Refused { reason, .. } = &answer {
+        entry.note_refused(reason, context.now());
+    }
     answer
 }
 
@@ -206,6 +209,7 @@ fn shares(context: &Context, webhook: &Webhook<'_>, pieces: &[AccountPiece]) -> 
             verdict
         });
         if let Err(error) = verdict {
+            note_refused(context, ix, &error.reason);
             shares.refused.get_or_insert(error);
             metrics::counter!("patchbay_webhook_entries_refused_total").increment(1);
             continue;
@@ -229,6 +233,12 @@ fn shares(context: &Context, webhook: &Webhook<'_>, pieces: &[AccountPiece]) -> 
         }
     }
     shares
+}
+
+fn note_refused(context: &Context, ix: ChannelIx, reason: &str) {
+    if let Some(entry) = context.directory.channel(ix) {
+        entry.note_refused(reason, context.now());
+    }
 }
 
 fn now_ms(context: &Context) -> i64 {

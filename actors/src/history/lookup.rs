@@ -18,25 +18,40 @@ use crate::{
     history::{opening::Opening, reader::LogReader},
 };
 
+/// A customer's message, if there is one.
+pub(crate) type FoundReceived = Result<Option<Box<Received>>, ReadError>;
+
 /// Finds the customer's message that the business knows by this id, if it belongs to this stream.
-pub(crate) fn received_as(reader: &LogReader, stream: StreamId, id: &str) -> Option<Box<Received>> {
+///
+/// # Errors
+///
+/// Returns an error if the event that holds it cannot be read.
+pub(crate) fn received_as(reader: &LogReader, stream: StreamId, id: &str) -> FoundReceived {
     received_at(reader, stream, address::delivered_key(id))
 }
 
 /// Finds the customer's newest message.
-pub(crate) fn last_received(reader: &LogReader, stream: StreamId) -> Option<Box<Received>> {
+///
+/// # Errors
+///
+/// Returns an error if the event that holds it cannot be read.
+pub(crate) fn last_received(reader: &LogReader, stream: StreamId) -> FoundReceived {
     received_at(reader, stream, address::heard_key(stream))
 }
 
 /// Finds a customer's message of this stream under a look-up key.
-pub(crate) fn received_at(reader: &LogReader, stream: StreamId, key: u128) -> Option<Box<Received>> {
-    let found = reader.find(key)?;
-    let stored = reader.event(Seq(found.b)).ok()??;
-    match stored.event {
-        Event::Received(received) if stored.stream == stream => Some(received),
-        Event::Carried { snapshot, .. } if stored.stream == stream => carried::received_in(&snapshot),
+///
+/// # Errors
+///
+/// Returns an error if the event that holds it cannot be read.
+pub(crate) fn received_at(reader: &LogReader, stream: StreamId, key: u128) -> FoundReceived {
+    let Some(found) = reader.find(key) else { return Ok(None) };
+    let stored = reader.event(Seq(found.b))?.filter(|stored| stored.stream == stream);
+    Ok(stored.and_then(|stored| match stored.event {
+        Event::Received(received) => Some(received),
+        Event::Carried { snapshot, .. } => carried::received_in(&snapshot),
         _ => None,
-    }
+    }))
 }
 
 /// Finds when the customer last wrote, on channels that limit free messages to a window after that.

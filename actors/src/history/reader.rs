@@ -50,6 +50,42 @@ impl LogReader {
         self.0.read(from)
     }
 
+    /// Reads all durable events from `from` on backwards.
+    pub(crate) fn backwards(&self, from: Seq) -> impl Iterator<Item = Result<Stored, ReadError>> {
+        self.0.read_back(from)
+    }
+
+    /// Returns the newest durable event.
+    pub(crate) fn committed(&self) -> Seq {
+        self.0.committed()
+    }
+
+    /// Finds the newest durable event that was recorded by an instant, by halving: times in the log
+    /// rise but for the milliseconds in which hosts overlap.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if a block is damaged or cannot be read.
+    pub(crate) fn upto(&self, at: Timestamp) -> Result<Seq, ReadError> {
+        let (mut low, mut high) = (Seq::NONE, self.committed());
+        while low < high {
+            let middle = Seq(low.0 + (high.0 - low.0).div_ceil(2));
+            // What retention removed is older than everything else.
+            let is_later = self.event(middle)?.is_some_and(|stored| stored.at > at);
+            if is_later { high = Seq(middle.0 - 1) } else { low = middle }
+        }
+        Ok(low)
+    }
+
+    /// Returns the time of the oldest event that retention left; `None` for an empty log.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if its block is damaged or cannot be read.
+    pub(crate) fn oldest_at(&self) -> Result<Option<Timestamp>, ReadError> {
+        self.0.read(Seq::NONE).next().transpose().map(|stored| stored.map(|stored| stored.at))
+    }
+
     /// Reads a stream's entry in the index.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use channels::{InEvent, http::Request};
-use message::StreamId;
+use message::{MessageNo, StreamId, Timestamp};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         part::{InboundAck, Job, Query},
         task::{ReceiptClaim, StrayReceipt},
     },
-    view::{ChannelView, UnmatchedView},
+    view::{ChannelCounts, ChannelView, UnmatchedView, waiting::ChannelWait},
 };
 
 /// A message to a channel's actor.
@@ -32,6 +32,12 @@ pub(crate) enum ChannelMessage {
     Acknowledge(Vec<InboundAck>),
     /// Starts sending again after a stop.
     Restart(oneshot::Sender<()>),
+    /// Tells why a message of a session is not sent now.
+    Why { stream: StreamId, number: MessageNo, reply: oneshot::Sender<ChannelWait> },
+    /// Ends every pause that failures have caused.
+    TryNow(oneshot::Sender<()>),
+    /// Pauses the channel, or ends that pause; answers when it is durable.
+    Pause { wanted: bool, reply: oneshot::Sender<Option<Timestamp>> },
     /// Shows the channel's state.
     View(oneshot::Sender<ChannelView>),
     /// Lists receipts without a known part, from the number after `after`.
@@ -40,6 +46,9 @@ pub(crate) enum ChannelMessage {
     Checkpoint(oneshot::Sender<()>),
     /// Sends nothing more, waits for outstanding parts, unbinds, then answers.
     Drain(oneshot::Sender<()>),
+    /// Gives back what was not submitted, waits for the answers to the rest, unbinds, and answers
+    /// with its counts: another form of the channel follows, or none.
+    Retire(oneshot::Sender<ChannelCounts>),
 }
 
 /// The results of a host's batch that concern one channel.

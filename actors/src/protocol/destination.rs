@@ -15,6 +15,8 @@ pub(crate) enum DestinationMessage {
     Tick,
     /// Shows the destination's state.
     View(oneshot::Sender<DestinationView>),
+    /// Ends every pause that failures have caused.
+    TryNow,
     /// Starts no further POST, and answers when none is in flight.
     Drain(oneshot::Sender<()>),
 }

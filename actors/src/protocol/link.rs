@@ -106,8 +106,8 @@ pub(crate) enum LinkEvent {
     Registered(SetUpView),
     /// A customer's profile; empty where the provider gives none.
     Profile(Arc<str>, Vec<Attribute>),
-    /// Facts about our own account.
-    Account(Vec<Attribute>),
+    /// Facts about our own account, and which of our own addresses it does not have.
+    Account { facts: Vec<Attribute>, mismatch: Option<String> },
     /// The number of PDUs that could not be read.
     Malformed(u64),
 }

@@ -13,14 +13,15 @@ use crate::{
     domain::{
         correlation::Reported,
         names::Names,
-        session::{Identity, Inbound, Outcome},
+        session::{Identity, Inbound, Outcome, SessionWait},
     },
+    history::message::MessageRecord,
     protocol::{
         answers::{Answers, Reply},
         completion::Completion,
         part::Ack,
     },
-    view::{MessageView, SessionView},
+    view::{MessageView, SessionView, messages::ItemSession},
 };
 
 /// An operation on one session.
@@ -80,6 +81,10 @@ pub(crate) enum Request {
     End { id: SessionId, reason: CloseReason, reply: Reply<()> },
     /// Withdraws a message.
     Cancel { number: MessageNo, reply: Reply<()> },
+    /// Withdraws at most `max` messages of which no part was sent yet; answers with their number.
+    CancelQueued { max: usize, reply: Reply<usize> },
+    /// Ends the pauses of parts that were deferred; answers with the number of their messages.
+    RetryNow { reply: Reply<usize> },
     /// Settles a part in doubt.
     SettleDoubt { number: MessageNo, part: u16, by: DoubtSettlement, reply: Reply<()> },
     /// Puts a dead letter back into the deliveries.
@@ -87,9 +92,30 @@ pub(crate) enum Request {
     /// Shows the newest state of a stream; its past is read from the log by the caller.
     View { reply: Reply<NewestState> },
     /// Shows a message with its timeline.
-    ViewMessage { number: MessageNo, reply: Reply<MessageView> },
+    ViewMessage { number: MessageNo, reply: Reply<MessageAnswer> },
+    /// Tells the newest event of a stream, and reads some of its messages, finished or not.
+    Records { numbers: Vec<MessageNo>, reply: Reply<FoundRecords> },
     /// Tells the place that a new message would have in the session's queue.
     QueuePosition { reply: Reply<QueuePosition> },
+}
+
+/// A message with what its session knows about why it waits.
+#[derive(Clone, Debug)]
+pub(crate) struct MessageAnswer {
+    pub(crate) view: MessageView,
+    /// Set while it waits.
+    pub(crate) wait: Option<MessageWait>,
+}
+
+/// Why a message waits, by the knowledge of its session.
+#[derive(Clone, Debug)]
+pub(crate) enum MessageWait {
+    /// It is not done; `last` is why its last try failed, if it did.
+    Session { stream: StreamId, wait: SessionWait, last: Option<Cause> },
+    /// Its channel is not configured.
+    NoChannel,
+    /// It is done, and its notification has not been accepted.
+    Notification { since: Timestamp },
 }
 
 /// The newest state of a stream.
@@ -101,6 +127,15 @@ pub(crate) struct NewestState {
     pub(crate) live: Option<SessionView>,
     /// The number of the newest session.
     pub(crate) ordinal: u32,
+}
+
+/// Messages of a stream, as their events tell them.
+pub(crate) struct FoundRecords {
+    /// The newest event of the stream; `None` without such a stream.
+    pub(crate) head: Option<Seq>,
+    /// The session in memory.
+    pub(crate) session: Option<ItemSession>,
+    pub(crate) records: Vec<MessageRecord>,
 }
 
 /// The place that a new message would have in its session's queue.

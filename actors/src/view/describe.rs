@@ -178,6 +178,8 @@ fn describe_inbound(event: &Event) -> (&'static str, Option<u16>, String) {
             ("channel_stopped", None, format!("{} ({})", cause.reason, cause.code))
         }
         Event::ChannelStarted => ("channel_started", None, String::new()),
+        Event::ChannelPaused => ("channel_paused", None, "an operator paused the channel".into()),
+        Event::ChannelResumed => ("channel_resumed", None, "an operator resumed the channel".into()),
         Event::ReceiptUnmatched(r) => {
             ("receipt_unmatched", None, format!("{:?} from {}", r.provider_id, r.customer))
         }

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use channels::http::{ANSWER_BYTES_MAX, Request};
+use channels::http::{ANSWER_BYTES_MAX, Request, Response};
 use message::{MessageId, Timestamp};
 use serde::Serialize;
 
@@ -68,16 +68,21 @@ impl ExchangeView {
         }
     }
 
-    /// Adds the answer.
-    pub(crate) fn answered(mut self, request: &Request, status: u16, body: &[u8], took_ms: u64) -> Self {
-        let is_text = body.len() <= ANSWER_BYTES_MAX && std::str::from_utf8(body).is_ok();
-        let text = if is_text || body.len() < BODY_BYTES_MAX {
+    /// Adds the answer. A file is told by its type and size.
+    pub(crate) fn answered(mut self, request: &Request, response: &Response, took_ms: u64) -> Self {
+        let text = match std::str::from_utf8(&response.body) {
             // Masked before it is cut, because half a secret is secret too.
-            masked(&request.redacted(&String::from_utf8_lossy(body)))
-        } else {
-            format!("<{} octets>", body.len())
+            Ok(text) if text.len() <= ANSWER_BYTES_MAX && !text.contains('\0') => {
+                masked(&request.redacted(text))
+            }
+            _ => {
+                let kind = response.header("content-type").unwrap_or("no content type");
+                let kind = request.redacted(kind.split(';').next().unwrap_or_default().trim());
+                format!("<{}, {} bytes>", cut(kind, LINE_BYTES_MAX), response.body.len())
+            }
         };
-        (self.status, self.answer, self.took_ms) = (Some(status), cut(text, BODY_BYTES_MAX), took_ms);
+        (self.status, self.answer, self.took_ms) =
+            (Some(response.status), cut(text, BODY_BYTES_MAX), took_ms);
         self
     }
 
@@ -165,6 +170,24 @@ mod tests {
 
     use super::*;
 
+    fn response(status: u16, body: impl AsRef<[u8]>) -> Response {
+        let headers = vec![("content-type".into(), "image/png; charset=binary".into())];
+        Response { status, headers, body: body.as_ref().to_vec().into() }
+    }
+
+    #[test]
+    fn a_file_is_told_by_its_type_and_size() {
+        let request = Request::get("https://example.org/file");
+        let shown = |body: &[u8]| {
+            let begun = ExchangeView::begun(&request, None, Timestamp(1));
+            begun.answered(&request, &response(200, body), 1).answer
+        };
+        assert_eq!(&*shown(b"\x89PNG\r\n\x1a\n\0\0"), "<image/png, 10 bytes>");
+        assert_eq!(&*shown(b"\0\0\0"), "<image/png, 3 bytes>");
+        assert_eq!(&*shown("grüße".as_bytes()), "grüße");
+        assert_eq!(&*shown(b""), "");
+    }
+
     proptest! {
         #[test]
         fn no_secret_is_shown_anywhere(
@@ -179,7 +202,7 @@ mod tests {
             .hiding(&secret);
             let begun = ExchangeView::begun(&request, None, Timestamp(1));
             let echo = format!("{filler}{secret}{filler}");
-            let answered = begun.clone().answered(&request, status, echo.as_bytes(), 3);
+            let answered = begun.clone().answered(&request, &response(status, &echo), 3);
             let failed = begun.failed(&request, &echo, 3);
             for exchange in [&answered, &failed] {
                 let shown = format!("{exchange:?}");

@@ -1,16 +1,31 @@
 //! The state of the router as the HTTP surfaces show it: plain data with the names of the outer
 //! contract, ready to be written as JSON.
 
+pub(crate) mod advice;
+pub(crate) mod census;
 pub(crate) mod describe;
+pub(crate) mod failure;
 pub(crate) mod http_trace;
+pub mod messages;
 pub(crate) mod page;
+pub(crate) mod problems;
+pub mod series;
+pub mod session_state;
+pub(crate) mod waiting;
 
 use std::sync::Arc;
 
 use message::{ChannelId, DestinationId, MessageId, MessageStatus, Seq, SessionId, Timestamp};
 use serde::Serialize;
 
-pub use self::{describe::EventView, http_trace::ExchangeView};
+pub use self::{
+    describe::EventView,
+    failure::{ExplainedView, FailureView},
+    http_trace::ExchangeView,
+    problems::{ProblemKind, ProblemView, Severity},
+    session_state::SessionStateView,
+    waiting::{WaitReason, WaitingView},
+};
 
 /// A message as `GET /v1/messages/{id}` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +51,12 @@ pub struct MessageView {
     pub adapted: Vec<Box<str>>,
     /// The parts, in order.
     pub parts: Vec<PartView>,
+    /// Why it failed, if it did.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureView>,
+    /// Why it waits, while it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<WaitingView>,
     /// Everything that happened to it, oldest first.
     pub events: Vec<EventView>,
 }
@@ -55,6 +76,9 @@ pub struct PartView {
     /// Number of times it was sent again after being in doubt; the customer may have that many more
     /// copies.
     pub resent_in_doubt: u16,
+    /// Why it failed, if it did.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureView>,
 }
 
 /// A session id as text.
@@ -97,15 +121,25 @@ pub struct SessionView {
     pub deliveries_waiting: usize,
     /// Deliveries that were given up.
     pub dead_letters: usize,
-    /// The whole state in a canonical text: equal texts mean equal states.
+    /// The whole state; of a session in memory, at most 100 items of each list.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub snapshot: Option<String>,
+    pub snapshot: Option<Box<SessionStateView>>,
     /// Its events, oldest first (only when asked for one session).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventView>,
     /// The first of the events, if there are older ones: ask for those with `before`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier: Option<Seq>,
+}
+
+/// The messages that wait for a provider's answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingTotalView {
+    /// How many.
+    pub messages: u64,
+    /// Since when the oldest waits, in seconds; 0 if none does.
+    pub oldest_seconds: u64,
 }
 
 /// A channel as the admin port shows it.
@@ -120,12 +154,16 @@ pub struct ChannelView {
     pub provider: &'static str,
     /// Its own addresses.
     pub dids: Vec<Arc<str>>,
-    /// `connected`, `connecting`, `disconnected`, `credentials_refused`, `failed`.
+    /// `connected`, `connecting`, `disconnected`, `paused`, `credentials_refused`, `misconfigured`
+    /// (an own address is not the account's), `failed`.
     pub status: &'static str,
     /// Why, in words.
     pub reason: String,
-    /// Since when.
+    /// Since when it has this status.
     pub since: Timestamp,
+    /// The provider's code, while it refuses the credentials.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Box<str>>,
     /// State of each link.
     pub links: Vec<LinkView>,
     /// Whether webhooks are accepted although nothing proves who sent them.
@@ -138,18 +176,30 @@ pub struct ChannelView {
     pub limited_by: Option<String>,
     /// Set while the provider throttles: until when nothing is sent.
     pub paused_until: Option<Timestamp>,
+    /// Set while an operator has paused the channel: since when nothing is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Timestamp>,
     /// Sessions waiting for their turn.
     pub sessions_waiting: usize,
     /// Parts handed to links and not answered.
     pub parts_outstanding: usize,
     /// Receipts whose part is not known.
     pub receipts_unmatched: usize,
+    /// When the oldest of them came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub receipts_unmatched_since: Option<Timestamp>,
+    /// Webhooks that were refused, while some were in the last ten minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhooks_refused: Option<RefusedCallsView>,
     /// The result of registering the webhook, where that is done by calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_up: Option<SetUpView>,
     /// Facts about the account: its verified name, the quality of its number, and the like.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub account: Vec<FactView>,
+    /// Own addresses that customers wrote to and the channel does not have.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unknown_dids: Vec<UnknownDidView>,
     /// Counts since start.
     pub counts: ChannelCounts,
 }
@@ -166,6 +216,22 @@ pub struct FactView {
     pub since: Timestamp,
 }
 
+/// An own address that customers wrote to and the channel does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnknownDidView {
+    /// The address, in the channel's spelling.
+    pub did: Arc<str>,
+    /// The number of messages to it since start.
+    pub messages: u64,
+    /// When the first one came.
+    pub first: Timestamp,
+    /// When the last one came.
+    pub last: Timestamp,
+    /// The consequence and the fix.
+    pub reason: String,
+}
+
 /// The result of registering a webhook with the provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -176,6 +242,47 @@ pub struct SetUpView {
     pub detail: String,
     /// When.
     pub at: Timestamp,
+}
+
+/// Webhooks that were refused one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedCallsView {
+    /// Their number.
+    pub count: u64,
+    /// When the first was refused.
+    pub since: Timestamp,
+    /// When the last was refused.
+    pub last_at: Timestamp,
+    /// Why the last was refused.
+    pub reason: Box<str>,
+}
+
+/// The state of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusView {
+    /// The problems that were found, the worst first.
+    pub problems: Vec<ProblemView>,
+    /// The time of this answer.
+    pub now: Timestamp,
+    /// When this run began.
+    pub started_at: Timestamp,
+    /// How long it has lasted, in milliseconds.
+    pub uptime_ms: u64,
+    /// Number of channels.
+    pub channels_total: usize,
+    /// Those that are connected.
+    pub channels_connected: usize,
+    /// Number of destinations.
+    pub destinations_total: usize,
+    /// Those that are up.
+    pub destinations_up: usize,
+    /// Messages that are due and that the provider has not answered.
+    pub messages_waiting: u64,
+    /// How long the oldest of them has waited, in milliseconds.
+    pub oldest_waiting_ms: u64,
+    /// Whether the time did not suffice to count all messages that wait.
+    pub is_partial: bool,
 }
 
 /// A link of a channel.
@@ -297,6 +404,8 @@ pub struct DeadLetterView {
     pub id: String,
     /// The session to which it belongs.
     pub session_id: SessionIdText,
+    /// The channel of that session.
+    pub channel: ChannelId,
     /// The destination that did not accept it.
     pub destination: DestinationId,
     /// Its kind: `message`, `notification` or `intent`.

@@ -50,7 +50,7 @@ pub(crate) struct CapturedFile {
     path: PathBuf,
 }
 
-/// What came, and what becomes of it.
+/// A piece of traffic, and its expected outcome.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Item {

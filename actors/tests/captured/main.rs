@@ -22,11 +22,11 @@ mod stage;
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use channels::{AccountError, Channel, Provider, Signature};
+use channels::{AccountErrors, Channel, Provider, Signature};
 use corpus::CapturedFile;
 
 /// Opens an account; unsigned where the provider offers no proof.
-fn opened(provider: &'static Provider, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn opened(provider: &'static Provider, account: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
     match provider.signature() {
         Signature::None => provider.open_unsigned(account),
         _ => provider.open(account),

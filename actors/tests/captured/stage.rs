@@ -91,12 +91,16 @@ async fn replayed(file: &CapturedFile, item: &Item) -> String {
         sleep(Duration::from_secs(1)).await;
         lines.extend(world.smsc.answers());
     }
+    let mut ignored = 0;
     for call in item.webhooks() {
         let headers = headers(file, &account, &call);
         let made = webhook_call(&call, headers);
         lines.push(answered(&router.webhook(&"ch1".into(), &made).await));
-        lines.extend(ignored(&*channel, &made, &item.ignored));
+        let (count, broken) = unread(&*channel, &made);
+        ignored += count;
+        lines.extend(broken);
     }
+    lines.extend(named(&*channel, &item.ignored, ignored));
     sleep(SETTLED).await;
     lines.extend(world.smsc.answers());
     let taken = world.taken.lock().unwrap().clone();
@@ -178,34 +182,35 @@ fn answered(answer: &WebhookAnswer) -> String {
     }
 }
 
-/// What of a call is not read, and why.
-fn ignored(channel: &dyn Channel, call: &WebhookCall, rows: &[String]) -> Vec<String> {
+/// Returns the number of events of a call that are ignored, and what could not be read.
+fn unread(channel: &dyn Channel, call: &WebhookCall) -> (usize, Vec<String>) {
     let LinkKind::Http(http) = channel.link() else { panic!("no HTTP provider") };
     let WebhookCall { method, url, query, headers, body } = call;
     let webhook = Webhook { method, url, query, headers, body, now_ms: NOW_MS };
-    let Ok(received) = http.receive(&webhook) else { return Vec::new() };
-    let mut lines = Vec::new();
-    for row in rows {
-        let kind =
-            channel.provider().events.iter().find(|kind| format!("{} {}", kind.place, kind.name) == *row);
-        let kind = kind.unwrap_or_else(|| panic!("{:?} has no row {row:?}", channel.provider()));
-        match kind.fate {
-            Fate::Ignored(reason) => lines.push(format!("ignored {row}: {reason}")),
-            _ => panic!("{row:?} is not ignored: {}", kind.fate.words()),
-        }
-    }
-    if received.ignored != rows.len() {
-        lines.push(format!("ignored {} of {} named", received.ignored, rows.len()));
-    }
+    let Ok(received) = http.receive(&webhook) else { return (0, Vec::new()) };
     let broken = received.events.iter().filter_map(|event| match event {
         InEvent::Broken(problem) => Some(format!("not read: {problem}")),
         _ => None,
     });
-    lines.extend(broken);
-    lines
+    (received.ignored, broken.collect())
 }
 
-/// What the business was sent; sessions are named in the order of their first delivery.
+/// Why events are ignored, by the rows that an item names: one for each.
+fn named(channel: &dyn Channel, rows: &[String], ignored: usize) -> Vec<String> {
+    let provider = channel.provider();
+    assert_eq!(ignored, rows.len(), "{provider:?} ignores events; the item names {rows:?}");
+    let reason = |row: &String| {
+        let kind = provider.events.iter().find(|kind| format!("{} {}", kind.place, kind.name) == *row);
+        let kind = kind.unwrap_or_else(|| panic!("{provider:?} has no row {row:?}"));
+        match kind.fate {
+            Fate::Ignored(reason) => format!("ignored {row}: {reason}"),
+            _ => panic!("{row:?} is not ignored: {}", kind.fate.words()),
+        }
+    };
+    rows.iter().map(reason).collect()
+}
+
+/// Returns what the business was sent; sessions are named in the order of their first delivery.
 fn shown(taken: &[Value], told_before: usize) -> Vec<String> {
     let mut sessions: Vec<&Value> = Vec::new();
     let mut lines = Vec::new();
@@ -262,6 +267,8 @@ fn config(file: &CapturedFile, channel: Arc<dyn Channel>) -> Config {
         dids: vec![Did { number: file.did.as_str().into(), destination: "support".into() }],
         send_rate: None,
         unsigned: file.provider.signature() == Signature::None,
+        preferred: None,
+        default_country: None,
         inactivity_timeout: None,
         on_unknown: OnUnknown::Resend,
         doubt_grace: second,

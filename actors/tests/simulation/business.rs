@@ -8,6 +8,7 @@ use message::{ChannelId, Content, MessageId, MessageStatus, cim};
 use tokio::time::{sleep, sleep_until};
 
 use crate::{
+    operator,
     pairs::{Operation, RESTART_MS, UnderWay},
     script::{MessagePlan, Op, channel_id, destination_id, did},
     world::{World, wall},
@@ -34,6 +35,7 @@ pub(crate) fn start(world: &Arc<World>, router: &Router) {
         });
     }
     tokio::spawn(poll(world.clone(), router.clone()));
+    tokio::spawn(operator::still_paused(world.clone(), router.clone()));
 }
 
 async fn perform(world: &World, router: &Router, op: &Op) {
@@ -49,10 +51,16 @@ async fn perform(world: &World, router: &Router, op: &Op) {
         }
         Op::Restart(channel) => {
             let id = ChannelId::from(channel_id(*channel).as_str());
-            let done = router.restart_channel(&id).await;
+            let done = router.control().restart(&id).await;
             world.note(|| format!("business: restarts {id}: {done:?}"));
             sleep(Duration::from_millis(RESTART_MS)).await;
         }
+        Op::Pause(..)
+        | Op::TryNow(_)
+        | Op::CancelQueued(_)
+        | Op::Reload(_)
+        | Op::Away(..)
+        | Op::ReloadDestination(_) => operator::perform(world, router, op).await,
     }
 }
 

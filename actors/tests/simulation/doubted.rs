@@ -1,5 +1,5 @@
 //! A broken invariant in a released build: it is counted, its session is rebuilt from the log, and
-//! nothing is lost. Here every so many checks are taken for broken, wherever they are.
+//! nothing is lost. Here some checks at regular distances are taken for broken.
 
 use std::{
     collections::BTreeMap,

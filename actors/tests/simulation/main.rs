@@ -26,6 +26,7 @@ mod doubted;
 mod hour;
 #[cfg(not(feature = "sabotage"))]
 mod ids;
+mod operator;
 mod oracle;
 mod pairs;
 #[cfg(not(feature = "sabotage"))]
@@ -55,7 +56,7 @@ use std::{
 const SEEDS_DEFAULT: u64 = 2_000;
 #[cfg(not(feature = "sabotage"))]
 const THREADS: u64 = 2;
-/// So many seeds meet every pair of a fault and an operation.
+/// The number of seeds that meets every pair of a fault and an operation.
 #[cfg(not(feature = "sabotage"))]
 const PAIRS_SEEDS: u64 = 20_000;
 /// Seeds that a deliberate bug may stay hidden for.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use actors::{
     config::OnUnknown,
     domain::session::{DeliveryKind, Session},
-    view::{MessageView, UnmatchedView},
+    view::{MessageView, SessionStateView, UnmatchedView},
 };
 use message::{Content, Event, MessageStatus, PartState, PartStatus, StreamId, event::DoubtCause};
 use storage::Stored;
@@ -21,12 +21,16 @@ use crate::{
 
 /// How long a session's end may be on its way when the run is over.
 const JUST_MS: u64 = 4_000;
+/// How long a part that was submitted before a pause may be on its way.
+const ON_ITS_WAY_MS: u64 = 1_000;
+/// Items of each list in a live state.
+const LISTED_MAX: usize = 100;
 /// Past states of a session that are compared with a live one.
 const LOOK_BACK_MAX: usize = 40;
 
 /// Whether a session was in this state at its end, or shortly before.
 /// The lines that differ in the newest state, if it was in none of them.
-pub(crate) fn replay_lacks(events: &[Stored], stream: StreamId, live: &str) -> Option<String> {
+pub(crate) fn replay_lacks(events: &[Stored], stream: StreamId, live: &SessionStateView) -> Option<String> {
     let of_stream: Vec<&Stored> = events.iter().filter(|e| e.stream == stream).collect();
     let mut newest = None;
     for back in 0..LOOK_BACK_MAX.min(of_stream.len()) {
@@ -34,13 +38,13 @@ pub(crate) fn replay_lacks(events: &[Stored], stream: StreamId, live: &str) -> O
         for stored in &of_stream[..of_stream.len() - back] {
             session.apply(&stored.event, stored.at);
         }
-        let replayed = format!("{session:#?}");
-        if replayed == live {
+        let replayed = SessionStateView::of(&session, LISTED_MAX);
+        if replayed == *live {
             return None;
         }
         newest.get_or_insert(replayed);
     }
-    let newest = newest.unwrap_or_default();
+    let (newest, live) = (format!("{newest:#?}"), format!("{:#?}", Some(live)));
     let differing = newest.lines().zip(live.lines()).filter(|(a, b)| a != b);
     Some(differing.take(8).map(|(a, b)| format!("log {} live {}; ", a.trim(), b.trim())).collect())
 }
@@ -58,6 +62,7 @@ pub(crate) fn judge(world: &World, shown: &Shown) {
         judge.statuses(&mut failures);
         judge.order(&mut failures);
         judge.rate(&mut failures);
+        judge.pauses(&mut failures);
         judge.doubts(&mut failures);
         judge.texts(&mut failures);
         let deliveries = judge.deliveries();
@@ -326,6 +331,19 @@ impl Judge<'_> {
                     ));
                     return;
                 }
+            }
+        }
+    }
+
+    /// Nothing comes to a provider whose channel is paused, but what was on its way.
+    fn pauses(&self, failures: &mut Vec<String>) {
+        for (channel, from, to) in &self.inner.pauses {
+            let came = self.inner.smscs[*channel].arrivals.iter();
+            if let Some(part) = came.into_iter().find(|a| a.at_ms > from + ON_ITS_WAY_MS && a.at_ms < *to) {
+                failures.push(format!(
+                    "m{} came to SMSC {channel} at {} ms, paused from {from} to {to} ms",
+                    part.message, part.at_ms
+                ));
             }
         }
     }

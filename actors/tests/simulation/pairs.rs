@@ -1,5 +1,5 @@
-//! Counts which faults fell while which operations were under way, over all seeds: of a pair that no
-//! seed meets, nothing is proved.
+//! Counts which faults fell while which operations were under way, over all seeds: about a pair
+//! that no seed meets, nothing is proved.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use crate::{
     world::World,
 };
 
-/// A fault that falls so soon after an operation, in milliseconds, still meets what follows from it.
+/// Time after an operation, in milliseconds, in which a fault still meets its consequences.
 const LINGER_MS: u64 = 100;
 /// How long after the call a channel that is restarted is connecting again.
 pub(crate) const RESTART_MS: u64 = 1_000;

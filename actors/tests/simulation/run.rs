@@ -1,7 +1,12 @@
 //! One run: lives of the router one after the other on one disk, each ended as the script says,
 //! then quiet, then the oracle.
 
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use actors::{
     Router,
@@ -113,7 +118,13 @@ pub(crate) fn run_world(world: &Arc<World>) -> Outcome {
 }
 
 /// Everything that many runs together must have met, or they prove less than they seem to.
-pub(crate) const CORNERS: [&str; 27] = [
+pub(crate) const CORNERS: [&str; 33] = [
+    "away",
+    "cancelled all",
+    "paused over a crash",
+    "reloaded",
+    "reloaded destination",
+    "tried now",
     "cancelled",
     "crash",
     "crash in a flush",
@@ -498,7 +509,7 @@ async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<Strin
     if let Some(view) = shown.destinations.iter().find(waits) {
         return Some(format!("{view:?}"));
     }
-    shown.doubts = router.in_doubt(None, 10_000).await.map(|page| page.items).unwrap_or_default();
+    shown.doubts = router.in_doubt(None, None, 10_000).await.map(|page| page.items).unwrap_or_default();
     shown.unmatched = router.unmatched(None, 0, 10_000).await;
     let now = wall(world.now_ms());
     if let Some(kept) = shown.unmatched.iter().find(|kept| now.since_ms(kept.received_at) < RETRIED_MS) {
@@ -522,6 +533,12 @@ async fn show(world: &World, router: &Router, shown: &mut Shown) -> Option<Strin
             return Some(format!("m{n} is {:?}: {:?}", view.status, view.parts));
         }
         shown.messages.insert(n, view);
+    }
+    // Nothing else waits any more: what is counted as waiting is what is held.
+    let held: BTreeSet<_> = shown.doubts.iter().filter(|d| d.held).map(|d| &d.message_id).collect();
+    let counted = router.waiting(None).map(|waiting| waiting.messages).unwrap_or_default();
+    if counted != held.len() as u64 {
+        return Some(format!("{counted} messages are counted as waiting, {} are held", held.len()));
     }
     None
 }

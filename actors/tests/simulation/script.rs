@@ -119,6 +119,18 @@ pub(crate) enum Op {
     End(usize, String),
     /// An operator starts a channel again.
     Restart(usize),
+    /// An operator pauses a channel for a time in milliseconds.
+    Pause(usize, u64),
+    /// An operator ends all pauses of a channel that failures caused.
+    TryNow(usize),
+    /// An operator withdraws all messages of a channel that wait.
+    CancelQueued(usize),
+    /// A channel is configured anew.
+    Reload(usize),
+    /// A channel is removed, and comes back after a time in milliseconds.
+    Away(usize, u64),
+    /// A destination is configured anew.
+    ReloadDestination(usize),
 }
 
 impl Op {
@@ -128,7 +140,13 @@ impl Op {
             Self::Steal(..) => Operation::Steal,
             Self::Cancel(_) => Operation::Cancel,
             Self::End(..) => Operation::End,
-            Self::Restart(_) => Operation::Restart,
+            Self::Restart(_)
+            | Self::Pause(..)
+            | Self::TryNow(_)
+            | Self::CancelQueued(_)
+            | Self::Reload(_)
+            | Self::Away(..)
+            | Self::ReloadDestination(_) => Operation::Restart,
         }
     }
 }
@@ -442,6 +460,7 @@ impl Script {
             }
         }
         script.operate(rng, messages, many);
+        script.control(rng);
         script.aim(rng);
         script
     }
@@ -469,6 +488,27 @@ impl Script {
             let from = aimed(rng, at_ms).max(2_000);
             self.jumps.extend(jump(rng, from, &self.ends));
         }
+    }
+
+    /// Draws the actions of operators while messages flow.
+    fn control(&mut self, rng: &mut Rng) {
+        for channel in 0..self.channels.len() {
+            // Two pauses at once would end each other.
+            let mut is_pausing = false;
+            while rng.chance(350) {
+                let op = match rng.weighed(&[4, 2, 4, 2, 2, 1]) {
+                    0 if std::mem::replace(&mut is_pausing, true) => continue,
+                    0 => Op::Pause(channel, rng.within(100, 15_000)),
+                    1 => Op::TryNow(channel),
+                    2 => Op::Reload(channel),
+                    3 => Op::Away(channel, rng.within(100, 15_000)),
+                    4 => Op::ReloadDestination(rng.below(self.destinations.len() as u64) as usize),
+                    _ => Op::CancelQueued(channel),
+                };
+                self.ops.push((rng.below(QUIET_MS - 16_000), op));
+            }
+        }
+        self.ops.sort_by_key(|(at_ms, _)| *at_ms);
     }
 
     /// The actions of the business, with their times.
@@ -548,6 +588,8 @@ impl Script {
                 ..HttpConfig::default()
             }),
             unsigned: false,
+            preferred: None,
+            default_country: None,
         });
         let destinations = self.destinations.iter().enumerate().map(|(n, plan)| DestinationConfig {
             id: destination_id(n).as_str().into(),

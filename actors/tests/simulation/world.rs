@@ -51,6 +51,10 @@ pub(crate) struct Inner {
     /// Every event that was flushed, also those that retention has removed since.
     pub(crate) flushed: BTreeMap<Seq, Stored>,
     pub(crate) sessions: BTreeMap<SessionId, ()>,
+    /// Channels whose pause was acknowledged and not ended, with the time of it.
+    pub(crate) paused: BTreeMap<usize, u64>,
+    /// Pauses that were ended: channel, from, to.
+    pub(crate) pauses: Vec<(usize, u64, u64)>,
     next_connection: u64,
     next_id: u64,
     hash: u64,
@@ -108,6 +112,8 @@ impl World {
             failures: Vec::new(),
             flushed: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            paused: BTreeMap::new(),
+            pauses: Vec::new(),
             next_connection: 0,
             next_id: 0,
             hash: 0xCBF2_9CE4_8422_2325,

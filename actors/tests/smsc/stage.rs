@@ -333,6 +333,8 @@ fn config(account: &str) -> Config {
         dids: vec![Did { number: DID.into(), destination: "support".into() }],
         send_rate: Some(1_000.0),
         unsigned: false,
+        preferred: None,
+        default_country: None,
         inactivity_timeout: None,
         on_unknown: OnUnknown::Resend,
         doubt_grace: second,

@@ -100,7 +100,7 @@ async fn whatever_is_owed_is_found_and_settled_after_twice_the_retention() {
     let far = world.now() + 1_000_000_000_000;
     send(&router, "held", ANN, "lost on the way", None).await;
     send(&router, "held too", ANN, "lost again", None).await;
-    until("both are held", async || router.in_doubt(None, 10).await.unwrap().items.len() == 2).await;
+    until("both are held", async || router.in_doubt(None, None, 10).await.unwrap().items.len() == 2).await;
     send(&router, "sent", ANN, "hello", None).await;
     let sent = world.wait_sent("hello", |v| v["text"] == "hello").await;
     let number = world.sent().iter().position(|v| v["text"] == "hello").unwrap() + 1;
@@ -132,7 +132,7 @@ async fn whatever_is_owed_is_found_and_settled_after_twice_the_retention() {
     world.disk.crash(Crash::Lose);
     storage::Engine::remove(&world.disk.engine(), "index").unwrap();
     let (router, log) = start(&world).await;
-    assert_eq!(router.in_doubt(None, 10).await.unwrap().items.len(), 2);
+    assert_eq!(router.in_doubt(None, None, 10).await.unwrap().items.len(), 2);
     router.settle_doubt(&"held".into(), 1, DoubtSettlement::Sent).await.unwrap();
     router.settle_doubt(&"held too".into(), 1, DoubtSettlement::Fail).await.unwrap();
     assert_eq!(status(&router, "held").await, MessageStatus::Sent);

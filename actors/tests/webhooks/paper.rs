@@ -23,6 +23,8 @@ pub(crate) const PROVIDER: Provider = Provider {
     capabilities: Capabilities::TEXT,
     statuses: &[],
     events: &[],
+    account: &Vec::new,
+    needs_https: false,
     channel: &|_, _| Ok(Arc::new(Paper::default())),
 };
 

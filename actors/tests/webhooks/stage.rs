@@ -197,6 +197,8 @@ pub(crate) fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
         reassembly_timeout: second,
         http: HttpConfig::default(),
         unsigned: false,
+        preferred: None,
+        default_country: None,
     };
     Config {
         stream_key: message::address::StreamKey([7; 32]),

@@ -96,11 +96,34 @@ impl SendError {
 }
 
 /// An account that cannot be used. It names the key and the fix, never the value of a secret.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct AccountError {
-    /// The key of `[channel.account]`; empty when the whole table is meant.
+    /// The key of `[channel.account]`, with the keys above it (`errors.0x58`); empty when the whole
+    /// table is meant.
     pub key: String,
     /// The problem and the expected value.
     pub problem: String,
+}
+
+/// Every problem of an account.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+pub struct AccountErrors(pub Vec<AccountError>);
+
+impl AccountErrors {
+    /// Returns the errors of all checks.
+    ///
+    /// # Errors
+    /// Some check failed.
+    pub fn all(checks: impl IntoIterator<Item = Result<(), AccountError>>) -> Result<(), Self> {
+        let errors: Vec<_> = checks.into_iter().filter_map(Result::err).collect();
+        if errors.is_empty() { Ok(()) } else { Err(Self(errors)) }
+    }
+}
+
+impl From<AccountError> for AccountErrors {
+    fn from(error: AccountError) -> Self {
+        Self(vec![error])
+    }
 }

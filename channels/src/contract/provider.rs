@@ -10,9 +10,9 @@ use smallvec::SmallVec;
 use crate::{
     address::number,
     contract::{
-        AccountError, Attribute, Capabilities, EventKind, Fetch, InMessage, MEDIA_BYTES_MAX, MediaRef,
-        OutPart, Polled, Prepared, Protection, Received, Rejection, Report, SendError, SetUp, Signature,
-        Step, Unproven, WebhookUrls,
+        AccountError, AccountErrors, AccountKey, Attribute, Capabilities, EventKind, Fetch, InMessage,
+        MEDIA_BYTES_MAX, MediaRef, OutPart, OwnAddresses, Polled, Prepared, Protection, Received, Rejection,
+        Report, SendError, SetUp, Signature, Step, Unproven, WebhookUrls, account_keys,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
         verify,
     },
@@ -40,9 +40,16 @@ pub struct Provider {
     /// Every kind of event in the provider's reference, and what becomes of it; empty where no
     /// audit was made.
     pub events: &'static [EventKind],
+    /// The keys of `[channel.account]`, without the mark of the secret ones.
+    pub account: &'static AccountKeysOf,
+    /// Whether it calls webhooks over `https` alone.
+    pub needs_https: bool,
     /// Checks an account and opens its channel; see [`Provider::open`].
     pub channel: &'static OpenChannel,
 }
+
+/// Returns the keys of an account.
+pub type AccountKeysOf = dyn Fn() -> Vec<AccountKey> + Send + Sync;
 
 /// The key of a channel that accepts webhooks which nothing proves.
 pub const UNSIGNED: &str = "unsigned";
@@ -57,15 +64,35 @@ fn unproven(channel: &dyn Channel) -> Option<Unproven> {
 
 /// Checks an account and opens its channel.
 pub type OpenChannel =
-    dyn Fn(&'static Provider, toml::Table) -> Result<Arc<dyn Channel>, AccountError> + Send + Sync;
+    dyn Fn(&'static Provider, toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> + Send + Sync;
 
 impl Provider {
+    /// Returns the keys of `[channel.account]`.
+    pub fn account_keys(&self) -> Vec<AccountKey> {
+        let mut keys = (self.account)();
+        for key in &mut keys {
+            key.is_secret = self.secrets.contains(&&*key.name);
+        }
+        keys
+    }
+
+    /// Returns the problems of an account's keys and their types; the rest is told by
+    /// [`open`](Self::open).
+    pub fn check_account(&self, account: &toml::Table) -> Vec<AccountError> {
+        account_keys::check(&self.account_keys(), account)
+    }
+
+    fn checked(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
+        let problems = self.check_account(&account);
+        if problems.is_empty() { (self.channel)(self, account) } else { Err(AccountErrors(problems)) }
+    }
+
     /// Checks an account and opens its channel. Its webhooks must be proved by a secret.
     ///
     /// # Errors
-    /// Names the key that is wrong and the fix.
-    pub fn open(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
-        let channel = (self.channel)(self, account)?;
+    /// Names each key that is wrong and the fix.
+    pub fn open(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
+        let channel = self.checked(account)?;
         let Some(unproven) = unproven(&*channel) else { return Ok(channel) };
         let anyone = "anyone could write in a customer's name";
         let (key, problem) = match unproven {
@@ -83,16 +110,16 @@ impl Provider {
                 )
             }
         };
-        Err(AccountError { key: key.to_owned(), problem })
+        Err(AccountError { key: key.to_owned(), problem }.into())
     }
 
     /// Checks an account whose webhooks nothing proves, and opens its channel.
     ///
     /// # Errors
-    /// Names the key that is wrong and the fix. Proved webhooks are an error, and so is a provider
+    /// Names each key that is wrong and the fix. Proved webhooks are an error, and so is a provider
     /// that calls none.
-    pub fn open_unsigned(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
-        let channel = (self.channel)(self, account)?;
+    pub fn open_unsigned(&'static self, account: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
+        let channel = self.checked(account)?;
         if unproven(&*channel).is_some() {
             return Ok(channel);
         }
@@ -101,7 +128,13 @@ impl Provider {
             Signature::Optional(key) | Signature::Required(key) => format!("{key} proves webhooks"),
             Signature::None => "webhooks are proved".to_owned(),
         };
-        Err(AccountError { key: UNSIGNED.to_owned(), problem: format!("is true, but {why}; remove it") })
+        let problem = format!("is true, but {why}; remove it");
+        Err(AccountError { key: UNSIGNED.to_owned(), problem }.into())
+    }
+
+    /// Returns whether its customers are telephone numbers.
+    pub fn reaches_numbers(&self) -> bool {
+        self.channel_types.iter().any(|name| matches!(*name, "SMS" | "WHATSAPP"))
     }
 
     /// Returns whether webhooks are signed, and by which key of the account.
@@ -328,6 +361,18 @@ pub trait HttpChannel: Send + Sync + fmt::Debug + 'static {
     /// Returns facts about our own account from the answer to [`probe`](Self::probe), for people.
     fn parse_account(&self, _response: &Response) -> Vec<Attribute> {
         Vec::new()
+    }
+
+    /// Returns a harmless call that asks for our own addresses, where the answer to
+    /// [`probe`](Self::probe) does not tell them.
+    fn ask_addresses(&self) -> Option<Request> {
+        None
+    }
+
+    /// Returns our own addresses from the answer to [`ask_addresses`](Self::ask_addresses), else to
+    /// [`probe`](Self::probe); `None` where it does not tell them.
+    fn parse_addresses(&self, _response: &Response) -> Option<OwnAddresses> {
+        None
     }
 
     /// Registers our webhook with the provider, after asking for the current registration: returns

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use message::{BodyType, Content, event::Cause};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,11 +15,12 @@ use serde_json::{Value, json};
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, EventKind, Fetch, HttpChannel, InEvent, InMessage, InReceipt,
-        MEDIA_BYTES_MAX, MediaRef, OutPart, Protection, Provider, Received, Rejection, Report, SendError,
-        Sent, Step,
+        AccountError, AccountErrors, Capabilities, EventKind, Fetch, HttpChannel, InEvent, InMessage,
+        InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Protection, Provider, Received, Rejection, Report,
+        SendError, Sent, Step,
         capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
+        keys_of,
         protection::SecretKey,
     },
     toolkit::{
@@ -56,6 +58,8 @@ pub const PROVIDER: Provider = Provider {
     },
     statuses: STATUSES,
     events: EVENTS,
+    account: &keys_of::<BandwidthAccount>,
+    needs_https: false,
     channel: &|_, table| Ok(Arc::new(account::<BandwidthAccount>(table)?.checked()?)),
 };
 
@@ -87,7 +91,7 @@ const STATUSES: &[(&str, Report)] = &[
 ];
 
 /// `[channel.account]` of a `bandwidth` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BandwidthAccount {
     /// The account number, a part of every address of the API.
@@ -97,16 +101,19 @@ pub struct BandwidthAccount {
     /// The user of the API, or an API token.
     username: Box<str>,
     /// The password of the API, or the secret of the token.
+    #[schemars(with = "String")]
     password: SecretString,
     /// The user of webhooks.
     #[serde(default)]
     callback_user_id: Option<Box<str>>,
     /// The password of webhooks. Without it the channel must have `unsigned = true`.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     callback_password: Option<SecretString>,
-    /// `default` or `high`.
+    /// The priority of each message: `default` or `high`.
     #[serde(default)]
     priority: Option<Box<str>>,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -116,14 +123,17 @@ fn default_base_url() -> Box<str> {
 }
 
 impl BandwidthAccount {
-    fn checked(mut self) -> Result<Self, AccountError> {
-        filled("password", &self.password)?;
-        self.callback_password.as_ref().map_or(Ok(()), |secret| filled("callback_password", secret))?;
-        if self.account_id.is_empty() || !self.account_id.bytes().all(|b| b.is_ascii_alphanumeric()) {
-            let problem = "is not an account number; the dashboard shows it".into();
-            return Err(AccountError { key: "account_id".into(), problem });
-        }
-        address("base_url", &mut self.base_url)?;
+    fn checked(mut self) -> Result<Self, AccountErrors> {
+        let is_id = !self.account_id.is_empty() && self.account_id.bytes().all(|b| b.is_ascii_alphanumeric());
+        AccountErrors::all([
+            filled("password", &self.password),
+            self.callback_password.as_ref().map_or(Ok(()), |secret| filled("callback_password", secret)),
+            is_id.then_some(()).ok_or_else(|| AccountError {
+                key: "account_id".into(),
+                problem: "is not an account number; the dashboard shows it".into(),
+            }),
+            address("base_url", &mut self.base_url),
+        ])?;
         Ok(self)
     }
 

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 
 use message::BodyType;
 
-use super::{PROVIDERS, smpp};
+use super::PROVIDERS;
 use crate::contract::{
-    Capabilities, Provider, Signature,
+    AccountKey, AccountValue, Capabilities, Provider, Signature, account_keys,
     capability::{DefaultRate, Format, LongText, Units},
 };
 
@@ -109,21 +109,46 @@ pub fn signature(signature: Signature) -> String {
     }
 }
 
-/// Returns the keys of `[channel.account]`, as the account itself lists them when it meets an
-/// unknown key.
-pub fn account_keys(provider: &'static Provider) -> Vec<String> {
-    let unknown = toml::Table::from_iter([(UNKNOWN.to_owned(), toml::Value::Boolean(true))]);
-    let Err(error) = provider.open(unknown) else { return Vec::new() };
-    let keys = error.problem.split_once("expected").map(|(_, keys)| keys).unwrap_or_default();
-    keys.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+/// Returns the keys of `[channel.account]`, one line each: the name, whether it is needed, the
+/// type, the default and the meaning.
+pub fn account_keys(provider: &Provider) -> Vec<String> {
+    let line = |key: &AccountKey| {
+        let mut notes = vec![match &key.value {
+            // The words follow with their meanings.
+            AccountValue::Word(_) => "a word".to_owned(),
+            value => value.expected(),
+        }];
+        match (&key.default, key.is_required) {
+            (Some(default), _) => notes.push(format!("default {default}")),
+            (None, true) => notes.insert(0, "required".into()),
+            (None, false) => notes.insert(0, "optional".into()),
+        }
+        if key.is_secret {
+            notes.push("secret: \"env:NAME\" or \"file:PATH\"".into());
+        }
+        let words = match &key.value {
+            AccountValue::Word(words) => words.iter().map(word_and_meaning).collect::<Vec<_>>().join("; "),
+            _ => String::new(),
+        };
+        let colon = if words.is_empty() { "" } else { " " };
+        format!("{} ({}): {}{colon}{words}", key.name, notes.join(", "), key.about)
+    };
+    provider.account_keys().iter().map(line).collect()
 }
 
-/// Returns the meaning, the values and the default of a key of `[channel.account]`, where they are
-/// written down.
-pub fn account_key(provider: &'static Provider, key: &str) -> Option<&'static str> {
-    let keys: &[(&str, &str)] = if provider.name == smpp::PROVIDER.name { smpp::KEYS } else { &[] };
-    keys.iter().find(|(known, _)| *known == key).map(|(_, words)| *words)
+fn word_and_meaning((word, meaning): &(Box<str>, Box<str>)) -> String {
+    match meaning.trim_end_matches('.') {
+        "" => format!("{word:?}"),
+        meaning => format!("{word:?}: {meaning}"),
+    }
 }
 
-/// A key that is unknown to every account.
-const UNKNOWN: &str = "no such key";
+/// Returns the keys of `[channel.account]` as JSON Schema.
+pub fn account_schema(provider: &Provider) -> serde_json::Value {
+    let mut schema = account_keys::schema(&provider.account_keys());
+    if let Some(members) = schema.as_object_mut() {
+        members.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+        members.insert("title".into(), format!("[channel.account] of {}", provider.name).into());
+    }
+    schema
+}

@@ -18,6 +18,8 @@ pub struct Explanation {
     pub fix: Cow<'static, str>,
     /// The provider's own page about it.
     pub link: Option<String>,
+    /// Whether the code is one that Patchbay gives by itself, on every channel.
+    pub is_own: bool,
 }
 
 #[derive(Deserialize)]
@@ -69,14 +71,15 @@ fn file_of(provider: &str) -> &str {
 pub fn explain(provider: &str, code: &str) -> Option<Explanation> {
     let spellings = spellings(provider, code.trim());
     for spelling in &spellings {
-        let known = |file| Some((CODES.get(file)?, CODES.get(file)?.codes.get(spelling)?));
-        if let Some((codes, words)) = known(file_of(provider)).or_else(|| known(OWN)) {
+        let known = |file| Some((file, CODES.get(file)?, CODES.get(file)?.codes.get(spelling)?));
+        if let Some((file, codes, words)) = known(file_of(provider)).or_else(|| known(OWN)) {
             let code = spelling;
             return Some(Explanation {
                 meaning: Cow::Borrowed(&words.meaning),
                 cause: Cow::Borrowed(&words.cause),
                 fix: Cow::Borrowed(&words.fix),
                 link: codes.link.as_ref().map(|link| link.replace("{code}", code)),
+                is_own: file == OWN && !spelling.starts_with("http "),
             });
         }
     }
@@ -85,6 +88,7 @@ pub fn explain(provider: &str, code: &str) -> Option<Explanation> {
         cause: "The SMSC refuses what it was sent.".into(),
         fix: "Ask the provider with the time and the number; show it the code.".into(),
         link: CODES.get("smpp").and_then(|codes| codes.link.clone()),
+        is_own: false,
     })
 }
 
@@ -99,6 +103,10 @@ fn spellings(provider: &str, code: &str) -> Vec<String> {
     let mut spellings = vec![code.to_owned()];
     if let Some((code, _)) = code.split_once('/') {
         spellings.push(code.to_owned());
+    }
+    // A bare HTTP status is explained by itself, or with all of its hundred.
+    if let Some(class) = code.strip_prefix("http ").and_then(|status| status.get(..1)) {
+        spellings.push(format!("http {class}xx"));
     }
     if provider == "smpp" {
         spellings.push(code.to_uppercase());
@@ -150,6 +158,10 @@ mod tests {
         assert_eq!(stop.link.as_deref(), Some("https://www.twilio.com/docs/api/errors/21610"));
         assert_eq!(explain("twilio", "expired"), explain("smpp", "expired"));
         assert_eq!(explain("twilio", "4711"), None);
+        let gateway = explain("telnyx", "http 502").unwrap();
+        assert!(!gateway.is_own && gateway.meaning.contains("provider"), "{gateway:?}");
+        assert_ne!(explain("telnyx", "http 401"), explain("telnyx", "http 410"));
+        assert!(explain("twilio", "expired").unwrap().is_own);
     }
 
     #[test]

@@ -12,13 +12,15 @@
 use std::sync::Arc;
 
 use message::BodyType;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Channel, Provider, Report,
+        AccountErrors, Capabilities, Channel, Provider, Report,
         capability::{Buttons, DefaultRate, LongText, Opens},
+        keys_of,
     },
     family::{
         messenger::{self, AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
@@ -41,6 +43,8 @@ pub const PROVIDER: Provider = Provider {
     capabilities: capabilities(),
     statuses: STATUSES,
     events: messenger::events::OF_PAGE,
+    account: &keys_of::<FacebookSettings>,
+    needs_https: true,
     channel: &channel,
 };
 
@@ -112,7 +116,7 @@ const FIELDS: [&str; 11] = [
 ];
 
 /// The party that may take up a page's chats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 enum Directive {
     /// A bot alone, even when it is unsure.
     #[serde(rename = "BOT_ONLY")]
@@ -120,18 +124,21 @@ enum Directive {
 }
 
 /// `[channel.account]` of a `facebook` channel.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct FacebookSettings {
-    /// The page's token.
+    /// The page's token: generate it in the app's Messenger settings.
+    #[schemars(with = "String")]
     access_token: SecretString,
-    /// Signs webhooks.
-    #[serde(default)]
+    /// The app's secret, which signs webhooks: it is shown in the app's dashboard under App
+    /// settings, Basic.
+    #[schemars(with = "String")]
     app_secret: SecretString,
     /// The word Meta repeats when the webhook's address is entered there.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     verify_token: Option<SecretString>,
-    /// The page; without it the channel's DIDs name it, and every entry is read.
+    /// The page's id; without it the channel's dids name it, and every entry is read.
     #[serde(default)]
     page_id: Option<Box<str>>,
     /// The app, whose webhook is then set up as well.
@@ -146,8 +153,10 @@ struct FacebookSettings {
     /// The page's name, for people.
     #[serde(default, rename = "page_name")]
     _page_name: Option<Box<str>>,
+    /// The version of the Graph API.
     #[serde(default = "default_version")]
     graph_version: Box<str>,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
     /// Adds `appsecret_proof` to calls, for apps that demand it.
@@ -156,7 +165,8 @@ struct FacebookSettings {
     /// The app may answer as a person for 7 days: replies after the window are then sent so.
     #[serde(default)]
     human_agent: bool,
-    /// Added to each inbound message as `routingDirective`.
+    /// The party that may take up the page's chats: added to each inbound message as
+    /// `routingDirective`.
     #[serde(default)]
     routing_directive: Option<Directive>,
 }
@@ -169,7 +179,7 @@ fn default_base_url() -> Box<str> {
     graph_api::BASE_URL.into()
 }
 
-fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
     let settings: FacebookSettings = account(table)?;
     App {
         access_token: &settings.access_token,
@@ -204,6 +214,7 @@ fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Ch
         page_fields: &FIELDS,
         profile_fields: "first_name,last_name,profile_pic",
         probe_fields: "id,name",
+        own_id_at: ("/id", "page id"),
     };
     account.check_profile()?;
     Ok(Arc::new(account))

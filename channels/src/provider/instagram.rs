@@ -10,13 +10,15 @@
 use std::sync::Arc;
 
 use message::BodyType;
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Channel, Provider, Report,
+        AccountErrors, Capabilities, Channel, Provider, Report,
         capability::{Buttons, DefaultRate, LongText, Opens, Units},
+        keys_of,
     },
     family::{
         messenger::{self, AppSubscription, HUMAN_AGENT_HOURS, MessengerAccount, Product, WINDOW_HOURS},
@@ -39,6 +41,8 @@ pub const PROVIDER: Provider = Provider {
     capabilities: capabilities(),
     statuses: STATUSES,
     events: messenger::events::OF_INSTAGRAM,
+    account: &keys_of::<InstagramSettings>,
+    needs_https: true,
     channel: &channel,
 };
 
@@ -111,7 +115,7 @@ const FIELDS: [&str; 8] = [
 const PAGE_FIELDS: [&str; 1] = ["messages"];
 
 /// The way in which the account was connected.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Login {
     /// Over its page, with the page's token.
@@ -122,16 +126,20 @@ enum Login {
 }
 
 /// `[channel.account]` of an `instagram` channel.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct InstagramSettings {
-    /// The token of the page, or with Instagram Login of the account.
+    /// The token of the page, or with Instagram Login of the account: generate it in the app's
+    /// Instagram settings.
+    #[schemars(with = "String")]
     access_token: SecretString,
-    /// Signs webhooks.
-    #[serde(default)]
+    /// The app's secret, which signs webhooks: it is shown in the app's dashboard, with Instagram
+    /// Login under Instagram, API setup.
+    #[schemars(with = "String")]
     app_secret: SecretString,
     /// The word Meta repeats when the webhook's address is entered there.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     verify_token: Option<SecretString>,
     /// The professional account, as webhooks name it; without it every entry is read.
     #[serde(default)]
@@ -145,10 +153,13 @@ struct InstagramSettings {
     /// Questions shown before the first message.
     #[serde(default)]
     ice_breakers: Vec<IceBreaker>,
+    /// The way in which the account was connected.
     #[serde(default)]
     login: Login,
+    /// The version of the Graph API.
     #[serde(default = "default_version")]
     graph_version: Box<str>,
+    /// The address of the API; by default Meta's, another one for a proxy or a simulator.
     #[serde(default)]
     base_url: Option<Box<str>>,
     /// Adds `appsecret_proof` to calls, for apps that demand it.
@@ -170,7 +181,7 @@ fn default_button_template() -> bool {
     true
 }
 
-fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
     let settings: InstagramSettings = account(table)?;
     App {
         access_token: &settings.access_token,
@@ -183,9 +194,10 @@ fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Ch
         "it is shown in the app's dashboard, with Instagram Login under Instagram, API setup",
         "generate it in the app's Instagram settings",
     )?;
-    for (key, id) in [("account_id", &settings.account_id), ("page_id", &settings.page_id)] {
-        graph_api::number(key, id.as_deref(), "it is shown in the app's Instagram settings")?;
-    }
+    let ids = [("account_id", &settings.account_id), ("page_id", &settings.page_id)];
+    AccountErrors::all(ids.map(|(key, id)| {
+        graph_api::number(key, id.as_deref(), "it is shown in the app's Instagram settings")
+    }))?;
     let host = match settings.login {
         Login::Facebook => graph_api::BASE_URL,
         Login::Instagram => "https://graph.instagram.com",
@@ -198,12 +210,17 @@ fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Ch
         capabilities.buttons.opens = Opens::No;
     }
     let own_id = settings.account_id;
+    let own_id_at = match settings.login {
+        Login::Facebook => ("/instagram_business_account/id", "Instagram account id"),
+        // `id` is the app's name for the account; webhooks use `user_id`.
+        Login::Instagram => ("/user_id", "user_id"),
+    };
     let (sender_id, app_subscription, page_fields, probe_fields): (_, _, &[&str], _) = match settings.login {
         Login::Facebook => {
             let subscription = AppSubscription { object: "instagram", fields: &FIELDS };
             (settings.page_id, Some(subscription), &PAGE_FIELDS, "id,name,instagram_business_account")
         }
-        Login::Instagram => (own_id.clone(), None, &FIELDS, "id,username"),
+        Login::Instagram => (own_id.clone(), None, &FIELDS, "id,user_id,username"),
     };
     let account = MessengerAccount {
         provider,
@@ -225,6 +242,7 @@ fn channel(provider: &'static Provider, table: toml::Table) -> Result<Arc<dyn Ch
         page_fields,
         profile_fields: "name,username,profile_pic",
         probe_fields,
+        own_id_at,
     };
     account.check_profile()?;
     Ok(Arc::new(account))

@@ -17,7 +17,7 @@ pub mod whatsapp_360dialog;
 pub mod whatsapp_cloud;
 
 pub use describe::{
-    account_key, account_keys, adapted, limits, receipts, send_rate, signature, table, words,
+    account_keys, account_schema, adapted, limits, receipts, send_rate, signature, table, words,
 };
 pub use explain::{Explanation, codes, explain};
 

@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Channel, LinkKind, Prepared, Protection, Provider, Rejection,
-        capability::DefaultRate,
+        AccountError, AccountErrors, Capabilities, Channel, LinkKind, Prepared, Protection, Provider,
+        Rejection, capability::DefaultRate, keys_of,
     },
     smpp::{
         account::{Account, BindRole},
@@ -33,75 +33,10 @@ pub const PROVIDER: Provider = Provider {
     capabilities: CAPABILITIES,
     statuses: &[],
     events: &[],
+    account: &keys_of::<Account>,
+    needs_https: false,
     channel: &|_, table| Ok(Arc::new(read_account(table)?)),
 };
-
-/// The keys of an account, each with its meaning, its values and its default.
-pub(super) const KEYS: &[(&str, &str)] = &[
-    ("host", "the SMSC's host name or address"),
-    ("port", "2775; often 3550 with TLS"),
-    ("tls", "whether SMPP runs inside TLS; default false"),
-    ("tls_ca", "a PEM file with trusted roots instead of the built-in ones"),
-    ("system_id", "the account's name"),
-    ("password", "the account's password"),
-    ("system_type", "the system type of the bind; default empty"),
-    ("bind", "transceiver (default), pair, transmitter (no inbound messages), receiver (nothing is sent)"),
-    ("binds", "number of connections, or of pairs: 1 to 64; default 1"),
-    ("window", "unanswered submits of one connection: 1 to 10000; default 10"),
-    ("interface_version", "0x34 (default) or 0x50"),
-    ("address_range", "the addresses that the bind serves; default empty"),
-    ("addr_ton", "type of number of address_range, 0 to 7; default 0 (SMPP 3.4, 4.1.1)"),
-    ("addr_npi", "numbering plan of address_range, 0 to 18; default 0"),
-    ("enquire_link", "silence after which an enquire_link is sent; default 30s"),
-    ("reply_timeout", "how long an answer is waited for; then the part is in doubt; default 60s"),
-    ("bind_timeout", "how long a bind may take; default 30s"),
-    ("connect_timeout", "how long connecting may take; default 10s"),
-    (
-        "registered_delivery",
-        "receipts: 0 none, 1 always (default), 2 failures only; plus 16 for intermediate ones",
-    ),
-    ("service_type", "service_type of each submit; default empty"),
-    ("source_ton", "type of number of the sender; by default from its form: 5 name, 3 short code, 1"),
-    ("source_npi", "numbering plan of the sender; by default from its form"),
-    (
-        "dest_ton",
-        "type of number of the customer, unless the address says its own (;ton=2); by default 1, 0 up to 8 digits",
-    ),
-    ("dest_npi", "numbering plan of the customer; default 1"),
-    ("country_code", "the country of national numbers, such as \"44\": they become international"),
-    (
-        "trunk_prefix",
-        "with country_code: the prefix that international numbers lack; default: the country's, mostly 0",
-    ),
-    (
-        "unknown_numbers",
-        "with country_code: inbound numbers of type 0 are international (default) or national",
-    ),
-    (
-        "validity_form",
-        "how the SMSC is told a message's validity: relative (default, at most 63 days), absolute, none",
-    ),
-    ("default_alphabet", "data_coding 0 in both directions: gsm7 (default), latin1, ascii"),
-    (
-        "alphabet_in",
-        "data_coding 0 of inbound texts: gsm7, gsm7_packed, latin1, ascii, utf8, ucs2; default default_alphabet",
-    ),
-    ("alphabet_out", "data_coding 0 of outbound texts: gsm7, latin1, ascii; default default_alphabet"),
-    ("concatenation", "marks of long texts: udh8 (default), udh16, sar, payload"),
-    (
-        "transliterate",
-        "replace characters that cost UCS-2: off (default), on, one_part (only to keep one part), ascii",
-    ),
-    ("strip_accents", "with transliterate: also drop accents; default false"),
-    ("national_language", "a shift table that avoids UCS-2: tr, es, pt"),
-    ("parts_max", "parts of one message: 1 to 255 (default)"),
-    ("characters_max", "characters of one message: default 1600"),
-    ("receipt_ids", "spelling of ids in receipts: auto (default), exact, hex_to_decimal, decimal_to_hex"),
-    ("receipts", "what one receipt reports on: part (default), message"),
-    ("receipt_words", "the vendor's words for states: { NOT_DELIVERED = \"failed\" }"),
-    ("query_after", "time without a final receipt after which query_sm is sent; default never"),
-    ("errors", "reactions to statuses: { \"0x58\" = \"retry\" | \"throttled\" | \"permanent\" }"),
-];
 
 const CAPABILITIES: Capabilities = Capabilities {
     text_characters_max: split::CHARACTERS_MAX as usize,
@@ -109,9 +44,12 @@ const CAPABILITIES: Capabilities = Capabilities {
     ..Capabilities::TEXT
 };
 
-fn read_account(table: toml::Table) -> Result<Account, AccountError> {
+fn read_account(table: toml::Table) -> Result<Account, AccountErrors> {
     let account: Account = account::account(table)?;
-    account.check().map_err(|error| AccountError { key: error.key.into(), problem: error.problem })?;
+    let wrong = account.check().into_iter();
+    AccountErrors::all(
+        wrong.map(|wrong| Err(AccountError { key: wrong.key.into(), problem: wrong.problem })),
+    )?;
     Ok(account)
 }
 
@@ -197,24 +135,29 @@ mod tests {
 
     use crate::{smpp::status::Class, text::national::Language};
 
-    fn account_with(text: &str) -> Result<Account, AccountError> {
+    fn account_with(text: &str) -> Result<Account, AccountErrors> {
         let base = "host = \"h\"\nsystem_id = \"s\"\npassword = \"p\"\n";
-        read_account(format!("{base}{text}").parse().unwrap())
+        let table = format!("{base}{text}").parse().unwrap();
+        let problems = PROVIDER.check_account(&table);
+        if problems.is_empty() { read_account(table) } else { Err(AccountErrors(problems)) }
     }
 
     #[test]
     fn wrong_accounts_name_the_key_and_the_fix() {
         for (text, expected) in [
-            ("window = 0", "window: is 0, expected 1 to 10000"),
-            ("binds = 65", "binds: is 65, expected 1 to 64"),
-            ("national_language = \"de\"", "national_language is \"de\", expected tr, es or pt"),
+            ("window = 0", "window: found 0; expected a whole number from 1 to 10000"),
+            ("binds = 65", "binds: found 65; expected a whole number from 1 to 64"),
+            (
+                "national_language = \"de\"",
+                "national_language: found \"de\"; expected \"tr\", \"es\" or \"pt\"",
+            ),
             (
                 "errors = { \"0x58\" = \"sometimes\" }",
-                "errors.0x58 is \"sometimes\", expected retry, throttled, queue_full, permanent or credentials",
+                "errors.0x58: found \"sometimes\"; expected \"retry\", \"throttled\", \"queue_full\", \"permanent\" or",
             ),
             ("errors = { \"many\" = \"retry\" }", "errors.many is not a status code"),
             ("concatenation = \"udh\"", "udh8"),
-            ("windows = 10", "unknown field `windows`"),
+            ("windows = 10", "windows: unknown key; did you mean \"window\"?"),
         ] {
             let error = account_with(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
@@ -222,32 +165,39 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_described() {
-        let keys = crate::provider::account_keys(crate::provider("smpp").unwrap());
-        assert!(keys.len() > 30);
-        for key in keys {
-            assert!(KEYS.iter().any(|(known, words)| *known == key && !words.is_empty()), "{key}");
+    fn all_problems_are_told_at_once() {
+        let error =
+            account_with("port = \"2775\"\nbinds = 0\nbind = \"trx\"\nhots = \"h\"").unwrap_err().to_string();
+        for part in [
+            "port: found \"2775\"; expected a whole number from 1 to 65535; remove the quotes",
+            "binds: found 0; expected a whole number from 1 to 64",
+            "bind: found \"trx\"; expected \"transceiver\", \"pair\", \"transmitter\" or \"receiver\"",
+            "hots: unknown key; did you mean \"host\"?",
+        ] {
+            assert!(error.contains(part), "{error}");
         }
+        let error = account_with("country_code = \"044\"\nstrip_accents = true").unwrap_err().to_string();
+        assert!(error.contains("country_code: ") && error.contains("strip_accents: "), "{error}");
     }
 
     #[test]
     fn keys_that_contradict_each_other_name_the_fix() {
         for (text, expected) in [
-            ("addr_ton = 8", "addr_ton: is 8, expected 0 to 7"),
-            ("addr_npi = 19", "addr_npi: is 19, expected 0 to 18"),
-            ("dest_npi = 99", "dest_npi: is 99, expected 0 to 18"),
-            ("address_range = \"^4917\u{e9}\"", "address_range: is"),
-            ("country_code = \"+44\"", "country_code: is \"+44\", expected 1 to 3 digits"),
-            ("country_code = \"044\"", "country_code: is \"044\""),
+            ("addr_ton = 8", "addr_ton: found 8; expected a whole number from 0 to 7"),
+            ("addr_npi = 19", "addr_npi: found 19; expected a whole number from 0 to 18"),
+            ("dest_npi = 99", "dest_npi: found 99; expected a whole number from 0 to 18"),
+            ("address_range = \"^4917\u{e9}\"", "address_range: found"),
+            ("country_code = \"+44\"", "country_code: found \"+44\"; expected 1 to 3 digits"),
+            ("country_code = \"044\"", "country_code: found \"044\""),
             ("trunk_prefix = \"0\"", "trunk_prefix: has no effect without country_code"),
             ("unknown_numbers = \"national\"", "unknown_numbers: has no effect without country_code"),
             ("validity_form = \"days\"", "absolute"),
             ("alphabet_in = \"gsm8\"", "gsm7_packed"),
-            ("alphabet_out = \"utf8\"", "alphabet_out: is \"utf8\", expected"),
+            ("alphabet_out = \"utf8\"", "alphabet_out: found \"utf8\"; expected"),
             ("default_alphabet = \"ucs2\"", "set alphabet_in"),
             ("alphabet_out = \"latin1\"\nnational_language = \"tr\"", "national_language: needs GSM"),
-            ("transliterate = \"sometimes\"", "transliterate is \"sometimes\", expected"),
-            ("transliterate = 3", "transliterate has a wrong type, expected"),
+            ("transliterate = \"sometimes\"", "transliterate: found \"sometimes\"; expected \"off\", \"on\""),
+            ("transliterate = 3", "transliterate: found 3; expected \"off\""),
             ("strip_accents = true", "strip_accents: has no effect without transliterate"),
         ] {
             let error = account_with(text).unwrap_err().to_string();

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use message::BodyType;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::json;
@@ -14,10 +15,11 @@ use serde_json::json;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, Rejection,
-        SendError, Sent, Step,
+        AccountError, AccountErrors, Capabilities, HttpChannel, OutPart, Protection, Provider, Received,
+        Rejection, SendError, Sent, Step,
         capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
+        keys_of,
         protection::Ed25519,
     },
     family::telnyx_events::{self, Dialect},
@@ -54,6 +56,8 @@ pub const PROVIDER: Provider = Provider {
     },
     statuses: telnyx_events::STATUSES,
     events: telnyx_events::EVENTS,
+    account: &keys_of::<TelnyxAccount>,
+    needs_https: false,
     channel: &|_, table| Ok(Arc::new(TelnyxAccount::checked(account(table)?)?)),
 };
 
@@ -66,20 +70,22 @@ const DIALECT: Dialect =
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
 /// `[channel.account]` of a `telnyx` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TelnyxAccount {
-    /// The bearer token of the API.
+    /// The API key (`KEY...`), which the portal shows under Keys & Credentials.
+    #[schemars(with = "String")]
     api_key: SecretString,
-    /// The Ed25519 public key that verifies webhooks, in base64.
-    #[serde(default)]
+    /// The public key that verifies webhooks, in base64: the portal shows it under Keys &
+    /// Credentials.
     public_key: Box<str>,
-    /// Required for number pools and alphanumeric senders.
+    /// The messaging profile; required for number pools and alphanumeric senders.
     #[serde(default)]
     messaging_profile_id: Option<Box<str>>,
     /// Lets the profile choose the sender among its numbers instead of the DID.
     #[serde(default)]
     number_pool: bool,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -89,18 +95,24 @@ fn default_base_url() -> Box<str> {
 }
 
 impl TelnyxAccount {
-    fn checked(mut self) -> Result<Self, AccountError> {
-        filled("api_key", &self.api_key)?;
-        address("base_url", &mut self.base_url)?;
-        if self.number_pool && self.messaging_profile_id.is_none() {
-            let problem = "needs messaging_profile_id, whose numbers are the pool".into();
-            return Err(AccountError { key: "number_pool".into(), problem });
-        }
-        if auth::unbase64(&self.public_key).is_none_or(|key| key.len() != 32) {
-            let problem =
-                "is missing or not the base64 of 32 octets; the portal shows it under Keys & Credentials";
-            return Err(AccountError { key: "public_key".into(), problem: problem.into() });
-        }
+    fn checked(mut self) -> Result<Self, AccountErrors> {
+        let check = |holds: bool, key: &str, problem: &str| {
+            if holds { Ok(()) } else { Err(AccountError { key: key.into(), problem: problem.into() }) }
+        };
+        AccountErrors::all([
+            filled("api_key", &self.api_key),
+            address("base_url", &mut self.base_url),
+            check(
+                !self.number_pool || self.messaging_profile_id.is_some(),
+                "number_pool",
+                "needs messaging_profile_id, whose numbers are the pool",
+            ),
+            check(
+                auth::unbase64(&self.public_key).is_some_and(|key| key.len() == 32),
+                "public_key",
+                "is not the base64 of 32 octets; the portal shows it under Keys & Credentials",
+            ),
+        ])?;
         Ok(self)
     }
 

@@ -9,21 +9,23 @@
 use std::sync::Arc;
 
 use message::{BodyType, Content};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart, Provider,
-        Received, SendError, Sent, Step,
+        AccountError, AccountErrors, Capabilities, Fetch, HttpChannel, MEDIA_BYTES_MAX, MediaRef, OutPart,
+        OwnAddresses, Provider, Received, SendError, Sent, Step,
         capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
+        keys_of,
     },
     family::twilio::{self, Templates},
     toolkit::{
         account::{account, address, filled},
-        auth, classify,
+        auth, classify, json,
         text_and_media::TextAndMedia,
     },
 };
@@ -56,36 +58,47 @@ pub const PROVIDER: Provider = Provider {
     },
     statuses: twilio::STATUSES,
     events: twilio::EVENTS,
+    account: &keys_of::<TwilioAccount>,
+    needs_https: false,
     channel: &|_, table| Ok(Arc::new(account::<TwilioAccount>(table)?.checked()?)),
 };
 
 /// Maximum validity that Twilio accepts, in seconds. A longer one is shortened to it.
 const VALID_S_MAX: u64 = 36_000;
 
+/// Maximum number of the account's numbers that are compared with ours; with more, none is.
+const NUMBERS_LISTED_MAX: usize = 1_000;
+
+/// Maximum size of that list, in octets.
+const NUMBERS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// Maximum number of redirects of a customer's file. Further ones are refused.
 const REDIRECTS_MAX: usize = 3;
 
 /// `[channel.account]` of a `twilio` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TwilioAccount {
-    /// `AC...`: a part of every address, and the user without `api_key_sid`.
+    /// The account (`AC...`), which the console shows; the user of calls without `api_key_sid`.
     pub(super) account_sid: Box<str>,
-    /// The primary token: verifies webhooks, and is the password without `api_key_sid`.
-    #[serde(default)]
+    /// The primary token, on the first page of the console: it verifies webhooks, and is the
+    /// password of calls without `api_key_sid`.
+    #[schemars(with = "String")]
     pub(super) auth_token: SecretString,
-    /// `SK...`: the user in place of the account.
+    /// An API key (`SK...`): the user of calls in place of the account.
     #[serde(default)]
     pub(super) api_key_sid: Option<Box<str>>,
     /// The password of `api_key_sid`.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub(super) api_key_secret: Option<SecretString>,
-    /// `MG...`: a sender pool that contains the DID.
+    /// A messaging service (`MG...`), whose sender pool contains the own address.
     #[serde(default)]
     pub(super) messaging_service_sid: Option<Box<str>>,
     /// The sids of contents (`HX...`) by the names of templates.
     #[serde(default)]
     pub(super) templates: Templates,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     pub(super) base_url: Box<str>,
 }
@@ -99,26 +112,33 @@ impl TwilioAccount {
     ///
     /// # Errors
     /// Names the key that is wrong and the fix.
-    pub(super) fn checked(mut self) -> Result<Self, AccountError> {
-        let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
-        if !self.account_sid.starts_with("AC") || !self.account_sid.bytes().all(|b| b.is_ascii_alphanumeric())
-        {
-            return Err(error(
+    pub(super) fn checked(mut self) -> Result<Self, AccountErrors> {
+        let check = |holds: bool, key: &str, problem: &str| {
+            if holds { Ok(()) } else { Err(AccountError { key: key.into(), problem: problem.into() }) }
+        };
+        let sid = &self.account_sid;
+        let is_sid = sid.starts_with("AC") && sid.bytes().all(|b| b.is_ascii_alphanumeric());
+        let (has_key, has_secret) = (self.api_key_sid.is_some(), self.api_key_secret.is_some());
+        let missing = if has_key { "api_key_secret" } else { "api_key_sid" };
+        AccountErrors::all([
+            check(
+                is_sid,
                 "account_sid",
                 "is not an account: expected AC and 32 digits; the console shows it",
-            ));
-        }
-        if filled("auth_token", &self.auth_token).is_err() {
-            return Err(error(
+            ),
+            check(
+                filled("auth_token", &self.auth_token).is_ok(),
                 "auth_token",
-                "is missing: the console shows the primary token, on the account's first page",
-            ));
-        }
-        self.api_key_secret.as_ref().map_or(Ok(()), |secret| filled("api_key_secret", secret))?;
-        if self.api_key_sid.is_some() != self.api_key_secret.is_some() {
-            return Err(error("api_key_secret", "api_key_sid and api_key_secret must be given together"));
-        }
-        address("base_url", &mut self.base_url)?;
+                "is empty: the console shows the primary token, on the account's first page",
+            ),
+            self.api_key_secret.as_ref().map_or(Ok(()), |secret| filled("api_key_secret", secret)),
+            check(
+                has_key == has_secret,
+                missing,
+                "is missing: api_key_sid and api_key_secret must be given together",
+            ),
+            address("base_url", &mut self.base_url),
+        ])?;
         Ok(self)
     }
 
@@ -190,6 +210,15 @@ impl TwilioAccount {
         }
     }
 
+    /// Returns a call that lists the account's numbers.
+    fn list_numbers(&self) -> Request {
+        let (base, sid) = (&self.base_url, &self.account_sid);
+        let url = format!(
+            "{base}/2010-04-01/Accounts/{sid}/IncomingPhoneNumbers.json?PageSize={NUMBERS_LISTED_MAX}"
+        );
+        Request { answer_bytes_max: NUMBERS_BYTES_MAX, ..self.call(Request::get(url)) }
+    }
+
     /// Returns a call that reads the account.
     pub(super) fn look(&self) -> Request {
         self.call(Request::get(format!("{}/2010-04-01/Accounts/{}.json", self.base_url, self.account_sid)))
@@ -225,5 +254,24 @@ impl HttpChannel for TwilioAccount {
 
     fn probe(&self) -> Option<Request> {
         Some(self.look())
+    }
+
+    fn ask_addresses(&self) -> Option<Request> {
+        Some(self.list_numbers())
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = json::parse(&response.body).filter(|_| response.is_success())?;
+        // More numbers than one page has: those that are missing may be on the next.
+        if json::some_text(&said, "/next_page_uri").is_some() {
+            return None;
+        }
+        let numbers = json::items(&said, "/incoming_phone_numbers").iter();
+        let numbers = numbers.filter_map(|item| json::some_text(item, "/phone_number"));
+        Some(OwnAddresses {
+            addresses: numbers.map(|number| (&*number).into()).collect(),
+            called: "list of numbers",
+            only_numbers: true,
+        })
     }
 }

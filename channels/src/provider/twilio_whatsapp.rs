@@ -13,6 +13,7 @@ use message::{
     cim::body::{self, Button},
     event::Cause,
 };
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,10 +22,11 @@ use super::twilio as sms;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection,
+        AccountErrors, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection,
         SendError, Sent, Step,
         capability::{Buttons, DefaultRate, Format, LongText, Opens},
         http::{Body, Malformed, Request, Response, Webhook},
+        keys_of,
     },
     family::{
         twilio::{self, Templates},
@@ -85,6 +87,8 @@ pub const PROVIDER: Provider = Provider {
     },
     statuses: twilio::STATUSES,
     events: twilio::EVENTS,
+    account: &keys_of::<TwilioWhatsAppSettings>,
+    needs_https: false,
     channel: &|_, table| Ok(Arc::new(TwilioWhatsApp::new(account(table)?)?)),
 };
 
@@ -93,24 +97,35 @@ const QUICK_REPLIES_MAX: usize = 3;
 
 /// `[channel.account]` of a `twilio_whatsapp` channel: that of `twilio`, and the settings for
 /// buttons.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TwilioWhatsAppSettings {
+    /// The account (`AC...`), which the console shows; the user of calls without `api_key_sid`.
     account_sid: Box<str>,
-    #[serde(default)]
+    /// The primary token, on the first page of the console: it verifies webhooks, and is the
+    /// password of calls without `api_key_sid`.
+    #[schemars(with = "String")]
     auth_token: SecretString,
+    /// An API key (`SK...`): the user of calls in place of the account.
     #[serde(default)]
     api_key_sid: Option<Box<str>>,
+    /// The password of `api_key_sid`.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     api_key_secret: Option<SecretString>,
+    /// A messaging service (`MG...`), whose sender pool contains the own address.
     #[serde(default)]
     messaging_service_sid: Option<Box<str>>,
+    /// The sids of contents (`HX...`) by the names of templates.
     #[serde(default)]
     templates: Templates,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "sms::default_base_url")]
     base_url: Box<str>,
+    /// The address of the Content API.
     #[serde(default = "default_content_url")]
     content_url: Box<str>,
+    /// The address of the Messaging API, which registers the webhook of a sender.
     #[serde(default = "default_messaging_url")]
     messaging_url: Box<str>,
     /// Whether contents are created for buttons and lists; otherwise they are sent as words.
@@ -156,9 +171,11 @@ struct TwilioWhatsApp {
 }
 
 impl TwilioWhatsApp {
-    fn new(mut account: TwilioWhatsAppSettings) -> Result<Self, AccountError> {
-        address("content_url", &mut account.content_url)?;
-        address("messaging_url", &mut account.messaging_url)?;
+    fn new(mut account: TwilioWhatsAppSettings) -> Result<Self, AccountErrors> {
+        AccountErrors::all([
+            address("content_url", &mut account.content_url),
+            address("messaging_url", &mut account.messaging_url),
+        ])?;
         let messages = sms::TwilioAccount {
             account_sid: account.account_sid,
             auth_token: account.auth_token,

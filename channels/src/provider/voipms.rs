@@ -12,6 +12,7 @@
 use std::sync::Arc;
 
 use message::{BodyType, Content, event::Cause};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
@@ -19,10 +20,11 @@ use super::manifest;
 use crate::{
     address::number,
     contract::{
-        AccountError, Capabilities, Channel, EventKind, HttpChannel, InEvent, InMessage, MediaRef, OutPart,
-        Protection, Provider, Received, Rejection, SendError, Sent, Step,
+        AccountError, AccountErrors, Capabilities, Channel, EventKind, HttpChannel, InEvent, InMessage,
+        MediaRef, OutPart, Protection, Provider, Received, Rejection, SendError, Sent, Step,
         capability::LongText,
         http::{Body, Field, Malformed, Reply, Request, Response, Webhook},
+        keys_of,
         protection::{Hmac, Place, Prefix, SecretKey},
     },
     family::telnyx_events::{self, Dialect},
@@ -54,6 +56,8 @@ pub const PROVIDER: Provider = Provider {
     capabilities: CAPABILITIES,
     statuses: telnyx_events::GENERAL_STATUSES,
     events: EVENTS,
+    account: &keys_of::<Keys>,
+    needs_https: false,
     channel: &|_, table| open(table),
 };
 
@@ -81,17 +85,20 @@ const SMS_BYTES_MAX: usize = 160;
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
 
 /// `[channel.account]` of a `voipms` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Keys {
     /// The e-mail address of the account; with `api_send_url` the bearer token.
+    #[schemars(with = "String")]
     api_key: SecretString,
     /// The API password, not the login password; with `api_send_url` it signs webhooks.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     api_secret: Option<SecretString>,
     /// Protects webhooks: it signs those with JSON and is the parameter `token` of classic ones.
     /// Without it the channel must have `unsigned = true`.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     webhook_secret: Option<SecretString>,
     /// The verify address of the General interface.
     #[serde(default)]
@@ -99,6 +106,7 @@ struct Keys {
     /// The send address of the General interface, which selects it.
     #[serde(default, rename = "api_send_url")]
     _api_send_url: Option<Box<str>>,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -116,14 +124,14 @@ pub struct VoipmsAccount {
     base_url: Box<str>,
 }
 
-fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
     if table.contains_key("api_send_url") {
         return general(table);
     }
     let keys: Keys = account(table)?;
     let error = |key: &str, problem: &str| AccountError { key: key.into(), problem: problem.into() };
     if keys.api_verify_url.is_some() {
-        return Err(error("api_verify_url", "belongs to api_send_url, which is missing"));
+        return Err(error("api_verify_url", "belongs to api_send_url, which is missing").into());
     }
     let api_secret = keys.api_secret.ok_or_else(|| error("api_secret", "is missing: the API password"))?;
     let mut account = VoipmsAccount {
@@ -132,15 +140,17 @@ fn open(table: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
         webhook_secret: keys.webhook_secret,
         base_url: keys.base_url,
     };
-    filled("api_key", &account.api_key)?;
-    filled("api_secret", &account.api_secret)?;
-    account.webhook_secret.as_ref().map_or(Ok(()), |secret| filled("webhook_secret", secret))?;
-    address("base_url", &mut account.base_url)?;
+    AccountErrors::all([
+        filled("api_key", &account.api_key),
+        filled("api_secret", &account.api_secret),
+        account.webhook_secret.as_ref().map_or(Ok(()), |secret| filled("webhook_secret", secret)),
+        address("base_url", &mut account.base_url),
+    ])?;
     Ok(Arc::new(account))
 }
 
 /// Opens an account at the General interface, under this description.
-fn general(mut account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn general(mut account: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
     account.remove("base_url");
     let secret = account.remove("webhook_secret");
     account.extend(secret.map(|secret| ("api_secret".to_owned(), secret)));
@@ -230,7 +240,7 @@ impl HttpChannel for VoipmsAccount {
     fn receive(&self, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
         let received = match webhook.method {
             "GET" => classic(&webhook.parameters()),
-            _ => telnyx_events::read(webhook.body, DIALECT)?,
+            _ => with_countries(telnyx_events::read(webhook.body, DIALECT)?),
         };
         // VoIP.ms repeats the message every half hour unless the answer is this.
         Ok(Received { reply: Some(Reply::text("ok")), ..received })
@@ -291,6 +301,23 @@ fn with_country(number: &str) -> String {
     let is_north_american =
         number.len() == 10 && (0..10).all(|at| is_digit(at, if at % 3 == 0 && at < 6 { b'2' } else { b'0' }));
     if is_north_american { format!("+1{number}") } else { number.to_owned() }
+}
+
+/// Spells the numbers of a webhook in Telnyx's form as those of the classic callback, so that both
+/// are one conversation.
+fn with_countries(mut received: Received) -> Received {
+    for event in &mut received.events {
+        let (did, customer) = match event {
+            InEvent::Message(message) => (&mut message.did, &mut message.customer),
+            InEvent::Receipt(receipt) => (&mut receipt.did, &mut receipt.customer),
+            InEvent::OptOut { did, customer, .. } => (did, customer),
+            InEvent::Moved(_) | InEvent::Account { .. } | InEvent::Broken(_) => continue,
+        };
+        for number in [did, customer] {
+            *number = with_country(number).into();
+        }
+    }
+    received
 }
 
 fn parameter<'a>(parameters: &'a [(String, String)], name: &str) -> &'a str {

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use message::event::Cause;
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -16,9 +17,10 @@ use smallvec::SmallVec;
 
 use crate::{
     contract::{
-        AccountError, Fetch, HttpChannel, MediaRef, OutPart, Protection, Provider, Received, Rejection,
+        AccountErrors, Fetch, HttpChannel, MediaRef, OutPart, Protection, Provider, Received, Rejection,
         SendError, SetUp, Step, WebhookUrls,
         http::{Body, Malformed, Request, Response, Webhook},
+        keys_of,
         protection::{Hmac, Place, Prefix, SecretKey},
         url,
     },
@@ -55,27 +57,33 @@ pub const PROVIDER: Provider = Provider {
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
     events: whatsapp::EVENTS,
+    account: &keys_of::<Dialog360Account>,
+    needs_https: true,
     channel: &|_, table| Ok(Arc::new(Dialog360Account::checked(account(table)?)?)),
 };
 
 /// `[channel.account]` of a `whatsapp_360dialog` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dialog360Account {
-    /// The API key of one number.
+    /// The API key of one number: create it in the 360dialog hub, under the number.
+    #[schemars(with = "String")]
     api_key: SecretString,
-    /// The secret that 360dialog sends in the header `webhook_header` of every webhook.
-    #[serde(default)]
+    /// A secret that you choose and 360dialog repeats in each webhook: enter it as the header
+    /// `webhook_header` beside the webhook's address at 360dialog.
+    #[schemars(with = "String")]
     webhook_secret: SecretString,
     /// The name of the header that carries `webhook_secret`.
     #[serde(default = "default_webhook_header")]
     webhook_header: Box<str>,
     /// Signs webhooks of partners.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     platform_secret: Option<SecretString>,
     /// The number whose webhooks are read; without it, those of every number.
     #[serde(default)]
     phone_number_id: Option<Box<str>>,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
     /// Whether files are downloaded and uploaded, for addresses that Meta cannot reach.
@@ -96,14 +104,21 @@ fn default_base_url() -> Box<str> {
 }
 
 impl Dialog360Account {
-    fn checked(mut self) -> Result<Self, AccountError> {
-        graph_api::not_empty("api_key", &self.api_key, "create one in the 360dialog hub, under the number")?;
+    fn checked(mut self) -> Result<Self, AccountErrors> {
         let own =
             "choose a long random text and enter it as a header beside the webhook's address at 360dialog";
-        graph_api::not_empty("webhook_secret", &self.webhook_secret, own)?;
-        if let Some(secret) = &self.platform_secret {
-            graph_api::not_empty("platform_secret", secret, "it is the partner's, or leave the key away")?;
-        }
+        let of_partner = "it is the partner's, or leave the key away";
+        AccountErrors::all([
+            graph_api::not_empty(
+                "api_key",
+                &self.api_key,
+                "create one in the 360dialog hub, under the number",
+            ),
+            graph_api::not_empty("webhook_secret", &self.webhook_secret, own),
+            self.platform_secret
+                .as_ref()
+                .map_or(Ok(()), |secret| graph_api::not_empty("platform_secret", secret, of_partner)),
+        ])?;
         self.base_url = self.base_url.trim_end_matches('/').into();
         self.webhook_header = self.webhook_header.to_ascii_lowercase().into();
         self.messages_url = format!("{}/messages", self.base_url);

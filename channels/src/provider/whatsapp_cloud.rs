@@ -7,16 +7,18 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use smallvec::SmallVec;
 
 use crate::{
+    address::number,
     contract::{
-        AccountError, Attribute, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received,
-        Rejection, SendError, SetUp, Step, WebhookUrls,
+        AccountError, AccountErrors, Attribute, Capabilities, Fetch, HttpChannel, MediaRef, OutPart,
+        OwnAddresses, Provider, Received, Rejection, SendError, SetUp, Step, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
-        url,
+        keys_of, url,
     },
     family::{
         meta::{
@@ -39,6 +41,8 @@ pub const PROVIDER: Provider = Provider {
     capabilities: whatsapp::capabilities(),
     statuses: whatsapp::STATUSES,
     events: whatsapp::EVENTS,
+    account: &keys_of::<CloudAccount>,
+    needs_https: true,
     channel: &|_, table| Ok(Arc::new(CloudAccount::checked(account(table)?)?)),
 };
 
@@ -56,18 +60,22 @@ const FIELDS: [&str; 8] = [
 ];
 
 /// `[channel.account]` of a `whatsapp_cloud` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CloudAccount {
-    /// The token of a system user, best one that does not expire.
+    /// The token of a system user, best one that does not expire: create it in Business settings.
+    #[schemars(with = "String")]
     access_token: SecretString,
-    /// Signs webhooks.
-    #[serde(default)]
+    /// The app's secret, which signs webhooks: it is shown in the app's dashboard under App
+    /// settings, Basic.
+    #[schemars(with = "String")]
     app_secret: SecretString,
     /// The word Meta repeats when the webhook's address is entered there.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     verify_token: Option<SecretString>,
-    /// Meta's id of the number, which is not the number itself.
+    /// Meta's id of the number, which is not the number itself: the app's dashboard shows it under
+    /// WhatsApp, API Setup.
     phone_number_id: Box<str>,
     /// The WhatsApp Business Account, whose subscription is then set up; webhooks name it as
     /// `entry[].id`.
@@ -77,8 +85,10 @@ pub struct CloudAccount {
     /// alone.
     #[serde(default)]
     app_id: Option<Box<str>>,
+    /// The version of the Graph API.
     #[serde(default = "default_version")]
     graph_version: Box<str>,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
     /// Adds `appsecret_proof` to calls, for apps that demand it.
@@ -90,6 +100,7 @@ pub struct CloudAccount {
     /// Minimum interval between two messages to one customer, in milliseconds. Meta sustains one in
     /// 6 s, and allows bursts of 45; messages refused beyond that are tried again.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 86_400_000))]
     pair_interval_ms: u32,
     #[serde(skip)]
     root: String,
@@ -108,7 +119,7 @@ fn default_base_url() -> Box<str> {
 }
 
 impl CloudAccount {
-    fn checked(mut self) -> Result<Self, AccountError> {
+    fn checked(mut self) -> Result<Self, AccountErrors> {
         self.app().check(
             "it is shown in the app's dashboard under App settings, Basic",
             "create one for a system user in Business settings",
@@ -116,7 +127,7 @@ impl CloudAccount {
         if self.phone_number_id.is_empty() || !self.phone_number_id.bytes().all(|b| b.is_ascii_alphanumeric())
         {
             let problem = "is not an id; it is shown in the app's dashboard under WhatsApp, API Setup".into();
-            return Err(AccountError { key: "phone_number_id".into(), problem });
+            return Err(AccountError { key: "phone_number_id".into(), problem }.into());
         }
         self.root = graph_api::root(&self.base_url, &self.graph_version);
         self.messages_url = format!("{}/{}/messages", self.root, self.phone_number_id);
@@ -229,6 +240,13 @@ impl HttpChannel for CloudAccount {
             response,
             &["display_phone_number", "verified_name", "code_verification_status", "quality_rating"],
         )
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = json::parse(&response.body)?;
+        let number = json::some_text(&said, "/display_phone_number")?;
+        let addresses = vec![number::canonical(&number).into()];
+        Some(OwnAddresses { addresses, called: "display_phone_number", only_numbers: false })
     }
 
     fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {

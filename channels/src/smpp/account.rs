@@ -7,8 +7,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use message::event::{Alphabet, Concatenation};
+use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::{
     numbering::Numbering,
@@ -20,7 +21,7 @@ use super::{
 use crate::text::{incoming::Decoding, national::Language, split};
 
 /// The directions that an account binds for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BindRole {
     /// Both directions on one connection.
@@ -34,7 +35,7 @@ pub enum BindRole {
 }
 
 /// The spelling of receipt ids compared with submit_sm_resp ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptIds {
     /// Every plausible spelling is tried, exact first.
@@ -48,7 +49,7 @@ pub enum ReceiptIds {
 }
 
 /// The extent of one receipt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReceiptScope {
     /// One part; a message of several parts has several receipts.
@@ -59,13 +60,14 @@ pub enum ReceiptScope {
 }
 
 /// `[channel.account]` of an `smpp` channel.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
     /// The SMSC's host name or address.
     pub host: Box<str>,
-    /// The port (2775 plain, 3550 TLS by registration).
+    /// The port; often 3550 with TLS.
     #[serde(default = "default_port")]
+    #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
     /// Whether SMPP runs inside TLS; the certificate is verified.
     #[serde(default)]
@@ -73,89 +75,110 @@ pub struct Account {
     /// A PEM file with trusted roots instead of the built-in ones.
     #[serde(default)]
     pub tls_ca: Option<Box<str>>,
-    /// The account's name: at most 15 characters by the standard.
+    /// The account's name: at most 15 characters by the standard, 64 here.
     pub system_id: Box<str>,
-    /// The password: at most 8 characters by the standard, more at many servers.
+    /// The account's password: at most 8 characters by the standard, more at many servers.
+    #[schemars(with = "String")]
     pub password: SecretString,
-    /// The system type: at most 12 characters, often empty.
+    /// The system type of the bind: at most 12 characters, often empty.
     #[serde(default)]
     pub system_type: Box<str>,
-    /// The role of the binds.
+    /// The directions to bind for.
     #[serde(default = "default_bind")]
     pub bind: BindRole,
-    /// Number of connections (pairs for `pair`): 1 to 64.
+    /// Number of connections, or of pairs.
     #[serde(default = "default_binds")]
+    #[schemars(range(min = 1, max = 64))]
     pub binds: u16,
-    /// Maximum number of unanswered submits per bind: 1 to 10,000.
+    /// Maximum number of unanswered submits of one connection.
     #[serde(default = "default_window")]
+    #[schemars(range(min = 1, max = 10000))]
     pub window: u16,
-    /// The interface version: 0x34 for 3.4, 0x50 for 5.0.
+    /// The interface version: 0x34 (52) for 3.4, 0x50 (80) for 5.0.
     #[serde(default = "default_interface_version")]
     pub interface_version: u8,
-    /// The address range requested by a receiving bind.
+    /// The addresses that a receiving bind asks for.
     #[serde(default)]
     pub address_range: Box<str>,
-    /// TON of the address range: 0 to 7.
+    /// Type of number of `address_range` (SMPP 3.4, 4.1.1).
     #[serde(default)]
+    #[schemars(range(min = 0, max = 7))]
     pub addr_ton: u8,
-    /// NPI of the address range: 0 to 18.
+    /// Numbering plan of `address_range`.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 18))]
     pub addr_npi: u8,
     /// Silence after which an enquire_link is sent.
     #[serde(default = "default_enquire_link", with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
     pub enquire_link: Duration,
-    /// Maximum time to wait for an answer; the part is then in doubt.
+    /// How long an answer is waited for; then the part is in doubt.
     #[serde(default = "default_reply_timeout", with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
     pub reply_timeout: Duration,
-    /// Maximum duration of a bind.
+    /// How long a bind may take.
     #[serde(default = "default_bind_timeout", with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
     pub bind_timeout: Duration,
-    /// Maximum duration of connecting.
+    /// How long connecting may take.
     #[serde(default = "default_connect_timeout", with = "humantime_serde")]
+    #[schemars(with = "String", extend("format" = "duration"))]
     pub connect_timeout: Duration,
-    /// registered_delivery of each submit: 0 none, 1 always, 2 on failure only; plus 16 for
-    /// intermediate notifications.
+    /// Which receipts are asked for: 0 none, 1 always, 2 on failure only; plus 16 for intermediate
+    /// notifications.
     #[serde(default = "default_registered_delivery")]
+    #[schemars(range(min = 0, max = 31))]
     pub registered_delivery: u8,
-    /// The service_type of each submit.
+    /// The service_type of each submit: at most 5 characters.
     #[serde(default)]
     pub service_type: Box<str>,
-    /// TON of our own address; derived from its form when absent.
+    /// Type of number of the sender; by default from its form: 5 for a name, 3 for a short code,
+    /// else 1.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 7))]
     pub source_ton: Option<u8>,
-    /// NPI of our own address; derived from its form when absent.
+    /// Numbering plan of the sender; by default from its form.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 18))]
     pub source_npi: Option<u8>,
-    /// TON of the customer's address; derived from its form when absent.
+    /// Type of number of the customer, unless the address says its own (`;ton=2`); by default 1,
+    /// and 0 up to 8 digits.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 7))]
     pub dest_ton: Option<u8>,
-    /// NPI of the customer's address; derived from its form when absent.
+    /// Numbering plan of the customer; by default 1.
     #[serde(default)]
+    #[schemars(range(min = 0, max = 18))]
     pub dest_npi: Option<u8>,
-    /// The country of national numbers, which makes them international.
+    /// The country of national numbers, such as `44`: they become international.
     #[serde(default)]
     pub country_code: Box<str>,
-    /// With `country_code`: the prefix of national numbers that international ones lack; the
-    /// country's when absent.
+    /// With `country_code`: the prefix of national numbers that international ones lack; by default
+    /// the country's, mostly 0.
     #[serde(default)]
     pub trunk_prefix: Option<Box<str>>,
     /// With `country_code`: the meaning of inbound numbers of unknown type.
     #[serde(default = "default_unknown_numbers")]
     pub unknown_numbers: UnknownNumbers,
-    /// The form of the validity on the wire.
+    /// The form in which the SMSC is told a message's validity.
     #[serde(default = "default_validity_form")]
     pub validity_form: ValidityForm,
     /// The alphabet of data_coding 0 in both directions.
     #[serde(default = "default_alphabet")]
     pub default_alphabet: DefaultAlphabet,
-    /// The alphabet of data_coding 0 in what the SMSC delivers; absent: `default_alphabet`.
+    /// The alphabet of data_coding 0 in what the SMSC delivers; by default `default_alphabet`.
     #[serde(default)]
     pub alphabet_in: Option<DefaultAlphabet>,
-    /// The alphabet of data_coding 0 in what is submitted; absent: `default_alphabet`.
+    /// The alphabet of data_coding 0 in what is submitted: gsm7, latin1 or ascii; by default
+    /// `default_alphabet`.
     #[serde(default)]
     pub alphabet_out: Option<DefaultAlphabet>,
     /// The way the parts of a long text are marked.
     #[serde(default = "default_concatenation", deserialize_with = "concatenation")]
+    #[schemars(
+        with = "String",
+        extend("enum" = ["udh8", "udh16", "sar", "payload"], "default" = "udh8")
+    )]
     pub concatenation: Concatenation,
     /// When typographic characters are replaced so that the text fits the default alphabet.
     #[serde(default = "Transliteration::off")]
@@ -163,31 +186,47 @@ pub struct Account {
     /// With `transliterate`: whether accents that the alphabet lacks are dropped as well.
     #[serde(default)]
     pub strip_accents: bool,
-    /// A national shift table (`tr`, `es`, `pt`) to use when it avoids UCS-2.
+    /// A national shift table to use when it avoids UCS-2.
     #[serde(default, deserialize_with = "national_language")]
+    #[schemars(with = "String", extend("enum" = ["tr", "es", "pt"], "default" = null))]
     pub national_language: Option<Language>,
     /// Maximum number of parts of one message; a longer one is refused.
     #[serde(default = "default_parts_max")]
+    #[schemars(range(min = 1, max = 255))]
     pub parts_max: u16,
     /// Maximum length of a text, in Unicode code points; a longer one is refused.
     #[serde(default = "default_characters_max")]
+    #[schemars(range(min = 1, max = 65535))]
     pub characters_max: usize,
-    /// The spelling of receipt ids.
+    /// The spelling of receipt ids compared with those of answers.
     #[serde(default = "default_receipt_ids")]
     pub receipt_ids: ReceiptIds,
-    /// The extent of one receipt: `part` or `message`.
+    /// The extent of one receipt.
     #[serde(default)]
     pub receipts: ReceiptScope,
-    /// Words and numbers of the vendor for the state of a part: word to `delivered`, `failed`,
-    /// `expired`, `rejected`, `sent`, `enroute`.
+    /// The vendor's words and numbers for the state of a part, each with its meaning.
     #[serde(default)]
+    #[schemars(
+        with = "BTreeMap<String, String>",
+        extend("additionalProperties" = {
+            "type": "string",
+            "enum": ["delivered", "failed", "expired", "rejected", "sent", "enroute"]
+        })
+    )]
     pub receipt_words: ReceiptWords,
-    /// Time without a final receipt after which query_sm is sent; absent: never.
+    /// Time without a final receipt after which query_sm is sent; by default never.
     #[serde(default, with = "humantime_serde")]
+    #[schemars(with = "Option<String>", extend("format" = "duration"))]
     pub query_after: Option<Duration>,
-    /// Overrides of the reaction to a status: code (decimal or 0x...) to `retry`, `throttled`,
-    /// `permanent`.
+    /// Other reactions to statuses, by code (decimal or 0x...).
     #[serde(default, deserialize_with = "error_classes")]
+    #[schemars(
+        with = "BTreeMap<String, String>",
+        extend("additionalProperties" = {
+            "type": "string",
+            "enum": ["retry", "throttled", "queue_full", "permanent", "credentials"]
+        }, "default" = {})
+    )]
     pub errors: BTreeMap<u32, Class>,
 }
 
@@ -296,7 +335,7 @@ const CONCATENATIONS: [(&str, Concatenation); 4] = [
     ("payload", Concatenation::Payload),
 ];
 
-/// A setting outside its bounds.
+/// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {problem}")]
 pub struct InvalidSetting {
@@ -306,80 +345,62 @@ pub struct InvalidSetting {
     pub problem: String,
 }
 
+/// Collects what is wrong with the settings.
+#[derive(Default)]
+struct Findings(Vec<InvalidSetting>);
+
+impl Findings {
+    fn add(&mut self, key: &'static str, problem: impl Into<String>) {
+        self.0.push(InvalidSetting { key, problem: problem.into() });
+    }
+}
+
 impl Account {
-    /// Checks the bounds of every setting.
-    ///
-    /// # Errors
-    /// Names the first key whose value is out of bounds, and what is expected.
-    pub fn check(&self) -> Result<(), InvalidSetting> {
-        let wrong = |key, problem: String| Err(InvalidSetting { key, problem });
-        let range = |key, value: usize, least: usize, most: usize| {
-            if (least..=most).contains(&value) {
-                return Ok(());
-            }
-            wrong(key, format!("is {value}, expected {least} to {most}"))
-        };
-        if self.host.is_empty() {
-            return wrong("host", "is empty, expected a host name or address".into());
+    /// Checks texts, and the settings against each other. Types and bounds of numbers are checked
+    /// before, from the description of the keys.
+    pub fn check(&self) -> Vec<InvalidSetting> {
+        let mut wrong = Findings::default();
+        if self.host.trim().is_empty() {
+            wrong.add("host", "is empty; expected a host name or address");
         }
-        if self.port == 0 {
-            return wrong("port", "is 0, expected 1 to 65535".into());
-        }
-        range("system_id", self.system_id.len(), 1, 64)?;
-        range("system_type", self.system_type.len(), 0, 12)?;
-        range("address_range", self.address_range.len(), 0, 40)?;
-        range("service_type", self.service_type.len(), 0, 5)?;
-        range("binds", usize::from(self.binds), 1, 64)?;
-        range("window", usize::from(self.window), 1, 10_000)?;
-        range("parts_max", usize::from(self.parts_max), 1, 255)?;
-        range("characters_max", self.characters_max, 1, 65_535)?;
-        range("registered_delivery", usize::from(self.registered_delivery), 0, 31)?;
-        for (key, ton) in
-            [("addr_ton", Some(self.addr_ton)), ("source_ton", self.source_ton), ("dest_ton", self.dest_ton)]
-        {
-            range(key, usize::from(ton.unwrap_or_default()), 0, 7)?;
-        }
-        for (key, npi) in
-            [("addr_npi", Some(self.addr_npi)), ("source_npi", self.source_npi), ("dest_npi", self.dest_npi)]
-        {
-            range(key, usize::from(npi.unwrap_or_default()), 0, 18)?;
-        }
-        for (key, text) in [
-            ("system_id", &self.system_id),
-            ("system_type", &self.system_type),
-            ("address_range", &self.address_range),
-            ("service_type", &self.service_type),
+        for (key, text, least, most) in [
+            ("system_id", &self.system_id, 1, 64),
+            ("system_type", &self.system_type, 0, 12),
+            ("address_range", &self.address_range, 0, 40),
+            ("service_type", &self.service_type, 0, 5),
         ] {
+            if !(least..=most).contains(&text.len()) {
+                let length = text.len();
+                wrong.add(key, format!("has {length} characters; expected {least} to {most}"));
+            }
             if !text.bytes().all(|octet| matches!(octet, b' '..=b'~')) {
-                return wrong(key, format!("is {text:?}, expected ASCII: SMPP carries nothing else there"));
+                wrong.add(key, format!("found {text:?}; expected ASCII: SMPP carries nothing else there"));
             }
         }
-        self.check_numbers()?;
-        self.check_alphabets()
+        self.check_numbers(&mut wrong);
+        self.check_alphabets(&mut wrong);
+        wrong.0
     }
 
-    fn check_numbers(&self) -> Result<(), InvalidSetting> {
-        let wrong = |key, problem: String| Err(InvalidSetting { key, problem });
+    fn check_numbers(&self, wrong: &mut Findings) {
         let digits = |text: &str, most: usize| text.len() <= most && text.bytes().all(|b| b.is_ascii_digit());
         let code = &self.country_code;
         if !digits(code, 3) || code.starts_with('0') {
-            return wrong("country_code", format!("is {code:?}, expected 1 to 3 digits such as \"44\""));
+            wrong.add("country_code", format!("found {code:?}; expected 1 to 3 digits such as \"44\""));
         }
         if let Some(trunk) = self.trunk_prefix.as_deref().filter(|trunk| !digits(trunk, 3)) {
-            return wrong("trunk_prefix", format!("is {trunk:?}, expected up to 3 digits such as \"0\""));
+            wrong.add("trunk_prefix", format!("found {trunk:?}; expected up to 3 digits such as \"0\""));
         }
         let needs = "has no effect without country_code: add country_code = \"...\", or remove this key";
-        match code.is_empty() {
-            true if self.trunk_prefix.is_some() => wrong("trunk_prefix", needs.into()),
-            true if self.unknown_numbers == UnknownNumbers::National => {
-                wrong("unknown_numbers", needs.into())
-            }
-            _ => Ok(()),
+        if code.is_empty() && self.trunk_prefix.is_some() {
+            wrong.add("trunk_prefix", needs);
+        }
+        if code.is_empty() && self.unknown_numbers == UnknownNumbers::National {
+            wrong.add("unknown_numbers", needs);
         }
     }
 
-    fn check_alphabets(&self) -> Result<(), InvalidSetting> {
-        let wrong = |key, problem: String| Err(InvalidSetting { key, problem });
+    fn check_alphabets(&self, wrong: &mut Findings) {
         let (out, key) = match self.alphabet_out {
             Some(out) => (out, "alphabet_out"),
             None => (self.default_alphabet, "default_alphabet"),
@@ -389,19 +410,15 @@ impl Account {
                 Some(_) => "expected \"gsm7\", \"latin1\" or \"ascii\"",
                 None => "which is only for inbound texts: set alphabet_in",
             };
-            return wrong(key, format!("is {:?}, {fix}", out.word()));
+            wrong.add(key, format!("found {:?}; {fix}", out.word()));
         }
         if self.national_language.is_some() && out != DefaultAlphabet::Gsm7 {
             let problem = format!("needs GSM 03.38, but {key} is {:?}: remove one of them", out.word());
-            return wrong("national_language", problem);
+            wrong.add("national_language", problem);
         }
         if self.strip_accents && self.transliterate == Transliteration::Off {
-            return wrong(
-                "strip_accents",
-                "has no effect without transliterate: set transliterate = \"on\"".into(),
-            );
+            wrong.add("strip_accents", "has no effect without transliterate: set transliterate = \"on\"");
         }
-        Ok(())
     }
 
     /// Returns how numbers become addresses for this account.

@@ -8,7 +8,7 @@ use message::{PartState, PartStatus};
 use smallvec::SmallVec;
 
 use self::words::{Outcome, ReceiptWords};
-use crate::text::incoming;
+use crate::text::{incoming, utf16};
 
 /// Maximum number of octets of a receipt's text that are examined; the rest is ignored.
 pub const TEXT_OCTETS_MAX: usize = 4096;
@@ -168,11 +168,12 @@ impl<'a> ReceiptPdu<'a> {
     }
 }
 
-/// Decodes the text regardless of its data_coding: UTF-16 shows by its zeros; the rest is ASCII
-/// with a few octets of UTF-8 or Latin-1 in the repeated message.
+/// Decodes the text regardless of its data_coding: UTF-16 shows by its zeros or its mark; the rest
+/// is ASCII with a few octets of UTF-8 or Latin-1 in the repeated message.
 fn text_of(octets: &[u8]) -> String {
     let octets = octets.get(..TEXT_OCTETS_MAX).unwrap_or(octets);
-    let wide = matches!(octets, [0, first, 0, second, ..] if *first > 0 && *second > 0);
+    let wide = matches!(octets, [0, first, 0, second, ..] if *first > 0 && *second > 0)
+        || utf16::mark(octets).is_some();
     if wide {
         let even = octets.len() & !1;
         return incoming::decode(message::event::Alphabet::Ucs2, octets.get(..even).unwrap_or(octets)).0;

@@ -1,9 +1,10 @@
 //! Choices of an SMPP account in their own words, as `[channel.account]` spells them.
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// The alphabet of data_coding 0 in one direction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DefaultAlphabet {
     /// GSM 03.38, one septet an octet.
@@ -40,10 +41,10 @@ impl DefaultAlphabet {
 }
 
 /// The form of the validity on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ValidityForm {
-    /// A period (`000002000000000R`), of at most [`RELATIVE_DAYS_MAX`] days.
+    /// A period (`000002000000000R`), of at most 63 days.
     Relative,
     /// An instant in UTC (`260102000000000+`).
     Absolute,
@@ -56,7 +57,7 @@ pub enum ValidityForm {
 pub const RELATIVE_DAYS_MAX: u64 = 63;
 
 /// The meaning of an inbound number of unknown type (TON 0).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UnknownNumbers {
     /// It has its country code.
@@ -66,7 +67,8 @@ pub enum UnknownNumbers {
 }
 
 /// When characters are replaced so that a text fits a cheaper alphabet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Transliteration {
     /// Never.
     Off,
@@ -82,28 +84,5 @@ pub enum Transliteration {
 impl Transliteration {
     pub(super) fn off() -> Self {
         Self::Off
-    }
-}
-
-impl<'de> Deserialize<'de> for Transliteration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Found {
-            Flag(bool),
-            Word(String),
-        }
-        const EXPECTED: &str = "expected \"off\", \"on\", \"one_part\" or \"ascii\"";
-        match Found::deserialize(deserializer) {
-            Ok(Found::Flag(flag)) => Ok(if flag { Self::On } else { Self::Off }),
-            Ok(Found::Word(word)) => match word.as_str() {
-                "off" => Ok(Self::Off),
-                "on" => Ok(Self::On),
-                "one_part" => Ok(Self::OnePart),
-                "ascii" => Ok(Self::Ascii),
-                other => Err(D::Error::custom(format!("transliterate is {other:?}, {EXPECTED}"))),
-            },
-            Err(_) => Err(D::Error::custom(format!("transliterate has a wrong type, {EXPECTED}"))),
-        }
     }
 }

@@ -8,6 +8,7 @@ use message::event::Alphabet;
 use crate::text::{
     charsets,
     gsm7::{self, HighOctets, Tables},
+    utf16,
 };
 
 /// The position of a part in a long message.
@@ -231,7 +232,7 @@ fn gsm<'a>(udh: &UserDataHeader, octets: &'a [u8], decoding: &Decoding) -> (Alph
         Some(alphabet) if !(high && decoding.high == HighOctets::Latin1) => (alphabet, octets, missing),
         _ => {
             let (text, _) = gsm7::decode(&octets, &tables, decoding.high);
-            (Alphabet::Ucs2, Cow::Owned(utf16(text.chars())), missing)
+            (Alphabet::Ucs2, Cow::Owned(utf16::encode(text.chars())), missing)
         }
     }
 }
@@ -246,15 +247,7 @@ fn not_gsm(octets: Cow<'_, [u8]>) -> (Alphabet, Cow<'_, [u8]>) {
         return (Alphabet::Latin1, octets);
     }
     let (text, _) = gsm7::decode(&octets, &Tables::STANDARD, HighOctets::Latin1);
-    (Alphabet::Ucs2, Cow::Owned(utf16(text.chars())))
-}
-
-fn utf16(text: impl Iterator<Item = char>) -> Vec<u8> {
-    let mut octets = Vec::new();
-    for c in text {
-        octets.extend(c.encode_utf16(&mut [0; 2]).iter().copied().flat_map(u16::to_be_bytes));
-    }
-    octets
+    (Alphabet::Ucs2, Cow::Owned(utf16::encode(text.chars())))
 }
 
 /// Decodes octets; returns the text, and whether part of it could not be read. Octets without an
@@ -266,7 +259,7 @@ pub fn decode(alphabet: Alphabet, octets: &[u8]) -> (String, bool) {
         }
         Alphabet::Latin1 => (charsets::latin1(octets), false),
         Alphabet::Coded(data_coding) => charsets::decode(data_coding, octets),
-        Alphabet::Ucs2 => decode_ucs2(octets),
+        Alphabet::Ucs2 => utf16::decode(octets),
         Alphabet::Provider => match String::from_utf8_lossy(octets) {
             Cow::Borrowed(text) => (text.to_owned(), false),
             Cow::Owned(text) => (text, true),
@@ -280,24 +273,6 @@ pub fn decode(alphabet: Alphabet, octets: &[u8]) -> (String, bool) {
             (text, false)
         }
     }
-}
-
-/// An odd length is damage: plain ASCII under a wrong data_coding is read as ASCII, else the last
-/// octet is dropped.
-fn decode_ucs2(octets: &[u8]) -> (String, bool) {
-    let (pairs, odd) = octets.as_chunks::<2>();
-    let mut lossy = !odd.is_empty();
-    if lossy && octets.iter().all(|octet| matches!(octet, b' '..=b'~' | b'\n' | b'\r')) {
-        return (octets.iter().copied().map(char::from).collect(), true);
-    }
-    let units = pairs.iter().copied().map(u16::from_be_bytes);
-    let text = char::decode_utf16(units).map(|c| {
-        c.unwrap_or_else(|_| {
-            lossy = true;
-            char::REPLACEMENT_CHARACTER
-        })
-    });
-    (text.collect(), lossy)
 }
 
 #[cfg(test)]

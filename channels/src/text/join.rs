@@ -22,7 +22,7 @@ use message::{
 };
 use smallvec::SmallVec;
 
-use crate::text::incoming::decode;
+use crate::text::{incoming::decode, utf16};
 
 /// Maximum number of unfinished messages of one pair; beyond it the oldest is delivered incomplete.
 pub const OPEN_MAX: usize = 16;
@@ -455,7 +455,10 @@ impl Group {
     }
 
     /// Neighbours of one alphabet are decoded together, since a character may be cut between them.
+    /// The first part's byte order holds for all.
     fn text(&self) -> (String, bool) {
+        let first = self.parts.first().filter(|part| part.alphabet == Alphabet::Ucs2);
+        let mark = first.and_then(|part| utf16::mark(&part.octets));
         let (mut text, mut lossy) = (String::new(), false);
         let mut expected = 1_u16;
         let together =
@@ -465,7 +468,12 @@ impl Group {
             if u16::from(first.number) > expected {
                 text.push_str(MISSING);
             }
-            let (decoded, damaged) = decode(first.alphabet, &run_octets(run));
+            let octets: Vec<&[u8]> = run.iter().map(|part| &*part.octets).collect();
+            let octets = match first.alphabet {
+                Alphabet::Ucs2 => utf16::join(&octets, mark),
+                _ => octets.concat(),
+            };
+            let (decoded, damaged) = decode(first.alphabet, &octets);
             text.push_str(&decoded);
             lossy |= damaged;
             expected = u16::from(last.number) + 1;
@@ -475,19 +483,6 @@ impl Group {
         }
         (text, lossy)
     }
-}
-
-/// Returns the octets of a run. UTF-16 cut at an odd octet is even again when joined; if not, an
-/// octet was lost or added, and each odd part drops its last one so that the next is not shifted.
-fn run_octets(run: &[Held]) -> Vec<u8> {
-    let total: usize = run.iter().map(|part| part.octets.len()).sum();
-    let uneven = total % 2 == 1 && run.len() > 1 && run.iter().all(|part| part.alphabet == Alphabet::Ucs2);
-    let mut octets = Vec::with_capacity(total);
-    for part in run {
-        let keep = if uneven { part.octets.len() & !1 } else { part.octets.len() };
-        octets.extend(part.octets.iter().take(keep));
-    }
-    octets
 }
 
 /// Returns the content of a message in one part, and whether some of it could not be read.

@@ -12,3 +12,4 @@ pub mod national;
 pub mod parts;
 pub mod split;
 pub mod transliterate;
+pub mod utf16;

@@ -5,14 +5,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::contract::AccountError;
 
-/// Parses `[channel.account]` into its type.
+/// Parses `[channel.account]` into its type. The keys and types were checked before
+/// ([`crate::Provider::check_account`]); what remains are values that only the type understands.
 ///
 /// # Errors
-/// An unknown or missing key, or a wrong type, by name.
+/// Names the key with those above it, and what is expected.
 pub fn account<T: serde::de::DeserializeOwned>(table: toml::Table) -> Result<T, AccountError> {
-    toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| AccountError {
-        key: String::new(),
-        problem: error.message().trim().to_owned(),
+    serde_path_to_error::deserialize(toml::Value::Table(table)).map_err(|error| {
+        let path = error.path().to_string();
+        let key = if path == "." { String::new() } else { path };
+        let problem: toml::de::Error = error.into_inner();
+        AccountError { key, problem: problem.message().trim().to_owned() }
     })
 }
 

@@ -9,6 +9,7 @@ pub mod inbound_body;
 pub mod json;
 pub mod media_token;
 pub mod mend;
+pub mod own_addresses;
 pub mod refusals;
 pub mod set_up;
 pub mod text_and_media;

@@ -222,9 +222,13 @@ impl Case {
             Ask::SetUp { url, answers } => set_up(http, url, answers),
             Ask::Probe { answer } => {
                 let call = http.probe().expect("the provider has a probe");
+                let response = answer.response();
+                let own = http.parse_addresses(&response).filter(|_| http.ask_addresses().is_none());
+                let own = own.map(|own| format!("our {}: {:?}\n", own.called, own.addresses));
                 format!(
-                    "{call:?}\n=> {}\n",
-                    show::outcome(http.parse_probe(&answer.response()).map(|()| "good".into()))
+                    "{call:?}\n=> {}\n{}",
+                    show::outcome(http.parse_probe(&response).map(|()| "good".into())),
+                    own.unwrap_or_default()
                 )
             }
             Ask::Profile { customer, answer } => {

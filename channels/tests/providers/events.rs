@@ -134,6 +134,57 @@ fn an_unknown_item_costs_no_neighbour() {
     assert!(received.unknown.iter().all(|name| fits(name)), "{:?}", received.unknown);
 }
 
+/// Whatever holds, no words are taken and dropped without a trace.
+#[test]
+fn a_webhook_of_an_unknown_form_is_refused_or_told() {
+    for (provider, fixture) in http_providers() {
+        let channel = fixture.case("send_text").channel();
+        for (method, query, body) in [
+            ("POST", "", "{}"),
+            ("POST", "", r#"{"words":"hello"}"#),
+            ("POST", "", r#"{"data":{"words":"hello"}}"#),
+            ("POST", "", r#"[{"words":"hello"}]"#),
+            (
+                "POST",
+                "",
+                r#"{"event":"hologram","type":"hologram","data":{"type":"hologram","event_type":"hologram"}}"#,
+            ),
+            ("POST", "", r#"{"object":"hologram","words":"hello"}"#),
+            ("POST", "", "words=hello"),
+            ("GET", "words=hello", ""),
+        ] {
+            let webhook = Webhook {
+                method,
+                url: WEBHOOK_URL,
+                query,
+                headers: &[],
+                body: body.as_bytes(),
+                now_ms: NOW_MS,
+            };
+            let Ok(received) = http(&*channel).receive(&webhook) else { continue };
+            let is_told = !received.events.is_empty() || !received.unknown.is_empty();
+            assert!(is_told, "{provider:?}: {method} {query}{body}: {received:?}");
+        }
+    }
+}
+
+#[test]
+fn voipms_spells_one_customer_alike_in_both_forms() {
+    let fixture = Fixture::read(channels::provider("voipms").unwrap());
+    for (from, to) in [("2125550102", "2125550101"), ("12125550102", "12125550101")] {
+        let mut seen = BTreeSet::new();
+        let json =
+            telnyx("event", "message.received").replace("+15550001111", from).replace("+15557770000", to);
+        for body in [format!("?from={from}&to={to}&message=hi&id=7"), json] {
+            for event in receive(&fixture, &body).events {
+                let InEvent::Message(message) = event else { panic!("{event:?}") };
+                seen.insert((message.customer.to_string(), message.did.to_string()));
+            }
+        }
+        assert_eq!(seen.len(), 1, "{seen:?}");
+    }
+}
+
 /// Returns the body of a webhook with an event of this row.
 fn sample(provider: &str, place: &str, name: &str) -> String {
     match provider {

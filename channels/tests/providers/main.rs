@@ -17,13 +17,14 @@ mod conformance;
 mod events;
 mod fixture;
 mod lenient;
+mod meta;
 mod mutation;
 mod show;
 mod sign;
 
 use std::sync::Arc;
 
-use channels::{AccountError, Channel, LinkKind, PROVIDERS, Provider, Signature};
+use channels::{AccountErrors, Channel, LinkKind, PROVIDERS, Provider, Signature};
 use fixture::Fixture;
 
 /// Returns every provider that is reached by HTTP, with its fixtures.
@@ -33,7 +34,7 @@ fn http_providers() -> impl Iterator<Item = (&'static Provider, Fixture)> {
 }
 
 /// Opens an account of the fixtures; unsigned where the provider offers no proof.
-fn opened(provider: &'static Provider, account: toml::Table) -> Result<Arc<dyn Channel>, AccountError> {
+fn opened(provider: &'static Provider, account: toml::Table) -> Result<Arc<dyn Channel>, AccountErrors> {
     match provider.signature() {
         Signature::None => provider.open_unsigned(account),
         _ => provider.open(account),

@@ -54,7 +54,11 @@ fn mutate(case: &Case, text: &Case, rng: &mut Pcg64Mcg) {
         Ask::Probe { answer } => {
             for _ in 0..MUTATIONS {
                 let response = mutated_answer(answer, rng);
-                let _any = (http.parse_probe(&response), http.parse_account(&response));
+                let _any = (
+                    http.parse_probe(&response),
+                    http.parse_account(&response),
+                    http.parse_addresses(&response),
+                );
             }
         }
         _ => {}

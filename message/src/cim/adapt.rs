@@ -4,12 +4,14 @@
 
 use std::{borrow::Cow, fmt::Write as _};
 
+use serde::Deserialize;
+
 use super::{
     body::{
         Button, Buttons, Card, Carousel, Comment, Contact, Contacts, Email, Link, Location, Media, Order,
         Press, Template, read,
     },
-    lenient::{List, Object},
+    lenient::{List, Object, Text},
     markdown,
     rule::Rule,
 };
@@ -41,9 +43,9 @@ pub enum Marks {
 #[error("a {body_type} body is not sent as text: {reason}")]
 pub struct NotSendable {
     /// CIM's word for the kind of body.
-    pub body_type: &'static str,
+    pub body_type: Cow<'static, str>,
     /// Why a customer cannot get it as text.
-    pub reason: &'static str,
+    pub reason: Cow<'static, str>,
 }
 
 /// Returns the content as plain text.
@@ -61,14 +63,12 @@ pub fn plain_text_of(content: &Content) -> Result<Adapted<'_>, NotSendable> {
 pub fn words_of(content: &Content, marks: Marks) -> Result<Adapted<'_>, NotSendable> {
     let (body_type, json) = match content {
         Content::Text(text) => return Ok(text_of(text, marks)),
-        Content::Binary(_) => return Err(NotSendable { body_type: "binary", reason: "octets are not text" }),
-        Content::Parts(_) => {
-            return Err(NotSendable { body_type: "PARTS", reason: "it was already adapted" });
-        }
+        Content::Binary(_) => return Err(not_sendable("binary", "octets are not text")),
+        Content::Parts(_) => return Err(not_sendable("PARTS", "it was already adapted")),
         Content::Rich { body_type, json } => (*body_type, &**json),
     };
     let mut draft = Draft { marks, ..Draft::default() };
-    let refused = |reason| Err(NotSendable { body_type: body_type.as_wire(), reason });
+    let refused = |reason| Err(not_sendable(body_type.as_wire(), reason));
     let known = match body_type {
         BodyType::Plain => read(json).map(|body: Link<'_>| draft.words(&body.markdown_text)),
         BodyType::Image | BodyType::Video | BodyType::Audio | BodyType::File | BodyType::Multimedia => {
@@ -93,7 +93,7 @@ pub fn words_of(content: &Content, marks: Marks) -> Result<Adapted<'_>, NotSenda
         BodyType::Notification => return refused("it is an event, not a message"),
         BodyType::Action | BodyType::Activity => return refused("it is an instruction, not a message"),
         BodyType::Voice => return refused("it is about a call, not a message"),
-        BodyType::Unknown => return refused("this version does not know its type"),
+        BodyType::Unknown => return Err(unknown_type(json)),
     };
     match (known, body_type) {
         (Err(_), _) => refused("its JSON cannot be read"),
@@ -102,6 +102,33 @@ pub fn words_of(content: &Content, marks: Marks) -> Result<Adapted<'_>, NotSenda
         }
         (Ok(()), _) if draft.text.is_empty() => refused("it has no content that can be sent as text"),
         (Ok(()), _) => Ok(draft.finish(body_type)),
+    }
+}
+
+fn not_sendable(body_type: &'static str, reason: &'static str) -> NotSendable {
+    NotSendable { body_type: body_type.into(), reason: reason.into() }
+}
+
+/// Maximum number of characters of an unknown type that are quoted.
+const TYPE_CHARACTERS_MAX: usize = 40;
+
+/// Names a type that does not exist, and those that do.
+fn unknown_type(json: &str) -> NotSendable {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "type")]
+        word: Text<'a>,
+    }
+    let typed: Typed<'_> = read(json).unwrap_or_default();
+    let word: String = typed.word.chars().take(TYPE_CHARACTERS_MAX).collect();
+    let reports = [BodyType::WrapUp, BodyType::DeliveryNotification, BodyType::DeletedNotification];
+    let orders = [BodyType::Notification, BodyType::Action, BodyType::Activity, BodyType::Voice];
+    let sent = BodyType::WIRE.iter().filter(|(_, known)| !reports.contains(known) && !orders.contains(known));
+    let sent: Vec<&str> = sent.map(|(word, _)| *word).collect();
+    NotSendable {
+        body_type: format!("{word:?}").into(),
+        reason: format!("body.type is not known; expected one of {}", sent.join(", ")).into(),
     }
 }
 

@@ -16,7 +16,7 @@ use super::lenient::{List, Number, Object, Text};
 use crate::content::BodyType;
 
 impl BodyType {
-    const WIRE: [(&'static str, BodyType); 24] = [
+    pub(super) const WIRE: [(&'static str, BodyType); 24] = [
         ("PLAIN", Self::Plain),
         ("IMAGE", Self::Image),
         ("VIDEO", Self::Video),

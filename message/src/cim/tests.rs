@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{
     body::{Buttons, Carousel, DeliveryNotification, Location, Media, read},
-    write::{Head, Inbound, Outcome, Report},
+    write::{FailureReport, Head, Inbound, Outcome, Report},
     *,
 };
 use crate::{
@@ -112,7 +112,9 @@ const BODIES: &[(&str, BodyType, Result<&str, &str>)] = &[
     (
         r#"{"type":"HOLOGRAM","markdownText":{"any":1},"more":[1]}"#,
         BodyType::Unknown,
-        Err("a UNKNOWN body is not sent as text: this version does not know its type"),
+        Err(
+            "a \"HOLOGRAM\" body is not sent as text: body.type is not known; expected one of PLAIN, IMAGE, VIDEO, AUDIO, FILE, MULTIMEDIA, STICKER, LOCATION, CONTACT, URL, BUTTON, CAROUSEL, TEMPLATE, RECEIPT, EMAIL, COMMENT, CUSTOM",
+        ),
     ),
 ];
 
@@ -483,13 +485,32 @@ fn requests_hold_one_message_or_many() {
 #[test]
 fn reports_and_intents_are_written() {
     let head = Head { id: "n1", customer: "+49", service_identifier: "5155", ..Head::default() };
-    let report =
-        Report { message_id: "m\"1", outcome: Outcome::Failed, reason_code: "404", text: Some("no\n") };
+    let report = Report {
+        message_id: "m\"1",
+        outcome: Outcome::Failed,
+        reason_code: "404",
+        text: Some("no\n"),
+        failure: None,
+    };
     let mut out = Vec::new();
     write::delivery_notification_body(&mut out, &report);
     assert_eq!(
         String::from_utf8(out).unwrap(),
         r#"{"type":"DELIVERYNOTIFICATION","markdownText":"no\n","messageId":"m\"1","status":"FAILED","reasonCode":"404"}"#
+    );
+    let failure = FailureReport {
+        reason: "the \"phone\" is off",
+        failed_by: "smsc",
+        part: 2,
+        meaning: Some("It is off."),
+        fix: None,
+        link: Some("https://x.example"),
+    };
+    let mut out = Vec::new();
+    write::delivery_notification_body(&mut out, &Report { failure: Some(failure), ..report });
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        r#"{"type":"DELIVERYNOTIFICATION","markdownText":"no\n","messageId":"m\"1","status":"FAILED","reasonCode":"404","reason":"the \"phone\" is off","failedBy":"smsc","failedPart":2,"meaning":"It is off.","fix":null,"link":"https://x.example"}"#
     );
     let own = r#"{"serviceIdentifier":"5155", "channelCustomerIdentifier":"+49", "x":[1]}"#;
     let mut out = Vec::new();

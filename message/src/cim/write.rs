@@ -79,6 +79,25 @@ pub struct Report<'a> {
     pub reason_code: &'a str,
     /// Why it failed, or the changes that were made to fit the channel.
     pub text: Option<&'a str>,
+    /// The failure of an accepted message.
+    pub failure: Option<FailureReport<'a>>,
+}
+
+/// The further fields of a DELIVERYNOTIFICATION about a message that was accepted and failed.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureReport<'a> {
+    /// The words of the side that failed it.
+    pub reason: &'a str,
+    /// That side: `provider`, `smsc`, `patchbay`, `expiry`, `business` or `operator`.
+    pub failed_by: &'a str,
+    /// The part that failed first, from 1.
+    pub part: u16,
+    /// The meaning of the code, where it is known.
+    pub meaning: Option<&'a str>,
+    /// The usual fix, where it is known.
+    pub fix: Option<&'a str>,
+    /// The provider's page about the code, where it is known.
+    pub link: Option<&'a str>,
 }
 
 /// Writes a customer's message.
@@ -119,6 +138,15 @@ pub fn delivery_notification_body(out: &mut Vec<u8>, report: &Report<'_>) {
     field(out, b",\"messageId\":", Some(report.message_id));
     field(out, b",\"status\":", Some(report.outcome.as_str()));
     field(out, b",\"reasonCode\":", Some(report.reason_code));
+    if let Some(failure) = &report.failure {
+        field(out, b",\"reason\":", Some(failure.reason));
+        field(out, b",\"failedBy\":", Some(failure.failed_by));
+        out.extend_from_slice(b",\"failedPart\":");
+        number(out, failure.part.into());
+        field(out, b",\"meaning\":", failure.meaning);
+        field(out, b",\"fix\":", failure.fix);
+        field(out, b",\"link\":", failure.link);
+    }
     out.push(b'}');
 }
 

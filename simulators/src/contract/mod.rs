@@ -37,7 +37,7 @@ pub struct About {
 }
 
 /// A credential or another name that an account has.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Credential {
     /// The key, as in [`Options::credentials`](crate::rest::Options::credentials).
     pub key: &'static str,

@@ -59,19 +59,21 @@ impl WebhookClient {
     /// Returns a text for people when no response arrives.
     pub(super) async fn send(&self, outgoing: Outgoing) -> Result<ClientResponse, String> {
         let Target { uri, host } = self.target(&outgoing.url)?;
+        let place = uri.to_string();
         let mut request = hyper::Request::builder().method(outgoing.method).uri(uri).header(HOST, host);
         for (name, value) in &outgoing.headers {
             request = request.header(name.as_ref(), value);
         }
         let request = request.body(Full::new(outgoing.body.into())).map_err(|e| e.to_string())?;
-        let response = self.pool.request(request).await.map_err(|e| with_causes(&e))?;
+        let response = self.pool.request(request).await;
+        let response = response.map_err(|e| format!("{place}: {}", with_causes(&e)))?;
         let retry_after_s =
             response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let content_type = content_type.unwrap_or_default().to_owned();
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
-        let body = body.map_err(|e| format!("the response could not be read: {e}"))?.to_bytes();
+        let body = body.map_err(|e| format!("{place}: the response could not be read: {e}"))?.to_bytes();
         Ok(ClientResponse { status, retry_after_s, content_type, body })
     }
 

@@ -57,6 +57,8 @@ pub struct Counts {
 pub struct Attempt {
     /// Milliseconds since the start.
     pub at_ms: u64,
+    /// The called address.
+    pub url: String,
     /// The answer's status; `None` without an answer.
     pub status: Option<u16>,
     /// The beginning of the answer's body.
@@ -116,6 +118,8 @@ pub(super) struct Records {
     pub(super) fetched: VecDeque<Fetched>,
     /// Messages that passed the cap in the last second.
     pub(super) last_second: LastSecond,
+    /// The newest attempt of a webhook.
+    pub(super) last_attempt: Option<Attempt>,
     texts: Tally<RecipientText>,
 }
 
@@ -130,6 +134,7 @@ impl Default for Records {
             webhooks: VecDeque::new(),
             fetched: VecDeque::new(),
             last_second: LastSecond::default(),
+            last_attempt: None,
             texts: Tally::new(RECENT_MAX),
         }
     }
@@ -186,6 +191,7 @@ impl Records {
         }
         let end = (0..=ANSWER_BYTES_MAX).rev().find(|at| attempt.body.is_char_boundary(*at));
         attempt.body.truncate(end.unwrap_or_default());
+        self.last_attempt = Some(attempt.clone());
         // Numbers grow along the queue.
         let place = self.webhooks.partition_point(|webhook| webhook.number < number);
         if let Some(webhook) = self.webhooks.get_mut(place).filter(|webhook| webhook.number == number) {

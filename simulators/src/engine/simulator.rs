@@ -174,6 +174,11 @@ impl Simulator {
         self.engine.state().records.webhooks.iter().cloned().collect()
     }
 
+    /// Returns the newest attempt of a webhook.
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        self.engine.state().records.last_attempt.clone()
+    }
+
     /// Returns the fetched files of messages, oldest first, at most
     /// [`RECENT_MAX`](super::RECENT_MAX).
     pub fn fetched(&self) -> Vec<Fetched> {

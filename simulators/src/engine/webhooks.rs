@@ -266,7 +266,8 @@ struct Called {
 /// Sends a request, within the time that a webhook has.
 async fn call(engine: &Engine, request: Outgoing) -> Called {
     let limit = Duration::from_millis(engine.state().script.webhook_timeout_ms);
-    let attempt = Attempt { at_ms: engine.now_ms(), ..Attempt::default() };
+    let url = request.url.clone();
+    let attempt = Attempt { at_ms: engine.now_ms(), url, ..Attempt::default() };
     match timeout(limit, engine.client.send(request)).await {
         Ok(Ok(response)) => {
             let body = String::from_utf8_lossy(&response.body).into_owned();
@@ -277,7 +278,7 @@ async fn call(engine: &Engine, request: Outgoing) -> Called {
         }
         Ok(Err(error)) => Called { attempt: Attempt { error: Some(error), ..attempt }, response: None },
         Err(_) => {
-            let error = Some("no answer in time".to_owned());
+            let error = Some(format!("{}: no answer within {} ms", attempt.url, limit.as_millis()));
             Called { attempt: Attempt { error, ..attempt }, response: None }
         }
     }

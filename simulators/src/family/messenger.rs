@@ -313,7 +313,7 @@ impl Provider for Messenger {
                 let id = if *id == "me" { self.own(cx) } else { id };
                 Effect::Answer(Response::json(
                     200,
-                    &json!({"id": id, "name": "Simulated", "instagram_business_account": business}),
+                    &json!({"id": id, "user_id": self.own(cx), "name": "Simulated", "instagram_business_account": business}),
                 ))
             }
             ("GET", [id]) if id.bytes().all(|octet| octet.is_ascii_alphanumeric()) => {

@@ -1,12 +1,13 @@
 //! The common parts of Meta's APIs: the error object, and webhooks with their handshake and their
 //! signature, over JSON that escapes everything beyond ASCII.
 
+use channels::url::percent_encode;
 use serde_json::{Value, json};
 
 use crate::{
     contract::{Context, Effect, Fault, Handshake, WebhookConfig, or, put},
     toolkit::{
-        http::{Outgoing, Request, Response, encode, escaped, text},
+        http::{Outgoing, Request, Response, escaped, text},
         sign,
     },
 };
@@ -80,7 +81,7 @@ pub(crate) fn path(request: &Request) -> Vec<String> {
 pub(crate) fn handshake(url: &str, verify_token: &str, cx: &Context<'_>) -> Handshake {
     let challenge = (cx.large(6) % 10_000_000_000).to_string();
     let joint = if url.contains('?') { '&' } else { '?' };
-    let token = encode(verify_token);
+    let token = percent_encode(verify_token);
     let query = format!("hub.mode=subscribe&hub.verify_token={token}&hub.challenge={challenge}");
     Handshake { request: Outgoing::get(format!("{url}{joint}{query}")), body: Some(challenge) }
 }

@@ -50,7 +50,7 @@ static ABOUT: About = About {
             default: "sim-callback-password",
             purpose: "Basic authentication of call-backs",
         },
-        Credential::number("+15550100001"),
+        Credential::number("+15550100003"),
     ],
     batch_max: 1,
     retry: RetryPolicy { attempts_max: 10, factor: 2, after_answers: true, obeys_retry_after: false },

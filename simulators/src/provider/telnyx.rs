@@ -34,7 +34,7 @@ static ABOUT: About = About {
             default: "c2ltdWxhdGVkLXRlbG55eC1lZDI1NTE5LWtleS0wMDE=",
             purpose: "signs webhooks: 32 octets of an Ed25519 key in base64, or any text",
         },
-        Credential::number("+15550100001"),
+        Credential::number("+15550100004"),
     ],
     batch_max: 1,
     retry: RetryPolicy { attempts_max: 3, factor: 2, after_answers: true, obeys_retry_after: false },

@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use channels::url::percent_encode;
 use serde_json::{Value, json};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     },
     family::described::{Described, SOURCES, Source},
     toolkit::{
-        http::{Fields, Outgoing, Request, Response, encode, text},
+        http::{Fields, Outgoing, Request, Response, text},
         media::File,
         time,
     },
@@ -30,7 +31,7 @@ pub(crate) struct VoipMs(Described);
 static VOIPMS: LazyLock<Option<VoipMs>> = LazyLock::new(|| {
     let general = SOURCES.iter().find(|source| source.name == "general")?;
     let described = Described::read(&Source { name: "voipms", ..*general }, SOURCES).ok()??;
-    Some(VoipMs(described.titled("VoIP.ms")))
+    Some(VoipMs(described.named("VoIP.ms", "+15550100006")))
 });
 
 /// Returns the provider, if the General interface is described.
@@ -192,12 +193,12 @@ impl Provider for VoipMs {
         let own = |pointer| text(&payload, pointer).unwrap_or_default();
         let media = own("/media/0/url");
         let url = [
-            ("{FROM}", encode(ten(own("/from/phone_number")))),
-            ("{TO}", encode(ten(own("/to/0/phone_number")))),
-            ("{MESSAGE}", encode(own("/text"))),
-            ("{ID}", encode(own("/id"))),
-            ("{TIMESTAMP}", encode(&time::plain(cx.now_ms))),
-            ("{MEDIA}", encode(media)),
+            ("{FROM}", percent_encode(ten(own("/from/phone_number")))),
+            ("{TO}", percent_encode(ten(own("/to/0/phone_number")))),
+            ("{MESSAGE}", percent_encode(own("/text"))),
+            ("{ID}", percent_encode(own("/id"))),
+            ("{TIMESTAMP}", percent_encode(&time::plain(cx.now_ms))),
+            ("{MEDIA}", percent_encode(media)),
         ]
         .iter()
         .fold(url.to_owned(), |url, (name, value)| url.replace(name, value));

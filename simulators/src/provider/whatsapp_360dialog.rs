@@ -40,7 +40,7 @@ pub(crate) static WHATSAPP_360DIALOG: WhatsApp = WhatsApp {
                 default: "200000000000001",
                 purpose: "the WABA's id in webhooks",
             },
-            Credential { key: "number", default: "15557770000", purpose: "the business number" },
+            Credential { key: "number", default: "15557770003", purpose: "the business number" },
         ],
         batch_max: 1_000,
         retry: RETRY,

@@ -27,7 +27,7 @@ pub(crate) static WHATSAPP_CLOUD: WhatsApp = WhatsApp {
                 default: "sim-verify-token",
                 purpose: "the secret of the webhook's handshake",
             },
-            Credential { key: "number", default: "15557770000", purpose: "the business number" },
+            Credential { key: "number", default: "15557770002", purpose: "the business number" },
         ],
         batch_max: 1_000,
         retry: RETRY,

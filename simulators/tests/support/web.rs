@@ -62,22 +62,7 @@ pub(crate) fn hmac256(key: &str, octets: &[u8]) -> String {
 
 /// Decodes the fields of a form.
 pub(crate) fn pairs(text: &str) -> BTreeMap<String, String> {
-    let decode = |text: &str| {
-        let mut out = Vec::new();
-        let mut octets = text.bytes();
-        while let Some(octet) = octets.next() {
-            out.push(match octet {
-                b'+' => b' ',
-                b'%' => {
-                    let pair = [octets.next().unwrap(), octets.next().unwrap()];
-                    u8::from_str_radix(std::str::from_utf8(&pair).unwrap(), 16).unwrap()
-                }
-                other => other,
-            });
-        }
-        String::from_utf8(out).unwrap()
-    };
-    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decode(k), decode(v))).collect()
+    channels::url::form_fields(text.as_bytes()).collect()
 }
 
 /// Reads one message from a connection; `None` when the connection ended before it.

@@ -18,7 +18,12 @@ use super::{
     fact::{Fact, Heard, Picture},
     provider::Provider,
 };
-use crate::{cli::client::Client, config::EdgeLimits, http::answer, run::Failure};
+use crate::{
+    cli::client::{Client, Port},
+    config::EdgeLimits,
+    http::answer,
+    run::Failure,
+};
 
 pub(super) const LIMITS: EdgeLimits = EdgeLimits {
     max_in_flight: 64,
@@ -69,7 +74,7 @@ impl Bot {
         providers: &[Provider],
         tell: mpsc::Sender<Fact>,
     ) -> Result<Self, Failure> {
-        let router = Arc::new(Client::new(public_url, None)?);
+        let router = Arc::new(Client::new(Port::Public, public_url, None)?);
         Ok(Self { router, public_url: public_url.into(), providers: providers.into(), tell })
     }
 

@@ -14,6 +14,16 @@ pub(super) enum Channel {
 impl Channel {
     pub(super) const ALL: [Self; 4] = [Self::Sms, Self::Whatsapp, Self::Messenger, Self::Telegram];
 
+    /// Returns its place among the ports of a demo with a given first port.
+    pub(super) fn place(self) -> u16 {
+        match self {
+            Self::Sms => 0,
+            Self::Whatsapp => 1,
+            Self::Messenger => 2,
+            Self::Telegram => 3,
+        }
+    }
+
     /// Returns the id in the configuration.
     pub(super) fn id(self) -> &'static str {
         match self {

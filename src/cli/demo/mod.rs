@@ -39,7 +39,12 @@ use crate::{
 /// How often a customer writes once the script is played.
 const CHAT_EVERY: Duration = Duration::from_secs(4);
 
+const HELP: &str = "The channels are SMS (SMPP), WhatsApp, Messenger and Telegram. Nothing leaves this machine, and nothing \
+    remains when it ends.\n\n\
+    Examples:\n  patchbay demo\n  patchbay demo --once --channels sms,telegram\n  patchbay demo --port 9190";
+
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(super) struct DemoArguments {
     /// Exit after the round trips, with exit code 0 if all of them worked
     #[arg(long)]
@@ -47,9 +52,35 @@ pub(super) struct DemoArguments {
     /// Only these channels
     #[arg(long, value_enum, value_delimiter = ',', value_name = "CHANNEL,...", default_values_t = Channel::ALL)]
     channels: Vec<Channel>,
+    /// The first of seven ports, so that addresses stay the same: the web page, the send API, the
+    /// bot, and the four providers; by default any free ones
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=65_529))]
+    port: Option<u16>,
     /// How long each step may take
     #[arg(long, default_value = "20s", value_name = "TIME", value_parser = humantime::parse_duration)]
     patience: Duration,
+}
+
+/// The ports of a demo: consecutive ones from a given one on, or any free ones.
+#[derive(Clone, Copy)]
+struct Ports(Option<u16>);
+
+impl Ports {
+    const ADMIN: u16 = 0;
+    const PUBLIC: u16 = 1;
+    const BOT: u16 = 2;
+    const PROVIDERS: u16 = 3;
+
+    /// Returns the port at a place; 0 for any free one.
+    fn at(self, place: u16) -> u16 {
+        self.0.map_or(0, |first| first.saturating_add(place))
+    }
+
+    async fn listen(self, place: u16) -> Result<Listener, Failure> {
+        let address = ([127, 0, 0, 1], self.at(place)).into();
+        let listener = Listener::bind(address, None).await;
+        listener.map_err(|e| Failure::Running(format!("{e}; choose another --port, or leave it out")))
+    }
 }
 
 /// Everything the script needs.
@@ -85,7 +116,7 @@ pub(super) async fn perform(mut arguments: DemoArguments) -> Result<(), Failure>
     let (stage, running, _backstage) = tokio::select! {
         biased;
         _ = tokio::signal::ctrl_c() => return Err(interrupted()),
-        set = Stage::set(&arguments.channels) => set?,
+        set = Stage::set(&arguments.channels, Ports(arguments.port)) => set?,
     };
     // Stays `None` when a signal ends the demo first.
     let mut ended = None;
@@ -126,21 +157,24 @@ async fn show(arguments: &DemoArguments, stage: Stage, watch: Stopwatch) -> Resu
 }
 
 impl Stage {
-    async fn set(channels: &[Channel]) -> Result<(Self, Running, Backstage), Failure> {
+    async fn set(channels: &[Channel], ports: Ports) -> Result<(Self, Running, Backstage), Failure> {
         let folder = tempfile::tempdir()
             .map_err(|e| Failure::Running(format!("cannot create a temporary folder: {e}; set TMPDIR")))?;
         let (tell, facts) = mpsc::channel(FACTS_MAX);
         let (stop, stopping) = watch::channel(false);
         let mut players = JoinSet::new();
-        let any_port = ([127, 0, 0, 1], 0).into();
-        let public = Listener::bind(any_port, None).await.map_err(Failure::running)?;
+        let public = ports.listen(Ports::PUBLIC).await?;
         let public_url = public.url();
         let mut providers = Vec::new();
         for channel in channels {
-            providers.push(Provider::start(*channel, &public_url, &mut players, tell.clone()).await?);
+            let port = ports.at(Ports::PROVIDERS + channel.place());
+            providers.push(Provider::start(*channel, port, &public_url, &mut players, tell.clone()).await?);
         }
-        let business = Listener::bind(any_port, None).await.map_err(Failure::running)?;
-        let settings = settings(folder.path(), &public_url, &business.url(), &providers)?;
+        let business = ports.listen(Ports::BOT).await?;
+        let admin = ports.at(Ports::ADMIN);
+        // The router opens the admin port later: a port in use is reported before it starts.
+        drop(ports.listen(Ports::ADMIN).await?);
+        let settings = settings(folder.path(), (admin, &public_url), &business.url(), &providers)?;
         let metrics = telemetry::start_metrics().map_err(Failure::running)?;
         let bot = Bot::new(&public_url, &providers, tell)?;
         let handler = bot.clone();
@@ -155,13 +189,13 @@ impl Stage {
 /// Builds the configuration as the text that a user would write into `config.toml`.
 fn settings(
     folder: &Path,
-    public_url: &str,
+    (admin, public_url): (u16, &str),
     business_url: &str,
     providers: &[Provider],
 ) -> Result<Settings, Failure> {
     let channels: String = providers.iter().map(Provider::configuration).collect();
     let text = format!(
-        "[http]\npublic_url = \"{public_url}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+        "[http]\npublic_url = \"{public_url}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
          [[destination]]\nid = \"bot\"\nurl = \"{business_url}/cim\"\n{channels}"
     );
     config::parse(&text, "the demo's configuration", folder).map_err(|e| Failure::Running(e.to_string()))

@@ -13,7 +13,7 @@ use super::{
     channel::Channel,
     fact::{FACTS_MAX, Fact, Shown},
 };
-use crate::{run::Failure, seams::SystemClock};
+use crate::{cli::sim::Sms, run::Failure, seams::SystemClock};
 
 /// How long the simulated providers take to answer, and until a message is sent, delivered and
 /// read.
@@ -48,15 +48,18 @@ enum Side {
 }
 
 impl Provider {
-    /// Starts a provider on a free loopback port. It reports what it sees, and calls webhooks below
-    /// `public_url`.
+    /// Starts a provider on a loopback port; 0 is any free one. It reports what it sees, and calls
+    /// webhooks below `public_url`.
     pub(super) async fn start(
         channel: Channel,
+        port: u16,
         public_url: &str,
         players: &mut JoinSet<()>,
         tell: mpsc::Sender<Fact>,
     ) -> Result<Self, Failure> {
-        let tcp = TcpListener::bind(("127.0.0.1", 0)).await.map_err(Failure::running)?;
+        let tcp = TcpListener::bind(("127.0.0.1", port)).await.map_err(|e| {
+            Failure::Running(format!("cannot listen on 127.0.0.1:{port}: {e}; choose another --port"))
+        })?;
         let address = tcp.local_addr().map_err(Failure::running)?;
         if channel == Channel::Sms {
             let smsc = smsc();
@@ -91,13 +94,17 @@ impl Provider {
     /// Returns the `[[channel]]` that a user would write for this provider.
     pub(super) fn configuration(&self) -> String {
         match &self.side {
-            Side::Smsc(_) => format!(
-                "[[channel]]\nid = \"sms\"\nname = \"SMS centre, simulated\"\nprovider = \"smpp\"\n\
-                 dids = [{{ number = {:?}, destination = \"bot\" }}]\n[channel.account]\nhost = \"127.0.0.1\"\n\
-                 port = {}\nsystem_id = \"demo\"\npassword = \"demo\"\n",
-                self.did,
-                self.address.port()
-            ),
+            Side::Smsc(_) => {
+                let sms = Sms {
+                    id: self.channel.id(),
+                    name: "SMS centre, simulated",
+                    number: &self.did,
+                    destination: "bot",
+                    address: self.address,
+                    account: ("demo", "demo"),
+                };
+                sms.configuration()
+            }
             Side::Rest(simulator) => simulator.channel_of(self.channel.id(), "bot"),
         }
     }

@@ -18,10 +18,18 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
     };
     let program = std::env::args().next().unwrap_or_else(|| "patchbay".into());
     let (label, did, customer) = (provider.channel.label(), &provider.did, &provider.customer);
+    tip("Follow all events; end it with Ctrl-C", &[&format!("{program} tail --url {admin_url}")]);
     tip(
         &format!("Send a message to the customer on {label} and follow its status"),
         &[
             &format!("{program} send --url {public_url} --wait \\"),
+            &format!("  --from {did} --to {customer} --text Hello"),
+        ],
+    );
+    tip(
+        "See beforehand what would be sent, over which channel, and why",
+        &[
+            &format!("{program} send --url {public_url} --plan \\"),
             &format!("  --from {did} --to {customer} --text Hello"),
         ],
     );
@@ -35,10 +43,7 @@ pub(super) fn print(providers: &[Provider], public_url: &str, admin_url: &str, o
         "    {\"type\": \"reply\", \"title\": \"Yes\", \"payload\": \"y\"},",
         "    {\"type\": \"reply\", \"title\": \"No\", \"payload\": \"n\"}]}}'",
     ];
-    tip(
-        "Send a message with buttons over HTTP; add ?plan=true to the URL to see what would be sent",
-        &buttons,
-    );
+    tip("Send a message with buttons over HTTP", &buttons);
     tip("Look up its status and its events", &[&format!("curl -s {public_url}/v1/messages/offer-1")]);
     if let Some(control) = provider.control() {
         tip(

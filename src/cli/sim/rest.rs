@@ -5,20 +5,26 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use actors::seams::Clock;
 use clap::{Args, Command};
-use serde_json::Value;
-use simulators::rest::{About, Options, Script, Simulator, providers};
-use tokio::net::TcpListener;
+use serde_json::{Value, json};
+use simulators::rest::{About, Attempt, Options, Script, Simulator, providers};
 
-use super::settings::{apply, as_map, from_file};
+use super::{
+    paste, ports,
+    settings::{apply, as_map, from_file},
+};
 use crate::{cli::client::is_http, console, run::Failure, seams::SystemClock};
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct RestArguments {
     /// The address to listen on, for the provider's API and for the control API under /_sim/
-    #[arg(long, default_value = "127.0.0.1:8090")]
-    listen: SocketAddr,
-    /// The URL to which events are posted; by default the webhook of a channel that is named like
-    /// the provider, on this machine. "none" for no URL until a client sets one
+    /// [default: 127.0.0.1:8090, or the next free port]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The id of the channel in the configuration; by default the provider's name
+    #[arg(long)]
+    id: Option<String>,
+    /// The URL to which events are posted; by default the webhook of that channel at
+    /// http://127.0.0.1:8080. "none" for no URL until a client sets one
     #[arg(long, value_name = "URL")]
     webhook: Option<String>,
     /// Where to really send webhooks, as http://host:port, when their URL is a public one
@@ -49,7 +55,17 @@ pub(in crate::cli) struct RestArguments {
     /// Print all settings and exit
     #[arg(long)]
     print_script: bool,
+    /// Print its addresses and the configuration of a channel as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
+
+/// The largest part of an answer that is told, in characters.
+const ANSWER_SHOWN: usize = 300;
+/// The port that is tried first.
+const USUAL_PORT: u16 = 8090;
+/// The address of Patchbay's public listener by default.
+const USUAL_PUBLIC_URL: &str = "http://127.0.0.1:8080";
 
 /// Returns one command for each provider.
 pub(super) fn commands() -> impl Iterator<Item = Command> {
@@ -60,7 +76,11 @@ pub(super) fn commands() -> impl Iterator<Item = Command> {
 }
 
 fn credentials(about: &About) -> String {
-    let mut text = "Credentials:\n".to_owned();
+    let name = about.name;
+    let mut text = format!(
+        "Examples:\n  patchbay sim {name}\n  patchbay sim {name} --webhook http://127.0.0.1:8080/webhooks/{name} \
+         --set hang=1/100\n\nCredentials:\n"
+    );
     for one in about.credentials {
         text.push_str(&format!("  {} = {:?}\n      {}\n", one.key, one.default, one.purpose));
     }
@@ -75,10 +95,8 @@ pub(super) async fn perform(provider: String, arguments: RestArguments) -> Resul
         console::line(text.trim_end());
         return Ok(());
     }
-    let tcp = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|e| Failure::Running(format!("cannot listen on {}: {e}", arguments.listen)))?;
-    let address = tcp.local_addr().map_err(Failure::running)?;
+    let bound = ports::bind(arguments.listen, USUAL_PORT).await?;
+    let address = bound.address;
     let mut given = BTreeMap::new();
     for pair in &arguments.credentials {
         let usage = || Failure::Usage(format!("--credential {pair:?}: expected key=value"));
@@ -86,7 +104,8 @@ pub(super) async fn perform(provider: String, arguments: RestArguments) -> Resul
         given.insert(key.trim().to_owned(), value.to_owned());
     }
     let polls = providers().any(|about| about.name == provider && about.polls);
-    let usual = (!polls).then(|| format!("http://127.0.0.1:8080/webhooks/{provider}"));
+    let id = arguments.id.unwrap_or_else(|| provider.clone());
+    let usual = (!polls).then(|| format!("{USUAL_PUBLIC_URL}/webhooks/{id}"));
     let simulator = Simulator::new(Options {
         webhook: arguments.webhook.or(usual).filter(|url| url != "none"),
         provider,
@@ -97,14 +116,79 @@ pub(super) async fn perform(provider: String, arguments: RestArguments) -> Resul
         started_at_ms: SystemClock.now().0,
     })
     .map_err(|e| Failure::Usage(e.to_string()))?;
-    console::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
-    console::line(format!("control API    http://{address}/_sim/messages"));
-    console::line(format!("\nconfiguration of a channel:\n\n{}", simulator.channel("support")));
+    introduce(&simulator, &id, (address, bound.note), arguments.json);
     let ctrl_c = async { _ = tokio::signal::ctrl_c().await };
-    simulator.run(tcp, ctrl_c).await;
+    tokio::select! {
+        biased;
+        () = simulator.run(bound.tcp, ctrl_c) => {}
+        () = tell_webhooks(&simulator) => {}
+    }
     let counts = serde_json::to_string(&simulator.counts()).map_err(Failure::running)?;
     console::line(format!("counts {counts}"));
     Ok(())
+}
+
+/// Prints where it is, and the configuration of a channel.
+fn introduce(simulator: &Simulator, id: &str, (address, note): (SocketAddr, Option<String>), as_json: bool) {
+    let channel = paste::compact(&simulator.channel_of(id, "support"));
+    let inbound = format!("http://{address}/_sim/inbound");
+    if as_json {
+        let view = json!({
+            "provider": simulator.about().name, "listens": simulator.base_url(), "control": inbound,
+            "webhook": simulator.webhook_url(), "configuration": channel,
+        });
+        console::line(view.to_string());
+        return;
+    }
+    console::line(format!("simulated {}  {}", simulator.about().title, simulator.base_url()));
+    if let Some(note) = note {
+        console::line(format!("               {note}"));
+    }
+    console::line(format!("control API    http://{address}/_sim/messages"));
+    console::line(format!("customer       curl -d '{{\"text\": \"Hi\"}}' {inbound}"));
+    if let Some(url) = simulator.webhook_url() {
+        console::line(format!("webhook        {url}"));
+    }
+    let webhook = simulator.webhook_url();
+    let public = webhook.as_deref().and_then(|url| url.split_once("/webhooks/")).map(|(base, _)| base);
+    console::line(format!(
+        "\nconfiguration of a channel; it needs, once in the file: [http] public_url = {:?}\n\n{channel}",
+        public.unwrap_or(USUAL_PUBLIC_URL)
+    ));
+}
+
+/// Tells when webhooks begin to fail, with the address and the reason, and when they are taken
+/// again.
+async fn tell_webhooks(simulator: &Simulator) {
+    let (mut tried, mut told) = (0, None);
+    loop {
+        tried = simulator.wait_for(|counts| counts.webhooks_tried > tried).await.webhooks_tried;
+        let Some(attempt) = simulator.last_attempt() else { continue };
+        let failure = failure_of(&attempt);
+        if failure != told && (told.is_some() || failure.is_some()) {
+            match &failure {
+                Some(why) => console::error(format!("webhooks fail: {why}")),
+                None => console::error(format!("webhooks are taken again by {}", attempt.url)),
+            }
+        }
+        told = failure;
+    }
+}
+
+/// Returns the reason why a webhook was not taken, with the address and the fix.
+fn failure_of(attempt: &Attempt) -> Option<String> {
+    if attempt.taken {
+        return None;
+    }
+    Some(match (&attempt.error, attempt.status) {
+        (Some(error), _) => {
+            format!("{error}; is `patchbay run` listening there? --webhook names another address")
+        }
+        (None, status) => {
+            let body: String = attempt.body.chars().take(ANSWER_SHOWN).collect();
+            format!("{} answered HTTP {}: {body}", attempt.url, status.unwrap_or_default())
+        }
+    })
 }
 
 /// Rejects URLs to which nothing can be sent.

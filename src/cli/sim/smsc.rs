@@ -1,44 +1,47 @@
 //! `patchbay sim smsc`: a simulated SMSC with an HTTP control port. Both accept everyone, so the
 //! control port listens on loopback only.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 
 use actors::seams::Clock;
-use axum::{
-    Router as Routes,
-    body::{Body, Bytes},
-    extract::State,
-    routing::{get, patch, post},
-};
 use clap::Args;
-use http::{Response, StatusCode};
-use hyper::service::Service as _;
-use hyper_util::service::TowerToHyperService;
-use serde_json::{Map, Value};
-use simulators::smsc::{Mo, Smsc, SmscScript};
-use tokio::{net::TcpListener, sync::watch};
+use serde_json::{Map, Value, json};
+use simulators::smsc::{Smsc, SmscScript};
+use tokio::sync::watch;
 
-use super::settings::{apply, as_map, from_file};
-use crate::{
-    config::EdgeLimits,
-    console,
-    http::{answer, serve::Listener},
-    run::Failure,
-    seams::SystemClock,
+use super::{
+    control, paste,
+    ports::{self, Bound},
+    settings::{apply, as_map, from_file},
 };
+use crate::{console, run::Failure, seams::SystemClock};
 
-/// The largest number of messages that `GET /messages` returns.
-const MESSAGES_MAX: usize = 1_000;
+const EXAMPLES: &str = "Examples:\n  patchbay sim smsc\n  \
+                        patchbay sim smsc --account shop:sesame --throttle 50 --set swallow=1/100";
+/// The port that is tried first for SMPP.
+const USUAL_PORT: u16 = 2775;
+/// The port that is tried first for the control API, as on simulated REST providers.
+const USUAL_CONTROL_PORT: u16 = 8090;
+/// The account in the printed configuration when everyone may bind.
+const ANY_ACCOUNT: (&str, &str) = ("simulated", "simulated");
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct SmscArguments {
-    /// The address to listen on for SMPP
-    #[arg(long, default_value = "127.0.0.1:2775")]
-    listen: SocketAddr,
-    /// Open a control port for HTTP on loopback: GET /counts /script /messages, PATCH /script, POST
-    /// /mo /drop /unbind
+    /// The address to listen on for SMPP [default: 127.0.0.1:2775, or the next free port]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The port of the control API for HTTP, on loopback [default: 8090, or the next free port]:
+    /// GET /counts /script /messages, PATCH /script, POST /_sim/inbound /mo /drop /unbind
     #[arg(long)]
     control_port: Option<u16>,
+    /// The id of the channel in the printed configuration
+    #[arg(long, default_value = "sms")]
+    id: String,
     /// An account that may bind, as system_id:password (repeatable); without any, everyone may
     #[arg(long = "account", value_name = "ID:PASSWORD")]
     accounts: Vec<String>,
@@ -71,6 +74,9 @@ pub(in crate::cli) struct SmscArguments {
     /// Print all settings and exit
     #[arg(long)]
     print_script: bool,
+    /// Print its addresses and the configuration of a channel as JSON
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 pub(super) async fn perform(arguments: SmscArguments) -> Result<(), Failure> {
@@ -81,29 +87,75 @@ pub(super) async fn perform(arguments: SmscArguments) -> Result<(), Failure> {
         console::line(text.trim_end());
         return Ok(());
     }
-    let tcp = TcpListener::bind(arguments.listen)
-        .await
-        .map_err(|e| Failure::Running(format!("cannot listen on {}: {e}", arguments.listen)))?;
-    let address = tcp.local_addr().map_err(Failure::running)?;
+    let smpp = ports::bind(arguments.listen, USUAL_PORT).await?;
+    let control_address = arguments.control_port.map(|port| ([127, 0, 0, 1], port).into());
+    let control = ports::bind(control_address, USUAL_CONTROL_PORT).await?;
+    introduce(&arguments, &script, &smpp, &control);
     let smsc = Smsc::new(script);
-    console::line(format!("simulated SMSC  {address}"));
     let (stop, stopping) = watch::channel(false);
-    let control = async {
-        match arguments.control_port {
-            Some(port) => serve_control(smsc.clone(), port, stopping).await,
-            None => std::future::pending().await,
-        }
-    };
+    let control = control::serve(smsc.clone(), control.tcp, stopping);
     let ctrl_c = async { _ = tokio::signal::ctrl_c().await };
     let done = tokio::select! {
         biased;
-        () = smsc.run(tcp, ctrl_c) => Ok(()),
+        () = smsc.run(smpp.tcp, ctrl_c) => Ok(()),
         done = control => done,
     };
     stop.send_replace(true);
     let counts = serde_json::to_string(&smsc.counts()).map_err(Failure::running)?;
     console::line(format!("counts {counts}"));
     done
+}
+
+/// Prints where it is, and the configuration of a channel.
+fn introduce(arguments: &SmscArguments, script: &SmscScript, smpp: &Bound, control: &Bound) {
+    let own = script.accounts.iter().next().map(|(id, password)| (&**id, &**password));
+    let channel = Sms {
+        id: &arguments.id,
+        name: "SMS centre, simulated",
+        number: &script.mo_to,
+        destination: "support",
+        address: smpp.address,
+        account: own.unwrap_or(ANY_ACCOUNT),
+    };
+    let channel = paste::compact(&channel.configuration());
+    let (address, inbound) = (smpp.address, format!("http://{}/_sim/inbound", control.address));
+    if arguments.json {
+        let view = json!({ "provider": "smpp", "listens": address.to_string(), "control": inbound, "configuration": channel });
+        console::line(view.to_string());
+        return;
+    }
+    console::line(format!("simulated SMSC  {address}"));
+    for note in [&smpp.note, &control.note].into_iter().flatten() {
+        console::line(format!("                {note}"));
+    }
+    console::line(format!("control port    http://{}", control.address));
+    console::line(format!("customer        curl -d '{{\"text\": \"Hi\"}}' {inbound}"));
+    console::line(format!("\nconfiguration of a channel:\n\n{channel}"));
+}
+
+/// A `[[channel]]` that connects to a simulated SMSC.
+pub(in crate::cli) struct Sms<'a> {
+    pub(in crate::cli) id: &'a str,
+    pub(in crate::cli) name: &'a str,
+    pub(in crate::cli) number: &'a str,
+    pub(in crate::cli) destination: &'a str,
+    pub(in crate::cli) address: SocketAddr,
+    /// The system_id and the password.
+    pub(in crate::cli) account: (&'a str, &'a str),
+}
+
+impl Sms<'_> {
+    /// Returns its text in the configuration.
+    pub(in crate::cli) fn configuration(&self) -> String {
+        let Self { id, name, number, destination, address, account: (system_id, password) } = self;
+        let ip = if address.ip().is_unspecified() { Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+        let (host, port) = (ip.to_string(), address.port());
+        format!(
+            "[[channel]]\nid = {id:?}\nname = {name:?}\nprovider = \"smpp\"\n\
+             dids = [{{ number = {number:?}, destination = {destination:?} }}]\n[channel.account]\nhost = {host:?}\n\
+             port = {port}\nsystem_id = {system_id:?}\npassword = {password:?}\n"
+        )
+    }
 }
 
 /// Builds the script from the file and the flags.
@@ -134,93 +186,4 @@ fn script(arguments: &SmscArguments) -> Result<SmscScript, Failure> {
     }
     apply(&mut map, &defaults, &arguments.settings)?;
     serde_json::from_value(map.into()).map_err(|e| Failure::Usage(format!("the script: {e}")))
-}
-
-async fn serve_control(smsc: Smsc, port: u16, stop: watch::Receiver<bool>) -> Result<(), Failure> {
-    let listener = Listener::bind(([127, 0, 0, 1], port).into(), None).await.map_err(Failure::running)?;
-    console::line(format!("control port    {}", listener.url()));
-    let limits = EdgeLimits {
-        max_in_flight: 64,
-        body_bytes_max: 64 * 1024,
-        connections_max: 64,
-        header_timeout: Duration::from_secs(10),
-        ..EdgeLimits::DEFAULT
-    };
-    let routes = control(smsc);
-    let handle = move |_, request: hyper::Request<hyper::body::Incoming>| {
-        let routes = routes.clone();
-        async move {
-            match TowerToHyperService::new(routes).call(request.map(Body::new)).await {
-                Ok(answer) => answer,
-                Err(never) => match never {},
-            }
-        }
-    };
-    listener.serve(limits, handle, stop).await;
-    Ok(())
-}
-
-fn control(smsc: Smsc) -> Routes {
-    Routes::new()
-        .route("/counts", get(async |State(smsc): State<Smsc>| answer::json(&smsc.counts())))
-        .route("/script", get(async |State(smsc): State<Smsc>| answer::json(&smsc.script())))
-        .route("/script", patch(change))
-        .route("/messages", get(messages))
-        .route("/mo", post(write))
-        .route("/drop", post(drop_connections))
-        .route("/unbind", post(unbind))
-        .with_state(smsc)
-}
-
-async fn drop_connections(State(smsc): State<Smsc>) -> Response<Body> {
-    smsc.drop_connections();
-    answer::json(&smsc.counts())
-}
-
-async fn unbind(State(smsc): State<Smsc>) -> Response<Body> {
-    smsc.unbind_all();
-    answer::json(&smsc.counts())
-}
-
-async fn change(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
-    let wrong = |e: &dyn std::fmt::Display| answer::error(StatusCode::BAD_REQUEST, &e.to_string());
-    let changes: Map<String, Value> = match serde_json::from_slice(&body) {
-        Ok(changes) => changes,
-        Err(e) => return wrong(&e),
-    };
-    let mut map = match as_map(&smsc.script()) {
-        Ok(map) => map,
-        Err(e) => return wrong(&e),
-    };
-    map.extend(changes);
-    match serde_json::from_value::<SmscScript>(map.into()) {
-        Ok(script) => {
-            smsc.change(|old| *old = script);
-            answer::json(&smsc.script())
-        }
-        Err(e) => wrong(&e),
-    }
-}
-
-async fn write(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
-    let mo: Mo = match serde_json::from_slice(&body) {
-        Ok(mo) => mo,
-        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &e.to_string()),
-    };
-    match smsc.send_mo(&mo) {
-        Ok(id) => answer::json(&serde_json::json!({ "id": id.0 })),
-        Err(e) => answer::error(StatusCode::BAD_REQUEST, &e.to_string()),
-    }
-}
-
-/// `GET /messages`: the newest messages, each joined from its parts.
-async fn messages(State(smsc): State<Smsc>) -> Response<Body> {
-    let all = smsc.messages();
-    let from = all.len().saturating_sub(MESSAGES_MAX);
-    let newest: Vec<Value> = all
-        .into_iter()
-        .skip(from)
-        .map(|m| serde_json::json!({ "atMs": m.at_ms, "from": m.source, "to": m.destination, "text": m.text, "parts": m.parts }))
-        .collect();
-    answer::json(&newest)
 }

@@ -1,4 +1,4 @@
-//! Actions of an operator: restart a channel, settle a part in doubt, replay a dead letter.
+//! Actions of an operator on single messages: settle a part in doubt, replay a dead letter.
 
 use actors::Refusal;
 use axum::{
@@ -6,7 +6,7 @@ use axum::{
     extract::{Path, Request, State},
 };
 use http::{Response, StatusCode};
-use message::{ChannelId, MessageId, event::DoubtSettlement};
+use message::{MessageId, event::DoubtSettlement};
 use serde::Deserialize;
 
 use super::state::SharedAdmin;
@@ -29,10 +29,6 @@ enum Action {
     Resend,
     Fail,
     Sent,
-}
-
-pub(super) async fn restart(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
-    done(inner.admin.router.restart_channel(&ChannelId::new(id)).await)
 }
 
 pub(super) async fn replay(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {

@@ -22,6 +22,7 @@ use crate::{
         connections::Seat,
         keys::{bearer, same_secret},
         site::{is_foreign, is_local_name},
+        wrong_port::send_api_is_elsewhere,
     },
     ui,
 };
@@ -33,10 +34,13 @@ const LOGIN_BYTES_MAX: usize = 4096;
 /// Passes a request on if it carries the token and comes from no other site's page.
 pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Next) -> Response<Body> {
     let headers = request.headers();
+    if let Some(elsewhere) = send_api_is_elsewhere(request.uri().path()) {
+        return elsewhere;
+    }
     if is_foreign(request.method(), headers) {
         return answer::error(StatusCode::FORBIDDEN, "this request was made by a page of another site");
     }
-    let Some(token) = &inner.admin.token else {
+    let Some(token) = inner.admin.token.get() else {
         if !inner.admin.any_host && !is_local_name(headers) {
             let text = "use the IP address or localhost as host name, or set a token in [admin]";
             return answer::error(StatusCode::FORBIDDEN, text);
@@ -44,7 +48,7 @@ pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Nex
         trust(&request);
         return next.run(request).await;
     };
-    if is_allowed(token, headers) {
+    if is_allowed(&token, headers) {
         trust(&request);
         return next.run(request).await;
     }
@@ -93,9 +97,9 @@ pub(super) async fn login(State(inner): SharedAdmin, request: Request) -> Respon
         Err(answer) => return *answer,
     };
     let given = field(&form, "token");
-    let Some(token) = &inner.admin.token else { return to_start(None) };
+    let Some(token) = inner.admin.token.get() else { return to_start(None) };
     if same_secret(given.as_bytes(), token.expose_secret().as_bytes()) {
-        return to_start(Some(format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", cookie_of(token))));
+        return to_start(Some(format!("{COOKIE}={}; HttpOnly; SameSite=Strict; Path=/", cookie_of(&token))));
     }
     (StatusCode::UNAUTHORIZED, ui::login(true)).into_response()
 }

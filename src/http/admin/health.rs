@@ -50,7 +50,7 @@ pub(super) async fn ready(State(inner): SharedAdmin, headers: HeaderMap) -> Resp
     let channels = router.channels().await.into_iter();
     let destinations = router.destinations().await.into_iter();
     // Details need the token, or a request that no page of another site can make.
-    let open = inner.admin.token.is_none() && (inner.admin.any_host || is_local_name(&headers));
+    let open = inner.admin.token.get().is_none() && (inner.admin.any_host || is_local_name(&headers));
     let view = Ready {
         ready: accepting.is_ok(),
         reasons: accepting.err().map(|refusal| refusal.to_string()).into_iter().collect(),

@@ -36,7 +36,10 @@ impl Page {
 }
 
 /// Answers with a page of a list whose cursor is a session id.
-async fn paged<T, F>(uri: &Uri, list: impl FnOnce(Option<SessionId>, usize) -> F) -> Response<Body>
+async fn paged<T, F>(
+    uri: &Uri,
+    list: impl FnOnce(Option<ChannelId>, Option<SessionId>, usize) -> F,
+) -> Response<Body>
 where
     T: Serialize,
     F: Future<Output = Result<actors::Page<T>, Refusal>>,
@@ -49,8 +52,8 @@ where
         Ok(after) => after,
         Err(answer) => return *answer,
     };
-    match list(after, limit_of(page.limit)).await {
-        Ok(entries) => answer::page(&entries),
+    match list(page.channel.map(ChannelId::new), after, limit_of(page.limit)).await {
+        Ok(entries) => answer::page(uri, &entries),
         Err(refusal) => answer::refusal(&refusal),
     }
 }
@@ -64,7 +67,9 @@ pub(super) async fn destinations(State(inner): SharedAdmin) -> Response<Body> {
 }
 
 pub(super) async fn sessions(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
-    paged(&uri, |after, limit| inner.admin.router.sessions(after, limit)).await
+    let router = &inner.admin.router;
+    paged(&uri, |channel, after, limit| async move { router.sessions(channel.as_ref(), after, limit).await })
+        .await
 }
 
 pub(super) async fn message(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
@@ -133,9 +138,16 @@ pub(super) async fn unmatched(State(inner): SharedAdmin, uri: Uri) -> Response<B
 }
 
 pub(super) async fn in_doubt(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
-    paged(&uri, |after, limit| inner.admin.router.in_doubt(after, limit)).await
+    let router = &inner.admin.router;
+    paged(&uri, |channel, after, limit| async move { router.in_doubt(channel.as_ref(), after, limit).await })
+        .await
 }
 
 pub(super) async fn dead_letters(State(inner): SharedAdmin, uri: Uri) -> Response<Body> {
-    paged(&uri, |after, limit| inner.admin.router.dead_letters(after, limit)).await
+    let router = &inner.admin.router;
+    paged(
+        &uri,
+        |channel, after, limit| async move { router.dead_letters(channel.as_ref(), after, limit).await },
+    )
+    .await
 }

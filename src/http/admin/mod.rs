@@ -2,12 +2,15 @@
 //! Refuses requests without the configured token and those made by pages of other sites.
 
 mod actions;
+mod control;
 mod guard;
 mod health;
 mod lists;
+mod messages;
 mod query;
 mod session;
 mod state;
+mod status;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -34,12 +37,16 @@ pub use self::{health::log_figures, state::Admin};
 
 /// The largest number of live tails; further ones get 503.
 const TAILS_MAX: usize = 64;
+/// The largest number of searches for messages at once; further ones get 503.
+const SEARCHES_MAX: usize = 4;
 /// The memory for bodies, in bytes: for those with the token, and for all others.
 const BODIES_BYTES_MAX: usize = 1024 * 1024;
 /// The routes, as told to requests that match none.
-const ROUTES: &str = "/healthz, /readyz, /metrics, /api/channels, /api/channels/{id}/exchanges?message=, POST /api/channels/{id}/restart, /api/destinations, \
-     /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages/{id}, /api/tail, /api/receipts/unmatched, \
-     /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, /api/log, and the web page at /";
+const ROUTES: &str = "/healthz, /readyz, /metrics, /api/status, /api/channels, /api/channels/{id}/exchanges?message=, \
+     POST /api/channels/{id}/pause (resume, restart, try-now, cancel-queued), /api/destinations, POST /api/destinations/{id}/try-now, \
+     POST /api/reload, \
+     /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages?list=, /api/messages/{id}, /api/series?channel=, /api/tail, /api/receipts/unmatched, \
+     /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, POST /api/dead-letters/replay, /api/log, and the web page at /";
 
 /// The handler of the admin listener.
 #[derive(Clone)]
@@ -50,20 +57,27 @@ impl AdminHandler {
     pub fn new(admin: Admin) -> Self {
         let router = admin.router.clone();
         let bodies = Bodies::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX);
-        let inner = Arc::new(AdminState { admin, bodies, tails: Arc::new(Semaphore::new(TAILS_MAX)) });
+        let tails = Arc::new(Semaphore::new(TAILS_MAX));
+        let inner = Arc::new(AdminState { admin, bodies, tails, searches: Semaphore::new(SEARCHES_MAX) });
         let guarded = Routes::new()
             .route("/metrics", get(health::metrics))
+            .route("/api/status", get(status::show))
             .route("/api/channels", get(lists::channels))
             .route("/api/channels/{id}/exchanges", get(lists::exchanges))
-            .route("/api/channels/{id}/restart", post(actions::restart))
+            .route("/api/channels/{id}/{action}", post(control::channel))
             .route("/api/destinations", get(lists::destinations))
+            .route("/api/destinations/{id}/try-now", post(control::try_destination_now))
+            .route("/api/reload", post(control::reload))
             .route("/api/sessions", get(lists::sessions))
             .route("/api/sessions/{id}", get(session::show))
+            .route("/api/messages", get(messages::list))
             .route("/api/messages/{id}", get(lists::message))
+            .route("/api/series", get(messages::series))
             .route("/api/tail", get(tail::stream))
             .route("/api/receipts/unmatched", get(lists::unmatched))
             .route("/api/in-doubt", get(lists::in_doubt).post(actions::settle))
             .route("/api/dead-letters", get(lists::dead_letters))
+            .route("/api/dead-letters/replay", post(control::replay_all))
             .route("/api/dead-letters/{id}/replay", post(actions::replay))
             .route("/api/log", get(health::log))
             .merge(ui::pages(router))

@@ -11,6 +11,7 @@ use axum::{
 use http::{Response, StatusCode, Uri};
 use message::{Seq, SessionId, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{query, state::SharedAdmin};
 use crate::{http::answer, instant};
@@ -29,9 +30,9 @@ struct Instants {
 pub(crate) struct Difference {
     pub(crate) from: Timestamp,
     pub(crate) to: Timestamp,
-    /// Lines of the state that only the earlier instant has.
+    /// Values of the state that only the earlier instant has, as `path = value`.
     pub(crate) removed: Vec<String>,
-    /// Lines of the state that only the later instant has.
+    /// Values of the state that only the later instant has, as `path = value`.
     pub(crate) added: Vec<String>,
     /// Events after `from`, up to and including `to`.
     pub(crate) events: Vec<EventView>,
@@ -79,26 +80,53 @@ pub(crate) async fn difference(
     let (from, to) = (a.min(b), a.max(b));
     let before = router.session(id, Some(from)).await?;
     let after = router.session(id, Some(to)).await?;
-    let (removed, added) = changed_lines(&lines(&before), &lines(&after));
+    let (removed, added) = changed_lines(&facts(&before)?, &facts(&after)?);
     let events = after.events.into_iter().filter(|e| e.at > from && e.at <= to).collect();
     Ok(Difference { from, to, removed, added, events })
 }
 
-fn lines(view: &SessionView) -> Vec<&str> {
-    view.snapshot.as_deref().unwrap_or_default().lines().collect()
+/// Returns the state as one line for each value: its path and the value.
+fn facts(view: &SessionView) -> Result<Vec<String>, Refusal> {
+    let state = serde_json::to_value(&view.snapshot);
+    let state =
+        state.map_err(|error| Refusal::Busy { reason: error.to_string().into(), retry_after_s: 10 })?;
+    let mut facts = Vec::new();
+    flatten(&state, String::new(), &mut facts);
+    Ok(facts)
+}
+
+/// Adds the values below a path. Items of a list are named by their `number` where they have one,
+/// so that those behind an item that goes stay the same.
+fn flatten(value: &Value, path: String, facts: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                let dot = if path.is_empty() { "" } else { "." };
+                flatten(field, format!("{path}{dot}{name}"), facts);
+            }
+        }
+        Value::Array(items) => {
+            for (at, item) in items.iter().enumerate() {
+                let number = item.get("number").and_then(Value::as_u64);
+                let name = number.map_or_else(|| at.to_string(), |number| format!("#{number}"));
+                flatten(item, format!("{path}[{name}]"), facts);
+            }
+        }
+        value => facts.push(format!("{path} = {value}")),
+    }
 }
 
 /// Returns the lines that only `before` has and those that only `after` has, in their order. A
 /// repeated line counts as often as it is missing on the other side.
-fn changed_lines(before: &[&str], after: &[&str]) -> (Vec<String>, Vec<String>) {
-    let only_in = |a: &[&str], b: &[&str]| {
+fn changed_lines(before: &[String], after: &[String]) -> (Vec<String>, Vec<String>) {
+    let only_in = |a: &[String], b: &[String]| {
         let mut rest = b.to_vec();
         rest.sort_unstable();
         let mut only = Vec::new();
         for line in a {
             match rest.binary_search(line) {
                 Ok(at) => _ = rest.remove(at),
-                Err(_) => only.push((*line).to_owned()),
+                Err(_) => only.push(line.clone()),
             }
         }
         only
@@ -108,11 +136,29 @@ fn changed_lines(before: &[&str], after: &[&str]) -> (Vec<String>, Vec<String>) 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
     fn only_what_changed_is_told() {
-        let (removed, added) = changed_lines(&["a", "b", "b", "c"], &["b", "c", "d", "a"]);
-        assert_eq!((removed, added), (vec!["b".to_owned()], vec!["d".to_owned()]));
+        let of = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>();
+        let (removed, added) = changed_lines(&of(&["a", "b", "b", "c"]), &of(&["b", "c", "d", "a"]));
+        assert_eq!((removed, added), (of(&["b"]), of(&["d"])));
+    }
+
+    #[test]
+    fn an_item_that_goes_changes_no_other() {
+        let facts = |value: Value| {
+            let mut facts = Vec::new();
+            flatten(&value, String::new(), &mut facts);
+            facts
+        };
+        let before =
+            facts(json!({"open": true, "queue": [{"number": 1, "id": "a"}, {"number": 2, "id": "b"}]}));
+        let after = facts(json!({"open": true, "queue": [{"number": 2, "id": "b"}]}));
+        let (removed, added) = changed_lines(&before, &after);
+        assert_eq!(removed, ["queue[#1].id = \"a\"", "queue[#1].number = 1"]);
+        assert_eq!(added, [""; 0]);
     }
 }

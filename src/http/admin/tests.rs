@@ -18,7 +18,12 @@ use tokio::{
 
 use super::*;
 use crate::{
-    http::serve::Listener,
+    config::Inventory,
+    http::{
+        keys::{AdminToken, Keys},
+        reload::Reloader,
+        serve::Listener,
+    },
     instant,
     testing::{self, CUSTOMER, RawAnswer, TestRouter, eventually, message, message_to},
 };
@@ -39,9 +44,14 @@ async fn port(at: u16, token: Option<&str>) -> Port {
     let listener = Listener::bind(([127, 0, 0, 1], at).into(), None).await.unwrap();
     let address = listener.address();
     let (_stop, stop) = watch::channel(false);
+    let token = Arc::new(AdminToken::new(token.map(Into::into)));
+    let keys = Arc::new(Keys::new(Vec::new()));
+    let reloader = Reloader::new(None, Inventory::default(), world.router.clone(), keys, token.clone());
+    let reloader = Arc::new(reloader);
     let handler = AdminHandler::new(Admin {
         router: world.router.clone(),
-        token: token.map(Into::into),
+        token,
+        reloader,
         metrics: None,
         log: world.log.clone(),
         stop: stop.clone(),
@@ -64,6 +74,8 @@ impl Port {
         let world = &self.world;
         world.until_channel("sms-main", "connected").await;
         world.until_spare_is_stopped().await;
+        // Later than the opening, so that the difference between two instants has the receipts.
+        world.smsc.change(|script| script.receipt_delay_ms = 20);
         let long = LONG.repeat(30);
         world.accept(&message("m", "5155").replace("Hello", long.trim())).await;
         world.until_status("m", MessageStatus::Delivered).await;
@@ -77,8 +89,10 @@ impl Port {
         self.receive_stray_receipt().await;
         let mo = Mo { from: "4917600000001".into(), to: "5156".into(), text: "Hi".into(), ..Mo::default() };
         world.smsc.send_mo(&mo).unwrap();
-        eventually("the dead letter", async || world.router.dead_letters(None, 9).await.ok()?.items.pop())
-            .await;
+        eventually("the dead letter", async || {
+            world.router.dead_letters(None, None, 9).await.ok()?.items.pop()
+        })
+        .await;
         self.fill_doubts().await;
         self
     }
@@ -132,7 +146,7 @@ impl Port {
 
     /// The messages whose parts are held in doubt.
     async fn doubts(&self) -> Vec<MessageId> {
-        let page = self.world.router.in_doubt(None, 100).await.unwrap();
+        let page = self.world.router.in_doubt(None, None, 100).await.unwrap();
         page.items.into_iter().filter(|doubt| doubt.held).map(|doubt| doubt.message_id).collect()
     }
 
@@ -166,6 +180,14 @@ async fn every_look_up_answers_json_within_its_limit() {
         (format!("/api/sessions/{session}?diff=1"), 400, "needs at="),
         (format!("/api/sessions/{session}?at={first}&diff={last}"), 200, "\"event\":\"receipt\""),
         ("/api/sessions/s-1".into(), 400, "not a session id"),
+        ("/api/sessions?channel=nope".into(), 404, "no such channel"),
+        ("/api/messages?list=newest".into(), 200, "\"searchedBackTo\":"),
+        ("/api/messages?list=waiting&channel=sms-spare".into(), 200, "\"id\":\"queued\""),
+        ("/api/messages?providerId=SM00c0ffee".into(), 200, "\"items\":[]"),
+        ("/api/messages?list=none".into(), 400, "none of newest"),
+        ("/api/series?hours=1".into(), 200, "\"stepSeconds\":60"),
+        ("/api/series?hours=25".into(), 400, "hours: 25"),
+        ("/api/series?channel=nope".into(), 404, "no such channel"),
         ("/api/messages/none".into(), 404, "no such message"),
         ("/api/messages/m".into(), 200, "\"resentInDoubt\":0"),
         ("/api/messages/chat".into(), 200, "\"exchanges\":[{\"at\""),
@@ -210,7 +232,7 @@ async fn an_operator_settles_restarts_and_replays() {
     assert_eq!(port.ask("POST /api/channels/nope/restart", "", "{}").await.0, 404);
     assert_eq!(port.ask("GET /api/channels/sms-main/restart", "", "").await.0, 405);
 
-    let letter = port.world.router.dead_letters(None, 1).await.unwrap().items.remove(0).id;
+    let letter = port.world.router.dead_letters(None, None, 1).await.unwrap().items.remove(0).id;
     let failed = async || port.world.router.destinations().await.iter().map(|d| d.failed).sum::<u64>();
     let before = failed().await;
     assert_eq!(port.ask(&format!("POST /api/dead-letters/{letter}/replay"), "", "").await.0, 200);

@@ -28,6 +28,7 @@ use super::{
     connections::Seat,
     keys::Keys,
     site::{is_foreign, is_local_name},
+    wrong_port::admin_is_elsewhere,
 };
 use crate::config::EdgeLimits;
 
@@ -47,13 +48,18 @@ pub struct PublicHandler {
 
 impl PublicHandler {
     /// Returns a handler in front of a router.
-    pub fn new(router: Router, keys: Keys, limits: EdgeLimits, public_url: Option<String>) -> Self {
+    pub fn new(
+        router: Router,
+        keys: impl Into<Arc<Keys>>,
+        limits: EdgeLimits,
+        public_url: Option<String>,
+    ) -> Self {
         let room = Semaphore::new(limits.max_in_flight);
         let open_room = Semaphore::new(limits.max_in_flight);
         let bodies = Bodies::new(limits.bodies_bytes_max, limits.unverified_bytes_max);
         let public = Arc::new(Public {
             router,
-            keys,
+            keys: keys.into(),
             room,
             open_room,
             bodies,
@@ -85,6 +91,9 @@ impl PublicHandler {
                 true => Box::pin(media::handle(&self.public, request)).await,
                 false => Box::pin(webhooks::handle(&self.public, &seat, request)).await,
             };
+        }
+        if let Some(elsewhere) = admin_is_elsewhere(request.uri().path()) {
+            return elsewhere;
         }
         let Some(origin) = self.public.keys.origin(request.headers()) else {
             self.public.meters.no_key.increment(1);

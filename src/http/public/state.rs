@@ -21,7 +21,7 @@ use crate::{
 /// The state of the public listener.
 pub(super) struct Public {
     pub(super) router: Router,
-    pub(super) keys: Keys,
+    pub(super) keys: Arc<Keys>,
     /// One permit for each request in flight that was admitted.
     pub(super) room: Semaphore,
     /// One permit for each webhook and file in flight, which need no key.

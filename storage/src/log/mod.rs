@@ -1,5 +1,6 @@
 //! The log itself. Nothing below imports this.
 
+pub(crate) mod aside;
 pub(crate) mod handle;
 pub(crate) mod open;
 pub(crate) mod presence;

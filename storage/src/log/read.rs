@@ -57,6 +57,13 @@ impl Log {
         Forward { shared: &self.shared, next: from.max(first), events: Vec::new().into_iter(), failed: false }
     }
 
+    /// Returns the durable events from `from` on backwards, to the first that retention left. The
+    /// iterator ends after an error.
+    pub fn read_back(&self, from: Seq) -> Backward<'_> {
+        let committed = self.shared.committed.load(std::sync::atomic::Ordering::Acquire);
+        Backward { shared: &self.shared, next: from.min(Seq(committed)), events: Vec::new() }
+    }
+
     /// Returns a stream's events from its head backwards, also those that are not durable yet. Ends
     /// at the stream's first event, at the first that retention left, or after an error.
     pub fn history(&self, head: Seq) -> History<'_> {
@@ -115,6 +122,49 @@ impl Iterator for Forward<'_> {
         let event = event?;
         self.next = Seq(event.seq.0.saturating_add(1));
         Some(Ok(event))
+    }
+}
+
+/// An iterator over events from the newest to the oldest, see [`Log::read_back`].
+pub struct Backward<'a> {
+    shared: &'a Shared,
+    /// The newest event that was not returned, unless it is among `events`.
+    next: Seq,
+    /// The decoded rest of the current block, the oldest first.
+    events: Vec<Stored>,
+}
+
+impl Backward<'_> {
+    fn load(&mut self) -> Result<bool, ReadError> {
+        let wanted = std::mem::take(&mut self.next);
+        if wanted == Seq::NONE || self.shared.is_removed(wanted) {
+            return Ok(false);
+        }
+        let Some(read) = self.shared.chain.block_of(wanted)? else {
+            // Retention may have removed it meanwhile.
+            return if self.shared.is_removed(wanted) { Ok(false) } else { Err(ReadError::Missing(wanted)) };
+        };
+        let records = read.block().records();
+        let wanted = records.filter(|record| record.as_ref().map_or(true, |record| record.seq <= wanted));
+        let events: Result<Vec<Stored>, BlockFault> = wanted.map(|record| record?.decode()).collect();
+        self.events = events.map_err(|fault| read.bad(fault))?;
+        self.next = Seq(read.first.0.saturating_sub(1));
+        Ok(!self.events.is_empty())
+    }
+}
+
+impl Iterator for Backward<'_> {
+    type Item = Result<Stored, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.events.is_empty() {
+            match self.load() {
+                Ok(true) => {}
+                Ok(false) => return None,
+                Err(e) => return Some(Err(e)),
+            }
+        }
+        self.events.pop().map(Ok)
     }
 }
 

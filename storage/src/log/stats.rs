@@ -54,7 +54,23 @@ pub struct MemoryUse {
     pub lookups: u64,
 }
 
+/// The space on the disk of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DiskSpace {
+    /// The space that is left to all programs, in bytes.
+    pub free_bytes: u64,
+    /// Bytes that stay free: below, the log has no room.
+    pub reserve_bytes: u64,
+}
+
 impl Log {
+    /// Returns the space on the disk. Asks the file system, and reads no file.
+    pub fn space(&self) -> DiskSpace {
+        self.shared.sample_room();
+        let free_bytes = self.shared.free_bytes.load(Ordering::Relaxed);
+        DiskSpace { free_bytes, reserve_bytes: self.shared.options.disk_reserve_bytes }
+    }
+
     /// Returns what grows in memory with the load. Cheap: reads no disk.
     pub fn memory(&self) -> MemoryUse {
         let (lookups, _, _) = self.shared.lookup_sizes();

@@ -185,11 +185,11 @@ impl Crashes {
             let id = session["sessionId"].as_str().unwrap();
             let live = self.patchbay().admin(&format!("/api/sessions/{id}")).await;
             assert_eq!(
-                live["snapshot"],
+                live["snapshot"].to_string(),
                 self.replayed(id, 99_999_999_999_999).await,
                 "{id}: live and replayed"
             );
-            states.insert(id.to_owned(), live["snapshot"].as_str().unwrap().to_owned());
+            states.insert(id.to_owned(), live["snapshot"].to_string());
         }
         (states, std::time::UNIX_EPOCH.elapsed().unwrap().as_millis())
     }
@@ -197,7 +197,7 @@ impl Crashes {
     /// Returns a session as its log has it at an instant.
     async fn replayed(&self, id: &str, at: u128) -> String {
         let view = self.patchbay().admin(&format!("/api/sessions/{id}?at={at}")).await;
-        view["snapshot"].as_str().unwrap().to_owned()
+        view["snapshot"].to_string()
     }
 
     /// Checks every promise, with everything at rest.

@@ -11,7 +11,7 @@ use crate::{
         links::Links, metrics::Metrics, profiles::Profiles, receipts::Receipts, recent::Recent, view::Account,
     },
     config::ChannelIx,
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     domain::{
         correlation::{self, PartRef, Reported},
         media_address,
@@ -95,6 +95,7 @@ impl HttpInbound<'_> {
         let all_names = std::iter::once(&message.customer).chain(&message.aliases);
         let names = names::names(entry.channel(), all_names);
         let canonical = entry.channel().did(&did);
+        self.account.note_did(entry, &canonical, context.now());
         let resolved = self.customers.recent.resolve(context, entry, &canonical, &names, message.time);
         let mut identity = entry.identity(&did, resolved.address.customer.clone(), &message.customer);
         identity.reached = names.first().filter(|name| **name != resolved.address.customer).cloned();

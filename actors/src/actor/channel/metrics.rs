@@ -26,11 +26,12 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    pub(crate) fn of(channel: &ChannelId) -> Self {
+    /// Returns those of a channel, which count on from those of its form before.
+    pub(crate) fn of(channel: &ChannelId, before: Option<&ChannelCounts>) -> Self {
         let named = |name: &'static str| counter!(name, "channel" => channel.to_string());
         let level = |name: &'static str| gauge!(name, "channel" => channel.to_string());
         Self {
-            counts: ChannelCounts::default(),
+            counts: before.copied().unwrap_or_default(),
             submitted: named("patchbay_parts_submitted_total"),
             deferred: named("patchbay_parts_deferred_total"),
             rejected: named("patchbay_parts_rejected_total"),

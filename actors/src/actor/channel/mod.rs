@@ -2,6 +2,7 @@
 //! them to the links, and returns answers, receipts and customers' messages to the sessions. It
 //! holds no message that the log does not.
 
+mod drain;
 mod http_inbound;
 mod input;
 mod link_slot;
@@ -17,6 +18,7 @@ mod refusals;
 mod smpp_inbound;
 mod state;
 pub(crate) mod view;
+mod waiting;
 
 use std::sync::Arc;
 
@@ -64,6 +66,14 @@ impl Actor for ChannelActor {
                 state.restart();
                 let _caller_gone = reply.send(());
             }
+            ChannelMessage::Why { stream, number, reply } => {
+                let _caller_gone = reply.send(state.why(stream, number));
+            }
+            ChannelMessage::TryNow(reply) => {
+                state.try_now();
+                let _caller_gone = reply.send(());
+            }
+            ChannelMessage::Pause { wanted, reply } => state.set_pause(wanted, reply),
             ChannelMessage::View(reply) => {
                 if let Some(view) = state.view() {
                     let _caller_gone = reply.send(view);
@@ -77,6 +87,7 @@ impl Actor for ChannelActor {
                 let _coordinator_gone = reply.send(());
             }
             ChannelMessage::Drain(reply) => state.drain(reply),
+            ChannelMessage::Retire(reply) => state.retire(reply),
         }
         Ok(())
     }

@@ -4,10 +4,12 @@
 use std::{collections::VecDeque, sync::Arc};
 use storage::invariant;
 
+use message::{MessageNo, StreamId};
+
 use crate::{
     actor::channel::links::Links,
     config::ChannelIx,
-    context::directory::ChannelEntry,
+    context::entries::ChannelEntry,
     domain::{
         correlation::{self, PartRef},
         lanes::Lanes,
@@ -22,6 +24,7 @@ use crate::{
         tasks::Tasks,
     },
     sabotage::Sabotage,
+    view::waiting::PartPlace,
 };
 
 /// How many seconds' worth of parts is requested ahead of the rate: an urgent message waits at most
@@ -91,6 +94,19 @@ impl Outbox {
     /// The number of parts that wait for window and rate.
     pub(crate) fn parts_waiting(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Where the first part of a message is that the provider has not answered, or else where its
+    /// session waits.
+    pub(crate) fn place_of(&self, stream: StreamId, number: MessageNo) -> PartPlace {
+        let is_its = |part: &PartRef| part.stream == stream && part.number == number;
+        if let Some(ahead) = self.queue.iter().position(|job| is_its(&job.part)) {
+            return PartPlace::Queue(ahead);
+        }
+        if self.outstanding.parts().any(is_its) {
+            return PartPlace::Provider;
+        }
+        self.lanes.place(stream).map_or(PartPlace::Elsewhere, PartPlace::Lane)
     }
 
     /// Whether anything waits for the rate.
@@ -283,6 +299,11 @@ impl Outstanding {
     /// Counts a restart by an operator.
     pub(crate) fn begin_epoch(&mut self) {
         self.epoch = self.epoch.wrapping_add(1);
+    }
+
+    /// Lists all parts.
+    fn parts(&self) -> impl Iterator<Item = &PartRef> {
+        self.slots.iter().flatten().map(|submitted| &submitted.part)
     }
 
     /// Lists the parts that one link has submitted.

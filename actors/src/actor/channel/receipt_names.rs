@@ -9,7 +9,7 @@ use message::{
 };
 
 use crate::{
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     domain::{
         correlation::{self, Named},
         session::{Inbound, InboundBody},

@@ -5,7 +5,7 @@
 
 use channels::{LinkKind, address::spelling::IdBase, smpp::account::ReceiptIds};
 use message::{
-    Address, Event, PartState, PartStatus, StreamId, address,
+    Address, Event, PartState, PartStatus, StreamId, Timestamp, address,
     event::{Cause, UnmatchedReceipt},
 };
 use storage::{KEYS_MAX, invariant};
@@ -18,7 +18,7 @@ use crate::{
         receipt_names::{address_of, find_alike, named_in, named_in_place, words_op},
     },
     config::ChannelIx,
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     domain::{
         correlation::{self, Correlation, Match, Named, PartRef, Reported},
         kept_receipts::{Kept, KeptReceipts, Parked},
@@ -70,7 +70,7 @@ pub(crate) struct Receipts {
     ix: ChannelIx,
     correlation: Correlation,
     kept: KeptReceipts,
-    own: OwnStream,
+    pub(crate) own: OwnStream,
 }
 
 impl Receipts {
@@ -450,6 +450,11 @@ impl Receipts {
     /// The number of receipts that are kept.
     pub(crate) fn kept(&self) -> usize {
         self.kept.len()
+    }
+
+    /// When the oldest kept receipt came.
+    pub(crate) fn oldest_kept(&self) -> Option<Timestamp> {
+        self.kept.iter().next().map(|parked| parked.since)
     }
 
     /// Lists kept receipts with numbers above `after`, oldest first.

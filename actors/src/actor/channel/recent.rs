@@ -10,7 +10,7 @@ use message::{Address, Timestamp, address, event::CustomerMoved};
 use storage::invariant;
 
 use crate::{
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     domain::{
         hash::StreamHash,
         moves::{self, Move, MovePlan, World},

@@ -1,7 +1,7 @@
 //! Whom refusals concern, and whether the channel is stopped because its credentials are refused.
 
 use channels::SendError;
-use message::{StreamId, event::Cause};
+use message::{StreamId, Timestamp, event::Cause};
 
 use crate::domain::{
     correlation::PartRef,
@@ -17,6 +17,8 @@ pub(crate) struct Refusals {
     denials: Denials,
     /// Set until the provider accepts the credentials again.
     stopped: Option<StoppedChannel>,
+    /// Why the provider last asked to send less, and when.
+    throttled: Option<(Cause, Timestamp)>,
 }
 
 /// A channel whose credentials were refused.
@@ -50,6 +52,16 @@ impl Refusals {
             }
             error => error,
         }
+    }
+
+    /// Notes why the provider asks to send less.
+    pub(crate) fn note_throttled(&mut self, cause: &Cause, now: Timestamp) {
+        self.throttled = Some((cause.clone(), now));
+    }
+
+    /// Why the provider last asked to send less, and when.
+    pub(crate) fn throttled(&self) -> Option<&(Cause, Timestamp)> {
+        self.throttled.as_ref()
     }
 
     /// Whether nothing may be sent.

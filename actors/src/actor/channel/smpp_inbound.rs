@@ -22,7 +22,7 @@ use message::{
 };
 
 use crate::{
-    context::directory::ChannelEntry,
+    context::entries::ChannelEntry,
     domain::{
         correlation::Reported,
         session::{Identity, Inbound, InboundBody},

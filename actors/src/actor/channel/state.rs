@@ -7,12 +7,16 @@ use std::{
 };
 
 use channels::{InEvent, SendError, http::Request, smpp::ReplyToken};
-use message::event::{Cause, DoubtCause};
+use message::{
+    MessageNo, StreamId, Timestamp,
+    event::{Cause, DoubtCause},
+};
 use ractor::{ActorId, ActorRef};
 use tokio::sync::oneshot;
 
 use crate::{
     actor::channel::{
+        drain::Drain,
         http_inbound::{Customers, HttpInbound},
         input::ChannelInput,
         links::{LinkOwner, Links},
@@ -22,9 +26,10 @@ use crate::{
         refusals::Refusals,
         smpp_inbound::{self, SmppDelivery},
         view::{self, Account, ChannelStatus, Shown},
+        waiting::{self, WaitedFor},
     },
     config::{ChannelIx, OnUnknown},
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     domain::{correlation::PartRef, names, session::Outcome},
     protocol::{
         channel::HostBatch,
@@ -36,7 +41,7 @@ use crate::{
         tasks::Tasks,
     },
     sabotage::Sabotage,
-    view::{ChannelView, SetUpView, UnmatchedView},
+    view::{ChannelCounts, ChannelView, SetUpView, UnmatchedView, waiting::ChannelWait},
 };
 
 /// SMPP 5.0 congestion state above which the channel pauses.
@@ -58,8 +63,7 @@ pub(crate) struct ChannelState {
     registration: Option<SetUpView>,
     account: Account,
     refusals: Refusals,
-    is_draining: bool,
-    drained: Option<oneshot::Sender<()>>,
+    drain: Drain,
     /// When the timer for the rate fires, in monotonic milliseconds.
     send_due_ms: u64,
 }
@@ -86,13 +90,12 @@ impl ChannelState {
             outbox: Outbox::new(entry.config.send_rate, entry.is_smpp(), context.monotonic_ms()),
             receipts,
             customers: Customers::default(),
-            metrics: Metrics::of(&entry.config.id),
+            metrics: Metrics::of(&entry.config.id, entry.counts_before.get()),
             status: ChannelStatus::new(context.now()),
             registration: None,
             account: Account::default(),
             refusals: Refusals::default(),
-            is_draining: false,
-            drained: None,
+            drain: Drain::default(),
             send_due_ms: u64::MAX,
             links: Links::start(owner).await?,
             ix,
@@ -194,14 +197,14 @@ impl ChannelState {
     /// the rate.
     fn send_and_ask(&mut self) {
         let Some(entry) = self.context.directory.channel(self.ix) else { return };
-        let is_stopped = self.refusals.is_stopped();
+        let is_stopped = self.refusals.is_stopped() || self.is_held();
         let now_ms = self.context.monotonic_ms();
         let sent = if is_stopped { 0 } else { self.outbox.send(&mut self.links, now_ms) };
         let may_prefetch = entry.config.on_unknown == OnUnknown::Resend;
         self.outbox.adapt_prefetch(&self.links, may_prefetch, sent);
         let paused_until = self.outbox.rate.paused_until(now_ms);
         let is_paused = paused_until.is_some_and(|until| until > now_ms + SHORT_PAUSE_MS);
-        if is_stopped || self.is_draining || is_paused {
+        if is_stopped || self.drain.is_on() || is_paused {
             self.outbox.withdraw_credit(entry);
         } else {
             let mut tasks = self.context.hosts.tasks();
@@ -211,6 +214,7 @@ impl ChannelState {
         if self.outbox.has_work() && self.links.free() > 0 && !is_stopped {
             self.arm_send_timer(self.outbox.rate.next_at(now_ms), now_ms);
         }
+        self.give_back_held();
         self.finish_drain();
     }
 
@@ -283,11 +287,12 @@ impl ChannelState {
             }
             LinkEvent::Registered(view) => self.registration = Some(view),
             LinkEvent::Profile(customer, said) => self.customers.profiles.store(customer, said),
-            LinkEvent::Account(facts) => {
+            LinkEvent::Account { facts, mismatch } => {
                 let Some(entry) = self.context.directory.channel(self.ix) else { return };
                 for (about, says) in facts {
                     self.account.update(entry, about, says, now);
                 }
+                self.account.compare(entry, mismatch);
             }
             LinkEvent::Malformed(count) => self.metrics.count_malformed(count),
         }
@@ -331,7 +336,8 @@ impl ChannelState {
             PartAnswer::Refused(error) => Outcome::Refused(self.refusals.weigh(part, error, is_current)),
         };
         self.metrics.count_outcome(&outcome);
-        if let Outcome::Refused(SendError::Throttled { after_ms, .. }) = &outcome {
+        if let Outcome::Refused(SendError::Throttled { after_ms, cause }) = &outcome {
+            self.refusals.note_throttled(cause, self.context.now());
             self.outbox.rate.pause(*after_ms, self.context.monotonic_ms());
         }
         let in_doubt = matches!(outcome, Outcome::Unanswered(_) | Outcome::Refused(SendError::Unknown(_)));
@@ -399,6 +405,7 @@ impl ChannelState {
             }
             SmppDelivery::Message { identity, inbound } => {
                 self.metrics.count_received();
+                self.account.note_did(entry, &identity.address.did, self.context.now());
                 let stream = self.context.stream_of(&identity.address);
                 tasks.push(stream, Op::Receive { identity, inbound, key: None, ack: Some(ack) });
             }
@@ -418,7 +425,7 @@ impl ChannelState {
             self.on_answer(number, token, answer, &mut tasks);
         }
         self.context.hosts.work(tasks);
-        if !self.is_draining
+        if !self.drain.is_on()
             && let Err(error) = self.links.start_actor(link, self.outbox.outstanding.epoch()).await
         {
             tracing::error!(link, error, "link cannot be started");
@@ -475,22 +482,68 @@ impl ChannelState {
         }
     }
 
+    /// Whether nothing may be sent for a reason that no link can end: an operator paused the
+    /// channel, or another form of it follows.
+    fn is_held(&self) -> bool {
+        self.receipts.own.pause().is_on() || self.drain.gives_back()
+    }
+
+    /// Gives waiting parts back to their sessions while nothing may be sent.
+    fn give_back_held(&mut self) {
+        if self.is_held() && self.outbox.parts_waiting() > 0 {
+            let mut tasks = self.context.hosts.tasks();
+            self.return_unsent(&mut tasks);
+            self.context.hosts.work(tasks);
+        }
+    }
+
+    /// Pauses the channel or ends its pause. Links stay up: receipts and customers' messages come.
+    pub(crate) fn set_pause(&mut self, wanted: bool, reply: oneshot::Sender<Option<Timestamp>>) {
+        self.receipts.own.set_pause(&self.context, wanted, reply);
+        self.send_and_ask();
+        self.publish_status();
+    }
+
+    /// Ends the pauses after failures and throttling: links connect now, and parts may be sent.
+    pub(crate) fn try_now(&mut self) {
+        self.outbox.rate.end_pause();
+        self.restart();
+    }
+
     /// Sends nothing more, and answers once nothing is outstanding.
     pub(crate) fn drain(&mut self, reply: oneshot::Sender<()>) {
-        self.is_draining = true;
-        self.drained = Some(reply);
+        self.drain.begin(reply);
+        self.send_nothing_more();
+    }
+
+    /// Gives back what was not submitted, and answers once nothing is outstanding and every link is
+    /// unbound.
+    pub(crate) fn retire(&mut self, reply: oneshot::Sender<ChannelCounts>) {
+        self.drain.begin_retirement(reply);
+        self.send_nothing_more();
+    }
+
+    fn send_nothing_more(&mut self) {
         if let Some(entry) = self.context.directory.channel(self.ix) {
             self.outbox.withdraw_credit(entry);
         }
+        self.give_back_held();
         self.finish_drain();
     }
 
     fn finish_drain(&mut self) {
-        if self.is_draining && self.outbox.is_idle() {
+        if !self.drain.is_on() || !self.outbox.is_idle() {
+            return;
+        }
+        if self.drain.unbinds_now() {
             self.links.stop();
-            if let Some(reply) = self.drained.take() {
-                let _caller_gone = reply.send(());
-            }
+        }
+        self.drain.answer_drained();
+        let is_unbound =
+            self.links.iter().all(|slot| slot.actor.is_none() || slot.status == LinkStatus::Stopped);
+        if is_unbound {
+            self.receipts.write(&self.context);
+            self.drain.answer_retired(self.metrics.counts);
         }
     }
 
@@ -504,6 +557,19 @@ impl ChannelState {
         self.receipts.list(after, limit)
     }
 
+    /// Tells why a message of a session is not sent now.
+    pub(crate) fn why(&self, stream: StreamId, number: MessageNo) -> ChannelWait {
+        let state = WaitedFor {
+            links: &self.links,
+            outbox: &self.outbox,
+            refusals: &self.refusals,
+            send_rate: self.entry().and_then(|entry| entry.config.send_rate),
+            paused: self.receipts.own.pause().since(),
+            status_since: self.status.since(),
+        };
+        waiting::why(&self.context, &state, (stream, number))
+    }
+
     /// Shows the channel.
     pub(crate) fn view(&self) -> Option<ChannelView> {
         let shown = Shown {
@@ -512,6 +578,7 @@ impl ChannelState {
             links: &self.links,
             outbox: &self.outbox,
             receipts: &self.receipts,
+            refused: self.refusals.cause(),
             registration: self.registration.as_ref(),
             account: &self.account,
             counts: self.metrics.counts,
@@ -528,7 +595,9 @@ impl ChannelState {
     fn publish_status(&mut self) {
         if let Some(entry) = self.context.directory.channel(self.ix) {
             let now = self.context.now();
-            self.status.update(&entry.config.id, &self.links, self.refusals.cause(), now);
+            let (stopped, wrong) = (self.refusals.cause(), self.account.mismatch.as_deref());
+            let paused = self.receipts.own.pause().since();
+            self.status.update(&entry.config.id, &self.links, stopped, paused, wrong, now);
         }
         view::set_gauges(&self.metrics, &self.links, &self.outbox, &self.receipts);
     }

@@ -1,6 +1,6 @@
 //! The state of a channel as the admin port and the metrics show it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use message::{ChannelId, Timestamp, event::Cause};
 
@@ -8,13 +8,16 @@ use crate::{
     actor::channel::{
         link_slot::LinkSlot, links::Links, metrics::Metrics, outbox::Outbox, receipts::Receipts,
     },
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     protocol::link::LinkStatus,
-    view::{ChannelCounts, ChannelView, FactView, LinkView, SetUpView},
+    view::{ChannelCounts, ChannelView, FactView, LinkView, SetUpView, UnknownDidView},
 };
 
 /// Maximum number of facts kept about an account; further ones are ignored.
 const ACCOUNT_FACTS_MAX: usize = 32;
+
+/// The reason shown while an operator has paused a channel.
+const PAUSED: &str = "an operator paused it: messages wait until it is resumed";
 
 /// The status of a channel, and since when it holds.
 pub(crate) struct ChannelStatus {
@@ -28,8 +31,23 @@ impl ChannelStatus {
         Self { status: "connecting", reason: String::new(), since: now }
     }
 
-    /// Derives the status from the links, and from `stopped`, the reason why nothing is sent.
-    pub(crate) fn update(&mut self, id: &ChannelId, links: &Links, stopped: Option<&Cause>, now: Timestamp) {
+    /// Since when the channel has this status.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Derives the status from the links, from `stopped`, the reason why nothing is sent, and from
+    /// the beginning of an operator's pause, and from `wrong`, own addresses that the account does
+    /// not have.
+    pub(crate) fn update(
+        &mut self,
+        id: &ChannelId,
+        links: &Links,
+        stopped: Option<&Cause>,
+        paused: Option<Timestamp>,
+        wrong: Option<&str>,
+        now: Timestamp,
+    ) {
         let (up, all) = (links.up(), links.iter().len());
         let said = |link: &&LinkSlot| link.status == LinkStatus::Stopped && !link.reason.is_empty();
         let (status, reason) = match stopped {
@@ -41,6 +59,12 @@ impl ChannelStatus {
                     None => format!("{} ({})", cause.reason, cause.code),
                 },
             ),
+            None if paused.is_some() => ("paused", PAUSED.to_owned()),
+            None if up > 0
+                && let Some(wrong) = wrong =>
+            {
+                ("misconfigured", wrong.to_owned())
+            }
             None if up == all && up > 0 => ("connected", String::new()),
             None if up > 0 => ("connected", format!("{up} of {all} links are bound")),
             None => match links.iter().find(|link| !link.reason.is_empty()) {
@@ -51,17 +75,73 @@ impl ChannelStatus {
         if (self.status, &self.reason) != (status, &reason) {
             if self.status != status {
                 tracing::info!(channel = %id, status, reason, "channel status");
+                // Each try to connect is part of the same outage.
+                let is_away = |status: &str| matches!(status, "connecting" | "disconnected");
+                if !(is_away(self.status) && is_away(status)) {
+                    self.since = paused.filter(|_| status == "paused").unwrap_or(now);
+                }
             }
-            *self = Self { status, reason, since: now };
+            (self.status, self.reason) = (status, reason);
         }
     }
 }
 
-/// Facts about our own account, by subject.
+/// Maximum number of own addresses, to which customers wrote and which no channel has, that are
+/// listed; further ones are counted only.
+const UNKNOWN_DIDS_MAX: usize = 16;
+
+/// Facts that the provider told about our own account.
 #[derive(Default)]
-pub(crate) struct Account(BTreeMap<Box<str>, FactView>);
+pub(crate) struct Account {
+    /// Facts by subject.
+    facts: BTreeMap<Box<str>, FactView>,
+    /// Which of our own addresses it does not have, and the fix.
+    pub(crate) mismatch: Option<String>,
+    /// Own addresses that customers wrote to and the channel does not have.
+    unknown: Vec<UnknownDidView>,
+}
 
 impl Account {
+    /// Stores the result of comparing our own addresses with the provider's.
+    pub(crate) fn compare(&mut self, entry: &ChannelEntry, mismatch: Option<String>) {
+        if self.mismatch != mismatch
+            && let Some(reason) = &mismatch
+        {
+            tracing::error!(channel = %entry.config.id, %reason, "channel misconfigured");
+        }
+        self.mismatch = mismatch;
+    }
+
+    /// Counts a message to an own address, in its canonical spelling, that the channel does not
+    /// have.
+    pub(crate) fn note_did(&mut self, entry: &ChannelEntry, did: &Arc<str>, now: Timestamp) {
+        if entry.dids.iter().any(|known| known.canonical == *did) {
+            return;
+        }
+        let id = &entry.config.id;
+        metrics::counter!("patchbay_received_unknown_did_total", "channel" => id.to_string()).increment(1);
+        if let Some(known) = self.unknown.iter_mut().find(|known| known.did == *did) {
+            known.messages += 1;
+            known.last = now;
+            return;
+        }
+        if self.unknown.len() < UNKNOWN_DIDS_MAX {
+            let first = entry.dids.first().map(|did| did.shown.clone()).unwrap_or_default();
+            let reason = format!(
+                "no channel has this own address, so its messages go to the destination of {first:?}, and answers \
+                 from it are refused: add it to dids"
+            );
+            tracing::warn!(channel = %id, %did, reason, "a customer wrote to an unknown own address");
+            self.unknown.push(UnknownDidView {
+                did: did.clone(),
+                messages: 1,
+                first: now,
+                last: now,
+                reason,
+            });
+        }
+    }
+
     /// Notes a word or number of receipts whose meaning is not known; empty: they have none.
     pub(crate) fn note_unread(&mut self, entry: &ChannelEntry, word: &str, now: Timestamp) {
         let about = match word {
@@ -74,11 +154,11 @@ impl Account {
 
     /// Stores a fact until the provider changes it.
     pub(crate) fn update(&mut self, entry: &ChannelEntry, about: Box<str>, says: Box<str>, now: Timestamp) {
-        let is_new = self.0.get(&about).is_none_or(|known| known.says != says);
-        if is_new && (self.0.len() < ACCOUNT_FACTS_MAX || self.0.contains_key(&about)) {
+        let is_new = self.facts.get(&about).is_none_or(|known| known.says != says);
+        if is_new && (self.facts.len() < ACCOUNT_FACTS_MAX || self.facts.contains_key(&about)) {
             tracing::info!(channel = %entry.config.id, %about, %says, "fact about the account");
             let fact = FactView { about: about.clone(), says, since: now };
-            self.0.insert(about, fact);
+            self.facts.insert(about, fact);
         }
     }
 }
@@ -90,6 +170,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) links: &'a Links,
     pub(crate) outbox: &'a Outbox,
     pub(crate) receipts: &'a Receipts,
+    /// Why the provider refuses the credentials, while it does.
+    pub(crate) refused: Option<&'a Cause>,
     pub(crate) registration: Option<&'a SetUpView>,
     pub(crate) account: &'a Account,
     pub(crate) counts: ChannelCounts,
@@ -113,16 +195,21 @@ pub(crate) fn show(context: &Context, shown: &Shown<'_>) -> ChannelView {
         status: status.status,
         reason: limit.unwrap_or_else(|| status.reason.clone()),
         since: status.since,
+        code: shown.refused.map(|cause| cause.code.clone()),
         links: links.iter().enumerate().map(|(n, slot)| link_view(n as u16, slot, outbox)).collect(),
         unsigned: entry.config.unsigned,
         send_rate,
         limited_by,
         paused_until,
+        paused_since: receipts.own.pause().since(),
         sessions_waiting: outbox.sessions_waiting(),
         parts_outstanding: outbox.outstanding.len() + outbox.parts_waiting(),
         receipts_unmatched: receipts.kept(),
+        receipts_unmatched_since: receipts.oldest_kept(),
+        webhooks_refused: entry.webhooks_refused(context.now()),
         set_up: shown.registration.cloned(),
-        account: shown.account.0.values().cloned().collect(),
+        account: shown.account.facts.values().cloned().collect(),
+        unknown_dids: shown.account.unknown.clone(),
         counts: shown.counts,
     }
 }
@@ -157,16 +244,21 @@ pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
         status: "failed",
         reason: "its actor does not answer; see the log".to_owned(),
         since: now,
+        code: None,
         links: Vec::new(),
         unsigned: entry.config.unsigned,
         send_rate: entry.config.send_rate,
         limited_by: None,
         paused_until: None,
+        paused_since: None,
         sessions_waiting: 0,
         parts_outstanding: 0,
         receipts_unmatched: 0,
+        receipts_unmatched_since: None,
+        webhooks_refused: None,
         set_up: None,
         account: Vec::new(),
+        unknown_dids: Vec::new(),
         counts: ChannelCounts::default(),
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use message::{
     ChannelId, MessageStatus, SessionId, StreamId,
-    cim::write::{self, Head, Inbound, Outcome, Report},
+    cim::write::{self, FailureReport, Head, Inbound, Outcome, Report},
     event::{CloseReason, Incomplete},
 };
 
 use crate::{
     config::MediaConfig,
     domain::media_address,
-    domain::session::{DeliveryKind, Notification, window},
+    domain::session::{DeliveryKind, Notification},
     protocol::destination::{ORIGINAL_ID, PendingDelivery, event_id},
+    view::FailureView,
 };
 
 /// The session of a delivery.
@@ -21,6 +22,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) customer: &'a Arc<str>,
     pub(crate) did: &'a Arc<str>,
     pub(crate) channel: &'a ChannelId,
+    /// The channel's provider; empty if the channel is no longer configured.
+    pub(crate) provider: &'static str,
 }
 
 /// Appends the JSON of one delivery.
@@ -72,7 +75,9 @@ pub(crate) fn write(
             };
             write::write_inbound(out, &head, &inbound, content.as_ref().unwrap_or(&received.content));
         }
-        DeliveryKind::Notification(notification) => write_notification(out, head, notification),
+        DeliveryKind::Notification(notification) => {
+            write_notification(out, head, notification, subject.provider);
+        }
         DeliveryKind::EndChat(reason) => {
             let reason = match reason {
                 CloseReason::Inactivity => "INACTIVITY",
@@ -85,17 +90,17 @@ pub(crate) fn write(
     }
 }
 
-fn write_notification(out: &mut Vec<u8>, head: Head<'_>, notification: &Notification) {
+fn write_notification(out: &mut Vec<u8>, head: Head<'_>, notification: &Notification, provider: &str) {
     let outcome = match notification.status {
         MessageStatus::Read => Outcome::Read,
         MessageStatus::Delivered => Outcome::Delivered,
         _ => Outcome::Failed,
     };
-    let failed = outcome == Outcome::Failed;
-    let code = notification.cause.as_ref().map(|c| &*c.code);
-    let reason_code = if failed { reason_code(code) } else { "200" };
+    let failed = notification.failure.as_ref().filter(|_| outcome == Outcome::Failed);
+    let failed = failed.map(|(failure, part)| (FailureView::of(provider, failure), failure, *part));
     let mut words: Vec<String> = Vec::new();
-    if let Some(cause) = notification.cause.as_ref().filter(|_| failed) {
+    if let Some((_, failure, _)) = &failed {
+        let cause = &failure.cause;
         words.push(if cause.reason.is_empty() {
             cause.code.to_string()
         } else {
@@ -109,24 +114,27 @@ fn write_notification(out: &mut Vec<u8>, head: Head<'_>, notification: &Notifica
         conversation_id: notification.conversation_id.as_deref(),
         ..head
     };
-    let report = Report { message_id: notification.id.as_str(), outcome, reason_code, text: text.as_deref() };
+    let without = if outcome == Outcome::Failed { "500" } else { "200" };
+    let report = Report {
+        message_id: notification.id.as_str(),
+        outcome,
+        reason_code: failed.as_ref().map_or(without, |(view, ..)| &view.reason_code),
+        text: text.as_deref(),
+        failure: failed.as_ref().map(|(view, _, part)| FailureReport {
+            reason: &view.reason,
+            failed_by: view.failed_by,
+            part: part.saturating_add(1),
+            meaning: view.explained.as_ref().map(|known| &*known.meaning),
+            fix: view.explained.as_ref().map(|known| &*known.fix),
+            link: view.explained.as_ref().and_then(|known| known.link.as_deref()),
+        }),
+    };
     write::write_notification(out, &head, &report);
-}
-
-/// Returns the `reasonCode` of a failure: the code of its cause, which is the provider's own
-/// wherever the provider gave one. A message that can never be sent has 400, and so has one whose
-/// window is closed.
-fn reason_code(code: Option<&str>) -> &str {
-    match code {
-        Some(window::WINDOW) => "400",
-        Some(code) if !code.is_empty() => code,
-        _ => "500",
-    }
 }
 
 #[cfg(test)]
 mod tests {
-    use message::event::Cause;
+    use message::{FailedBy, Failure, Timestamp, event::Cause};
     use serde_json::Value;
 
     use super::*;
@@ -157,23 +165,34 @@ mod tests {
             ("window", "400"),
             ("", "500"),
         ] {
-            let cause = Some(Cause::new(code, "words"));
+            let failure =
+                Failure { cause: Cause::new(code, "words"), by: FailedBy::Provider, at: Timestamp(1) };
             let notification = |status| Notification {
                 id: "m".into(),
                 status,
-                cause: cause.clone(),
+                failure: Some((failure.clone(), 1)),
                 adapted: Default::default(),
                 conversation_id: None,
                 channel_data: None,
             };
             let written = |status| {
                 let mut out = Vec::new();
-                write_notification(&mut out, Head::default(), &notification(status));
+                write_notification(&mut out, Head::default(), &notification(status), "twilio");
                 let json: Value = serde_json::from_slice(&out).unwrap();
-                json["body"]["reasonCode"].as_str().unwrap().to_owned()
+                json["body"].clone()
             };
-            assert_eq!(written(MessageStatus::Failed), expected, "{code}");
-            assert_eq!(written(MessageStatus::Delivered), "200", "{code}");
+            let failed = written(MessageStatus::Failed);
+            assert_eq!(failed["reasonCode"], *expected, "{code}");
+            assert_eq!(failed["failedPart"], 2);
+            assert_eq!((&failed["reason"], &failed["failedBy"]), (&"words".into(), &"provider".into()));
+            assert_eq!(
+                failed["fix"].is_string(),
+                ["30005", "expired", "400", "window"].contains(&code),
+                "{code}"
+            );
+            let delivered = written(MessageStatus::Delivered);
+            assert_eq!(delivered["reasonCode"], "200", "{code}");
+            assert!(delivered.get("failedBy").is_none());
         }
     }
 }

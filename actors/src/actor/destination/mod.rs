@@ -101,7 +101,7 @@ pub(crate) struct DestinationState {
     failed: u64,
     metrics: DestinationMetrics,
     is_draining: bool,
-    drained: Option<oneshot::Sender<()>>,
+    drained: Vec<oneshot::Sender<()>>,
 }
 
 struct DestinationMetrics {
@@ -129,7 +129,8 @@ impl Actor for DestinationActor {
         myself: ActorRef<DestinationInput>,
         (context, ix): Self::Arguments,
     ) -> Result<DestinationState, ActorProcessingErr> {
-        let config = context.directory.destination(ix).ok_or("no such destination")?.config.clone();
+        let entry = context.directory.destination(ix).ok_or("no such destination")?;
+        let config = DestinationConfig::clone(&entry.config());
         let id = config.id.to_string();
         Ok(DestinationState {
             backoff: Backoff::new(ms(config.backoff), ms(config.backoff_max)),
@@ -154,7 +155,7 @@ impl Actor for DestinationActor {
             accepted: 0,
             failed: 0,
             is_draining: false,
-            drained: None,
+            drained: Vec::new(),
         })
     }
 
@@ -172,12 +173,13 @@ impl Actor for DestinationActor {
                 state.post_waiting();
             }
             DestinationInput::Message(DestinationMessage::Deliver(batches)) => state.hold(batches),
+            DestinationInput::Message(DestinationMessage::TryNow) => state.try_now(),
             DestinationInput::Message(DestinationMessage::View(reply)) => {
                 let _caller_gone = reply.send(state.view());
             }
             DestinationInput::Message(DestinationMessage::Drain(reply)) => {
                 state.is_draining = true;
-                state.drained = Some(reply);
+                state.drained.push(reply);
                 state.finish_drain();
             }
         }
@@ -244,7 +246,8 @@ impl DestinationState {
             invariant!(!held.in_flight, "{stream} is posted twice at once");
             held.in_flight = true;
             let DeliveryBatch { customer, did, channel, deliveries, .. } = &held.batch;
-            let subject = Subject { stream, customer, did, channel };
+            let provider = self.context.directory.provider_of(channel);
+            let subject = Subject { stream, customer, did, channel, provider };
             let mut numbers = Vec::new();
             let room = if is_alone { 1 } else { batch_max - count };
             for delivery in deliveries.iter().take(room) {
@@ -313,6 +316,10 @@ impl DestinationState {
 
     /// Reports accepted deliveries to their sessions, and asks sessions that had no room.
     fn on_accepted(&mut self, sessions: Vec<PostedDeliveries>) {
+        if self.is_down {
+            let down_ms = self.context.now().since_ms(self.since);
+            tracing::info!(destination = %self.config.id, down_ms, "destination is up again");
+        }
         if self.is_down || !self.reason.is_empty() {
             (self.is_down, self.since) = (false, self.context.now());
             self.reason.clear();
@@ -404,6 +411,18 @@ impl DestinationState {
         self.waiting.extend(due);
     }
 
+    /// Ends every pause that failures have caused.
+    fn try_now(&mut self) {
+        (self.paused_until_ms, self.retry_due_ms) = (0, u64::MAX);
+        self.backoff.reset();
+        for held in self.batches.values_mut().filter(|held| held.retry_at_ms > 0) {
+            // What is due at 0 counts as not paused.
+            held.retry_at_ms = 1;
+        }
+        self.requeue_paused();
+        self.post_waiting();
+    }
+
     fn arm_timer(&mut self, at_ms: u64, now_ms: u64) {
         if at_ms < self.retry_due_ms {
             self.retry_due_ms = at_ms;
@@ -413,11 +432,10 @@ impl DestinationState {
     }
 
     fn finish_drain(&mut self) {
-        if self.is_draining
-            && self.posts.is_empty()
-            && let Some(reply) = self.drained.take()
-        {
-            let _caller_gone = reply.send(());
+        if self.is_draining && self.posts.is_empty() {
+            for reply in self.drained.drain(..) {
+                let _caller_gone = reply.send(());
+            }
         }
     }
 

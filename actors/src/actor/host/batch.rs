@@ -17,9 +17,9 @@ use crate::{
         completion::Completion,
         destination::{DeliveryBatch, DestinationMessage},
         part::Ack,
-        task::{NewestState, QueuePosition},
+        task::{FoundRecords, MessageAnswer, NewestState, QueuePosition},
     },
-    view::{MessageView, SessionView},
+    view::SessionView,
 };
 
 /// A batch in progress.
@@ -119,12 +119,16 @@ impl PendingAnswer {
 pub(crate) enum Effect {
     /// Answers a request that returns nothing.
     Answer(Reply<()>, Result<(), Refusal>),
+    /// Answers with a number.
+    Counted(Reply<usize>, Result<usize, Refusal>),
     /// Answers with a session.
     ShowSession(Reply<SessionView>, Box<Result<SessionView, Refusal>>),
     /// Answers with the newest state of a stream.
     ShowNewest(Reply<NewestState>, Box<Result<NewestState, Refusal>>),
     /// Answers with a message.
-    ShowMessage(Reply<MessageView>, Box<Result<MessageView, Refusal>>),
+    ShowMessage(Reply<MessageAnswer>, Box<Result<MessageAnswer, Refusal>>),
+    /// Answers with messages.
+    ShowRecords(Reply<FoundRecords>, Box<Result<FoundRecords, Refusal>>),
     /// Answers with a place in a session's queue.
     ShowQueuePosition(Reply<QueuePosition>, QueuePosition),
     /// Completes a share of a webhook or poll.
@@ -139,6 +143,9 @@ impl Effect {
             Self::Answer(reply, answer) => {
                 let _caller_gone = reply.send(answer);
             }
+            Self::Counted(reply, answer) => {
+                let _caller_gone = reply.send(answer);
+            }
             Self::ShowSession(reply, answer) => {
                 let _caller_gone = reply.send(*answer);
             }
@@ -146,6 +153,9 @@ impl Effect {
                 let _caller_gone = reply.send(*answer);
             }
             Self::ShowMessage(reply, answer) => {
+                let _caller_gone = reply.send(*answer);
+            }
+            Self::ShowRecords(reply, answer) => {
                 let _caller_gone = reply.send(*answer);
             }
             Self::ShowQueuePosition(reply, position) => {

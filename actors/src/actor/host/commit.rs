@@ -13,7 +13,7 @@ use crate::{
         turn::HostTurn,
     },
     config::{ChannelIx, DestinationIx},
-    context::{Context, directory::ChannelEntry},
+    context::{Context, entries::ChannelEntry},
     domain::session::{Delivery, earlier},
     protocol::{
         channel::ReadySession,
@@ -198,7 +198,7 @@ fn first_deliveries(
     of_did: DestinationIx,
 ) -> DeliveryBatch {
     let entry = context.directory.destination(destination);
-    let most = entry.map_or(1, |d| d.config.batch_max.clamp(1, DELIVERIES_MAX));
+    let most = entry.map_or(1, |d| d.config().batch_max.clamp(1, DELIVERIES_MAX));
     let session = &slot.session;
     let deliveries: Vec<PendingDelivery> = session
         .deliveries

@@ -234,6 +234,11 @@ impl LiveSessions {
         None
     }
 
+    /// Lists the sessions, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter().flatten()
+    }
+
     /// Returns the streams of the matching sessions, in order.
     pub(crate) fn streams(&self, which: impl Fn(&Slot) -> bool) -> Vec<StreamId> {
         let mut streams: Vec<StreamId> =

@@ -8,6 +8,7 @@ mod carry;
 mod commit;
 pub(crate) mod live;
 pub(crate) mod load;
+mod message_wait;
 mod operator;
 mod perform;
 mod receipts;
@@ -16,13 +17,15 @@ mod sessions;
 mod submit;
 mod turn;
 pub(crate) mod view;
+mod waiting;
+mod waiting_list;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
 
-use message::{Seq, StreamId, address, event::DoubtCause};
+use message::{ChannelId, Seq, StreamId, address, event::DoubtCause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use storage::{invariant, invariants};
 use tokio::sync::oneshot;
@@ -128,12 +131,22 @@ impl Actor for SessionHost {
                 host.checkpoint = Some(CheckpointRun { dirty, chunk, reply });
                 host.continue_checkpoint(&myself);
             }
+            HostMessage::TakeCensus(reply) => {
+                let _caller_gone = reply.send(view::census(&host.context, &host.sessions));
+            }
             HostMessage::ChannelRestarted(channel) => host.on_channel_restarted(channel),
+            HostMessage::ChannelChanged { id, form } => host.on_channel_changed(&id, form),
             HostMessage::DestinationRestarted(destination) => {
                 host.on_destination_restarted(destination);
             }
-            HostMessage::Scan { what, after, limit, reply } => {
-                let found = view::scan(&host.context, &host.sessions, host.index, after, limit, what);
+            HostMessage::Scan { what, after, channel, limit, reply } => {
+                let wanted = view::Wanted { what, channel };
+                let found = view::scan(&host.context, &host.sessions, host.index, after, limit, &wanted);
+                let _caller_gone = reply.send(found);
+            }
+            HostMessage::ScanWaiting { query, after, limit, reply } => {
+                let Host { context, sessions, index, .. } = host;
+                let found = waiting_list::scan(context, sessions, *index, &query, after, limit);
                 let _caller_gone = reply.send(found);
             }
         }
@@ -214,6 +227,7 @@ impl Host {
         }
         fresh.channel = self.context.directory.channel_ix(&fresh.session.address.channel);
         fresh.touched = slot.touched;
+        self.sessions.waiting.recount(fresh.channel, &slot.session, &fresh.session, stream);
         self.sessions.live.insert(fresh);
         self.sessions.live.mark_dirty(stream);
         batch.touched.push(stream);
@@ -238,6 +252,7 @@ impl Host {
             self.work(due.into_iter().map(|stream| Task { stream, op: Op::Wake }).collect());
         }
         self.sessions.evict(&self.context, now);
+        self.sessions.count_waiting(&self.context, self.index, now);
     }
 
     fn continue_checkpoint(&mut self, myself: &ActorRef<HostInput>) {
@@ -283,6 +298,24 @@ impl Host {
             if let Some(slot) = turn.sessions.live.get_mut(stream) {
                 slot.announced = false;
             }
+            turn.touch(stream);
+        }
+        commit::finish(turn);
+    }
+
+    /// Leads the sessions of a channel to its new form. What the old form had submitted was
+    /// answered before, unless the drain took too long: such parts are in doubt.
+    fn on_channel_changed(&mut self, id: &ChannelId, form: ChannelIx) {
+        self.sessions.waiting.on_channel_changed(&self.context, id, form);
+        let is_of_older = |slot: &Slot| slot.channel != Some(form) && slot.session.address.channel == *id;
+        let streams = self.sessions.live.streams(is_of_older);
+        let mut batch = Batch::new(self.context.moment());
+        let mut turn = self.turn(&mut batch);
+        for stream in streams {
+            if let Some(slot) = turn.sessions.live.get_mut(stream) {
+                (slot.channel, slot.announced, slot.timed_at) = (Some(form), false, None);
+            }
+            turn.recover(stream, DoubtCause::LinkLost);
             turn.touch(stream);
         }
         commit::finish(turn);

@@ -5,7 +5,7 @@ use message::StreamId;
 
 use crate::{
     actor::host::{batch::Effect, turn::HostTurn, view},
-    domain::session::{Events, Identity, Policy, Session},
+    domain::session::{Events, Identity, Session},
     error::Refusal,
     protocol::task::{QueuePosition, Request},
     view::SessionView,
@@ -18,42 +18,54 @@ pub(crate) fn answer(turn: &mut HostTurn<'_>, stream: StreamId, request: Request
             Effect::ShowSession(reply, Box::new(open(turn, stream, &identity, &handler, takeover)))
         }
         Request::End { id, reason, reply } => {
-            Effect::Answer(reply, change(turn, stream, |session, _| session.end(id, reason)))
+            Effect::Answer(reply, change(turn, stream, |session| session.end(id, reason)).map(drop))
         }
         Request::Cancel { number, reply } => {
-            Effect::Answer(reply, change(turn, stream, |session, _| session.cancel(number)))
+            Effect::Answer(reply, change(turn, stream, |session| session.cancel(number)).map(drop))
+        }
+        Request::CancelQueued { max, reply } => {
+            let done = change(turn, stream, |session| Ok(session.cancel_queued(max)));
+            Effect::Counted(reply, done)
+        }
+        Request::RetryNow { reply } => {
+            let now = turn.now();
+            Effect::Counted(reply, change(turn, stream, |session| Ok(session.retry_now(now))))
         }
         Request::SettleDoubt { number, part, by, reply } => {
-            let done = change(turn, stream, |session, _| session.settle_doubt(number, part, by));
-            Effect::Answer(reply, done)
+            let done = change(turn, stream, |session| session.settle_doubt(number, part, by));
+            Effect::Answer(reply, done.map(drop))
         }
         Request::ReplayDeadLetter { delivery, reply } => {
-            let done = change(turn, stream, |session, _| session.replay_dead_letter(delivery));
-            Effect::Answer(reply, done)
+            let done = change(turn, stream, |session| session.replay_dead_letter(delivery));
+            Effect::Answer(reply, done.map(drop))
         }
         Request::View { reply } => Effect::ShowNewest(reply, Box::new(view::newest(turn, stream))),
         Request::ViewMessage { number, reply } => {
             Effect::ShowMessage(reply, Box::new(view::message(turn, stream, number)))
+        }
+        Request::Records { numbers, reply } => {
+            Effect::ShowRecords(reply, Box::new(view::records(turn, stream, &numbers)))
         }
         Request::QueuePosition { reply } => Effect::ShowQueuePosition(reply, queue_position(turn, stream)),
     };
     turn.batch.effects.others.push(effect);
 }
 
-/// Decides on a session that must exist, and records the events.
+/// Decides on a session that must exist, and records the events. Returns their number. A session
+/// whose channel is no longer configured can be decided on all the same.
 fn change(
     turn: &mut HostTurn<'_>,
     stream: StreamId,
-    decide: impl FnOnce(&Session, &Policy) -> Result<Events, Refusal>,
-) -> Result<(), Refusal> {
+    decide: impl FnOnce(&Session) -> Result<Events, Refusal>,
+) -> Result<usize, Refusal> {
     if !turn.activate(stream, None) {
         return Err(Refusal::NotFound("open session"));
     }
-    let found = turn.slot_and_channel(stream);
-    let (slot, _, entry) = found.ok_or(Refusal::NotFound("channel of this session"))?;
-    let events = decide(&slot.session, &entry.policy)?;
+    let slot = turn.slot(stream).ok_or(Refusal::NotFound("open session"))?;
+    let events = decide(&slot.session)?;
+    let count = events.len();
     turn.record(stream, events, &[]);
-    Ok(())
+    Ok(count)
 }
 
 fn open(

@@ -134,7 +134,7 @@ fn decide_acceptance(
     };
     // The id may have been accepted earlier in this batch, or so long ago that retention has
     // removed its look-up key.
-    let retention = context.config.retention.and_then(|d| u64::try_from(d.as_millis()).ok());
+    let retention = context.tunable().retention.and_then(|d| u64::try_from(d.as_millis()).ok());
     let forgotten = Timestamp(retention.map_or(0, |ms| now.0.saturating_sub(ms)));
     if slot.session.has_unindexed_id(&task.id, now, forgotten) {
         let earlier = turn.batch.find(key).map(|found| found.b);

@@ -23,7 +23,7 @@ use crate::{
         repeats,
         session::Inbound,
     },
-    history::lookup,
+    history::lookup::{self, FoundReceived},
     protocol::destination::ORIGINAL_ID,
 };
 
@@ -36,7 +36,8 @@ const WATERMARK_MESSAGES_MAX: usize = 64;
 /// own.
 pub(crate) fn answered_id(turn: &HostTurn<'_>, stream: StreamId, original: &MessageId) -> Option<Arc<str>> {
     let reader = &turn.context.reader;
-    let received = lookup::received_as(reader, stream, original.as_str()).map(|r| r.provider_id);
+    let received = lookup::received_as(reader, stream, original.as_str());
+    let received = found(turn, received).map(|received| received.provider_id);
     let own = || {
         let found = reader.find(address::message_key(original.as_str()))?;
         let number = message_key::number(found);
@@ -46,6 +47,11 @@ pub(crate) fn answered_id(turn: &HostTurn<'_>, stream: StreamId, original: &Mess
         message.parts.first().map(|part| part.provider_id.clone())
     };
     received.or_else(own).filter(|id| !id.is_empty())
+}
+
+/// Returns a customer's message that was looked up. One that cannot be read ends the router.
+fn found(turn: &HostTurn<'_>, received: FoundReceived) -> Option<Box<Received>> {
+    turn.context.lifecycle.found("a customer's message", received)
 }
 
 /// Adds an attribute with the business's id of the message that a customer answers, or with the
@@ -66,7 +72,8 @@ pub(crate) fn quote(turn: &HostTurn<'_>, stream: StreamId, channel: &ChannelId, 
         live.or_else(|| turn.known_record(stream, part.number).map(|record| record.message.id))
     };
     let written = || {
-        let received = |id: &str| lookup::received_at(reader, stream, address::inbound_key(channel, id));
+        let received =
+            |id: &str| found(turn, lookup::received_at(reader, stream, address::inbound_key(channel, id)));
         received(&quoted).or_else(|| received(&spelling()?)).map(|received| received.id)
     };
     let attribute = match sent().or_else(written) {

@@ -9,6 +9,7 @@ use crate::{
     actor::host::{
         live::{LiveSessions, Slot},
         load,
+        waiting::WaitingMessages,
     },
     context::Context,
 };
@@ -23,6 +24,7 @@ const DUE_MAX: usize = 1_000;
 /// The sessions of one host.
 pub(crate) struct Sessions {
     pub(crate) live: LiveSessions,
+    pub(crate) waiting: WaitingMessages,
     timers: BTreeSet<(Timestamp, StreamId)>,
     /// Sessions whose state is not trusted any more: they are rebuilt before the next task.
     parked: Vec<StreamId>,
@@ -32,7 +34,13 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     pub(crate) fn new(live_max: usize) -> Self {
-        Self { live: LiveSessions::new(live_max), timers: BTreeSet::new(), parked: Vec::new(), published: 0 }
+        Self {
+            live: LiveSessions::new(live_max),
+            waiting: WaitingMessages::default(),
+            timers: BTreeSet::new(),
+            parked: Vec::new(),
+            published: 0,
+        }
     }
 
     /// Puts a session aside until it is rebuilt.
@@ -87,6 +95,12 @@ impl Sessions {
             due.push(stream);
         }
         due
+    }
+
+    /// Tells the channels how many messages wait for them.
+    pub(crate) fn count_waiting(&mut self, context: &Context, host: usize, now: Timestamp) {
+        self.waiting.count_more(context, &self.live, host);
+        self.waiting.publish(context, host, now);
     }
 
     /// Evicts idle sessions beyond the limit, and publishes the number of live ones.

@@ -16,9 +16,10 @@ use crate::{
         live::Slot,
         load::{self, FinishedStream},
         sessions::Sessions,
+        waiting::Before,
     },
     config::{ChannelIx, DestinationIx},
-    context::{Context, directory::ChannelEntry, tail::TailRecord},
+    context::{Context, entries::ChannelEntry, tail::TailRecord},
     domain::{
         chains::Position,
         clock::Moment,
@@ -156,9 +157,12 @@ impl<'a> HostTurn<'a> {
         if context.tail.is_watched() {
             self.batch.effects.tail.push(TailRecord::of(&event, now, stream, &slot.session));
         }
+        let number = message_of(&event);
+        let before = Before::of(&slot.session, &event, number, now);
         let index = self.batch.items.len() as u32;
         let about = about.unwrap_or_else(|| slot.chains.before(&event).into());
         let settled = slot.apply(&event, now, Position::InBatch(index));
+        self.sessions.waiting.count(context, slot, &event, &before, settled.as_deref());
         match event {
             Event::SessionOpened(_) => {
                 slot.channel = context.directory.channel_ix(&slot.session.address.channel);
@@ -177,7 +181,7 @@ impl<'a> HostTurn<'a> {
             _ => {}
         }
         let entry = slot.channel.and_then(|ix| context.directory.channel(ix));
-        if let (Some(entry), Some(message)) = (entry, message_of(&event)) {
+        if let (Some(entry), Some(message)) = (entry, number) {
             let instant = slot.session.instant_of(message, &entry.policy, self.batch.moment.sure);
             slot.soonest = earlier(slot.soonest, instant);
         }

@@ -1,27 +1,30 @@
 //! Sessions and messages as the API shows them, now and at any past instant.
 
-use message::{MessageNo, SessionId, StreamId};
+use message::{ChannelId, MessageNo, MessageStatus, Seq, SessionId, StreamId};
 use storage::OpenStream;
 
 use crate::{
-    actor::host::{load, sessions::Sessions, turn::HostTurn},
+    actor::host::{live::Slot, load, message_wait, sessions::Sessions, turn::HostTurn},
     context::Context,
     domain::session::{DeadLetter, DeliveryKind, Outbound, Part, Phase, Session},
     error::Refusal,
-    history::{message::MessageRecord, opening::Opening},
+    history::{lookup, message::MessageRecord, opening::Opening},
     protocol::{
         destination::event_id,
-        host::{Scan, Scanned},
-        task::NewestState,
+        host::{HostCensus, Scan, Scanned},
+        task::{FoundRecords, MessageAnswer, NewestState},
     },
-    view::{DeadLetterView, DoubtView, EventView, MessageView, PartView, SessionIdText, SessionView},
+    view::{
+        DeadLetterView, DoubtView, EventView, FailureView, MessageView, PartView, SessionIdText,
+        SessionStateView, SessionView, census::Census, messages::ItemSession,
+    },
 };
 
 /// Number of index entries read at once.
-const SCAN_PAGE: usize = 500;
+pub(crate) const SCAN_PAGE: usize = 500;
 /// Maximum number of index entries read in one call, which occupies the host; the caller continues
 /// where it stopped.
-const SCAN_MAX: usize = 20_000;
+pub(crate) const SCAN_MAX: usize = 20_000;
 
 /// Maximum number of items of each list that the full state of a session shows.
 const LISTED_MAX: usize = 100;
@@ -39,7 +42,7 @@ pub(crate) fn newest(turn: &mut HostTurn<'_>, stream: StreamId) -> Result<Newest
     let ordinal = slot.map_or(0, |slot| slot.session.counters.sessions);
     let live = slot.map(|slot| {
         let shown = &slot.session;
-        let snapshot = Some(format!("{:#?}", shown.abridged(LISTED_MAX)));
+        let snapshot = Some(Box::new(SessionStateView::of(shown, LISTED_MAX)));
         SessionView { snapshot, ..session(turn.context, shown, shown.id(stream)) }
     });
     Ok(NewestState { head, live, ordinal })
@@ -54,14 +57,16 @@ pub(crate) fn message(
     turn: &mut HostTurn<'_>,
     stream: StreamId,
     number: MessageNo,
-) -> Result<MessageView, Refusal> {
+) -> Result<MessageAnswer, Refusal> {
     turn.activate(stream, None);
     let record = turn
         .record_of(stream, number)
         .map_err(|reason| Refusal::Busy { reason: reason.into(), retry_after_s: 10 })?
         .ok_or(Refusal::NotFound("message"))?;
     let (session, ordinal) = session_of(turn, stream, &record)?;
-    Ok(MessageView {
+    let wait = message_wait::of(turn, stream, &record);
+    let provider = turn.context.directory.provider_of(&session.address.channel);
+    let view = MessageView {
         message_id: record.message.id.clone(),
         status: record.message.status(),
         session_id: SessionIdText(SessionId { stream, ordinal }),
@@ -75,9 +80,12 @@ pub(crate) fn message(
             .unwrap_or_else(|| turn.context.directory.destination_of(&session.address)),
         accepted_at: record.message.accepted_at,
         adapted: record.message.adapted.to_vec(),
-        parts: record.message.parts.iter().enumerate().map(|(n, p)| part_view(n, p)).collect(),
+        parts: record.message.parts.iter().enumerate().map(|(n, p)| part_view(provider, n, p)).collect(),
+        failure: record.message.failure().map(|(failure, _)| FailureView::of(provider, failure)),
+        waiting_for: None,
         events: record.events.iter().map(|e| EventView::of(e.seq, e.at, stream, &e.event)).collect(),
-    })
+    };
+    Ok(MessageAnswer { view, wait })
 }
 
 /// Returns the session in which a message was accepted, as its opening in the log tells it, and its
@@ -98,21 +106,68 @@ fn session_of(
     live.map(|s| (s.clone(), s.counters.sessions)).ok_or(Refusal::NotFound("session of this message"))
 }
 
+/// Returns the newest event of a stream, and some of its messages.
+///
+/// # Errors
+///
+/// Returns a refusal if the index or a message's events cannot be read.
+pub(crate) fn records(
+    turn: &mut HostTurn<'_>,
+    stream: StreamId,
+    numbers: &[MessageNo],
+) -> Result<FoundRecords, Refusal> {
+    let busy = |reason: String| Refusal::Busy { reason: reason.into(), retry_after_s: 10 };
+    if !numbers.is_empty() {
+        turn.activate(stream, None);
+    }
+    let mut records = Vec::new();
+    for number in numbers {
+        records.extend(turn.record_of(stream, *number).map_err(busy)?);
+    }
+    let slot = turn.slot(stream);
+    let head = match slot {
+        Some(slot) => Some(slot.head),
+        None => turn.context.reader.entry(stream).map_err(busy)?.map(|entry| entry.applied),
+    };
+    let head = head.or_else(|| lookup::finished_head(&turn.context.reader, stream));
+    Ok(FoundRecords {
+        head: head.filter(|head| *head != Seq::NONE),
+        session: slot.map(|slot| ItemSession::of(&slot.session, stream)),
+        records,
+    })
+}
+
+/// The sessions that a search wants.
+pub(crate) struct Wanted {
+    pub(crate) what: Scan,
+    pub(crate) channel: Option<ChannelId>,
+}
+
+/// Returns the reason for which the sessions in the index cannot be listed.
+pub(crate) fn unreadable_index(error: String) -> String {
+    format!("the index of sessions cannot be read: {error}")
+}
+
 /// Searches the sessions of the host numbered `host`, in the order of their streams: those in
 /// memory and those in the index.
+///
+/// # Errors
+///
+/// Returns the reason if the index cannot be read: what is in it would be missing.
 pub(crate) fn scan(
     context: &Context,
     sessions: &Sessions,
     host: usize,
     after: Option<StreamId>,
     limit: usize,
-    what: Scan,
-) -> Scanned {
+    wanted: &Wanted,
+) -> Result<Scanned, String> {
+    let what = &wanted.what;
     let mut found: Vec<(StreamId, Scanned)> = Vec::new();
     let mut complete_to: Option<StreamId> = None;
     let is_wanted = |stream: StreamId| after.is_none_or(|a| stream > a);
     for stream in
-        sessions.live.streams(|slot| is_wanted(slot.stream) && wants(what, slot.stream, &slot.session))
+        sessions.live.streams(|slot| is_wanted(slot.stream) && wants(wanted, slot.stream, &slot.session))
     {
         if found.len() >= limit {
             complete_to = found.last().map(|(stream, _)| *stream);
@@ -128,7 +183,7 @@ pub(crate) fn scan(
             complete_to = from.min(complete_to.or(from));
             break;
         }
-        let Ok(page) = context.reader.scan(from, SCAN_PAGE) else { break };
+        let page = context.reader.scan(from, SCAN_PAGE).map_err(unreadable_index)?;
         let Some(last) = page.last() else { break };
         from = Some(last.stream);
         looked += page.len();
@@ -139,7 +194,7 @@ pub(crate) fn scan(
             // A state that was lost to damage follows from the log.
             let from_log = || load::from_log(context, stream, entry.applied).ok().flatten();
             let session = load::decode(&entry).ok().or_else(|| Some(from_log()?.session));
-            if let Some(session) = session.filter(|session| wants(what, stream, session)) {
+            if let Some(session) = session.filter(|session| wants(wanted, stream, session)) {
                 more += 1;
                 found.push((stream, scanned(context, stream, &session, what)));
             }
@@ -156,19 +211,33 @@ pub(crate) fn scan(
         all.sessions.extend(one.sessions);
         all.doubts.extend(one.doubts);
         all.dead_letters.extend(one.dead_letters);
+        all.queued.extend(one.queued);
     }
-    all
+    Ok(all)
 }
 
-fn wants(what: Scan, stream: StreamId, session: &Session) -> bool {
-    match what {
+/// Counts held parts and deliveries of the sessions in memory.
+pub(crate) fn census(context: &Context, sessions: &Sessions) -> HostCensus {
+    let mut census = Census::default();
+    for Slot { session, .. } in sessions.live.iter() {
+        census.add(session, &context.directory.destination_of(&session.address));
+    }
+    HostCensus { census, streams: sessions.live.streams(|_| true) }
+}
+
+fn wants(wanted: &Wanted, stream: StreamId, session: &Session) -> bool {
+    if wanted.channel.as_ref().is_some_and(|only| *only != session.address.channel) {
+        return false;
+    }
+    match &wanted.what {
         Scan::Open => session.open,
         Scan::Doubts => !doubts_of(stream, session).is_empty(),
         Scan::DeadLetters => !session.dead_letters.is_empty(),
+        Scan::Queued(channel) => session.address.channel == *channel && !session.queue.is_empty(),
     }
 }
 
-fn scanned(context: &Context, stream: StreamId, found: &Session, what: Scan) -> Scanned {
+fn scanned(context: &Context, stream: StreamId, found: &Session, what: &Scan) -> Scanned {
     let mut scanned = Scanned::default();
     match what {
         Scan::Open => {
@@ -176,6 +245,7 @@ fn scanned(context: &Context, stream: StreamId, found: &Session, what: Scan) -> 
         }
         Scan::Doubts => scanned.doubts = doubts_of(stream, found),
         Scan::DeadLetters => scanned.dead_letters = dead_letters_of(context, stream, found),
+        Scan::Queued(_) => scanned.queued.push(stream),
     }
     scanned
 }
@@ -185,6 +255,7 @@ fn dead_letters_of(context: &Context, stream: StreamId, session: &Session) -> Ve
     let view = |DeadLetter { delivery, cause }: &DeadLetter| DeadLetterView {
         id: event_id(stream, delivery.number),
         session_id: SessionIdText(SessionId { stream, ordinal: delivery.ordinal }),
+        channel: session.address.channel.clone(),
         destination: delivery.destination.clone().unwrap_or_else(|| of_did.clone()),
         kind: match delivery.kind {
             DeliveryKind::Message(_) => "message",
@@ -217,13 +288,18 @@ fn doubts_of(stream: StreamId, session: &Session) -> Vec<DoubtView> {
     session.queue.iter().chain(session.sent.values()).flat_map(|m| of_message(m)).collect()
 }
 
-fn part_view(n: usize, part: &Part) -> PartView {
+fn part_view(provider: &str, n: usize, part: &Part) -> PartView {
     PartView {
         part: n as u16 + 1,
         status: part.state.as_message(),
         provider_id: part.provider_id.clone(),
         tries: part.tries.saturating_add(u16::from(part.phase != Phase::Waiting)),
         resent_in_doubt: part.resent,
+        failure: part
+            .failure
+            .as_ref()
+            .filter(|_| part.state.as_message() == MessageStatus::Failed)
+            .map(|failure| FailureView::of(provider, failure)),
     }
 }
 

@@ -73,11 +73,13 @@ pub(crate) struct ProbeReport {
     pub(crate) verdict: Verdict,
     /// Facts about the account.
     pub(crate) account: Vec<Attribute>,
+    /// Which of our own addresses the account does not have, and the fix.
+    pub(crate) mismatch: Option<String>,
 }
 
 impl ProbeReport {
     fn of(result: Result<(), SendError>, verdict: Verdict) -> Self {
-        Self { result, verdict, account: Vec::new() }
+        Self { result, verdict, account: Vec::new(), mismatch: None }
     }
 }
 
@@ -141,9 +143,7 @@ impl Caller {
         };
         self.meters.count(&called, took_ms);
         let exchange = match &called {
-            Called::Answered(response) => {
-                exchange.answered(&request, response.status, &response.body, took_ms)
-            }
+            Called::Answered(response) => exchange.answered(&request, response, took_ms),
             Called::Failed(error) => exchange.failed(&request, &error.reason, took_ms),
             Called::Waiting(_) => exchange.failed(&request, &no_answer(limit), took_ms),
         };
@@ -184,12 +184,32 @@ impl Caller {
             Called::Answered(response) => {
                 let result = http.parse_probe(&response).map_err(|error| hidden(error, &request));
                 let verdict = result.as_ref().err().map_or(Verdict::There, verdict_of);
-                let account = if result.is_ok() { http.parse_account(&response) } else { Vec::new() };
-                ProbeReport { result, verdict, account }
+                let mut report = ProbeReport::of(result, verdict);
+                if report.result.is_ok() {
+                    report.account = http.parse_account(&response);
+                    report.mismatch = self.mismatch(http, &response, limit).await;
+                }
+                report
             }
             Called::Failed(error) => ProbeReport::of(Ok(()), Verdict::Silent(error.reason)),
             Called::Waiting(_) => ProbeReport::of(Ok(()), Verdict::Silent(no_answer(limit))),
         }
+    }
+
+    /// Compares our own addresses with those that the provider states, in its answer to the probe
+    /// or to a call for them.
+    async fn mismatch(&self, http: &dyn HttpChannel, probed: &Response, limit: Duration) -> Option<String> {
+        let config = &self.context.directory.channel(self.channel)?.config;
+        let own = match http.ask_addresses() {
+            None => http.parse_addresses(probed)?,
+            Some(request) => {
+                let (called, exchange) = self.ask(Arc::new(request), limit).await;
+                self.keep(exchange);
+                let Called::Answered(response) = called else { return None };
+                http.parse_addresses(&response)?
+            }
+        };
+        channels::mismatch(&*config.channel, config.dids.iter().map(|did| &*did.number), &own)
     }
 
     /// Asks for a customer's attributes; empty when the provider gives none.
@@ -303,7 +323,7 @@ impl Caller {
         self.late.fetch_sub(1, Ordering::AcqRel);
         let response = result.ok()?.ok()?;
         let took_ms = self.context.monotonic_ms().saturating_sub(began_ms);
-        self.keep(exchange.answered(&request, response.status, &response.body, took_ms));
+        self.keep(exchange.answered(&request, &response, took_ms));
         self.meters.late.increment(1);
         answers.push(response);
         let reference = part.token.part.to_reference();

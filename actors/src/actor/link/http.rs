@@ -332,7 +332,8 @@ impl HttpLinkState {
         let was_new = std::mem::take(&mut self.is_new);
         let Some((http, config)) = self.caller.provider() else { return };
         let Some(request) = http.probe() else { return self.go_without_probe(was_new) };
-        metrics::counter!("patchbay_link_attempts_total").increment(1);
+        let channel = self.caller.channel_id().to_owned();
+        metrics::counter!("patchbay_link_attempts_total", "channel" => channel).increment(1);
         let limit = config.timeout.min(PROBE_TIMEOUT);
         if was_new {
             self.report(vec![self.trying(LinkStatus::Connecting, String::new())]);
@@ -364,7 +365,7 @@ impl HttpLinkState {
     }
 
     fn on_probe(&mut self, report: ProbeReport) {
-        let ProbeReport { result, verdict, account } = report;
+        let ProbeReport { result, verdict, account: facts, mismatch } = report;
         match result {
             Err(SendError::CredentialsRefused(cause)) => return self.refuse(cause),
             Err(SendError::Unavailable(_) | SendError::Throttled { .. }) if self.is_suspended => {
@@ -388,7 +389,7 @@ impl HttpLinkState {
             // The provider answers, so it may accept a part all the same.
             return self.report(vec![LinkEvent::Trial]);
         }
-        let mut events = vec![LinkEvent::Account(account)];
+        let mut events = vec![LinkEvent::Account { facts, mismatch }];
         self.on_verdict(Asked::Look, &verdict, &mut events);
         self.report(events);
     }

@@ -163,7 +163,9 @@ impl SmppLinkState {
             LinkCommand::Suspend(cause) => self.suspend(&cause),
             LinkCommand::Stop => {
                 self.is_stopped = true;
-                self.command(Command::Close);
+                if self.command(Command::Close).is_some() {
+                    self.report_status(LinkStatus::Stopped, "stopped".to_owned());
+                }
             }
             // Only HTTP links make calls.
             LinkCommand::FireAndForget(_) | LinkCommand::Profile(..) => {}
@@ -222,7 +224,7 @@ impl SmppLinkState {
         self.is_suspended = false;
         let (commands, receiver) = mpsc::unbounded_channel();
         self.connection = Some(commands);
-        metrics::counter!("patchbay_link_attempts_total").increment(1);
+        metrics::counter!("patchbay_link_attempts_total", "channel" => self.channel.to_string()).increment(1);
         self.report_status(LinkStatus::Connecting, String::new());
         let tls = match self.account.tls {
             true => Tls::trusting(self.account.tls_ca.as_deref().map(Arc::from)),

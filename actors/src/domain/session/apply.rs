@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use message::{
-    Content, DestinationId, Event, MessageNo, MessageStatus, PartState, PartStatus, Timestamp,
+    Content, DestinationId, Event, FailedBy, Failure, MessageNo, MessageStatus, PartState, PartStatus,
+    Timestamp,
     event::{
         Accepted, Cause, CloseReason, CustomerMoved, DoubtSettlement, FailedParts, LateReceipt, PartReceived,
         Received, Revived, SessionOpened,
@@ -13,8 +14,11 @@ use message::{
 };
 use storage::invariant;
 
-use super::state::{
-    DeadLetter, Delivery, DeliveryKind, Notification, Outbound, Part, PendingChoices, Phase, Session,
+use super::{
+    failed_by::{failed_by, reported},
+    state::{
+        DeadLetter, Delivery, DeliveryKind, Notification, Outbound, Part, PendingChoices, Phase, Session,
+    },
 };
 use crate::sabotage::Sabotage;
 
@@ -42,7 +46,6 @@ impl Outbound {
             adapted: accepted.adapted.clone(),
             parts: (0..accepted.split.parts).map(|_| Part::default()).collect(),
             notified: MessageStatus::Queued,
-            cause: None,
             reply_to: None,
         }
     }
@@ -66,14 +69,17 @@ impl Outbound {
                 p.retry_at = *retry_at;
                 p.tries = p.tries.saturating_add(u16::from(*counted));
             }),
-            Event::PartFailed { parts, cause, .. } => self.fail(*parts, cause),
+            Event::PartFailed { parts, cause, .. } => {
+                let failure = Failure { cause: cause.clone(), by: failed_by(&cause.code), at };
+                self.fail(*parts, &failure);
+            }
             Event::Expired { .. } => {
-                let reason = "the validity period ended before the message was sent";
-                self.fail(FailedParts::Unsent, &Cause::new("expired", reason));
+                let cause = Cause::new("expired", "the validity period ended before the message was sent");
+                self.fail(FailedParts::Unsent, &Failure { cause, by: FailedBy::Expiry, at });
             }
             Event::Cancelled { .. } => {
-                let reason = "the business cancelled the message before it was sent";
-                self.fail(FailedParts::Unsent, &Cause::new("cancelled", reason));
+                let cause = Cause::new("cancelled", "the business cancelled the message before it was sent");
+                self.fail(FailedParts::Unsent, &Failure { cause, by: FailedBy::Business, at });
             }
             Event::InDoubt { part, resend_at, .. } => self.change_part(*part, |p| {
                 p.state = p.state.join(PartState::reached(PartStatus::InDoubt));
@@ -82,16 +88,14 @@ impl Outbound {
                 p.retry_at = resend_at.unwrap_or(at);
             }),
             Event::DoubtSettled { part, by, .. } => {
-                if *by == DoubtSettlement::Fail {
-                    self.cause = Some(Cause::new("in_doubt", "an operator gave it up while in doubt"));
-                }
                 self.change_part(*part, |p| p.settle_doubt(*by, at));
             }
             Event::Receipt { part, state, code, .. } => {
-                self.cause = Some(cause_of(*state, code));
-                self.change_part(*part, |p| p.report(*state));
+                self.change_part(*part, |p| p.report(*state, code, at));
             }
-            Event::LateReceipt(late) => self.change_part(late.part, |p| p.report(late.state)),
+            Event::LateReceipt(late) => {
+                self.change_part(late.part, |p| p.report(late.state, &late.code, at));
+            }
             Event::Queried { part, .. } => self.change_part(*part, |p| p.queried = true),
             Event::InReplyTo { provider_id, .. } => self.reply_to = Some(provider_id.clone()),
             _ => {}
@@ -107,8 +111,7 @@ impl Outbound {
         }
     }
 
-    fn fail(&mut self, parts: FailedParts, cause: &Cause) {
-        self.cause = Some(cause.clone());
+    fn fail(&mut self, parts: FailedParts, failure: &Failure) {
         for (part, position) in self.parts.iter_mut().zip(0..) {
             let is_meant = match parts {
                 FailedParts::One(one) => position == one,
@@ -117,6 +120,7 @@ impl Outbound {
             if is_meant {
                 part.phase = Phase::Answered;
                 part.state = part.state.join(PartState::failure());
+                part.note_failure(|| failure.clone());
             }
         }
     }
@@ -136,8 +140,16 @@ impl Part {
         self.state = self.state.join(PartState::reached(PartStatus::Sent));
     }
 
+    /// Notes why it failed; the first failure stays.
+    fn note_failure(&mut self, failure: impl FnOnce() -> Failure) {
+        self.failure.get_or_insert_with(|| Box::new(failure()));
+    }
+
     /// Joins a receipt.
-    fn report(&mut self, state: PartState) {
+    fn report(&mut self, state: PartState, code: &str, at: Timestamp) {
+        if state.failed {
+            self.note_failure(|| reported(code, at));
+        }
         self.state = if Sabotage::StatusGoesBack.is_chosen() { state } else { self.state.join(state) };
         // Any receipt, even for a failure, proves that the provider had accepted the part.
         if matches!(self.phase, Phase::Waiting | Phase::Held) {
@@ -153,19 +165,14 @@ impl Part {
                 self.retry_at = at;
                 return;
             }
-            DoubtSettlement::Fail => self.state = self.state.join(PartState::failure()),
+            DoubtSettlement::Fail => {
+                let cause = Cause::new("in_doubt", "an operator gave it up while in doubt");
+                self.note_failure(|| Failure { cause, by: FailedBy::Operator, at });
+                self.state = self.state.join(PartState::failure());
+            }
             DoubtSettlement::Sent => self.state = self.state.join(PartState::reached(PartStatus::Sent)),
         }
         self.phase = Phase::Answered;
-    }
-}
-
-/// Returns the cause that a receipt's code, `<code>` or `<code>: <words>`, gives.
-fn cause_of(state: PartState, code: &str) -> Cause {
-    match code.split_once(": ") {
-        Some((code, words)) => Cause::new(code, words),
-        None if state.failed => Cause::new(code, "the provider reports a failure"),
-        None => Cause::new(code, ""),
     }
 }
 
@@ -275,8 +282,7 @@ impl Session {
     }
 
     fn enqueue(&mut self, accepted: &Accepted, at: Timestamp) {
-        let (number, last) = (accepted.number, self.counters.messages);
-        invariant!(number.0 > last, "message {} is accepted after {last}", number.0);
+        let number = accepted.number;
         invariant!(accepted.split.parts > 0, "message {} has no parts", number.0);
         self.counters.messages = accepted.number.0;
         if accepted.split.parts > 1 {
@@ -333,7 +339,7 @@ impl Session {
             let notification = Notification {
                 id: message.id.clone(),
                 status,
-                cause: message.cause.clone(),
+                failure: message.failure().map(|(failure, part)| (failure.clone(), part)),
                 adapted: message.adapted.clone(),
                 conversation_id: message.conversation_id.clone(),
                 channel_data: message.channel_data.clone(),
@@ -396,7 +402,7 @@ impl Session {
         let notification = Notification {
             id: notify.id.clone(),
             status: notify.status,
-            cause: Some(cause_of(PartState::default(), &late.code)),
+            failure: late.state.failed.then(|| (reported(&late.code, at), late.part)),
             adapted: Default::default(),
             conversation_id: notify.conversation_id.clone(),
             channel_data: notify.channel_data.clone(),

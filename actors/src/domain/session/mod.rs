@@ -6,8 +6,10 @@
 //! | [`apply`] | changes the state by an event; the only place that does |
 //! | [`carried`] | the state in pieces, for retention |
 //! | [`decide`] | which events follow from a command, an outcome, a receipt or the time |
+//! | [`bulk`] | which events follow from a command about all messages |
 //! | [`inbound`] | which events follow when the customer writes |
 //! | [`ready`] | which parts are due, and when to look again |
+//! | `waiting` | why a message is not done |
 //! | [`window`] | whether the provider allows a content now |
 //! | [`policy`] | the configuration that decisions read |
 //! | `snapshot` | the state as the index stores it |
@@ -25,13 +27,16 @@
 //! Replaying a stream's events through [`Session::apply`] gives the live state at every point.
 
 pub mod apply;
+pub mod bulk;
 pub mod carried;
 pub mod decide;
+mod failed_by;
 pub mod inbound;
 pub mod policy;
 pub mod ready;
 mod snapshot;
 pub mod state;
+pub(crate) mod waiting;
 pub mod window;
 
 #[cfg(test)]
@@ -46,3 +51,4 @@ pub(crate) use ready::earlier;
 pub use state::{
     DeadLetter, Delivery, DeliveryKind, Notification, Outbound, Part, PendingChoices, Phase, Session,
 };
+pub(crate) use waiting::{SessionWait, WaitStep};

@@ -53,7 +53,7 @@ impl Session {
     }
 
     /// Returns the instant before which the pair interval forbids another part to this customer.
-    fn rests_until(&self, policy: &Policy) -> Option<Timestamp> {
+    pub(super) fn rests_until(&self, policy: &Policy) -> Option<Timestamp> {
         let waits = policy.pair_interval_ms > 0 && !self.queue.is_empty();
         waits.then(|| self.last_sent.plus_ms(policy.pair_interval_ms))
     }

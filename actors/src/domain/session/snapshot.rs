@@ -86,7 +86,6 @@ impl<'a> From<&'a Outbound> for OutboundV1<'a> {
             adapted: Cow::Borrowed(&message.adapted),
             parts: message.parts.iter().map(PartV1::from).collect(),
             notified: message.notified,
-            cause: message.cause.as_ref().map(Cow::Borrowed),
             reply_to: message.reply_to.clone(),
         }
     }
@@ -110,7 +109,6 @@ impl From<OutboundV1<'_>> for Outbound {
             adapted: v1.adapted.into_owned().into(),
             parts: v1.parts.into_iter().map(Part::from).collect(),
             notified: v1.notified,
-            cause: v1.cause.map(Cow::into_owned),
             reply_to: v1.reply_to,
         }
     }
@@ -133,6 +131,7 @@ impl From<&Part> for PartV1 {
             queried: part.queried,
             provider_id: part.provider_id.clone(),
             handed_at: part.handed_at,
+            failure: part.failure.clone(),
         }
     }
 }
@@ -154,6 +153,7 @@ impl From<PartV1> for Part {
             queried: v1.queried,
             provider_id: v1.provider_id,
             handed_at: v1.handed_at,
+            failure: v1.failure,
         }
     }
 }
@@ -199,7 +199,7 @@ impl<'a> From<&'a Notification> for NotificationV1<'a> {
         Self {
             id: notification.id.clone(),
             status: notification.status,
-            cause: notification.cause.as_ref().map(Cow::Borrowed),
+            failure: notification.failure.as_ref().map(|(failure, part)| (Cow::Borrowed(failure), *part)),
             adapted: Cow::Borrowed(&notification.adapted),
             conversation_id: notification.conversation_id.as_deref().map(Cow::Borrowed),
             channel_data: notification.channel_data.as_deref().map(Cow::Borrowed),
@@ -212,7 +212,7 @@ impl From<NotificationV1<'_>> for Notification {
         Self {
             id: v1.id,
             status: v1.status,
-            cause: v1.cause.map(Cow::into_owned),
+            failure: v1.failure.map(|(failure, part)| (failure.into_owned(), part)),
             adapted: v1.adapted.into_owned().into(),
             conversation_id: v1.conversation_id.map(boxed_str),
             channel_data: v1.channel_data.map(boxed_str),
@@ -410,6 +410,8 @@ mod tests {
                 1..60,
             ),
         ) {
+            // Events that do not fit break invariants.
+            storage::invariants::go_on_here(0);
             let mut session = Session::blank();
             for (event, at) in events.iter().zip(1_700_000_000_000..) {
                 session.apply(event, Timestamp(at));

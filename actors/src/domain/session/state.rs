@@ -9,8 +9,8 @@ use std::{
 
 use channels::{smpp::numbering, text::join::Assembly};
 use message::{
-    Address, ChannelId, Choice, Content, Counters, DestinationId, MessageId, MessageNo, MessageStatus,
-    PartState, PartStatus, SessionId, StreamId, Timestamp,
+    Address, ChannelId, Choice, Content, Counters, DestinationId, Failure, MessageId, MessageNo,
+    MessageStatus, PartState, PartStatus, SessionId, StreamId, Timestamp,
     event::{Cause, CloseReason, Received, Split},
 };
 use smallvec::SmallVec;
@@ -103,8 +103,6 @@ pub struct Outbound {
     pub parts: SmallVec<[Part; 1]>,
     /// The highest status that the business was notified of.
     pub notified: MessageStatus,
-    /// The cause of a failure, or the code of the last receipt.
-    pub cause: Option<Cause>,
     /// The provider's id of the message it replies to.
     pub reply_to: Option<Arc<str>>,
 }
@@ -131,6 +129,8 @@ pub struct Part {
     pub provider_id: Arc<str>,
     /// When it was last handed to a link.
     pub handed_at: Timestamp,
+    /// The first failure reported for it.
+    pub failure: Option<Box<Failure>>,
 }
 
 /// The side that has to act on a part.
@@ -180,8 +180,8 @@ pub struct Notification {
     pub id: MessageId,
     /// DELIVERED, READ or FAILED.
     pub status: MessageStatus,
-    /// The code and words behind the status.
-    pub cause: Option<Cause>,
+    /// Why it failed, and the position of the part that failed first, from 0.
+    pub failure: Option<(Failure, u16)>,
     /// Changes that were made to fit the channel.
     pub adapted: SmallVec<[Box<str>; 1]>,
     /// CIM `conversationId`.
@@ -332,6 +332,21 @@ impl Outbound {
     /// Returns the status that follows from its parts.
     pub fn status(&self) -> MessageStatus {
         MessageStatus::of(self.parts.iter().map(|part| part.state))
+    }
+
+    /// Returns whether a part of it waits: to be sent, for the provider's answer, or in doubt.
+    pub fn is_waiting(&self) -> bool {
+        self.parts.iter().any(|part| part.phase != Phase::Answered)
+    }
+
+    /// Returns the first failure among its parts, and the position of the part. A failure of a
+    /// message that was delivered all the same does not count.
+    pub fn failure(&self) -> Option<(&Failure, u16)> {
+        if self.status() != MessageStatus::Failed {
+            return None;
+        }
+        let failures = self.parts.iter().zip(0..).filter_map(|(part, n)| Some((part.failure.as_deref()?, n)));
+        failures.min_by_key(|(failure, _)| failure.at)
     }
 
     /// Returns whether any part was ever handed to a link.

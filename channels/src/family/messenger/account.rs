@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     contract::{
-        AccountError, Attribute, Capabilities, HttpChannel, InEvent, OutPart, Provider, Received, Rejection,
-        SendError, SetUp, Step, WebhookUrls,
+        AccountError, Attribute, Capabilities, HttpChannel, InEvent, OutPart, OwnAddresses, Provider,
+        Received, Rejection, SendError, SetUp, Step, WebhookUrls,
         http::{Malformed, Refused, Reply, Request, Response, Webhook},
         url,
     },
@@ -72,6 +72,9 @@ pub struct MessengerAccount {
     pub profile_fields: &'static str,
     /// Fields asked for to probe the credentials.
     pub probe_fields: &'static str,
+    /// The pointer to the id by which webhooks name the account, in the answer to a probe, and
+    /// Meta's name for it.
+    pub own_id_at: (&'static str, &'static str),
 }
 
 /// An app's subscription to one kind of object.
@@ -188,6 +191,13 @@ impl HttpChannel for MessengerAccount {
 
     fn parse_account(&self, response: &Response) -> Vec<Attribute> {
         json::members(response, &["name", "username"])
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = json::parse(&response.body)?;
+        let (at, called) = self.own_id_at;
+        let addresses = vec![(&*json::some_text(&said, at)?).into()];
+        Some(OwnAddresses { addresses, called, only_numbers: false })
     }
 
     fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {

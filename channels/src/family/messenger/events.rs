@@ -2,10 +2,13 @@
 //! page's and the Instagram account's webhooks (2026).
 
 use super::product::Product;
-use crate::toolkit::events::{
-    EventKind,
-    Fate::{Account, Ignored, Inside, Message, Notice, Receipt},
-    row,
+use crate::{
+    family::meta::object::{OBJECT, OTHER_PRODUCT},
+    toolkit::events::{
+        EventKind,
+        Fate::{Account, Ignored, Inside, Message, Notice, Receipt},
+        row,
+    },
 };
 
 /// A member of an item of `entry[].messaging`.
@@ -16,6 +19,12 @@ pub const FIELD: &str = "field";
 pub const ENTRY: &str = "entry";
 /// `message.attachments[].type`.
 pub const ATTACHMENT: &str = "attachment";
+/// An item of the field `feed`.
+pub const FEED: &str = "feed";
+/// `message.mid`.
+pub const MID: &str = "mid";
+/// `sender.id`, or who wrote a comment.
+pub const SENDER: &str = "sender";
 /// A flag of `message`.
 pub const FLAG: &str = "flag";
 
@@ -32,6 +41,10 @@ pub const ITEMS: &[EventKind] = &[
     row(ENTRY, "messaging", Inside),
     row(ENTRY, "changes", Inside),
     row(ENTRY, "standby", Ignored("another app holds the conversation")),
+    row(ENTRY, "another id", Ignored("it is for another page or account")),
+    row(OBJECT, "another product", Ignored(OTHER_PRODUCT)),
+    row(MID, "random_mid", Ignored("the test button of the app's dashboard")),
+    row(SENDER, "own", Ignored(OWN_WORDS)),
     row(ITEM, "message", Inside),
     row(ITEM, "postback", Message),
     row(ITEM, "delivery", Receipt),
@@ -84,6 +97,7 @@ pub const ITEMS: &[EventKind] = &[
 /// Every field that an app can subscribe to for a page.
 pub const PAGE_FIELDS: &[EventKind] = &[
     row(FIELD, "feed", Message),
+    row(FEED, "no new comment", Ignored(POSTS)),
     row(FIELD, "business_integrity", Account),
     row(FIELD, "inbox_labels", Ignored("labels are the agents' own notes")),
     row(FIELD, "conversations", Ignored("it repeats what the messages say")),

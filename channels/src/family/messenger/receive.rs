@@ -2,6 +2,8 @@
 //! a batch. A broken item is reported and does not affect the others; what becomes of each kind is
 //! in [`events`](super::events).
 
+use std::borrow::Cow;
+
 use message::{BodyType, Content};
 use serde_json::{Value, json};
 
@@ -12,7 +14,7 @@ use super::{
 };
 use crate::{
     contract::{Attribute, InEvent, InMessage, MediaRef, Received, Report, http::Malformed},
-    family::messenger::product::Product,
+    family::{messenger::product::Product, meta::object::unread},
     toolkit::{
         events::{Fate, fate, note_unknown},
         inbound_body, json,
@@ -37,7 +39,7 @@ pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<R
     // under one object name: an entry that names our own account is accepted all the same.
     let is_named = json::text(&said, "/object").is_some_and(|object| object == expected);
     if !is_named && own.is_none() {
-        received.ignored = 1;
+        unread(&said, is_named, &mut received);
         return Ok(received);
     }
     for entry in json::items(&said, "/entry") {
@@ -58,8 +60,8 @@ pub(super) fn read(product: Product, body: &[u8], own: Option<&str>) -> Result<R
             add(&mut received, read);
         }
     }
-    if !is_named && received == Received::default() {
-        received.ignored = 1;
+    if received == Received::default() {
+        unread(&said, is_named, &mut received);
     }
     Ok(received)
 }
@@ -119,9 +121,7 @@ fn item(account: &str, item: &Value, unknown: &mut Vec<Box<str>>) -> ReadEvents 
         members.iter().filter(|(name, value)| value.is_object() && !FRAME.contains(&name.as_str()));
     let kind = kinds.clone().find_map(|(name, _)| Some((&**name, fate(ITEMS, ITEM, name)?)));
     let Some((kind, fate)) = kind else {
-        if let Some((name, _)) = kinds.next() {
-            note_unknown(unknown, ITEM, name);
-        }
+        note_unknown(unknown, ITEM, kinds.next().map_or("without content", |(name, _)| name));
         return Ok(Vec::new());
     };
     if let Fate::Ignored(_) = fate {
@@ -210,15 +210,19 @@ const ATTACHMENTS_MAX: usize = 64;
 fn attached(frame: &Envelope<'_>, id: &str, attachment: &Value, caption: &str) -> InMessage {
     let at = |pointer: &str| json::some_text(attachment, pointer);
     let kind = at("/type").unwrap_or_default();
-    let url = at("/payload/url").or_else(|| at("/url")).unwrap_or_default();
+    let url = at("/payload/url").or_else(|| at("/url")).or_else(|| other_address(attachment));
+    let url = url.unwrap_or_default();
     let title = at("/payload/title").or_else(|| at("/title")).unwrap_or_default();
     let degrees = |key: &str| json::float(attachment, &format!("/payload/coordinates/{key}"));
     let is_page = url.starts_with("https://") || url.starts_with("http://");
+    let is_story = at("/payload/story_media_url").is_some();
     let body_type = match &*kind {
         "image" => Some(BodyType::Image),
         "video" => Some(BodyType::Video),
         "audio" => Some(BodyType::Audio),
         "file" | "sticker" | "story_mention" | "ephemeral" => Some(BodyType::File),
+        // The story itself, whose address ends with it.
+        _ if is_story => Some(BodyType::File),
         _ => None,
     };
     if let (Some(body_type), true) = (body_type, is_page) {
@@ -228,12 +232,17 @@ fn attached(frame: &Envelope<'_>, id: &str, attachment: &Value, caption: &str) -
             None if kind == "story_mention" && caption.is_empty() => {
                 inbound_body::file(body_type, "[mentioned you in a story]", 0, &media)
             }
+            None if is_story && caption.is_empty() => {
+                inbound_body::file(body_type, "[shared a story]", 0, &media)
+            }
             None => inbound_body::file(body_type, caption, 0, &media),
         };
         let mut message = frame.message(id, content);
         message.media.push(media);
         if kind == "story_mention" {
             with(&mut message, "storyMention", "true");
+        } else if is_story {
+            with(&mut message, "shared", &kind);
         }
         return message;
     }
@@ -254,6 +263,14 @@ fn attached(frame: &Envelope<'_>, id: &str, attachment: &Value, caption: &str) -
     let mut message = frame.message(id, Content::Text(text.trim_end().into()));
     with(&mut message, "unsupported", &kind);
     message
+}
+
+/// Returns an address under another name than `url`: newer kinds have names of their own, such as
+/// `story_media_url`.
+fn other_address(attachment: &Value) -> Option<Cow<'_, str>> {
+    let members = json::at(attachment, "/payload").and_then(Value::as_object).into_iter().flatten();
+    let named = members.filter(|(name, _)| name.ends_with("_url"));
+    named.filter_map(|(_, value)| value.as_str()).find(|url| url.starts_with("https://")).map(Cow::Borrowed)
 }
 
 fn postback(frame: &Envelope<'_>) -> Vec<InEvent> {

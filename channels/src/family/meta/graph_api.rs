@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     contract::{
-        AccountError, Fetch, Protection, SendError,
+        AccountError, AccountErrors, Fetch, Protection, SendError,
         http::{Refused, Reply, Request, Response, Webhook},
         protection::{Hmac, Prefix, SecretKey},
     },
@@ -82,15 +82,15 @@ impl App<'_> {
     /// Checks that no secret is empty; the arguments complete where to find secret and token.
     ///
     /// # Errors
-    /// Names the empty key.
-    pub fn check(&self, secret: &str, token: &str) -> Result<(), AccountError> {
-        not_empty("app_secret", self.app_secret, secret)?;
-        not_empty("access_token", self.access_token, token)?;
-        if let Some(token) = self.verify_token {
-            let same = "any text, the same as at the webhook in the app's dashboard";
-            not_empty("verify_token", token, same)?;
-        }
-        number("app_id", self.app_id, "it is shown at the top of the app's dashboard")
+    /// Names each empty key.
+    pub fn check(&self, secret: &str, token: &str) -> Result<(), AccountErrors> {
+        let same = "any text, the same as at the webhook in the app's dashboard";
+        AccountErrors::all([
+            not_empty("app_secret", self.app_secret, secret),
+            not_empty("access_token", self.access_token, token),
+            self.verify_token.map_or(Ok(()), |token| not_empty("verify_token", token, same)),
+            number("app_id", self.app_id, "it is shown at the top of the app's dashboard"),
+        ])
     }
 
     /// Adds authorisation to a call.

@@ -2,4 +2,5 @@
 
 pub mod batch;
 pub mod graph_api;
+pub(super) mod object;
 pub mod subscribe;

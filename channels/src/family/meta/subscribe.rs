@@ -4,6 +4,7 @@
 //! Unconfirmed: the app's own subscriptions and the Messenger profile follow Meta's documentation
 //! and were not observed; both are set up only when an account has the keys for it.
 
+use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -107,7 +108,7 @@ pub fn page<'a>(app: App<'a>, address: String, fields: &'static [&'static str]) 
 }
 
 /// A question shown before the first message.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IceBreaker {
     /// The words to tap.

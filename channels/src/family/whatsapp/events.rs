@@ -1,14 +1,21 @@
 //! The events of WhatsApp's webhooks and what becomes of each, by Meta's reference (webhooks
 //! overview and message types, August 2026), with the types that its SDKs and resellers add.
 
-use crate::toolkit::events::{
-    EventKind,
-    Fate::{Account, Ignored, Inside, Message, Move, Notice, Receipt},
-    row,
+use crate::{
+    family::meta::object::{OBJECT, OTHER_PRODUCT},
+    toolkit::events::{
+        EventKind,
+        Fate::{Account, Ignored, Inside, Message, Move, Notice, Receipt},
+        row,
+    },
 };
 
 /// `entry[].changes[].field`.
 pub(super) const FIELD: &str = "field";
+/// `metadata.phone_number_id`.
+pub(super) const NUMBER: &str = "number";
+/// A member of `value`.
+pub(super) const VALUE: &str = "value";
 /// `messages[].type`.
 pub(super) const MESSAGE: &str = "message";
 /// `messages[].interactive.type`.
@@ -63,6 +70,8 @@ pub const EVENTS: &[EventKind] = &[
     row(FIELD, "message_echoes", Ignored(OWN_APP)),
     row(FIELD, "messaging_handovers", Ignored("conversations are not handed between apps here")),
     row(FIELD, "standby", Ignored(OTHER_HANDLER)),
+    row(OBJECT, "another product", Ignored(OTHER_PRODUCT)),
+    row(NUMBER, "another", Ignored("it is for another number of the account")),
     row(MESSAGE, "text", Message),
     row(MESSAGE, "image", Message),
     row(MESSAGE, "video", Message),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use smallvec::SmallVec;
 
 use super::{
-    events::{CALL, EVENTS, PREFERENCE, SYSTEM},
+    events::{CALL, EVENTS, PREFERENCE, SYSTEM, VALUE},
     is_user_id,
 };
 use crate::{
@@ -39,7 +39,9 @@ pub(super) fn all(
     read: impl Fn(&Value, &Value, &mut Vec<Box<str>>) -> ReadEvent,
 ) {
     let items = json::items(value, place);
-    received.ignored += usize::from(items.is_empty());
+    if items.is_empty() {
+        note_unknown(&mut received.unknown, VALUE, &format!("without {}", place.trim_start_matches('/')));
+    }
     for item in items {
         match read(value, item, &mut received.unknown) {
             Ok(Some(event)) => received.events.push(event),

@@ -6,12 +6,15 @@ use message::{BodyType, Content};
 use serde_json::{Value, json};
 
 use super::{
-    events::{EVENTS, FIELD, INTERACTIVE, MESSAGE, STATUS},
+    events::{EVENTS, FIELD, INTERACTIVE, MESSAGE, STATUS, VALUE},
     notices::{self, Numbered},
 };
 use crate::{
     contract::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
-    family::{meta::graph_api::GraphError, whatsapp::STATUSES},
+    family::{
+        meta::{graph_api::GraphError, object::unread},
+        whatsapp::STATUSES,
+    },
     text::markup,
     toolkit::{
         events::{Fate, fate, note_unknown},
@@ -32,8 +35,14 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
     // At the address that several accounts share, one call may contain entries of different kinds
     // under one object name: a change that names our own number is accepted all the same.
     let is_named = json::text(&said, "/object").is_some_and(|object| object == "whatsapp_business_account");
+    // The client on premises, which some resellers still run, sends the value alone.
+    let is_bare = said.get("object").is_none() && said.get("entry").is_none();
+    if is_bare && ["messages", "statuses"].iter().any(|member| said.get(member).is_some()) {
+        read_value(&said, &mut received);
+        return Ok(received);
+    }
     if !is_named && phone_number_id.is_none() {
-        received.ignored = 1;
+        unread(&said, is_named, &mut received);
         return Ok(received);
     }
     for entry in json::items(&said, "/entry") {
@@ -48,8 +57,8 @@ pub fn read(body: &[u8], phone_number_id: Option<&str>) -> Result<Received, Malf
             }
         }
     }
-    if !is_named && received == Received::default() {
-        received.ignored = 1;
+    if received == Received::default() {
+        unread(&said, is_named, &mut received);
     }
     Ok(received)
 }
@@ -71,10 +80,7 @@ fn read_change(field: &str, value: &Value, received: &mut Received) {
         }
         (Some(_), "calls") => notices::all(value, "/calls", received, notices::call),
         (Some(_), _) => received.ignored += 1,
-        (None, _) => {
-            received.ignored += 1;
-            note_unknown(&mut received.unknown, FIELD, field);
-        }
+        (None, _) => note_unknown(&mut received.unknown, FIELD, field),
     }
 }
 
@@ -100,6 +106,9 @@ fn facts(value: &Value) -> Box<str> {
     }
     all.join(", ").chars().take(FACTS_CHARACTERS_MAX).collect::<String>().into()
 }
+
+/// Members of a value that frame its items.
+const FRAME: [&str; 6] = ["messages", "statuses", "errors", "contacts", "metadata", "messaging_product"];
 
 fn read_value(value: &Value, received: &mut Received) {
     let before = received.events.len() + received.ignored;
@@ -138,7 +147,9 @@ fn read_value(value: &Value, received: &mut Received) {
         received.events.push(InEvent::Account { about: "error".into(), says: words.into() });
     }
     if received.events.len() + received.ignored == before {
-        received.ignored += 1;
+        let mut names = value.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        let unread = names.find(|name| !FRAME.contains(name)).unwrap_or("without messages or statuses");
+        note_unknown(&mut received.unknown, VALUE, unread);
     }
 }
 

@@ -6,14 +6,14 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
-    file::{AuthRule, ManifestFile, WithoutId},
+    file::{AccountKeyRule, AuthRule, ManifestFile, WithoutId},
     template::{Message, Node, Template, Values},
     webhook,
 };
 use crate::{
     contract::{
-        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, SendError, Sent,
-        Step,
+        AccountError, AccountErrors, AccountKey, AccountValue, Capabilities, HttpChannel, OutPart,
+        Protection, Provider, Received, SendError, Sent, Step, account_keys,
         http::{Body, Header, Malformed, Request, Response, Webhook},
         url,
     },
@@ -69,43 +69,56 @@ impl fmt::Debug for ManifestAccount {
 /// Checks an account and opens its channel.
 ///
 /// # Errors
-/// Names the key that is unknown, missing or wrong.
+/// Names each key that is unknown, missing or wrong.
 pub(super) fn open(
     manifest: &'static Manifest,
     provider: &'static Provider,
     mut table: toml::Table,
-) -> Result<ManifestAccount, AccountError> {
-    let rules = &manifest.file.account;
-    if let Some(unknown) = table.keys().find(|key| !rules.contains_key(*key)) {
-        let known: Vec<String> = rules.keys().map(|key| format!("`{key}`")).collect();
-        let problem = format!("unknown field `{unknown}`, expected one of {}", known.join(", "));
-        return Err(AccountError { key: String::new(), problem });
+) -> Result<ManifestAccount, AccountErrors> {
+    // `voipms` opens the General interface under its own description, so keys are checked here too.
+    let problems = account_keys::check(&account_keys(manifest), &table);
+    if !problems.is_empty() {
+        return Err(AccountErrors(problems));
     }
     let mut values = BTreeMap::new();
-    for (key, rule) in rules {
-        let error = |problem: String| AccountError { key: key.clone(), problem };
+    let mut wrong = Vec::new();
+    for (key, rule) in &manifest.file.account {
         let mut value: Box<str> = match (table.remove(key), &rule.default) {
             (Some(toml::Value::String(text)), _) => text.into(),
-            (Some(toml::Value::Integer(number)), _) => number.to_string().into(),
-            (Some(_), _) => return Err(error("expected a text".to_owned())),
+            (Some(other), _) => other.to_string().into(),
             (None, Some(default)) => default.as_str().into(),
-            (None, None) if rule.optional => continue,
-            (None, None) => {
-                let problem = format!("missing field `{key}`: {}", rule.doc);
-                return Err(AccountError { key: String::new(), problem });
-            }
+            (None, None) => continue,
         };
-        if rule.secret {
-            account::filled(key, &SecretString::from(&*value))?;
-        } else if value.trim().is_empty() {
-            return Err(error(format!("is empty: {}", rule.doc)));
-        }
-        if rule.url {
-            account::address(key, &mut value)?;
-        }
+        let checked = match rule {
+            AccountKeyRule { secret: true, .. } => account::filled(key, &SecretString::from(&*value)),
+            _ if value.trim().is_empty() => {
+                Err(AccountError { key: key.clone(), problem: format!("is empty: {}", rule.doc) })
+            }
+            AccountKeyRule { url: true, .. } => account::address(key, &mut value),
+            _ => Ok(()),
+        };
+        wrong.push(checked);
         values.insert(key.as_str(), value.into());
     }
+    AccountErrors::all(wrong)?;
     Ok(ManifestAccount { manifest, provider, values })
+}
+
+/// Returns the keys of an account, as the manifest describes them.
+pub(super) fn account_keys(manifest: &Manifest) -> Vec<AccountKey> {
+    let rules = manifest.file.account.iter();
+    let mut keys: Vec<AccountKey> = rules
+        .map(|(name, rule)| AccountKey {
+            name: name.as_str().into(),
+            about: rule.doc.as_str().into(),
+            value: if rule.secret || rule.url { AccountValue::Text } else { AccountValue::TextOrNumber },
+            default: rule.default.as_ref().map(|text| Value::from(text.as_str()).to_string().into()),
+            is_required: !rule.optional && rule.default.is_none(),
+            is_secret: rule.secret,
+        })
+        .collect();
+    keys.sort_by_key(|key| !key.is_required);
+    keys
 }
 
 impl ManifestAccount {
@@ -113,7 +126,7 @@ impl ManifestAccount {
         self.values.get(key).map(String::as_str).unwrap_or_default()
     }
 
-    fn rule_keys(&self, which: impl Fn(&super::file::AccountKeyRule) -> bool) -> Vec<&'static str> {
+    fn rule_keys(&self, which: impl Fn(&AccountKeyRule) -> bool) -> Vec<&'static str> {
         let rules = self.manifest.file.account.iter();
         rules.filter(|(_, rule)| which(rule)).map(|(key, _)| key.as_str()).collect()
     }

@@ -13,11 +13,13 @@ use super::{
         PresetFile, ReportName, WebhookRule,
     },
     template::{Node, Template, overlay},
+    webhook,
 };
 use crate::{
     contract::{
-        Capabilities, Protection, Provider, Report,
+        Capabilities, EventKind, Protection, Provider, Report,
         capability::LongText,
+        events::{Fate, row},
         protection::{Algorithm, Ed25519, Encoding, Hmac, Over, Place, Prefix, SecretKey},
     },
     toolkit::refusals::{RefusalClass, Refusals},
@@ -27,6 +29,8 @@ use crate::{
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 /// Maximum number of keys of an account.
 const ACCOUNT_KEYS_MAX: usize = 32;
+/// The reason for `inbound.unless`.
+const OWN: &str = "our own message: some set-ups send it back";
 /// Every kind of file that a message may carry.
 const FILES: [BodyType; 4] = [BodyType::Image, BodyType::Video, BodyType::Audio, BodyType::File];
 
@@ -108,6 +112,7 @@ fn provider(source: &ManifestText<'_>, file: ManifestFile) -> Result<&'static Pr
         };
         receipt.statuses.iter().flat_map(words).collect()
     });
+    let events = events(&file);
     let capabilities = capabilities(&file);
     let secrets: Vec<&'static str> =
         file.account.iter().filter(|(_, rule)| rule.secret).map(|(key, _)| leak(key)).collect();
@@ -128,9 +133,21 @@ fn provider(source: &ManifestText<'_>, file: ManifestFile) -> Result<&'static Pr
         webhook: protection,
         capabilities,
         statuses: statuses.leak(),
-        events: &[],
+        events,
+        account: Box::leak(Box::new(move || channel::account_keys(manifest))),
+        needs_https: false,
         channel: open,
     })))
+}
+
+/// Returns the rows of what a manifest ignores.
+fn events(file: &ManifestFile) -> &'static [EventKind] {
+    let unless = file.inbound.as_ref().and_then(|inbound| inbound.unless.as_ref());
+    let ignored = unless.into_iter().flat_map(|unless| {
+        let place = leak(webhook::place(unless));
+        unless.is.iter().map(move |word| row(place, leak(word), Fate::Ignored(OWN)))
+    });
+    ignored.collect::<Vec<_>>().leak()
 }
 
 /// Text of a description, which lives as long as the process.

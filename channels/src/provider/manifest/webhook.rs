@@ -11,7 +11,7 @@ use crate::{
         InEvent, InMessage, InReceipt, MediaRef, Received, Report,
         http::{Malformed, Reply, Webhook},
     },
-    toolkit::{auth, inbound_body, json},
+    toolkit::{auth, events::note_unknown, inbound_body, json},
 };
 
 /// Maximum number of receipts or files in one webhook. Further ones are not read.
@@ -22,7 +22,9 @@ const ITEMS_MAX: usize = 1_000;
 /// # Errors
 /// When it has another format, or lacks what every message has.
 pub(super) fn receive(file: &ManifestFile, webhook: &Webhook<'_>) -> Result<Received, Malformed> {
-    let Some(inbound) = &file.inbound else { return Ok(Received { ignored: 1, ..Received::default() }) };
+    let Some(inbound) = &file.inbound else {
+        return Err(Malformed::new("this provider's manifest has no [inbound]: nothing is read"));
+    };
     let said = read(&inbound.formats, webhook)?;
     let reply = inbound.reply.as_deref().map(Reply::text);
     let mut received = Received { reply, ..Received::default() };
@@ -35,8 +37,9 @@ pub(super) fn receive(file: &ManifestFile, webhook: &Webhook<'_>) -> Result<Rece
         }
     } else if let Some(receipt) = file.receipt.as_ref().filter(|receipt| wanted(&receipt.when)) {
         received.events = reported(receipt, &said, webhook);
-    } else {
-        received.ignored = 1;
+    } else if let Some(when) = &inbound.when {
+        let word = word_of(when, &said).unwrap_or("missing".into());
+        note_unknown(&mut received.unknown, place(when), &word);
     }
     Ok(received)
 }
@@ -67,8 +70,17 @@ fn read(formats: &[PayloadFormat], webhook: &Webhook<'_>) -> Result<Value, Malfo
 /// Returns whether the first value that exists is among the texts, in any case; a missing value is
 /// the empty text.
 pub(super) fn holds(condition: &Condition, said: &Value) -> bool {
-    let found = condition.at.iter().find_map(|path| json::text_of(said, path)).unwrap_or_default();
+    let found = word_of(condition, said).unwrap_or_default();
     condition.is.iter().any(|text| text.eq_ignore_ascii_case(&found))
+}
+
+fn word_of<'v>(condition: &Condition, said: &'v Value) -> Option<Cow<'v, str>> {
+    condition.at.iter().find_map(|path| json::text_of(said, path))
+}
+
+/// Returns the name of the member that a condition is about, for the table of events.
+pub(super) fn place(condition: &Condition) -> &str {
+    condition.at.first().and_then(|path| path.rsplit('/').next()).unwrap_or_default()
 }
 
 fn first<'v>(said: &'v Value, paths: &[String]) -> Option<Cow<'v, str>> {

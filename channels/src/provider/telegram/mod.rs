@@ -18,20 +18,21 @@ mod send;
 use std::sync::Arc;
 
 use message::{BodyType, event::Cause};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart, Polled, Protection,
-        Provider, Received, Rejection, SendError, SetUp, Step, WebhookUrls,
+        AccountError, AccountErrors, Capabilities, Fetch, HttpChannel, InMessage, MediaRef, OutPart,
+        OwnAddresses, Polled, Protection, Provider, Received, Rejection, SendError, SetUp, Step, WebhookUrls,
         capability::{Buttons, DefaultRate, Format, LongText, Opens, Units},
         http::{Body, Malformed, Request, Response, Webhook},
+        keys_of,
         protection::{Place, SecretKey},
         url,
     },
-    family::meta::graph_api,
     toolkit::{
         account::account,
         classify, json,
@@ -54,6 +55,8 @@ pub const PROVIDER: Provider = Provider {
     capabilities: capabilities(),
     statuses: &[],
     events: events::EVENTS,
+    account: &keys_of::<TelegramAccount>,
+    needs_https: true,
     channel: &|_, table| Ok(Arc::new(TelegramAccount::checked(account(table)?)?)),
 };
 
@@ -104,7 +107,7 @@ const fn capabilities() -> Capabilities {
 }
 
 /// The way updates arrive.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 enum Updates {
     /// Telegram calls the webhook.
@@ -115,16 +118,20 @@ enum Updates {
 }
 
 /// `[channel.account]` of a `telegram` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TelegramAccount {
-    /// The bot's token from BotFather.
+    /// The bot's token, which BotFather shows: digits, a colon and a key.
+    #[schemars(with = "String")]
     token: SecretString,
-    /// The secret that Telegram sends with each webhook.
-    #[serde(default)]
+    /// A secret that you choose and Telegram repeats in each webhook: 1 to 256 of A-Z a-z 0-9 _ -,
+    /// for example from "openssl rand -hex 32". Patchbay tells it to Telegram.
+    #[schemars(with = "String")]
     secret_token: SecretString,
+    /// The way updates arrive.
     #[serde(default)]
     updates: Updates,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -140,26 +147,24 @@ const POLL_S: u32 = 20;
 const SECRET_BYTES_MAX: usize = 256;
 
 impl TelegramAccount {
-    fn checked(mut self) -> Result<Self, AccountError> {
-        let own = "choose 1 to 256 of A-Z a-z 0-9 _ - and give it to setWebhook as secret_token";
-        graph_api::not_empty("secret_token", &self.secret_token, own)?;
+    fn checked(mut self) -> Result<Self, AccountErrors> {
+        let own = "choose 1 to 256 of A-Z a-z 0-9 _ -; Patchbay tells it to Telegram";
         let is_word = |text: &str| {
             !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
         };
         let secret = self.secret_token.expose_secret();
-        if !is_word(secret) || secret.len() > SECRET_BYTES_MAX {
-            return Err(AccountError {
-                key: "secret_token".into(),
-                problem: format!("cannot be one; {own}"),
-            });
-        }
+        let wrong = |key: &str, problem: String| AccountError { key: key.into(), problem };
+        let fits = is_word(secret) && secret.len() <= SECRET_BYTES_MAX;
         let parts = self.token.expose_secret().split_once(':');
-        if !parts.is_some_and(|(bot, key)| {
+        let is_token = parts.is_some_and(|(bot, key)| {
             is_word(key) && !bot.is_empty() && bot.bytes().all(|b| b.is_ascii_digit())
-        }) {
-            let problem = "is not a bot token (<digits>:<key>); BotFather shows it".into();
-            return Err(AccountError { key: "token".into(), problem });
-        }
+        });
+        AccountErrors::all([
+            fits.then_some(()).ok_or_else(|| wrong("secret_token", format!("cannot be one; {own}"))),
+            is_token.then_some(()).ok_or_else(|| {
+                wrong("token", "is not a bot token (<digits>:<key>); BotFather shows it".into())
+            }),
+        ])?;
         self.base_url = self.base_url.trim_end_matches('/').into();
         Ok(self)
     }
@@ -318,6 +323,16 @@ impl HttpChannel for TelegramAccount {
 
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         send::result(response).map(|_| ()).map_err(SendError::of_probe)
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let me = send::result(response).ok()?;
+        let names = ["/username", "/id"].into_iter().filter_map(|at| json::some_text(&me, at));
+        Some(OwnAddresses {
+            addresses: names.map(|name| (&*name).into()).collect(),
+            called: "username or id",
+            only_numbers: false,
+        })
     }
 
     fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {

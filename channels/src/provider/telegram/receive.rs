@@ -35,8 +35,11 @@ type ReadUpdate = Result<Vec<InEvent>, Box<str>>;
 /// Reads one update. `bot` is the id of our own bot, which is in its token.
 pub(super) fn update(bot: &str, update: &Value, received: &mut Received) {
     let id = json::text(update, "/update_id").unwrap_or_default();
-    let members = update.as_object().into_iter().flatten();
-    for (kind, item) in members.filter(|(kind, _)| *kind != "update_id") {
+    let members = update.as_object().into_iter().flatten().filter(|(kind, _)| *kind != "update_id");
+    if members.clone().next().is_none() {
+        note_unknown(&mut received.unknown, "update", "without content");
+    }
+    for (kind, item) in members {
         let mut reader = UpdateReader { bot, update_id: &id, unknown: &mut received.unknown };
         let read = match fate(EVENTS, "update", kind) {
             None => {

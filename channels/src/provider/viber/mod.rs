@@ -8,16 +8,18 @@
 use std::sync::Arc;
 
 use message::{BodyType, event::Cause};
+use schemars::JsonSchema;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, Capabilities, HttpChannel, OutPart, Protection, Provider, Received, Rejection,
-        SendError, Sent, SetUp, Step, WebhookUrls,
+        AccountError, AccountErrors, Capabilities, HttpChannel, OutPart, Protection, Provider, Received,
+        Rejection, SendError, Sent, SetUp, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
         http::{Body, Malformed, Reply, Request, Response, Webhook},
+        keys_of,
         protection::{Hmac, Prefix, SecretKey},
     },
     family::meta::graph_api,
@@ -45,6 +47,8 @@ pub const PROVIDER: Provider = Provider {
     capabilities: capabilities(),
     statuses: receive::STATUSES,
     events: receive::EVENTS,
+    account: &keys_of::<ViberAccount>,
+    needs_https: true,
     channel: &|_, table| Ok(Arc::new(ViberAccount::checked(account(table)?)?)),
 };
 
@@ -96,20 +100,22 @@ const fn capabilities() -> Capabilities {
 }
 
 /// `[channel.account]` of a `viber` channel.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ViberAccount {
-    /// The bot's token, which authorises calls and signs webhooks.
-    #[serde(default)]
+    /// The bot's token, which authorises calls and signs webhooks: the Viber admin panel shows it
+    /// under Edit info.
+    #[schemars(with = "String")]
     auth_token: SecretString,
-    /// The sender's name as the customer sees it.
+    /// The sender's name as the customer sees it: at most 28 characters.
     name: Box<str>,
-    /// The sender's picture.
+    /// The address of the sender's picture.
     #[serde(default)]
     avatar: Option<Box<str>>,
     /// The greeting for people who open the chat before they write.
     #[serde(default)]
     welcome: Option<Box<str>>,
+    /// The address of the API; another one for a proxy or a simulator.
     #[serde(default = "default_base_url")]
     base_url: Box<str>,
 }
@@ -129,17 +135,20 @@ const ID_BYTES_MAX: usize = 128;
 const UNANSWERED_PHRASES: [&str; 2] = ["without reply", "without a reply"];
 
 impl ViberAccount {
-    fn checked(mut self) -> Result<Self, AccountError> {
-        graph_api::not_empty(
-            "auth_token",
-            &self.auth_token,
-            "it is shown in the bot's Edit info in the Viber admin panel",
-        )?;
+    fn checked(mut self) -> Result<Self, AccountErrors> {
         let characters = self.name.chars().count();
-        if characters == 0 || characters > NAME_CHARACTERS_MAX {
-            let problem = format!("has {characters} characters, expected 1 to {NAME_CHARACTERS_MAX}");
-            return Err(AccountError { key: "name".into(), problem });
-        }
+        let fits = (1..=NAME_CHARACTERS_MAX).contains(&characters);
+        AccountErrors::all([
+            graph_api::not_empty(
+                "auth_token",
+                &self.auth_token,
+                "it is shown in the bot's Edit info in the Viber admin panel",
+            ),
+            fits.then_some(()).ok_or_else(|| AccountError {
+                key: "name".into(),
+                problem: format!("has {characters} characters; expected 1 to {NAME_CHARACTERS_MAX}"),
+            }),
+        ])?;
         self.base_url = self.base_url.trim_end_matches('/').into();
         Ok(self)
     }

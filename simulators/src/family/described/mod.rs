@@ -9,6 +9,7 @@ mod template;
 mod tests;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use channels::url::percent_encode;
 use serde_json::{Value, json};
 
 use self::{
@@ -25,7 +26,7 @@ use crate::{
         RetryPolicy, Signature, StatusReport, UnsupportedEvent, or, overlay,
     },
     toolkit::{
-        http::{Fields, Outgoing, Request, Response, encode},
+        http::{Fields, Outgoing, Request, Response},
         media::File,
         number::{is_digits, is_e164},
         sign,
@@ -99,9 +100,12 @@ impl Described {
         Ok(Some(Self::new(source.name, description)))
     }
 
-    /// Returns the provider under another title.
-    pub(crate) fn titled(mut self, title: &'static str) -> Self {
+    /// Returns the provider under another title, with another default number.
+    pub(crate) fn named(mut self, title: &'static str, number: &'static str) -> Self {
+        let others = self.about.credentials.iter().filter(|one| one.key != "number");
+        let credentials: Vec<_> = others.copied().chain([Credential::number(number)]).collect();
         self.about.title = title;
+        self.about.credentials = credentials.leak();
         self
     }
 
@@ -405,7 +409,8 @@ fn sign(outgoing: Outgoing, scheme: &WebhookScheme, cx: &Context<'_>) -> Outgoin
         WebhookScheme::TokenHeader(token) => outgoing.with(token.name.clone(), cx.secret(&token.credential)),
         WebhookScheme::TokenQuery(_) if cx.signature == Signature::None => outgoing,
         WebhookScheme::TokenQuery(token) => {
-            let pair = format!("{}={}", encode(&token.name), encode(&cx.secret(&token.credential)));
+            let pair =
+                format!("{}={}", percent_encode(&token.name), percent_encode(&cx.secret(&token.credential)));
             Outgoing { url: with_query(&outgoing.url, &pair), ..outgoing }
         }
     }

@@ -31,7 +31,10 @@ pub(crate) const fn twilio(name: &'static str, title: &'static str, product: Twi
         about: About {
             name,
             title,
-            credentials: CREDENTIALS,
+            credentials: match product {
+                TwilioProduct::WhatsApp => WHATSAPP_CREDENTIALS,
+                TwilioProduct::Sms => SMS_CREDENTIALS,
+            },
             batch_max: 1,
             retry,
             polls: false,
@@ -41,19 +44,18 @@ pub(crate) const fn twilio(name: &'static str, title: &'static str, product: Twi
     }
 }
 
-const CREDENTIALS: &[Credential] = &[
-    Credential {
-        key: "account_sid",
-        default: "AC00000000000000000000000000000001",
-        purpose: "the user and a part of each address",
-    },
-    Credential {
-        key: "auth_token",
-        default: "0123456789abcdef0123456789abcdef",
-        purpose: "the password; signs webhooks",
-    },
-    Credential::number("+15557770000"),
-];
+const SMS_CREDENTIALS: &[Credential] = &[ACCOUNT_SID, AUTH_TOKEN, Credential::number("+15557770000")];
+const WHATSAPP_CREDENTIALS: &[Credential] = &[ACCOUNT_SID, AUTH_TOKEN, Credential::number("+15557770001")];
+const ACCOUNT_SID: Credential = Credential {
+    key: "account_sid",
+    default: "AC00000000000000000000000000000001",
+    purpose: "the user and a part of each address",
+};
+const AUTH_TOKEN: Credential = Credential {
+    key: "auth_token",
+    default: "0123456789abcdef0123456789abcdef",
+    purpose: "the password; signs webhooks",
+};
 
 impl Twilio {
     fn is_whatsapp(&self) -> bool {
@@ -179,6 +181,13 @@ impl Provider for Twilio {
         match (request.method.as_str(), pieces.as_slice()) {
             ("POST", ["2010-04-01", "Accounts", sid, "Messages.json"]) if *sid == account => {
                 self.send(request, cx)
+            }
+            ("GET", ["2010-04-01", "Accounts", sid, "IncomingPhoneNumbers.json"]) if *sid == account => {
+                Effect::Answer(Response::json(
+                    200,
+                    &json!({"incoming_phone_numbers": [{"phone_number": cx.credential("number"),
+                        "sid": format!("PN{}", cx.hex(4, 32)), "account_sid": account}], "next_page_uri": null}),
+                ))
             }
             ("GET", ["2010-04-01", "Accounts", sid]) if sid.trim_end_matches(".json") == account => {
                 Effect::Answer(Response::json(

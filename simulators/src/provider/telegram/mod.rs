@@ -5,6 +5,7 @@
 mod check;
 mod update;
 
+use channels::url::percent_decode;
 use serde_json::{Value, json};
 
 use self::{
@@ -214,7 +215,7 @@ impl Provider for Telegram {
         let token = cx.credential("token");
         if let Some(path) = request.path.strip_prefix("/file/bot") {
             // Clients may percent-encode the colon of the token.
-            let path = crate::toolkit::http::decode(path, false);
+            let path = percent_decode(path);
             let id = path.strip_prefix(token).and_then(|path| path.strip_prefix("/files/"));
             let id = id.and_then(|name| name.split('.').next()).unwrap_or_default();
             return Effect::Answer(match cx.media.get(id) {
@@ -226,7 +227,7 @@ impl Provider for Telegram {
         else {
             return Effect::Answer(error(404, "Not Found"));
         };
-        if crate::toolkit::http::decode(given, false) != token {
+        if percent_decode(given) != token {
             return Effect::Answer(unauthorized());
         }
         let Some(arguments) = arguments(request) else {

@@ -1,0 +1,196 @@
+//! The counts of one channel in messages: the metrics of their outcomes, and the minutes of the
+//! last day. Hosts add to them with one atomic operation each.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use message::{ChannelId, Timestamp};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::domain::{
+    due_counts::WaitingCount,
+    progress::Milestones,
+    series::{KeptMinutes, MinuteCounts, MinuteRing},
+};
+
+/// Maximum number of codes of failures that metrics tell apart on one channel.
+const CODES_MAX: usize = 50;
+/// Maximum length of a code in metrics, in characters.
+const CODE_CHARS_MAX: usize = 48;
+/// The label of codes beyond these limits.
+const OTHER_CODE: &str = "other";
+/// The metric that counts how messages fare.
+const OUTCOMES: &str = "patchbay_message_outcomes_total";
+
+/// The counts of one channel.
+pub(crate) struct ChannelTally {
+    channel: ChannelId,
+    sent: AtomicU64,
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    received: AtomicU64,
+    receipts: AtomicU64,
+    receipt_ms: AtomicU64,
+    ring: Mutex<MinuteRing>,
+    /// The messages that wait, by host.
+    waiting: Mutex<Vec<WaitingCount>>,
+    outcomes: [Counter; 3],
+    /// Counters of failures by code.
+    failures: Mutex<BTreeMap<Box<str>, Counter>>,
+    receipt_seconds: Histogram,
+    messages_waiting: Gauge,
+    oldest_waiting: Gauge,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ChannelTally {
+    pub(crate) fn new(channel: &ChannelId) -> Self {
+        let id = || channel.to_string();
+        let outcome =
+            |outcome: &'static str| counter!(OUTCOMES, "channel" => id(), "outcome" => outcome, "code" => "");
+        Self {
+            channel: channel.clone(),
+            sent: AtomicU64::new(0),
+            delivered: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            received: AtomicU64::new(0),
+            receipts: AtomicU64::new(0),
+            receipt_ms: AtomicU64::new(0),
+            ring: Mutex::default(),
+            waiting: Mutex::default(),
+            outcomes: [outcome("sent"), outcome("delivered"), outcome("read")],
+            failures: Mutex::default(),
+            receipt_seconds: histogram!("patchbay_receipt_seconds", "channel" => id()),
+            messages_waiting: gauge!("patchbay_messages_waiting", "channel" => id()),
+            oldest_waiting: gauge!("patchbay_oldest_waiting_seconds", "channel" => id()),
+        }
+    }
+
+    /// Counts what a message reached. `code` says why it failed.
+    pub(crate) fn count(&self, reached: Milestones, code: &str) {
+        let [sent, delivered, read] = &self.outcomes;
+        if reached.sent {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            sent.increment(1);
+        }
+        if reached.delivered {
+            self.delivered.fetch_add(1, Ordering::Relaxed);
+            delivered.increment(1);
+        }
+        if reached.read {
+            read.increment(1);
+        }
+        if reached.failed {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+            self.count_failure(code);
+        }
+    }
+
+    fn count_failure(&self, code: &str) {
+        let mut failures = locked(&self.failures);
+        let code = match code {
+            _ if failures.contains_key(code) => code,
+            _ if failures.len() < CODES_MAX && code.chars().count() <= CODE_CHARS_MAX => code,
+            _ => OTHER_CODE,
+        };
+        let known = failures.entry(code.into());
+        let labels = || {
+            let channel = self.channel.to_string();
+            counter!(OUTCOMES, "channel" => channel, "outcome" => "failed", "code" => code.to_owned())
+        };
+        known.or_insert_with(labels).increment(1);
+    }
+
+    pub(crate) fn count_received(&self) {
+        self.received.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts the time from the submit of a part to its receipt.
+    pub(crate) fn count_receipt(&self, after_ms: u64) {
+        self.receipts.fetch_add(1, Ordering::Relaxed);
+        self.receipt_ms.fetch_add(after_ms, Ordering::Relaxed);
+        self.receipt_seconds.record(after_ms as f64 / 1e3);
+    }
+
+    /// Notes the messages of one host that wait.
+    pub(crate) fn note_waiting(&self, host: usize, count: WaitingCount) {
+        let mut waiting = locked(&self.waiting);
+        if waiting.len() <= host {
+            waiting.resize(host + 1, WaitingCount::default());
+        }
+        if let Some(known) = waiting.get_mut(host) {
+            *known = count;
+        }
+    }
+
+    /// Returns the messages that wait on the channel.
+    pub(crate) fn waiting(&self) -> WaitingCount {
+        locked(&self.waiting).iter().fold(WaitingCount::default(), |sum, one| sum.plus(*one))
+    }
+
+    fn totals(&self) -> MinuteCounts {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        MinuteCounts {
+            sent: of(&self.sent),
+            delivered: of(&self.delivered),
+            failed: of(&self.failed),
+            received: of(&self.received),
+            waiting: self.waiting().messages,
+            receipts: of(&self.receipts),
+            receipt_ms: of(&self.receipt_ms),
+        }
+    }
+
+    /// Publishes what waits, and ends the current minute if it is over.
+    pub(crate) fn advance(&self, now: Timestamp) {
+        let waiting = self.waiting();
+        self.messages_waiting.set(waiting.messages as f64);
+        self.oldest_waiting.set(waiting.since.map_or(0, |since| now.since_ms(since)) as f64 / 1e3);
+        let totals = self.totals();
+        locked(&self.ring).advance(now, totals);
+    }
+
+    /// Takes on the minutes of an earlier run.
+    pub(crate) fn restore(&self, kept: KeptMinutes, now: Timestamp) {
+        locked(&self.ring).restore(kept, now);
+    }
+
+    /// Returns the minutes to be kept.
+    pub(crate) fn kept(&self) -> KeptMinutes {
+        let totals = self.totals();
+        locked(&self.ring).kept(totals)
+    }
+
+    /// Adds this channel's minutes to `sum`, which begins with the minute `from`.
+    pub(crate) fn add_to(&self, sum: &mut [MinuteCounts], from: u64) {
+        let totals = self.totals();
+        locked(&self.ring).add_to(sum, from, totals);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_failures_are_limited() {
+        let tally = ChannelTally::new(&"sms".into());
+        let failed = Milestones { failed: true, ..Milestones::default() };
+        for code in 0..10 * CODES_MAX {
+            tally.count(failed, &format!("UNDELIV/{code}"));
+        }
+        tally.count(failed, &"x".repeat(10_000));
+        let failures = locked(&tally.failures);
+        assert_eq!(failures.len(), CODES_MAX + 1, "and one for all others");
+        assert!(failures.contains_key(OTHER_CODE));
+        assert_eq!(tally.totals().failed, 10 * CODES_MAX as u64 + 1);
+    }
+}
