@@ -35,8 +35,8 @@ pub(crate) fn media(folder: &Path) -> io::Result<Arc<[u8]>> {
 pub(crate) fn stream(folder: &Path, is_log_empty: bool) -> io::Result<StreamKey> {
     let known = read(folder, STREAM_FILE, "restore it from the backup of the folder")?;
     match known {
-        Some(key) => Ok(StreamKey(key)),
-        None if is_log_empty => generate(folder, STREAM_FILE).map(StreamKey),
+        Some(key) => Ok(StreamKey::new(key)),
+        None if is_log_empty => generate(folder, STREAM_FILE).map(StreamKey::new),
         None => {
             let text = format!(
                 "{} is missing: without it the sessions in the log cannot be found; restore it from the backup of the folder",
@@ -82,6 +82,8 @@ fn generate(folder: &Path, file: &str) -> io::Result<DataKey> {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
+    use message::Address;
+
     use super::*;
 
     #[test]
@@ -100,8 +102,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let missing = stream(folder.path(), false).unwrap_err().to_string();
         assert!(missing.contains("stream.key is missing") && missing.contains("backup"), "{missing}");
-        let key = stream(folder.path(), true).unwrap();
-        assert!(stream(folder.path(), false).unwrap() == key);
+        let address = Address { channel: "sms".into(), did: "5155".into(), customer: "4917600000001".into() };
+        let drawn = address.stream(&stream(folder.path(), true).unwrap());
+        assert_eq!(address.stream(&stream(folder.path(), false).unwrap()), drawn);
         fs::write(folder.path().join(STREAM_FILE), "short").unwrap();
         let damaged = stream(folder.path(), true).unwrap_err().to_string();
         assert!(damaged.contains("damaged") && !damaged.contains("delete"), "{damaged}");

@@ -35,14 +35,36 @@ impl Address {
     /// Returns the stream of the log that holds this address's sessions. Session ids contain it, so
     /// it depends on a secret: nobody can compute the id of a session from a number.
     pub fn stream(&self, key: &StreamKey) -> StreamId {
-        hash_of(&key.0, b'a', &[self.channel.as_str(), &self.did, &self.customer])
+        hash_after(key.hash.clone(), b'a', &[self.channel.as_str(), &self.did, &self.customer])
     }
 }
 
 /// The secret on which the streams of addresses depend. A log is readable only with the key with
 /// which it was written. The default serves tests.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct StreamKey(pub [u8; 32]);
+#[derive(Clone)]
+pub struct StreamKey {
+    /// The state of the hash after the key's block.
+    hash: Sha256,
+}
+
+/// Bytes that SHA-256 compresses at once.
+const HASH_BLOCK_BYTES: usize = 64;
+
+impl StreamKey {
+    /// Compresses the key once, in a block of its own, for all addresses.
+    pub fn new(secret: [u8; 32]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(secret);
+        hash.update([0; HASH_BLOCK_BYTES - size_of::<[u8; 32]>()]);
+        Self { hash }
+    }
+}
+
+impl Default for StreamKey {
+    fn default() -> Self {
+        Self::new([0; 32])
+    }
+}
 
 impl fmt::Debug for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,8 +114,9 @@ pub fn scoped_id_key(id_key: u128, scope: u64) -> u128 {
 }
 
 /// Returns the look-up key of the newest session with a customer whose address has this end.
-pub fn scope_key(channel: &ChannelId, scope: u64) -> u128 {
-    derived_key(channel_stream(channel).0, b'u', scope)
+/// `channel`: the channel's own stream.
+pub fn scope_key(channel: StreamId, scope: u64) -> u128 {
+    derived_key(channel.0, b'u', scope)
 }
 
 /// Returns the look-up key that says that a provider gave an id, as spelled, to parts of several
@@ -164,13 +187,11 @@ pub fn log_stream() -> StreamId {
 /// Returns 128 bits of SHA-256 over the fields. Each is hashed with its length, so that different
 /// lists of fields never hash the same bytes.
 fn stream_of(kind: u8, fields: &[&str]) -> StreamId {
-    hash_of(&[], kind, fields)
+    hash_after(Sha256::new(), kind, fields)
 }
 
-/// Returns the same over a key and the fields.
-fn hash_of(key: &[u8], kind: u8, fields: &[&str]) -> StreamId {
-    let mut hash = Sha256::new();
-    hash.update(key);
+/// Returns the same, continuing from a hash.
+fn hash_after(mut hash: Sha256, kind: u8, fields: &[&str]) -> StreamId {
     hash.update([kind]);
     for field in fields {
         hash.update((field.len() as u64).to_le_bytes());
@@ -202,10 +223,10 @@ mod tests {
     #[test]
     fn a_stream_is_not_known_without_the_key() {
         let address = Address { channel: "sms".into(), did: "5155".into(), customer: "+491".into() };
-        let with = |octet| address.stream(&StreamKey([octet; 32]));
+        let with = |octet| address.stream(&StreamKey::new([octet; 32]));
         assert_ne!(with(1), with(2));
         assert_eq!(with(1), with(1));
-        assert_eq!(format!("{:?}", StreamKey([7; 32])), "StreamKey(***)");
+        assert_eq!(format!("{:?}", StreamKey::new([7; 32])), "StreamKey(***)");
     }
 
     #[test]

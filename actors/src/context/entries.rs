@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use channels::{Channel, HttpChannel, LinkKind, address::country};
-use message::{Address, DestinationId, Timestamp};
+use message::{Address, DestinationId, StreamId, Timestamp};
 
 use crate::{
     config::{ChannelConfig, DestinationConfig, DestinationIx},
@@ -38,6 +38,8 @@ pub(crate) struct DidEntry {
 /// A form of a channel, and its actor.
 pub(crate) struct ChannelEntry {
     pub(crate) config: ChannelConfig,
+    /// The stream of its own events.
+    pub(crate) stream: StreamId,
     pub(crate) policy: Policy,
     /// Whether its customers may have several names.
     pub(crate) has_aliases: bool,
@@ -72,6 +74,7 @@ impl ChannelEntry {
             policy: Policy::of(config, session_queue_max),
             has_aliases: matches!(config.channel.link(), LinkKind::Http(_)),
             config: config.clone(),
+            stream: message::address::channel_stream(&config.id),
             dids,
             credit: Credit::default(),
             waiting: AtomicUsize::new(0),

@@ -2,9 +2,10 @@
 //! opening of the newest session. Each event names the one before it about the same message, so a
 //! look at a message costs its own events, however long the session. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 use message::{Event, MessageNo, Seq, snapshot::ChainsV1};
+use smallvec::SmallVec;
 use storage::{Prev, invariant};
 
 use crate::domain::{session::CarriedPiece, subject::message_of};
@@ -31,21 +32,32 @@ impl From<Position> for Prev {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Chains {
     opening: Position,
-    heads: BTreeMap<MessageNo, Position>,
+    /// In the order of the messages: most come at the end and leave near the front.
+    heads: VecDeque<(MessageNo, Position)>,
     /// Subjects that the batch in progress changed; `None` stands for the opening.
-    in_batch: Vec<Option<MessageNo>>,
+    in_batch: SmallVec<[Option<MessageNo>; 4]>,
 }
 
 impl Default for Chains {
     fn default() -> Self {
-        Self { opening: Position::At(Seq::NONE), heads: BTreeMap::new(), in_batch: Vec::new() }
+        Self { opening: Position::At(Seq::NONE), heads: VecDeque::new(), in_batch: SmallVec::new() }
     }
 }
 
 impl Chains {
     /// Returns the newest event of a message that is not settled.
     pub(crate) fn head(&self, number: MessageNo) -> Option<Position> {
-        self.heads.get(&number).copied()
+        Some(self.heads.get(self.place(number).ok()?)?.1)
+    }
+
+    /// Returns the index of a message among the heads; `Err`: the index at which to insert it.
+    fn place(&self, number: MessageNo) -> Result<usize, usize> {
+        self.heads.binary_search_by_key(&number, |(number, _)| *number)
+    }
+
+    fn head_mut(&mut self, number: MessageNo) -> Option<&mut Position> {
+        let at = self.place(number).ok()?;
+        self.heads.get_mut(at).map(|(_, position)| position)
     }
 
     /// Returns the event before one that is recorded now, about the same message. The first event
@@ -66,8 +78,16 @@ impl Chains {
         };
         match subject {
             None => self.opening = position,
-            Some(number) if is_open => _ = self.heads.insert(number, position),
-            Some(number) => _ = self.heads.remove(&number),
+            Some(number) => match self.place(number) {
+                Ok(at) if is_open => {
+                    if let Some((_, head)) = self.heads.get_mut(at) {
+                        *head = position;
+                    }
+                }
+                Ok(at) => _ = self.heads.remove(at),
+                Err(at) if is_open => self.heads.insert(at, (number, position)),
+                Err(_) => {}
+            },
         }
         if let Position::InBatch(index) = position {
             // Each of them changed one subject.
@@ -82,7 +102,7 @@ impl Chains {
         for subject in std::mem::take(&mut self.in_batch) {
             let position = match subject {
                 None => Some(&mut self.opening),
-                Some(number) => self.heads.get_mut(&number),
+                Some(number) => self.head_mut(number),
             };
             if let Some(position) = position
                 && let Position::InBatch(index) = *position
@@ -108,7 +128,7 @@ impl Chains {
 impl From<ChainsV1> for Chains {
     fn from(v1: ChainsV1) -> Self {
         let heads = v1.heads.into_iter().map(|(number, seq)| (number, Position::At(seq)));
-        Self { opening: Position::At(v1.opening), heads: heads.collect(), in_batch: Vec::new() }
+        Self { opening: Position::At(v1.opening), heads: heads.collect(), in_batch: SmallVec::new() }
     }
 }
 

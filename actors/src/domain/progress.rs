@@ -1,9 +1,9 @@
 //! The changes of a message that are counted: from which status to which, and whether it waits.
 //! Pure.
 
-use message::{Event, MessageNo, MessageStatus, Timestamp};
+use message::{Event, MessageStatus, Timestamp};
 
-use crate::domain::{due_counts::due_since, session::Session};
+use crate::domain::{due_counts::due_since, session::Outbound};
 
 /// A message before or after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,12 +14,8 @@ pub(crate) struct CountedState {
 }
 
 impl CountedState {
-    /// Returns the state of a message that is not settled.
-    pub(crate) fn of(session: &Session, number: MessageNo) -> Option<Self> {
-        session.message(number).map(|message| Self {
-            status: message.status(),
-            waits_since: message.is_waiting().then(|| due_since(message)),
-        })
+    pub(crate) fn of(message: &Outbound) -> Self {
+        Self { status: message.status(), waits_since: message.is_waiting().then(|| due_since(message)) }
     }
 }
 
@@ -58,10 +54,10 @@ impl Milestones {
 }
 
 /// Returns the milliseconds from the submit of a part to its first final receipt, if the event is
-/// that receipt. To be asked before the event is applied.
-pub(crate) fn receipt_ms(session: &Session, event: &Event, now: Timestamp) -> Option<u64> {
-    let Event::Receipt { message, part, state, .. } = event else { return None };
-    let part = session.part(*message, *part)?;
+/// that receipt. `message` is the one that it is about, before the event is applied.
+pub(crate) fn receipt_ms(message: &Outbound, event: &Event, now: Timestamp) -> Option<u64> {
+    let Event::Receipt { part, state, .. } = event else { return None };
+    let part = message.parts.get(usize::from(*part))?;
     let is_first = state.is_final() && !part.state.is_final();
     (is_first && part.handed_at != Timestamp::default()).then(|| now.since_ms(part.handed_at))
 }

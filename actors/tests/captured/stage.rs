@@ -297,7 +297,7 @@ fn config(file: &CapturedFile, channel: Arc<dyn Channel>) -> Config {
         limits: Limits { hosts: 1, ..Limits::default() },
         retention: None,
         media: None,
-        stream_key: message::address::StreamKey([7; 32]),
+        stream_key: message::address::StreamKey::new([7; 32]),
     }
 }
 

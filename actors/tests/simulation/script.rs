@@ -608,7 +608,7 @@ impl Script {
             limits: self.limits.clone(),
             retention: self.retention_s.map(Duration::from_secs),
             media: None,
-            stream_key: message::address::StreamKey([7; 32]),
+            stream_key: message::address::StreamKey::new([7; 32]),
         }
     }
 }

@@ -363,7 +363,7 @@ fn config(account: &str) -> Config {
         limits: Limits::default(),
         retention: None,
         media: None,
-        stream_key: message::address::StreamKey([7; 32]),
+        stream_key: message::address::StreamKey::new([7; 32]),
     }
 }
 

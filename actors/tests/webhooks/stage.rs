@@ -201,7 +201,7 @@ pub(crate) fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
         default_country: None,
     };
     Config {
-        stream_key: message::address::StreamKey([7; 32]),
+        stream_key: message::address::StreamKey::new([7; 32]),
         channels: channels.into_iter().enumerate().map(channel).collect(),
         destinations: vec![DestinationConfig {
             id: "support".into(),

@@ -6,25 +6,68 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use hashbrown::HashTable;
 use message::{Seq, Timestamp};
 
 use crate::{
-    hash::{UniformMap, high, low},
+    hash::{high, low},
     item::Found,
     lookup::facts::Facts,
 };
 
 const SHARDS: usize = 64;
+/// Keys that get their memory at once. Keys never move, so growth copies none of them.
+const CHUNK_KEYS: usize = 128;
 
-/// A value with the number of its event.
+/// A key that was appended since the start, with its value and the number of its event.
 #[derive(Clone, Copy)]
-struct Versioned {
+struct Appended {
+    hash: u128,
     found: Found,
     seq: u64,
 }
 
-/// A key that a start read back from the blocks. It takes less than two thirds of a slot of the
-/// map, a third of whose slots are empty.
+/// Keys in the order in which they came.
+#[derive(Default)]
+struct AppendedKeys {
+    chunks: Vec<Vec<Appended>>,
+}
+
+impl AppendedKeys {
+    fn get(&self, at: u32) -> Option<&Appended> {
+        self.chunks.get(at as usize / CHUNK_KEYS)?.get(at as usize % CHUNK_KEYS)
+    }
+
+    fn get_mut(&mut self, at: u32) -> Option<&mut Appended> {
+        self.chunks.get_mut(at as usize / CHUNK_KEYS)?.get_mut(at as usize % CHUNK_KEYS)
+    }
+
+    fn len(&self) -> usize {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK_KEYS;
+        full + self.chunks.last().map_or(0, Vec::len)
+    }
+
+    /// Adds a key and returns its position.
+    fn push(&mut self, key: Appended) -> u32 {
+        let at = self.len() as u32;
+        match self.chunks.last_mut().filter(|last| last.len() < CHUNK_KEYS) {
+            Some(last) => last.push(key),
+            None => {
+                let mut chunk = Vec::with_capacity(CHUNK_KEYS);
+                chunk.push(key);
+                self.chunks.push(chunk);
+            }
+        }
+        at
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Appended> {
+        self.chunks.iter().flatten()
+    }
+}
+
+/// A key that a start read back from the blocks. It is smaller than an appended one, and no position
+/// leads to it.
 #[derive(Clone, Copy)]
 struct Recovered {
     hash: [u64; 2],
@@ -54,13 +97,43 @@ fn join([high, low]: [u64; 2]) -> u128 {
 #[derive(Default)]
 struct Shard {
     /// Appended since the start.
-    map: UniformMap<u128, Versioned>,
+    appended: AppendedKeys,
+    /// Positions of the appended keys, by their hashes. Apart from the keys, they stay in the
+    /// processor's cache.
+    positions: HashTable<u32>,
     /// Read back at the start: in the order of the events until the first look-up sorts them.
     recovered: Vec<Recovered>,
     is_sorted: bool,
 }
 
+/// The bits of a key by which its position is found.
+fn position_hash(hash: u128) -> u64 {
+    low(hash) ^ high(hash)
+}
+
 impl Shard {
+    /// Inserts a key, or replaces its value by that of a later event.
+    fn append(&mut self, key: Appended) {
+        let Self { appended, positions, .. } = self;
+        let is_same = |at: &u32| appended.get(*at).is_some_and(|known| known.hash == key.hash);
+        if let Some(at) = positions.find(position_hash(key.hash), is_same) {
+            if let Some(known) = appended.get_mut(*at).filter(|known| known.seq <= key.seq) {
+                *known = key;
+            }
+            return;
+        }
+        let at = appended.push(key);
+        let hash_of = |at: &u32| appended.get(*at).map_or(0, |known| position_hash(known.hash));
+        positions.insert_unique(position_hash(key.hash), at, hash_of);
+    }
+
+    /// Finds the value of an appended key.
+    fn appended(&self, hash: u128) -> Option<Found> {
+        let is_same = |at: &u32| self.appended.get(*at).is_some_and(|known| known.hash == hash);
+        let at = self.positions.find(position_hash(hash), is_same)?;
+        Some(self.appended.get(*at)?.found)
+    }
+
     fn sort(&mut self) {
         if !self.is_sorted {
             // Of equal keys the newest stays last, since the sort is stable.
@@ -84,7 +157,7 @@ pub(crate) struct MemTable {
     shards: Box<[RwLock<Shard>]>,
     /// Keys whose events have their numbers.
     expected: AtomicU64,
-    /// Keys that are in the map.
+    /// Keys that are in the table.
     arrived: AtomicU64,
 }
 
@@ -140,7 +213,7 @@ impl MemTable {
         self.expected.fetch_add(keys, Ordering::AcqRel);
     }
 
-    /// Whether every announced key is in the map.
+    /// Whether every announced key is in the table.
     pub(crate) fn is_complete(&self) -> bool {
         self.arrived.load(Ordering::Acquire) == self.expected.load(Ordering::Acquire)
     }
@@ -149,11 +222,7 @@ impl MemTable {
     pub(crate) fn insert(&self, hash: u128, found: Found, seq: Seq) {
         invariant!(self.first <= seq, "a key of {seq} comes into the part from {}", self.first);
         if let Some(shard) = self.shard(hash) {
-            let map = &mut write(shard).map;
-            let value = map.entry(hash).or_insert(Versioned { found, seq: seq.0 });
-            if value.seq <= seq.0 {
-                *value = Versioned { found, seq: seq.0 };
-            }
+            write(shard).append(Appended { hash, found, seq: seq.0 });
         }
         let arrived = self.arrived.fetch_add(1, Ordering::AcqRel) + 1;
         let expected = self.expected.load(Ordering::Acquire);
@@ -179,8 +248,8 @@ impl MemTable {
         let shard = self.shard(hash)?;
         {
             let shard = read(shard);
-            if let Some(value) = shard.map.get(&hash) {
-                return Some(value.found);
+            if let Some(found) = shard.appended(hash) {
+                return Some(found);
             }
             if shard.is_sorted || shard.recovered.is_empty() {
                 return shard.recovered(hash);
@@ -188,14 +257,14 @@ impl MemTable {
         }
         let mut shard = write(shard);
         shard.sort();
-        shard.map.get(&hash).map(|value| value.found).or_else(|| shard.recovered(hash))
+        shard.appended(hash).or_else(|| shard.recovered(hash))
     }
 
     /// The number of keys; a key that was read back several times counts each time.
     pub(crate) fn len(&self) -> usize {
         let len = |shard: &RwLock<Shard>| {
             let shard = read(shard);
-            shard.map.len() + shard.recovered.len()
+            shard.appended.len() + shard.recovered.len()
         };
         self.shards.iter().map(len).sum()
     }
@@ -206,7 +275,7 @@ impl MemTable {
         self.shard(hash).unwrap().write().unwrap()
     }
 
-    /// Returns all keys in rising order, each once. Waits until every announced key is in the map.
+    /// Returns all keys in rising order, each once. Waits until every announced key is in the table.
     pub(crate) fn sorted(&self) -> Vec<(u128, Found)> {
         while !self.is_complete() {
             // An append has its numbers and is about to insert its keys.
@@ -217,7 +286,7 @@ impl MemTable {
             let start = all.len();
             let shard = read(shard);
             all.extend(shard.recovered.iter().map(|recovered| (recovered.hash(), recovered.found())));
-            all.extend(shard.map.iter().map(|(hash, value)| (*hash, value.found)));
+            all.extend(shard.appended.iter().map(|key| (key.hash, key.found)));
             // Shards are cut by the top bits, so sorting each sorts all. Of equal keys the newest
             // stays last.
             if let Some(part) = all.get_mut(start..) {

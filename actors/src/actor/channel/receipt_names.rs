@@ -49,7 +49,7 @@ pub(crate) fn named_in(context: &Context, entry: &ChannelEntry, address: &Addres
 /// one of them otherwise.
 pub(crate) fn find_alike(context: &Context, entry: &ChannelEntry, named: &mut Named) {
     for scope in &named.scopes {
-        let found = context.reader.find(address::scope_key(&entry.config.id, *scope));
+        let found = context.reader.find(address::scope_key(entry.stream, *scope));
         if let Some(stream) = found.map(|found| StreamId(found.a))
             && !named.streams.contains(&stream)
             && !named.alike.contains(&stream)

@@ -79,8 +79,8 @@ fn keys_of_session(turn: &HostTurn<'_>, stream: StreamId, session: &Session) -> 
     let address = &session.address;
     let entry = turn.context.directory.channel_by_id(&address.channel);
     let mut keys = Vec::new();
-    if entry.is_some_and(|(_, entry)| entry.is_smpp()) {
-        let hash = address::scope_key(&address.channel, correlation::scope(&address.customer));
+    if let Some((_, entry)) = entry.filter(|(_, entry)| entry.is_smpp()) {
+        let hash = address::scope_key(entry.stream, correlation::scope(&address.customer));
         keys.push(Key { hash, a: stream.0, b: Tag::OwnSeq });
     }
     if entry.is_some_and(|(_, entry)| entry.has_aliases) {

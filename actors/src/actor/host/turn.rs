@@ -241,10 +241,14 @@ fn keys_of(stream: StreamId, event: &Event, entry: Option<&ChannelEntry>) -> Sma
             names::keys_of(stream, &opened.address, opened.reached.as_ref())
         }
         // Receipts of an SMSC name the customer in any spelling.
-        Event::SessionOpened(opened) if entry.is_some_and(ChannelEntry::is_smpp) => {
-            let Address { channel, customer, .. } = &opened.address;
-            let hash = message::address::scope_key(channel, correlation::scope(customer));
-            [Key { hash, a: stream.0, b: Tag::OwnSeq }].into_iter().collect()
+        Event::SessionOpened(opened) => {
+            let scope = correlation::scope(&opened.address.customer);
+            let scoped = entry.filter(|entry| entry.is_smpp()).map(|entry| Key {
+                hash: address::scope_key(entry.stream, scope),
+                a: stream.0,
+                b: Tag::OwnSeq,
+            });
+            scoped.into_iter().collect()
         }
         Event::CustomerMoved(moved) => names::keys_of_move(stream, moved, KEYS_MAX),
         Event::CustomerKnown(known) => {

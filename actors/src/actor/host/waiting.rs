@@ -55,8 +55,9 @@ pub(crate) struct Before {
 
 impl Before {
     pub(crate) fn of(session: &Session, event: &Event, number: Option<MessageNo>, now: Timestamp) -> Self {
-        let state = number.and_then(|number| CountedState::of(session, number));
-        Self { number, state, receipt_ms: progress::receipt_ms(session, event, now) }
+        let message = number.and_then(|number| session.message(number));
+        let receipt_ms = message.and_then(|message| progress::receipt_ms(message, event, now));
+        Self { number, state: message.map(CountedState::of), receipt_ms }
     }
 }
 
@@ -100,15 +101,15 @@ impl WaitingMessages {
         }
         let Some(number) = before.number else { return };
         let message = settled.or_else(|| slot.session.message(number));
-        if let (Some(message), Some(before)) = (message, before.state) {
-            let status = message.status();
-            if status != before.status {
-                let code = message.failure().map_or("", |(failure, _)| &*failure.cause.code);
-                entry.tally.count(Milestones::between(before.status, status), code);
-            }
+        let after = message.map(CountedState::of);
+        if let (Some(message), Some(before), Some(after)) = (message, before.state, after)
+            && before.status != after.status
+        {
+            let code = message.failure().map_or("", |(failure, _)| &*failure.cause.code);
+            entry.tally.count(Milestones::between(before.status, after.status), code);
         }
         let was = before.state.and_then(|state| state.waits_since);
-        let is = CountedState::of(&slot.session, number).and_then(|state| state.waits_since);
+        let is = after.and_then(|after| after.waits_since);
         if was != is && self.is_counted(slot.stream) {
             let counts = self.by_channel.entry(channel).or_default();
             was.into_iter().for_each(|since| counts.remove(since));
