@@ -2,6 +2,7 @@
 //! contains a message's text or a secret.
 
 mod families;
+pub mod problems;
 mod repeats;
 
 use std::{

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use channels::{
     Channel, HttpChannel, InEvent, LinkKind, Received,
+    events::{EventKind, Fate},
     family::{messenger, whatsapp},
     http::Webhook,
     provider,
-    toolkit::events::{EventKind, Fate},
 };
 use message::{BodyType, Content};
 use serde_json::{Value, json};

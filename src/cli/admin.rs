@@ -5,8 +5,11 @@ use clap::Args;
 use http::Method;
 use serde_json::Value;
 
-use super::client::{Answer, Client, Port};
-use crate::run::Failure;
+use super::{
+    client::{Answer, Client, Port},
+    table::{self, items},
+};
+use crate::{console, run::Failure};
 
 /// Where the admin port is.
 #[derive(Debug, Args)]
@@ -22,6 +25,52 @@ pub(super) struct AdminArguments {
 impl AdminArguments {
     pub(super) fn client(&self) -> Result<AdminClient, Failure> {
         Client::new(Port::Admin, &self.url, self.token.clone()).map(|client| AdminClient { client })
+    }
+}
+
+/// How a list of the admin port is asked for and shown.
+#[derive(Debug, Args)]
+pub(super) struct ListArguments {
+    /// The largest number of lines
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+    /// Continue a list: the cursor that it named at its end
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+    #[command(flatten)]
+    admin: AdminArguments,
+    /// Print the answer as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl ListArguments {
+    /// Prints the list at a path as a table, with one line for each item; `none` if it is empty.
+    pub(super) async fn show<const N: usize>(
+        &self,
+        path: &str,
+        none: &str,
+        columns: [&str; N],
+        line: impl Fn(&Value) -> [String; N],
+    ) -> Result<(), Failure> {
+        let admin = self.admin.client()?;
+        let parameters = [("limit", Some(self.limit.to_string())), ("after", self.after.clone())];
+        let answer = admin.get(&with_query(path, &parameters)).await?;
+        if self.json {
+            console::line(answer.text());
+            return Ok(());
+        }
+        let found: Value = admin.client().read(&answer)?;
+        let rows: Vec<Vec<String>> = items(&found).iter().map(|item| line(item).into()).collect();
+        if rows.is_empty() {
+            console::line(none);
+            return Ok(());
+        }
+        table::print(&columns, &rows);
+        if let Some(next) = answer.next() {
+            console::line(format!("more with --after {next}"));
+        }
+        Ok(())
     }
 }
 

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::{
-    admin::{AdminArguments, AdminClient, with_query},
-    table::{self, at, items, number, word},
+    admin::{AdminArguments, AdminClient, ListArguments},
+    table::{at, number, word},
 };
 use crate::{console, run::Failure};
 
@@ -26,31 +26,16 @@ pub(super) struct DeadLettersArguments {
     #[command(subcommand)]
     order: Option<LetterOrder>,
     #[command(flatten)]
-    list: LetterList,
+    list: ListArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum LetterOrder {
     /// List the dead letters (also without a subcommand)
     #[command(after_help = LIST_EXAMPLES)]
-    List(LetterList),
+    List(ListArguments),
     /// Deliver dead letters again
     Replay(LetterReplay),
-}
-
-#[derive(Debug, Args)]
-struct LetterList {
-    /// The largest number of dead letters
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
-    /// Continue a list: the cursor that it named at its end
-    #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
-    #[command(flatten)]
-    admin: AdminArguments,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -93,37 +78,13 @@ pub(super) async fn perform(arguments: DeadLettersArguments) -> Result<(), Failu
     }
 }
 
-async fn list(list: &LetterList) -> Result<(), Failure> {
-    let admin = list.admin.client()?;
-    let parameters = [("limit", Some(list.limit.to_string())), ("after", list.after.clone())];
-    let answer = admin.get(&with_query("/api/dead-letters", &parameters)).await?;
-    if list.json {
-        console::line(answer.text());
-        return Ok(());
-    }
-    let letters: Value = admin.client().read(&answer)?;
-    let letters = items(&letters);
-    if letters.is_empty() {
-        console::line("no dead letters");
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = letters
-        .iter()
-        .map(|letter| {
-            vec![
-                word(letter, "id"),
-                at(letter, "at"),
-                word(letter, "destination"),
-                word(letter, "kind"),
-                word(letter, "reason"),
-            ]
-        })
-        .collect();
-    table::print(&["id", "at", "destination", "kind", "reason"], &rows);
-    if let Some(next) = answer.next() {
-        console::line(format!("more with --after {next}"));
-    }
-    Ok(())
+async fn list(list: &ListArguments) -> Result<(), Failure> {
+    let columns = ["id", "at", "destination", "kind", "reason"];
+    let line = |letter: &Value| {
+        let text = |key| word(letter, key);
+        [text("id"), at(letter, "at"), text("destination"), text("kind"), text("reason")]
+    };
+    list.show("/api/dead-letters", "no dead letters", columns, line).await
 }
 
 async fn replay(replay: &LetterReplay) -> Result<(), Failure> {

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{
-    admin::{AdminArguments, AdminClient, with_query},
-    table::{self, items, number, word},
+    admin::{AdminArguments, AdminClient, ListArguments},
+    table::{items, number, word},
 };
 use crate::{console, run::Failure};
 
@@ -22,35 +22,20 @@ pub(super) struct InDoubtArguments {
     #[command(subcommand)]
     order: Option<DoubtOrder>,
     #[command(flatten)]
-    list: DoubtList,
+    list: ListArguments,
 }
 
 #[derive(Debug, Subcommand)]
 enum DoubtOrder {
     /// List the parts in doubt (also without a subcommand)
     #[command(after_help = LIST_EXAMPLES)]
-    List(DoubtList),
+    List(ListArguments),
     /// Send them again: never lost, but the customer may get them twice
     Resend(Decision),
     /// Let them fail: never twice, but the customer may get nothing
     Fail(Decision),
     /// Take them as sent: the provider says that it has them
     Sent(Decision),
-}
-
-#[derive(Debug, Args)]
-struct DoubtList {
-    /// The largest number of parts
-    #[arg(long, default_value_t = 100)]
-    limit: usize,
-    /// Continue a list: the cursor that it named at its end
-    #[arg(long, value_name = "CURSOR")]
-    after: Option<String>,
-    #[command(flatten)]
-    admin: AdminArguments,
-    /// Print the answer as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -90,42 +75,20 @@ pub(super) async fn perform(arguments: InDoubtArguments) -> Result<(), Failure> 
     }
 }
 
-async fn list(list: &DoubtList) -> Result<(), Failure> {
-    let admin = list.admin.client()?;
-    let path = with_query(
-        "/api/in-doubt",
-        &[("limit", Some(list.limit.to_string())), ("after", list.after.clone())],
-    );
-    let answer = admin.get(&path).await?;
-    if list.json {
-        console::line(answer.text());
-        return Ok(());
-    }
-    let parts: Value = admin.client().read(&answer)?;
-    let parts = items(&parts);
-    if parts.is_empty() {
-        console::line("no part is in doubt");
-        return Ok(());
-    }
-    let rows: Vec<Vec<String>> = parts
-        .iter()
-        .map(|part| {
-            let held = part.get("held").and_then(Value::as_bool).unwrap_or_default();
-            vec![
-                word(part, "messageId"),
-                number(part, "part").to_string(),
-                word(part, "channel"),
-                word(part, "customer"),
-                if held { "held: decide with resend, fail or sent" } else { "sent again" }.to_owned(),
-                number(part, "resent").to_string(),
-            ]
-        })
-        .collect();
-    table::print(&["message", "part", "channel", "customer", "state", "resent"], &rows);
-    if let Some(next) = answer.next() {
-        console::line(format!("more with --after {next}"));
-    }
-    Ok(())
+async fn list(list: &ListArguments) -> Result<(), Failure> {
+    let columns = ["message", "part", "channel", "customer", "state", "resent"];
+    let line = |part: &Value| {
+        let held = part.get("held").and_then(Value::as_bool).unwrap_or_default();
+        [
+            word(part, "messageId"),
+            number(part, "part").to_string(),
+            word(part, "channel"),
+            word(part, "customer"),
+            if held { "held: decide with resend, fail or sent" } else { "sent again" }.to_owned(),
+            number(part, "resent").to_string(),
+        ]
+    };
+    list.show("/api/in-doubt", "no part is in doubt", columns, line).await
 }
 
 async fn decide(decision: &Decision, action: &str) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use actors::{
 use channels::{Channel, LinkKind, toolkit::auth, url};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::section::Section;
+use super::{pem, section::Section};
 
 /// Reads the table of a channel. `public_url` is the one of `[http]`.
 pub(super) fn read(
@@ -70,6 +70,9 @@ pub(super) fn read(
         });
         route.no_proxy = places(&table, "no_proxy");
         route.trust = table.path("trust").map(Arc::from);
+        if let Some(Err(wrong)) = route.trust.as_deref().map(|path| pem::check_roots("trust", path)) {
+            table.problem(wrong.key, wrong.problem);
+        }
         route.allow_private = places(&table, "allow_private");
         table.finish();
     }

@@ -13,10 +13,12 @@ use serde::Deserialize;
 use toml::de::DeValue;
 
 use super::{
-    calls, manifest,
+    calls, manifest, pem,
     section::{OrOff, Section, Value, id},
 };
 
+/// The key of an account with a file of root certificates.
+const ROOTS: &str = "tls_ca";
 /// The largest number of parts per second that may be configured.
 const SEND_RATE_MAX: f64 = 100_000.0;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -260,11 +262,25 @@ fn account_table(section: &Section<'_>, account: &Section<'_>, provider: &Provid
                 unresolved = true;
                 Some(toml::Value::String(String::new()))
             }
+            None if name == ROOTS => roots(account).or_else(|| {
+                unresolved = true;
+                None
+            }),
             None => toml::Value::deserialize(toml::de::ValueDeserializer::from(value.clone())).ok(),
         };
         table.extend(read.map(|value| (name.into(), value)));
     }
     (table, unresolved)
+}
+
+/// Returns the path of an account's roots if the file can be used; else it is reported.
+fn roots(account: &Section<'_>) -> Option<toml::Value> {
+    let path = account.path(ROOTS)?;
+    if let Err(wrong) = pem::check_roots(ROOTS, &path) {
+        account.problem(wrong.key, wrong.problem);
+        return None;
+    }
+    Some(toml::Value::String(path.to_string_lossy().into_owned()))
 }
 
 fn dids(

@@ -266,7 +266,7 @@ fn admin(section: Option<Section<'_>>, _root: &Section<'_>) -> AdminSettings {
 /// Reads the roots to trust for destinations.
 fn trust(root: &Section<'_>) -> Option<PathBuf> {
     let path = root.path("tls_ca")?;
-    if let Err(wrong) = pem::certificates("tls_ca", &path) {
+    if let Err(wrong) = pem::check_roots("tls_ca", &path) {
         root.problem(wrong.key, wrong.problem);
     }
     Some(path)

@@ -1,10 +1,11 @@
-//! Certificates and keys of the listeners, in PEM files. Read when the configuration is checked, so
-//! that a mistake names the file, the line and the key, and again at the start.
+//! Certificates and keys of the listeners, and roots to trust, in PEM files. Read when the
+//! configuration is checked, so that a mistake names the file, the line and the key, and again at
+//! the start.
 
 use std::path::Path;
 
 use rustls::{
-    ServerConfig,
+    RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem, pem::PemObject},
 };
 
@@ -50,6 +51,24 @@ pub fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer
     }
 }
 
+/// Checks that a file has root certificates, and that each can be used.
+///
+/// # Errors
+/// The file cannot be read, has none, or one of them is damaged.
+pub fn check_roots(key: &'static str, path: &Path) -> Result<(), TlsProblem> {
+    let mut store = RootCertStore::empty();
+    for (certificate, number) in certificates(key, path)?.into_iter().zip(1..) {
+        store.add(certificate).map_err(|why| TlsProblem {
+            key,
+            problem: format!(
+                "certificate {number} in the file {} cannot be used: {why}; replace it or remove it",
+                path.display()
+            ),
+        })?;
+    }
+    Ok(())
+}
+
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsProblem> {
     PrivateKeyDer::from_pem_file(path)
         .map_err(|why| unusable("key", path, "private key", "-----BEGIN PRIVATE KEY-----", &why))
@@ -62,7 +81,10 @@ fn unusable(key: &'static str, path: &Path, what: &str, begins: &str, why: &pem:
             format!("the file {file} does not exist; name the PEM file of the {what}")
         }
         pem::Error::Io(why) => format!("the file {file} cannot be read: {why}; let this user read it"),
-        _ => format!("the file {file} has no {what}; expected a PEM file with {begins:?}"),
+        pem::Error::NoItemsFound => {
+            format!("the file {file} has no {what}; expected a PEM file with {begins:?}")
+        }
+        why => format!("the file {file} is damaged: {why}; expected a PEM file with {begins:?}"),
     };
     TlsProblem { key, problem }
 }

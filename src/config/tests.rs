@@ -234,6 +234,43 @@ fn the_documented_example_is_right() {
     parse(&text, "config.toml", Path::new("/nowhere")).map_err(|e| e.to_string()).unwrap();
 }
 
+/// A root certificate in PEM.
+fn root() -> String {
+    rcgen::generate_simple_self_signed(vec!["root.lan".into()]).unwrap().cert.pem()
+}
+
+#[test]
+fn roots_to_trust_are_read_and_mistakes_name_file_and_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let whole = root();
+    // A certificate in the right armour that is none.
+    let none = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    write("good.pem", &whole);
+    write("second.pem", &format!("{whole}{none}"));
+    write("cut.pem", &whole[..whole.len() / 2]);
+    write("text.pem", "my root");
+    let smpp = |file: &str| with("[channel.account]", &format!("[channel.account]\ntls_ca = {file:?}"));
+    let rest = |file: &str| called(&format!("trust = {file:?}"));
+    let places: [(&dyn Fn(&str) -> String, &str); 2] = [(&smpp, "account tls_ca"), (&rest, "http trust")];
+    for (config, place) in places {
+        let read = |file: &str| parse(&config(file), "c.toml", folder.path()).map_err(|e| e.to_string());
+        read("good.pem").unwrap();
+        for (file, words) in [
+            ("none.pem", "none.pem does not exist; name the PEM file"),
+            ("text.pem", "text.pem has no certificate; expected a PEM file"),
+            ("cut.pem", "cut.pem is damaged"),
+            ("second.pem", "certificate 2 in the file"),
+        ] {
+            let told = read(file).unwrap_err();
+            let line = config(file).lines().position(|line| line.contains(file)).unwrap() + 1;
+            assert!(told.contains(words) && told.contains(place), "{place} {file}: {told}");
+            assert!(told.starts_with(&format!("c.toml:{line}: ")), "{place} {file}: {told}");
+            assert_eq!(told.lines().count(), 1, "nothing else is wrong: {told}");
+        }
+    }
+}
+
 /// A channel that is called over HTTP, with keys of `[channel.http]`.
 fn called(http: &str) -> String {
     let public = "[http]\npublic_url = \"https://p.example/\"\n";
@@ -257,12 +294,14 @@ fn how_a_provider_is_called_is_read_with_its_defaults() {
     assert!(http.route.may_dial("api.example", 443, ip("10.0.0.1")).is_err());
     let keys = "timeout = \"5s\"\nconnections = 100\nproxy = \"http://u:geheim@proxy:3128\"\nno_proxy = [\".lan\"]\n\
         allow_private = [\"10.0.0.0/8\"]\ntrust = \"ca.pem\"";
-    let settings = check(&called(keys)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ca.pem"), root()).unwrap();
+    let settings = parse(&called(keys), "c.toml", folder.path()).unwrap();
     let http = &settings.router.channels[1].http;
     assert_eq!((http.timeout, http.connections), (Duration::from_secs(5), 100));
     assert!(http.route.proxy_to("api.example", 443).is_some() && http.route.proxy_to("a.lan", 443).is_none());
     assert!(http.route.may_dial("api.example", 443, ip("10.0.0.1")).is_ok());
-    assert_eq!(http.route.trust.as_deref(), Some(Path::new("/nowhere/ca.pem")));
+    assert_eq!(http.route.trust.as_deref(), Some(&*folder.path().join("ca.pem")));
     assert!(!format!("{settings:?}").contains("geheim"));
 }
 

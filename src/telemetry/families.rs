@@ -42,7 +42,21 @@ const FAMILIES: &[Family] = &[
         None,
         "Panics in a session, which was rebuilt from the log; each is a bug.",
     ),
+    (
+        "patchbay_problems",
+        Gauge,
+        None,
+        "1 while there is a problem, by kind, severity, channel, destination and code; `patchbay status` and \
+         /api/status tell its cause and its fix.",
+    ),
     // Messages.
+    (
+        "patchbay_messages_refused_total",
+        Counter,
+        None,
+        "Messages of the business that no channel can take and that were not accepted, by channel \
+         and code. At most 50 codes per channel are told apart.",
+    ),
     (
         "patchbay_message_outcomes_total",
         Counter,
@@ -235,6 +249,13 @@ const FAMILIES: &[Family] = &[
         Gauge,
         Some(Unit::Count),
         "Damaged or missing files that were rebuilt since the start.",
+    ),
+    ("patchbay_disk_free_bytes", Gauge, Some(Unit::Bytes), "Free space on the disk of data_dir, in bytes."),
+    (
+        "patchbay_disk_reserve_bytes",
+        Gauge,
+        Some(Unit::Bytes),
+        "Free space below which nothing is accepted (disk_reserve), in bytes.",
     ),
     (
         "patchbay_clock_doubt_seconds",

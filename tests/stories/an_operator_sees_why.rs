@@ -128,8 +128,20 @@ async fn of_refused_credentials_and_of_a_refused_message() {
         assert_eq!(body[key], failed[key], "{key}: {body}");
     }
     assert_eq!(body["failedPart"], 1, "{body}");
-    let status = until_well(&patchbay).await;
-    assert_eq!(status["channels"]["connected"], 1, "{status}");
+    // The channel works; the share of its messages that fail is told.
+    let problem = until_problem(&patchbay, "messagesFail").await;
+    assert_eq!(
+        (&problem["severity"], &problem["code"]),
+        (&json!("warning"), &json!("0x0000000B")),
+        "{problem}"
+    );
+    assert!(
+        told(&problem["reason"]).starts_with("1 message on channel sms failed within 10 min"),
+        "{problem}"
+    );
+    let status = patchbay.admin("/api/status").await;
+    let alone = (status["problems"].as_array().unwrap().len(), &status["channels"]["connected"]);
+    assert_eq!(alone, (1, &json!(1)), "{status}");
     let page = patchbay.http.get(&format!("{}/message?id=m-1", patchbay.admin)).await.unwrap();
     assert!(page.text.contains("Why it failed") && page.text.contains("country code"), "{}", page.text);
     let sent = Command::new(env!("CARGO_BIN_EXE_patchbay"))

@@ -37,3 +37,4 @@ mod power_cuts;
 mod providers;
 mod strangers_take_a_bounded_share;
 mod the_configuration_changes_while_messages_flow;
+mod twelve_troubles_are_told_everywhere;

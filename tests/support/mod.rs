@@ -6,6 +6,7 @@ pub(crate) mod cim;
 pub(crate) mod forgetful_disk;
 pub(crate) mod history;
 pub(crate) mod http;
+pub(crate) mod moved_clock;
 pub(crate) mod patchbay;
 pub(crate) mod peer;
 pub(crate) mod process;

@@ -264,7 +264,7 @@ pub(crate) async fn python(script: &str, arguments: &[&str]) -> String {
 }
 
 /// Installs the packages that a folder's files name, once for each content of these files.
-fn installed(name: &str, files: &[&str], install: impl Fn(&Path) -> Command) -> PathBuf {
+pub(crate) fn installed(name: &str, files: &[&str], install: impl Fn(&Path) -> Command) -> PathBuf {
     let top = Path::new(env!("CARGO_TARGET_TMPDIR")).join("peers");
     fs::create_dir_all(&top).unwrap();
     // Tests run concurrently, in threads and processes: one of them installs.

@@ -208,6 +208,9 @@ impl TimersState {
             return;
         }
         self.tally_at_ms = now_ms.saturating_add(TALLY_EVERY_MS);
+        let space = self.context.log.space();
+        metrics::gauge!("patchbay_disk_free_bytes").set(space.free_bytes as f64);
+        metrics::gauge!("patchbay_disk_reserve_bytes").set(space.reserve_bytes as f64);
         let now = self.context.now();
         for (_, channel) in self.context.directory.channels() {
             channel.tally.advance(now);

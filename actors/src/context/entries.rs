@@ -192,6 +192,19 @@ impl ChannelEntry {
         !self.is_smpp() && country::is_national(customer) && channel.provider().reaches_numbers()
     }
 
+    /// Returns what to know about a customer's number that an SMSC gets without its country.
+    pub(crate) fn national_note(&self, customer: &str) -> Option<Box<str>> {
+        let LinkKind::Smpp(account) = self.channel().link() else { return None };
+        (account.country_code.is_empty() && country::is_national(customer)).then(|| {
+            let id = &self.config.id;
+            format!(
+                "{customer} is a national number, and the SMSC gets it as it is: set default_country in \
+                 [[channel]] {id} if it belongs to a country"
+            )
+            .into()
+        })
+    }
+
     pub(crate) fn has_did(&self, service_identifier: &str) -> bool {
         let canonical = self.channel().did(service_identifier);
         self.dids.iter().any(|did| did.canonical == canonical)

@@ -9,13 +9,14 @@ use std::{
     },
 };
 
-use message::{ChannelId, Timestamp};
+use message::{ChannelId, Timestamp, event::Cause};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use crate::domain::{
     due_counts::WaitingCount,
     progress::Milestones,
-    series::{KeptMinutes, MinuteCounts, MinuteRing},
+    recent_failures::{FailureCounts, FailureKind, RecentFailures, SHOWN_MINUTES},
+    series::{KeptMinutes, MinuteCounts, MinuteRing, minute_of},
 };
 
 /// Maximum number of codes of failures that metrics tell apart on one channel.
@@ -26,6 +27,8 @@ const CODE_CHARS_MAX: usize = 48;
 const OTHER_CODE: &str = "other";
 /// The metric that counts how messages fare.
 const OUTCOMES: &str = "patchbay_message_outcomes_total";
+/// The metric that counts messages that were not accepted.
+const REFUSED: &str = "patchbay_messages_refused_total";
 
 /// The counts of one channel.
 pub(crate) struct ChannelTally {
@@ -40,11 +43,27 @@ pub(crate) struct ChannelTally {
     /// The messages that wait, by host.
     waiting: Mutex<Vec<WaitingCount>>,
     outcomes: [Counter; 3],
-    /// Counters of failures by code.
-    failures: Mutex<BTreeMap<Box<str>, Counter>>,
+    failures: Mutex<CodeCounters>,
+    refusals: Mutex<CodeCounters>,
+    recent: Mutex<RecentFailures>,
     receipt_seconds: Histogram,
     messages_waiting: Gauge,
     oldest_waiting: Gauge,
+}
+
+/// Counts apart what has different codes, up to a limit.
+#[derive(Default)]
+struct CodeCounters(BTreeMap<Box<str>, Counter>);
+
+impl CodeCounters {
+    fn increment(&mut self, code: &str, new: impl Fn(String) -> Counter) {
+        let code = match code {
+            _ if self.0.contains_key(code) => code,
+            _ if self.0.len() < CODES_MAX && code.chars().count() <= CODE_CHARS_MAX => code,
+            _ => OTHER_CODE,
+        };
+        self.0.entry(code.into()).or_insert_with(|| new(code.to_owned())).increment(1);
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -68,6 +87,8 @@ impl ChannelTally {
             waiting: Mutex::default(),
             outcomes: [outcome("sent"), outcome("delivered"), outcome("read")],
             failures: Mutex::default(),
+            refusals: Mutex::default(),
+            recent: Mutex::default(),
             receipt_seconds: histogram!("patchbay_receipt_seconds", "channel" => id()),
             messages_waiting: gauge!("patchbay_messages_waiting", "channel" => id()),
             oldest_waiting: gauge!("patchbay_oldest_waiting_seconds", "channel" => id()),
@@ -90,23 +111,34 @@ impl ChannelTally {
         }
         if reached.failed {
             self.failed.fetch_add(1, Ordering::Relaxed);
-            self.count_failure(code);
+            locked(&self.failures).increment(code, |code| {
+                let channel = self.channel.to_string();
+                counter!(OUTCOMES, "channel" => channel, "outcome" => "failed", "code" => code)
+            });
         }
     }
 
-    fn count_failure(&self, code: &str) {
-        let mut failures = locked(&self.failures);
-        let code = match code {
-            _ if failures.contains_key(code) => code,
-            _ if failures.len() < CODES_MAX && code.chars().count() <= CODE_CHARS_MAX => code,
-            _ => OTHER_CODE,
-        };
-        let known = failures.entry(code.into());
-        let labels = || {
-            let channel = self.channel.to_string();
-            counter!(OUTCOMES, "channel" => channel, "outcome" => "failed", "code" => code.to_owned())
-        };
-        known.or_insert_with(labels).increment(1);
+    /// Counts a message that is not accepted.
+    pub(crate) fn count_refused(&self, cause: &Cause, now: Timestamp) {
+        locked(&self.refusals).increment(
+            &cause.code,
+            |code| counter!(REFUSED, "channel" => self.channel.to_string(), "code" => code),
+        );
+        self.note_failure(FailureKind::Refused, cause, now);
+    }
+
+    /// Notes a failure for people to see; no metric counts it.
+    pub(crate) fn note_failure(&self, kind: FailureKind, cause: &Cause, now: Timestamp) {
+        locked(&self.recent).note(kind, cause, now);
+    }
+
+    /// Returns the failures of the last minutes.
+    pub(crate) fn recent_failures(&self, now: Timestamp) -> FailureCounts {
+        let from = (minute_of(now) + 1).saturating_sub(SHOWN_MINUTES);
+        let mut minutes = [MinuteCounts::default(); SHOWN_MINUTES as usize];
+        self.add_to(&mut minutes, from);
+        let sent = minutes.iter().map(|counts| counts.sent).sum();
+        FailureCounts { failures: locked(&self.recent).shown(now), sent }
     }
 
     pub(crate) fn count_received(&self) {
@@ -189,8 +221,8 @@ mod tests {
         }
         tally.count(failed, &"x".repeat(10_000));
         let failures = locked(&tally.failures);
-        assert_eq!(failures.len(), CODES_MAX + 1, "and one for all others");
-        assert!(failures.contains_key(OTHER_CODE));
+        assert_eq!(failures.0.len(), CODES_MAX + 1, "and one for all others");
+        assert!(failures.0.contains_key(OTHER_CODE));
         assert_eq!(tally.totals().failed, 10 * CODES_MAX as u64 + 1);
     }
 }

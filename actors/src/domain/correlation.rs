@@ -219,7 +219,24 @@ impl Correlation {
         guess: bool,
         log: impl Fn(u128) -> Option<Found>,
     ) -> Option<Match> {
-        self.first(ids, guess, |this, spelling| this.known(spelling, named, &log))
+        let (found, rule) = self.first(ids, guess, |spelling| self.known(spelling, named, &log))?;
+        self.tally.hit(rule);
+        Some(found)
+    }
+
+    /// Finds the part of a receipt that names the part's session as it is spelled. Nothing is
+    /// noted of another one, which is looked for again.
+    pub(crate) fn find_certain(
+        &mut self,
+        ids: &[Box<str>],
+        named: &Named,
+        log: impl Fn(u128) -> Option<Found>,
+    ) -> Option<PartRef> {
+        let (found, rule) = self.first(ids, false, |spelling| self.known(spelling, named, &log))?;
+        found.is_certain.then(|| {
+            self.tally.hit(rule);
+            found.part
+        })
     }
 
     /// Finds the part of a receipt by the id alone, if only one customer was sent parts with it.
@@ -228,34 +245,35 @@ impl Correlation {
         ids: &[Box<str>],
         log: impl Fn(u128) -> Option<Found>,
     ) -> Option<PartRef> {
-        let found = self.first(ids, false, |this, spelling| {
-            let key = address::provider_id_key(&this.channel, spelling);
+        let (found, rule) = self.first(ids, false, |spelling| {
+            let key = address::provider_id_key(&self.channel, spelling);
             let stored = log(key).map(PartRef::of);
-            let newest = this.recent(key).next().or(stored)?;
-            let of_another = this.recent(key).chain(stored).any(|part| part.stream != newest.stream);
-            let is_shared = of_another || log(address::shared_id_key(&this.channel, spelling)).is_some();
+            let newest = self.recent(key).next().or(stored)?;
+            let of_another = self.recent(key).chain(stored).any(|part| part.stream != newest.stream);
+            let is_shared = of_another || log(address::shared_id_key(&self.channel, spelling)).is_some();
             Some((!is_shared).then_some(newest))
-        });
-        found.flatten()
+        })?;
+        self.tally.hit(rule);
+        found
     }
 
-    /// Returns what `known` finds for the first of the ids' spellings for which it finds something.
+    /// Returns what `known` finds for the first of the ids' spellings for which it finds something,
+    /// and the rule of the spelling.
     fn first<T>(
-        &mut self,
+        &self,
         ids: &[Box<str>],
         guess: bool,
-        known: impl Fn(&Self, &str) -> Option<T>,
-    ) -> Option<T> {
+        known: impl Fn(&str) -> Option<T>,
+    ) -> Option<(T, Rule)> {
         let base = if self.base == IdBase::Auto { self.tally.habit() } else { self.base };
         // Most ids come as spelled; the other spellings cost more to compute.
         let exact_first = matches!(base, IdBase::Auto | IdBase::Exact);
         for id in ids {
             if exact_first
                 && !id.is_empty()
-                && let Some(found) = known(self, id)
+                && let Some(found) = known(id)
             {
-                self.tally.hit(Rule::Exact);
-                return Some(found);
+                return Some((found, Rule::Exact));
             }
             for spelling in spelling::lookup_spellings(id, base) {
                 if exact_first && spelling.rule == Rule::Exact {
@@ -265,9 +283,8 @@ impl Correlation {
                 if guessed && !guess && base == IdBase::Auto {
                     continue;
                 }
-                if let Some(found) = known(self, &spelling.key) {
-                    self.tally.hit(spelling.rule);
-                    return Some(found);
+                if let Some(found) = known(&spelling.key) {
+                    return Some((found, spelling.rule));
                 }
             }
         }
@@ -325,6 +342,20 @@ mod tests {
             alike: SmallVec::new(),
             scopes: [&source, &destination].into_iter().map(|address| scope(address)).collect(),
         }
+    }
+
+    #[test]
+    fn a_receipt_whose_customer_is_spelled_otherwise_counts_once() {
+        let mut correlation = Correlation::new("sms".into(), IdBase::Auto, true);
+        let (sent, reported) = (CUSTOMERS[0], "017600000001");
+        let part = PartRef { stream: stream(sent, "5155"), number: MessageNo(1), part: 0 };
+        correlation.on_accepted("77", scope(sent), None, part, |_| None);
+        let (ids, named) = ([Box::from("77")], named(reported, "5155"));
+        assert_eq!(correlation.find_certain(&ids, &named, |_| None), None);
+        assert_eq!(correlation.tally, Tally::default(), "it is looked for again");
+        let found = correlation.find(&ids, &named, false, |_| None).unwrap();
+        assert!(found.part == part && !found.is_certain);
+        assert_eq!(correlation.tally.exact, 1);
     }
 
     /// One spelling of a customer's number, and the other address, on either side.

@@ -21,6 +21,7 @@ pub(crate) mod pending_ids;
 pub(crate) mod prefetch;
 pub(crate) mod progress;
 pub mod rate;
+pub(crate) mod recent_failures;
 pub(crate) mod refused_calls;
 pub(crate) mod repeats;
 pub mod series;

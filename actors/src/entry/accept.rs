@@ -126,8 +126,13 @@ fn post(
         let reason = format!("too many sessions wait on channel {}", entry.config.id).into();
         return Err(Refusal::Busy { reason, retry_after_s: 10 });
     }
-    let identity = context.identity_of(entry, &message.service_identifier, &message.customer)?;
     let now = context.now();
+    let identity = context.identity_of(entry, &message.service_identifier, &message.customer);
+    let identity = identity.inspect_err(|refusal| {
+        if let Refusal::Unsendable(cause) = refusal {
+            entry.tally.count_refused(cause, now);
+        }
+    })?;
     let id = message.id.clone().unwrap_or_else(|| context.seams.ids.message_id());
     let stream = context.stream_of(&identity.address);
     if let Some(signal) = signal_of(&message.content) {

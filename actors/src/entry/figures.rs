@@ -8,6 +8,7 @@ use crate::{
     context::{Context, entries::ChannelEntry},
     domain::{
         due_counts::WaitingCount,
+        recent_failures::FailureCounts,
         series::{MinuteCounts, SERIES_MINUTES, STEP_MS, minute_of},
     },
     error::Refusal,
@@ -62,6 +63,12 @@ pub(crate) fn series(context: &Context, only: Option<&ChannelId>, hours: u64) ->
 pub(crate) fn waiting_by_channel(context: &Context) -> BTreeMap<ChannelId, WaitingCount> {
     let channels = context.directory.channels();
     channels.map(|(_, entry)| (entry.config.id.clone(), entry.tally.waiting())).collect()
+}
+
+/// Returns the failures of the last minutes on each configured channel.
+pub(crate) fn failures_by_channel(context: &Context, now: Timestamp) -> BTreeMap<ChannelId, FailureCounts> {
+    let channels = context.directory.channels();
+    channels.map(|(_, entry)| (entry.config.id.clone(), entry.tally.recent_failures(now))).collect()
 }
 
 /// Returns the messages that wait on a channel or on all, and the age of the oldest.

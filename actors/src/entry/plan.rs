@@ -42,6 +42,7 @@ pub(crate) fn plan(
         return Err(refusal);
     }
     prepared.adapted.extend(valid_ms.and_then(|ms| entry.channel().untold_validity(ms)));
+    prepared.adapted.extend(entry.national_note(&identity.customer_shown));
     let ordinal = if position.open { position.ordinal } else { position.ordinal.saturating_add(1) };
     let messages = planned(entry.channel(), &prepared);
     let text = match &prepared.content {

@@ -37,6 +37,7 @@ pub(crate) async fn status(
     let census = census(context).await;
     let now = context.now();
     let waiting = figures::waiting_by_channel(context);
+    let failures = figures::failures_by_channel(context, now);
     let sum = waiting.values().copied().fold(WaitingCount::default(), WaitingCount::plus);
     let problems = problems::find(&NodeState {
         now,
@@ -44,6 +45,7 @@ pub(crate) async fn status(
         destinations,
         census: &census,
         waiting: &waiting,
+        failures: &failures,
         log: log_state(context),
         clock_doubt_ms: context.clock_doubt_ms(),
         is_draining: context.lifecycle.is_draining(),

@@ -8,7 +8,10 @@ use message::{ChannelId, DestinationId, Timestamp};
 use serde::Serialize;
 
 use crate::{
-    domain::due_counts::WaitingCount,
+    domain::{
+        due_counts::WaitingCount,
+        recent_failures::{FailureCount, FailureCounts, FailureKind, SHOWN_MINUTES},
+    },
     view::{
         ChannelView, DestinationView,
         advice::{self, counted, span},
@@ -25,6 +28,14 @@ const PAUSE_TOLD_MS: u64 = 5_000;
 const RATE_WAIT_MS: u64 = 60_000;
 /// Messages that wait although their channel sends are told from this time on, in milliseconds.
 const WAIT_MS: u64 = 5 * 60_000;
+/// Parts that the provider puts off are told when a message has waited for this time, in
+/// milliseconds.
+const PUT_OFF_MS: u64 = 10_000;
+/// The last part was put off within this time, in milliseconds: longer than any pause between two
+/// tries of one customer.
+const PUT_OFF_LAST_MS: u64 = 2 * 60_000;
+/// One message of this number that comes to nothing is told. Some numbers are always wrong.
+const FAILURES_SHARE: u64 = 5;
 /// Receipts that match no part are told from this time on, in milliseconds.
 const UNMATCHED_MS: u64 = 5 * 60_000;
 /// Used share of what checkpoints may be behind from which it is told: acceptance slows down there.
@@ -38,6 +49,8 @@ pub(crate) struct NodeState<'a> {
     pub(crate) census: &'a Census,
     /// The messages that wait on each channel.
     pub(crate) waiting: &'a BTreeMap<ChannelId, WaitingCount>,
+    /// The failures of the last minutes on each channel.
+    pub(crate) failures: &'a BTreeMap<ChannelId, FailureCounts>,
     pub(crate) log: LogState,
     /// By how many milliseconds the wall clock is ahead of the believed time, while it is in doubt.
     pub(crate) clock_doubt_ms: Option<i64>,
@@ -127,6 +140,10 @@ pub enum ProblemKind {
     SendRateReached,
     /// Messages wait although the channel sends.
     MessagesWaiting,
+    /// The provider puts messages off.
+    MessagesPutOff,
+    /// Many messages fail or are refused.
+    MessagesFail,
     /// Parts in doubt are held.
     InDoubtHeld,
     /// Receipts match no part.
@@ -172,6 +189,7 @@ pub(crate) fn find(node: &NodeState<'_>) -> Vec<ProblemView> {
         of_unknown_dids(channel, &mut found);
         of_doubts(node, channel, &mut found);
         of_messages(node, channel, &mut found);
+        of_failures(node, channel, &mut found);
     }
     for destination in node.destinations {
         of_destination(node, destination, &mut found);
@@ -441,6 +459,15 @@ fn of_messages(node: &NodeState<'_>, channel: &ChannelView, found: &mut Vec<Prob
         );
         let fix = format!("Raise send_rate of channel {id} if the provider allows more.");
         found.push(on_channel(channel, problem(Warning, Kind::SendRateReached, since, reason, fix)));
+    } else if let Some(last) = last_put_off(node, id).filter(|_| waited_ms >= PUT_OFF_MS) {
+        let reason =
+            format!("{waits}, on channel {id}: the provider puts off what it gets: {}", said(channel, last));
+        let fix = fix_of(channel, last).unwrap_or_else(|| {
+            "They are tried again by themselves; if it lasts, ask the provider.".to_owned()
+        });
+        let code = Some(last.cause.code.clone());
+        let problem = problem(Warning, Kind::MessagesPutOff, since, reason, fix);
+        found.push(on_channel(channel, ProblemView { code, ..problem }));
     } else if waited_ms >= WAIT_MS {
         let reason = format!("{waits}, on channel {id}, although it is connected");
         let fix =
@@ -448,6 +475,62 @@ fn of_messages(node: &NodeState<'_>, channel: &ChannelView, found: &mut Vec<Prob
         let problem = problem(Warning, Kind::MessagesWaiting, since, reason, fix);
         found.push(on_channel(channel, problem));
     }
+}
+
+/// Returns the last reason for which parts of a channel are tried again, if it holds now.
+fn last_put_off<'a>(node: &NodeState<'a>, channel: &ChannelId) -> Option<&'a FailureCount> {
+    let failures = node.failures.get(channel)?.failures.iter();
+    let recent = |failure: &&FailureCount| {
+        failure.kind == FailureKind::Deferred && node.now.since_ms(failure.last_at) < PUT_OFF_LAST_MS
+    };
+    failures.filter(recent).max_by_key(|failure| failure.last_at)
+}
+
+/// Returns the words of a failure, or the meaning of its code where it has none.
+fn said(channel: &ChannelView, failure: &FailureCount) -> String {
+    let FailureCount { cause, .. } = failure;
+    let known = || provider::explain(channel.provider, &cause.code);
+    match known().filter(|_| cause.reason.is_empty() || cause.reason == cause.code) {
+        Some(known) => format!("{} ({})", known.meaning.trim_end_matches('.'), cause.code),
+        None => advice::cause(cause),
+    }
+}
+
+fn fix_of(channel: &ChannelView, failure: &FailureCount) -> Option<String> {
+    provider::explain(channel.provider, &failure.cause.code).map(|known| known.fix.into_owned())
+}
+
+/// Tells of messages that came to nothing, if they are more than a few of all.
+fn of_failures(node: &NodeState<'_>, channel: &ChannelView, found: &mut Vec<ProblemView>) {
+    let id = &channel.id;
+    let Some(FailureCounts { failures, sent }) = node.failures.get(id) else { return };
+    let lost = || failures.iter().filter(|failure| failure.kind != FailureKind::Deferred);
+    let number = |kind| -> u64 { lost().filter(|f| f.kind == kind).map(|f| f.count).sum() };
+    let (failed, refused) = (number(FailureKind::Failed), number(FailureKind::Refused));
+    let all = failed.saturating_add(refused);
+    let Some(most) = lost().max_by_key(|failure| (failure.count, failure.last_at)) else { return };
+    if all.saturating_mul(FAILURES_SHARE) < all.saturating_add(*sent) {
+        return;
+    }
+    let messages = counted(usize::try_from(all).unwrap_or(usize::MAX), "message");
+    let outcome = match (failed, refused, all) {
+        (0, _, 1) => "was refused",
+        (0, ..) => "were refused",
+        (_, 0, _) => "failed",
+        _ => "failed or were refused",
+    };
+    let most_often = if lost().count() > 1 { "most often: " } else { "" };
+    let reason = format!(
+        "{messages} on channel {id} {outcome} within {SHOWN_MINUTES} min, and {sent} were sent: {most_often}{}",
+        said(channel, most)
+    );
+    let fix = fix_of(channel, most).unwrap_or_else(|| match most.kind {
+        FailureKind::Refused => "The answer to each request says what to change in it.".to_owned(),
+        _ => format!("Each says why: `patchbay messages --list failed --channel {id}`."),
+    });
+    let since = lost().map(|failure| failure.since).min().unwrap_or(most.since);
+    let problem = problem(Warning, Kind::MessagesFail, since, reason, fix);
+    found.push(on_channel(channel, ProblemView { code: Some(most.cause.code.clone()), ..problem }));
 }
 
 /// Returns `; 3 messages wait, the oldest for 27 s`, or nothing.

@@ -19,6 +19,8 @@ mod corpus;
 mod sign;
 mod smsc;
 mod stage;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{collections::BTreeSet, sync::Arc};
 

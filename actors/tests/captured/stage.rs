@@ -5,10 +5,7 @@ use std::{
     collections::VecDeque,
     fmt::Write as _,
     io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,7 +13,7 @@ use actors::{
     Config, Origin, Router, Seams,
     config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
     seams::{
-        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
+        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Post, PostAnswer, PostResult, Poster,
         Purpose, Stream, Target,
     },
     webhook::{WebhookAnswer, WebhookCall},
@@ -26,7 +23,7 @@ use channels::{
     events::Fate,
     http::{Body, Response, Webhook},
 };
-use message::{MessageId, Timestamp, cim};
+use message::{MessageId, cim};
 use serde_json::{Value, json};
 use storage::{Driver, Log, MemoryDisk, Options};
 use tokio::time::{Instant, sleep};
@@ -37,6 +34,7 @@ use crate::{
     opened,
     sign::Unsigned,
     smsc::RawSmsc,
+    support::{CountedIds, ToldClock},
 };
 
 const URL: &str = "https://example.org/webhooks/ch1";
@@ -46,7 +44,7 @@ const SETTLED: Duration = Duration::from_secs(20);
 
 struct World {
     started: Instant,
-    drawn: AtomicU64,
+    drawn: Arc<CountedIds>,
     /// Ids for the next messages.
     ids: Mutex<VecDeque<String>>,
     answer: String,
@@ -64,7 +62,7 @@ pub(crate) fn replay(file: &CapturedFile, item: &Item) -> String {
 async fn replayed(file: &CapturedFile, item: &Item) -> String {
     let world = Arc::new(World {
         started: Instant::now(),
-        drawn: AtomicU64::new(0),
+        drawn: Arc::default(),
         ids: Mutex::default(),
         answer: file.answer.clone(),
         taken: Mutex::default(),
@@ -303,35 +301,20 @@ fn config(file: &CapturedFile, channel: Arc<dyn Channel>) -> Config {
 
 fn seams(world: &Arc<World>) -> Seams {
     Seams {
-        clock: Arc::new(Hand(world.clone())),
-        ids: Arc::new(Hand(world.clone())),
+        clock: Arc::new(clock(world.started)),
+        ids: world.drawn.clone(),
         connector: Arc::new(Hand(world.clone())),
         poster: Arc::new(Hand(world.clone())),
         client: Arc::new(Hand(world.clone())),
     }
 }
 
+fn clock(started: Instant) -> impl Clock + 'static {
+    let since_ms = move || u64::try_from(started.elapsed().as_millis()).unwrap();
+    ToldClock { wall_ms: move || NOW_MS as u64 + since_ms(), monotonic_ms: since_ms }
+}
+
 struct Hand(Arc<World>);
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp(NOW_MS as u64 + self.monotonic_ms())
-    }
-
-    fn monotonic_ms(&self) -> u64 {
-        u64::try_from(self.0.started.elapsed().as_millis()).unwrap()
-    }
-}
-
-impl Ids for Hand {
-    fn message_id(&self) -> MessageId {
-        MessageId::new(format!("drawn-{}", self.0.drawn.fetch_add(1, Ordering::SeqCst)))
-    }
-
-    fn jitter(&self, _below: u64) -> u64 {
-        0
-    }
-}
 
 impl Connector for Hand {
     fn connect(&self, _target: Target) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {

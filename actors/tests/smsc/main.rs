@@ -11,6 +11,8 @@
 )]
 
 mod stage;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::time::Duration;
 
@@ -332,4 +334,47 @@ async fn one_receipt_may_be_about_a_whole_message() {
     stage.deliver(receipt(ANN, "71", "DELIVRD")).await;
     stage.pause(100).await;
     assert_eq!(stage.status("long").await, "SENT", "each part has its own");
+}
+
+/// A report on the whole message fails a part that is not answered. The receipt that stands in for
+/// its answer settles the message, and counts all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_settles_a_missing_answer_of_a_message_that_failed() {
+    let stage = Stage::start("reply_timeout = \"60s\"\nreceipts = \"message\"").await;
+    stage.answers(&[Some("511"), None]);
+    stage.send("m", ANN, &"x".repeat(200)).await;
+    stage.deliver(receipt(ANN, "511", "UNDELIV")).await;
+    stage.until_part("m", 1, "FAILED", AT_ONCE).await;
+    stage.pause(1_100).await;
+    stage.deliver(receipt(ANN, "521", "DELIVRD")).await;
+    stage.until_part("m", 1, "DELIVERED", AT_ONCE).await;
+    assert_eq!(stage.view("m").await.parts[1].provider_id.as_ref(), "521");
+    assert_eq!(stage.told("m"), ["FAILED"], "the other part stays undelivered");
+    assert!(stage.router.unmatched(None, 0, 10).await.is_empty());
+}
+
+/// A connection whose link is gone says goodbye to the SMSC and hears its answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_without_its_link_unbinds_at_once() {
+    let stage = Stage::start("reply_timeout = \"60s\"").await;
+    // With an answer outstanding, the links are not told to stop before their channel ends.
+    stage.answers(&[None]);
+    stage.send("a", ANN, "to Ann").await;
+    stage.router.drain(0).await;
+    stage.until_unbound(Duration::from_secs(3)).await;
+}
+
+/// EASE 1.3: an SMSC gets a national number as it is, and the message says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_national_number_without_a_country_is_noted() {
+    for (account, noted) in [("", true), ("country_code = \"49\"", false)] {
+        let stage = Stage::start(account).await;
+        stage.send("m", "0176123456", "Hello").await;
+        stage.send("n", ANN, "Hello").await;
+        let adapted = stage.view("m").await.adapted;
+        let says = |note: &Box<str>| note.contains("0176123456 is a national number");
+        assert_eq!(adapted.iter().any(says), noted, "{adapted:?}");
+        assert!(!noted || adapted.iter().any(|note| note.contains("set default_country in [[channel]] sms")));
+        assert!(stage.view("n").await.adapted.is_empty());
+    }
 }

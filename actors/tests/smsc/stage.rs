@@ -4,10 +4,7 @@
 use std::{
     collections::VecDeque,
     io,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -15,8 +12,8 @@ use actors::{
     Config, Origin, Router, Seams,
     config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
     seams::{
-        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
-        Stream, Target,
+        BoxFuture, Call, CallError, Connector, HttpClient, Post, PostAnswer, PostResult, Poster, Stream,
+        Target,
     },
     view::{ChannelView, MessageView},
 };
@@ -24,19 +21,21 @@ use bytes::BytesMut;
 use channels::{
     http::Response,
     smpp::{
-        ReplyToken,
+        CloseReason, ReplyToken,
         pdu::{Address, ShortMessage},
         server::{Server, ServerConfig, ServerEvent},
         tlv::{self, Tlv, Tlvs},
     },
 };
-use message::{MessageId, Timestamp, cim};
+use message::cim;
 use serde_json::{Value, json};
 use storage::{Log, MemoryDisk, Options};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     sync::Notify,
 };
+
+use crate::support::{CountedIds, ToldClock};
 
 pub(crate) const DID: &str = "5155";
 /// How long something may take on a busy machine.
@@ -78,12 +77,15 @@ struct Puppet {
     late: Vec<(ReplyToken, String)>,
     deliveries: VecDeque<Delivery>,
     acknowledged: usize,
+    /// How many connections the router unbound, and how many are over.
+    unbound: usize,
+    over: usize,
 }
 
 /// Everything outside of the router.
 pub(crate) struct World {
     disk: MemoryDisk,
-    drawn: AtomicU64,
+    ids: Arc<CountedIds>,
     taken: Mutex<Vec<Value>>,
     puppet: Mutex<Puppet>,
     wake: Notify,
@@ -101,7 +103,7 @@ impl Stage {
     pub(crate) async fn start(account: &str) -> Self {
         let world = Arc::new(World {
             disk: MemoryDisk::new(),
-            drawn: AtomicU64::new(0),
+            ids: Arc::default(),
             taken: Mutex::default(),
             puppet: Mutex::default(),
             wake: Notify::new(),
@@ -164,6 +166,19 @@ impl Stage {
         self.until("its acknowledgement", || self.world.puppet.lock().unwrap().acknowledged >= due).await;
     }
 
+    /// Waits until the router has unbound its connection and closed it.
+    pub(crate) async fn until_unbound(&self, within: Duration) {
+        let started = Instant::now();
+        let seen = || {
+            let puppet = self.world.puppet.lock().unwrap();
+            (puppet.unbound, puppet.over)
+        };
+        while seen() != (1, 1) {
+            assert!(started.elapsed() < within, "unbound and over: {:?}", seen());
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
     async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let started = Instant::now();
         while !holds() {
@@ -189,6 +204,19 @@ impl Stage {
                 return;
             }
             assert!(started.elapsed() < within, "{id} is {view:#?}, expected {status}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until a part of a message has a status; fails when it takes longer than `within`.
+    pub(crate) async fn until_part(&self, id: &str, part: usize, status: &str, within: Duration) {
+        let started = Instant::now();
+        loop {
+            let view = self.view(id).await;
+            if view.parts[part].status.as_str() == status {
+                return;
+            }
+            assert!(started.elapsed() < within, "part {part} of {view:#?} is not {status}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -235,8 +263,8 @@ impl World {
         let options = Options { disk_reserve_bytes: 0, ..Options::default() };
         let (log, _) = Log::open(self.disk.engine(), options).unwrap();
         let seams = Seams {
-            clock: Arc::new(Hand(self.clone())),
-            ids: Arc::new(Hand(self.clone())),
+            clock: Arc::new(ToldClock { wall_ms: real_ms, monotonic_ms: real_ms }),
+            ids: self.ids.clone(),
             connector: Arc::new(Hand(self.clone())),
             poster: Arc::new(Hand(self.clone())),
             client: Arc::new(Hand(self.clone())),
@@ -266,7 +294,10 @@ impl World {
                         let octets = buffer.split();
                         server.handle_bytes(&octets, now());
                     }
-                    _ => return,
+                    _ => {
+                        self.puppet.lock().unwrap().over += 1;
+                        return;
+                    }
                 },
                 () = self.wake.notified() => {}
             }
@@ -289,6 +320,7 @@ impl World {
                 }
             }
             ServerEvent::Answered { status: 0, .. } => puppet.acknowledged += 1,
+            ServerEvent::Closed { reason: CloseReason::PeerUnbound } => puppet.unbound += 1,
             _ => {}
         }
     }
@@ -367,28 +399,12 @@ fn config(account: &str) -> Config {
     }
 }
 
+/// Nobody changes the clock meanwhile, so the wall clock is good for both.
+fn real_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
 struct Hand(Arc<World>);
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp(u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap())
-    }
-
-    /// Nobody changes the clock meanwhile, so both agree.
-    fn monotonic_ms(&self) -> u64 {
-        self.now().0
-    }
-}
-
-impl Ids for Hand {
-    fn message_id(&self) -> MessageId {
-        MessageId::new(format!("drawn-{}", self.0.drawn.fetch_add(1, Ordering::SeqCst)))
-    }
-
-    fn jitter(&self, _below: u64) -> u64 {
-        0
-    }
-}
 
 impl Connector for Hand {
     fn connect(&self, _target: Target) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {

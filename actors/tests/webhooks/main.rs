@@ -21,6 +21,8 @@ mod past;
 mod repeats;
 mod spellings;
 mod stage;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::{
     sync::{

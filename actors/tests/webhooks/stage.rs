@@ -15,7 +15,7 @@ use actors::{
     config::MediaConfig,
     config::{ChannelConfig, DestinationConfig, Did, HttpConfig, Limits, OnUnknown},
     seams::{
-        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Ids, Post, PostAnswer, PostResult, Poster,
+        BoxFuture, Call, CallError, Clock, Connector, HttpClient, Post, PostAnswer, PostResult, Poster,
         Purpose, Stream, Target,
     },
 };
@@ -23,9 +23,11 @@ use channels::{
     Channel,
     http::{Body, Response},
 };
-use message::{ChannelId, MessageId, Timestamp};
+use message::ChannelId;
 use serde_json::Value;
 use storage::{Log, MemoryDisk, Options};
+
+use crate::support::{CountedIds, ToldClock};
 
 pub(crate) const DID: &str = "5155";
 /// How long something may take on a busy machine.
@@ -35,7 +37,7 @@ const SOON: Duration = Duration::from_secs(20);
 pub(crate) struct World {
     pub(crate) disk: MemoryDisk,
     now: AtomicU64,
-    drawn: AtomicU64,
+    ids: Arc<CountedIds>,
     taken: Mutex<Vec<Value>>,
     sent: Mutex<Vec<Value>>,
     /// Files at the provider: address, type, octets; and how often one was asked for.
@@ -54,7 +56,7 @@ impl World {
         Arc::new(Self {
             disk: MemoryDisk::new(),
             now: AtomicU64::new(1_790_000_000_000),
-            drawn: AtomicU64::new(0),
+            ids: Arc::default(),
             taken: Mutex::default(),
             sent: Mutex::default(),
             files: Mutex::default(),
@@ -63,6 +65,15 @@ impl World {
             is_down: AtomicBool::new(false),
             folder: None,
         })
+    }
+
+    /// Moved by hand, both clocks agree unless the wall clock is wrong.
+    fn clock(self: &Arc<Self>) -> impl Clock + 'static {
+        let (of_wall, of_time) = (self.clone(), self.clone());
+        ToldClock {
+            wall_ms: move || of_wall.now().saturating_add_signed(of_wall.skew.load(Ordering::SeqCst)),
+            monotonic_ms: move || of_time.now(),
+        }
     }
 
     /// With a folder for files.
@@ -160,8 +171,8 @@ impl World {
         let options = Options { disk_reserve_bytes: 0, ..options };
         let (log, _) = Log::open(self.disk.engine(), options).unwrap();
         let seams = Seams {
-            clock: Arc::new(Hand(self.clone())),
-            ids: Arc::new(Hand(self.clone())),
+            clock: Arc::new(self.clock()),
+            ids: self.ids.clone(),
             connector: Arc::new(Hand(self.clone())),
             poster: Arc::new(Hand(self.clone())),
             client: Arc::new(Hand(self.clone())),
@@ -225,27 +236,6 @@ pub(crate) fn id() -> ChannelId {
 }
 
 struct Hand(Arc<World>);
-
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.0.now().saturating_add_signed(self.0.skew.load(Ordering::SeqCst)))
-    }
-
-    /// Moved by hand, both clocks agree unless the wall clock is wrong.
-    fn monotonic_ms(&self) -> u64 {
-        self.0.now()
-    }
-}
-
-impl Ids for Hand {
-    fn message_id(&self) -> MessageId {
-        MessageId::new(format!("drawn-{}", self.0.drawn.fetch_add(1, Ordering::SeqCst)))
-    }
-
-    fn jitter(&self, _below: u64) -> u64 {
-        0
-    }
-}
 
 impl Connector for Hand {
     fn connect(&self, _target: Target) -> BoxFuture<'static, io::Result<Box<dyn Stream>>> {

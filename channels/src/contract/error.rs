@@ -85,6 +85,22 @@ impl SendError {
         }
     }
 
+    /// Returns the cause if the part itself is sent again after a pause.
+    pub fn deferral(&self) -> Option<&Cause> {
+        match self {
+            Self::Unavailable(cause)
+            | Self::RetryOnce(cause)
+            | Self::Throttled { cause, .. }
+            | Self::CustomerThrottled { cause, .. }
+            | Self::Busy { cause, .. } => Some(cause),
+            Self::Rejected(_)
+            | Self::Unsubscribed(_)
+            | Self::Forbidden(_)
+            | Self::CredentialsRefused(_)
+            | Self::Unknown(_) => None,
+        }
+    }
+
     /// Interprets an answer to a probe: a probe concerns nothing but the account, so access denied
     /// to it means refused credentials.
     pub fn of_probe(self) -> Self {

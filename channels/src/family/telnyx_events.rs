@@ -6,9 +6,12 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::{
-    contract::{EventKind, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
-    toolkit::{
+    contract::{
+        EventKind, InEvent, InMessage, InReceipt, MediaRef, Received, Report,
         events::{Fate, fate, note_unknown, row},
+        http::Malformed,
+    },
+    toolkit::{
         group::{self, GroupNumbers},
         inbound_body, json,
     },

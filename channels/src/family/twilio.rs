@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::{
     contract::{
         EventKind, InEvent, InMessage, InReceipt, MediaRef, Protection, Received, Report, SendError,
+        events::{Fate, fate, note_unknown, row},
         http::{Malformed, Reply, Response, Webhook},
         protection::{Algorithm, Encoding, Hmac, Over, Prefix, SecretKey},
         url,
@@ -16,7 +17,6 @@ use crate::{
     text::markup,
     toolkit::{
         auth, classify,
-        events::{Fate, fate, note_unknown, row},
         group::GroupNumbers,
         inbound_body, json,
         refusals::{RefusalClass, Refusals},

@@ -3,6 +3,9 @@
 //!
 //! Unconfirmed, with the default taken: webhooks may come without credentials first and be repeated
 //! after a 401. OAuth2 is not used. Failures that come as a receipt are not retried.
+//!
+//! Our own numbers are not compared with the account's: the Messaging API lists none, and the API
+//! of numbers answers other users, in XML.
 
 use std::sync::Arc;
 
@@ -19,6 +22,7 @@ use crate::{
         InReceipt, MEDIA_BYTES_MAX, MediaRef, OutPart, Protection, Provider, Received, Rejection, Report,
         SendError, Sent, Step,
         capability::{DefaultRate, LongText},
+        events::{Fate, fate, note_unknown, row},
         http::{Body, Malformed, Request, Response, Webhook},
         keys_of,
         protection::SecretKey,
@@ -26,7 +30,6 @@ use crate::{
     toolkit::{
         account::{account, address, filled},
         auth, classify,
-        events::{Fate, fate, note_unknown, row},
         group::{self, GroupNumbers},
         inbound_body, json,
         text_and_media::TextAndMedia,

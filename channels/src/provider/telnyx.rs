@@ -15,8 +15,8 @@ use serde_json::json;
 use crate::{
     address::number,
     contract::{
-        AccountError, AccountErrors, Capabilities, HttpChannel, OutPart, Protection, Provider, Received,
-        Rejection, SendError, Sent, Step,
+        AccountError, AccountErrors, Capabilities, HttpChannel, OutPart, OwnAddresses, Protection, Provider,
+        Received, Rejection, SendError, Sent, Step,
         capability::{DefaultRate, LongText},
         http::{Body, Malformed, Request, Response, Webhook},
         keys_of,
@@ -68,6 +68,10 @@ const DIALECT: Dialect =
 /// Pause of the channel after a carrier's daily limit, in milliseconds. It is retried after each
 /// pause.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
+
+/// Maximum number of the account's numbers that are compared with ours, which is one page; with
+/// more, none is.
+const NUMBERS_LISTED_MAX: usize = 250;
 
 /// `[channel.account]` of a `telnyx` channel.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -180,6 +184,24 @@ impl HttpChannel for TelnyxAccount {
 
     fn probe(&self) -> Option<Request> {
         Some(self.call(Request::get(format!("{}/v2/messaging_profiles?page%5Bsize%5D=1", self.base_url))))
+    }
+
+    fn ask_addresses(&self) -> Option<Request> {
+        let url = format!("{}/v2/phone_numbers/messaging?page%5Bsize%5D={NUMBERS_LISTED_MAX}", self.base_url);
+        Some(self.call(Request::get(url)))
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = json::parse(&response.body).filter(|_| response.is_success())?;
+        // Those that are missing may be on the next page.
+        if json::number(&said, "/meta/total_pages").is_none_or(|pages| pages > 1) {
+            return None;
+        }
+        Some(OwnAddresses {
+            addresses: json::texts(&said, "/data", "/phone_number"),
+            called: "list of numbers",
+            only_numbers: true,
+        })
     }
 }
 

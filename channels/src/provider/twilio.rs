@@ -266,10 +266,8 @@ impl HttpChannel for TwilioAccount {
         if json::some_text(&said, "/next_page_uri").is_some() {
             return None;
         }
-        let numbers = json::items(&said, "/incoming_phone_numbers").iter();
-        let numbers = numbers.filter_map(|item| json::some_text(item, "/phone_number"));
         Some(OwnAddresses {
-            addresses: numbers.map(|number| (&*number).into()).collect(),
+            addresses: json::texts(&said, "/incoming_phone_numbers", "/phone_number"),
             called: "list of numbers",
             only_numbers: true,
         })

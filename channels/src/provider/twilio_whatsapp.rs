@@ -22,8 +22,8 @@ use super::twilio as sms;
 use crate::{
     address::number,
     contract::{
-        AccountErrors, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, Provider, Received, Rejection,
-        SendError, Sent, Step,
+        AccountErrors, Capabilities, Fetch, HttpChannel, MediaRef, OutPart, OwnAddresses, Provider, Received,
+        Rejection, SendError, Sent, Step,
         capability::{Buttons, DefaultRate, Format, LongText, Opens},
         http::{Body, Malformed, Request, Response, Webhook},
         keys_of,
@@ -92,6 +92,12 @@ pub const PROVIDER: Provider = Provider {
     channel: &|_, table| Ok(Arc::new(TwilioWhatsApp::new(account(table)?)?)),
 };
 
+/// Maximum number of senders that are compared with ours; with more, none is.
+const SENDERS_LISTED_MAX: usize = 100;
+
+/// The number of Twilio's sandbox, which everybody may use and no list of senders has.
+const SANDBOX: &str = "+14155238886";
+
 /// Maximum number of buttons of an unapproved message; more become a list.
 const QUICK_REPLIES_MAX: usize = 3;
 
@@ -125,7 +131,7 @@ struct TwilioWhatsAppSettings {
     /// The address of the Content API.
     #[serde(default = "default_content_url")]
     content_url: Box<str>,
-    /// The address of the Messaging API, which registers the webhook of a sender.
+    /// The address of the Messaging API, which lists the senders and shows typing.
     #[serde(default = "default_messaging_url")]
     messaging_url: Box<str>,
     /// Whether contents are created for buttons and lists; otherwise they are sent as words.
@@ -324,6 +330,26 @@ impl HttpChannel for TwilioWhatsApp {
 
     fn probe(&self) -> Option<Request> {
         Some(self.messages.look())
+    }
+
+    fn ask_addresses(&self) -> Option<Request> {
+        let url = format!(
+            "{}/v2/Channels/Senders?Channel=whatsapp&PageSize={SENDERS_LISTED_MAX}",
+            self.messaging_url
+        );
+        Some(self.messages.call(Request::get(url)))
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = json::parse(&response.body).filter(|_| response.is_success())?;
+        if json::some_text(&said, "/meta/next_page_url").is_some() {
+            return None;
+        }
+        let mut addresses = json::texts(&said, "/senders", "/sender_id");
+        if !addresses.is_empty() {
+            addresses.push(SANDBOX.into());
+        }
+        Some(OwnAddresses { addresses, called: "list of WhatsApp senders", only_numbers: false })
     }
 
     /// Also marks the message as read. The indicator ends after 25 seconds or with the reply.

@@ -7,7 +7,8 @@
 //! `missing_dst`, `message_empty`, `mms_failed`. The time of a classic callback is in the account's
 //! zone and is not read: the arrival counts. Receipts do not exist: a message stays SENT. The
 //! callback address is entered in the portal: `setSMS` would also set all other settings of a
-//! number.
+//! number. Our own numbers are compared with the account's (`getDIDsInfo`) where the REST API is
+//! used; the General interface has no such call.
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::{
     address::number,
     contract::{
         AccountError, AccountErrors, Capabilities, Channel, EventKind, HttpChannel, InEvent, InMessage,
-        MediaRef, OutPart, Protection, Provider, Received, Rejection, SendError, Sent, Step,
+        MediaRef, OutPart, OwnAddresses, Protection, Provider, Received, Rejection, SendError, Sent, Step,
         capability::LongText,
         http::{Body, Field, Malformed, Reply, Request, Response, Webhook},
         keys_of,
@@ -83,6 +84,9 @@ const SMS_BYTES_MAX: usize = 160;
 /// Pause of the channel after the daily limit of calls, in milliseconds. It is retried after each
 /// pause.
 const DAILY_LIMIT_PAUSE_MS: u64 = 3_600_000;
+
+/// Maximum size of the list of the account's numbers, in octets.
+const NUMBERS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// `[channel.account]` of a `voipms` channel.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -260,6 +264,21 @@ impl HttpChannel for VoipmsAccount {
             Some(word) => Err(refusal(&word).of_probe()),
             None => Err(classify::unreadable(response, "status")),
         }
+    }
+
+    fn ask_addresses(&self) -> Option<Request> {
+        let ask = self.call("getDIDsInfo", Vec::new()).harmless();
+        Some(Request { answer_bytes_max: NUMBERS_BYTES_MAX, ..ask })
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = json::parse(&response.body).filter(|_| response.is_success())?;
+        json::text(&said, "/status").filter(|word| word == "success")?;
+        Some(OwnAddresses {
+            addresses: json::texts(&said, "/dids", "/did"),
+            called: "list of DIDs",
+            only_numbers: true,
+        })
     }
 }
 

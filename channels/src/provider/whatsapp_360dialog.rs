@@ -5,6 +5,10 @@
 //! together with their address (`webhook_header`, `webhook_secret`) is required. Unconfirmed, each
 //! a setting: the form of `x-360dialog-signature` (hexadecimal with or without `sha256=`, verified
 //! when `platform_secret` is set), the sandbox's address (`base_url`).
+//!
+//! Our own number is not compared with the account's: no documented call with the key of a number
+//! states it (`/health_status` has only Meta's id of it). A wrong one is told with the first
+//! message of a customer, whose webhook names it.
 
 use std::sync::Arc;
 

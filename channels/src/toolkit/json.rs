@@ -103,6 +103,12 @@ pub fn items<'a>(value: &'a Value, pointer: &str) -> &'a [Value] {
     }
 }
 
+/// Returns the text at `member` of each item of the array at a path.
+pub fn texts(value: &Value, pointer: &str, member: &str) -> Vec<Box<str>> {
+    let texts = items(value, pointer).iter().filter_map(|item| some_text(item, member));
+    texts.map(|text| (&*text).into()).collect()
+}
+
 /// Returns the non-empty members of an answer by name: facts about an account, for people.
 pub fn members(response: &Response, names: &[&str]) -> Vec<Attribute> {
     let said = parse(&response.body).unwrap_or_default();

@@ -3,7 +3,6 @@
 
 pub mod account;
 pub mod classify;
-pub mod events;
 pub mod group;
 pub mod inbound_body;
 pub mod json;

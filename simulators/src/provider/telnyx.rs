@@ -180,6 +180,14 @@ impl Provider for Telnyx {
                     "name": "simulated", "enabled": true}],
                 "meta": {"page_number": 1, "page_size": 1, "total_pages": 1, "total_results": 1}}),
             )),
+            ("GET", "/v2/phone_numbers/messaging") => Effect::Answer(Response::json(
+                200,
+                &json!({
+                "data": [{"record_type": "messaging_settings", "id": "1293384261075731499",
+                    "phone_number": cx.credential("number"), "country_code": "US", "type": "longcode",
+                    "messaging_profile_id": "11111111-0000-4000-8000-00000000000b"}],
+                "meta": {"page_number": 1, "page_size": 250, "total_pages": 1, "total_results": 1}}),
+            )),
             _ => Effect::Answer(error(404, "10005", "Resource not found", "")),
         }
     }

@@ -123,6 +123,11 @@ fn call(request: &Request, cx: &Context<'_>) -> Effect {
             &json!({"status": "success",
             "balance": {"current_balance": "10.00"}}),
         )),
+        "getDIDsInfo" => {
+            let number = cx.credential("number").trim_start_matches("+1");
+            let did = json!({"did": number, "sms_available": "1", "sms_enabled": "1"});
+            Effect::Answer(Response::json(200, &json!({"status": "success", "dids": [did]})))
+        }
         "getSMS" => Effect::Answer(status("no_sms")),
         "getMMS" => Effect::Answer(status("no_mms")),
         "setSMS" => {

@@ -1,5 +1,7 @@
 //! Liveness, readiness, metrics, and the sizes of the event log.
 
+use std::time::Duration;
+
 use axum::{body::Body, extract::State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -11,6 +13,9 @@ use crate::{
     http::{answer, site::is_local_name},
     telemetry,
 };
+
+/// How long a scrape waits for the problems of the node.
+const PROBLEMS_WAIT: Duration = Duration::from_secs(3);
 
 #[derive(Serialize)]
 struct Ready {
@@ -76,6 +81,10 @@ pub(super) async fn metrics(State(inner): SharedAdmin) -> Response<Body> {
     let Some(handle) = &inner.admin.metrics else {
         return answer::error(StatusCode::NOT_FOUND, "metrics are not recorded here");
     };
+    // Looking at the problems sets their gauges. Metrics come without them from a busy node.
+    if let Ok(status) = tokio::time::timeout(PROBLEMS_WAIT, inner.admin.router.status()).await {
+        telemetry::problems::publish(&status.problems);
+    }
     telemetry::measure_process();
     let mut answer = Response::new(Body::from(handle.render()));
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");

@@ -16,10 +16,13 @@ const KEYS: Keys = Keys { channel: "", http: "" };
 
 /// Each provider that states our addresses, the right one at its simulator, a wrong one, and the
 /// word by which it is told.
-const PROVIDERS: [(&str, &str, &str, &str); 5] = [
+const PROVIDERS: [(&str, &str, &str, &str); 8] = [
     ("telegram", "shop_bot", "other_bot", "username"),
     ("whatsapp_cloud", "", "15550000000", "display_phone_number"),
     ("twilio", "", "+15550000000", "list of numbers"),
+    ("twilio_whatsapp", "", "+15550000000", "list of WhatsApp senders"),
+    ("telnyx", "", "+15550000000", "list of numbers"),
+    ("viber", "", "other_bot", "uri, name and id"),
     ("facebook", "", "123", "page id"),
     ("instagram", "", "123", "Instagram account id"),
 ];

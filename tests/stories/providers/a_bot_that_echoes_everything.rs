@@ -168,6 +168,35 @@ async fn viber_is_no_hall_of_mirrors() {
     figure(&format!("a bot that echoes everything at Viber: {written} in, {} out", told.len()));
 }
 
+/// Meta posts copies of what the business wrote, and reads.
+#[tokio::test(flavor = "multi_thread")]
+async fn metas_channels_are_no_halls_of_mirrors() {
+    tokio::join!(meta("whatsapp_cloud"), meta("facebook"), meta("instagram"));
+}
+
+async fn meta(provider: &str) {
+    let script = Script { echo_ms: 20, receipt_read_ms: 60, ..Script::default() };
+    let one = Simulated::start(provider, script).await;
+    let sink = Sink::start().await;
+    let patchbay = start(one.channel(setup(&sink), KEYS), &[&one]).await;
+    let acts = [
+        Inbound { id: "first".into(), ..text("one") },
+        Inbound { kind: Kind::Edit, about: "first".into(), ..text("two") },
+        Inbound { kind: Kind::Reaction, about: "first".into(), ..text("❤") },
+    ];
+    let written = acts.len();
+    for act in acts {
+        one.write(act).await;
+    }
+    let mut bot = Bot { patchbay: &patchbay, sink: &sink, answered: BTreeSet::new() };
+    bot.until_quiet(10 * written).await;
+    answers(&one, written).await;
+    let hooks = one.simulator.webhooks();
+    let copies: usize = hooks.iter().filter(|hook| hook.about == "receipt").map(|hook| hook.events).sum();
+    assert!(copies >= 2 * written, "{provider}: reads and copies were posted: {copies}");
+    figure(&format!("a bot that echoes everything at {provider}: {written} in, {written} out"));
+}
+
 /// Waits until the provider has `count` messages, and returns them by their words.
 async fn answers(one: &Simulated, count: usize) -> BTreeMap<String, Message> {
     let messages = until("the answers", SOON, || async {

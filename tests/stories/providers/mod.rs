@@ -10,7 +10,6 @@ use tokio::{net::TcpListener, task::JoinSet};
 
 use crate::support::{Patchbay, Setup, Sink};
 
-mod a_bot_that_echoes;
 mod a_bot_that_echoes_everything;
 mod a_flood_of_webhooks;
 mod a_provider_hangs_then_throttles;

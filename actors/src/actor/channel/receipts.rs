@@ -147,8 +147,7 @@ impl Receipts {
     pub(crate) fn on_claim(&mut self, turn: &mut ReceiptTurn<'_>, claim: ReceiptClaim) {
         let log = |key| turn.context.reader.find(key);
         let in_place = named_in_place(turn.context, turn.entry, &claim.address);
-        let found = self.correlation.find(&claim.reported.ids, &in_place, false, log);
-        if let Some(Match { part, is_certain: true }) = found {
+        if let Some(part) = self.correlation.find_certain(&claim.reported.ids, &in_place, log) {
             return self.claimed(turn, part, claim);
         }
         let named = named_in(turn.context, turn.entry, &claim.address);

@@ -30,7 +30,7 @@ use crate::{
     },
     config::{ChannelIx, OnUnknown},
     context::{Context, entries::ChannelEntry},
-    domain::{correlation::PartRef, names, session::Outcome},
+    domain::{correlation::PartRef, names, recent_failures::FailureKind, session::Outcome},
     protocol::{
         channel::HostBatch,
         completion::Completion,
@@ -336,6 +336,11 @@ impl ChannelState {
             PartAnswer::Refused(error) => Outcome::Refused(self.refusals.weigh(part, error, is_current)),
         };
         self.metrics.count_outcome(&outcome);
+        if let Outcome::Refused(error) = &outcome
+            && let (Some(cause), Some(entry)) = (error.deferral(), self.entry())
+        {
+            entry.tally.note_failure(FailureKind::Deferred, cause, self.context.now());
+        }
         if let Outcome::Refused(SendError::Throttled { after_ms, cause }) = &outcome {
             self.refusals.note_throttled(cause, self.context.now());
             self.outbox.rate.pause(*after_ms, self.context.monotonic_ms());

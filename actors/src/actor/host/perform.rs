@@ -101,7 +101,13 @@ pub(crate) fn perform(turn: &mut HostTurn<'_>, task: Task) {
 fn accept(turn: &mut HostTurn<'_>, stream: StreamId, task: AcceptTask) {
     let (answers, place) = (task.reply.clone(), task.place);
     let was_live = turn.sessions.live.contains(stream);
+    let channel = task.channel;
     let answer = decide_acceptance(turn, stream, task);
+    if let Err(Refusal::Unsendable(cause)) = &answer
+        && let Some(entry) = turn.context.directory.channel(channel)
+    {
+        entry.tally.count_refused(cause, turn.now());
+    }
     if answer.is_err() && !was_live && turn.slot(stream).is_some_and(|slot| slot.pending.is_none()) {
         // A session created for a message that is refused must not count as what the log holds.
         turn.sessions.live.remove(stream);
@@ -154,6 +160,7 @@ fn decide_acceptance(
     if task.reply_to.is_some() && reply_to.is_none() {
         prepared.adapted.push("the message it answers is not known here: sent without naming it".into());
     }
+    prepared.adapted.extend(entry.national_note(&task.identity.customer_shown));
     let expires_at = task.expires_at.or_else(|| validity.map(|ms| from.plus_ms(ms)));
     let valid_ms = expires_at.map(|at| at.since_ms(from));
     prepared.adapted.extend(valid_ms.and_then(|ms| entry.channel().untold_validity(ms)));

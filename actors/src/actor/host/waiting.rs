@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use message::{ChannelId, Event, MessageNo, StreamId, Timestamp};
+use message::{ChannelId, Event, FailedBy, MessageNo, MessageStatus, StreamId, Timestamp, event::Cause};
 use storage::OpenStream;
 
 use crate::{
@@ -13,10 +13,11 @@ use crate::{
         load,
     },
     config::ChannelIx,
-    context::Context,
+    context::{Context, entries::ChannelEntry},
     domain::{
         due_counts::{DueCounts, WaitingCount, due_since},
         progress::{self, CountedState, Milestones},
+        recent_failures::FailureKind,
         session::{Outbound, Session},
     },
 };
@@ -66,6 +67,10 @@ fn waiting_of(session: &Session) -> impl Iterator<Item = Timestamp> {
     session.messages().filter(|message| message.is_waiting()).map(due_since)
 }
 
+fn note_failed(context: &Context, entry: &ChannelEntry, cause: &Cause) {
+    entry.tally.note_failure(FailureKind::Failed, cause, context.now());
+}
+
 impl WaitingMessages {
     fn is_counted(&self, stream: StreamId) -> bool {
         match self.counted {
@@ -93,8 +98,11 @@ impl WaitingMessages {
             Event::Received(_) => entry.tally.count_received(),
             Event::LateReceipt(late) => {
                 if let Some(notify) = &late.notify {
-                    let code = late.code.split_once(": ").map_or(&*late.code, |(code, _)| code);
+                    let (code, reason) = late.code.split_once(": ").unwrap_or((&late.code, ""));
                     entry.tally.count(Milestones::late(notify.status), code);
+                    if notify.status == MessageStatus::Failed {
+                        note_failed(context, entry, &Cause::new(code, reason));
+                    }
                 }
             }
             _ => {}
@@ -105,8 +113,14 @@ impl WaitingMessages {
         if let (Some(message), Some(before), Some(after)) = (message, before.state, after)
             && before.status != after.status
         {
-            let code = message.failure().map_or("", |(failure, _)| &*failure.cause.code);
-            entry.tally.count(Milestones::between(before.status, after.status), code);
+            let reached = Milestones::between(before.status, after.status);
+            let failure = message.failure().map(|(failure, _)| failure);
+            entry.tally.count(reached, failure.map_or("", |failure| &*failure.cause.code));
+            // Who withdrew or gave up a message knows why.
+            let by_person = |by| matches!(by, FailedBy::Business | FailedBy::Operator);
+            if let Some(failure) = failure.filter(|failure| reached.failed && !by_person(failure.by)) {
+                note_failed(context, entry, &failure.cause);
+            }
         }
         let was = before.state.and_then(|state| state.waits_since);
         let is = after.and_then(|after| after.waits_since);

@@ -62,7 +62,7 @@ impl Session {
         if !message.started()
             && let Some(at) = message.send_at.filter(|at| *at > moment.sure)
         {
-            let is_sure = at > moment.now;
+            let is_sure = at > moment.latest;
             let step = if is_sure { WaitStep::NotDue { at } } else { WaitStep::ClockInDoubt };
             return Some(alone(message, step, message.accepted_at));
         }

@@ -1,5 +1,7 @@
 //! Each problem follows from a state, and from nothing less.
 
+use message::event::Cause;
+
 use super::*;
 use crate::view::{
     ChannelCounts, LinkView, RefusedCallsView, SetUpView, UnknownDidView,
@@ -66,6 +68,7 @@ struct Node {
     destination: DestinationView,
     on_channel: ChannelCensus,
     waiting: WaitingCount,
+    failures: FailureCounts,
     for_destination: DestinationCensus,
     log: LogState,
     clock_doubt_ms: Option<i64>,
@@ -79,6 +82,7 @@ impl Node {
             destination: destination(),
             on_channel: ChannelCensus::default(),
             waiting: WaitingCount::default(),
+            failures: FailureCounts::default(),
             for_destination: DestinationCensus::default(),
             log: LogState { free_bytes: 50 * GB, reserve_bytes: GB, ..LogState::default() },
             clock_doubt_ms: None,
@@ -96,6 +100,7 @@ impl Node {
             destinations: &[self.destination],
             census: &census,
             waiting: &[("sms".into(), self.waiting)].into(),
+            failures: &[("sms".into(), self.failures)].into(),
             log: self.log,
             clock_doubt_ms: self.clock_doubt_ms,
             is_draining: self.is_draining,
@@ -105,6 +110,11 @@ impl Node {
 
 fn waiting(messages: u64, oldest_ms: u64) -> WaitingCount {
     WaitingCount { messages, since: Some(ago(oldest_ms)) }
+}
+
+fn failure(kind: FailureKind, code: &str, reason: &str, count: u64) -> FailureCount {
+    let cause = Cause::new(code, reason);
+    FailureCount { kind, cause, count, since: ago(60_000), last_at: ago(30_000) }
 }
 
 fn refused(n: &mut Node) {
@@ -196,6 +206,51 @@ const CHANNELS: &[Row] = &[
         Warning,
         "1 message waits for 10 min, on channel sms, although it is connected",
         "Find the oldest by GET /api/messages?list=waiting&channel=sms",
+    ),
+    (
+        |n| {
+            n.waiting = waiting(2, 12_000);
+            let queue = "message queue is full";
+            n.failures.failures.push(failure(FailureKind::Deferred, "0x00000014", queue, 4));
+        },
+        Kind::MessagesPutOff,
+        Warning,
+        "2 messages wait, the oldest for 12 s, on channel sms: the provider puts off what it gets: message queue is \
+         full (0x00000014)",
+        "tried again later",
+    ),
+    (
+        |n| {
+            n.failures.sent = 4;
+            n.failures.failures.push(failure(FailureKind::Failed, "0x0000000B", "no such number", 1));
+        },
+        Kind::MessagesFail,
+        Warning,
+        "1 message on channel sms failed within 10 min, and 4 were sent: no such number (0x0000000B)",
+        "country code",
+    ),
+    (
+        |n| {
+            n.channel.provider = "whatsapp_cloud";
+            n.failures.failures = vec![
+                failure(FailureKind::Failed, "131026", "", 1),
+                failure(FailureKind::Refused, "window", "the customer has not written yet", 2),
+            ];
+        },
+        Kind::MessagesFail,
+        Warning,
+        "3 messages on channel sms failed or were refused within 10 min, and 0 were sent: most often: \
+         the customer has not written yet (window)",
+        "template",
+    ),
+    (
+        |n| {
+            n.failures.failures = vec![failure(FailureKind::Refused, "4711", "it has no words", 1)];
+        },
+        Kind::MessagesFail,
+        Warning,
+        "1 message on channel sms was refused within 10 min",
+        "The answer to each request",
     ),
     (
         |n| (n.on_channel.held, n.on_channel.held_since) = (2, Some(ago(1))),
@@ -319,13 +374,21 @@ fn each_problem_says_its_cause_and_its_fix() {
 
 #[test]
 fn what_passes_by_itself_is_no_problem() {
-    let quiet: [Change; 6] = [
+    let quiet: [Change; 8] = [
         |n| (n.channel.status, n.channel.since) = ("connecting", ago(5_000)),
         |n| n.channel.paused_until = Some(NOW.plus_ms(1_000)),
         |n| n.waiting = waiting(50, 10_000),
         |n| (n.channel.receipts_unmatched, n.channel.receipts_unmatched_since) = (1, Some(ago(1_000))),
         |n| (n.for_destination.waiting, n.for_destination.oldest) = (1, Some(ago(1_000))),
         |n| n.log.backlog = 0.25,
+        |n| {
+            n.failures.sent = 17;
+            n.failures.failures = vec![failure(FailureKind::Failed, "0x0000000B", "no such number", 4)];
+        },
+        |n| {
+            n.waiting = waiting(1, 5_000);
+            n.failures.failures = vec![failure(FailureKind::Deferred, "0x00000058", "throttled", 1)];
+        },
     ];
     for (n, change) in quiet.into_iter().enumerate() {
         let mut node = Node::well();

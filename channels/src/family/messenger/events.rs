@@ -3,12 +3,12 @@
 
 use super::product::Product;
 use crate::{
-    family::meta::object::{OBJECT, OTHER_PRODUCT},
-    toolkit::events::{
+    contract::events::{
         EventKind,
         Fate::{Account, Ignored, Inside, Message, Notice, Receipt},
         row,
     },
+    family::meta::object::{OBJECT, OTHER_PRODUCT},
 };
 
 /// A member of an item of `entry[].messaging`.

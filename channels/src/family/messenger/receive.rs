@@ -13,12 +13,13 @@ use super::{
     notices,
 };
 use crate::{
-    contract::{Attribute, InEvent, InMessage, MediaRef, Received, Report, http::Malformed},
-    family::{messenger::product::Product, meta::object::unread},
-    toolkit::{
+    contract::{
+        Attribute, InEvent, InMessage, MediaRef, Received, Report,
         events::{Fate, fate, note_unknown},
-        inbound_body, json,
+        http::Malformed,
     },
+    family::{messenger::product::Product, meta::object::unread},
+    toolkit::{inbound_body, json},
 };
 
 /// Reads a webhook; entries of other pages or accounts than `own` are ignored.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::{
-    contract::Received,
-    toolkit::{events::note_unknown, json},
+    contract::{Received, events::note_unknown},
+    toolkit::json,
 };
 
 /// The place of the rows about it.

@@ -2,12 +2,12 @@
 //! overview and message types, August 2026), with the types that its SDKs and resellers add.
 
 use crate::{
-    family::meta::object::{OBJECT, OTHER_PRODUCT},
-    toolkit::events::{
+    contract::events::{
         EventKind,
         Fate::{Account, Ignored, Inside, Message, Move, Notice, Receipt},
         row,
     },
+    family::meta::object::{OBJECT, OTHER_PRODUCT},
 };
 
 /// `entry[].changes[].field`.

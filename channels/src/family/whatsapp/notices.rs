@@ -12,11 +12,11 @@ use super::{
 };
 use crate::{
     address::number,
-    contract::{InEvent, InMessage, InMove, Received},
-    toolkit::{
+    contract::{
+        InEvent, InMessage, InMove, Received,
         events::{Fate, fate, note_unknown},
-        json,
     },
+    toolkit::json,
 };
 
 type ReadEvent = Result<Option<InEvent>, Box<str>>;

@@ -10,16 +10,17 @@ use super::{
     notices::{self, Numbered},
 };
 use crate::{
-    contract::{Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report, http::Malformed},
+    contract::{
+        Attribute, InEvent, InMessage, InReceipt, MediaRef, Received, Report,
+        events::{Fate, fate, note_unknown},
+        http::Malformed,
+    },
     family::{
         meta::{graph_api::GraphError, object::unread},
         whatsapp::STATUSES,
     },
     text::markup,
-    toolkit::{
-        events::{Fate, fate, note_unknown},
-        inbound_body, json,
-    },
+    toolkit::{inbound_body, json},
 };
 
 /// Reads a webhook; changes of other numbers than `phone_number_id` are ignored.

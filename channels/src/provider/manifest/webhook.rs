@@ -9,9 +9,10 @@ use super::file::{Condition, InboundRule, ManifestFile, MediaRule, OptOutRule, P
 use crate::{
     contract::{
         InEvent, InMessage, InReceipt, MediaRef, Received, Report,
+        events::note_unknown,
         http::{Malformed, Reply, Webhook},
     },
-    toolkit::{auth, events::note_unknown, inbound_body, json},
+    toolkit::{auth, inbound_body, json},
 };
 
 /// Maximum number of receipts or files in one webhook. Further ones are not read.

@@ -9,11 +9,11 @@ use super::{
     rich,
 };
 use crate::{
-    contract::{Attribute, MediaRef},
-    toolkit::{
+    contract::{
+        Attribute, MediaRef,
         events::{self, Fate},
-        inbound_body, json,
     },
+    toolkit::{inbound_body, json},
 };
 
 /// The content of a message.

@@ -1,12 +1,10 @@
 //! Every kind of update of Bot API 10.3, every content and service field of a message, the states
 //! of a membership and the kinds of reactions, and what becomes of each.
 
-use crate::{
-    contract::EventKind,
-    toolkit::events::{
-        Fate::{self, Account, Ignored, Message, Move, Notice},
-        row,
-    },
+use crate::contract::events::{
+    EventKind,
+    Fate::{self, Account, Ignored, Message, Move, Notice},
+    row,
 };
 
 /// A message of somebody who is not the customer; an answer to it would be an answer to ourselves.

@@ -16,11 +16,11 @@ use super::{
     rich,
 };
 use crate::{
-    contract::{InEvent, InMessage, InMove, Received},
-    toolkit::{
+    contract::{
+        InEvent, InMessage, InMove, Received,
         events::{Fate, fate, note_unknown},
-        inbound_body, json,
     },
+    toolkit::{inbound_body, json},
 };
 
 /// The attribute with the id by which a pressed button is acknowledged.

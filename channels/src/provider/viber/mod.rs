@@ -1,6 +1,10 @@
 //! Viber bots (REST Bot API): JSON over HTTPS, every answer 200 with a status inside, webhooks
 //! signed with the bot's own token.
 //!
+//! No call-back names the bot, so `dids` has one address: the bot's `uri`, `name` or `id`, as
+//! `get_account_info` states them. Another one is told as a mistake, because the token may be
+//! another bot's.
+//!
 //! Unconfirmed, each with the default taken: rich media needs `min_api_version` 7; 12 rows of a
 //! keyboard, 6 cards of a carousel; a keyboard disappears with the next message; the limit of 100
 //! messages an hour to a customer who does not answer is recognised by the words of status 12.
@@ -15,8 +19,8 @@ use serde_json::{Value, json};
 
 use crate::{
     contract::{
-        AccountError, AccountErrors, Capabilities, HttpChannel, OutPart, Protection, Provider, Received,
-        Rejection, SendError, Sent, SetUp, Step, WebhookUrls,
+        AccountError, AccountErrors, Capabilities, HttpChannel, OutPart, OwnAddresses, Protection, Provider,
+        Received, Rejection, SendError, Sent, SetUp, Step, WebhookUrls,
         capability::{Buttons, LongText, Opens},
         http::{Body, Malformed, Reply, Request, Response, Webhook},
         keys_of,
@@ -227,6 +231,13 @@ impl HttpChannel for ViberAccount {
 
     fn parse_probe(&self, response: &Response) -> Result<(), SendError> {
         taken(response).map(|_| ()).map_err(SendError::of_probe)
+    }
+
+    fn parse_addresses(&self, response: &Response) -> Option<OwnAddresses> {
+        let said = taken(response).ok()?;
+        let names = ["/uri", "/name", "/id"].into_iter().filter_map(|key| json::some_text(&said, key));
+        let addresses = names.map(|name| (&*name).into()).collect();
+        Some(OwnAddresses { addresses, called: "uri, name and id", only_numbers: false })
     }
 
     fn set_up(&self, ours: WebhookUrls<'_>, answers: &[Response]) -> Result<Option<SetUp>, SendError> {

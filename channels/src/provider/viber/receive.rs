@@ -4,12 +4,12 @@ use message::{BodyType, Content};
 use serde_json::{Value, json};
 
 use crate::{
-    contract::{EventKind, InEvent, InMessage, InReceipt, MediaRef, Received, Report},
-    text::markup,
-    toolkit::{
+    contract::{
+        EventKind, InEvent, InMessage, InReceipt, MediaRef, Received, Report,
         events::{Fate, fate, note_unknown, row},
-        inbound_body, json,
     },
+    text::markup,
+    toolkit::{inbound_body, json},
 };
 
 /// Every callback of the REST Bot API, and every type of a customer's message.

@@ -210,6 +210,15 @@ impl Provider for Twilio {
                 }
                 _ => Effect::Answer(error(400, 20001, "types is required")),
             },
+            ("GET", ["v2", "Channels", "Senders"]) if self.is_whatsapp() => {
+                let number = cx.credential("number").trim_start_matches("whatsapp:");
+                Effect::Answer(Response::json(
+                    200,
+                    &json!({"senders": [{"sid": format!("XE{}", cx.hex(4, 32)), "status": "ONLINE",
+                            "sender_id": format!("whatsapp:{number}")}],
+                        "meta": {"page": 0, "page_size": 100, "next_page_url": null, "key": "senders"}}),
+                ))
+            }
             ("POST", ["v2" | "v3", "Indicators", "Typing.json"]) => {
                 Effect::Answer(Response::json(200, &json!({"success": true})))
             }

@@ -1,3 +1,0 @@
-//! Tables of events; see [`crate::contract::events`].
-
-pub use crate::contract::events::*;
