@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use actors::Router;
-use actors::view::{ExchangeView, FailureView, MessageView, WaitingView};
+use actors::{
+    Refusal, Router,
+    view::{ExchangeView, FailureView, MessageView, PartView, WaitingView},
+};
 use axum::{
     extract::{Query, State},
-    response::Response,
+    response::{IntoResponse, Redirect, Response},
 };
 use channels::url::percent_encode;
 use maud::{Markup, html};
@@ -14,42 +16,53 @@ use message::MessageId;
 use serde::Deserialize;
 
 use super::{
-    layout::{framed, refused},
-    parts::{count, state, time, timeline},
+    layout::Frame,
+    messages::search_field,
+    parts::{count, state, table, time, timeline},
 };
 
 /// The largest number of HTTP exchanges shown for one message.
 pub(crate) const EXCHANGES_OF_MESSAGE_MAX: usize = 100;
+/// How often the page fetches its content anew, in seconds.
+const REFRESH_S: u32 = 3;
 
 #[derive(Deserialize)]
-pub(super) struct MessageQuery {
+pub(super) struct WantedMessage {
     id: Option<String>,
 }
 
-pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<MessageQuery>) -> Response {
+pub(super) async fn show(State(router): State<Router>, Query(wanted): Query<WantedMessage>) -> Response {
     let id = wanted.id.as_deref().map(str::trim).filter(|id| !id.is_empty());
-    let Some(id) = id else {
-        let content = html! {
-            h1 { "Find a message" }
-            (search(""))
-            p.quiet { "Search by message id: the one you sent, or the one in the answer to your request." }
-        };
-        return framed("/message", "Messages", None, &content);
-    };
+    let Some(id) = id else { return Redirect::to("/messages").into_response() };
     match router.message(&MessageId::from(id)).await {
         Ok(view) => {
             let said = router.exchanges(&view.channel, Some(&view.message_id), EXCHANGES_OF_MESSAGE_MAX);
-            framed("/message", "Message", Some(3), &shown(&view, &said.unwrap_or_default()))
+            let frame = Frame { at: "/message", title: "Message", refresh_s: Some(REFRESH_S) };
+            frame.show(&router, &shown(&view, &said.unwrap_or_default())).await
         }
-        Err(refusal) => refused("/message", &format!("Message {id}"), &refusal),
+        Err(refusal) => {
+            let frame = Frame { at: "/message", title: "Message not found", refresh_s: None };
+            frame.show(&router, &unknown(id, &refusal)).await
+        }
     }
 }
 
-fn search(id: &str) -> Markup {
+/// Returns the possible reasons why a message is unknown, with the search field.
+fn unknown(id: &str, refusal: &Refusal) -> Markup {
+    let elsewhere = format!("/messages?q={}&as=text", percent_encode(id));
     html! {
-        form.search method="get" action="/message" {
-            input type="search" name="id" value=(id) placeholder="Message id" aria-label="Message id" required;
-            button type="submit" { "Find" }
+        h1 { "Message not found" }
+        (search_field(id))
+        div.panel {
+            p.break { b { (id) } ": " (refusal) "." }
+            p { "It may be that:" }
+            ul {
+                li { "the id is another: capital letters matter, and it is the id you sent or the one in the answer, not the provider's;" }
+                li { "the message was refused when it was sent: such a message is not kept, and the answer said why;" }
+                li { "it is older than retention, which removes what is done;" }
+                li { "another Patchbay has it." }
+            }
+            p { a href=(elsewhere) { "Search the texts for it" } }
         }
     }
 }
@@ -57,43 +70,26 @@ fn search(id: &str) -> Markup {
 fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
     let session = view.session_id.0.to_string();
     html! {
-        (search(view.message_id.as_str()))
+        (search_field(""))
         header.title { h1.break { "Message " (view.message_id) } (state(view.status.as_str())) }
+        @if let Some(failure) = &view.failure { (failed(failure)) }
+        @if let Some(waiting) = &view.waiting_for { (waits(waiting)) }
+        @if !view.text.is_empty() { div.bubble.out.alone { p { (view.text) } } }
         dl.grid.panel {
-            div { dt { "To" } dd { (view.customer) } }
-            div { dt { "From" } dd { (view.did) } }
-            div { dt { "Channel" } dd { (view.channel) } }
+            div { dt { "To the customer" } dd.number { (view.customer) } }
+            div { dt { "From" } dd.number { (view.did) } }
+            div { dt { "Channel" } dd { a href={"/channel?id=" (percent_encode(view.channel.as_str()))} { (view.channel) } } }
             div { dt { "Accepted" } dd { (time(view.accepted_at)) } }
+            div { dt { "Parts" } dd { (view.parts.len()) } }
+            div { dt { "Notifies" } dd { (view.destination) } }
             div.wide { dt { "Session" } dd { a.break href={"/session?id=" (percent_encode(&session))} { (session) } } }
         }
-        @if let Some(waiting) = &view.waiting_for { (waits(waiting)) }
-        @if let Some(failure) = &view.failure { (failed(failure)) }
         @if !view.adapted.is_empty() {
             h2 { "Adapted to the channel" }
             ul { @for change in &view.adapted { li { (change) } } }
         }
         h2 { "Parts" }
-        div.scroll { table {
-            thead { tr { th { "Part" } th { "Status" } th { "Provider's id" } th.num { "Tries" } th { "" } } }
-            tbody {
-                @for part in &view.parts {
-                    tr {
-                        td { (part.part) }
-                        td { (state(part.status.as_str())) }
-                        td.break { code { (part.provider_id) } }
-                        td.num { (part.tries) }
-                        td {
-                            @if part.resent_in_doubt > 0 {
-                                span.warn { (again(part.resent_in_doubt)) " after being in doubt" }
-                            }
-                            @if let Some(failure) = &part.failure {
-                                span.bad { (failure.reason) " (" (failure.reason_code) ")" }
-                            }
-                        }
-                    }
-                }
-            }
-        } }
+        (parts(&view.parts))
         h2 { "Events" }
         (timeline(&view.events, |_| None))
         @if !said.is_empty() {
@@ -103,10 +99,32 @@ fn shown(view: &MessageView, said: &[Arc<ExchangeView>]) -> Markup {
     }
 }
 
+fn parts(parts: &[PartView]) -> Markup {
+    let columns = [("Part", ""), ("Status", ""), ("Provider's id", ""), ("Tries", "num"), ("Notes", "")];
+    let row = |part: &PartView| {
+        let notes = html! {
+            @if part.resent_in_doubt > 0 {
+                span.warn { (again(part.resent_in_doubt)) " after being in doubt" }
+            }
+            @if let Some(failure) = &part.failure {
+                span.bad { (failure.reason) " (" (failure.reason_code) ")" }
+            }
+        };
+        [
+            html! { (part.part) },
+            state(part.status.as_str()),
+            html! { @if part.provider_id.is_empty() { "none yet" } @else { code.break { (part.provider_id) } } },
+            html! { (part.tries) },
+            notes,
+        ]
+    };
+    table("Parts of the message", columns, parts.iter().map(row))
+}
+
 /// Returns why a message waits, and what helps.
 fn waits(waiting: &WaitingView) -> Markup {
     html! {
-        section.panel.why role="status" {
+        section.panel.why {
             h2 { "Why it waits" }
             p { (waiting.text) }
             p.quiet {
@@ -121,9 +139,9 @@ fn waits(waiting: &WaitingView) -> Markup {
 /// Returns why a message failed, and what helps.
 fn failed(failure: &FailureView) -> Markup {
     html! {
-        section.panel.why role="status" {
+        section.panel.why {
             h2 { "Why it failed" }
-            p.bad { (failure.reason) " (" code { (failure.reason_code) } ")" }
+            p.bad.strong { (failure.reason) " (" code { (failure.reason_code) } ")" }
             @if let Some(known) = &failure.explained {
                 p { (known.meaning) " " (known.usual_cause) }
                 p { b { "What helps: " } (known.fix) }

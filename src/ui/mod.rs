@@ -1,51 +1,86 @@
 //! The web page on the admin port, rendered here, with script and style from the binary. It works
 //! offline, changes nothing by being viewed, and shows only what the admin API shows.
 
+mod channel;
+mod charts;
+mod conversation;
+mod health;
 mod layout;
 mod lists;
 mod message;
+mod messages;
 mod overview;
 mod parts;
+mod send;
 mod session;
+mod state;
+
+use std::sync::Arc;
 
 use actors::Router;
 use axum::{
     Router as Routes,
+    extract::State,
     response::{IntoResponse, Response},
     routing::get,
 };
 use http::header;
+use maud::html;
+use tokio::sync::Semaphore;
 
-pub(crate) use self::{layout::login, message::EXCHANGES_OF_MESSAGE_MAX};
+use self::state::PageState;
+pub(crate) use self::{layout::login, message::EXCHANGES_OF_MESSAGE_MAX, send::TestMessage};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("app.js");
 const ICON: &str = include_str!("icon.svg");
+const SVG: &str = "image/svg+xml";
 
-/// Returns the routes of the pages.
-pub(crate) fn pages<S>(router: Router) -> Routes<S> {
+/// The colours of the icon: that of the file, and those that say that something is wrong.
+const ICON_COLOURS: [&str; 3] = ["#15803d", "#b45309", "#b91c1c"];
+
+/// Returns the routes of the pages. `searches` limits the searches for messages at once.
+pub(crate) fn pages<S>(router: Router, searches: Arc<Semaphore>) -> Routes<S> {
     Routes::new()
         .route("/", get(overview::show))
+        .route("/channel", get(channel::show))
         .route("/tail", get(lists::tail))
+        .route("/messages", get(messages::show))
         .route("/message", get(message::show))
         .route("/sessions", get(session::list))
         .route("/session", get(session::show))
+        .route("/send", get(send::show))
         .route("/doubt", get(lists::doubt))
         .route("/receipts", get(lists::receipts))
         .route("/dead", get(lists::dead))
-        .with_state(router)
+        .route("/state", get(top_line))
+        .with_state(PageState { router, searches })
+}
+
+/// Answers with a page of which only the top line counts: pages that are not fetched anew ask for
+/// it.
+async fn top_line(State(router): State<Router>) -> Response {
+    layout::Frame { at: "/state", title: "State", refresh_s: None }.show(&router, &html! {}).await
 }
 
 /// Returns the routes of style, script and icon. They hold no secrets, so the login page may use
 /// them.
 pub(crate) fn assets<S: Clone + Send + Sync + 'static>() -> Routes<S> {
+    let [_, warn, bad] = ICON_COLOURS;
     Routes::new()
         .route("/ui/style.css", get(|| async { asset(STYLE, "text/css; charset=utf-8") }))
         .route("/ui/app.js", get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }))
-        .route("/ui/icon.svg", get(|| async { asset(ICON, "image/svg+xml") }))
+        .route("/ui/icon.svg", get(|| async { asset(ICON, SVG) }))
+        .route("/ui/icon-warn.svg", get(move || async move { icon(warn) }))
+        .route("/ui/icon-bad.svg", get(move || async move { icon(bad) }))
 }
 
-fn asset(text: &'static str, kind: &'static str) -> Response {
+fn icon(colour: &str) -> Response {
+    let [good, ..] = ICON_COLOURS;
+    asset(ICON.replace(good, colour), SVG)
+}
+
+fn asset(text: impl IntoResponse, kind: &'static str) -> Response {
     let cache = "max-age=300";
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, cache)], text).into_response()
 }

@@ -37,4 +37,5 @@ mod power_cuts;
 mod providers;
 mod strangers_take_a_bounded_share;
 mod the_configuration_changes_while_messages_flow;
+mod the_page_is_for_everyone;
 mod twelve_troubles_are_told_everywhere;

@@ -1,6 +1,6 @@
 //! Providers for the stories: the simulated SMSC, and third parties: the npm library `smpp` as an
-//! SMSC, and the PyPI library `smpplib` as an ESME. Installs what they need, once; if that is
-//! impossible, the story fails with the reason.
+//! SMSC, and the PyPI library `smpplib` as an ESME; and a browser for the pages. Installs what they
+//! need, once; if that is impossible, the story fails with the reason.
 
 use std::{
     collections::BTreeMap,
@@ -241,6 +241,41 @@ pub(crate) fn promtool() -> PathBuf {
         shell
     });
     folder.join("usr/bin/promtool")
+}
+
+/// Opens pages in a browser as `page.js` is told; returns its last line, which has the findings.
+pub(crate) async fn browse(request: &Value) -> Value {
+    let mut request = request.clone();
+    request["chromium"] = chromium().into();
+    let mut node = Command::new("node");
+    node.arg(peers().join("page.js")).arg(request.to_string());
+    node.env("NODE_PATH", npm_peers().join("node_modules"));
+    let mut process = Process::start(node);
+    let mut last = String::new();
+    while let Some(line) = process.line().await {
+        println!("{line}");
+        last = line;
+    }
+    serde_json::from_str(&last).unwrap_or_else(|e| panic!("page.js ends with its findings: {e}: {last}"))
+}
+
+/// Returns the path of Chromium, of Debian's package where none is installed.
+fn chromium() -> String {
+    let path = || {
+        let output = Command::new("sh").args(["-c", "command -v chromium"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    if path().is_empty() {
+        installed("chromium", &[], |_| {
+            let mut shell = Command::new("sh");
+            let get = "apt-get install -y -qq --no-install-recommends chromium";
+            shell.arg("-c").arg(format!("{get} || (apt-get update -qq && {get})"));
+            shell
+        });
+    }
+    let path = path();
+    assert!(!path.is_empty(), "chromium is missing: apt-get install chromium");
+    path
 }
 
 /// Starts a Python peer.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use channels::{Channel, HttpChannel, LinkKind, address::country};
+use channels::{Channel, HttpChannel, LinkKind, Protection, address::country};
 use message::{Address, DestinationId, StreamId, Timestamp};
 
 use crate::{
@@ -203,6 +203,12 @@ impl ChannelEntry {
             )
             .into()
         })
+    }
+
+    /// Returns the address at which the provider calls, if it calls one and that is known.
+    pub(crate) fn webhook_url(&self) -> Option<Arc<str>> {
+        self.http().filter(|http| http.protection() != Protection::NoWebhooks)?;
+        self.config.http.webhook_url.clone()
     }
 
     pub(crate) fn has_did(&self, service_identifier: &str) -> bool {

@@ -12,11 +12,14 @@ use std::{
 use message::{ChannelId, Timestamp, event::Cause};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use crate::domain::{
-    due_counts::WaitingCount,
-    progress::Milestones,
-    recent_failures::{FailureCounts, FailureKind, RecentFailures, SHOWN_MINUTES},
-    series::{KeptMinutes, MinuteCounts, MinuteRing, minute_of},
+use crate::{
+    domain::{
+        due_counts::WaitingCount,
+        progress::Milestones,
+        recent_failures::{FailureCounts, FailureKind, RecentFailures, SHOWN_MINUTES},
+        series::{KeptMinutes, MinuteCounts, MinuteRing, minute_of},
+    },
+    view::FailedCodeView,
 };
 
 /// Maximum number of codes of failures that metrics tell apart on one channel.
@@ -53,7 +56,13 @@ pub(crate) struct ChannelTally {
 
 /// Counts apart what has different codes, up to a limit.
 #[derive(Default)]
-struct CodeCounters(BTreeMap<Box<str>, Counter>);
+struct CodeCounters(BTreeMap<Box<str>, CodeCount>);
+
+/// The messages with one code: the metric, and their number, which a metric does not tell.
+struct CodeCount {
+    metric: Counter,
+    messages: u64,
+}
 
 impl CodeCounters {
     fn increment(&mut self, code: &str, new: impl Fn(String) -> Counter) {
@@ -62,7 +71,10 @@ impl CodeCounters {
             _ if self.0.len() < CODES_MAX && code.chars().count() <= CODE_CHARS_MAX => code,
             _ => OTHER_CODE,
         };
-        self.0.entry(code.into()).or_insert_with(|| new(code.to_owned())).increment(1);
+        let known = self.0.entry(code.into());
+        let count = known.or_insert_with(|| CodeCount { metric: new(code.to_owned()), messages: 0 });
+        count.metric.increment(1);
+        count.messages += 1;
     }
 }
 
@@ -139,6 +151,18 @@ impl ChannelTally {
         self.add_to(&mut minutes, from);
         let sent = minutes.iter().map(|counts| counts.sent).sum();
         FailureCounts { failures: locked(&self.recent).shown(now), sent }
+    }
+
+    /// Returns the messages that failed since start, by code, most first.
+    pub(crate) fn failures(&self) -> Vec<FailedCodeView> {
+        let failures = locked(&self.failures);
+        let of = |(code, count): (&Box<str>, &CodeCount)| FailedCodeView {
+            code: code.clone(),
+            messages: count.messages,
+        };
+        let mut views: Vec<_> = failures.0.iter().map(of).collect();
+        views.sort_by_key(|view| std::cmp::Reverse(view.messages));
+        views
     }
 
     pub(crate) fn count_received(&self) {
@@ -220,6 +244,8 @@ mod tests {
             tally.count(failed, &format!("UNDELIV/{code}"));
         }
         tally.count(failed, &"x".repeat(10_000));
+        let most = tally.failures().remove(0);
+        assert_eq!((&*most.code, most.messages), (OTHER_CODE, 9 * CODES_MAX as u64 + 1));
         let failures = locked(&tally.failures);
         assert_eq!(failures.0.len(), CODES_MAX + 1, "and one for all others");
         assert!(failures.0.contains_key(OTHER_CODE));

@@ -56,22 +56,27 @@ impl EventView {
     }
 }
 
-/// Returns the beginning of a content.
+/// Returns the beginning of a content, as timelines show it.
 pub(crate) fn excerpt(content: &Content) -> String {
+    words(content, TEXT_SHOWN_MAX)
+}
+
+/// Returns the words of a content: of each of its texts at most `most` characters.
+pub(crate) fn words(content: &Content, most: usize) -> String {
     match content {
-        Content::Text(text) => beginning(text),
+        Content::Text(text) => beginning(text, most),
         Content::Rich { body_type, .. } => {
-            let words =
-                cim::plain_text_of(content).map(|adapted| beginning(&adapted.text)).unwrap_or_default();
-            format!("{} {words}", body_type.as_wire()).trim_end().to_owned()
+            let text =
+                cim::plain_text_of(content).map(|adapted| beginning(&adapted.text, most)).unwrap_or_default();
+            format!("{} {text}", body_type.as_wire()).trim_end().to_owned()
         }
         Content::Binary(octets) => format!("{} octets", octets.len()),
-        Content::Parts(parts) => parts.iter().map(excerpt).collect::<Vec<_>>().join(" | "),
+        Content::Parts(parts) => parts.iter().map(|part| words(part, most)).collect::<Vec<_>>().join(" | "),
     }
 }
 
-fn beginning(text: &str) -> String {
-    let mut shown: String = text.chars().take(TEXT_SHOWN_MAX).collect();
+fn beginning(text: &str, most: usize) -> String {
+    let mut shown: String = text.chars().take(most).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }

@@ -41,6 +41,16 @@ pub struct ExplainedView {
     pub link: Option<String>,
 }
 
+/// The number of messages that failed with one code.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedCodeView {
+    /// The code; `other` for those beyond what is told apart.
+    pub code: Box<str>,
+    /// The number of messages since start.
+    pub messages: u64,
+}
+
 impl FailureView {
     /// Describes a failure on a channel of a provider; the name is empty where it is not known.
     pub(crate) fn of(provider: &str, failure: &Failure) -> Self {

@@ -11,11 +11,13 @@ use serde::Serialize;
 
 use crate::{
     domain::session::{Outbound, Session},
-    view::{SessionIdText, describe::excerpt},
+    view::{SessionIdText, describe::words},
 };
 
 /// Maximum number of sessions in which a search for a customer goes on.
 pub const SEARCHED_SESSIONS_MAX: usize = 64;
+/// Maximum number of characters of a text in a list; the rest is cut.
+const ITEM_TEXT_MAX: usize = 1_000;
 
 /// A message in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -169,7 +171,7 @@ impl MessageItem {
             reason_code: cause.map(|cause| cause.code.clone()),
             reason: reason.filter(|reason| !reason.is_empty()),
             at: message.accepted_at,
-            text: excerpt(&message.content),
+            text: words(&message.content, ITEM_TEXT_MAX),
             parts: message.parts.len(),
         }
     }
@@ -187,7 +189,7 @@ impl MessageItem {
             reason_code: None,
             reason: None,
             at,
-            text: excerpt(&received.content),
+            text: words(&received.content, ITEM_TEXT_MAX),
             parts: received.incomplete.map_or(1, |of| usize::from(of.total)),
         }
     }

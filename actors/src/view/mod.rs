@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use self::{
     describe::EventView,
-    failure::{ExplainedView, FailureView},
+    failure::{ExplainedView, FailedCodeView, FailureView},
     http_trace::ExchangeView,
     problems::{ProblemKind, ProblemView, Severity},
     session_state::SessionStateView,
@@ -47,6 +47,8 @@ pub struct MessageView {
     pub destination: DestinationId,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// Its text, at most 4,000 characters of it; empty where retention has removed it.
+    pub text: String,
     /// Notes on changes that were made to fit the channel.
     pub adapted: Vec<Box<str>>,
     /// The parts, in order.
@@ -200,8 +202,12 @@ pub struct ChannelView {
     /// Own addresses that customers wrote to and the channel does not have.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unknown_dids: Vec<UnknownDidView>,
+    /// The address at which the provider calls, where it calls one and `public_url` is configured.
+    pub webhook_url: Option<Arc<str>>,
     /// Counts since start.
     pub counts: ChannelCounts,
+    /// Messages that failed since start, by code, most first.
+    pub failures: Vec<FailedCodeView>,
 }
 
 /// A fact about our own account, as the provider states it.
@@ -410,6 +416,12 @@ pub struct DeadLetterView {
     pub destination: DestinationId,
     /// Its kind: `message`, `notification` or `intent`.
     pub kind: &'static str,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The customer's address as the business sees it.
+    pub customer: Arc<str>,
+    /// The beginning of the customer's text, or the status that is told and the id of the message.
+    pub text: String,
     /// The last answer.
     pub reason: String,
 }

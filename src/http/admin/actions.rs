@@ -1,6 +1,7 @@
-//! Actions of an operator on single messages: settle a part in doubt, replay a dead letter.
+//! Actions of an operator on single messages: settle a part in doubt, replay a dead letter, send a
+//! test.
 
-use actors::Refusal;
+use actors::{Origin, Refusal};
 use axum::{
     body::Body,
     extract::{Path, Request, State},
@@ -8,9 +9,13 @@ use axum::{
 use http::{Response, StatusCode};
 use message::{MessageId, event::DoubtSettlement};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::state::SharedAdmin;
-use crate::http::{answer, body};
+use crate::{
+    http::{answer, body},
+    ui::TestMessage,
+};
 
 /// The largest body of an action, in bytes.
 const ACTION_BYTES_MAX: usize = 16 * 1024;
@@ -58,6 +63,32 @@ pub(super) async fn settle(State(inner): SharedAdmin, request: Request) -> Respo
     };
     let id = MessageId::new(settlement.message_id);
     done(inner.admin.router.settle_doubt(&id, settlement.part, by).await)
+}
+
+/// `POST /api/test-messages` with `{"from":"..","to":"..","text":"..","channel":".."}`.
+pub(super) async fn send_test(State(inner): SharedAdmin, request: Request) -> Response<Body> {
+    let (head, sent) = request.into_parts();
+    let sent = match body::read(inner.bodies.known(ACTION_BYTES_MAX), &head.headers, sent).await {
+        Ok(sent) => sent,
+        Err(answer) => return *answer,
+    };
+    let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
+    let test: TestMessage = match serde_json::from_slice(&sent) {
+        Ok(test) => test,
+        Err(e) => {
+            let expected = "{\"from\":\"...\",\"to\":\"...\",\"text\":\"...\"}, and \"channel\" where several have the address";
+            return bad(&format!("{e}; expected {expected}"));
+        }
+    };
+    let message = match test.to_cim() {
+        Ok(message) => message,
+        Err(error) => return bad(&error.to_string()),
+    };
+    match inner.admin.router.accept(vec![message], &Origin::default()).await.pop() {
+        Some(Ok(acceptance)) => answer::json(&json!({ "done": true, "messageId": acceptance.message_id })),
+        Some(Err(refusal)) => answer::refusal(&refusal),
+        None => answer::busy("the message got no answer", 1),
+    }
 }
 
 fn done(result: Result<(), Refusal>) -> Response<Body> {

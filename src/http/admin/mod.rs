@@ -45,7 +45,7 @@ const BODIES_BYTES_MAX: usize = 1024 * 1024;
 const ROUTES: &str = "/healthz, /readyz, /metrics, /api/status, /api/channels, /api/channels/{id}/exchanges?message=, \
      POST /api/channels/{id}/pause (resume, restart, try-now, cancel-queued), /api/destinations, POST /api/destinations/{id}/try-now, \
      POST /api/reload, \
-     /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages?list=, /api/messages/{id}, /api/series?channel=, /api/tail, /api/receipts/unmatched, \
+     /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages?list=, /api/messages/{id}, POST /api/test-messages, /api/series?channel=, /api/tail, /api/receipts/unmatched, \
      /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, POST /api/dead-letters/replay, /api/log, and the web page at /";
 
 /// The handler of the admin listener.
@@ -58,7 +58,8 @@ impl AdminHandler {
         let router = admin.router.clone();
         let bodies = Bodies::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX);
         let tails = Arc::new(Semaphore::new(TAILS_MAX));
-        let inner = Arc::new(AdminState { admin, bodies, tails, searches: Semaphore::new(SEARCHES_MAX) });
+        let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
+        let inner = Arc::new(AdminState { admin, bodies, tails, searches: searches.clone() });
         let guarded = Routes::new()
             .route("/metrics", get(health::metrics))
             .route("/api/status", get(status::show))
@@ -72,6 +73,7 @@ impl AdminHandler {
             .route("/api/sessions/{id}", get(session::show))
             .route("/api/messages", get(messages::list))
             .route("/api/messages/{id}", get(lists::message))
+            .route("/api/test-messages", post(actions::send_test))
             .route("/api/series", get(messages::series))
             .route("/api/tail", get(tail::stream))
             .route("/api/receipts/unmatched", get(lists::unmatched))
@@ -80,7 +82,7 @@ impl AdminHandler {
             .route("/api/dead-letters/replay", post(control::replay_all))
             .route("/api/dead-letters/{id}/replay", post(actions::replay))
             .route("/api/log", get(health::log))
-            .merge(ui::pages(router))
+            .merge(ui::pages(router, searches))
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(middleware::from_fn_with_state(inner.clone(), guard::check));

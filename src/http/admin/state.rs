@@ -34,7 +34,7 @@ pub(super) struct AdminState {
     pub(super) admin: Admin,
     pub(super) bodies: Bodies,
     pub(super) tails: Arc<Semaphore>,
-    pub(super) searches: Semaphore,
+    pub(super) searches: Arc<Semaphore>,
 }
 
 /// The state, as a route receives it.

@@ -232,6 +232,13 @@ async fn an_operator_settles_restarts_and_replays() {
     assert_eq!(port.ask("POST /api/channels/nope/restart", "", "{}").await.0, 404);
     assert_eq!(port.ask("GET /api/channels/sms-main/restart", "", "").await.0, 405);
 
+    let test = |body| port.ask("POST /api/test-messages", "", body);
+    let sent = test(r#"{"channel":"sms-main","from":"5155","to":"+491760099","text":"A test"}"#).await;
+    let id = serde_json::from_str::<Value>(&sent.2).unwrap()["messageId"].as_str().unwrap().to_owned();
+    port.world.until_status(&id, MessageStatus::Delivered).await;
+    assert_eq!(test(r#"{"from":"5155","to":"+491760099"}"#).await.0, 400);
+    assert_eq!(test(r#"{"from":"4711","to":"+491760099","text":"A test"}"#).await.0, 404);
+
     let letter = port.world.router.dead_letters(None, None, 1).await.unwrap().items.remove(0).id;
     let failed = async || port.world.router.destinations().await.iter().map(|d| d.failed).sum::<u64>();
     let before = failed().await;
@@ -303,16 +310,37 @@ async fn every_page_is_whole() {
     let cases = [
         ("/".to_owned(), "credentials refused"),
         ("/tail".into(), "Waiting for the next event"),
-        ("/message".into(), "Find a message"),
+        ("/channel?id=sms-main".into(), "Time to receipt, seconds"),
+        ("/channel?id=sms-spare&hours=1".into(), "1 message waits"),
+        ("/channel?id=chat".into(), "/webhooks/chat"),
+        ("/channel?id=nope".into(), "No channel has the id nope"),
+        ("/messages".into(), "Everything that is kept was looked at"),
+        ("/messages?list=waiting".into(), "queued"),
+        (format!("/messages?q={CUSTOMER}").replace('+', "%2B"), "Found by the customer"),
+        ("/messages?q=Three%20parts".into(), "Found by a piece of the text"),
+        ("/messages?q=SM00c0ffee".into(), "No message matches"),
+        ("/messages?status=LOST".into(), "none of those in the list"),
+        ("/messages?channel=nope".into(), "no such channel"),
+        ("/message?id=m".into(), LONG),
         ("/message?id=m".into(), "Parts"),
+        ("/message?id=queued".into(), "Why it waits"),
         ("/message?id=none".into(), "no such message"),
+        ("/message?id=none".into(), "older than retention"),
+        ("/send".into(), "Show the plan"),
+        ("/send?from=5155%7Csms-main&to=%2B491755&text=Hi".into(), "Send it"),
+        ("/send?from=4711&to=%2B491755&text=Hi".into(), "no channel has the serviceIdentifier"),
+        ("/state".into(), "Cause and fix"),
         ("/sessions".into(), CUSTOMER),
         (format!("/session?id={session}"), CUSTOMER),
+        (format!("/session?id={session}"), "delivered"),
+        (format!("/session?id={session}&view=events"), "Full state"),
         (format!("/session?id={session}&at={}", view.opened_at.0), "As it was at"),
         ("/session?id=x".into(), "not a session id"),
         ("/doubt".into(), "Send again"),
         ("/receipts".into(), "SM00c0ffee"),
-        ("/dead".into(), "Replay"),
+        ("/dead".into(), "Replay all"),
+        ("/dead?channel=sms-spare".into(), "There are no dead letters"),
+        ("/dead?channel=nope".into(), "no such channel"),
         ("/message?id=%3Cscript%3E".into(), "&lt;script&gt;"),
     ];
     for (path, part) in cases {
@@ -320,9 +348,20 @@ async fn every_page_is_whole() {
         assert_eq!(answer.0, 200, "{path}");
         assert!(answer.2.contains(part), "{path}\n{}\nlacks {part}", answer.2);
         assert!(answer.2.ends_with("</html>") && answer.1.contains("content-security-policy"), "{path}");
-        assert!(!answer.2.contains("http://") || path == "/", "{path} fetches nothing from elsewhere");
+        let loads = ["src=\"http", "url(http", "@import"];
+        assert!(!loads.iter().any(|from| answer.2.contains(from)), "{path} fetches nothing from elsewhere");
+        let told = [" problems</b>: ", "the provider refuses channel sms-spare"];
+        assert!(told.iter().all(|words| answer.2.contains(words)), "{path} tells what is wrong");
+        assert!(answer.2.contains("href=\"/ui/icon-bad.svg\""), "{path}");
     }
-    for (path, part) in [("/ui/style.css", ":root"), ("/ui/app.js", "use strict"), ("/ui/icon.svg", "<svg")] {
+    let found = port.ask("GET /messages?q=m", "", "").await;
+    assert!(found.0 == 303 && found.1.contains("location: /message?id=m"), "an id leads to its message");
+    for (path, part) in [
+        ("/ui/style.css", ":root"),
+        ("/ui/app.js", "use strict"),
+        ("/ui/icon.svg", "#15803d"),
+        ("/ui/icon-bad.svg", "#b91c1c"),
+    ] {
         assert!(port.ask(&format!("GET {path}"), "", "").await.2.contains(part), "{path}");
     }
 }

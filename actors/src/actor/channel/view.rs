@@ -210,7 +210,9 @@ pub(crate) fn show(context: &Context, shown: &Shown<'_>) -> ChannelView {
         set_up: shown.registration.cloned(),
         account: shown.account.facts.values().cloned().collect(),
         unknown_dids: shown.account.unknown.clone(),
+        webhook_url: entry.webhook_url(),
         counts: shown.counts,
+        failures: entry.tally.failures(),
     }
 }
 
@@ -259,6 +261,8 @@ pub(crate) fn failed(entry: &ChannelEntry, now: Timestamp) -> ChannelView {
         set_up: None,
         account: Vec::new(),
         unknown_dids: Vec::new(),
+        webhook_url: entry.webhook_url(),
         counts: ChannelCounts::default(),
+        failures: entry.tally.failures(),
     }
 }

@@ -16,7 +16,10 @@ use crate::{
     },
     view::{
         DeadLetterView, DoubtView, EventView, FailureView, MessageView, PartView, SessionIdText,
-        SessionStateView, SessionView, census::Census, messages::ItemSession,
+        SessionStateView, SessionView,
+        census::Census,
+        describe::{excerpt, words},
+        messages::ItemSession,
     },
 };
 
@@ -28,6 +31,8 @@ pub(crate) const SCAN_MAX: usize = 20_000;
 
 /// Maximum number of items of each list that the full state of a session shows.
 const LISTED_MAX: usize = 100;
+/// Maximum number of characters of a message's text that is shown.
+const TEXT_MAX: usize = 4_000;
 
 /// Returns the newest state of a stream: the session if it is in memory or in the index, and the
 /// event from which the past is read.
@@ -79,6 +84,7 @@ pub(crate) fn message(
             .clone()
             .unwrap_or_else(|| turn.context.directory.destination_of(&session.address)),
         accepted_at: record.message.accepted_at,
+        text: words(&record.message.content, TEXT_MAX),
         adapted: record.message.adapted.to_vec(),
         parts: record.message.parts.iter().enumerate().map(|(n, p)| part_view(provider, n, p)).collect(),
         failure: record.message.failure().map(|(failure, _)| FailureView::of(provider, failure)),
@@ -261,6 +267,13 @@ fn dead_letters_of(context: &Context, stream: StreamId, session: &Session) -> Ve
             DeliveryKind::Message(_) => "message",
             DeliveryKind::Notification(_) => "notification",
             DeliveryKind::EndChat(_) => "intent",
+        },
+        at: delivery.at,
+        customer: session.customer_handed_out(),
+        text: match &delivery.kind {
+            DeliveryKind::Message(received) => excerpt(&received.content),
+            DeliveryKind::Notification(told) => format!("{} {}", told.status.as_str(), told.id),
+            DeliveryKind::EndChat(reason) => format!("the session ended: {reason:?}"),
         },
         reason: format!("{} ({})", cause.reason, cause.code),
     };

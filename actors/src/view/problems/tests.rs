@@ -39,7 +39,9 @@ fn channel() -> ChannelView {
         set_up: None,
         account: Vec::new(),
         unknown_dids: Vec::new(),
+        webhook_url: None,
         counts: ChannelCounts::default(),
+        failures: Vec::new(),
     }
 }
 
