@@ -47,7 +47,7 @@ fn status(problems: serde_json::Value) -> StandIn {
         "GET /api/destinations" => ok(json!([{
             "id": "support", "url": "http://127.0.0.1:9/cim", "status": "up", "taken": 41, "failed": 0, "sessionsWaiting": 0,
         }])),
-        _ => (404, "", json!({"error": "no route"}).to_string()),
+        _ => (404, "", json!({"detail": "no route"}).to_string()),
     })
 }
 
@@ -99,7 +99,7 @@ fn messages_are_searched_and_shown() {
             "parts": [{"part": 1, "status": "QUEUED", "providerId": ""}],
             "events": [{"at": 1_760_000_000_123_u64, "event": "accepted", "detail": "m/1 Hello"}],
         })),
-        _ => (404, "", json!({"error": "no message m2"}).to_string()),
+        _ => (404, "", json!({"detail": "no message m2"}).to_string()),
     }
     });
     let list = [
@@ -270,7 +270,7 @@ fn send_tells_the_outcome_by_its_exit_code() {
     let plan = [&send[..], &["--plan", "--json"]].concat();
     let as_json: serde_json::Value = serde_json::from_str(told(&refusing, &plan, 2).trim()).unwrap();
     assert_eq!(as_json["exitCode"], 2, "{as_json}");
-    let busy = StandIn::start(|_, _| (503, "", json!({"error": "busy"}).to_string()));
+    let busy = StandIn::start(|_, _| (503, "", json!({"detail": "busy"}).to_string()));
     told(&busy, &send, 1);
 }
 

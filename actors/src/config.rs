@@ -148,6 +148,8 @@ pub struct DestinationConfig {
     pub batch_max: usize,
     /// The key of `X-Patchbay-Signature`; `None` if POSTs are not signed.
     pub secret: Option<Arc<[u8]>>,
+    /// The keys of the Standard Webhooks signature, the newest first; empty if POSTs carry none.
+    pub signing_keys: Arc<[Arc<[u8]>]>,
     /// Maximum number of POSTs at once.
     pub connections: usize,
     /// Maximum time of one POST.

@@ -85,8 +85,19 @@ pub struct Post {
     pub event_id: String,
     /// `X-Patchbay-Signature`, if signed.
     pub signature: Option<String>,
+    /// The signature of Standard Webhooks, if one is configured.
+    pub webhook: Option<WebhookSignature>,
     /// The JSON.
     pub body: Bytes,
+}
+
+/// The headers of Standard Webhooks, beside `webhook-id`, which is the id of the event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSignature {
+    /// `webhook-timestamp`: when this try was signed, in seconds since 1970.
+    pub timestamp_s: u64,
+    /// `webhook-signature`: `v1,<base64>` for each key, separated by spaces.
+    pub signatures: String,
 }
 
 /// The result of a POST: the answer, or the reason why none came.

@@ -1,6 +1,7 @@
 //! The content of a message. Plain text is kept as text. Every other CIM body is kept as the JSON
 //! that came, so that fields of newer peers are not lost, and is parsed where it is needed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A kind of CIM body (`body.type`).
@@ -54,7 +55,7 @@ pub enum Content {
 }
 
 /// A line of a numbered list that a customer can choose.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Choice {
     /// The label in front of the line: `2`, or `2a` on a card.
     pub label: Box<str>,

@@ -1,6 +1,7 @@
 //! Statuses as a lattice. Reports on a part are joined, in any order and any number of times, and
 //! the status of a message is a monotone function of its parts. A status never goes backwards.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The progress of a part, in rising order. A failure is not a step: it is kept beside the progress
@@ -60,7 +61,9 @@ impl PartState {
 }
 
 /// The status of a message, in rising order; it never goes backwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum MessageStatus {
     /// It was accepted and not yet handed to a link.

@@ -55,20 +55,6 @@ impl Port {
             Self::Admin => "give the value of [admin] token with --token or PATCHBAY_ADMIN_TOKEN",
         }
     }
-
-    /// Returns the advice if this answer comes from the other port.
-    fn confused(self, answer: &Answer) -> Option<&'static str> {
-        let words = answer.words();
-        match self {
-            Self::Admin if words.contains("/v1/messages") || words.contains("api_keys") => Some(
-                "this is the send API; the command needs the admin port, [admin] listen of the configuration",
-            ),
-            Self::Public if words.contains("/api/channels") || words.contains("[admin] token") => Some(
-                "this is the admin port; the command needs the send API, [http] listen of the configuration",
-            ),
-            _ => None,
-        }
-    }
 }
 
 /// A client of one port of one Patchbay.
@@ -101,17 +87,23 @@ impl Answer {
         found.map(|(_, after)| after)
     }
 
-    /// Returns the words of an error, whatever its form.
+    /// Returns the text at a key of a JSON answer.
+    fn text_at(&self, key: &str) -> Option<String> {
+        let json: Value = serde_json::from_slice(&self.body).ok()?;
+        json.get(key)?.as_str().map(str::to_owned)
+    }
+
+    /// Returns the words of an error: of a problem document, of the notification that answers a CIM
+    /// message, or of whatever else answered.
     fn words(&self) -> String {
-        let json: Option<Value> = serde_json::from_slice(&self.body).ok();
-        let text = |key: &str| json.as_ref()?.get(key)?.as_str().map(str::to_owned);
-        let known = ["detail", "error", "markdownText", "title"].into_iter().find_map(text);
+        let known = ["detail", "markdownText", "title"].into_iter().find_map(|key| self.text_at(key));
         known.unwrap_or_else(|| self.text().chars().take(TOLD_CHARS_MAX).collect())
     }
 
-    /// Returns the status and the error text of the answer.
+    /// Returns the status, the error text of the answer, and the fix that it names.
     pub(super) fn problem(&self) -> String {
-        format!("HTTP {}: {}", self.status, self.words())
+        let fix = self.text_at("fix").map(|fix| format!("; {fix}")).unwrap_or_default();
+        format!("HTTP {}: {}{fix}", self.status, self.words())
     }
 }
 
@@ -186,10 +178,9 @@ impl Client {
 
     /// Returns the failure for an answer that is not a success: of the request, or of the server.
     pub(super) fn refused(&self, answer: &Answer) -> Failure {
-        let why = match (self.port.confused(answer), answer.status) {
-            (Some(advice), status) => format!("{}: HTTP {status}: {advice}", self.base),
-            (None, 401) => format!("{}: {}; {}", self.base, answer.problem(), self.port.key()),
-            (None, _) => format!("{}: {}", self.base, answer.problem()),
+        let why = match answer.status {
+            401 => format!("{}: HTTP 401: {}; {}", self.base, answer.words(), self.port.key()),
+            _ => format!("{}: {}", self.base, answer.problem()),
         };
         if (400..500).contains(&answer.status) { Failure::Usage(why) } else { Failure::Running(why) }
     }

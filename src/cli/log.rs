@@ -142,7 +142,7 @@ fn verify(place: &LogFolder) -> Result<(), Failure> {
 fn stats(place: &LogFolder) -> Result<(), Failure> {
     let (log, _) = open_log(&place.folder()?, None, Options::default())?;
     let stats = log.stats().map_err(Failure::running)?;
-    let figures = log_figures(&stats);
+    let figures = serde_json::to_value(log_figures(&stats)).map_err(Failure::running)?;
     if place.json {
         console::line(figures.to_string());
     } else {

@@ -14,6 +14,7 @@ mod init;
 pub mod log;
 mod manual;
 mod messages;
+mod openapi;
 mod probe;
 mod providers;
 mod reason;
@@ -82,6 +83,9 @@ enum Command {
     /// Read the event log of a Patchbay that is not running
     #[command(subcommand)]
     Log(log::LogCommand),
+    /// Print the OpenAPI document of the send API, or of the admin port
+    #[command(name = "openapi")]
+    OpenApi(openapi::OpenApiArguments),
     /// Print completions for a shell
     Completions(manual::CompletionsArguments),
     /// Print the manual page, or write one for each command
@@ -92,7 +96,7 @@ impl Command {
     /// Whether errors are printed as JSON, too.
     fn json(&self) -> bool {
         match self {
-            Self::Run(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => false,
+            Self::Run(_) | Self::Demo(_) | Self::OpenApi(_) | Self::Completions(_) | Self::Man(_) => false,
             Self::Check(arguments) => arguments.json,
             Self::Init(arguments) => arguments.json,
             Self::Sim(command) => command.json(),
@@ -190,6 +194,10 @@ fn perform_at_once(command: Command) -> Result<Result<(), Failure>, Box<Command>
         Command::Init(arguments) => init::perform(&arguments),
         Command::Providers(arguments) => providers::perform(&arguments),
         Command::Explain(arguments) => explain::perform(&arguments),
+        Command::OpenApi(arguments) => {
+            openapi::perform(&arguments);
+            Ok(())
+        }
         Command::Completions(arguments) => {
             manual::completions(&arguments, Arguments::command());
             Ok(())

@@ -20,7 +20,7 @@ use super::{
     problem::{ConfigError, Problems},
     section::{OrOff, Section, Size, id},
     settings::{AdminSettings, ApiKey, EdgeLimits, HttpSettings, LogSettings, Settings, Tls},
-    shared,
+    shared, signing,
 };
 
 const MB: u64 = 1 << 20;
@@ -346,6 +346,7 @@ fn destination(section: Section<'_>, api_keys: &mut Vec<ApiKey>) -> Option<Desti
         url: url.as_deref().unwrap_or_default().into(),
         batch_max: as_usize(section.number("batch_max", 1..=1_000, 1)),
         secret: secret.map(|s| Arc::from(s.expose_secret().as_bytes())),
+        signing_keys: signing::keys(&section),
         connections: as_usize(section.number("connections", 1..=10_000, 16)),
         timeout: section.or("timeout", Duration::from_secs(10)),
         backoff: section.or("backoff", Duration::from_millis(200)),

@@ -13,6 +13,7 @@ mod secret;
 mod section;
 mod settings;
 mod shared;
+mod signing;
 #[cfg(test)]
 mod tests;
 

@@ -2,6 +2,7 @@
 //! Patchbay: which channels and destinations start, stop or start again, which settings hold at
 //! once, and which need a restart of the process. Pure.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::inventory::{Inventory, TableName};
@@ -21,7 +22,7 @@ const LIVE: [&str; 8] = [
 const API_KEY: &str = "api_key";
 
 /// The changes that a reload makes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Plan {
     /// Changes of `[[channel]]` tables.
@@ -37,7 +38,7 @@ pub struct Plan {
 }
 
 /// The changes of the tables of one kind, by their ids.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Changes {
     /// Those that start.
     pub added: Vec<String>,
@@ -50,7 +51,7 @@ pub struct Changes {
 }
 
 /// A thing with other settings.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Changed {
     /// The id of the table.
     pub id: String,

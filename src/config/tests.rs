@@ -229,6 +229,24 @@ fn secrets_come_from_files_and_one_api_key_belongs_to_a_destination() {
 }
 
 #[test]
+fn signing_secrets_are_at_most_two_and_of_the_documented_form() {
+    let keys = |list: &str| check(&with("url =", &format!("signing_secrets = {list}\nurl =")));
+    let good = format!("\"whsec_{}\"", "A".repeat(32));
+    let settings = keys(&format!("[{good}, {good}]")).unwrap();
+    assert_eq!(settings.router.destinations[0].signing_keys.len(), 2);
+    assert_eq!(settings.router.destinations[0].signing_keys[0].len(), 24);
+    for (list, told) in [
+        (format!("[{good}, {good}, {good}]"), "at most 2 secrets"),
+        ("[\"whsec_c2hvcnQ=\"]".into(), "whsec_"),
+        (format!("[{}]", good.replace("whsec_", "")), "whsec_"),
+        ("\"whsec_x\"".into(), "expected a list of secrets"),
+    ] {
+        let error = keys(&list).unwrap_err().to_string();
+        assert!(error.contains("signing_secrets") && error.contains(told), "{list}: {error}");
+    }
+}
+
+#[test]
 fn the_documented_example_is_right() {
     let text = include_str!("../../config.toml").replace("env:", "");
     parse(&text, "config.toml", Path::new("/nowhere")).map_err(|e| e.to_string()).unwrap();
@@ -252,8 +270,8 @@ fn roots_to_trust_are_read_and_mistakes_name_file_and_certificate() {
     write("text.pem", "my root");
     let smpp = |file: &str| with("[channel.account]", &format!("[channel.account]\ntls_ca = {file:?}"));
     let rest = |file: &str| called(&format!("trust = {file:?}"));
-    let places: [(&dyn Fn(&str) -> String, &str); 2] = [(&smpp, "account tls_ca"), (&rest, "http trust")];
-    for (config, place) in places {
+    for place in ["account tls_ca", "http trust"] {
+        let config = |file: &str| if place == "http trust" { rest(file) } else { smpp(file) };
         let read = |file: &str| parse(&config(file), "c.toml", folder.path()).map_err(|e| e.to_string());
         read("good.pem").unwrap();
         for (file, words) in [

@@ -4,9 +4,11 @@ use actors::{Page, Refusal};
 use axum::body::Body;
 use bytes::Bytes;
 use channels::url;
-use http::{HeaderName, HeaderValue, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Response, StatusCode, Uri, header};
 use message::cim::write::{self, Outcome, Report};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::problem::{Kind, ProblemDetails};
 
 /// Returns a JSON answer whose body is JSON already.
 pub fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
@@ -20,7 +22,7 @@ pub fn json_bytes(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> 
 pub fn json<T: Serialize + ?Sized>(view: &T) -> Response<Body> {
     match serde_json::to_vec(view) {
         Ok(body) => json_bytes(StatusCode::OK, body),
-        Err(e) => error(StatusCode::INTERNAL_SERVER_ERROR, &format!("the answer cannot be written: {e}")),
+        Err(e) => error(Kind::Internal, format!("the answer cannot be written: {e}")),
     }
 }
 
@@ -42,46 +44,64 @@ pub fn page<T: Serialize>(uri: &Uri, page: &Page<T>) -> Response<Body> {
     answer
 }
 
-/// Returns an error as `{"status":404,"error":"..."}`.
-pub fn error(status: StatusCode, text: &str) -> Response<Body> {
-    let mut body = format!("{{\"status\":{},\"error\":", status.as_u16()).into_bytes();
-    write::string(&mut body, text);
-    body.push(b'}');
-    json_bytes(status, body)
+/// Returns an error whose kind says all but the detail.
+pub fn error(kind: Kind, detail: impl Into<String>) -> Response<Body> {
+    ProblemDetails::new(kind, detail).answer()
 }
 
-/// Returns an error with one more header.
-pub fn error_with(status: StatusCode, text: &str, name: HeaderName, value: &str) -> Response<Body> {
-    let mut answer = error(status, text);
-    if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers_mut().insert(name, value);
-    }
-    answer
+/// Returns 400 for a parameter of the path or query.
+pub fn wrong_parameter(field: &str, why: impl std::fmt::Display) -> Response<Body> {
+    ProblemDetails::new(Kind::WrongParameter, format!("{field}: {why}")).field(field).answer()
 }
 
 /// Returns 503 with Retry-After.
 pub fn busy(text: &str, retry_after_s: u32) -> Response<Body> {
-    let seconds = retry_after_s.max(1).to_string();
-    error_with(StatusCode::SERVICE_UNAVAILABLE, text, header::RETRY_AFTER, &seconds)
+    ProblemDetails::new(Kind::Busy, text).retry_after(retry_after_s).answer()
+}
+
+/// Reads a JSON body; `expected` shows what it must look like.
+pub fn parsed<T: DeserializeOwned>(body: &[u8], expected: &str) -> Result<T, Box<Response<Body>>> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if matches!(path.as_str(), "." | "?") { String::new() } else { path };
+        (field, error.into_inner())
+    });
+    let read = read.and_then(|read| json.end().map(|()| read).map_err(|error| (String::new(), error)));
+    read.map_err(|(field, error)| {
+        let at = if field.is_empty() { String::new() } else { format!("{field}: ") };
+        let problem = ProblemDetails::new(Kind::MalformedBody, format!("{at}{error}"));
+        Box::new(problem.field(field).fix(format!("send {expected}")).answer())
+    })
+}
+
+/// Returns the kind and the wrong key of a refused request.
+fn kind_of(refusal: &Refusal) -> (Kind, &'static str) {
+    match refusal {
+        Refusal::UnknownChannel { .. } => (Kind::UnknownChannel, "serviceIdentifier"),
+        Refusal::UnknownDestination(_) => (Kind::UnknownDestination, "destination"),
+        Refusal::NotFound("channel") => (Kind::UnknownChannel, ""),
+        Refusal::NotFound(_) => (Kind::NotFound, ""),
+        Refusal::Unsendable(_) => (Kind::Unsendable, ""),
+        Refusal::Busy { .. } => (Kind::Busy, ""),
+        Refusal::Held { .. } => (Kind::SessionHeld, "takeover"),
+        Refusal::TooLate(_) => (Kind::TooLate, ""),
+        Refusal::IdTaken(_) | Refusal::IdDiffers(_) => (Kind::IdUsed, "id"),
+    }
 }
 
 /// Returns the status for a refusal.
 pub fn status_of(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::UnknownChannel { .. } | Refusal::NotFound(_) => StatusCode::NOT_FOUND,
-        Refusal::Unsendable(_) | Refusal::UnknownDestination(_) => StatusCode::BAD_REQUEST,
-        Refusal::Busy { .. } => StatusCode::SERVICE_UNAVAILABLE,
-        Refusal::Held { .. } | Refusal::TooLate(_) | Refusal::IdTaken(_) | Refusal::IdDiffers(_) => {
-            StatusCode::CONFLICT
-        }
-    }
+    kind_of(refusal).0.explained().status
 }
 
 /// Returns the answer for a refused request that is not about one message.
 pub fn refusal(refusal: &Refusal) -> Response<Body> {
+    let (kind, field) = kind_of(refusal);
+    let problem = ProblemDetails::new(kind, refusal.to_string()).field(field);
     match refusal {
-        Refusal::Busy { retry_after_s, .. } => busy(&refusal.to_string(), *retry_after_s),
-        _ => error(status_of(refusal), &refusal.to_string()),
+        Refusal::Busy { retry_after_s, .. } => problem.retry_after(*retry_after_s).answer(),
+        _ => problem.answer(),
     }
 }
 

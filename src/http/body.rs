@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode, header};
+use http::{HeaderMap, Response, header};
 use http_body_util::BodyExt;
 
 use super::{
     answer,
     budget::{Budget, Share},
+    problem::{Kind, ProblemDetails},
 };
 
 /// How long a body of a sender with a key may take to arrive, before 408.
@@ -81,8 +82,8 @@ where
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
         && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
     {
-        let text = "compressed bodies are not supported; send the body without Content-Encoding";
-        return Err(Box::new(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)));
+        let problem = ProblemDetails::new(Kind::UnsupportedType, "compressed bodies are not supported");
+        return Err(Box::new(problem.fix("send the body without Content-Encoding").answer()));
     }
     if body.size_hint().lower() > bytes_max as u64 {
         // With `Expect: 100-continue` the client has sent nothing yet.
@@ -104,7 +105,7 @@ where
             Err(too_large(bytes_max))
         }
         Ok(Err(Unread::Incomplete(why))) => {
-            Err(Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("the body is incomplete: {why}"))))
+            Err(Box::new(answer::error(Kind::IncompleteBody, format!("the body is incomplete: {why}"))))
         }
         Ok(Err(Unread::NoRoom)) => {
             let text = "too many large bodies are being read ([http] bodies_max, unverified_bodies_max)";
@@ -112,7 +113,7 @@ where
         }
         Err(_) => {
             let text = format!("the body did not arrive within {} s", timeout.as_secs());
-            Err(closing(answer::error(StatusCode::REQUEST_TIMEOUT, &text)))
+            Err(closing(answer::error(Kind::SlowBody, text)))
         }
     }
 }
@@ -151,9 +152,8 @@ where
 }
 
 fn too_large(bytes_max: usize) -> Box<Response<Body>> {
-    let text =
-        format!("the body is larger than {bytes_max} bytes ([http] body_max); send fewer messages at once");
-    closing(answer::error(StatusCode::PAYLOAD_TOO_LARGE, &text))
+    let text = format!("the body is larger than {bytes_max} bytes ([http] body_max)");
+    closing(answer::error(Kind::TooLarge, text))
 }
 
 /// The rest of the body is not read, so the connection cannot be used again.

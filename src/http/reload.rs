@@ -12,6 +12,7 @@ use std::{
 
 use actors::{Reconfiguration, Router, config::Tunable};
 use message::{ChannelId, DestinationId};
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Mutex;
 
@@ -34,7 +35,7 @@ pub struct Reloader {
 }
 
 /// The outcome of a reload.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Reloaded {
     /// Whether the plan was applied, and not only made.

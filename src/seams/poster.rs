@@ -164,7 +164,13 @@ fn request(target: &PostTarget, post: Post) -> Result<Request<Full<Bytes>>, Stri
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(header::HOST, target.host.clone());
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert("x-patchbay-event-id", text(post.event_id)?);
+    let event_id = text(post.event_id)?;
+    if let Some(webhook) = post.webhook {
+        headers.insert("webhook-id", event_id.clone());
+        headers.insert("webhook-timestamp", webhook.timestamp_s.into());
+        headers.insert("webhook-signature", text(webhook.signatures)?);
+    }
+    headers.insert("x-patchbay-event-id", event_id);
     if let Some(signature) = post.signature {
         headers.insert("x-patchbay-signature", text(signature)?);
     }

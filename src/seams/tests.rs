@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use actors::seams::{Connector, Ids, Post, Poster, Target, Tls};
+use actors::seams::{Connector, Ids, Post, Poster, Target, Tls, WebhookSignature};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -50,6 +50,7 @@ fn post(url: &str) -> Post {
         url: url.into(),
         event_id: "feed-7".into(),
         signature: Some("sha256=00".into()),
+        webhook: Some(WebhookSignature { timestamp_s: 7, signatures: "v1,AA== v1,AQ==".into() }),
         body: Bytes::from_static(b"{}"),
     }
 }
@@ -66,6 +67,9 @@ async fn a_post_carries_its_headers_and_tells_the_pause_asked_for() {
         assert_eq!((head.method.as_str(), head.uri.path()), ("POST", "/cim"));
         assert_eq!(header("x-patchbay-event-id"), "feed-7");
         assert_eq!(header("x-patchbay-signature"), "sha256=00");
+        assert_eq!(header("webhook-id"), "feed-7");
+        assert_eq!(header("webhook-timestamp"), "7");
+        assert_eq!(header("webhook-signature"), "v1,AA== v1,AQ==");
         assert_eq!(header("content-type"), "application/json");
     }
 }

@@ -144,7 +144,7 @@
         method: "POST", headers: { "content-type": "application/json" }, body: button.dataset.body,
       });
       const said = await answer.json().catch(() => ({}));
-      if (!answer.ok) say(said.detail || said.error || `The request failed (HTTP ${answer.status}).`, true);
+      if (!answer.ok) say(said.detail || `The request failed (HTTP ${answer.status}).`, true);
       else if (button.dataset.then && said.messageId) {
         location.href = button.dataset.then + encodeURIComponent(said.messageId);
         return;

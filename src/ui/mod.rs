@@ -15,21 +15,18 @@ mod send;
 mod session;
 mod state;
 
-use std::sync::Arc;
-
 use actors::Router;
 use axum::{
-    Router as Routes,
     extract::State,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use http::header;
 use maud::html;
-use tokio::sync::Semaphore;
 
-use self::state::PageState;
-pub(crate) use self::{layout::login, message::EXCHANGES_OF_MESSAGE_MAX, send::TestMessage};
+pub(crate) use self::{
+    layout::login, message::EXCHANGES_OF_MESSAGE_MAX, send::TestMessage, state::PageState,
+};
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("app.js");
@@ -39,9 +36,28 @@ const SVG: &str = "image/svg+xml";
 /// The colours of the icon: that of the file, and those that say that something is wrong.
 const ICON_COLOURS: [&str; 3] = ["#15803d", "#b45309", "#b91c1c"];
 
-/// Returns the routes of the pages. `searches` limits the searches for messages at once.
-pub(crate) fn pages<S>(router: Router, searches: Arc<Semaphore>) -> Routes<S> {
-    Routes::new()
+/// Routes by their paths, which the admin port serves and describes.
+pub(crate) struct Pages<S>(Vec<(&'static str, MethodRouter<S>)>);
+
+impl<S> Pages<S> {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn route(mut self, path: &'static str, handler: MethodRouter<S>) -> Self {
+        self.0.push((path, handler));
+        self
+    }
+
+    /// Returns the paths and their handlers.
+    pub(crate) fn into_routes(self) -> impl Iterator<Item = (&'static str, MethodRouter<S>)> {
+        self.0.into_iter()
+    }
+}
+
+/// Returns the routes of the pages.
+pub(crate) fn pages() -> Pages<PageState> {
+    Pages::new()
         .route("/", get(overview::show))
         .route("/channel", get(channel::show))
         .route("/tail", get(lists::tail))
@@ -54,7 +70,6 @@ pub(crate) fn pages<S>(router: Router, searches: Arc<Semaphore>) -> Routes<S> {
         .route("/receipts", get(lists::receipts))
         .route("/dead", get(lists::dead))
         .route("/state", get(top_line))
-        .with_state(PageState { router, searches })
 }
 
 /// Answers with a page of which only the top line counts: pages that are not fetched anew ask for
@@ -65,9 +80,9 @@ async fn top_line(State(router): State<Router>) -> Response {
 
 /// Returns the routes of style, script and icon. They hold no secrets, so the login page may use
 /// them.
-pub(crate) fn assets<S: Clone + Send + Sync + 'static>() -> Routes<S> {
+pub(crate) fn assets<S: Clone + Send + Sync + 'static>() -> Pages<S> {
     let [_, warn, bad] = ICON_COLOURS;
-    Routes::new()
+    Pages::new()
         .route("/ui/style.css", get(|| async { asset(STYLE, "text/css; charset=utf-8") }))
         .route("/ui/app.js", get(|| async { asset(SCRIPT, "text/javascript; charset=utf-8") }))
         .route("/ui/icon.svg", get(|| async { asset(ICON, SVG) }))

@@ -12,13 +12,14 @@ use axum::{
 use channels::url::percent_encode;
 use maud::{Markup, html};
 use message::cim;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{layout::Frame, parts::nothing};
 
 /// A text to a customer, as the form of the page has it.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TestMessage {
     /// The id of the channel; needed where several have the own address.

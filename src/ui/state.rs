@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 
 /// The router, and the permits of searches.
 #[derive(Clone)]
-pub(super) struct PageState {
-    pub(super) router: Router,
+pub(crate) struct PageState {
+    pub(crate) router: Router,
     /// The permits of searches for messages, shared with the admin API.
-    pub(super) searches: Arc<Semaphore>,
+    pub(crate) searches: Arc<Semaphore>,
 }
 
 impl FromRef<PageState> for Router {

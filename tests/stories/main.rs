@@ -16,6 +16,7 @@
 mod support;
 
 mod a_customer_writes_and_the_business_answers;
+mod a_destination_verifies_the_standard_signature;
 mod a_lost_receipt_is_asked_for;
 mod a_message_goes_out_and_its_receipt_comes_back;
 mod a_webhook_is_taken_once_and_for_good;
@@ -37,5 +38,7 @@ mod power_cuts;
 mod providers;
 mod strangers_take_a_bounded_share;
 mod the_configuration_changes_while_messages_flow;
+mod the_examples_work;
+mod the_interfaces_are_described;
 mod the_page_is_for_everyone;
 mod twelve_troubles_are_told_everywhere;

@@ -133,6 +133,14 @@ impl Context {
         self.tunable.store(Arc::new(tunable));
     }
 
+    /// Returns the refusal of what was not found: it may be there if the log has failed.
+    pub(crate) fn absent(&self, what: &'static str) -> Refusal {
+        match self.reader.poisoned() {
+            Some(poisoned) => Refusal::Busy { reason: poisoned.to_string().into(), retry_after_s: 10 },
+            None => Refusal::NotFound(what),
+        }
+    }
+
     /// Returns the stream of an address.
     pub(crate) fn stream_of(&self, address: &Address) -> StreamId {
         address.stream(&self.config.stream_key)

@@ -156,11 +156,10 @@ impl ChannelTally {
     /// Returns the messages that failed since start, by code, most first.
     pub(crate) fn failures(&self) -> Vec<FailedCodeView> {
         let failures = locked(&self.failures);
-        let of = |(code, count): (&Box<str>, &CodeCount)| FailedCodeView {
-            code: code.clone(),
-            messages: count.messages,
-        };
-        let mut views: Vec<_> = failures.0.iter().map(of).collect();
+        let mut views = Vec::with_capacity(failures.0.len());
+        for (code, count) in &failures.0 {
+            views.push(FailedCodeView { code: code.clone(), messages: count.messages });
+        }
         views.sort_by_key(|view| std::cmp::Reverse(view.messages));
         views
     }

@@ -106,7 +106,7 @@ fn newest_page(
     let view = match (live, span) {
         (Some(live), _) => live,
         (None, Some(span)) => closed(context, id, &span.opening.session, events.last()),
-        (None, None) => return Err(Refusal::NotFound("session")),
+        (None, None) => return Err(context.absent("session")),
     };
     Ok(SessionView { events, earlier, ..view })
 }
@@ -176,7 +176,7 @@ fn session_at(
         }
     }
     if !opened {
-        return Err(Refusal::NotFound("session"));
+        return Err(context.absent("session"));
     }
     let view = view::session(context, &replayed, id);
     let skip = of_this.len().saturating_sub(EVENTS_SHOWN_MAX);

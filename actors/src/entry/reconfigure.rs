@@ -128,6 +128,10 @@ impl Run<'_> {
         if let Some(before) = before {
             remark = self.retire(before, Some(form)).await;
         }
+        // What a form before, perhaps one that was removed, did not acknowledge is brought again.
+        if let Some(entry) = context.directory.channel(form) {
+            entry.note_loss(context.now());
+        }
         if context.lifecycle.is_draining() {
             return Ok(Some(format!("channel {}: not started, because Patchbay is stopping", config.id)));
         }

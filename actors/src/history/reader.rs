@@ -26,9 +26,14 @@ impl LogReader {
     /// Returns why the log failed if nothing was found after that: it may be there.
     pub(crate) fn find_now(&self, key: u128) -> Result<Option<Found>, Poisoned> {
         match self.find(key) {
-            None => self.0.poisoned().map_or(Ok(None), Err),
+            None => self.poisoned().map_or(Ok(None), Err),
             found => Ok(found),
         }
+    }
+
+    /// Returns why the log failed, if it did: what was not found may be there.
+    pub(crate) fn poisoned(&self) -> Option<Poisoned> {
+        self.0.poisoned()
     }
 
     /// Reads one event.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use message::{
-    Choice, Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp, cim,
+    BodyType, Choice, Content, Event, MessageStatus, PartState, Seq, StreamId, Timestamp, cim,
     event::{DoubtCause, FailedParts},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::subject::message_of;
@@ -14,7 +15,7 @@ use crate::domain::subject::message_of;
 const TEXT_SHOWN_MAX: usize = 160;
 
 /// One event on a timeline.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EventView {
     /// Its place in the log; absent in the live tail.
@@ -68,7 +69,10 @@ pub(crate) fn words(content: &Content, most: usize) -> String {
         Content::Rich { body_type, .. } => {
             let text =
                 cim::plain_text_of(content).map(|adapted| beginning(&adapted.text, most)).unwrap_or_default();
-            format!("{} {text}", body_type.as_wire()).trim_end().to_owned()
+            match body_type {
+                BodyType::Plain => text,
+                _ => format!("{} {text}", body_type.as_wire()).trim_end().to_owned(),
+            }
         }
         Content::Binary(octets) => format!("{} octets", octets.len()),
         Content::Parts(parts) => parts.iter().map(|part| words(part, most)).collect::<Vec<_>>().join(" | "),

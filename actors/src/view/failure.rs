@@ -5,12 +5,13 @@ use std::borrow::Cow;
 
 use channels::provider;
 use message::{FailedBy, Failure, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::session::window;
 
 /// Why a message or a part failed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailureView {
     /// The provider's own code wherever it gave one, else one of Patchbay's.
@@ -27,7 +28,7 @@ pub struct FailureView {
 }
 
 /// The explanation of a code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExplainedView {
     /// The meaning of the code.
@@ -42,7 +43,7 @@ pub struct ExplainedView {
 }
 
 /// The number of messages that failed with one code.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedCodeView {
     /// The code; `other` for those beyond what is told apart.

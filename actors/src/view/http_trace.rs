@@ -9,6 +9,7 @@ use std::{
 
 use channels::http::{ANSWER_BYTES_MAX, Request, Response};
 use message::{MessageId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// HttpTrace kept of one channel; the oldest go first.
@@ -22,7 +23,7 @@ const SECRET_NAMES: [&str; 5] = ["token", "secret", "password", "api_key", "apik
 
 /// A call to a provider and its answer, as `GET /api/channels/{id}/exchanges` shows it. Holds no
 /// secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExchangeView {
     /// When it began.

@@ -7,6 +7,7 @@ use message::{
     ChannelId, Content, MessageId, MessageNo, MessageStatus, Seq, SessionId, StreamId, Timestamp, cim,
     event::Received,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -20,7 +21,7 @@ pub const SEARCHED_SESSIONS_MAX: usize = 64;
 const ITEM_TEXT_MAX: usize = 1_000;
 
 /// A message in a list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageItem {
     /// The business's id.

@@ -16,6 +16,7 @@ pub(crate) mod waiting;
 use std::sync::Arc;
 
 use message::{ChannelId, DestinationId, MessageId, MessageStatus, Seq, SessionId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use self::{
@@ -28,7 +29,7 @@ pub use self::{
 };
 
 /// A message as `GET /v1/messages/{id}` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageView {
     /// The business's id.
@@ -64,7 +65,7 @@ pub struct MessageView {
 }
 
 /// A part of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PartView {
     /// From 1.
@@ -84,8 +85,8 @@ pub struct PartView {
 }
 
 /// A session id as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionIdText(pub SessionId);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub struct SessionIdText(#[schemars(with = "String")] pub SessionId);
 
 impl Serialize for SessionIdText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -94,7 +95,7 @@ impl Serialize for SessionIdText {
 }
 
 /// A session as `GET /v1/sessions/{id}` shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
     /// The session to which it belongs.
@@ -135,7 +136,7 @@ pub struct SessionView {
 }
 
 /// The messages that wait for a provider's answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingTotalView {
     /// How many.
@@ -145,7 +146,7 @@ pub struct WaitingTotalView {
 }
 
 /// A channel as the admin port shows it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelView {
     /// Id in the configuration.
@@ -211,7 +212,7 @@ pub struct ChannelView {
 }
 
 /// A fact about our own account, as the provider states it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FactView {
     /// The subject, in the provider's word.
@@ -223,7 +224,7 @@ pub struct FactView {
 }
 
 /// An own address that customers wrote to and the channel does not have.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnknownDidView {
     /// The address, in the channel's spelling.
@@ -239,7 +240,7 @@ pub struct UnknownDidView {
 }
 
 /// The result of registering a webhook with the provider.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SetUpView {
     /// `changed`, `unchanged` (it was so already) or `failed`.
@@ -251,7 +252,7 @@ pub struct SetUpView {
 }
 
 /// Webhooks that were refused one after the other.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedCallsView {
     /// Their number.
@@ -292,7 +293,7 @@ pub struct StatusView {
 }
 
 /// A link of a channel.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LinkView {
     /// Its number, from 1.
@@ -313,7 +314,7 @@ pub struct LinkView {
 }
 
 /// Counts of a channel since start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelCounts {
     /// Parts that the provider accepted.
@@ -339,7 +340,7 @@ pub struct ChannelCounts {
 }
 
 /// A destination as the admin port shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DestinationView {
     /// Id in the configuration.
@@ -363,7 +364,7 @@ pub struct DestinationView {
 }
 
 /// A part in doubt, or one that was sent again after it was.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DoubtView {
     /// The business's id of the message.
@@ -383,7 +384,7 @@ pub struct DoubtView {
 }
 
 /// A receipt whose part is not known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UnmatchedView {
     /// Its number in the channel's stream.
@@ -403,7 +404,7 @@ pub struct UnmatchedView {
 }
 
 /// A delivery that was given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetterView {
     /// `<stream>-<number>`: its `X-Patchbay-Event-Id`, and its name for replay.
@@ -427,7 +428,7 @@ pub struct DeadLetterView {
 }
 
 /// A message as the provider would get it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlannedMessage {
     /// Its CIM type.
@@ -444,7 +445,7 @@ pub struct PlannedMessage {
 }
 
 /// The dry run of a message: the answer to `?plan=true`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanView {
     /// The channel that would carry it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use channels::{Signature, provider};
 use message::{ChannelId, DestinationId, Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -107,7 +108,7 @@ pub struct ProblemView {
 }
 
 /// How bad a problem is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Severity {
     /// Something does not work.
@@ -117,7 +118,7 @@ pub enum Severity {
 }
 
 /// The rules by which problems are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum ProblemKind {
     /// The provider refuses the channel's credentials.

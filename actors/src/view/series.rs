@@ -1,11 +1,12 @@
 //! The counts of channels over time, as charts need them.
 
 use message::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One-minute counts of a channel, or of all. The last step is the current minute, which is not
 /// over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SeriesView {
     /// The beginning of the first step.

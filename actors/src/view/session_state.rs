@@ -8,12 +8,13 @@ use message::{
     ChannelId, Choice, Content, DestinationId, MessageId, MessageStatus, Timestamp,
     event::{Alphabet, Cause, CloseReason, Concatenation, Received, Split},
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::session::{Delivery, DeliveryKind, Outbound, Part, Phase, Session};
 
 /// The state of the sessions on one address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionStateView {
     /// Id of the channel.
@@ -56,7 +57,7 @@ pub struct SessionStateView {
 }
 
 /// An outbound message that is not settled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct MessageStateView {
     number: u32,
@@ -80,7 +81,7 @@ struct MessageStateView {
 }
 
 /// How a message is cut.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct SplitView {
     parts: u16,
@@ -93,7 +94,7 @@ struct SplitView {
 }
 
 /// A content, or one of its parts. Octets are hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct ContentView {
     #[serde(rename = "type")]
     body_type: &'static str,
@@ -101,14 +102,14 @@ struct ContentView {
 }
 
 /// A code and its words.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct CauseView {
     code: Box<str>,
     reason: Box<str>,
 }
 
 /// A part of a message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PartStateView {
     number: usize,
@@ -126,7 +127,7 @@ struct PartStateView {
 }
 
 /// An item for a destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct DeliveryStateView {
     number: u32,
@@ -138,7 +139,7 @@ struct DeliveryStateView {
 }
 
 /// The content of a delivery.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "kind")]
 enum DeliveryKindView {
     Message {
@@ -165,7 +166,7 @@ enum DeliveryKindView {
 }
 
 /// A delivery that was given up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct DeadLetterStateView {
     #[serde(flatten)]
     delivery: DeliveryStateView,
@@ -173,7 +174,7 @@ struct DeadLetterStateView {
 }
 
 /// An inbound message with missing parts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct JoiningView {
     reference: u16,
@@ -184,7 +185,7 @@ struct JoiningView {
 }
 
 /// A part that waits for the others.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct JoiningPartView {
     number: u8,
     alphabet: String,
@@ -193,7 +194,7 @@ struct JoiningPartView {
 }
 
 /// An inbound message that was joined.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct JoinedView {
     reference: u16,
     total: u8,
@@ -203,7 +204,7 @@ struct JoinedView {
 }
 
 /// A numbered list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct ChoicesView {
     answered: bool,
     choices: Vec<Choice>,

@@ -2,6 +2,7 @@
 //! channel and the destination tell what they know, and this file puts it together.
 
 use message::{ChannelId, Timestamp, event::Cause};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Why a message is not done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WaitingView {
     /// The cause as one word, for programs.
@@ -32,7 +33,7 @@ pub struct WaitingView {
 }
 
 /// The reasons for which a message waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum WaitReason {
     /// It is scheduled for later.

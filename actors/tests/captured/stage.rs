@@ -283,6 +283,7 @@ fn config(file: &CapturedFile, channel: Arc<dyn Channel>) -> Config {
         url: "http://support".into(),
         batch_max: 1,
         secret: None,
+        signing_keys: [].into(),
         connections: 1,
         timeout: second,
         backoff: second,

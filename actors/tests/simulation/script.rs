@@ -596,6 +596,7 @@ impl Script {
             url: Arc::from(format!("http://{}/cim", destination_id(n))),
             batch_max: plan.batch_max,
             secret: (n == 0).then(|| Arc::from(&b"secret"[..])),
+            signing_keys: [].into(),
             connections: plan.connections,
             timeout: Duration::from_secs(2),
             backoff: Duration::from_millis(200),

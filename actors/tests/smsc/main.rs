@@ -372,8 +372,8 @@ async fn a_national_number_without_a_country_is_noted() {
         stage.send("m", "0176123456", "Hello").await;
         stage.send("n", ANN, "Hello").await;
         let adapted = stage.view("m").await.adapted;
-        let says = |note: &Box<str>| note.contains("0176123456 is a national number");
-        assert_eq!(adapted.iter().any(says), noted, "{adapted:?}");
+        let says = |text: &str| text.contains("0176123456 is a national number");
+        assert_eq!(adapted.iter().any(|note| says(note)), noted, "{adapted:?}");
         assert!(!noted || adapted.iter().any(|note| note.contains("set default_country in [[channel]] sms")));
         assert!(stage.view("n").await.adapted.is_empty());
     }

@@ -383,6 +383,7 @@ fn config(account: &str) -> Config {
         url: "http://support".into(),
         batch_max: 1,
         secret: None,
+        signing_keys: [].into(),
         connections: 4,
         timeout: second,
         backoff: Duration::from_millis(10),

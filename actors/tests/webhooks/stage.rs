@@ -219,6 +219,7 @@ pub(crate) fn config(channels: Vec<(&str, Arc<dyn Channel>)>) -> Config {
             url: "http://support".into(),
             batch_max: 1,
             secret: None,
+            signing_keys: [].into(),
             connections: 4,
             timeout: second,
             backoff: Duration::from_millis(10),

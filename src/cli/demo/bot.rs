@@ -21,7 +21,7 @@ use super::{
 use crate::{
     cli::client::{Client, Port},
     config::EdgeLimits,
-    http::answer,
+    http::{answer, problem::Kind},
     run::Failure,
 };
 
@@ -82,14 +82,14 @@ impl Bot {
     pub(super) async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
         let body = Limited::new(request.into_body(), LIMITS.body_bytes_max).collect().await;
         let Ok(body) = body.map(|b| b.to_bytes()) else {
-            return answer::error(StatusCode::BAD_REQUEST, "the body is incomplete");
+            return answer::error(Kind::IncompleteBody, "the body is incomplete");
         };
         let cim: Cim = match serde_json::from_slice(&body) {
             Ok(cim) => cim,
             Err(e) => {
                 let why = format!("the bot could not read what the router posted: {e}");
                 self.tell(Fact::BotFailed { why: why.clone() }).await;
-                return answer::error(StatusCode::BAD_REQUEST, &why);
+                return answer::error(Kind::MalformedBody, why);
             }
         };
         match self.react(&cim).await {
@@ -97,7 +97,7 @@ impl Bot {
             Err(why) => {
                 let why = why.to_string();
                 self.tell(Fact::BotFailed { why: why.clone() }).await;
-                answer::error(StatusCode::SERVICE_UNAVAILABLE, &why)
+                answer::error(Kind::Busy, why)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use axum::body::Body;
 use clap::Args;
-use http::{Method, Response, StatusCode};
+use http::{Method, Response};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ use crate::{
     },
     config::EdgeLimits,
     console,
-    http::{answer, serve::Listener},
+    http::{answer, problem::Kind, serve::Listener},
     run::Failure,
 };
 
@@ -102,11 +102,11 @@ impl Business {
     async fn handle(self, request: hyper::Request<Incoming>) -> Response<Body> {
         let body = Limited::new(request.into_body(), LIMITS.body_bytes_max).collect().await;
         let Ok(body) = body.map(|body| body.to_bytes()) else {
-            return answer::error(StatusCode::BAD_REQUEST, "the body is incomplete or too large");
+            return answer::error(Kind::IncompleteBody, "the body is incomplete or too large");
         };
         let posted: Value = match serde_json::from_slice(&body) {
             Ok(posted) => posted,
-            Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("not JSON: {e}")),
+            Err(e) => return answer::error(Kind::MalformedBody, format!("not JSON: {e}")),
         };
         let messages = match &posted {
             Value::Array(messages) => messages.as_slice(),
@@ -116,7 +116,7 @@ impl Business {
             console::line(if self.json { message.to_string() } else { told(message) });
             if let Err(why) = self.answer(message).await {
                 console::error(format!("not answered: {why}; Patchbay delivers the message again"));
-                return answer::error(StatusCode::SERVICE_UNAVAILABLE, &why.to_string());
+                return answer::error(Kind::Busy, why.to_string());
             }
         }
         Response::new(Body::empty())

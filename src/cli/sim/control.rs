@@ -8,7 +8,7 @@ use axum::{
     extract::State,
     routing::{get, patch, post},
 };
-use http::{Response, StatusCode};
+use http::Response;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, sync::watch};
 use super::settings::as_map;
 use crate::{
     config::EdgeLimits,
-    http::{answer, serve::Listener},
+    http::{answer, problem::Kind, serve::Listener},
     run::Failure,
 };
 
@@ -75,7 +75,7 @@ async fn unbind(State(smsc): State<Smsc>) -> Response<Body> {
 }
 
 async fn change(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
-    let wrong = |e: &dyn std::fmt::Display| answer::error(StatusCode::BAD_REQUEST, &e.to_string());
+    let wrong = |e: &dyn std::fmt::Display| answer::error(Kind::MalformedBody, e.to_string());
     let changes: Map<String, Value> = match serde_json::from_slice(&body) {
         Ok(changes) => changes,
         Err(e) => return wrong(&e),
@@ -97,7 +97,7 @@ async fn change(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
 async fn write(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
     let mut mo: Mo = match serde_json::from_slice(&body) {
         Ok(mo) => mo,
-        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &e.to_string()),
+        Err(e) => return answer::error(Kind::MalformedBody, e.to_string()),
     };
     if mo.from.is_empty() {
         CUSTOMER.clone_into(&mut mo.from);
@@ -107,7 +107,7 @@ async fn write(State(smsc): State<Smsc>, body: Bytes) -> Response<Body> {
     }
     match smsc.send_mo(&mo) {
         Ok(id) => answer::json(&serde_json::json!({ "id": id.0 })),
-        Err(e) => answer::error(StatusCode::BAD_REQUEST, &e.to_string()),
+        Err(e) => answer::error(Kind::MalformedBody, e.to_string()),
     }
 }
 

@@ -6,31 +6,37 @@ use axum::{
     body::Body,
     extract::{Path, Request, State},
 };
-use http::{Response, StatusCode};
+use http::Response;
 use message::{MessageId, event::DoubtSettlement};
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::state::SharedAdmin;
+use super::{control::Acted, state::SharedAdmin};
 use crate::{
-    http::{answer, body},
+    http::{answer, body, problem::Kind},
     ui::TestMessage,
 };
 
 /// The largest body of an action, in bytes.
 const ACTION_BYTES_MAX: usize = 16 * 1024;
 
-#[derive(Debug, Deserialize)]
+/// An example of the body that settles a part.
+pub(super) const SETTLEMENT: &str = r#"{"messageId":"...","part":1,"action":"resend"}"#;
+
+/// An example of the body that sends a test.
+pub(super) const TEST_MESSAGE: &str = r#"{"from":"5155","to":"+4917600000001","text":"Hello"}"#;
+
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Settlement {
+pub(super) struct Settlement {
     message_id: String,
     part: u16,
     action: Action,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-enum Action {
+pub(super) enum Action {
     Resend,
     Fail,
     Sent,
@@ -47,14 +53,10 @@ pub(super) async fn settle(State(inner): SharedAdmin, request: Request) -> Respo
         Ok(sent) => sent,
         Err(answer) => return *answer,
     };
-    let settlement: Settlement = match serde_json::from_slice(&sent) {
+    let settlement: Settlement = match answer::parsed(&sent, &format!("{SETTLEMENT} (or \"fail\", \"sent\")"))
+    {
         Ok(settlement) => settlement,
-        Err(e) => {
-            let text = format!(
-                "{e}; expected {{\"messageId\":\"...\",\"part\":1,\"action\":\"resend\"}} (or \"fail\", \"sent\")"
-            );
-            return answer::error(StatusCode::BAD_REQUEST, &text);
-        }
+        Err(answer) => return *answer,
     };
     let by = match settlement.action {
         Action::Resend => DoubtSettlement::Resend,
@@ -65,27 +67,36 @@ pub(super) async fn settle(State(inner): SharedAdmin, request: Request) -> Respo
     done(inner.admin.router.settle_doubt(&id, settlement.part, by).await)
 }
 
-/// `POST /api/test-messages` with `{"from":"..","to":"..","text":"..","channel":".."}`.
+/// The result of a test.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TestSent {
+    /// Whether the message is accepted.
+    done: bool,
+    /// The message's id.
+    message_id: String,
+}
+
+/// `POST /api/test-messages`: a text to a customer, accepted like a business's.
 pub(super) async fn send_test(State(inner): SharedAdmin, request: Request) -> Response<Body> {
     let (head, sent) = request.into_parts();
     let sent = match body::read(inner.bodies.known(ACTION_BYTES_MAX), &head.headers, sent).await {
         Ok(sent) => sent,
         Err(answer) => return *answer,
     };
-    let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
-    let test: TestMessage = match serde_json::from_slice(&sent) {
+    let expected = format!("{TEST_MESSAGE}, and \"channel\" where several have the address");
+    let test: TestMessage = match answer::parsed(&sent, &expected) {
         Ok(test) => test,
-        Err(e) => {
-            let expected = "{\"from\":\"...\",\"to\":\"...\",\"text\":\"...\"}, and \"channel\" where several have the address";
-            return bad(&format!("{e}; expected {expected}"));
-        }
+        Err(answer) => return *answer,
     };
     let message = match test.to_cim() {
         Ok(message) => message,
-        Err(error) => return bad(&error.to_string()),
+        Err(error) => return answer::error(Kind::MalformedBody, error.to_string()),
     };
     match inner.admin.router.accept(vec![message], &Origin::default()).await.pop() {
-        Some(Ok(acceptance)) => answer::json(&json!({ "done": true, "messageId": acceptance.message_id })),
+        Some(Ok(acceptance)) => {
+            answer::json(&TestSent { done: true, message_id: acceptance.message_id.to_string() })
+        }
         Some(Err(refusal)) => answer::refusal(&refusal),
         None => answer::busy("the message got no answer", 1),
     }
@@ -93,7 +104,7 @@ pub(super) async fn send_test(State(inner): SharedAdmin, request: Request) -> Re
 
 fn done(result: Result<(), Refusal>) -> Response<Body> {
     match result {
-        Ok(()) => answer::json_bytes(StatusCode::OK, &b"{\"done\":true}"[..]),
+        Ok(()) => answer::json(&Acted::done()),
         Err(refusal) => answer::refusal(&refusal),
     }
 }

@@ -6,13 +6,17 @@ use axum::{
     body::Body,
     extract::{Path, Request, State},
 };
-use http::{Response, StatusCode};
-use message::{ChannelId, DestinationId};
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::json;
+use http::Response;
+use message::{ChannelId, DestinationId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::state::{AdminState, SharedAdmin};
-use crate::http::{answer, body, reload::NotReloaded};
+use crate::http::{
+    answer, body,
+    problem::{Kind, ProblemDetails, ProblemInFile},
+    reload::NotReloaded,
+};
 
 /// The largest body of an action, in bytes.
 const ACTION_BYTES_MAX: usize = 16 * 1024;
@@ -21,6 +25,45 @@ const REPLAYED_DEFAULT: usize = 1_000;
 /// The largest `limit` of a replay; larger values are lowered to it.
 const REPLAYED_MAX: usize = 10_000;
 
+/// The actions of a channel.
+pub(super) const ACTIONS: [&str; 5] = ["pause", "resume", "restart", "try-now", "cancel-queued"];
+
+/// The result of an action.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Acted {
+    /// Whether it is complete; if not, repeat it.
+    done: bool,
+    /// Whether the channel is paused now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused: Option<bool>,
+    /// When the pause began, in epoch ms.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// The messages that are tried now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<usize>,
+    /// The messages that were cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled: Option<usize>,
+    /// The dead letters that are posted again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<usize>,
+    /// The dead letters that are left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<usize>,
+    /// Whether there is more to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    more: Option<bool>,
+}
+
+impl Acted {
+    /// Returns the result of an action that has no figures.
+    pub(super) fn done() -> Self {
+        Self { done: true, ..Self::default() }
+    }
+}
+
 /// `POST /api/channels/{id}/{action}`.
 pub(super) async fn channel(
     State(inner): SharedAdmin,
@@ -28,38 +71,45 @@ pub(super) async fn channel(
 ) -> Response<Body> {
     let (control, id) = (inner.admin.router.control(), ChannelId::new(id));
     match action.as_str() {
-        "restart" => respond(control.restart(&id).await, |()| json!({ "done": true })),
+        "restart" => respond(control.restart(&id).await, |()| Acted::done()),
         "pause" | "resume" => {
             let wanted = action == "pause";
-            let to_answer = |since| json!({ "done": true, "paused": wanted, "since": since });
+            let to_answer = |since| Acted { paused: Some(wanted), since, ..Acted::done() };
             respond(control.pause(&id, wanted).await, to_answer)
         }
-        "try-now" => respond(control.try_now(&id).await, |done| counted("messages", done)),
-        "cancel-queued" => respond(control.cancel_queued(&id).await, |done| counted("cancelled", done)),
+        "try-now" => {
+            respond(control.try_now(&id).await, |done| Acted { messages: Some(done.count), ..rest(done) })
+        }
+        "cancel-queued" => respond(control.cancel_queued(&id).await, |done| Acted {
+            cancelled: Some(done.count),
+            ..rest(done)
+        }),
         _ => {
-            let text = format!(
-                "no action of a channel is called {action:?}; they are: pause, resume, restart, try-now, cancel-queued"
-            );
-            answer::error(StatusCode::NOT_FOUND, &text)
+            let text =
+                format!("no action of a channel is called {action:?}; they are: {}", ACTIONS.join(", "));
+            answer::error(Kind::UnknownRoute, text)
         }
     }
 }
 
-fn counted(name: &str, done: Done) -> serde_json::Value {
-    json!({ "done": !done.is_more, (name): done.count, "more": done.is_more })
+fn rest(done: Done) -> Acted {
+    Acted { done: !done.is_more, more: Some(done.is_more), ..Acted::default() }
 }
 
 /// `POST /api/destinations/{id}/try-now`.
 pub(super) async fn try_destination_now(State(inner): SharedAdmin, Path(id): Path<String>) -> Response<Body> {
     let done = inner.admin.router.control().try_destination_now(&DestinationId::new(id));
-    respond(done, |()| json!({ "done": true }))
+    respond(done, |()| Acted::done())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Replay {
+pub(super) struct Replay {
+    /// Only of the channel with this id.
     channel: Option<String>,
+    /// Only for the destination with this id.
     destination: Option<String>,
+    /// The largest number, 1 to 10000; 1000 when missing.
     limit: Option<usize>,
 }
 
@@ -77,15 +127,19 @@ pub(super) async fn replay_all(State(inner): SharedAdmin, request: Request) -> R
         limit: replay.limit.unwrap_or(REPLAYED_DEFAULT).clamp(1, REPLAYED_MAX),
     };
     let done = inner.admin.router.control().replay_dead_letters(&filter).await;
-    respond(done, |done| {
-        json!({ "done": done.left == 0 && !done.is_more, "replayed": done.replayed, "left": done.left,
-                "more": done.is_more })
+    respond(done, |done| Acted {
+        done: done.left == 0 && !done.is_more,
+        replayed: Some(done.replayed),
+        left: Some(done.left),
+        more: Some(done.is_more),
+        ..Acted::default()
     })
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Reload {
+pub(super) struct Reload {
+    /// Only tells what would change.
     #[serde(default)]
     plan: bool,
 }
@@ -99,20 +153,21 @@ pub(super) async fn reload(State(inner): SharedAdmin, request: Request) -> Respo
     };
     match inner.admin.reloader.clone().reload(wanted.plan).await {
         Ok(reloaded) => answer::json(&reloaded),
-        Err(why @ NotReloaded::Broken(_)) => broken(&why),
-        Err(why) => answer::error(StatusCode::CONFLICT, &why.to_string()),
+        Err(why) => not_reloaded(&why),
     }
 }
 
-fn broken(why: &NotReloaded) -> Response<Body> {
+fn not_reloaded(why: &NotReloaded) -> Response<Body> {
     let NotReloaded::Broken(error) = why else {
-        return answer::error(StatusCode::CONFLICT, &why.to_string());
+        return answer::error(Kind::NotReloaded, why.to_string());
     };
-    let problem =
-        |(line, text): &(usize, String)| json!({ "file": error.file, "line": line, "problem": text });
-    let problems: Vec<_> = error.problems.iter().map(problem).collect();
-    let view = json!({ "status": 400, "error": why.to_string(), "problems": problems });
-    answer::json_bytes(StatusCode::BAD_REQUEST, view.to_string())
+    let problem = |(line, text): &(usize, String)| ProblemInFile {
+        file: error.file.clone(),
+        line: *line,
+        problem: text.clone(),
+    };
+    let problems = error.problems.iter().map(problem).collect();
+    ProblemDetails::new(Kind::BrokenConfiguration, why.to_string()).problems(problems).answer()
 }
 
 /// Reads the body of an action; an empty one counts as `{}`.
@@ -126,11 +181,10 @@ async fn read<T: DeserializeOwned + Default>(
     if sent.trim_ascii().is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(&sent)
-        .map_err(|e| Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("{e}; expected {expected}"))))
+    answer::parsed(&sent, expected)
 }
 
-fn respond<T>(result: Result<T, Refusal>, to_answer: impl FnOnce(T) -> serde_json::Value) -> Response<Body> {
+fn respond<T>(result: Result<T, Refusal>, to_answer: impl FnOnce(T) -> Acted) -> Response<Body> {
     match result {
         Ok(done) => answer::json(&to_answer(done)),
         Err(refusal) => answer::refusal(&refusal),

@@ -21,6 +21,7 @@ use crate::{
         answer, body,
         connections::Seat,
         keys::{bearer, same_secret},
+        problem::{Kind, ProblemDetails},
         site::{is_foreign, is_local_name},
         wrong_port::send_api_is_elsewhere,
     },
@@ -38,12 +39,13 @@ pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Nex
         return elsewhere;
     }
     if is_foreign(request.method(), headers) {
-        return answer::error(StatusCode::FORBIDDEN, "this request was made by a page of another site");
+        return answer::error(Kind::ForeignPage, "this request was made by a page of another site");
     }
     let Some(token) = inner.admin.token.get() else {
         if !inner.admin.any_host && !is_local_name(headers) {
-            let text = "use the IP address or localhost as host name, or set a token in [admin]";
-            return answer::error(StatusCode::FORBIDDEN, text);
+            let fix = "use the IP address or localhost as host name, or set a token in [admin]";
+            let text = "without a token in [admin], only local host names are answered";
+            return ProblemDetails::new(Kind::ForeignHost, text).fix(fix).answer();
         }
         trust(&request);
         return next.run(request).await;
@@ -53,8 +55,9 @@ pub(super) async fn check(State(inner): SharedAdmin, request: Request, next: Nex
         return next.run(request).await;
     }
     if request.uri().path().starts_with("/api") || request.uri().path() == "/metrics" {
-        let text = "the admin token is missing or wrong; send [admin] token as Authorization: Bearer";
-        return answer::error_with(StatusCode::UNAUTHORIZED, text, header::WWW_AUTHENTICATE, "Bearer");
+        let problem = ProblemDetails::new(Kind::WrongKey, "the admin token is missing or wrong");
+        let problem = problem.fix("send [admin] token as Authorization: Bearer");
+        return problem.answer_with(header::WWW_AUTHENTICATE, "Bearer");
     }
     (StatusCode::UNAUTHORIZED, ui::login(false)).into_response()
 }
@@ -90,7 +93,7 @@ fn cookie_of(token: &SecretString) -> String {
 pub(super) async fn login(State(inner): SharedAdmin, request: Request) -> Response<Body> {
     let (head, sent) = request.into_parts();
     if is_foreign(&head.method, &head.headers) {
-        return answer::error(StatusCode::FORBIDDEN, "this request was made by a page of another site");
+        return answer::error(Kind::ForeignPage, "this request was made by a page of another site");
     }
     let form = match body::read(inner.bodies.stranger(LOGIN_BYTES_MAX), &head.headers, sent).await {
         Ok(form) => form,

@@ -4,21 +4,21 @@ use std::time::Duration;
 
 use axum::{body::Body, extract::State};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 use storage::Stats;
 
 use super::state::SharedAdmin;
 use crate::{
-    http::{answer, site::is_local_name},
+    http::{answer, problem::Kind, site::is_local_name},
     telemetry,
 };
 
 /// How long a scrape waits for the problems of the node.
 const PROBLEMS_WAIT: Duration = Duration::from_secs(3);
 
-#[derive(Serialize)]
-struct Ready {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Ready {
     ready: bool,
     reasons: Vec<String>,
     committed: message::Seq,
@@ -29,14 +29,14 @@ struct Ready {
     destinations: Vec<DestinationHealth>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ChannelHealth {
     id: message::ChannelId,
     status: &'static str,
     reason: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DestinationHealth {
     id: message::DestinationId,
     status: &'static str,
@@ -79,7 +79,7 @@ pub(super) async fn ready(State(inner): SharedAdmin, headers: HeaderMap) -> Resp
 
 pub(super) async fn metrics(State(inner): SharedAdmin) -> Response<Body> {
     let Some(handle) = &inner.admin.metrics else {
-        return answer::error(StatusCode::NOT_FOUND, "metrics are not recorded here");
+        return answer::error(Kind::NotFound, "metrics are not recorded here");
     };
     // Looking at the problems sets their gauges. Metrics come without them from a busy node.
     if let Ok(status) = tokio::time::timeout(PROBLEMS_WAIT, inner.admin.router.status()).await {
@@ -98,20 +98,61 @@ pub(super) async fn log(State(inner): SharedAdmin) -> Response<Body> {
     // Sizes come from the file system, which may block.
     match tokio::task::spawn_blocking(move || log.stats()).await {
         Ok(Ok(stats)) => answer::json(&log_figures(&stats)),
-        Ok(Err(e)) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
-        Err(e) => answer::error(StatusCode::INTERNAL_SERVER_ERROR, &e.to_string()),
+        Ok(Err(e)) => answer::error(Kind::Internal, e.to_string()),
+        Err(e) => answer::error(Kind::Internal, e.to_string()),
     }
 }
 
-/// Returns the sizes and counts of an event log as JSON.
-pub fn log_figures(stats: &Stats) -> serde_json::Value {
-    json!({
-        "first": stats.first.0, "committed": stats.committed.0, "segments": stats.segments,
-        "blockBytes": stats.block_bytes, "diskBytes": stats.disk_bytes, "freeBytes": stats.free_bytes,
-        "waitingBytes": stats.waiting_bytes, "blocksWritten": stats.blocks_written,
-        "bytesWritten": stats.bytes_written, "lookupsInMemory": stats.lookups_in_memory,
-        "lookupsSealed": stats.lookups_sealed, "filterBytes": stats.filter_bytes,
-        "indexEntries": stats.index_entries, "indexDelta": stats.index_delta, "checkpoint": stats.checkpoint.0,
-        "rebuiltFiles": stats.rebuilt_files,
-    })
+/// The sizes and counts of an event log.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogFigures {
+    /// The first event that is kept.
+    first: u64,
+    /// The last event on disk.
+    committed: u64,
+    segments: u64,
+    block_bytes: u64,
+    disk_bytes: u64,
+    free_bytes: u64,
+    waiting_bytes: u64,
+    blocks_written: u64,
+    bytes_written: u64,
+    lookups_in_memory: u64,
+    lookups_sealed: u64,
+    filter_bytes: u64,
+    index_entries: u64,
+    index_delta: u64,
+    /// The event from which a start replays.
+    checkpoint: u64,
+    rebuilt_files: u64,
+}
+
+/// Returns the sizes and counts of an event log.
+pub fn log_figures(stats: &Stats) -> LogFigures {
+    LogFigures {
+        first: stats.first.0,
+        committed: stats.committed.0,
+        segments: stats.segments as u64,
+        block_bytes: stats.block_bytes,
+        disk_bytes: stats.disk_bytes,
+        free_bytes: stats.free_bytes,
+        waiting_bytes: stats.waiting_bytes as u64,
+        blocks_written: stats.blocks_written,
+        bytes_written: stats.bytes_written,
+        lookups_in_memory: stats.lookups_in_memory,
+        lookups_sealed: stats.lookups_sealed,
+        filter_bytes: stats.filter_bytes,
+        index_entries: stats.index_entries,
+        index_delta: stats.index_delta as u64,
+        checkpoint: stats.checkpoint.0,
+        rebuilt_files: stats.rebuilt_files,
+    }
+}
+
+/// The answer of `/healthz`.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "it only describes what is written")]
+pub(super) struct Alive {
+    alive: bool,
 }

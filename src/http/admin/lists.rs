@@ -10,8 +10,9 @@ use axum::{
     body::Body,
     extract::{Path, State},
 };
-use http::{Response, StatusCode, Uri};
+use http::{Response, Uri};
 use message::{ChannelId, MessageId, SessionId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -20,18 +21,21 @@ use super::{
 };
 use crate::{http::answer, ui::EXCHANGES_OF_MESSAGE_MAX};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Page {
+pub(super) struct Page {
+    /// The number of items, 1 to 1000; 100 when missing.
     limit: Option<usize>,
+    /// The end of the page before, as in its `Link` header.
     after: Option<String>,
+    /// Only of the channel with this id.
     channel: Option<String>,
 }
 
 impl Page {
     fn after_session(&self) -> Result<Option<SessionId>, Box<Response<Body>>> {
         let after = self.after.as_deref().map(str::parse).transpose();
-        after.map_err(|e| Box::new(answer::error(StatusCode::BAD_REQUEST, &format!("after: {e}"))))
+        after.map_err(|e| Box::new(answer::wrong_parameter("after", e)))
     }
 }
 
@@ -84,17 +88,19 @@ pub(super) async fn message(State(inner): SharedAdmin, Path(id): Path<String>) -
 }
 
 /// A message with the HTTP exchanges about it.
-#[derive(Serialize)]
-struct Trace {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Trace {
     #[serde(flatten)]
     view: MessageView,
     exchanges: Vec<Arc<ExchangeView>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Exchanges {
+pub(super) struct Exchanges {
+    /// The number of items, 1 to 1000; 100 when missing.
     limit: Option<usize>,
+    /// Only about the message with this id.
     message: Option<String>,
 }
 
@@ -123,15 +129,12 @@ pub(super) async fn unmatched(State(inner): SharedAdmin, uri: Uri) -> Response<B
     let after = match page.after.as_deref().map(str::parse::<u32>).transpose() {
         Ok(after) => after.unwrap_or(0),
         Err(e) => {
-            return answer::error(
-                StatusCode::BAD_REQUEST,
-                &format!("after: {e}; expected a receipt's number"),
-            );
+            return answer::wrong_parameter("after", format!("{e}; expected a receipt's number"));
         }
     };
     if after > 0 && page.channel.is_none() {
-        let text = "after: needs channel=..., since each channel counts its own receipts";
-        return answer::error(StatusCode::BAD_REQUEST, text);
+        let text = "needs channel=..., since each channel counts its own receipts";
+        return answer::wrong_parameter("after", text);
     }
     let channel = page.channel.map(ChannelId::new);
     answer::json(&inner.admin.router.unmatched(channel.as_ref(), after, limit_of(page.limit)).await)

@@ -5,8 +5,9 @@ use actors::view::messages::{
     FoundMessages, ItemStatus, MessageCursor, MessageItem, MessageList, MessageQuery,
 };
 use axum::{body::Body, extract::State};
-use http::{Response, StatusCode, Uri, header};
+use http::{Response, Uri, header};
 use message::{ChannelId, MessageStatus, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -30,19 +31,30 @@ const RECEIVED: &str = "RECEIVED";
 /// The number of hours of `/api/series` when `hours` is missing, and the largest.
 const HOURS: u64 = 24;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
-struct AskedMessages {
+pub(super) struct AskedMessages {
+    /// `newest` (the default), `failed` or `waiting`.
     list: Option<String>,
+    /// Only of the channel with this id.
     channel: Option<String>,
+    /// Only with this status, or `RECEIVED`.
     status: Option<String>,
+    /// Only of the customer with this address.
     customer: Option<String>,
+    /// Only with this id of the provider.
     provider_id: Option<String>,
+    /// Only with these words.
     text: Option<String>,
+    /// Only failed with this code.
     code: Option<String>,
+    /// Not before this instant (RFC 3339, or epoch ms).
     from: Option<String>,
+    /// Not after this instant.
     to: Option<String>,
+    /// The end of the page before, as in its `Link` header.
     after: Option<String>,
+    /// The number of items, 1 to 1000; 100 when missing.
     limit: Option<usize>,
 }
 
@@ -90,9 +102,9 @@ fn status_of(text: &str) -> Result<ItemStatus, String> {
 }
 
 /// The answer to a list of messages.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct ListedMessages<'a> {
+pub(super) struct ListedMessages<'a> {
     items: &'a [MessageItem],
     searched_back_to: String,
     complete: bool,
@@ -105,7 +117,7 @@ pub(super) async fn list(State(inner): SharedAdmin, uri: Uri) -> Response<Body> 
     };
     let query = match asked.query() {
         Ok(query) => query,
-        Err(text) => return answer::error(StatusCode::BAD_REQUEST, &text),
+        Err(text) => return query::wrong(&text),
     };
     let Ok(_permit) = inner.searches.try_acquire() else {
         return answer::busy("too many searches at once", 1);
@@ -128,17 +140,19 @@ fn listed(uri: &Uri, found: &FoundMessages) -> Response<Body> {
     answer
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AskedSeries {
+pub(super) struct AskedSeries {
+    /// Only of the channel with this id.
     channel: Option<String>,
+    /// How far back, 1 to 24; 24 when missing.
     hours: Option<u64>,
 }
 
 /// The counts of channels, with the instant as text.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Series<'a> {
+pub(super) struct Series<'a> {
     from: String,
     step_seconds: u32,
     sent: &'a [u64],
@@ -156,8 +170,8 @@ pub(super) async fn series(State(inner): SharedAdmin, uri: Uri) -> Response<Body
     };
     let hours = asked.hours.unwrap_or(HOURS);
     if hours == 0 || hours > HOURS {
-        let text = format!("hours: {hours} is not from 1 to {HOURS}; one day is kept");
-        return answer::error(StatusCode::BAD_REQUEST, &text);
+        let text = format!("{hours} is not from 1 to {HOURS}; one day is kept");
+        return answer::wrong_parameter("hours", text);
     }
     match inner.admin.router.series(asked.channel.map(ChannelId::new).as_ref(), hours) {
         Ok(series) => answer::json(&Series {

@@ -11,6 +11,7 @@ mod query;
 mod session;
 mod state;
 mod status;
+mod table;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -20,20 +21,23 @@ use std::sync::Arc;
 use axum::{
     Router as Routes,
     body::Body,
-    extract::Request,
+    extract::{Request, State},
     middleware,
-    routing::{get, post},
 };
-use http::{Response, StatusCode};
+use http::Response;
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 
-use super::{answer, body::Bodies, connections::Seat};
-use crate::ui;
-
-use self::state::AdminState;
-pub use self::{health::log_figures, state::Admin};
+use self::state::{AdminState, SharedAdmin};
+pub use self::{health::log_figures, state::Admin, table::docs as admin_docs};
+use super::{
+    body::Bodies,
+    connections::Seat,
+    docs::{Described, DescribedPort},
+    problem::{Kind, ProblemDetails},
+};
+use crate::ui::PageState;
 
 /// The largest number of live tails; further ones get 503.
 const TAILS_MAX: usize = 64;
@@ -41,12 +45,6 @@ const TAILS_MAX: usize = 64;
 const SEARCHES_MAX: usize = 4;
 /// The memory for bodies, in bytes: for those with the token, and for all others.
 const BODIES_BYTES_MAX: usize = 1024 * 1024;
-/// The routes, as told to requests that match none.
-const ROUTES: &str = "/healthz, /readyz, /metrics, /api/status, /api/channels, /api/channels/{id}/exchanges?message=, \
-     POST /api/channels/{id}/pause (resume, restart, try-now, cancel-queued), /api/destinations, POST /api/destinations/{id}/try-now, \
-     POST /api/reload, \
-     /api/sessions, /api/sessions/{id}?at=&diff=, /api/messages?list=, /api/messages/{id}, POST /api/test-messages, /api/series?channel=, /api/tail, /api/receipts/unmatched, \
-     /api/in-doubt (POST settles), /api/dead-letters, POST /api/dead-letters/{id}/replay, POST /api/dead-letters/replay, /api/log, and the web page at /";
 
 /// The handler of the admin listener.
 #[derive(Clone)]
@@ -58,39 +56,18 @@ impl AdminHandler {
         let router = admin.router.clone();
         let bodies = Bodies::new(BODIES_BYTES_MAX, BODIES_BYTES_MAX);
         let tails = Arc::new(Semaphore::new(TAILS_MAX));
+        let (guarded, open, pages) = (table::guarded(), table::open(), table::pages());
+        let described = Described::new(DescribedPort::Admin, &table::docs());
         let searches = Arc::new(Semaphore::new(SEARCHES_MAX));
-        let inner = Arc::new(AdminState { admin, bodies, tails, searches: searches.clone() });
-        let guarded = Routes::new()
-            .route("/metrics", get(health::metrics))
-            .route("/api/status", get(status::show))
-            .route("/api/channels", get(lists::channels))
-            .route("/api/channels/{id}/exchanges", get(lists::exchanges))
-            .route("/api/channels/{id}/{action}", post(control::channel))
-            .route("/api/destinations", get(lists::destinations))
-            .route("/api/destinations/{id}/try-now", post(control::try_destination_now))
-            .route("/api/reload", post(control::reload))
-            .route("/api/sessions", get(lists::sessions))
-            .route("/api/sessions/{id}", get(session::show))
-            .route("/api/messages", get(messages::list))
-            .route("/api/messages/{id}", get(lists::message))
-            .route("/api/test-messages", post(actions::send_test))
-            .route("/api/series", get(messages::series))
-            .route("/api/tail", get(tail::stream))
-            .route("/api/receipts/unmatched", get(lists::unmatched))
-            .route("/api/in-doubt", get(lists::in_doubt).post(actions::settle))
-            .route("/api/dead-letters", get(lists::dead_letters))
-            .route("/api/dead-letters/replay", post(control::replay_all))
-            .route("/api/dead-letters/{id}/replay", post(actions::replay))
-            .route("/api/log", get(health::log))
-            .merge(ui::pages(router, searches))
+        let shown = PageState { router, searches: searches.clone() };
+        let inner = Arc::new(AdminState { admin, bodies, tails, searches, described });
+        let guarded = guarded
+            .into_router()
+            .merge(pages.into_router().with_state(shown))
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .layer(middleware::from_fn_with_state(inner.clone(), guard::check));
-        let open = Routes::new()
-            .route("/healthz", get(health::alive))
-            .route("/readyz", get(health::ready))
-            .route("/login", post(guard::login))
-            .merge(ui::assets());
+        let open = open.into_router().method_not_allowed_fallback(no_method);
         Self(guarded.merge(open).with_state(inner))
     }
 
@@ -104,14 +81,14 @@ impl AdminHandler {
     }
 }
 
-async fn no_route(request: Request) -> Response<Body> {
-    let text =
-        format!("no route matches {} {}; the routes are: {ROUTES}", request.method(), request.uri().path());
-    answer::error(StatusCode::NOT_FOUND, &text)
+async fn no_route(State(inner): SharedAdmin, request: Request) -> Response<Body> {
+    let text = format!("no route matches {} {}", request.method(), request.uri().path());
+    let routes = format!("the routes are: {}, and the web page at /", inner.described.told());
+    ProblemDetails::new(Kind::UnknownRoute, text).fix(routes).answer()
 }
 
-async fn no_method(request: Request) -> Response<Body> {
-    let text =
-        format!("{} is not allowed on {}; the routes are: {ROUTES}", request.method(), request.uri().path());
-    answer::error(StatusCode::METHOD_NOT_ALLOWED, &text)
+async fn no_method(State(inner): SharedAdmin, request: Request) -> Response<Body> {
+    let text = format!("{} is not allowed on {}", request.method(), request.uri().path());
+    let routes = format!("the routes are: {}, and the web page at /", inner.described.told());
+    ProblemDetails::new(Kind::WrongMethod, text).fix(routes).answer()
 }

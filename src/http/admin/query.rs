@@ -1,10 +1,10 @@
 //! Queries of the lists: their parameters and their limits.
 
 use axum::{body::Body, extract::Query};
-use http::{Response, StatusCode, Uri};
+use http::{Response, Uri};
 use serde::de::DeserializeOwned;
 
-use crate::http::answer;
+use crate::http::problem::{Kind, ProblemDetails};
 
 /// The number of items in a list when `limit` is missing.
 const LIMIT_DEFAULT: usize = 100;
@@ -14,7 +14,17 @@ const LIMIT_MAX: usize = 1_000;
 /// Reads the query of a request.
 pub(super) fn of<T: DeserializeOwned>(uri: &Uri) -> Result<T, Box<Response<Body>>> {
     let read = Query::try_from_uri(uri).map(|Query(query)| query);
-    read.map_err(|e| Box::new(answer::error(StatusCode::BAD_REQUEST, &e.body_text())))
+    read.map_err(|e| {
+        let text = e.body_text();
+        Box::new(wrong(text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text)))
+    })
+}
+
+/// Returns 400 for a text such as `limit: invalid digit`, which begins with the parameter.
+pub(super) fn wrong(text: &str) -> Response<Body> {
+    let field = text.split_once(": ").map(|(field, _)| field);
+    let field = field.filter(|field| field.chars().all(char::is_alphanumeric)).unwrap_or_default();
+    ProblemDetails::new(Kind::WrongParameter, text).field(field).answer()
 }
 
 /// Returns the limit to use for a list.

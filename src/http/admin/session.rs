@@ -8,24 +8,28 @@ use axum::{
     body::Body,
     extract::{Path, State},
 };
-use http::{Response, StatusCode, Uri};
+use http::{Response, Uri};
 use message::{Seq, SessionId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{query, state::SharedAdmin};
 use crate::{http::answer, instant};
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Instants {
+pub(super) struct Instants {
+    /// Shows the session as it was at this instant (RFC 3339, or epoch ms).
     at: Option<String>,
+    /// With `at`: shows what differs between the two instants.
     diff: Option<String>,
+    /// Shows the events before this number.
     before: Option<u64>,
 }
 
 /// The difference of a session between two instants.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Difference {
     pub(crate) from: Timestamp,
@@ -38,11 +42,22 @@ pub(crate) struct Difference {
     pub(crate) events: Vec<EventView>,
 }
 
+/// A session, or its difference between two instants.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it only describes what is written")]
+pub(super) enum ShownSession {
+    /// Without `diff`.
+    Session(Box<SessionView>),
+    /// With `diff`.
+    Difference(Difference),
+}
+
 pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri: Uri) -> Response<Body> {
-    let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
+    let bad = answer::wrong_parameter;
     let id: SessionId = match id.parse() {
         Ok(id) => id,
-        Err(e) => return bad(&format!("{e}")),
+        Err(e) => return bad("id", e.to_string()),
     };
     let instants: Instants = match query::of(&uri) {
         Ok(instants) => instants,
@@ -55,9 +70,9 @@ pub(super) async fn show(State(inner): SharedAdmin, Path(id): Path<String>, uri:
         return respond(router.session_before(id, Seq(before)).await);
     }
     match (at, diff) {
-        (Err(e), _) => bad(&format!("at: {e}")),
-        (_, Err(e)) => bad(&format!("diff: {e}")),
-        (Ok(None), Ok(Some(_))) => bad("diff: needs at= as well; the two instants are compared"),
+        (Err(e), _) => bad("at", e.to_string()),
+        (_, Err(e)) => bad("diff", e.to_string()),
+        (Ok(None), Ok(Some(_))) => bad("diff", "needs at= as well; the two instants are compared".to_owned()),
         (Ok(Some(at)), Ok(Some(diff))) => respond(difference(router, id, at, diff).await),
         (Ok(at), Ok(None)) => respond(router.session(id, at).await),
     }

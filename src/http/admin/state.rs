@@ -8,7 +8,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use storage::Log;
 use tokio::sync::{Semaphore, watch};
 
-use crate::http::{body::Bodies, keys::AdminToken, reload::Reloader};
+use crate::http::{body::Bodies, docs::Described, keys::AdminToken, reload::Reloader};
 
 /// The parts of a running Patchbay that the admin listener shows, and its own settings.
 pub struct Admin {
@@ -29,12 +29,14 @@ pub struct Admin {
     pub any_host: bool,
 }
 
-/// [`Admin`] with the permits of live tails and searches, and the memory for bodies.
+/// [`Admin`] with the permits of live tails and searches, the memory for bodies, and the
+/// documentation.
 pub(super) struct AdminState {
     pub(super) admin: Admin,
     pub(super) bodies: Bodies,
     pub(super) tails: Arc<Semaphore>,
     pub(super) searches: Arc<Semaphore>,
+    pub(super) described: Described,
 }
 
 /// The state, as a route receives it.

@@ -4,14 +4,15 @@ use actors::view::{ProblemKind, ProblemView, Severity, StatusView};
 use axum::{body::Body, extract::State};
 use http::Response;
 use message::{ChannelId, DestinationId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::state::SharedAdmin;
 use crate::{http::answer, instant::rfc3339};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+pub(super) struct Status {
     well: bool,
     version: &'static str,
     started_at: String,
@@ -26,19 +27,20 @@ struct Status {
     is_partial: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Channels {
     total: usize,
     connected: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Destinations {
     total: usize,
     up: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "StatusProblem")]
 struct Problem {
     severity: Severity,
     kind: ProblemKind,

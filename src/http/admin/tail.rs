@@ -7,8 +7,9 @@ use actors::{TailEvent, view::EventView};
 use axum::{body::Body, extract::State};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Response, Uri, header};
 use message::{ChannelId, MessageId, SessionId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, watch};
 
@@ -20,11 +21,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// The largest number of events written at once.
 const CHUNK_EVENTS_MAX: usize = 256;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct TailFilter {
+pub(super) struct TailFilter {
+    /// Only of the channel with this id.
     channel: Option<String>,
+    /// Only of the session with this id.
     session: Option<String>,
+    /// Only of the message with this id.
     message: Option<String>,
 }
 
@@ -38,7 +42,7 @@ impl TailFilter {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct TailLine<'a> {
     #[serde(flatten)]
@@ -66,7 +70,7 @@ pub(super) async fn stream(State(inner): SharedAdmin, uri: Uri) -> Response<Body
     if let Some(session) = &filter.session
         && let Err(e) = session.parse::<SessionId>()
     {
-        return answer::error(StatusCode::BAD_REQUEST, &format!("session: {e}"));
+        return answer::wrong_parameter("session", e);
     }
     let Ok(permit) = inner.tails.clone().try_acquire_owned() else {
         return answer::busy("too many live tails are open", 5);

@@ -4,12 +4,15 @@
 use actors::{MediaFile, NoFile};
 use axum::body::Body;
 use futures_util::stream;
-use http::{HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, header};
 use hyper::body::Incoming;
 use message::ChannelId;
 
 use super::state::Public;
-use crate::http::answer;
+use crate::http::{
+    answer,
+    problem::{Kind, ProblemDetails},
+};
 
 const PREFIX: &str = "/media/";
 /// Retry-After when too many files are being fetched, in seconds.
@@ -25,7 +28,8 @@ pub(super) fn is_media(path: &str) -> bool {
 /// Answers with a file.
 pub(super) async fn handle(public: &Public, request: hyper::Request<Incoming>) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "only GET is allowed on files");
+        let problem = ProblemDetails::new(Kind::WrongMethod, "only GET is allowed on files");
+        return problem.answer_with(header::ALLOW, "GET, HEAD");
     }
     let path = request.uri().path().strip_prefix(PREFIX).unwrap_or_default();
     let Some((channel, token)) = path.split_once('/') else { return missing() };
@@ -36,13 +40,13 @@ fn answered(found: Result<MediaFile, NoFile>) -> Response<Body> {
     match found {
         Ok(file) => given(file),
         Err(NoFile::Unknown) => missing(),
-        Err(error @ NoFile::Refused(_)) => answer::error(StatusCode::BAD_GATEWAY, &error.to_string()),
+        Err(error @ NoFile::Refused(_)) => answer::error(Kind::FileRefused, error.to_string()),
         Err(error @ NoFile::Busy) => answer::busy(&error.to_string(), RETRY_AFTER_S),
     }
 }
 
 fn missing() -> Response<Body> {
-    answer::error(StatusCode::NOT_FOUND, "no such file")
+    answer::error(Kind::NotFound, "no such file")
 }
 
 fn given(file: MediaFile) -> Response<Body> {

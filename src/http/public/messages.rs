@@ -15,7 +15,7 @@ use super::{
     outcome::{Outcome, id_of, no_answer, results, single, text_of},
     state::{Id, Public, Sender, SharedPublic},
 };
-use crate::http::{answer, body};
+use crate::http::{answer, body, problem::Kind};
 
 /// Accepts one message, or up to 1,000 as an array or as lines.
 pub(super) async fn post(
@@ -26,7 +26,7 @@ pub(super) async fn post(
     let (head, incoming) = request.into_parts();
     if !is_json(&head.headers) {
         let text = "expected Content-Type application/json (one message or an array) or application/x-ndjson";
-        return answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text);
+        return answer::error(Kind::UnsupportedType, text);
     }
     let bytes = match body::read(public.body_terms(), &head.headers, incoming).await {
         Ok(bytes) => bytes,
@@ -47,7 +47,7 @@ pub(super) async fn post(
         }
         Ok(items) => Box::pin(many(public, origin, &items, plan, takeover)).await,
         Err(error @ cim::Error::TooLong { .. }) => {
-            answer::error(StatusCode::PAYLOAD_TOO_LARGE, &format!("{error} per request; send several"))
+            answer::error(Kind::TooLarge, format!("{error} per request; send several"))
         }
         Err(error) => single(Outcome::Malformed { message_id: "".into(), error }),
     }
@@ -118,11 +118,10 @@ async fn many(
     takeover: bool,
 ) -> Response<Body> {
     if plan {
-        let text = "?plan=true accepts one message at a time";
-        return answer::error(StatusCode::BAD_REQUEST, text);
+        return answer::wrong_parameter("plan", "only one message at a time can be planned");
     }
     if items.is_empty() {
-        return answer::error(StatusCode::BAD_REQUEST, "the request contains no message");
+        return answer::error(Kind::MalformedBody, "the request contains no message");
     }
     let mut outcomes: Vec<Option<Outcome>> = Vec::with_capacity(items.len());
     let mut run = Run::default();

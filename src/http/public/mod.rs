@@ -8,6 +8,7 @@ mod meters;
 mod outcome;
 mod sessions;
 mod state;
+mod table;
 #[cfg(test)]
 mod tests;
 mod webhooks;
@@ -15,18 +16,29 @@ mod webhooks;
 use std::sync::Arc;
 
 use actors::Router;
-use axum::{Router as Routes, body::Body, extract::Request, routing};
-use http::{Method, Response, StatusCode, header};
+use axum::{
+    Router as Routes,
+    body::Body,
+    extract::{Request, State},
+};
+use http::{Method, Response, header};
 use hyper::{body::Incoming, service::Service as _};
 use hyper_util::service::TowerToHyperService;
 use tokio::{sync::Semaphore, time::Instant};
 
-use self::{meters::Meters, state::Public};
+pub use self::table::docs as public_docs;
+use self::{
+    meters::Meters,
+    state::{Public, SharedPublic},
+    table::MESSAGES,
+};
 use super::{
     answer,
     body::Bodies,
     connections::Seat,
+    docs::{Described, DescribedPort},
     keys::Keys,
+    problem::{Kind, ProblemDetails},
     site::{is_foreign, is_local_name},
     wrong_port::admin_is_elsewhere,
 };
@@ -34,11 +46,6 @@ use crate::config::EdgeLimits;
 
 /// Retry-After when too many requests are in flight, in seconds.
 const BUSY_RETRY_AFTER_S: u32 = 1;
-/// The routes, as told to requests that match none.
-const ROUTES: &str = "POST /v1/messages (also /ccm-msg/receive, /message/receive), GET and DELETE \
-                      /v1/messages/{id}, POST /v1/sessions, GET and DELETE /v1/sessions/{id}, GET and POST \
-                      /webhooks/{channel id} and /ccm/webhook";
-
 /// The handler of the public listener.
 #[derive(Clone)]
 pub struct PublicHandler {
@@ -54,6 +61,8 @@ impl PublicHandler {
         limits: EdgeLimits,
         public_url: Option<String>,
     ) -> Self {
+        let table = table::public();
+        let described = Described::new(DescribedPort::Public, &table.docs());
         let room = Semaphore::new(limits.max_in_flight);
         let open_room = Semaphore::new(limits.max_in_flight);
         let bodies = Bodies::new(limits.bodies_bytes_max, limits.unverified_bytes_max);
@@ -66,14 +75,10 @@ impl PublicHandler {
             limits,
             public_url,
             meters: Meters::new(),
+            described,
         });
-        let routes = Routes::new()
-            .route("/v1/messages", routing::post(unreachable_post))
-            .route("/ccm-msg/receive", routing::post(unreachable_post))
-            .route("/message/receive", routing::post(unreachable_post))
-            .route("/v1/messages/{id}", routing::get(messages::show).delete(messages::cancel))
-            .route("/v1/sessions", routing::post(sessions::open))
-            .route("/v1/sessions/{id}", routing::get(sessions::show).delete(sessions::end))
+        let routes = table
+            .into_router()
             .fallback(no_route)
             .method_not_allowed_fallback(no_method)
             .with_state(public.clone());
@@ -96,6 +101,9 @@ impl PublicHandler {
             return elsewhere;
         }
         let Some(origin) = self.public.keys.origin(request.headers()) else {
+            if let Some(answer) = self.described(&request) {
+                return answer;
+            }
             self.public.meters.no_key.increment(1);
             return unauthorized();
         };
@@ -129,6 +137,13 @@ impl PublicHandler {
 }
 
 impl PublicHandler {
+    /// Answers a request for the documentation, which needs no key.
+    fn described(&self, request: &hyper::Request<Incoming>) -> Option<Response<Body>> {
+        let path = request.uri().path();
+        let is_asked = *request.method() == Method::GET && Described::has(path);
+        if is_asked { self.public.described.answer(path) } else { None }
+    }
+
     /// Refuses a request because too many are in flight.
     fn busy(&self) -> Response<Body> {
         self.public.meters.no_room.increment(1);
@@ -137,24 +152,19 @@ impl PublicHandler {
 }
 
 fn is_messages(path: &str) -> bool {
-    matches!(path, "/v1/messages" | "/ccm-msg/receive" | "/message/receive")
+    MESSAGES.contains(&path)
 }
 
-/// Never called: messages are matched earlier. The route exists for the 405 of other methods.
-async fn unreachable_post() -> Response<Body> {
-    answer::error(StatusCode::NOT_FOUND, ROUTES)
+async fn no_route(State(public): SharedPublic, request: Request) -> Response<Body> {
+    let text = format!("no route matches {} {}", request.method(), request.uri().path());
+    let routes = format!("the routes are: {}", public.described.told());
+    ProblemDetails::new(Kind::UnknownRoute, text).fix(routes).answer()
 }
 
-async fn no_route(request: Request) -> Response<Body> {
-    let text =
-        format!("no route matches {} {}; the routes are: {ROUTES}", request.method(), request.uri().path());
-    answer::error(StatusCode::NOT_FOUND, &text)
-}
-
-async fn no_method(request: Request) -> Response<Body> {
-    let text =
-        format!("{} is not allowed on {}; the routes are: {ROUTES}", request.method(), request.uri().path());
-    answer::error(StatusCode::METHOD_NOT_ALLOWED, &text)
+async fn no_method(State(public): SharedPublic, request: Request) -> Response<Body> {
+    let text = format!("{} is not allowed on {}", request.method(), request.uri().path());
+    let routes = format!("the routes are: {}", public.described.told());
+    ProblemDetails::new(Kind::WrongMethod, text).fix(routes).answer()
 }
 
 /// Refuses a request that a page of another site may have made, where no key is needed.
@@ -162,25 +172,23 @@ fn refused_page<B>(request: &hyper::Request<B>) -> Option<Response<Body>> {
     let headers = request.headers();
     if is_foreign(request.method(), headers) {
         let text = "this request was made by a page of another site";
-        return Some(answer::error(StatusCode::FORBIDDEN, text));
+        return Some(answer::error(Kind::ForeignPage, text));
     }
     if !is_local_name(headers) {
-        let text = "use the IP address or localhost as host name, or set api_keys in [http]";
-        return Some(answer::error(StatusCode::FORBIDDEN, text));
+        let fix = "use the IP address or localhost as host name, or set api_keys in [http]";
+        let text = "without api_keys in [http], only local host names are answered";
+        return Some(ProblemDetails::new(Kind::ForeignHost, text).fix(fix).answer());
     }
     if request.method() == Method::POST && !messages::is_declared_json(headers) {
         let text = "expected Content-Type application/json (one message or an array) or \
                     application/x-ndjson; without api_keys in [http] it must be given";
-        return Some(answer::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
+        return Some(answer::error(Kind::UnsupportedType, text));
     }
     None
 }
 
 fn unauthorized() -> Response<Body> {
-    answer::error_with(
-        StatusCode::UNAUTHORIZED,
-        "the API key is missing or wrong; send one of [http] api_keys as Authorization: Bearer or X-Api-Key",
-        header::WWW_AUTHENTICATE,
-        "Bearer",
-    )
+    ProblemDetails::new(Kind::WrongKey, "the API key is missing or wrong")
+        .fix("send one of [http] api_keys as Authorization: Bearer or X-Api-Key")
+        .answer_with(header::WWW_AUTHENTICATE, "Bearer")
 }

@@ -87,7 +87,7 @@ fn item(out: &mut Vec<u8>, outcome: &Outcome) {
             write::string(out, message_id);
             out.extend_from_slice(b",\"status\":\"REFUSED\",\"retryAfter\":");
             out.extend_from_slice(retry_after_s.to_string().as_bytes());
-            out.extend_from_slice(b",\"error\":");
+            out.extend_from_slice(b",\"detail\":");
             write::string(out, &refusal.to_string());
             out.push(b'}');
         }

@@ -7,15 +7,20 @@ use axum::{
 };
 use http::{Response, StatusCode, Uri};
 use message::{Seq, SessionId};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::state::{Id, Sender, SharedPublic};
 use crate::http::{answer, body};
 
+/// An example of the body of `POST /v1/sessions`.
+pub(super) const OPENING: &str =
+    r#"{"serviceIdentifier":"5155","customer":"+49...","handler":"agent-7","takeover":false}"#;
+
 /// The body of `POST /v1/sessions`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Opening {
+pub(super) struct Opening {
     service_identifier: Box<str>,
     #[serde(default)]
     channel: Option<Box<str>>,
@@ -34,14 +39,9 @@ pub(super) async fn open(State(public): SharedPublic, sender: Sender, request: R
         Ok(bytes) => bytes,
         Err(answer) => return *answer,
     };
-    let opening: Opening = match serde_json::from_slice(&bytes) {
+    let opening: Opening = match answer::parsed(&bytes, OPENING) {
         Ok(opening) => opening,
-        Err(e) => {
-            let text = format!(
-                "{e}; expected {{\"serviceIdentifier\":\"5155\",\"customer\":\"+49...\",\"handler\":\"agent-7\",\"takeover\":false}}"
-            );
-            return answer::error(StatusCode::BAD_REQUEST, &text);
-        }
+        Err(answer) => return *answer,
     };
     let request = OpenSession {
         service_identifier: opening.service_identifier,
@@ -58,15 +58,16 @@ pub(super) async fn open(State(public): SharedPublic, sender: Sender, request: R
 
 /// `GET /v1/sessions/{id}`, with `?before=<seq>` for older events.
 pub(super) async fn show(State(public): SharedPublic, sender: Sender, id: Id, uri: Uri) -> Response<Body> {
-    let bad = |text: &str| answer::error(StatusCode::BAD_REQUEST, text);
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
-        Err(e) => return bad(&format!("{e}")),
+        Err(e) => return answer::wrong_parameter("id", e),
     };
     let before = match uri.query().map(|query| query.strip_prefix("before=").map(str::parse)) {
         None => None,
         Some(Some(Ok(before))) => Some(Seq(before)),
-        Some(_) => return bad("only before=<number of an event> may be asked for"),
+        Some(_) => {
+            return answer::wrong_parameter("before", "only before=<number of an event> may be asked for");
+        }
     };
     match public.router.of(&sender).session(id, before).await {
         Ok(session) => answer::json(&session),
@@ -78,7 +79,7 @@ pub(super) async fn show(State(public): SharedPublic, sender: Sender, id: Id, ur
 pub(super) async fn end(State(public): SharedPublic, sender: Sender, id: Id) -> Response<Body> {
     let id: SessionId = match id.0.parse() {
         Ok(id) => id,
-        Err(e) => return answer::error(StatusCode::BAD_REQUEST, &format!("{e}")),
+        Err(e) => return answer::wrong_parameter("id", e),
     };
     match public.router.of(&sender).end_session(id).await {
         Ok(()) => {

@@ -14,6 +14,7 @@ use crate::{
     config::EdgeLimits,
     http::{
         body::{Bodies, BodyTerms},
+        docs::Described,
         keys::Keys,
     },
 };
@@ -31,6 +32,7 @@ pub(super) struct Public {
     /// The configured URL at which providers reach this listener.
     pub(super) public_url: Option<String>,
     pub(super) meters: Meters,
+    pub(super) described: Described,
 }
 
 impl Public {

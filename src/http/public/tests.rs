@@ -111,6 +111,46 @@ async fn every_refusal_has_its_status_and_says_what_to_do() {
     }
 }
 
+/// A request (line, headers, body), and the status, code and field of its answer.
+type Asked<'a> = (&'a Edge, &'a str, &'a str, &'a str, u16, &'a str, Option<&'a str>);
+
+#[tokio::test]
+async fn every_error_is_a_problem_document() {
+    let open = edge(vec![]).await;
+    let keyed = edge(vec![ApiKey { key: "k".into(), destination: None }]).await;
+    let opening = r#"{"serviceIdentifier":"5155","customer":7}"#;
+    let large = "{\"id\":\"".to_owned() + &"x".repeat(9_000);
+    let cases: &[Asked<'_>] = &[
+        (&open, "GET /v1/nothing", "", "", 404, "unknown-route", None),
+        (&open, "GET /api/status", "", "", 404, "wrong-port", None),
+        (&open, "PUT /v1/messages", "", "", 405, "wrong-method", None),
+        (&open, "PUT /webhooks/x", "", "", 405, "wrong-method", None),
+        (&open, "POST /media/x/y", "", "", 405, "wrong-method", None),
+        (&keyed, "POST /v1/messages", JSON, "{}", 401, "wrong-key", None),
+        (&open, "POST /v1/messages", "origin: http://evil.example\r\n", "{}", 403, "foreign-page", None),
+        (&open, "POST /v1/messages", "content-type: text/xml\r\n", "{}", 415, "unsupported-type", None),
+        (&open, "POST /v1/messages", JSON, &large, 413, "too-large", None),
+        (&open, "POST /v1/messages", JSON, "[]", 400, "malformed-body", None),
+        (&open, "POST /v1/sessions", JSON, "{", 400, "malformed-body", None),
+        (&open, "POST /v1/sessions", JSON, opening, 400, "malformed-body", Some("customer")),
+        (&open, "GET /v1/sessions/7", "", "", 400, "wrong-parameter", Some("id")),
+        (&open, "GET /v1/messages/none", "", "", 404, "not-found", None),
+        (&open, "POST /webhooks/none", "", "", 404, "unknown-webhook", None),
+        (&open, "GET /media/sms/none", "", "", 404, "not-found", None),
+    ];
+    for (edge, line, headers, body, status, code, field) in cases {
+        let (got, head, body) = edge.ask(line, headers, body).await;
+        assert_eq!(got, *status, "{line}: {body}");
+        assert!(head.contains("content-type: application/problem+json"), "{line}: {head}");
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(problem["type"], format!("/docs/errors#{code}"), "{line}: {body}");
+        assert_eq!((&problem["status"], &problem["code"]), (&(*status).into(), &(*code).into()), "{line}");
+        assert_eq!(problem["field"].as_str(), *field, "{line}: {body}");
+        assert!(["title", "detail", "fix"].iter().all(|key| problem[key].is_string()), "{line}: {body}");
+        assert_eq!(got == 405, head.contains("\r\nallow: "), "{line}: {head}");
+    }
+}
+
 #[tokio::test]
 async fn a_full_disk_is_a_503_that_names_the_disk_and_a_time() {
     let edge = edge(vec![]).await;
@@ -150,7 +190,7 @@ async fn wrong_paths_methods_and_types_name_the_right_ones() {
         ("GET /v1/messages/sent", "", 200, "\"status\":\"DELIVERED\""),
         ("GET /v1/sessions/x", "", 400, "not a session id"),
         ("DELETE /v1/sessions/s-00000000000000000000000000000001-1", "", 404, "no such open session"),
-        ("POST /v1/sessions", JSON, 400, "expected {"),
+        ("POST /v1/sessions", JSON, 400, "send {"),
     ];
     for (line, headers, status, part) in cases {
         let answer = edge.ask(line, headers, &json).await;

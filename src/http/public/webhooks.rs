@@ -9,7 +9,11 @@ use hyper::body::Incoming;
 use message::ChannelId;
 
 use super::state::Public;
-use crate::http::{answer, body, connections::Seat};
+use crate::http::{
+    answer, body,
+    connections::Seat,
+    problem::{Kind, ProblemDetails},
+};
 
 /// The path of a channel's webhook, before the channel's id.
 const PREFIX: &str = "/webhooks/";
@@ -31,7 +35,8 @@ pub(super) async fn handle(
 ) -> Response<Body> {
     let (head, incoming) = request.into_parts();
     if !matches!(head.method, Method::GET | Method::POST) {
-        return answer::error(StatusCode::METHOD_NOT_ALLOWED, "webhooks take GET and POST");
+        let problem = ProblemDetails::new(Kind::WrongMethod, "webhooks take GET and POST");
+        return problem.answer_with(header::ALLOW, "GET, POST");
     }
     let channel = head.uri.path().strip_prefix(PREFIX).map(|id| ChannelId::new(id.trim_end_matches('/')));
     let bytes_max = match &channel {
@@ -58,7 +63,7 @@ pub(super) async fn handle(
 }
 
 fn unknown() -> Response<Body> {
-    answer::error(StatusCode::NOT_FOUND, "no such channel, or it takes no webhooks")
+    answer::error(Kind::UnknownWebhook, "no such channel, or it takes no webhooks")
 }
 
 /// Converts a request for the router.
@@ -99,13 +104,13 @@ fn answered(answer: WebhookAnswer) -> Response<Body> {
         }
         WebhookAnswer::Unknown => unknown(),
         WebhookAnswer::Refused { status, reason, challenge } => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::UNAUTHORIZED);
+            let problem = ProblemDetails::new(Kind::WrongSignature, reason).status(status);
             match challenge {
-                Some(how) => answer::error_with(status, &reason, header::WWW_AUTHENTICATE, how),
-                None => answer::error(status, &reason),
+                Some(how) => problem.answer_with(header::WWW_AUTHENTICATE, how),
+                None => problem.answer(),
             }
         }
-        WebhookAnswer::Malformed(reason) => answer::error(StatusCode::BAD_REQUEST, &reason),
+        WebhookAnswer::Malformed(reason) => answer::error(Kind::MalformedCall, reason),
         WebhookAnswer::Busy { reason, retry_after_s } => answer::busy(&reason, retry_after_s),
     }
 }

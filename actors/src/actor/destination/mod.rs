@@ -3,6 +3,7 @@
 //! deliveries without room here stay with their session and are offered again.
 
 mod body;
+mod sign;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,10 +12,8 @@ use std::{
 };
 
 use bytes::Bytes;
-use hmac::{Hmac, Mac};
 use message::{StreamId, Timestamp, event::Cause};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use sha2::Sha256;
 use storage::invariant;
 use tokio::{sync::oneshot, time::timeout};
 
@@ -283,8 +282,9 @@ impl DestinationState {
         self.posts.insert(number, sessions);
         let (posts, most) = (self.posts.len(), self.config.connections.max(1));
         invariant!(posts <= most, "{posts} POSTs at once, {most} may be");
-        let signature = self.config.secret.as_ref().map(|key| sign(key, &body));
-        let post = Post { url: self.config.url.clone(), event_id, signature, body };
+        let signature = self.config.secret.as_ref().map(|key| sign::of_body(key, &body));
+        let webhook = sign::of_webhook(&self.config.signing_keys, &event_id, self.context.now(), &body);
+        let post = Post { url: self.config.url.clone(), event_id, signature, webhook, body };
         let posting = self.context.seams.poster.post(post);
         let (myself, limit) = (self.myself.clone(), self.config.timeout);
         #[allow(clippy::disallowed_methods, reason = "one POST, which reports its end to this actor")]
@@ -456,18 +456,4 @@ impl DestinationState {
 
 fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Returns `sha256=` and the HMAC of the body in hexadecimal.
-fn sign(key: &[u8], body: &[u8]) -> String {
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
-    mac.update(body);
-    let mut text = String::with_capacity(7 + 64);
-    text.push_str("sha256=");
-    for byte in mac.finalize().into_bytes() {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
-    }
-    text
 }

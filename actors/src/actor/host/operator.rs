@@ -59,9 +59,9 @@ fn change(
     decide: impl FnOnce(&Session) -> Result<Events, Refusal>,
 ) -> Result<usize, Refusal> {
     if !turn.activate(stream, None) {
-        return Err(Refusal::NotFound("open session"));
+        return Err(turn.context.absent("open session"));
     }
-    let slot = turn.slot(stream).ok_or(Refusal::NotFound("open session"))?;
+    let slot = turn.slot(stream).ok_or_else(|| turn.context.absent("open session"))?;
     let events = decide(&slot.session)?;
     let count = events.len();
     turn.record(stream, events, &[]);

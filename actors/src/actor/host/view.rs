@@ -42,7 +42,7 @@ const TEXT_MAX: usize = 4_000;
 /// Returns a refusal if no such stream exists.
 pub(crate) fn newest(turn: &mut HostTurn<'_>, stream: StreamId) -> Result<NewestState, Refusal> {
     turn.activate(stream, None);
-    let head = turn.head_of(stream).ok_or(Refusal::NotFound("session"))?;
+    let head = turn.head_of(stream).ok_or_else(|| turn.context.absent("session"))?;
     let slot = turn.slot(stream);
     let ordinal = slot.map_or(0, |slot| slot.session.counters.sessions);
     let live = slot.map(|slot| {
@@ -67,7 +67,7 @@ pub(crate) fn message(
     let record = turn
         .record_of(stream, number)
         .map_err(|reason| Refusal::Busy { reason: reason.into(), retry_after_s: 10 })?
-        .ok_or(Refusal::NotFound("message"))?;
+        .ok_or_else(|| turn.context.absent("message"))?;
     let (session, ordinal) = session_of(turn, stream, &record)?;
     let wait = message_wait::of(turn, stream, &record);
     let provider = turn.context.directory.provider_of(&session.address.channel);
@@ -109,7 +109,8 @@ fn session_of(
     }
     // Retention has removed the opening; the live session still knows.
     let live = turn.slot(stream).map(|slot| slot.session.clone());
-    live.map(|s| (s.clone(), s.counters.sessions)).ok_or(Refusal::NotFound("session of this message"))
+    live.map(|s| (s.clone(), s.counters.sessions))
+        .ok_or_else(|| turn.context.absent("session of this message"))
 }
 
 /// Returns the newest event of a stream, and some of its messages.
@@ -129,6 +130,9 @@ pub(crate) fn records(
     let mut records = Vec::new();
     for number in numbers {
         records.extend(turn.record_of(stream, *number).map_err(busy)?);
+    }
+    if let Some(poisoned) = turn.context.reader.poisoned() {
+        return Err(busy(poisoned.to_string()));
     }
     let slot = turn.slot(stream);
     let head = match slot {
