@@ -35,6 +35,7 @@ pub(super) struct ChannelCard<'a> {
 
 #[derive(Deserialize)]
 pub(super) struct ChannelQuery {
+    #[serde(default)]
     id: String,
     hours: Option<u64>,
 }

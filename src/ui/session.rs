@@ -83,6 +83,7 @@ fn rows(sessions: &[SessionView]) -> Markup {
 
 #[derive(Deserialize)]
 pub(super) struct SessionQuery {
+    #[serde(default)]
     id: String,
     at: Option<String>,
     before: Option<u64>,

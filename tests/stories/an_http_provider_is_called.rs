@@ -51,7 +51,8 @@ async fn and_takes_a_message() {
     assert!(page.text.contains("/v2/messages"), "{}", page.text);
     let all = patchbay.admin("/api/channels/us/exchanges").await;
     let metrics = patchbay.http.get(&format!("{}/metrics", patchbay.admin)).await.unwrap().text;
-    assert!(metrics.contains("patchbay_calls_total{channel=\"us\",outcome=\"2xx\"} 2"), "{metrics}");
+    // The probe, the list of the account's numbers, and the message.
+    assert!(metrics.contains("patchbay_calls_total{channel=\"us\",outcome=\"2xx\"} 3"), "{metrics}");
     for shown in [all.to_string(), trace.to_string(), page.text, metrics, patchbay.stderr()] {
         assert!(!shown.contains(API_KEY), "{shown}");
     }

@@ -142,7 +142,11 @@ async fn real_answers_are_as_described() {
             path if path.contains("/sessions/") => &*session,
             _ => "sms",
         };
-        let query = if path == "/session" { format!("?id={session}") } else { String::new() };
+        let query = match &*path {
+            "/session" => format!("?id={session}"),
+            "/channel" => "?id=sms".to_owned(),
+            _ => String::new(),
+        };
         let asked = format!("{}{query}", path.replace("{id}", id));
         let answer = stage.keep("admin", "GET", &path, &asked, Value::Null).await;
         assert_eq!(answer.status, 200, "{path}: {}", answer.text);
