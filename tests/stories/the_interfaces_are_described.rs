@@ -145,6 +145,7 @@ async fn real_answers_are_as_described() {
         let query = match &*path {
             "/session" => format!("?id={session}"),
             "/channel" => "?id=sms".to_owned(),
+            "/message" => "?id=m-1".to_owned(),
             _ => String::new(),
         };
         let asked = format!("{}{query}", path.replace("{id}", id));

@@ -66,8 +66,8 @@ impl AppendedKeys {
     }
 }
 
-/// A key that a start read back from the blocks. It is smaller than an appended one, and no position
-/// leads to it.
+/// A key that a start read back from the blocks. It is smaller than an appended one, and needs no
+/// position: it is found by a binary search.
 #[derive(Clone, Copy)]
 struct Recovered {
     hash: [u64; 2],
@@ -275,7 +275,8 @@ impl MemTable {
         self.shard(hash).unwrap().write().unwrap()
     }
 
-    /// Returns all keys in rising order, each once. Waits until every announced key is in the table.
+    /// Returns all keys in rising order, each once. Waits until every announced key is in the
+    /// table.
     pub(crate) fn sorted(&self) -> Vec<(u128, Found)> {
         while !self.is_complete() {
             // An append has its numbers and is about to insert its keys.
