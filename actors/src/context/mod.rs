@@ -133,10 +133,13 @@ impl Context {
         self.tunable.store(Arc::new(tunable));
     }
 
-    /// Returns the refusal of what was not found: it may be there if the log has failed.
+    /// Returns the refusal of what was not found: it may be there if the log has failed, or if a
+    /// session could not be read.
     pub(crate) fn absent(&self, what: &'static str) -> Refusal {
+        let busy = |reason: String| Refusal::Busy { reason: reason.into(), retry_after_s: 10 };
         match self.reader.poisoned() {
-            Some(poisoned) => Refusal::Busy { reason: poisoned.to_string().into(), retry_after_s: 10 },
+            Some(poisoned) => busy(poisoned.to_string()),
+            None if self.lifecycle.has_failed() => busy("the data cannot be read now".to_owned()),
             None => Refusal::NotFound(what),
         }
     }
